@@ -1,0 +1,206 @@
+"""Every error of imgopen_nb. Each says what happened, to what, and (`hint`) what to do next.
+
+ImgOpenError
+├── UsageError                  a slip in the call: nothing was sent
+│   ├── UnknownNameError        no such operation, verb, option, task (near matches in the hint)
+│   └── ParameterError          a value that does not fit its parameter
+├── SettingsError               keys or settings that are missing or unusable
+├── PictureError                a picture that cannot be read
+├── AssumedPathError            the real service's path of this operation is not known
+├── JournalError                the task history cannot be read or written
+├── SandboxError                the local sandbox does not start or has died
+├── APIError                    one HTTP exchange went wrong
+│   ├── AuthenticationError     ├── BadRequestError     ├── NotFoundError
+│   ├── RateLimitError          ├── RefusedError        ├── ServerError
+│   ├── MalformedAnswerError    ├── RedirectError
+│   └── NetworkError ── RequestTimeoutError (also a TimeoutError)
+└── TaskError                   carries `task`
+    ├── TaskFailedError         ├── SubmissionLostError
+    ├── WaitCancelledError      └── TaskTimeoutError (also a TimeoutError)
+                                    └── UnknownStatusError
+TaskInterrupted                 Ctrl-C while waiting (a KeyboardInterrupt, so that loops stop)
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import traceback
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .task import Task
+
+
+class _ShortTraceback:
+    """Shown by IPython as one message; IMGOPEN_TRACEBACK=1 brings the whole stack back."""
+
+    def _render_traceback_(self) -> list[str]:
+        assert isinstance(self, BaseException)
+        if os.environ.get("IMGOPEN_TRACEBACK"):
+            return traceback.format_exception(self)
+        return [f"{type(self).__name__}: {self}"]
+
+
+class ImgOpenError(_ShortTraceback, Exception):
+    """Base of all errors of this package: catch it to catch them all."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  → {self.hint}" if self.hint else self.message
+
+
+class UsageError(ImgOpenError):
+    """The call itself is off; nothing was sent."""
+
+
+class UnknownNameError(UsageError, LookupError):
+    """A name that does not exist, explained with the nearest ones."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
+        known = list(known)
+        self.name = name
+        super().__init__(
+            f"there is no {what} {clip(name)!r}",
+            hint=hint or near_match(name, known) or one_of(known),
+        )
+
+
+class ParameterError(UsageError, ValueError):
+    """A parameter is missing, given twice, or has a value that does not fit."""
+
+
+class SettingsError(ImgOpenError):
+    """Keys or settings are missing or cannot be used."""
+
+
+class PictureError(ImgOpenError, ValueError):
+    """A picture cannot be fetched, read or sent."""
+
+
+class AssumedPathError(UsageError):
+    """The operation's path is a guess, so it is not sent to the real service."""
+
+
+class JournalError(ImgOpenError):
+    """The task history cannot be read or written."""
+
+
+class SandboxError(ImgOpenError):
+    """The sandbox process does not start, or has ended."""
+
+
+class APIError(ImgOpenError):
+    """One exchange with the service went wrong."""
+
+    def __init__(
+        self, message: str, *, hint: str = "", code: str = "", http_status: int | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.http_status = http_status
+
+
+class AuthenticationError(APIError):
+    """The service did not accept the access key."""
+
+
+class BadRequestError(APIError):
+    """The service did not accept the request's content."""
+
+
+class NotFoundError(APIError):
+    """The service does not know the path or the task."""
+
+
+class RateLimitError(APIError):
+    """Too many requests; `retry_after` holds the seconds that the service asks for, if it does."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **more: Any) -> None:
+        super().__init__(message, **more)
+        self.retry_after = retry_after
+
+
+class RefusedError(APIError):
+    """The service answered with a failure code whose meaning is not documented."""
+
+
+class ServerError(APIError):
+    """The service failed on its side."""
+
+
+class MalformedAnswerError(APIError):
+    """The answer is not the documented JSON."""
+
+
+class RedirectError(APIError):
+    """The service redirects; the keys are not sent on to wherever it points."""
+
+
+class NetworkError(APIError):
+    """No answer came; `sent` tells whether the request may have reached the service."""
+
+    def __init__(self, message: str, *, sent: bool = True, **more: Any) -> None:
+        super().__init__(message, **more)
+        self.sent = sent
+
+
+class RequestTimeoutError(NetworkError, TimeoutError):
+    """The answer did not come in time."""
+
+
+class TaskError(ImgOpenError):
+    """Something happened to a task; it is in `task`."""
+
+    def __init__(self, message: str, *, task: Task | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.task = task
+
+
+class TaskFailedError(TaskError):
+    """The service worked on the task and reports a failure."""
+
+
+class SubmissionLostError(TaskError):
+    """The answer to a submission was lost and whether it was accepted cannot be found out now."""
+
+
+class WaitCancelledError(TaskError):
+    """`cancel()` was called: nobody waits any more, the task itself goes on at the service."""
+
+
+class TaskTimeoutError(TaskError, TimeoutError):
+    """The task did not end in time; it goes on at the service and can be waited for again."""
+
+
+class UnknownStatusError(TaskTimeoutError):
+    """The last status before the deadline is one that the documentation does not name."""
+
+
+class TaskInterrupted(_ShortTraceback, KeyboardInterrupt):
+    """Ctrl-C while waiting: says which task goes on and how to come back to it."""
+
+
+def near_match(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean ...?" with up to three near names, or ""."""
+    folded = {k.lower(): k for k in known}
+    found = difflib.get_close_matches(name.lower()[:80], folded, n=3, cutoff=0.6)
+    return "did you mean " + " or ".join(folded[f] for f in found) + "?" if found else ""
+
+
+def one_of(known: Iterable[str], most: int = 40) -> str:
+    """Return "one of a, b, c" for the end of a message."""
+    names = list(known)
+    tail = ", ..." if len(names) > most else ""
+    return "one of " + ", ".join(names[:most]) + tail if names else ""
+
+
+def clip(text: object, most: int = 200) -> str:
+    """Return text cut to `most` characters, for messages that quote what came from elsewhere."""
+    text = str(text)
+    return text if len(text) <= most else text[: most - 1] + "…"

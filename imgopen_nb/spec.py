@@ -1,0 +1,294 @@
+"""What an operation is: its parameters, how they are checked and how they look on the wire.
+
+A row of `catalogue.py` is an `Operation`; the parser, the help, the completion, the Python call,
+the sandbox's validation and its /openapi.json all read the same row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .errors import ParameterError, UnknownNameError, near_match
+from .values import check_value, to_wire
+
+Known = Literal["documented", "client", "assumed"]
+Mark = Literal["required", "optional", "unmarked", "conflict"]
+Kind = Literal["caption", "style", "images", "boxes", "prompts", "rows", "training", "status"]
+PREFIX = "/AIGCImgOpenServ/saas"
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One parameter: what a user types, and where it goes.
+
+    Attributes:
+        name: the user's name, `snake_case` in Python and `--kebab-case` on a line.
+        wire: the vendor's name of the field.
+        type: string, text (long), url, integer, number, boolean, object, strings, image or images.
+        help: one line for people.
+        mark: what the documentation says: required, optional, unmarked, or conflict (both).
+        needed: whether a call without it is refused; follows `mark` unless set.
+        default: the documented default, applied by the service; None where none is documented.
+        preset: what imgopen_nb sends when the user gives nothing (its own choice).
+        inside: the object that holds the field on the wire, dotted; "" is the body itself.
+        wire_type: the JSON type on the wire, where it is not the natural one of `type`.
+        known: documented, client (seen only in a working client) or assumed.
+        inside_known: the same for its place in `inside`.
+        aliases: other spellings of the vendor's own texts, which the sandbox takes too.
+        task_id: True for the field that carries the caller's own task id.
+    """
+
+    name: str
+    wire: str
+    type: str = "string"
+    help: str = ""
+    mark: Mark = "optional"
+    needed: bool | None = None
+    default: Any = None
+    preset: Any = None
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    min_items: int | None = None
+    max_items: int | None = None
+    inside: str = ""
+    wire_type: str = ""
+    known: Known = "documented"
+    inside_known: Known = "documented"
+    aliases: tuple[str, ...] = ()
+    task_id: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether a user must give a value."""
+        return self.expected and not self.task_id and self.preset is None
+
+    @property
+    def expected(self) -> bool:
+        """Whether a body without the field is incomplete."""
+        return self.mark == "required" if self.needed is None else self.needed
+
+    @property
+    def flag(self) -> str:
+        """The option on a magic or command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def picture(self) -> bool:
+        """Whether the value is one picture or several."""
+        return self.type in ("image", "images")
+
+    def check(self, value: Any) -> Any:
+        """Return value as this parameter's Python type, or raise ParameterError."""
+        return check_value(self, value)
+
+    def encode(self, value: Any) -> Any:
+        """Return a checked value as it goes on the wire."""
+        return to_wire(self, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the service.
+
+    Attributes:
+        name: what a user types, e.g. `describe`.
+        id: its id in the wire contract, e.g. `image_description`.
+        title, category: the vendor's words.
+        about: one line for people.
+        path: below the host; a guess where `known` is "assumed".
+        params: the parameters, the ones a user thinks of first coming first.
+        kind: what the result is.
+        output: where the result sits in `data`.
+        query: the operation that asks for the result; "" where the answer itself is the result.
+        known, result_known: where the path and the result's place are known from.
+        zero_may_succeed: the vendor's own example shows status 0 beside a filled result.
+        unknown: what the documentation leaves open.
+        source: a page of the documentation.
+    """
+
+    name: str
+    id: str
+    title: str
+    category: str
+    about: str
+    path: str
+    kind: Kind
+    params: tuple[Param, ...] = ()
+    output: str = ""
+    query: str = ""
+    known: Known = "documented"
+    result_known: Known = "assumed"
+    zero_may_succeed: bool = False
+    unknown: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def tool_code(self) -> str:
+        """What follows /tool/ in the path (may hold a slash), or ""."""
+        head, found, code = self.path.partition(f"{PREFIX}/tool/")
+        return code if found and not head else ""
+
+    @property
+    def family(self) -> str:
+        """The family that decides how a status is read: sd, tool, training or list."""
+        if self.tool_code:
+            return "tool"
+        if self.kind in ("rows", "training"):
+            return "list" if self.kind == "rows" else "training"
+        return "sd"
+
+    @property
+    def id_param(self) -> Param | None:
+        """The field that carries the caller's task id."""
+        return next((p for p in self.params if p.task_id), None)
+
+    @property
+    def user_params(self) -> tuple[Param, ...]:
+        """The parameters a user may give."""
+        return tuple(p for p in self.params if not p.task_id)
+
+    @property
+    def positional(self) -> tuple[Param, ...]:
+        """Those that may be given without their name, in this order."""
+        types = ("image", "images", "text")
+        return tuple(p for p in self.user_params if p.required and p.type in types)
+
+    @property
+    def body_param(self) -> Param | None:
+        """The one that takes the body of a cell magic: the first long text."""
+        return next((p for p in self.user_params if p.type == "text"), None)
+
+    def param(self, name: str) -> Param:
+        """Return the parameter that a user calls `name` (underscores or dashes)."""
+        wanted = name.replace("-", "_")
+        for param in self.user_params:
+            if param.name == wanted:
+                return param
+        raise self._unknown_param(name)
+
+    def _unknown_param(self, name: str) -> UnknownNameError:
+        names = [p.name for p in self.user_params]
+        hint = ""
+        for param in self.user_params:
+            if name.lower() in (param.wire.lower(), *(a.lower() for a in param.aliases)):
+                hint = f"the vendor's field {param.wire} is called {param.name} here"
+        return UnknownNameError(f"parameter of {self.name} called", name, names, hint=hint)
+
+    def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the given parameters checked and with presets, by user-facing name.
+
+        Raises:
+            UnknownNameError: a name that this operation does not have.
+            ParameterError: a value that does not fit, or a required one that is missing.
+        """
+        values = {}
+        for name, value in given.items():
+            if value is not None:
+                param = self.param(name)
+                values[param.name] = param.check(value)
+        for param in self.user_params:
+            if param.name not in values and param.preset is not None:
+                values[param.name] = param.preset
+        missing = [p.name for p in self.user_params if p.required and p.name not in values]
+        if missing:
+            raise ParameterError(
+                f"{self.name} needs {' and '.join(missing)}",
+                hint=f"see %imgopen {self.name} --help",
+            )
+        return values
+
+    def body(self, values: Mapping[str, Any], task_id: str = "") -> dict[str, Any]:
+        """Return the JSON body for checked values (pictures as URLs by now)."""
+        body: dict[str, Any] = {}
+        # Whole objects first, so that a member given by its own name is laid over them.
+        for param in sorted(self.params, key=lambda p: p.type != "object"):
+            value = task_id if param.task_id else values.get(param.name)
+            if value is not None and value != "":
+                _place(body, param, param.encode(value))
+        return body
+
+    def read(self, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return (task id, checked values) of a JSON body: what the sandbox does with a request.
+
+        Raises:
+            ParameterError: in the vendor's field names, for the caller of the wire.
+        """
+        found = {p.name: v for p in self.params if (v := _take(body, p)) is not None}
+        extra = sorted(set(_leaves(body)) - set(self._wire_names()))
+        if extra:
+            hint = near_match(extra[0].rpartition(".")[2], [p.wire for p in self.params])
+            raise ParameterError(f"unknown field {extra[0]}", hint=hint)
+        values = {}
+        for param in self.params:
+            if param.name in found:
+                values[param.name] = param.check(found[param.name])
+            elif param.expected:
+                raise ParameterError(f"field {_dotted(param)} is required")
+        id_param = self.id_param
+        return str(values.pop(id_param.name, "")) if id_param else "", values
+
+    def _wire_names(self) -> Iterator[str]:
+        for param in self.params:
+            for wire in (param.wire, *param.aliases):
+                yield f"{param.inside}.{wire}" if param.inside else wire
+            if param.inside:
+                yield param.inside
+
+
+class Catalogue(Mapping[str, Operation]):
+    """The operations by name; unknown names are explained."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._rows = {row.name: row for row in operations}
+
+    def __getitem__(self, name: str) -> Operation:
+        if name in self._rows:
+            return self._rows[name]
+        raise UnknownNameError("operation", name, self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+    @property
+    def runnable(self) -> tuple[Operation, ...]:
+        """The operations that a user runs: all but the queries."""
+        return tuple(row for row in self._rows.values() if row.kind != "status")
+
+
+def _dotted(param: Param) -> str:
+    return f"{param.inside}.{param.wire}" if param.inside else param.wire
+
+
+def _place(body: dict[str, Any], param: Param, value: Any) -> None:
+    for part in param.inside.split(".") if param.inside else ():
+        body = body.setdefault(part, {})
+    if isinstance(value, dict) and isinstance(body.get(param.wire), dict):
+        body[param.wire].update(value)
+    else:
+        body[param.wire] = value
+
+
+def _take(body: Mapping[str, Any], param: Param) -> Any:
+    node: Any = body
+    for part in param.inside.split(".") if param.inside else ():
+        node = node.get(part) if isinstance(node, Mapping) else None
+    if not isinstance(node, Mapping):
+        return None
+    return next((node[w] for w in (param.wire, *param.aliases) if node.get(w) is not None), None)
+
+
+def _leaves(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the dotted names of a body down to the members of alwayson_scripts."""
+    for key, value in body.items():
+        yield key
+        if key == "alwayson_scripts" and isinstance(value, Mapping):
+            yield from (f"{key}.{member}" for member in value)
