@@ -1,1 +1,73 @@
-"""Img Open in Jupyter: magics, results inline, a history, and a sandbox that needs no key."""
+"""Img Open in Jupyter: magics, results inline, a history, and a sandbox that needs no key.
+
+`%load_ext imgopen_nb` brings the magics; `import imgopen_nb as imgopen` the names below. Everything
+is loaded on first use, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .catalogue import OPERATIONS
+    from .comparison import Comparison
+    from .errors import ImgOpenError
+    from .images import samples
+    from .result import Result
+    from .session import Session, compare, current
+    from .task import Task
+
+# Public name -> module that holds it.
+_HOMES = {
+    "OPERATIONS": "catalogue",
+    "Comparison": "comparison",
+    "ImgOpenError": "errors",
+    "Result": "result",
+    "Session": "session",
+    "Task": "task",
+    "compare": "session",
+    "current": "session",
+    "samples": "images",
+}
+__all__ = [
+    "OPERATIONS",
+    "Comparison",
+    "ImgOpenError",
+    "Result",
+    "Session",
+    "Task",
+    "compare",
+    "current",
+    "load_ipython_extension",
+    "samples",
+    "unload_ipython_extension",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """Bring the magics: called by `%load_ext imgopen_nb`."""
+    from .magics import load
+
+    load(ipython)
+
+
+def unload_ipython_extension(ipython: InteractiveShell) -> None:
+    """Take the magics and the completion away again: called by `%unload_ext imgopen_nb`."""
+    from .magics import unload
+
+    unload(ipython)

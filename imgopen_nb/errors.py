@@ -44,12 +44,17 @@ class _ShortTraceback:
 
 
 class ImgOpenError(_ShortTraceback, Exception):
-    """Base of all errors of this package: catch it to catch them all."""
+    """Base of all errors of this package: catch it to catch them all.
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    `message` says what happened, `hint` what to do next, and `task` holds the task it happened to,
+    once there is one.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", task: Task | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.task = task
 
     def __str__(self) -> str:
         return f"{self.message}\n  → {self.hint}" if self.hint else self.message
@@ -156,10 +161,6 @@ class RequestTimeoutError(NetworkError, TimeoutError):
 
 class TaskError(ImgOpenError):
     """Something happened to a task; it is in `task`."""
-
-    def __init__(self, message: str, *, task: Task | None = None, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.task = task
 
 
 class TaskFailedError(TaskError):

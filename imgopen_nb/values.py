@@ -1,4 +1,4 @@
-"""Values of parameters: text or Python objects in, the parameter's type out, then the wire's JSON."""
+"""Values of parameters: text or Python objects in, the parameter's type and the wire's JSON out."""
 
 from __future__ import annotations
 

@@ -1,0 +1,102 @@
+"""The pictures a session has to do with: URLs for the service, thumbnails for the notebook."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from .connection import Connection
+from .errors import PictureError
+from .images import Picture, Thumbnail, read_picture, thumbnail
+from .journal import Journal
+from .spec import Operation
+
+KEPT = 64
+SMALL = 192
+T = TypeVar("T")
+
+
+class Album:
+    """Reads the pictures of a call and keeps small versions of them in the journal."""
+
+    def __init__(self, connection: Connection, journal: Journal) -> None:
+        self._connection = connection
+        self._journal = journal
+        self._pictures: OrderedDict[str, Picture] = OrderedDict()
+        self._thumbnails: OrderedDict[str, Thumbnail] = OrderedDict()
+
+    def resolve(
+        self, operation: Operation, values: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the values as the history shows them, and as they go on the wire.
+
+        Raises:
+            PictureError: a picture cannot be read, or the real service could not fetch it.
+        """
+        shown, sent = dict(values), dict(values)
+        for param in operation.user_params:
+            if param.picture and param.name in values:
+                value = values[param.name]
+                several = value if param.type == "images" else [value]
+                pictures = [self._read(source) for source in several]
+                labels, urls = [p.label for p in pictures], [self._url(p) for p in pictures]
+                one = param.type == "image"
+                shown[param.name] = labels[0] if one else labels
+                sent[param.name] = urls[0] if one else urls
+        return shown, sent
+
+    def thumbnail(self, label: str, size: int = SMALL, trusted: bool = True) -> Thumbnail:
+        """Return a small version of a picture of the history.
+
+        Args:
+            label: the picture as the history shows it: a URL, a path or <...>.
+            size: the long side in pixels, 512 at most.
+            trusted: whether the user gave the address (see `Client.download`).
+
+        Raises:
+            PictureError: it is gone, cannot be fetched, or is no picture.
+        """
+        if size > SMALL and label in self._thumbnails:
+            return self._thumbnails[label]
+        kept = self._journal.thumbnail(label)
+        if kept and size <= SMALL:
+            return Thumbnail(*kept, original=kept[1:], notes=())
+        try:
+            data = self._bytes(label, trusted)
+        except PictureError:
+            if kept is None:
+                raise
+            return Thumbnail(*kept, original=kept[1:], notes=())
+        small = thumbnail(data, SMALL)
+        self._journal.put_thumbnail(label, small.jpeg, small.width, small.height)
+        return small if size <= SMALL else _keep(self._thumbnails, label, thumbnail(data, size))
+
+    def _read(self, source: Any) -> Picture:
+        picture = read_picture(source)
+        return _keep(self._pictures, picture.label, picture)
+
+    def _url(self, picture: Picture) -> str:
+        if picture.url:
+            return picture.url
+        if not self._connection.local:
+            raise PictureError(
+                f"{picture.label} is on this machine, and Img Open fetches pictures itself",
+                hint="put it where a public URL reaches it and give that URL; "
+                "without keys the sandbox takes local files",
+            )
+        assert picture.data is not None, "a picture without a URL holds its bytes"
+        return self._connection.client.upload(picture.data)
+
+    def _bytes(self, label: str, trusted: bool) -> bytes:
+        picture = self._pictures.get(label) or read_picture(label)
+        if picture.data is not None:
+            return picture.data
+        return self._connection.client.download(label, trusted=trusted)
+
+
+def _keep(kept: OrderedDict[str, T], label: str, value: T) -> T:
+    kept[label] = value
+    while len(kept) > KEPT:
+        kept.popitem(last=False)
+    return value

@@ -1,0 +1,72 @@
+"""The connection of a session: with keys the real service, without them the sandbox."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from .client import Client
+from .delivery import Delivery
+from .errors import SettingsError
+from .settings import LOOPBACK, Settings
+
+if TYPE_CHECKING:
+    from .sandbox.process import SandboxProcess
+
+
+class Connection:
+    """Gives the delivery to whoever asks; a sandbox that has died is started again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.RLock()
+        self._sandbox: SandboxProcess | None = None
+        self._delivery: Delivery | None = None
+
+    def delivery(self) -> Delivery:
+        """Return what sends and asks.
+
+        Raises:
+            SettingsError: the address needs keys and there are none.
+            SandboxError: the sandbox does not start.
+        """
+        with self._lock:
+            if self._sandbox and not self._sandbox.alive:
+                self.close()
+            if self._delivery is None:
+                self._delivery = self._connect()
+            return self._delivery
+
+    @property
+    def client(self) -> Client:
+        """The HTTP client of the delivery."""
+        return self.delivery().client
+
+    @property
+    def local(self) -> bool:
+        """Whether tasks go to a sandbox, which can be asked often."""
+        return self.settings.backend == "sandbox"
+
+    def close(self) -> None:
+        """Close the connections and end the sandbox, if it is ours."""
+        with self._lock:
+            if self._delivery:
+                self._delivery.client.close()
+            if self._sandbox:
+                self._sandbox.stop()
+            self._delivery = self._sandbox = None
+
+    def _connect(self) -> Delivery:
+        wanted = self.settings
+        if not self.local:
+            return Delivery(Client(wanted.base_url, wanted.keys), wanted.paths)
+        url = wanted.base_url
+        if url and urlsplit(url).hostname not in LOOPBACK:
+            raise SettingsError(f"{url} needs an access key", hint="run %imgopen login")
+        if not url:
+            from .sandbox.process import SandboxProcess
+
+            self._sandbox = SandboxProcess.start(wanted.home)
+            url = self._sandbox.url
+        return Delivery(Client(url), wanted.paths, guesses=True)

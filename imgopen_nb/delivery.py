@@ -1,0 +1,206 @@
+"""Submitting once, and asking for a task: the two exchanges, made safe on a bad network.
+
+A submission may cost money, so it is repeated only where it surely was not accepted. When its
+answer is lost, the task is asked for by our own id. What the service answers for an id it does not
+know is not documented: it is found out by asking for an id that nobody ever used.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from .catalogue import OPERATIONS
+from .client import Client
+from .errors import (
+    APIError,
+    AssumedPathError,
+    AuthenticationError,
+    MalformedAnswerError,
+    NetworkError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+    SubmissionLostError,
+)
+from .spec import Operation
+from .wire import Answer
+
+SENDS = 4
+# Seconds before each look for a task without an answer: it may still be on its way in.
+LOOKS = (0.2, 0.6, 1.5)
+LONGEST_PAUSE = 30.0
+
+
+class Delivery:
+    """Sends submissions and queries through a client.
+
+    Args:
+        client: the connection.
+        paths: true paths that replace the catalogue's, by operation name.
+        guesses: whether paths that are only assumed may be used (the sandbox serves them).
+        sleep: how to pause; tests hand in a shorter one.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        paths: Mapping[str, str] | None = None,
+        *,
+        guesses: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.client = client
+        self._paths = dict(paths or {})
+        self._guesses = guesses
+        self._sleep = sleep
+        self._unknown: dict[str, tuple[str, str]] = {}
+
+    def path(self, operation: Operation) -> str:
+        """Return where an operation is posted to.
+
+        Raises:
+            AssumedPathError: its path is only assumed, and this is the real service.
+        """
+        if operation.known == "assumed" and not self._guesses and operation.name not in self._paths:
+            raise AssumedPathError(
+                f"the path of {operation.name} on the real service is not documented; "
+                f"{operation.path} is a guess, so nothing was sent",
+                hint=f"set the true one: IMGOPEN_PATHS={operation.name}=/path, or "
+                f"%imgopen config paths {operation.name}=/path; the sandbox runs it as it is",
+            )
+        return self._paths.get(operation.name, operation.path)
+
+    def submit(self, operation: Operation, body: Mapping[str, Any], task_id: str) -> Answer:
+        """Send a submission so that it is accepted once, and return the first answer about it.
+
+        Raises:
+            SubmissionLostError: it cannot be found out whether it was accepted.
+            APIError: it was surely not accepted.
+        """
+        path = self.path(operation)
+        for attempt in range(1, SENDS + 1):
+            try:
+                return self.client.exchange(path, body)
+            except APIError as error:
+                last = attempt == SENDS
+                if last and _not_accepted(error):
+                    raise
+                found = self._after_failure(error, operation, task_id, attempt)
+                if found is not None:
+                    return found
+                if last:
+                    raise
+        raise AssertionError("the loop returns or raises")
+
+    def _after_failure(
+        self, error: APIError, operation: Operation, task_id: str, attempt: int
+    ) -> Answer | None:
+        """Return the task if it was accepted after all, None if it may be sent again."""
+        refused = _not_accepted(error)
+        if refused and not isinstance(error, (RateLimitError, NetworkError)):
+            raise error
+        if not refused and operation.query:
+            return self._look_up(operation, task_id, error)
+        seconds = pause(attempt, error)
+        if seconds > LONGEST_PAUSE:
+            raise error
+        self._sleep(seconds)
+        return None
+
+    def _look_up(self, operation: Operation, task_id: str, cause: APIError) -> Answer | None:
+        try:
+            for seconds in LOOKS:
+                self._sleep(seconds)
+                answer = self._asked_once(operation, task_id)
+                if answer is not None:
+                    return answer
+        except (APIError, AssumedPathError, SubmissionLostError) as error:
+            raise SubmissionLostError(
+                f"the answer to {operation.name} was lost ({cause.message}), and whether it was "
+                f"accepted cannot be found out ({error.message})",
+                hint=f"nothing was sent twice; %imgopen resume looks for task {task_id} again",
+            ) from None
+        return None
+
+    def _asked_once(self, operation: Operation, task_id: str) -> Answer | None:
+        """Return the task, or None if the service answers as for an id that nobody ever used."""
+        seen = self._signature(operation, task_id)
+        if isinstance(seen, Answer):
+            return seen
+        if operation.name not in self._unknown:
+            probe = self._signature(operation, f"imgopen-nb-unused-{uuid.uuid4().hex}")
+            if isinstance(probe, Answer):
+                raise SubmissionLostError("the service claims to know an id that nobody used")
+            self._unknown[operation.name] = probe
+        if seen != self._unknown[operation.name]:
+            raise SubmissionLostError("the service does not say whether it knows the task")
+        return None
+
+    def _signature(self, operation: Operation, task_id: str) -> Answer | tuple[str, str]:
+        """Return the answer if it speaks of a task, else the kind of "no" that it is."""
+        for attempt in range(1, SENDS + 1):
+            try:
+                answer = self._query(operation, operation.query, task_id)
+            except (RateLimitError, NetworkError, ServerError, MalformedAnswerError) as error:
+                if attempt == SENDS:
+                    raise
+                self._sleep(pause(attempt, error))
+            except AuthenticationError:
+                raise
+            except APIError as error:
+                return type(error).__name__, error.code
+            else:
+                return answer if answer.status is not None else ("no status", "200")
+        raise AssertionError("the loop returns or raises")
+
+    def ask(self, operation: Operation, task_id: str, server_id: str = "") -> Answer:
+        """Ask once for a task, by our id and, where that is not known, by the service's.
+
+        Whether sd queries take the submitted id or the returned one is not documented, nor when a
+        task moves to the archive (V1), so they are tried in this order.
+
+        Raises:
+            APIError: none of the queries gave an answer about the task.
+        """
+        refused: APIError | None = None
+        for query, asked_id in _candidates(operation, task_id, server_id):
+            try:
+                return self._query(operation, query, asked_id)
+            except NotFoundError as error:
+                refused = refused or error
+        assert refused is not None
+        raise refused
+
+    def _query(self, operation: Operation, query: str, task_id: str) -> Answer:
+        row = OPERATIONS[query]
+        code = self.path(operation).partition("/tool/")[2]
+        path = self.path(row).replace("{tool_code}", code)
+        carrier = row.params[0].wire
+        return self.client.exchange(path, {carrier: task_id})
+
+
+def pause(attempt: int, error: APIError | None = None) -> float:
+    """Return seconds before a repetition: what the service asks for, or 0.4 s doubling."""
+    asked = error.retry_after if isinstance(error, RateLimitError) else None
+    if asked is not None:
+        return min(asked, 3600.0) + random.uniform(0, 0.2)
+    return min(LONGEST_PAUSE, 0.4 * 2 ** (attempt - 1)) * random.uniform(0.6, 1.2)
+
+
+def _not_accepted(error: APIError) -> bool:
+    """Whether the error proves that the submission was not accepted."""
+    if isinstance(error, NetworkError):
+        return not error.sent
+    return not isinstance(error, (ServerError, MalformedAnswerError))
+
+
+def _candidates(operation: Operation, task_id: str, server_id: str) -> Iterator[tuple[str, str]]:
+    ids = [i for i in dict.fromkeys((task_id, server_id)) if i]
+    queries = ("query-v2", "query-v1") if operation.family == "sd" else (operation.query,)
+    for query in queries:
+        for asked_id in ids:
+            yield query, asked_id

@@ -1,0 +1,179 @@
+"""What a finished task gives: caption, tags, pictures, faces, prompts or rows, with its origin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .errors import PictureError, clip
+from .spec import Operation
+from .wire import find
+
+if TYPE_CHECKING:
+    from .images import Thumbnail
+
+MAX_CAPTION = 1_000_000
+_WEIGHT = re.compile(r"^\(?(?P<name>.*?):(?P<score>[01](?:\.\d+)?)\)?$")
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One tag of a caption; `score` is 0 to 1 where the service gives it."""
+
+    name: str
+    score: float | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of one task.
+
+    Attributes:
+        task_id, server_id: our id and the service's.
+        operation, kind: what was asked, and what kind of result it is.
+        model: the model, where the operation has one.
+        image: the picture that was given, as the history shows it.
+        params: the parameters, by user-facing name.
+        data: the service's answer as it came (our keys taken out, should it have echoed them).
+        backend: "real" or "sandbox"; `engine` and `fidelity` tell how the sandbox made it.
+        submitted, finished: seconds since the epoch.
+        queries, attempts: how often the task was asked for and sent.
+        status: "succeeded", or "failed" with `error`.
+        notes: what a reader should know.
+    """
+
+    task_id: str
+    operation: str
+    kind: str
+    data: Mapping[str, Any] = field(repr=False)
+    output: str = field(default="", repr=False)
+    server_id: str = ""
+    model: str | None = None
+    image: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    backend: str = "real"
+    status: str = "succeeded"
+    error: str | None = None
+    submitted: float | None = field(default=None, repr=False)
+    finished: float | None = field(default=None, repr=False)
+    queries: int = 0
+    attempts: int = 1
+    notes: tuple[str, ...] = ()
+    fetch: Callable[[str, int, bool], Thumbnail | None] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds from submission to the noticed end."""
+        if self.submitted is None or self.finished is None:
+            return None
+        return max(0.0, self.finished - self.submitted)
+
+    @property
+    def engine(self) -> str | None:
+        """What computed it, where the answer says so (the sandbox does)."""
+        return _text(self.data.get("engine"))
+
+    @property
+    def fidelity(self) -> str | None:
+        """real, approximate or placeholder, where the sandbox says so."""
+        return _text(self.data.get("fidelity"))
+
+    @property
+    def caption(self) -> str | None:
+        """The description, or None."""
+        value = find(self.data, self.output) if self.kind == "caption" else None
+        return value[:MAX_CAPTION] if isinstance(value, str) else None
+
+    @property
+    def tags(self) -> list[Tag]:
+        """The tags: with scores where they are given, else the parts of deepdanbooru's caption."""
+        given = self.data.get("styles" if self.kind == "style" else "tags")
+        if isinstance(given, list):
+            return [tag for tag in map(_tag, given) if tag]
+        if self.model == "deepdanbooru" and self.caption:
+            return [tag for tag in map(_tag, self.caption.split(",")) if tag]
+        return []
+
+    @property
+    def images(self) -> list[str]:
+        """URLs of the pictures that were made."""
+        if self.kind != "images":
+            return []
+        found = [find(self.data, self.output), self.data.get("outputImageUrls")]
+        urls = [u for part in found for u in (part if isinstance(part, list) else [part])]
+        return list(dict.fromkeys(u for u in urls if _is_url(u)))
+
+    @property
+    def prompts(self) -> list[str]:
+        """The expanded prompts."""
+        given = find(self.data, self.output) if self.kind == "prompts" else None
+        return [p for p in given if isinstance(p, str)] if isinstance(given, list) else []
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of a list."""
+        given = find(self.data, self.output) if self.kind == "rows" else None
+        return [r for r in given if isinstance(r, dict)] if isinstance(given, list) else []
+
+    @property
+    def faces(self) -> list[dict[str, Any]]:
+        """The faces, left to right: box [x, y, width, height] in pixels, score, key points."""
+        given = find(self.data, self.output) if self.kind == "boxes" else None
+        return [f for f in given if isinstance(f, dict)] if isinstance(given, list) else []
+
+    def thumbnail(self, size: int = 512) -> Thumbnail | None:
+        """Return the given picture, at most `size` pixels long, or None if it cannot be had."""
+        return self._thumbnail(self.image, size, trusted=True)
+
+    def output_thumbnail(self, index: int = 0, size: int = 512) -> Thumbnail | None:
+        """Return one of `images`, at most `size` pixels long, or None if it cannot be had."""
+        return self._thumbnail(self.images[index], size, trusted=False)
+
+    def _thumbnail(self, label: str | None, size: int, *, trusted: bool) -> Thumbnail | None:
+        if not label or self.fetch is None:
+            return None
+        try:
+            return self.fetch(label, size, trusted)
+        except PictureError:
+            return None
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        from .display import result_bundle
+
+        return result_bundle(self)
+
+
+def missing_note(operation: Operation, data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a note if a result lacks what its kind promises."""
+    if not operation.output or find(data, operation.output) not in (None, "", []):
+        return ()
+    return (f"the service reports success, but the answer holds no {operation.output}",)
+
+
+def _tag(value: Any) -> Tag | None:
+    if isinstance(value, Mapping):
+        name, score = value.get("name") or value.get("tag"), value.get("score")
+        if not isinstance(score, (int, float)) or isinstance(score, bool):
+            score = None
+        return Tag(clip(name, 200), score) if name else None
+    if not isinstance(value, str) or not value.strip():
+        return None
+    weighted = _WEIGHT.match(value.strip())
+    if weighted:
+        return Tag(clip(weighted["name"].strip(), 200), float(weighted["score"]))
+    return Tag(clip(value.strip(), 200))
+
+
+def _text(value: Any) -> str | None:
+    return clip(value, 100) if isinstance(value, str) and value else None
+
+
+def _is_url(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("http://", "https://"))

@@ -1,0 +1,362 @@
+"""A session joins settings, connection, waiter and history: what a notebook works with."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import settings as settings_module
+from .album import Album
+from .catalogue import OPERATIONS
+from .connection import Connection
+from .delivery import pause
+from .errors import (
+    APIError,
+    AuthenticationError,
+    ImgOpenError,
+    MalformedAnswerError,
+    NetworkError,
+    NotFoundError,
+    ParameterError,
+    PictureError,
+    RateLimitError,
+    ServerError,
+    SubmissionLostError,
+    TaskError,
+    UsageError,
+)
+from .journal import Journal
+from .ledger import Ledger
+from .result import Result
+from .spec import Operation
+from .task import Task
+from .waiting import Waiter, next_look
+from .wire import State
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .comparison import Comparison
+    from .images import Thumbnail
+
+# How many failures of the query in a row end a wait; any other error ends it at once.
+PATIENCE: dict[type[APIError], int] = {
+    MalformedAnswerError: 4,
+    NotFoundError: 5,
+    NetworkError: 7,
+    ServerError: 7,
+    RateLimitError: 12,
+}
+
+
+class Session:
+    """The service (with keys) or the sandbox (without), one history, one waiter.
+
+    Args:
+        base_url: address of the service; also from IMGOPEN_BASE_URL or the settings.
+        access_key_id: also from the environment, `%imgopen login` or Colab's secrets.
+        access_key_secret: likewise.
+        home: folder of the history; also from IMGOPEN_HOME.
+
+    Raises:
+        SettingsError: half a key pair or an unusable address.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        access_key_id: str | None = None,
+        access_key_secret: str | None = None,
+        home: str | Path | None = None,
+    ) -> None:
+        self.settings = settings_module.load(
+            base_url=base_url,
+            access_key_id=access_key_id,
+            access_key_secret=access_key_secret,
+            home=home,
+        )
+        self.journal = Journal(self.settings.home)
+        self._connection = Connection(self.settings)
+        self._album = Album(self._connection, self.journal)
+        self._waiter = Waiter(self._ask)
+        self._ledger = Ledger(
+            self.journal,
+            watch=self._waiter.add,
+            fetch=self._album.thumbnail,
+            timeout=self.settings.timeout,
+        )
+
+    @property
+    def backend(self) -> settings_module.Backend:
+        """Real or sandbox."""
+        return self.settings.backend
+
+    def submit(self, operation: str, /, **params: Any) -> Task:
+        """Check the parameters, write the task into the history, send it, and return its handle.
+
+        Args:
+            operation: a name of the catalogue, e.g. "describe".
+            **params: its parameters; pictures as URL, path, bytes, PIL image or array.
+
+        Raises:
+            UsageError: nothing was sent; the message says what is off.
+            PictureError: a picture cannot be read, or the real service cannot reach it.
+            JournalError: the history cannot be written; nothing was sent.
+            SubmissionLostError: whether the task was accepted cannot be found out now.
+            APIError: the service did not accept it.
+        """
+        row = _runnable(operation)
+        values = row.check({**self._preferences(row), **params})
+        delivery = self._connection.delivery()
+        delivery.path(row)  # refuses a path that is only a guess before anything is read or sent
+        shown, sent = self._album.resolve(row, values)
+        url = delivery.client.base_url
+        task = self._ledger.open(row, shown, backend=self.backend, base_url=url)
+        self._send(task, row.body(sent, task.id))
+        task.watch()
+        return task
+
+    def run(self, operation: str, /, timeout: float | None = None, **params: Any) -> Result:
+        """Submit an operation, wait for its end and return the result.
+
+        Args:
+            operation: a name of the catalogue, e.g. "describe".
+            timeout: seconds to wait at most; the session's setting (600) if not given.
+            **params: its parameters.
+
+        Raises:
+            TaskError: it failed, or did not end in time.
+            ImgOpenError: as `submit` raises.
+        """
+        return self.submit(operation, **params).result(timeout)
+
+    def run_all(
+        self, operation: str, calls: Iterable[dict[str, Any]], timeout: float | None = None
+    ) -> list[Result]:
+        """Submit several calls of one operation, wait for all, and return a result for each.
+
+        A call that fails gives a result with `status` and `error` and loses no other one. Calls
+        that could not even be sent, because of a slip, raise before the first is sent.
+        """
+        row = _runnable(operation)
+        planned = list(calls)
+        for call in planned:
+            row.check({**self._preferences(row), **call})
+        begun = [self._begun(operation, call) for call in planned]
+        ended = zip(planned, begun, strict=True)
+        return [self._ended(row, call, item, timeout) for call, item in ended]
+
+    def task(self, task_id: str) -> Task:
+        """Return the handle of a task of the history, by its id or the beginning of it.
+
+        Raises:
+            UnknownNameError: the history has no such task.
+        """
+        return self._ledger.find(task_id)
+
+    def resume(self) -> list[Task]:
+        """Take up every task of this backend that has not ended, and return their handles."""
+        open_states = [state.value for state in State if not state.final]
+        rows = self.journal.rows(status=open_states, backend=self.backend, columns=("task_id",))
+        tasks = [self.task(row["task_id"]) for row in rows]
+        for task in tasks:
+            task.watch()
+        return tasks
+
+    def history(
+        self,
+        *,
+        operation: str | None = None,
+        model: str | None = None,
+        status: str | Iterable[str] | None = None,
+        since: Any = None,
+        backend: str | None = None,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
+        """Return the task history as a DataFrame, one row per task, oldest first.
+
+        Args:
+            operation: keep only this operation.
+            model: keep only this model.
+            status: one status or several: succeeded, failed, refused, running, submitted ...
+            since: a datetime, an ISO date, a timedelta, or "30min", "12h", "7d" back from now.
+            backend: "real" or "sandbox".
+            limit: keep only the newest so many.
+        """
+        from .frames import history_frame
+
+        rows = self.journal.rows(
+            operation=_runnable(operation).name if operation else None,
+            model=model,
+            status=status,
+            since=_since(since),
+            backend=backend,
+            limit=limit,
+        )
+        return history_frame(rows)
+
+    def thumbnail(self, label: str, size: int = 192) -> Thumbnail | None:
+        """Return a small version of a picture of the history, or None if it cannot be had."""
+        with contextlib.suppress(PictureError):
+            return self._album.thumbnail(label, size)
+        return None
+
+    def close(self) -> None:
+        """Stop asking, close the connections and the history, end the sandbox."""
+        self._waiter.close()
+        self._connection.close()
+        self.journal.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = self.settings.base_url or "on this machine"
+        return f"Session({self.backend}: {where}, history in {str(self.settings.home)!r})"
+
+    def _preferences(self, row: Operation) -> dict[str, Any]:
+        model = self.settings.model if row.name == "describe" else ""
+        return {"model": model} if model else {}
+
+    def _send(self, task: Task, body: dict[str, Any]) -> None:
+        self._ledger.sending(task)
+        try:
+            answer = self._connection.delivery().submit(task.operation, body, task.id)
+        except ImgOpenError as error:
+            error.task = task
+            lost = isinstance(error, SubmissionLostError)
+            self._ledger.write(task, State.LOST if lost else State.REFUSED, message=error.message)
+            raise
+        except BaseException:
+            self._ledger.write(task, State.LOST, message="interrupted while it was sent")
+            raise
+        self._ledger.learn(task, answer)
+
+    def _begun(self, operation: str, call: dict[str, Any]) -> Task | ImgOpenError:
+        try:
+            return self.submit(operation, **call)
+        except AuthenticationError:
+            raise  # the next call would fare no better
+        except (APIError, TaskError, PictureError) as error:
+            return error
+
+    def _ended(
+        self,
+        row: Operation,
+        call: dict[str, Any],
+        begun: Task | ImgOpenError,
+        timeout: float | None,
+    ) -> Result:
+        task = begun if isinstance(begun, Task) else begun.task
+        try:
+            if isinstance(begun, Task):
+                return begun.result(timeout)
+            reason = begun.message
+        except (APIError, TaskError) as error:
+            reason = error.message
+        if task is not None:
+            return self._ledger.failed_result(task, reason)
+        shown, model = str(call.get("image")), call.get("model")
+        return Result(
+            "", row.name, row.kind, {}, model=model, image=shown, status="failed", error=reason
+        )
+
+    def _ask(self, task: Task) -> float | None:
+        """Ask once for a task; returns seconds until the next time, None at the end."""
+        if task.state.final or not task.watched:
+            return None
+        if task.overdue:
+            task.give_up()
+            return None
+        try:
+            answer = self._connection.delivery().ask(task.operation, task.id, task.server_id)
+            task.queries += 1
+            task.failures_in_a_row = 0
+            self._ledger.learn(task, answer)
+        except APIError as error:
+            return self._after_trouble(task, error)
+        except Exception as error:  # this thread serves other tasks too
+            known = isinstance(error, ImgOpenError)
+            task.stop(error if known else ImgOpenError(f"internal error while asking: {error!r}"))
+            return None
+        age = task.seconds or 0.0
+        return None if task.state.final else next_look(age, local=self._connection.local)
+
+    def _after_trouble(self, task: Task, error: APIError) -> float | None:
+        task.queries += 1
+        task.failures_in_a_row += 1
+        limit = next((n for kind, n in PATIENCE.items() if isinstance(error, kind)), 1)
+        if task.failures_in_a_row >= limit:
+            task.failures_in_a_row = 0
+            task.stop(error)
+            return None
+        return pause(task.failures_in_a_row, error)
+
+
+_current: Session | None = None
+_current_lock = threading.Lock()
+
+
+def current() -> Session:
+    """Return the session that magics and forms use; made on first use."""
+    global _current
+    with _current_lock:
+        if _current is None:
+            _current = Session()
+        return _current
+
+
+def set_current(session: Session | None) -> None:
+    """Make a session the current one; None has the next use make a new one."""
+    global _current
+    with _current_lock:
+        _current = session
+
+
+def compare(source: pd.DataFrame | Iterable[Result]) -> Comparison:
+    """Compare the captions that several models gave to the same pictures.
+
+    Args:
+        source: a history DataFrame (`session.history()`) or results of describe.
+
+    Returns:
+        The comparison, shown as a table; its `wide()`, `tidy()` and `agreement()` are DataFrames.
+        `comparison.compare` tells how a sentence and a list of tags are made comparable.
+    """
+    from . import comparison
+
+    session = current()
+
+    def small(label: str) -> bytes | None:
+        found = session.thumbnail(label)
+        return found.jpeg if found else None
+
+    return comparison.compare(source, thumbnail=small)
+
+
+def _runnable(name: str) -> Operation:
+    row = OPERATIONS[name]
+    if row.kind == "status":
+        raise UsageError(
+            f"{name} is not run by itself: tasks ask it", hint="use task.wait(), or %imgopen wait"
+        )
+    return row
+
+
+def _since(value: Any) -> float | None:
+    """Return seconds since the epoch for a moment given in any of the usual ways."""
+    if value is None or isinstance(value, (int, float)):
+        return value
+    from .frames import moment
+
+    with contextlib.suppress(ValueError, TypeError):
+        return moment(value)
+    raise ParameterError(
+        f"since={str(value)[:40]!r} is no moment", hint='give "7d", "12h" or a date: "2026-01-31"'
+    )

@@ -1,0 +1,296 @@
+"""A task: the handle of one submitted operation, to be looked at, waited for or awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import (
+    ImgOpenError,
+    TaskFailedError,
+    TaskInterrupted,
+    TaskTimeoutError,
+    UnknownStatusError,
+    WaitCancelledError,
+)
+from .result import Result
+from .spec import Operation
+from .wire import State
+
+
+@dataclass(frozen=True)
+class Event:
+    """One step in the life of a task, as it was noticed.
+
+    Attributes:
+        state: the new state.
+        seconds: since the submission.
+        status: the status as the service sent it, where it sent one.
+    """
+
+    state: State
+    seconds: float
+    status: int | str | None = None
+
+
+class Task:
+    """One task of a session. Made by `Session.submit`, safe to use from several threads.
+
+    Attributes:
+        id: our own id, which the service calls businessTaskId (or id_task).
+        server_id: the service's id, once it is known.
+        operation, params, model, image, backend: what was asked, of whom.
+        state: where it stands; `status` is the last status as sent.
+        message: what the service says about a failure.
+        data: the last answer's data.
+        submitted, finished: seconds since the epoch; `queries` and `attempts` count the requests.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        operation: Operation,
+        params: Mapping[str, Any],
+        *,
+        model: str | None = None,
+        image: str | None = None,
+        backend: str = "real",
+        state: State = State.CREATED,
+        timeout: float = 600.0,
+        watch: Callable[[Task], None],
+        build: Callable[[Task], Result],
+    ) -> None:
+        self.id = task_id
+        self.operation = operation
+        self.params = dict(params)
+        self.model = model
+        self.image = image
+        self.backend = backend
+        self.timeout = timeout
+        self.state = state
+        self.status: int | str | None = None
+        self.server_id = ""
+        self.message = ""
+        self.data: Mapping[str, Any] = {}
+        self.submitted: float | None = None
+        self.finished: float | None = None
+        self.queries = 0
+        self.attempts = 0
+        self.watched = False
+        self.failures_in_a_row = 0
+        self._give_up_at = 0.0
+        self._watch = watch
+        self._build = build
+        self._trouble: ImgOpenError | None = None
+        self._result: Result | None = None
+        self._callbacks: list[Callable[[Task], None]] = []
+        self._version = 0
+        self._changed = threading.Condition()
+
+    # What the session tells the task.
+
+    def note(self, **changes: Any) -> bool:
+        """Take over what has become known; False if the task had already ended."""
+        with self._changed:
+            if self.state.final:
+                return False
+            for name, value in changes.items():
+                setattr(self, name, value)
+            self._version += 1
+            self._changed.notify_all()
+            ended = self.state.final
+        if ended:
+            self._call_back()
+        return True
+
+    def stop(self, trouble: ImgOpenError) -> None:
+        """End the present waits with an error; the task itself stays as it is."""
+        with self._changed:
+            if self.state.final:
+                return
+            self.watched = False
+            self._trouble = trouble
+            self._version += 1
+            self._changed.notify_all()
+        self._call_back()
+
+    def watch(self) -> None:
+        """Have the task asked for in the background, for `timeout` seconds from now."""
+        with self._changed:
+            self._give_up_at = time.monotonic() + self.timeout
+            if self.watched or self.state.final:
+                return
+            self._trouble = None
+            self.watched = True
+        self._watch(self)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it has been watched for longer than anybody wants to wait."""
+        return time.monotonic() > self._give_up_at
+
+    def give_up(self) -> None:
+        """End the present waits with a time-out."""
+        self.stop(self._late(self.timeout))
+
+    # What users ask of it.
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.state.final
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds from submission to the end, or until now."""
+        if self.submitted is None:
+            return None
+        return max(0.0, (self.finished or time.time()) - self.submitted)
+
+    @property
+    def result_or_none(self) -> Result | None:
+        """The result if the task has succeeded."""
+        return self.result(timeout=0) if self.state is State.SUCCEEDED else None
+
+    def events(self, timeout: float | None = None) -> Iterator[Event]:
+        """Yield every noticed step until the end.
+
+        Args:
+            timeout: seconds; the session's `timeout` (600) if not given.
+
+        Raises:
+            TaskTimeoutError: the end did not come in time; the task goes on at the service.
+            WaitCancelledError: `cancel()` was called.
+            APIError: the service can no longer be asked.
+        """
+        limit = self.timeout if timeout is None else timeout
+        deadline, seen = time.monotonic() + limit, -1
+        self.watch()
+        while True:
+            seen = self._next_version(seen, deadline, limit)
+            event = Event(self.state, self.seconds or 0.0, self.status)
+            yield event
+            if event.state.final:
+                return
+
+    def wait(self, timeout: float | None = None) -> Task:
+        """Wait for the end, whatever it is, and return the task. Raises as `events` does."""
+        for _ in self.events(timeout):
+            pass
+        return self
+
+    def result(self, timeout: float | None = None) -> Result:
+        """Wait for the end and return the result.
+
+        Raises:
+            TaskFailedError: the service reports a failure.
+            TaskTimeoutError, WaitCancelledError, APIError: as `events` does.
+        """
+        self.wait(timeout)
+        if self.state is not State.SUCCEEDED:
+            raise self._failure()
+        if self._result is None:
+            self._result = self._build(self)
+        return self._result
+
+    def cancel(self) -> str:
+        """Stop waiting. The API has no cancel: the task goes on at the service, and may cost.
+
+        Returns:
+            A sentence that says so.
+        """
+        said = (
+            f"{self.id}: no longer waited for. Img Open has no cancel, so the task itself goes on"
+        )
+        self.stop(WaitCancelledError(said, task=self, hint=self._later()))
+        return f"{said}; {self._later()}"
+
+    def add_done_callback(self, call: Callable[[Task], None]) -> None:
+        """Call `call(task)` once when it ends or the wait is given up, from another thread."""
+        with self._changed:
+            if not self.state.final:
+                self._callbacks.append(call)
+                return
+        call(self)
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Result:
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake(_: Task) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop may be gone by then
+                loop.call_soon_threadsafe(done.set)
+
+        self.watch()
+        self.add_done_callback(wake)
+        try:
+            await asyncio.wait_for(done.wait(), self.timeout)
+        except TimeoutError:
+            raise self._late(self.timeout) from None
+        return self.result(timeout=0)
+
+    def _next_version(self, seen: int, deadline: float, limit: float) -> int:
+        try:
+            with self._changed:
+                while self._version == seen and self._trouble is None:
+                    left = deadline - time.monotonic()
+                    if left <= 0 and not self.state.final:
+                        raise self._late(limit)
+                    self._changed.wait(min(max(left, 0.0), 1.0))
+                if self._trouble is not None and not self.state.final:
+                    raise self._trouble
+                return self._version
+        except KeyboardInterrupt:
+            raise TaskInterrupted(
+                f"stopped waiting; {self.operation.name} {self.id} goes on at the service\n"
+                f"  → {self._later()}"
+            ) from None
+
+    def _later(self) -> str:
+        return f"to get its result later: %imgopen wait {self.id}"
+
+    def _late(self, limit: float) -> TaskTimeoutError:
+        text = (
+            f"{self.operation.name} {self.id} did not end within {limit:g} s (it is {self.state})"
+        )
+        hint = f"it goes on at the service; {self._later()}"
+        if self.status is not None and self.state is State.SUBMITTED:
+            return UnknownStatusError(
+                f"{text}; its status {self.status!r} is not documented", task=self, hint=hint
+            )
+        if (
+            self.data.get(self.operation.output.partition("[")[0])
+            if self.operation.output
+            else None
+        ):
+            text += (
+                "; the last answer holds a result although its status says generating: task.data"
+            )
+        return TaskTimeoutError(text, task=self, hint=hint)
+
+    def _failure(self) -> TaskFailedError:
+        word = "was refused" if self.state is State.REFUSED else "failed"
+        reason = f": {self.message}" if self.message else " without giving a reason"
+        return TaskFailedError(f"{self.operation.name} {self.id} {word}{reason}", task=self)
+
+    def _call_back(self) -> None:
+        with self._changed:
+            calls, self._callbacks = self._callbacks, []
+        for call in calls:
+            call(self)
+
+    def __repr__(self) -> str:
+        seconds = "" if self.seconds is None else f", {self.seconds:.1f} s"
+        return f"Task({self.operation.name} {self.id}: {self.state}{seconds}, {self.backend})"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        from .display import task_bundle
+
+        return task_bundle(self)

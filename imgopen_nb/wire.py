@@ -1,0 +1,241 @@
+"""Answers on the wire: the envelope {code, msg, data}, its failures as errors, its statuses.
+
+Pure functions over bytes and numbers; `client.py` does the talking.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from .errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    MalformedAnswerError,
+    NotFoundError,
+    RateLimitError,
+    RedirectError,
+    RefusedError,
+    ServerError,
+    clip,
+)
+from .spec import Operation
+
+SUCCESS = "200"
+# Which failure a code stands for. The vendor documents none: these follow HTTP's meaning.
+ERRORS: dict[str, type[APIError]] = {
+    "400": BadRequestError,
+    "401": AuthenticationError,
+    "403": AuthenticationError,
+    "404": NotFoundError,
+    "405": BadRequestError,
+    "413": BadRequestError,
+    "415": BadRequestError,
+    "422": BadRequestError,
+    "429": RateLimitError,
+}
+HINTS: dict[type[APIError], str] = {
+    AuthenticationError: "check the access key: %imgopen login, or the two environment variables",
+    NotFoundError: "",
+    RateLimitError: "wait a little and run it again",
+    ServerError: "the trouble is on the service's side; try again later",
+    RefusedError: "the vendor does not document its failure codes; the text above is all it says",
+}
+
+
+class State(StrEnum):
+    """Where a task stands; the last three are final."""
+
+    CREATED = "created"  # in the journal, not known to have been sent
+    LOST = "lost"  # sent, but the answer was lost and could not be looked up
+    SUBMITTED = "submitted"  # accepted
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # the service worked on it and failed
+    REFUSED = "refused"  # the service did not accept it
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more can come."""
+        return self in (State.SUCCEEDED, State.FAILED, State.REFUSED)
+
+
+# 0, 1, 2 are documented for tools; for sd, 2 is documented, 1 and 3 come from a working client,
+# 0 as failure is inferred. Any other status is shown and taken as not final.
+STATUSES = {
+    "tool": {0: State.FAILED, 1: State.RUNNING, 2: State.SUCCEEDED},
+    "sd": {0: State.FAILED, 1: State.RUNNING, 2: State.SUCCEEDED, 3: State.RUNNING},
+    "training": {0: State.FAILED, 1: State.RUNNING, 2: State.SUCCEEDED, 3: State.RUNNING},
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful envelope."""
+
+    data: Mapping[str, Any]
+    msg: str = ""
+    http_status: int = 200
+
+    @property
+    def server_id(self) -> str:
+        """The service's own id of the task: task_id, taskId or (if nothing else) id_task."""
+        for name in ("task_id", "taskId", "id_task"):
+            value = self.data.get(name)
+            if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+                return clip(value, 128)
+        return ""
+
+    @property
+    def status(self) -> int | str | None:
+        """The status as a number where it is one, as sent (shortened) where not."""
+        value = self.data.get("status")
+        if isinstance(value, str) and value.strip().lstrip("-").isdigit() and len(value) < 10:
+            return int(value)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        return clip(value, 40)
+
+    @property
+    def explanation(self) -> str:
+        """What the service says about a failure."""
+        for name in ("errorMessage", "error", "msg", "desc"):
+            if isinstance(self.data.get(name), str) and self.data[name].strip():
+                return clip(self.data[name], 500)
+        return clip(self.msg, 500)
+
+    def state(self, operation: Operation) -> State | None:
+        """Return the state that this answer reports; None for a status nobody documents."""
+        if operation.family == "list" or not operation.query:
+            return State.SUCCEEDED
+        if self.status is None:
+            return State.SUBMITTED
+        state = (
+            STATUSES[operation.family].get(self.status) if isinstance(self.status, int) else None
+        )
+        if state is State.FAILED and operation.zero_may_succeed and self.output(operation):
+            return State.SUCCEEDED
+        return state
+
+    def output(self, operation: Operation) -> Any:
+        """Return what sits where the operation's result belongs, None where nothing does."""
+        return find(self.data, operation.output) if operation.output else None
+
+
+def find(data: Any, place: str) -> Any:
+    """Return what sits at `place` ("a.b" or "list[].member"), None where nothing does."""
+    head, _, rest = place.partition(".")
+    name, many = head.removesuffix("[]"), head.endswith("[]")
+    node = data.get(name) if isinstance(data, Mapping) else None
+    if not rest:
+        return node
+    if many:
+        found = [find(item, rest) for item in node] if isinstance(node, list) else []
+        return [item for item in found if item is not None]
+    return find(node, rest)
+
+
+def read_answer(body: bytes, http_status: int, headers: Mapping[str, str]) -> Answer:
+    """Return the envelope in `body`, or raise the error that it stands for.
+
+    Raises:
+        APIError: the subclass that fits the code, the HTTP status or the malformed body.
+    """
+    if 300 <= http_status < 400:
+        raise _redirect(headers, http_status)
+    try:
+        code, msg, data = _envelope(body)
+    except MalformedAnswerError as error:
+        if http_status >= 400:
+            raise _failure(str(http_status), f"HTTP {http_status}", http_status, headers) from None
+        error.http_status = http_status
+        raise
+    if http_status >= 400 and code == SUCCESS:
+        code = str(http_status)
+    if code != SUCCESS:
+        raise _failure(code, msg, http_status, headers)
+    return Answer(data, msg, http_status)
+
+
+def _envelope(body: bytes) -> tuple[str, str, Mapping[str, Any]]:
+    if not body.strip():
+        raise MalformedAnswerError("the service answered with nothing", hint=_ODD)
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        raise MalformedAnswerError(f"the service answered with {_what(body)}", hint=_ODD) from None
+    if not isinstance(content, dict):
+        raise MalformedAnswerError("the service answered with JSON that is no object", hint=_ODD)
+    code, msg, data = content.get("code"), content.get("msg"), content.get("data")
+    # The documentation says string; a number is read too, so that no paid answer is lost.
+    if isinstance(code, bool) or not isinstance(code, (str, int)) or code == "":
+        raise MalformedAnswerError("the service's answer has no usable code", hint=_ODD)
+    if data is not None and not isinstance(data, dict):
+        raise MalformedAnswerError("the service's answer has data that is no object", hint=_ODD)
+    return clip(code, 20), clip(msg, 500) if isinstance(msg, str) else "", data or {}
+
+
+_ODD = "JSON with code, msg and data was expected: is the address right, or a proxy in between?"
+
+
+def _what(body: bytes) -> str:
+    head = body.lstrip()[:200].lower()
+    if head.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")) or b"<html" in head:
+        return "a web page instead of JSON"
+    if head.startswith(b"{"):
+        return "JSON that is cut off or broken"
+    return "something that is not JSON"
+
+
+def _failure(code: str, msg: str, http_status: int, headers: Mapping[str, str]) -> APIError:
+    kind = ERRORS.get(code) or ERRORS.get(str(http_status))
+    if kind is None:
+        server = http_status >= 500 or (len(code) == 3 and code.startswith("5"))
+        kind = ServerError if server else RefusedError
+    if kind is RefusedError and http_status >= 400:
+        kind = BadRequestError
+    text = f"the service answered code {code}" + (f": {msg}" if msg else "")
+    more: dict[str, Any] = {"hint": HINTS.get(kind, ""), "code": code, "http_status": http_status}
+    if kind is RateLimitError:
+        more["retry_after"] = retry_after(headers)
+    return kind(text, **more)
+
+
+def _redirect(headers: Mapping[str, str], http_status: int) -> RedirectError:
+    from urllib.parse import urlsplit
+
+    host = clip(urlsplit(headers.get("Location", "")).hostname or "another address", 100)
+    return RedirectError(
+        f"the service redirects to {host}; the request was not repeated there, "
+        "because the keys would have gone along",
+        hint="if that is the true address, set IMGOPEN_BASE_URL to it",
+        http_status=http_status,
+    )
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Return the seconds that Retry-After-Ms or Retry-After (seconds or an HTTP date) asks for."""
+    for name, scale in (("Retry-After-Ms", 0.001), ("Retry-After", 1.0)):
+        seconds = _float(headers.get(name, ""))
+        if seconds is not None:
+            return max(0.0, seconds * scale)
+    try:
+        date = email.utils.parsedate_to_datetime(headers.get("Retry-After", ""))
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, date.timestamp() - (time.time() if now is None else now))
+
+
+def _float(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,68 @@
+"""The world of every test: its own home folder, no keys, and a stub of the service to talk to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imgopen_nb import session as session_module
+from imgopen_nb.session import Session
+
+from .stub import Stub
+
+KEY_ID = "canary-id-5f2b9c71"
+KEY_SECRET = "canary-secret-0d9e7a44c1b8"
+
+
+@pytest.fixture(autouse=True)
+def clean_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """No test sees the developer's keys, settings, history or proxies."""
+    home = tmp_path / "home"
+    for name in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "BASE_URL", "PATHS", "TRACEBACK"):
+        monkeypatch.delenv(f"IMGOPEN_{name}", raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("IMGOPEN_HOME", str(home))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    yield home
+    session_module.set_current(None)
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    """A service that answers what the test tells it to."""
+    with Stub() as service:
+        yield service
+
+
+@pytest.fixture
+def session(stub: Stub) -> Iterator[Session]:
+    """A session with keys, whose service is the stub."""
+    with Session(stub.url, KEY_ID, KEY_SECRET) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def sandbox_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One home for all tests that share a sandbox, so that it starts once."""
+    return tmp_path_factory.mktemp("sandbox")
+
+
+@pytest.fixture(scope="session")
+def sandbox_url(sandbox_home: Path) -> Iterator[str]:
+    """The address of a sandbox process that the whole test run shares."""
+    from imgopen_nb.sandbox.process import SandboxProcess
+
+    process = SandboxProcess.start(sandbox_home)
+    yield process.url
+    process.stop()
+
+
+@pytest.fixture
+def local(sandbox_url: str) -> Iterator[Session]:
+    """A session without keys, whose service is the shared sandbox; its history is its own."""
+    with Session(sandbox_url) as made:
+        session_module.set_current(made)
+        yield made
