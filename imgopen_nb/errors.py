@@ -29,6 +29,8 @@ import traceback
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from .plaintext import visible
+
 if TYPE_CHECKING:
     from .task import Task
 
@@ -52,8 +54,8 @@ class ImgOpenError(_ShortTraceback, Exception):
 
     def __init__(self, message: str, *, hint: str = "", task: Task | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = visible(message)
+        self.hint = visible(hint)
         self.task = task
 
     def __str__(self) -> str:

@@ -12,28 +12,23 @@ from . import settings as settings_module
 from .album import Album
 from .catalogue import OPERATIONS
 from .connection import Connection
-from .delivery import pause
 from .errors import (
     APIError,
     AuthenticationError,
     ImgOpenError,
-    MalformedAnswerError,
-    NetworkError,
-    NotFoundError,
     ParameterError,
     PictureError,
-    RateLimitError,
-    ServerError,
     SubmissionLostError,
     TaskError,
     UsageError,
 )
+from .inquiry import Inquiry
 from .journal import Journal
 from .ledger import Ledger
 from .result import Result
 from .spec import Operation
 from .task import Task
-from .waiting import Waiter, next_look
+from .waiting import Waiter
 from .wire import State
 
 if TYPE_CHECKING:
@@ -41,15 +36,6 @@ if TYPE_CHECKING:
 
     from .comparison import Comparison
     from .images import Thumbnail
-
-# How many failures of the query in a row end a wait; any other error ends it at once.
-PATIENCE: dict[type[APIError], int] = {
-    MalformedAnswerError: 4,
-    NotFoundError: 5,
-    NetworkError: 7,
-    ServerError: 7,
-    RateLimitError: 12,
-}
 
 
 class Session:
@@ -60,6 +46,7 @@ class Session:
         access_key_id: also from the environment, `%imgopen login` or Colab's secrets.
         access_key_secret: likewise.
         home: folder of the history; also from IMGOPEN_HOME.
+        backend: "sandbox" uses the sandbox even where there are keys; also from IMGOPEN_BACKEND.
 
     Raises:
         SettingsError: half a key pair or an unusable address.
@@ -71,23 +58,25 @@ class Session:
         access_key_id: str | None = None,
         access_key_secret: str | None = None,
         home: str | Path | None = None,
+        backend: str | None = None,
     ) -> None:
         self.settings = settings_module.load(
             base_url=base_url,
             access_key_id=access_key_id,
             access_key_secret=access_key_secret,
             home=home,
+            backend=backend,
         )
         self.journal = Journal(self.settings.home)
         self._connection = Connection(self.settings)
         self._album = Album(self._connection, self.journal)
-        self._waiter = Waiter(self._ask)
         self._ledger = Ledger(
             self.journal,
-            watch=self._waiter.add,
+            watch=lambda task: self._waiter.add(task),
             fetch=self._album.thumbnail,
             timeout=self.settings.timeout,
         )
+        self._waiter = Waiter(Inquiry(self._connection, self._ledger))
 
     @property
     def backend(self) -> settings_module.Backend:
@@ -188,15 +177,21 @@ class Session:
         """
         from .frames import history_frame
 
-        rows = self.journal.rows(
-            operation=_runnable(operation).name if operation else None,
+        rows = self.rows(
+            operation=operation,
             model=model,
             status=status,
-            since=_since(since),
+            since=since,
             backend=backend,
             limit=limit,
         )
         return history_frame(rows)
+
+    def rows(self, **filters: Any) -> list[dict[str, Any]]:
+        """Return the task history as dictionaries; the filters are those of `history`."""
+        if filters.get("operation"):
+            _runnable(filters["operation"])
+        return self.journal.rows(**{**filters, "since": _since(filters.get("since"))})
 
     def thumbnail(self, label: str, size: int = 192) -> Thumbnail | None:
         """Return a small version of a picture of the history, or None if it cannot be had."""
@@ -266,37 +261,6 @@ class Session:
         return Result(
             "", row.name, row.kind, {}, model=model, image=shown, status="failed", error=reason
         )
-
-    def _ask(self, task: Task) -> float | None:
-        """Ask once for a task; returns seconds until the next time, None at the end."""
-        if task.state.final or not task.watched:
-            return None
-        if task.overdue:
-            task.give_up()
-            return None
-        try:
-            answer = self._connection.delivery().ask(task.operation, task.id, task.server_id)
-            task.queries += 1
-            task.failures_in_a_row = 0
-            self._ledger.learn(task, answer)
-        except APIError as error:
-            return self._after_trouble(task, error)
-        except Exception as error:  # this thread serves other tasks too
-            known = isinstance(error, ImgOpenError)
-            task.stop(error if known else ImgOpenError(f"internal error while asking: {error!r}"))
-            return None
-        age = task.seconds or 0.0
-        return None if task.state.final else next_look(age, local=self._connection.local)
-
-    def _after_trouble(self, task: Task, error: APIError) -> float | None:
-        task.queries += 1
-        task.failures_in_a_row += 1
-        limit = next((n for kind, n in PATIENCE.items() if isinstance(error, kind)), 1)
-        if task.failures_in_a_row >= limit:
-            task.failures_in_a_row = 0
-            task.stop(error)
-            return None
-        return pause(task.failures_in_a_row, error)
 
 
 _current: Session | None = None

@@ -1,7 +1,8 @@
 """Keys, addresses and folders: where they come from and how the keys are kept from view.
 
 The order, told once: arguments, then the environment, then the files in the home folder
-(`keys.json`, `settings.json`), then Colab's secrets. Without keys the sandbox is used.
+(`keys.json`, `settings.json`), then Colab's secrets. Without keys the sandbox is used, and with
+`backend="sandbox"` (or IMGOPEN_BACKEND=sandbox) the keys are not even looked for.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -83,6 +84,7 @@ def load(
     access_key_id: str | None = None,
     access_key_secret: str | None = None,
     home: str | Path | None = None,
+    backend: str | None = None,
 ) -> Settings:
     """Return the settings, in the order that this module's docstring tells.
 
@@ -91,9 +93,16 @@ def load(
     """
     folder = home_folder(home)
     stored = read_json(folder / "settings.json")
-    keys = _keys(access_key_id, access_key_secret, folder)
-    url = base_url or os.environ.get("IMGOPEN_BASE_URL") or stored.get("base_url") or ""
-    url = _checked_url(str(url), keys)
+    wanted = backend or os.environ.get("IMGOPEN_BACKEND") or ""
+    if wanted not in ("", "real", "sandbox"):
+        raise SettingsError(f"backend must be real or sandbox, not {wanted[:40]!r}")
+    keys = None if wanted == "sandbox" else _keys(access_key_id, access_key_secret, folder)
+    if wanted == "real" and keys is None:
+        raise SettingsError("the real service needs an access key", hint="run %imgopen login")
+    stored_url = (
+        "" if wanted == "sandbox" else os.environ.get("IMGOPEN_BASE_URL") or stored.get("base_url")
+    )
+    url = _checked_url(str(base_url or stored_url or ""), keys)
     return Settings(
         home=folder,
         base_url=url or (VENDOR_URL if keys else ""),
@@ -117,7 +126,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file, {} where there is none."""
     try:
         content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise SettingsError(
@@ -155,14 +164,19 @@ def store_setting(home: Path, name: str, value: str) -> Any:
     """
     if name not in NAMES:
         raise UnknownNameError("setting", name, NAMES)
-    checks = {"timeout": _seconds, "paths": _paths, "base_url": lambda v: _checked_url(v, None)}
-    checked = checks.get(name, str)(value)
+    checks: dict[str, Callable[[Any], Any]] = {
+        "timeout": _seconds,
+        "paths": _paths,
+        "base_url": lambda url: _checked_url(url, None),
+        "model": _model,
+    }
+    checked = checks[name](value)
     write_json(home / "settings.json", {**read_json(home / "settings.json"), name: checked})
     return checked
 
 
 def _keys(key_id: str | None, secret: str | None, folder: Path) -> Keys | None:
-    sources = (
+    sources: tuple[tuple[str, Callable[[], tuple[str | None, str | None]]], ...] = (
         ("arguments", lambda: (key_id, secret)),
         ("environment", lambda: (os.environ.get(KEY_ID), os.environ.get(KEY_SECRET))),
         ("keys.json", lambda: _key_file(folder / "keys.json")),
@@ -192,7 +206,7 @@ def _colab_secrets() -> tuple[str | None, str | None]:
 
     if "google.colab" not in sys.modules:
         return None, None
-    from google.colab import userdata  # type: ignore[import-not-found,unused-ignore]
+    from google.colab import userdata  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     found: list[str | None] = [None, None]
     for place, name in enumerate((KEY_ID, KEY_SECRET)):
@@ -224,6 +238,13 @@ def _seconds(value: Any) -> float:
     if not 0 < seconds <= 7 * 86400:
         raise SettingsError(f"timeout must be seconds from 0 to 604800, not {str(value)[:40]!r}")
     return seconds
+
+
+def _model(value: Any) -> str:
+    from .catalogue import OPERATIONS
+
+    param = OPERATIONS["describe"].param("model")
+    return str(param.check(value)) if value else ""
 
 
 def _paths(value: Any) -> dict[str, str]:

@@ -1,0 +1,90 @@
+"""The command `imgopen`: the verbs of the magic on a command line, the demo and the sandbox."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import __version__
+from .arguments import HelpAsked, Parser
+from .errors import ImgOpenError, TaskInterrupted
+from .verbs import Call, find, overview
+
+PREFIX = "imgopen "
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns 0 done, 1 failed, 2 a slip in the call, 130 Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(words)
+    except HelpAsked as asked:
+        print(asked)
+        return 0
+    except ImgOpenError as error:
+        print(f"imgopen: {error}", file=sys.stderr)
+        return 2 if isinstance(error, (LookupError, ValueError)) else 1
+    except TaskInterrupted as stopped:
+        print(f"\nimgopen: {stopped}".replace("%imgopen", "imgopen"), file=sys.stderr)
+        return 130
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 130
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(overview(PREFIX))
+        print("\nOn the command line only")
+        print("\n".join(f"  {name:<17}  {about}" for name, (about, _) in COMMANDS.items()))
+        return 0
+    if words[0] == "--version":
+        print(f"imgopen_nb {__version__}")
+        return 0
+    if words[0] in COMMANDS:
+        return COMMANDS[words[0]][1](words[1:])
+    return _verb(words)
+
+
+def _verb(words: list[str]) -> int:
+    from .session import current
+
+    verb = find(words[0])
+    options = verb.parser(PREFIX).read(words[1:])
+    if getattr(options, "out", None):
+        raise ImgOpenError("--out is for notebooks: there is no variable to fill here")
+    session = current
+    value = verb.run(Call(options, None, session, PREFIX))
+    print(_plain(value))
+    return 0
+
+
+def _plain(value: Any) -> str:
+    bundle = getattr(value, "_repr_mimebundle_", None)
+    return str(bundle()["text/plain"]) if bundle else str(value)
+
+
+def _demo(words: list[str]) -> int:
+    parser = Parser(PREFIX + "demo", "Describe the sample photographs in the sandbox and compare.")
+    parser.option("--report", metavar="FILE", help="where the HTML report goes")
+    options = parser.read(words)
+
+    from .demo import demo
+
+    return demo(options.report or "imgopen-demo.html")
+
+
+def _sandbox(words: list[str]) -> int:
+    from .sandbox.__main__ import main as serve
+
+    return int(serve(words) or 0)
+
+
+COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
+    "demo": ("Describe the sample photographs in the sandbox and compare.", _demo),
+    "sandbox": ("Serve the sandbox until Ctrl-C.", _sandbox),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""%imgopen and %%imgopen: the verbs in a notebook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+
+from . import tokens
+from .arguments import HelpAsked
+from .completion import Completion
+from .errors import ImgOpenError, ParameterError, SettingsError
+from .verbs import Call, Verb, find, overview
+
+
+@magics_class
+class ImgOpenMagics(Magics):
+    """The magic `imgopen`, as a line and over a cell."""
+
+    @no_var_expand
+    @line_cell_magic
+    def imgopen(self, line: str, cell: str | None = None) -> Any:
+        """Run an operation of Img Open, or look after tasks; `%imgopen` alone lists the verbs.
+
+        `%imgopen describe URL --model clip` shows the caption; `r = %imgopen describe URL` and
+        `--out r` keep the Result. Over a cell, the cell is the prompt. `{name}` on the line stands
+        for a variable, `{{` for a brace; the cell is taken as it is.
+        """
+        words = tokens.split(line)
+        if not words or words[0] in ("--help", "-h", "help"):
+            print(overview())
+            return None
+        verb = find(words[0])
+        _refuse_keys(words)
+        try:
+            options = verb.parser().read(tokens.expand(words[1:], _shell(self).user_ns))
+        except HelpAsked as asked:
+            print(asked)
+            return None
+        if cell is not None and not verb.takes_body:
+            raise ParameterError(
+                f"%%imgopen {verb.name} takes no cell", hint=f"%imgopen {line.strip()}"
+            )
+        return self._run(verb, options, cell)
+
+    def _run(self, verb: Verb, options: Any, cell: str | None) -> Any:
+        from .session import current
+
+        out = getattr(options, "out", None)
+        if out is not None and not out.isidentifier():
+            raise ParameterError(f"--out takes the name of a variable, not {out!r}")
+        try:
+            value = verb.run(Call(options, cell, current, "%imgopen "))
+        except ImgOpenError as error:
+            if out and error.task is not None:
+                _shell(self).user_ns[out] = error.task  # what was paid for stays at hand
+            raise
+        if out:
+            _shell(self).user_ns[out] = value
+            return None
+        if isinstance(value, str):
+            print(value)
+            return None
+        return value
+
+
+def _shell(magics: Magics) -> InteractiveShell:
+    assert magics.shell is not None, "IPython makes magics with a shell"
+    return magics.shell
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics and the completion; doing it twice is harmless."""
+    unload(shell)
+    shell.register_magics(ImgOpenMagics)
+    shell.Completer.custom_matchers.append(Completion(shell).matcher)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take the magics and the completion away again."""
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("imgopen", None)
+    shell.magics_manager.registry.pop("ImgOpenMagics", None)
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [m for m in matchers if not getattr(m, "of_imgopen", False)]
+
+
+def _refuse_keys(words: list[str]) -> None:
+    """Refuse an access key on the line: the line stays in the notebook."""
+    if words[0] == "login":
+        return  # refuses by itself, with the same reason
+    for word in words[1:]:
+        name = word.lstrip("-").partition("=")[0].replace("_", "-").lower()
+        if word.startswith("--") and name.startswith(
+            ("access-key", "api-key", "key", "secret", "token")
+        ):
+            raise SettingsError(
+                "a key on a magic line would stay in the notebook and in IPython's history",
+                hint="run %imgopen login, and delete this line",
+            )

@@ -1,0 +1,357 @@
+"""What can follow %imgopen: the operations, and the verbs about tasks and settings.
+
+The magics and the command line share these rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .arguments import Parser, given, operation_parser
+from .catalogue import OPERATIONS
+from .errors import ParameterError, UnknownNameError, UsageError, near_match
+from .settings import KEY_ID, KEY_SECRET, NAMES
+from .spec import Operation
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+@dataclass(frozen=True)
+class Call:
+    """One parsed line: the options, the body of the cell, and the session to work with."""
+
+    options: argparse.Namespace
+    body: str | None
+    session: Callable[[], Session]
+    prefix: str
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A word after %imgopen: how its options are read and what it does.
+
+    `takes_body` says whether it may stand over a cell; `values` offers words for completion, by the
+    name of the option ("words" for those without one).
+    """
+
+    name: str
+    about: str
+    options: Callable[[Parser], None]
+    run: Callable[[Call], Any]
+    takes_body: bool = False
+    values: Mapping[str, Callable[[], list[str]]] | None = None
+
+    def parser(self, prefix: str = "%imgopen ") -> Parser:
+        """Return the parser of this verb."""
+        parser = Parser(prefix + self.name, self.about)
+        self.options(parser)
+        return parser
+
+
+class OperationVerb(Verb):
+    """An operation of the catalogue as a verb."""
+
+    operation: Operation
+
+    def __init__(self, operation: Operation) -> None:
+        super().__init__(
+            operation.name,
+            operation.about,
+            _operation_options,
+            lambda call: _run_operation(operation, call),
+            takes_body=operation.body_param is not None,
+        )
+        object.__setattr__(self, "operation", operation)
+
+    def parser(self, prefix: str = "%imgopen ") -> Parser:
+        """Return the parser made from the catalogue's row."""
+        parser = operation_parser(self.operation, prefix)
+        self.options(parser)
+        return parser
+
+
+def find(name: str) -> Verb:
+    """Return the verb of a name.
+
+    Raises:
+        UnknownNameError: there is none; with the near match.
+    """
+    if name in VERBS:
+        return VERBS[name]
+    hint = near_match(name, VERBS) or "%imgopen alone lists all verbs"
+    raise UnknownNameError("verb", name, [], hint=hint)
+
+
+def _operation_options(parser: Parser) -> None:
+    parser.option("--out", metavar="NAME", help="variable that takes the result")
+    parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
+    parser.add_argument("--no-wait", action="store_true", help="return the task at once")
+
+
+def _run_operation(operation: Operation, call: Call) -> Any:
+    params, seconds = given(operation, call.options), _seconds(call.options.timeout)
+    if call.body is not None and call.body.strip():
+        body = operation.body_param
+        assert body is not None, "the magic refuses a body where there is no place for it"
+        if body.name in params:
+            raise ParameterError(f"{body.name} is given twice: on the line and in the cell")
+        params[body.name] = call.body.strip("\n")
+    task = call.session().submit(operation.name, **params)
+    return task if call.options.no_wait else task.result(seconds)
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise ParameterError(f"--timeout must be seconds, not {text!r}")
+    return seconds
+
+
+def _compare_options(parser: Parser) -> None:
+    parser.add_argument("words", nargs="*", metavar="IMAGE", help="pictures: URLs, files, {names}")
+    models = ", ".join(OPERATIONS["describe"].param("model").choices)
+    parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (all unless given)")
+    parser.option("--out", metavar="NAME", help="variable that takes the comparison")
+    parser.option("--timeout", metavar="SECONDS", help="how long to wait at most for each")
+
+
+def _compare(call: Call) -> Any:
+    from .session import compare
+
+    lines = [line.strip() for line in (call.body or "").splitlines()]
+    images = [*call.options.words, *(line for line in lines if line)]
+    if not images:
+        raise ParameterError("compare needs pictures", hint="%imgopen compare URL URL ...")
+    models = call.options.models or OPERATIONS["describe"].param("model").choices
+    calls = [{"image": image, "model": model} for image in images for model in models]
+    results = call.session().run_all("describe", calls, _seconds(call.options.timeout))
+    if all(result.error for result in results):
+        raise UsageError(f"no picture could be described: {results[0].error}")
+    return compare(results)
+
+
+def _no_options(parser: Parser) -> None:
+    """Take nothing but --help."""
+
+
+def _operations(call: Call) -> Any:
+    from .tables import Table
+
+    columns = ("operation", "what it does", "result", "path")
+    rows = [(op.name, op.about, op.kind, op.known) for op in OPERATIONS.runnable]
+    return Table(columns, rows)
+
+
+def _history_options(parser: Parser) -> None:
+    for name in ("operation", "model", "status", "since", "backend", "limit"):
+        parser.option(f"--{name}", metavar=name.upper(), help=_HISTORY_HELP[name])
+    parser.option("--out", metavar="NAME", help="variable that takes the DataFrame")
+
+
+_HISTORY_HELP = {
+    "operation": "only this operation",
+    "model": "only this model",
+    "status": "only this status: succeeded, failed, refused, running ...",
+    "since": "only since a date, or back from now: 30min, 12h, 7d",
+    "backend": "only real or only sandbox",
+    "limit": "only the newest so many (20 unless given; 0 for all)",
+}
+
+
+def _history(call: Call) -> Any:
+    from .display import HistoryView
+
+    names = ("operation", "model", "status", "since", "backend")
+    filters = {name: getattr(call.options, name) for name in names}
+    limit = 20 if call.options.limit is None else _count(call.options.limit)
+    view = HistoryView(call.session().rows(**filters, limit=limit or None))
+    return view.frame if call.options.out else view
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise ParameterError(f"--limit must be a whole number, not {text!r}")
+    return int(text)
+
+
+def _login_options(parser: Parser) -> None:
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--forget", action="store_true", help="remove the stored key")
+
+
+def _login(call: Call) -> str:
+    from . import session as session_module
+    from .login import forget, login
+
+    if call.options.words:
+        raise UsageError(
+            "a key on a magic line would stay in the notebook and in IPython's history",
+            hint=f"run {call.prefix}login alone: it asks without showing, or set {KEY_ID} and "
+            f"{KEY_SECRET}. Delete that line now, and renew the key if others saw it",
+        )
+    said = forget() if call.options.forget else login()
+    session_module.set_current(None)
+    return said
+
+
+def _task_options(parser: Parser) -> None:
+    parser.add_argument("words", nargs=1, metavar="TASK", help="a task's id, or its beginning")
+
+
+def _wait_options(parser: Parser) -> None:
+    _task_options(parser)
+    parser.option("--out", metavar="NAME", help="variable that takes the result")
+    parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
+
+
+def _status(call: Call) -> Any:
+    return call.session().task(call.options.words[0])
+
+
+def _wait(call: Call) -> Any:
+    return call.session().task(call.options.words[0]).result(_seconds(call.options.timeout))
+
+
+def _resume(call: Call) -> Any:
+    tasks = call.session().resume()
+    if not tasks:
+        return "no open tasks"
+    results = [_outcome(task, call) for task in tasks]
+    return "\n".join(results)
+
+
+def _outcome(task: Any, call: Call) -> str:
+    from .errors import ImgOpenError
+
+    try:
+        task.wait(_seconds(call.options.timeout))
+    except ImgOpenError as error:
+        return f"{task.id} {task.operation.name}: {error.message}"
+    return f"{task.id} {task.operation.name}: {task.state}"
+
+
+def _resume_options(parser: Parser) -> None:
+    parser.option("--timeout", metavar="SECONDS", help="how long to wait at most for each")
+
+
+def _config_options(parser: Parser) -> None:
+    parser.add_argument(
+        "words", nargs="*", metavar="NAME VALUE", help="a setting and its new value"
+    )
+
+
+def _config(call: Call) -> Any:
+    from . import session as session_module
+    from .settings import home_folder, store_setting
+    from .tables import Table
+
+    words = call.options.words
+    if len(words) == 2:
+        value = store_setting(home_folder(), words[0], words[1])
+        session_module.set_current(None)
+        return f"{words[0]} is now {value!r}"
+    if words:
+        raise ParameterError(
+            "config takes a name and a value, or nothing", hint="see config --help"
+        )
+    session = call.session()
+    found = session.settings
+    keys = f"set ({found.keys.source})" if found.keys else "none: the sandbox is used"
+    rows = [(name, getattr(found, name) or "", about) for name, about in NAMES.items()]
+    rows += [
+        ("access key", keys, "change it with login"),
+        ("backend", session.backend, "follows from the access key"),
+        ("home", str(found.home), "folder of the history; set by IMGOPEN_HOME"),
+    ]
+    return Table(("setting", "value", "what it is"), rows)
+
+
+def _recent_tasks() -> list[str]:
+    from .session import current
+
+    rows = current().journal.rows(limit=30, columns=("task_id",))
+    return [row["task_id"] for row in rows[::-1]]
+
+
+_ROWS = (
+    Verb(
+        "compare",
+        "Describe pictures with several models and put the captions side by side.",
+        _compare_options,
+        _compare,
+        takes_body=True,
+        values={"models": lambda: list(OPERATIONS["describe"].param("model").choices)},
+    ),
+    Verb("ops", "List the operations.", _no_options, _operations),
+    Verb(
+        "history",
+        "Show the tasks so far.",
+        _history_options,
+        _history,
+        values={
+            "operation": lambda: [op.name for op in OPERATIONS.runnable],
+            "model": lambda: list(OPERATIONS["describe"].param("model").choices),
+            "status": lambda: ["succeeded", "failed", "refused", "running", "submitted", "lost"],
+            "backend": lambda: ["real", "sandbox"],
+        },
+    ),
+    Verb(
+        "login",
+        "Store an access key, asked for without showing it; from then on the real service is used.",
+        _login_options,
+        _login,
+    ),
+    Verb(
+        "status",
+        "Show where a task stands.",
+        _task_options,
+        _status,
+        values={"words": _recent_tasks},
+    ),
+    Verb(
+        "wait",
+        "Wait for a task of the history and show its result.",
+        _wait_options,
+        _wait,
+        values={"words": _recent_tasks},
+    ),
+    Verb("resume", "Wait for every task that has not ended.", _resume_options, _resume),
+    Verb(
+        "config",
+        "Show the settings, or change one.",
+        _config_options,
+        _config,
+        values={"words": lambda: list(NAMES)},
+    ),
+)
+VERBS: dict[str, Verb] = {
+    **{op.name: OperationVerb(op) for op in OPERATIONS.runnable},
+    **{verb.name: verb for verb in _ROWS},
+}
+
+
+def overview(prefix: str = "%imgopen ") -> str:
+    """Return the list of all verbs."""
+    width = max(map(len, VERBS))
+    lines = [f"  {verb.name:<{width}}  {verb.about}" for verb in VERBS.values()]
+    operations, others = lines[: len(OPERATIONS.runnable)], lines[len(OPERATIONS.runnable) :]
+    return "\n".join(
+        [
+            f"{prefix}VERB ...     {prefix}VERB --help tells more about each",
+            "",
+            "Operations",
+            *operations,
+            "",
+            "Tasks, captions and settings",
+            *others,
+        ]
+    )

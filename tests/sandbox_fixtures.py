@@ -1,0 +1,218 @@
+"""A real sandbox over real HTTP, and a web server with all sorts of bad pictures.
+
+PYTEST_DONT_REWRITE: the tests import helpers from here as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from PIL import Image
+
+from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.sandbox.process import SandboxProcess
+
+numbers = itertools.count(1)
+
+
+class Api:
+    """A small client of one sandbox."""
+
+    def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
+        self.url = url
+        self.http = requests.Session()
+        self.http.headers.update(headers or {})
+
+    def post(self, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
+        answer = self.http.post(self.url + path, json=body, timeout=30, **more)
+        assert answer.status_code == 200, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    def call(self, name: str, body: Any) -> dict[str, Any]:
+        return self.post(OPERATIONS[name].path, body)
+
+    def query(self, name: str, key: str) -> dict[str, Any]:
+        """Ask as the family of the operation does."""
+        op = OPERATIONS[name]
+        path = f"{op.path}/queryTask" if op.tool_code else OPERATIONS["query-v2"].path
+        return self.post(path, {"businessTaskId": key})
+
+    def ended(self, name: str, key: str, seconds: float = 40) -> dict[str, Any]:
+        """Return the answer of the first query that tells of an end."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            answer = self.query(name, key)
+            if answer["code"] != "200" or answer["data"]["status"] != 1:
+                return answer
+            time.sleep(0.05)
+        raise AssertionError(f"task {key} of {name} did not end within {seconds} s")
+
+    def upload(self, data: bytes) -> dict[str, Any]:
+        answer = self.http.post(f"{self.url}/upload", data=data, timeout=30)
+        assert answer.status_code == 200
+        return answer.json()  # type: ignore[no-any-return]
+
+    def picture(self, data: bytes) -> str:
+        return str(self.upload(data)["data"]["url"])
+
+
+def new_key(prefix: str = "task") -> str:
+    return f"{prefix}-{next(numbers)}-{time.time_ns()}"
+
+
+def picture_bytes(
+    kind: str = "PNG",
+    size: tuple[int, int] = (96, 64),
+    colour: Any = (200, 30, 30),
+    mode: str = "RGB",
+) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size, colour).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def noisy_jpeg(size: tuple[int, int] = (300, 200)) -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise(size, 90).convert("RGB").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def png_bomb(side: int = 50_000) -> bytes:
+    """A valid PNG of side × side black pixels in some 300 KB."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        body = name + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    packer = zlib.compressobj(9)
+    row = b"\0" * (1 + (side + 7) // 8)
+    pixels = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        chunk(*c) for c in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    )
+
+
+class Gallery(BaseHTTPRequestHandler):
+    """Serves `files` by path, and a few paths that misbehave."""
+
+    files: dict[str, bytes]
+    gone: threading.Event
+
+    def do_GET(self) -> None:
+        path = self.path
+        with contextlib.suppress(OSError):
+            if path.startswith("/to/"):
+                self.redirect(self.files["/to/" + path.removeprefix("/to/")].decode())
+            elif path == "/endless":
+                self.start()
+                while not self.gone.is_set():
+                    self.wfile.write(b"\xff" * 65536)
+            elif path in ("/drip", "/slow-header"):
+                self.drip(path)
+            elif path == "/broken-off":
+                self.start(1000)
+                self.wfile.write(noisy_jpeg()[:500])
+            elif path == "/large":
+                self.start(50_000_000)
+                for _ in range(50):
+                    self.wfile.write(b"\x89" * 1_000_000)
+            elif path in self.files:
+                self.start(len(self.files[path]))
+                self.wfile.write(self.files[path])
+            else:
+                self.send_error(404)
+
+    def start(self, size: int | None = None) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "image/png")
+        if size is not None:
+            self.send_header("Content-Length", str(size))
+        self.end_headers()
+
+    def redirect(self, where: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", where)
+        self.end_headers()
+
+    def drip(self, path: str) -> None:
+        """One byte now and then, of the body or of a header that never ends."""
+        if path == "/drip":
+            self.start(1_000_000)
+        else:
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Long: ")
+        while not self.gone.wait(0.3):
+            self.wfile.write(b"x")
+            self.wfile.flush()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def gallery() -> Iterator[str]:
+    """The URL of the gallery."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gallery)
+    server.daemon_threads = True
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    Gallery.gone = threading.Event()
+    Gallery.files = {
+        "/good.png": picture_bytes(),
+        "/with%20space.png": picture_bytes(colour=(1, 2, 3)),
+        "/page.html": b"<!DOCTYPE html><html><body>hello</body></html>",
+        "/text": b"just text \x00\x07 here",
+        "/empty": b"",
+        "/truncated.jpg": noisy_jpeg()[:4000],
+        "/bomb.png": png_bomb(),
+        "/to/good": f"{url}/good.png".encode(),
+        "/to/file": b"file:///etc/hostname",
+        "/to/ftp": b"ftp://127.0.0.1/x",
+        "/to/self": b"/to/self",
+    }
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield url
+    Gallery.gone.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    """The sandbox that most tests share."""
+    with SandboxProcess.start(tmp_path_factory.mktemp("sandbox-home")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def api(sandbox: SandboxProcess) -> Api:
+    return Api(sandbox.url)
+
+
+@contextlib.contextmanager
+def command(
+    home: Path, *arguments: str, env: dict[str, str] | None = None, **more: Any
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run `python -m imgopen_nb.sandbox` as a person would; yield the process and its URL."""
+    line = [sys.executable, "-m", "imgopen_nb.sandbox", "--home", str(home), *arguments]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, env=env, **more) as running:
+        assert running.stdout is not None
+        try:
+            yield running, json.loads(running.stdout.readline())["url"]
+        finally:
+            running.kill()
