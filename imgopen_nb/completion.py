@@ -16,7 +16,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from .verbs import VERBS, OperationVerb, Verb
 
 _LINE = re.compile(r"^\s*(?:[\w.,\s\[\]]+=\s*)?%{1,2}imgopen(?P<rest>\s.*|)$", re.DOTALL)
-_NOTHING: SimpleMatcherResult = {"completions": [], "suppress": False}
 
 
 class Completion:
@@ -36,10 +35,10 @@ class Completion:
         """Return what fits at the cursor; nothing outside of our magics."""
         line = _LINE.match(context.text_until_cursor)
         if line is None or not line["rest"]:
-            return _NOTHING
+            return {"completions": [], "suppress": False}
         # Over a cell only the first line is ours.
         if context.cursor_line and context.full_text.lstrip().startswith("%%"):
-            return _NOTHING
+            return {"completions": [], "suppress": False}
         *before, word = re.split(r"\s+", line["rest"].lstrip())
         found = self._candidates(before, word)
         return self._result(context.token, word, [c for c in found if c.startswith(word)])

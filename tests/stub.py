@@ -46,7 +46,7 @@ Answering = Callable[[Request], Reply]
 
 
 class Stub:
-    """`answer` is called with each POST and gives the reply; every request is kept in `requests`."""
+    """`answer` gives the reply to each request; every request is kept in `requests`."""
 
     def __init__(self) -> None:
         self.answer: Answering = lambda request: refusal("404", "no such task")

@@ -90,7 +90,7 @@ def test_a_lost_answer_is_looked_up_before_anything_is_sent_again(
 def test_what_an_unknown_task_looks_like_is_learned_by_asking_for_one(
     delivery: Delivery, stub: Stub
 ):
-    """The code for an unknown task is not documented, so an id that nobody used is asked for once."""
+    """The code for an unknown task is not documented: an id that nobody used is asked for."""
     stub.answer = Service(Reply(drop=True), accept=False)
 
     delivery.submit(DESCRIBE, BODY, "T1")
@@ -175,7 +175,9 @@ def test_a_service_that_always_fails_is_given_up(delivery: Delivery, stub: Stub)
 def test_lists_are_simply_repeated(delivery: Delivery, stub: Stub):
     stub.replies(Reply(b"", 500), Reply(drop=True), ok(rows=[], total=0))
 
-    assert delivery.submit(OPERATIONS["models"], {"pageSize": 1, "pageNum": 1}, "T").data["rows"] == []
+    assert (
+        delivery.submit(OPERATIONS["models"], {"pageSize": 1, "pageNum": 1}, "T").data["rows"] == []
+    )
 
 
 def test_training_whose_result_query_is_unknown_is_never_sent_twice(delivery: Delivery, stub: Stub):
@@ -193,9 +195,7 @@ def test_a_wrong_key_is_told_as_such(delivery: Delivery, stub: Stub):
         delivery.submit(DESCRIBE, BODY, "T1")
 
 
-@pytest.mark.parametrize(
-    "name", [op.name for op in OPERATIONS.runnable if op.known == "assumed"]
-)
+@pytest.mark.parametrize("name", [op.name for op in OPERATIONS.runnable if op.known == "assumed"])
 def test_guessed_paths_are_not_sent_to_the_real_service(delivery: Delivery, stub: Stub, name: str):
     with pytest.raises(AssumedPathError, match="IMGOPEN_PATHS"):
         delivery.submit(OPERATIONS[name], {}, "T1")

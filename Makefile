@@ -1,0 +1,57 @@
+# Two commands matter: `make demo` and `make test`. `make help` lists the others.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test lab lint bench notebooks browser clean
+
+help:  ## show this list
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+demo: $(VENV)/.sandbox  ## describe six photographs in the sandbox, show the table, write a report
+	@$(BIN)/imgopen demo --report imgopen-demo.html
+
+lab: $(VENV)/.lab  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+test: $(VENV)/.dev browser lint  ## lint, types, tests, notebooks, browser
+	$(BIN)/python -m pytest -q -rs
+
+lint: $(VENV)/.dev  ## ruff, ruff format and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## run the benchmarks and rewrite benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+notebooks: $(VENV)/.dev  ## run the notebooks in the sandbox and save their outputs
+	env -u IMGOPEN_ACCESS_KEY_ID -u IMGOPEN_ACCESS_KEY_SECRET IMGOPEN_BACKEND=sandbox \
+	  IMGOPEN_HOME=$$(mktemp -d) $(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+browser:
+	@sh tests/get_chromium.sh
+
+clean:  ## remove the environment and what the tests leave
+	rm -rf $(VENV) artifacts imgopen-demo.html .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@sh -c '$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))"' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); \
+	  else echo "python3-venv is needed: sudo apt-get install python3-venv"; exit 1; fi; }
+
+$(VENV)/.sandbox: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e '.[sandbox]'
+	@touch $@
+
+$(VENV)/.lab: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e '.[sandbox]' jupyterlab
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@ $(VENV)/.sandbox $(VENV)/.lab
