@@ -7,7 +7,7 @@ the sandbox's validation and its /openapi.json all read the same row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from .errors import ParameterError, UnknownNameError, near_match
@@ -74,6 +74,11 @@ class Param:
     def flag(self) -> str:
         """The option on a magic or command line."""
         return "--" + self.name.replace("_", "-")
+
+    @property
+    def field(self) -> str:
+        """The vendor's name of the field, with the objects that hold it."""
+        return f"{self.inside}.{self.wire}" if self.inside else self.wire
 
     @property
     def picture(self) -> bool:
@@ -216,24 +221,24 @@ class Operation:
         Raises:
             ParameterError: in the vendor's field names, for the caller of the wire.
         """
-        found = {p.name: v for p in self.params if (v := _take(body, p)) is not None}
         extra = sorted(set(_leaves(body)) - set(self._wire_names()))
         if extra:
             hint = near_match(extra[0].rpartition(".")[2], [p.wire for p in self.params])
             raise ParameterError(f"unknown field {extra[0]}", hint=hint)
         values = {}
         for param in self.params:
-            if param.name in found:
-                values[param.name] = param.check(found[param.name])
+            value = _take(body, param)
+            if value is not None:
+                values[param.name] = replace(param, name=f"field {param.field}").check(value)
             elif param.expected:
-                raise ParameterError(f"field {_dotted(param)} is required")
+                raise ParameterError(f"field {param.field} is required")
         id_param = self.id_param
         return str(values.pop(id_param.name, "")) if id_param else "", values
 
     def _wire_names(self) -> Iterator[str]:
         for param in self.params:
             for wire in (param.wire, *param.aliases):
-                yield f"{param.inside}.{wire}" if param.inside else wire
+                yield replace(param, wire=wire).field
             if param.inside:
                 yield param.inside
 
@@ -262,10 +267,6 @@ class Catalogue(Mapping[str, Operation]):
     def runnable(self) -> tuple[Operation, ...]:
         """The operations that a user runs: all but the queries."""
         return tuple(row for row in self._rows.values() if row.kind != "status")
-
-
-def _dotted(param: Param) -> str:
-    return f"{param.inside}.{param.wire}" if param.inside else param.wire
 
 
 def _place(body: dict[str, Any], param: Param, value: Any) -> None:

@@ -14,8 +14,16 @@ import pytest
 import requests
 
 from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.sandbox import answers
+from imgopen_nb.sandbox import jobs as jobs_module
+from imgopen_nb.sandbox.job import Job
+from imgopen_nb.sandbox.jobs import Jobs
 from imgopen_nb.sandbox.line import Line
 from imgopen_nb.sandbox.process import SandboxProcess
+from imgopen_nb.sandbox.refusal import WireError
+from imgopen_nb.sandbox.registry import Registry
+from imgopen_nb.sandbox.store import Files, Tasks
+from imgopen_nb.sandbox.work import Work
 from imgopen_nb.spec import PREFIX, Operation
 
 from .sandbox_fixtures import Api, command, new_key, noisy_jpeg, picture_bytes, png_bomb
@@ -600,19 +608,79 @@ def test_an_item_that_raises_does_not_end_the_line():
     wait_for(lambda: done == [1])
 
 
-def test_a_full_house_answers_429(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from imgopen_nb.sandbox import jobs as module
-    from imgopen_nb.sandbox.refusal import WireError
-    from imgopen_nb.sandbox.registry import Registry
-    from imgopen_nb.sandbox.store import Files, Tasks
-
-    monkeypatch.setattr(module, "MOST_OPEN", 2)
+@pytest.fixture
+def idle_jobs(tmp_path: Path) -> Jobs:
+    """Jobs without a server, whose engines are never loaded: nothing ends."""
     files, tasks = Files(tmp_path / "files"), Tasks(tmp_path / "tasks")
-    jobs = module.Jobs(files, tasks, Registry(), base_url="http://127.0.0.1:1")
+    return Jobs(files, tasks, Registry(), base_url="http://127.0.0.1:7")
+
+
+def test_a_full_house_answers_429(idle_jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(jobs_module, "MOST_OPEN", 2)
     flux = OPERATIONS["flux"]
     for key in ("a", "b"):
-        jobs.submit(flux, key, {"prompt": "x"})
+        idle_jobs.submit(flux, key, {"prompt": "x"})
     with pytest.raises(WireError) as caught:
-        jobs.submit(flux, "c", {"prompt": "x"})
+        idle_jobs.submit(flux, "c", {"prompt": "x"})
     assert caught.value.code == "429"
-    assert jobs.submit(flux, "a", {"prompt": "x"}).key == "a"
+    assert idle_jobs.submit(flux, "a", {"prompt": "x"}).key == "a"
+
+
+# Results that are files
+
+
+NAME = "a" * 64 + ".png"
+OLD_URL, NEW_URL = f"http://127.0.0.1:9999/files/{NAME}", f"http://127.0.0.1:7/files/{NAME}"
+
+
+def ended_job(operation: str, **result: Any) -> Job:
+    return Job("k", "pro1", operation, {}, 0.0, "succeeded", result, engine="e", fidelity="real")
+
+
+def test_urls_of_results_are_told_with_the_port_of_this_process(idle_jobs: Jobs):
+    job = ended_job("outpaint", outputImageUrl=OLD_URL, more=[{"url": OLD_URL}, "text"])
+    assert answers.tool_answer(job, idle_jobs)["data"] == {
+        "outputImageUrl": NEW_URL,
+        "more": [{"url": NEW_URL}, "text"],
+        "businessTaskId": "k",
+        "taskId": "pro1",
+        "status": 2,
+        "backend": "sandbox",
+        "engine": "e",
+        "fidelity": "real",
+        "seconds": 0.0,
+    }
+
+
+def test_sd_images_have_every_documented_member(idle_jobs: Jobs):
+    job = ended_job("text2image", differentialImageRspList=[{"image_url": OLD_URL, "seed": 5}])
+    image = {
+        "img_audit": [{"confidence": None, "label": "nonLabel"}],
+        "img_audit_status": True,
+        "image_status": 1,
+        "image_url": NEW_URL,
+        "seed": 5,
+    }
+    live = answers.live_answer(job, idle_jobs, "k")["data"]
+    archived = answers.archived_answer(job, idle_jobs)["data"]
+    assert live["differentialImageRspList"] == archived["differentialImageRspList"] == [image]
+    assert (live["status"], live["id_task"]) == (2, "k")
+    assert (archived["status"], archived["task_id"]) == (2, "pro1")
+
+
+def test_an_engine_saves_pictures_and_reads_several_in_their_order(tmp_path: Path):
+    files = Files(tmp_path)
+    names = [files.add(picture_bytes(size=(10 + i, 10)), "png") for i in range(2)]
+    urls = [f"http://localhost:1/files/{name}" for name in names]
+    work = Work(OPERATIONS["face-fusion"], {"faces": urls, "image": urls[0]}, files, "http://x")
+    assert work.remote == {}
+    assert [image.width for image in work.pictures("faces")] == [10, 11]
+    url = work.save(work.picture("image"), "jpg")
+    assert files.find(url.removeprefix("http://x/files/")) is not None
+
+
+def test_an_engine_gets_documented_defaults_and_presets():
+    describe = Work(OPERATIONS["describe"], {"image": "u"}, None, "")  # type: ignore[arg-type]
+    assert describe.params == {"image": "u", "model": "clip"}
+    upscale = Work(OPERATIONS["upscale"], {"image": "u"}, None, "")  # type: ignore[arg-type]
+    assert upscale.params == {"image": "u", "scale": 2}

@@ -1,0 +1,122 @@
+"""`python -m imgopen_nb.sandbox`: serve until a signal, or until the parent is gone."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+ENDINGS = ("SIGTERM", "SIGINT", "SIGHUP")
+PARENT_SECONDS = 1.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the sandbox and return the exit code."""
+    parent = os.getppid()  # early: whoever reads the URL may be killed the next moment
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    # tornado quotes malformed requests in its warnings, and a header may hold a key.
+    logging.getLogger("tornado").setLevel(logging.ERROR)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="PIL")  # about pictures that are answered for anyway
+    if not 0 <= options.port < 65536 or not 0 <= options.delay < 86400:
+        parser.error("--port is from 0 to 65535, --delay from 0 to 86400")
+    keys = _keys(parser, options)
+    try:
+        asyncio.run(_serve(options, keys, parent))
+    except OSError as error:
+        print(f"the sandbox cannot start: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m imgopen_nb.sandbox",
+        description="Serve the Img Open API on this machine; nothing leaves it.",
+    )
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--home", type=Path, default=None, help="where tasks and files are kept")
+    parser.add_argument("--parent", action="store_true", help="end with stdin or the parent")
+    parser.add_argument("--key-id", default="", help="the access key id that callers must send")
+    parser.add_argument("--key-secret-env", default="", help="the variable that holds its secret")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds until a result shows")
+    return parser
+
+
+def _keys(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[str, str] | None:
+    secret = os.environ.pop(options.key_secret_env, "") if options.key_secret_env else ""
+    if bool(options.key_id) != bool(secret):
+        parser.error("--key-id and the variable named by --key-secret-env go together")
+    return (options.key_id, secret) if secret else None
+
+
+def _home(given: Path | None) -> Path:
+    if given or os.environ.get("IMGOPEN_HOME"):
+        return Path(given or os.environ["IMGOPEN_HOME"]).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("imgopen_nb", appauthor=False)
+
+
+async def _serve(options: argparse.Namespace, keys: tuple[str, str] | None, parent: int) -> None:
+    from .server import listen
+
+    ended = asyncio.Event()
+    _end_by_signal(ended)
+    server, url = listen(_home(options.home), options.port, keys=keys, delay=options.delay)
+    print(json.dumps({"url": url}), flush=True)
+    # Whatever a library prints later must not meet a closed pipe.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    if options.parent:
+        await _end_with_parent(ended, parent)
+    await ended.wait()
+    server.stop()
+    logging.shutdown()
+    # Engines may still compute on threads that cannot be ended; every file is written whole.
+    os._exit(0)
+
+
+def _end_by_signal(ended: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for name in ENDINGS:
+        number = getattr(signal, name, None)
+        if number is None:
+            continue
+        try:
+            loop.add_signal_handler(number, ended.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
+
+
+async def _end_with_parent(ended: asyncio.Event, parent: int) -> None:
+    loop = asyncio.get_running_loop()
+    end: Callable[[], object] = lambda: loop.call_soon_threadsafe(ended.set)  # noqa: E731
+    threading.Thread(target=_watch_stdin, args=(end,), daemon=True).start()
+    while not ended.is_set():
+        # A forked sibling may hold the pipe open, so the pipe alone is not enough.
+        if os.getppid() != parent:
+            ended.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), PARENT_SECONDS)
+
+
+def _watch_stdin(end: Callable[[], object]) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+    end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The shapes of answers: the envelope, the acknowledgements, the answers to the three queries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..spec import Operation
+from .job import Job
+from .jobs import Jobs
+from .refusal import WireError
+
+BARE = ("style", "outpaint", "control-preview")  # acknowledged by task_id only
+CLEAN = {
+    "img_audit": [{"confidence": None, "label": "nonLabel"}],
+    "img_audit_status": True,
+    "image_status": 1,
+}
+Answer = dict[str, Any]
+
+
+def envelope(data: Any, msg: str = "success", code: str = "200") -> Answer:
+    """Return what every answer is wrapped in."""
+    return {"code": code, "msg": msg, "data": data}
+
+
+def refusal(fault: WireError) -> Answer:
+    """Return the answer to a request that is not taken."""
+    return envelope(None, fault.message, fault.code)
+
+
+def acknowledgement(operation: Operation, job: Job) -> Answer:
+    """Return the answer to a submission."""
+    if operation.family == "sd" or operation.name in BARE:
+        return envelope({"task_id": job.server_id})
+    return envelope({"taskId": job.server_id, "businessTaskId": job.key, "status": 1})
+
+
+def tool_answer(job: Job, jobs: Jobs) -> Answer:
+    """Return the answer of a tool's queryTask."""
+    ids = {"businessTaskId": job.key, "taskId": job.server_id}
+    if not jobs.shows_end(job):
+        return envelope({**ids, "status": 1})
+    if job.state == "failed":
+        data = {**ids, "status": 0, "msg": job.error, "errorMessage": job.error}
+        return envelope(data, job.error)
+    return envelope({**jobs.result(job), **ids, "status": 2, **_about(job)})
+
+
+def live_answer(job: Job, jobs: Jobs, asked: str) -> Answer:
+    """Return the answer of queryTaskInfo V2.0: the state right now."""
+    if not jobs.shows_end(job):
+        running = {"status": 1, "desc": "Running", "temporaryImageDto": {}}
+        return envelope({"id_task": asked, **running, "differentialImageRspList": []})
+    return envelope({"id_task": asked, **_ended(job, jobs), "temporaryImageDto": None})
+
+
+def archived_answer(job: Job, jobs: Jobs) -> Answer:
+    """Return the answer of queryTaskInfo V1.0: a task that has ended."""
+    return envelope({"task_id": job.server_id, **_ended(job, jobs)})
+
+
+def _ended(job: Job, jobs: Jobs) -> Answer:
+    if job.state == "failed":
+        return {"status": 0, "desc": job.error, "differentialImageRspList": []}
+    images = jobs.result(job).get("differentialImageRspList", [])
+    shown = [{**CLEAN, **image} for image in images]
+    return {"status": 2, "desc": "Success", "differentialImageRspList": shown, **_about(job)}
+
+
+def _about(job: Job) -> Answer:
+    """Return what only the sandbox tells: which engine, how faithful, how long."""
+    return {
+        "backend": "sandbox",
+        "engine": job.engine,
+        "fidelity": job.fidelity,
+        "seconds": job.seconds,
+    }

@@ -1,0 +1,72 @@
+"""One task: what is known of it, and how it is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..catalogue import OPERATIONS
+from .store import LOCAL_URL
+
+State = Literal["accepted", "running", "succeeded", "failed"]
+
+
+@dataclass(slots=True)
+class Job:
+    """One task. `key` is the caller's own id, `server_id` ours."""
+
+    key: str
+    server_id: str
+    operation: str
+    values: dict[str, Any]
+    accepted: float
+    state: State = "accepted"
+    result: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    engine: str = ""
+    fidelity: str = ""
+    seconds: float = 0.0
+    revivals: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the state is a final one."""
+        return self.state in ("succeeded", "failed")
+
+    def same_as(self, operation: str, values: Mapping[str, Any]) -> bool:
+        """Whether a submission repeats this one."""
+        return (self.operation, _digest(self.values)) == (operation, _digest(values))
+
+
+def new_server_id() -> str:
+    """Return an id as the vendor's look: `pro`, the time in ms, nine digits."""
+    return f"pro{int(time.time() * 1000):013d}{secrets.randbelow(10**9):09d}"
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    """Return the same text for the same values, wherever a picture was served from."""
+    plain = {name: _plain(value) for name, value in values.items()}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    found = LOCAL_URL.fullmatch(value) if isinstance(value, str) else None
+    return found[1] if found else value
+
+
+def revive(record: dict[str, Any]) -> Job | None:
+    """Return the job of a record, or None where another version has written it."""
+    try:
+        job = Job(**record)
+    except TypeError:
+        return None
+    return job if job.operation in OPERATIONS else None

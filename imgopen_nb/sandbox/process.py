@@ -1,0 +1,174 @@
+"""The sandbox as a process of its own, started and ended from a kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import sysconfig
+import threading
+import weakref
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+
+from ..errors import SandboxError, clip
+
+NEEDED = ("tornado", "onnxruntime", "numpy")
+SECRETS = ("IMGOPEN_ACCESS_KEY_ID", "IMGOPEN_ACCESS_KEY_SECRET")
+MAX_LOG = 1_000_000
+GRACE_SECONDS = 3.0
+EXTRA_HINT = 'pip install "imgopen-nb[sandbox]"'
+
+
+class SandboxProcess:
+    """A running sandbox; it ends with `stop()`, with this object, or with this process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+        self.url = url
+        self.log = log
+        self._process = process
+        # Pid noted, so that a forked child that drops its copy does not end our sandbox.
+        self._finish = weakref.finalize(self, _end, process, os.getpid())
+
+    @classmethod
+    def start(cls, home: Path, *, timeout: float = 20.0, delay: float = 0.0) -> SandboxProcess:
+        """Start a sandbox that keeps its tasks and files under `home`.
+
+        Raises:
+            SandboxError: the extra is not installed, or the process does not get ready.
+        """
+        _check_installed()
+        log = _log_file(Path(home))
+        begin = log.stat().st_size
+        command = [
+            sys.executable, "-P", "-m", "imgopen_nb.sandbox",
+            "--port", "0", "--home", str(home), "--delay", str(delay), "--parent",
+        ]  # fmt: skip
+        process = _popen(command, log)
+        try:
+            url = _ready(process, timeout)
+        except SandboxError as error:
+            _end(process, os.getpid())
+            raise SandboxError(_with_tail(error.message, log, begin), hint=f"see {log}") from None
+        except BaseException:
+            _end(process, os.getpid())
+            raise
+        return cls(process, url, log)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End the process; its tasks and files stay."""
+        self._finish()
+
+    def __enter__(self) -> SandboxProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<SandboxProcess {self.url} {'alive' if self.alive else 'ended'}>"
+
+
+def _check_installed() -> None:
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise SandboxError(
+            f"the sandbox needs {', '.join(missing)}, which is not installed",
+            hint=f"{EXTRA_HINT}, then restart the kernel",
+        )
+
+
+def _log_file(home: Path) -> Path:
+    log = home / "sandbox" / "sandbox.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        size = log.stat().st_size if log.exists() else 0
+        log.open("wb" if size > MAX_LOG else "ab").close()
+    except OSError as error:
+        raise SandboxError(
+            f"the sandbox cannot write to {log.parent}: {error.strerror}",
+            hint="set IMGOPEN_HOME to a folder that can be written to",
+        ) from None
+    return log
+
+
+def _popen(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start the child apart from our Ctrl-C; the pipe to its stdin ends it when we end."""
+    with log.open("ab") as stderr:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=_environment(),
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+
+
+def _environment() -> dict[str, str]:
+    environment = {k: v for k, v in os.environ.items() if k not in SECRETS}
+    root = str(Path(__file__).resolve().parents[2])
+    if root not in sysconfig.get_paths().values():  # run from a checkout
+        paths = [environment.get("PYTHONPATH", ""), root]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    return environment
+
+
+def _ready(process: subprocess.Popen[bytes], timeout: float) -> str:
+    """Return the URL that the child prints when it listens."""
+    stdout = process.stdout
+    assert stdout is not None
+    lines: queue.Queue[bytes] = queue.Queue()
+    threading.Thread(target=lambda: lines.put(stdout.readline()), daemon=True).start()
+    try:
+        line = lines.get(timeout=timeout)
+    except queue.Empty:
+        raise SandboxError(f"the sandbox was not ready after {timeout:g} s") from None
+    try:
+        return str(json.loads(line)["url"])
+    except (ValueError, KeyError, TypeError):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+        raise SandboxError(f"the sandbox ended at its start (exit code {process.poll()})") from None
+
+
+def _with_tail(message: str, log: Path, begin: int) -> str:
+    with log.open("rb") as file:
+        file.seek(begin)
+        lines = file.read(MAX_LOG).decode("utf-8", "replace").strip().splitlines()[-5:]
+    return "\n".join([message, *(f"  {clip(line)}" for line in lines)])
+
+
+def _end(process: subprocess.Popen[bytes], owner: int) -> None:
+    if os.getpid() != owner:
+        return
+    with contextlib.suppress(OSError):
+        if process.stdin:
+            process.stdin.close()
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout:
+        process.stdout.close()

@@ -1,0 +1,130 @@
+"""The API's behaviour: which path is which operation, and what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ..catalogue import OPERATIONS
+from ..errors import near_match
+from ..spec import PREFIX, Operation
+from . import answers, bodies
+from .answers import Answer
+from .job import Job
+from .jobs import Jobs
+from .refusal import WireError
+from .registry import Registry
+from .store import Files
+from .texts import tidy
+from .work import Work
+
+ID_HEADER = "X-Request-req-accessKeyId"
+SECRET_HEADER = "X-Request-req-accessKeySecret"
+SERVER_ID = re.compile(r"pro\d{22}")
+TOOLS = tuple(op for op in OPERATIONS.values() if op.tool_code and op.kind != "status")
+QUERIED = {f"{tool.path}/queryTask": tool for tool in TOOLS}
+DIRECT = {op.path: op for op in OPERATIONS.values() if "{" not in op.path}
+PATHS = (*DIRECT, *QUERIED)
+
+
+class Service:
+    """Answers the operations' paths; keys are asked for only where some are set."""
+
+    def __init__(
+        self, jobs: Jobs, registry: Registry, files: Files, keys: tuple[str, str] | None = None
+    ) -> None:
+        self._jobs = jobs
+        self._registry = registry
+        self._files = files
+        self._keys = keys
+
+    async def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Return the answer to a POST."""
+        try:
+            self.check_keys(headers)
+            return await self._answer(path, bodies.parse(body) if path in PATHS else {})
+        except WireError as fault:
+            return answers.refusal(fault)
+
+    def check_keys(self, headers: Mapping[str, str]) -> None:
+        """Raise the fault of a request without the right keys."""
+        if self._keys is None:
+            return
+        given = [headers.get(name) or "" for name in (ID_HEADER, SECRET_HEADER)]
+        if not all(given):
+            raise WireError("401", f"the headers {ID_HEADER} and {SECRET_HEADER} are required")
+        pairs = zip(given, self._keys, strict=True)
+        if not all(hmac.compare_digest(a.encode(), b.encode()) for a, b in pairs):
+            raise WireError("401", "the access key is not right")
+
+    async def _answer(self, path: str, body: dict[str, Any]) -> Answer:
+        if path in QUERIED:
+            return await self._tool_query(QUERIED[path], body)
+        operation = DIRECT.get(path)
+        if operation is None:
+            raise WireError("404", unknown_path(path))
+        if operation.kind == "status":
+            return await self._sd_query(operation, body)
+        key, values = bodies.read(operation, body)
+        if not operation.query:
+            return await self._at_once(operation, values)
+        return answers.acknowledgement(operation, self._jobs.submit(operation, key, values))
+
+    async def _at_once(self, operation: Operation, values: dict[str, Any]) -> Answer:
+        engine = await asyncio.to_thread(self._registry.engine, operation.name)
+        if engine is None:
+            raise WireError("501", self._registry.missing(operation.name))
+        work = Work(operation, values, self._files, "")
+        return answers.envelope(await asyncio.to_thread(engine.run, work))
+
+    async def _tool_query(self, tool: Operation, body: dict[str, Any]) -> Answer:
+        asked, job = await self._asked(OPERATIONS["query-tool"], body)
+        if job.operation != tool.name:
+            right = f"{OPERATIONS[job.operation].path}/queryTask"
+            where = f": ask {right}" if OPERATIONS[job.operation].tool_code else ""
+            raise WireError("404", f"task {asked!r} is none of tool {tool.tool_code}{where}")
+        return answers.tool_answer(job, self._jobs)
+
+    async def _sd_query(self, query: Operation, body: dict[str, Any]) -> Answer:
+        asked, job = await self._asked(query, body)
+        if OPERATIONS[job.operation].family != "sd":
+            raise WireError("404", f"task {asked!r} is none of the sd family")
+        ended = self._jobs.shows_end(job)
+        if query.name == "query-v1":
+            if not ended:
+                raise WireError(
+                    "404", f"task {asked!r} is not archived yet: ask {_path('query-v2')}"
+                )
+            return answers.archived_answer(job, self._jobs)
+        if ended and _month(job.accepted) != _month(time.time()):
+            raise WireError("404", f"task {asked!r} is archived: ask {_path('query-v1')}")
+        return answers.live_answer(job, self._jobs, str(body["businessTaskId"]))
+
+    async def _asked(self, query: Operation, body: dict[str, Any]) -> tuple[str, Job]:
+        """Return the task that is asked for and its id, fit for a message."""
+        key, _ = bodies.read(query, body)
+        if SERVER_ID.fullmatch(key) and not self._jobs.indexed:
+            await asyncio.to_thread(self._jobs.index)
+        job = self._jobs.find(key)
+        if job is None:
+            raise WireError("404", f"there is no task {tidy(key, 80)!r}")
+        return tidy(key, 80), job
+
+
+def unknown_path(path: str) -> str:
+    """Return what to say about a path that is none."""
+    tails = [known.removeprefix(f"{PREFIX}/") for known in PATHS]
+    hint = near_match(path.removeprefix(f"{PREFIX}/").strip("/"), tails)
+    return f"there is no {tidy(path, 120)}" + (f"; below {PREFIX}/, {hint}" if hint else "")
+
+
+def _path(name: str) -> str:
+    return OPERATIONS[name].path
+
+
+def _month(moment: float) -> tuple[int, int]:
+    return time.gmtime(moment)[:2]

@@ -1,0 +1,108 @@
+"""The sandbox's folder: pictures named by their content, tasks as small JSON files."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = re.compile(r"[0-9a-f]{32,64}\.(png|jpg|gif|webp|bmp|tif)")
+LOCAL_URL = re.compile(rf"http://(?:127\.0\.0\.1|localhost)(?::\d+)?/files/({FILE_NAME.pattern})")
+KEEP_SECONDS = 7 * 24 * 3600
+
+log = logging.getLogger(__name__)
+
+
+class Files:
+    """Uploaded pictures and results, served under /files/."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder = folder
+
+    def add(self, data: bytes, suffix: str) -> str:
+        """Keep data and return its name; the same data has the same name."""
+        name = f"{hashlib.sha256(data).hexdigest()}.{suffix}"
+        path = self.folder / name
+        if path.is_file() and path.stat().st_size == len(data):
+            path.touch()
+        else:
+            write_whole(path, data)
+        return name
+
+    def find(self, name: str) -> Path | None:
+        """Return the file of that name, or None; nothing but a plain name is looked up."""
+        path = self.folder / name
+        return path if FILE_NAME.fullmatch(name) and path.is_file() else None
+
+    def local(self, url: str) -> Path | None:
+        """Return the file that a sandbox URL stands for, whichever port that sandbox had."""
+        found = LOCAL_URL.fullmatch(url)
+        return self.find(found[1]) if found else None
+
+
+class Tasks:
+    """One JSON file for each task, named by the hash of the caller's own id."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder = folder
+
+    def write(self, key: str, record: dict[str, Any]) -> None:
+        """Keep the record of the task that the caller calls `key`."""
+        write_whole(self._path(key), json.dumps(record, allow_nan=False).encode())
+
+    def read(self, key: str) -> dict[str, Any] | None:
+        """Return the record of `key`, or None where there is none that can be read."""
+        return _read(self._path(key))
+
+    def all(self) -> Iterator[dict[str, Any]]:
+        """Yield every record that can be read."""
+        records = (_read(path) for path in self.folder.glob("*.json"))
+        return (record for record in records if record is not None)
+
+    def _path(self, key: str) -> Path:
+        # A JSON string may hold half a surrogate pair, which plain UTF-8 refuses.
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.folder / f"{digest}.json"
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees all of it or nothing, whenever the process is killed."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def prune(folder: Path, keep: float = KEEP_SECONDS) -> None:
+    """Delete what has lain in a folder for longer than `keep` seconds."""
+    oldest = time.time() - keep
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if path.is_file() and path.stat().st_mtime < oldest:
+                path.unlink()
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("task file %s cannot be read: %s", path.name, type(error).__name__)
+        return None
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,29 @@
+"""Messages fit for an answer or a log: one bounded line without control characters."""
+
+from __future__ import annotations
+
+from ..errors import ImgOpenError, clip
+
+MOST = 300
+
+
+def tidy(text: object, most: int = MOST) -> str:
+    """Return text as one printable line of at most `most` characters."""
+    line = "".join(c if c.isprintable() else " " for c in str(text)[: most * 4])
+    return clip(" ".join(line.split()), most)
+
+
+def told(error: Exception) -> str:
+    """Return the message of an error and its hint in one line."""
+    if isinstance(error, ImgOpenError) and error.hint:
+        return tidy(f"{error.message}; {error.hint}")
+    return tidy(error)
+
+
+def place_of(error: Exception) -> str:
+    """Return the place of an error without its message, which may quote what a user sent."""
+    place, step = "", error.__traceback__
+    while step:
+        place = f"{step.tb_frame.f_globals.get('__name__', '')}:{step.tb_lineno}"
+        step = step.tb_next
+    return f"{type(error).__name__} at {place}"

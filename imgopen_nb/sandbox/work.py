@@ -1,0 +1,100 @@
+"""What an engine is handed: checked parameters, the pictures they name, and a place for results."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import PictureError
+from ..spec import Operation
+from .fetch import DEADLINE_SECONDS, fetch
+from .pictures import decode, encode
+from .store import Files
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+ALL_BYTES = 100_000_000
+ALL_SECONDS = 60.0
+
+
+class Work:
+    """One task as its engine sees it; fulfils `engines.Work`."""
+
+    def __init__(
+        self, operation: Operation, values: Mapping[str, Any], files: Files, base_url: str
+    ) -> None:
+        self._operation = operation
+        self._files = files
+        self._base_url = base_url
+        self._fetched: dict[str, bytes] = {}
+        self.params: Mapping[str, Any] = with_defaults(operation, values)
+
+    @property
+    def remote(self) -> dict[str, str]:
+        """The URLs that are not in the sandbox's own folder, and the wire field of each."""
+        fields = [p for p in self._operation.params if p.picture and p.name in self.params]
+        return {
+            url: param.wire
+            for param in fields
+            for url in _listed(self.params[param.name])
+            if self._files.local(url) is None
+        }
+
+    def fetch(self) -> None:
+        """Get the pictures that come from elsewhere."""
+        ends = time.monotonic() + ALL_SECONDS
+        for url, field in self.remote.items():
+            with _naming(field):
+                left = max(0.1, ends - time.monotonic())
+                self._fetched[url] = fetch(url, seconds=min(DEADLINE_SECONDS, left))
+                if sum(map(len, self._fetched.values())) > ALL_BYTES:
+                    raise PictureError(f"more than {ALL_BYTES // 1_000_000} MB in all")
+
+    def picture(self, name: str) -> Image.Image:
+        """Return the picture of a parameter: upright, RGB or RGBA."""
+        return self.pictures(name)[0]
+
+    def pictures(self, name: str) -> list[Image.Image]:
+        """Return the pictures of a parameter that takes several."""
+        wire = next(p.wire for p in self._operation.params if p.name == name)
+        with _naming(wire):
+            return [decode(self._bytes(url)) for url in _listed(self.params[name])]
+
+    def save(self, image: Image.Image, suffix: str = "png") -> str:
+        """Store a result and return the URL that serves it."""
+        return f"{self._base_url}/files/{self._files.add(encode(image, suffix), suffix)}"
+
+    def _bytes(self, url: str) -> bytes:
+        path = self._files.local(url)
+        if path is not None:
+            path.touch()
+            return path.read_bytes()
+        if url not in self._fetched:
+            self._fetched[url] = fetch(url)
+        return self._fetched[url]
+
+
+@contextlib.contextmanager
+def _naming(field: str) -> Iterator[None]:
+    """Put the wire's field name before what is wrong with its picture."""
+    try:
+        yield
+    except PictureError as error:
+        raise PictureError(f"{field}: {error.message}") from None
+
+
+def with_defaults(operation: Operation, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values and, for what was not given, the documented default or our own preset."""
+    found = dict(values)
+    for param in operation.user_params:
+        fallback = param.preset if param.default is None else param.default
+        if param.name not in found and fallback is not None:
+            found[param.name] = fallback
+    return found
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
