@@ -337,7 +337,7 @@ OPERATIONS = Catalogue((
         source="https://4v5l1y8wvl.apifox.cn/api-202222095",
         params=(
             _p("image", "image", "image", "The picture.", mark="required"),
-            _p("model", "model", "string", "Clip gives a sentence, deepdanbooru gives tags.", default="clip", choices=("clip", "deepdanbooru")),
+            _p("model", "model", "string", "clip gives a sentence, deepdanbooru gives tags.", default="clip", choices=("clip", "deepdanbooru")),
             _p("task_id", "businessTaskId", "string", "The caller's own id of the task.", mark="required", task_id=True),
             _p("callback_url", "callbackUrl", "url", "Address that the service calls with the result.", mark="required", needed=False),
         ),

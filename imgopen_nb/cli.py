@@ -9,7 +9,8 @@ from typing import Any
 from . import __version__
 from .arguments import HelpAsked, Parser
 from .errors import ImgOpenError, TaskInterrupted
-from .verbs import Call, find, overview
+from .verb import Call
+from .verbs import find, overview
 
 PREFIX = "imgopen "
 

@@ -188,7 +188,7 @@ def pause(attempt: int, error: APIError | None = None) -> float:
     asked = error.retry_after if isinstance(error, RateLimitError) else None
     if asked is not None:
         return min(asked, 3600.0) + random.uniform(0, 0.2)
-    return min(LONGEST_PAUSE, 0.4 * 2 ** (attempt - 1)) * random.uniform(0.6, 1.2)
+    return min(LONGEST_PAUSE, 0.4 * 2.0 ** (attempt - 1)) * random.uniform(0.6, 1.2)
 
 
 def _not_accepted(error: APIError) -> bool:

@@ -126,7 +126,7 @@ class Journal:
     ) -> list[dict[str, Any]]:
         """Return tasks, oldest first; `limit` keeps the newest ones."""
         statuses = [status] if isinstance(status, str) else list(status or ())
-        filters = [
+        filters: list[tuple[str, list[Any]]] = [
             ("operation = ?", [operation] if operation else []),
             ("model = ?", [model] if model else []),
             ("backend = ?", [backend] if backend else []),

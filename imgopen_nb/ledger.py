@@ -136,7 +136,7 @@ class Ledger:
         )
 
     def _columns(self, task: Task, state: State, changes: Mapping[str, Any]) -> dict[str, Any]:
-        columns = {
+        columns: dict[str, Any] = {
             "status": state.value,
             "submitted": task.submitted,
             "queries": task.queries,
@@ -189,7 +189,8 @@ class Ledger:
 def _model(operation: Operation, params: Mapping[str, Any]) -> str | None:
     """Return the model that is used: the given one, or the documented default."""
     default = next((p.default for p in operation.user_params if p.name == "model"), None)
-    return params.get("model", default)
+    model: str | None = params.get("model", default)
+    return model
 
 
 def _first_picture(operation: Operation, params: Mapping[str, Any]) -> str | None:

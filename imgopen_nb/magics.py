@@ -11,7 +11,8 @@ from . import tokens
 from .arguments import HelpAsked
 from .completion import Completion
 from .errors import ImgOpenError, ParameterError, SettingsError
-from .verbs import Call, Verb, find, overview
+from .verb import Call, Verb
+from .verbs import find, overview
 
 
 @magics_class

@@ -6,72 +6,13 @@ The magics and the command line share these rows.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .arguments import Parser, given, operation_parser
+from .arguments import Parser
 from .catalogue import OPERATIONS
-from .errors import ParameterError, UnknownNameError, UsageError, near_match
+from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError, near_match
 from .settings import KEY_ID, KEY_SECRET, NAMES
-from .spec import Operation
-
-if TYPE_CHECKING:
-    from .session import Session
-
-
-@dataclass(frozen=True)
-class Call:
-    """One parsed line: the options, the body of the cell, and the session to work with."""
-
-    options: argparse.Namespace
-    body: str | None
-    session: Callable[[], Session]
-    prefix: str
-
-
-@dataclass(frozen=True)
-class Verb:
-    """A word after %imgopen: how its options are read and what it does.
-
-    `takes_body` says whether it may stand over a cell; `values` offers words for completion, by the
-    name of the option ("words" for those without one).
-    """
-
-    name: str
-    about: str
-    options: Callable[[Parser], None]
-    run: Callable[[Call], Any]
-    takes_body: bool = False
-    values: Mapping[str, Callable[[], list[str]]] | None = None
-
-    def parser(self, prefix: str = "%imgopen ") -> Parser:
-        """Return the parser of this verb."""
-        parser = Parser(prefix + self.name, self.about)
-        self.options(parser)
-        return parser
-
-
-class OperationVerb(Verb):
-    """An operation of the catalogue as a verb."""
-
-    operation: Operation
-
-    def __init__(self, operation: Operation) -> None:
-        super().__init__(
-            operation.name,
-            operation.about,
-            _operation_options,
-            lambda call: _run_operation(operation, call),
-            takes_body=operation.body_param is not None,
-        )
-        object.__setattr__(self, "operation", operation)
-
-    def parser(self, prefix: str = "%imgopen ") -> Parser:
-        """Return the parser made from the catalogue's row."""
-        parser = operation_parser(self.operation, prefix)
-        self.options(parser)
-        return parser
+from .verb import Call, OperationVerb, Verb, seconds_of
 
 
 def find(name: str) -> Verb:
@@ -84,36 +25,6 @@ def find(name: str) -> Verb:
         return VERBS[name]
     hint = near_match(name, VERBS) or "%imgopen alone lists all verbs"
     raise UnknownNameError("verb", name, [], hint=hint)
-
-
-def _operation_options(parser: Parser) -> None:
-    parser.option("--out", metavar="NAME", help="variable that takes the result")
-    parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
-    parser.add_argument("--no-wait", action="store_true", help="return the task at once")
-
-
-def _run_operation(operation: Operation, call: Call) -> Any:
-    params, seconds = given(operation, call.options), _seconds(call.options.timeout)
-    if call.body is not None and call.body.strip():
-        body = operation.body_param
-        assert body is not None, "the magic refuses a body where there is no place for it"
-        if body.name in params:
-            raise ParameterError(f"{body.name} is given twice: on the line and in the cell")
-        params[body.name] = call.body.strip("\n")
-    task = call.session().submit(operation.name, **params)
-    return task if call.options.no_wait else task.result(seconds)
-
-
-def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not seconds >= 0:
-        raise ParameterError(f"--timeout must be seconds, not {text!r}")
-    return seconds
 
 
 def _compare_options(parser: Parser) -> None:
@@ -133,7 +44,7 @@ def _compare(call: Call) -> Any:
         raise ParameterError("compare needs pictures", hint="%imgopen compare URL URL ...")
     models = call.options.models or OPERATIONS["describe"].param("model").choices
     calls = [{"image": image, "model": model} for image in images for model in models]
-    results = call.session().run_all("describe", calls, _seconds(call.options.timeout))
+    results = call.session().run_all("describe", calls, seconds_of(call.options.timeout))
     if all(result.error for result in results):
         raise UsageError(f"no picture could be described: {results[0].error}")
     return compare(results)
@@ -218,7 +129,7 @@ def _status(call: Call) -> Any:
 
 
 def _wait(call: Call) -> Any:
-    return call.session().task(call.options.words[0]).result(_seconds(call.options.timeout))
+    return call.session().task(call.options.words[0]).result(seconds_of(call.options.timeout))
 
 
 def _resume(call: Call) -> Any:
@@ -230,10 +141,8 @@ def _resume(call: Call) -> Any:
 
 
 def _outcome(task: Any, call: Call) -> str:
-    from .errors import ImgOpenError
-
     try:
-        task.wait(_seconds(call.options.timeout))
+        task.wait(seconds_of(call.options.timeout))
     except ImgOpenError as error:
         return f"{task.id} {task.operation.name}: {error.message}"
     return f"{task.id} {task.operation.name}: {task.state}"

@@ -1,0 +1,75 @@
+"""Loading the extension, and the first and later descriptions through the sandbox."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+from imgopen_nb.images import samples
+from imgopen_nb.session import Session
+
+Row = tuple[str, str, str]
+IN_KERNEL = """
+import time, ipykernel.ipkernel, ipykernel.zmqshell
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell()
+begun = time.perf_counter()
+{code}
+print(time.perf_counter() - begun)
+"""
+LOADS = {
+    "%load_ext imgopen_nb": "shell.run_line_magic('load_ext', 'imgopen_nb')",
+    "import requests": "import requests",
+    "import ipywidgets": "import ipywidgets",
+    "import pandas": "import pandas",
+}
+
+
+def rows() -> Iterator[Row]:
+    yield from loading()
+    yield from describing()
+
+
+def loading(rounds: int = 7) -> Iterator[Row]:
+    """Time each import in a fresh process that has a kernel's modules loaded, in turn."""
+    seen: dict[str, list[float]] = {name: [] for name in LOADS}
+    for _ in range(rounds):
+        for name, code in LOADS.items():
+            seen[name].append(in_kernel(code))
+    ours = statistics.median(seen["%load_ext imgopen_nb"])
+    for name, times in seen.items():
+        middle = statistics.median(times)
+        yield name, f"{middle * 1000:.0f} ms", f"{middle / ours:.1f} x load_ext"
+
+
+def in_kernel(code: str) -> float:
+    command = [sys.executable, "-c", IN_KERNEL.format(code=code)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def describing() -> Iterator[Row]:
+    """Time the first description (process start and models included), then other pictures."""
+    with tempfile.TemporaryDirectory() as home, Session(backend="sandbox", home=home) as session:
+        pictures = list(samples())
+
+        def describe(name: str, model: str) -> Callable[[], object]:
+            return lambda: session.run("describe", image=f"sample:{name}", model=model)
+
+        first = timed(describe(pictures[0], "clip"))
+        later = [timed(describe(name, "clip")) for name in pictures[1:]]
+        again = [timed(describe(name, "deepdanbooru")) for name in pictures]
+    middle = statistics.median(later)
+    yield "first describe, sandbox start included", f"{first:.2f} s", f"{first / middle:.1f} x later"
+    yield f"later describe, new picture (worst {max(later):.2f} s)", f"{middle:.2f} s", "1.0 x later"
+    second = statistics.median(again)
+    yield "other model, same picture", f"{second:.2f} s", f"{second / middle:.1f} x later"
+
+
+def timed(run: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    run()
+    return time.perf_counter() - begun

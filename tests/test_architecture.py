@@ -1,0 +1,148 @@
+"""The shape of the house: who may import whom, who owns which library, and what is public."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import imgopen_nb
+
+PACKAGE = Path(imgopen_nb.__file__).parent
+MODULES = sorted(p for p in PACKAGE.glob("*.py") if p.name != "__init__.py")
+SANDBOX = sorted((PACKAGE / "sandbox").rglob("*.py"))
+
+# From what people use down to what everything stands on: a module imports only from lower floors.
+FLOORS = (
+    {"cli", "magics", "demo"},
+    {"completion"},
+    {"verbs"},
+    {"verb", "session", "login"},
+    {"inquiry"},
+    {"ledger", "album", "waiting"},
+    {"connection", "task"},
+    {"delivery", "result", "comparison", "journal"},
+    {"display", "client", "tables", "frames"},
+    {"panels"},
+    {"cards", "descriptions"},
+    {"images", "records", "rendering", "wire", "arguments", "captions"},
+    {"thumbnails", "settings", "words", "tokens"},
+    {"catalogue"},
+    {"spec"},
+    {"values"},
+    {"errors"},
+    {"plaintext"},
+)
+# Kernel side: one outside library, one owner (the sandbox is a program of its own).
+OWNERS = {
+    "requests": {"client"},
+    "urllib3": {"client"},
+    "sqlite3": {"journal"},
+    "pandas": {"frames", "comparison"},
+    "PIL": {"thumbnails", "images"},
+    "numpy": {"thumbnails", "images", "frames"},
+    "jinja2": {"rendering"},
+    "markupsafe": {"rendering"},
+    "platformdirs": {"settings"},
+    "IPython": {"magics", "completion"},
+}
+LAZY = ("pandas", "PIL", "numpy", "IPython", "requests", "tornado", "ipywidgets", "onnxruntime")
+
+
+def imports(path: Path, *, lazy: bool = True) -> Iterator[tuple[int, str]]:
+    """Yield (level, module) of the imports that happen at run time."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree) if lazy else tree.body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for inner in ast.walk(node):
+                inner.__dict__["typing_only"] = True
+    for node in ast.walk(tree) if lazy else tree.body:
+        if node.__dict__.get("typing_only"):
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from ((node.level, name) for name in names if name and name != "__version__")
+
+
+def floor(module: str) -> int:
+    return next(i for i, names in enumerate(FLOORS) if module in names)
+
+
+def test_every_module_has_its_floor():
+    assert sorted(p.stem for p in MODULES) == sorted(name for names in FLOORS for name in names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+def test_a_module_imports_only_from_lower_floors(path: Path):
+    """At import time; what is imported inside a function may also be a display or the session."""
+    for level, name in imports(path, lazy=False):
+        head = name.partition(".")[0]
+        if level == 1 and head != "sandbox":
+            assert floor(head) > floor(path.stem), f"{path.stem} imports {head}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+def test_outside_libraries_have_one_owner(path: Path):
+    for level, name in imports(path):
+        head = name.partition(".")[0]
+        if level == 0 and head in OWNERS:
+            assert path.stem in OWNERS[head], f"{path.stem} imports {head}"
+
+
+def test_only_the_connection_and_the_command_line_know_the_sandbox():
+    known = {
+        p.stem for p in MODULES for level, n in imports(p) if level and n.startswith("sandbox")
+    }
+
+    assert known == {"connection", "cli"}
+
+
+@pytest.mark.parametrize("path", SANDBOX, ids=lambda p: p.stem)
+def test_the_sandbox_stands_on_the_catalogue_alone(path: Path):
+    depth = len(path.relative_to(PACKAGE).parts)
+    above = {name for level, name in imports(path) if level == depth}
+
+    assert above <= {"catalogue", "spec", "values", "errors", "settings", "plaintext"}
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = f"import sys, imgopen_nb; print([m for m in {LAZY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names_are_these_and_all_exist():
+    assert len(set(imgopen_nb.__all__)) == len(imgopen_nb.__all__) == 11
+    for name in imgopen_nb.__all__:
+        assert getattr(imgopen_nb, name).__doc__
+
+
+@pytest.mark.parametrize("path", [*MODULES, *SANDBOX], ids=lambda p: p.stem)
+def test_modules_and_functions_stay_short(path: Path):
+    """Modules under about 300 lines (the catalogue is data), function bodies under 40."""
+    text = path.read_text("utf-8")
+    if path.stem != "catalogue":
+        assert text.count("\n") <= 330
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = [n for n in node.body if not isinstance(n, ast.Expr)] or node.body
+            assert (body[-1].end_lineno or 0) - body[0].lineno < 40, node.name
+
+
+def test_no_file_names_a_machine_path():
+    """Nothing in the project depends on where it was made."""
+    root = PACKAGE.parent
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.split()
+    texts = [root / n for n in listed if n.endswith((".py", ".md", ".toml", ".ipynb", ".html"))]
+    marks = ("/" + "root/", "/" + "home/", "/" + "work/main", "shared" + "/design")
+    for path in texts:
+        assert not any(mark in path.read_text("utf-8") for mark in marks), path
