@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from .connection import Connection
 from .errors import PictureError
@@ -12,9 +12,9 @@ from .images import Picture, Thumbnail, read_picture, thumbnail
 from .journal import Journal
 from .spec import Operation
 
-KEPT = 64
 SMALL = 192
-T = TypeVar("T")
+KEPT_THUMBNAILS = 64
+KEPT_BYTES = 64 * 2**20
 
 
 class Album:
@@ -23,7 +23,7 @@ class Album:
     def __init__(self, connection: Connection, journal: Journal) -> None:
         self._connection = connection
         self._journal = journal
-        self._pictures: OrderedDict[str, Picture] = OrderedDict()
+        self._originals: OrderedDict[str, bytes] = OrderedDict()
         self._thumbnails: OrderedDict[str, Thumbnail] = OrderedDict()
 
     def resolve(
@@ -70,11 +70,28 @@ class Album:
             return Thumbnail(*kept, original=kept[1:], notes=())
         small = thumbnail(data, SMALL)
         self._journal.put_thumbnail(label, small.jpeg, small.width, small.height)
-        return small if size <= SMALL else _keep(self._thumbnails, label, thumbnail(data, size))
+        return small if size <= SMALL else self._large(label, data, size)
+
+    def _large(self, label: str, data: bytes, size: int) -> Thumbnail:
+        self._thumbnails[label] = thumbnail(data, size)
+        while len(self._thumbnails) > KEPT_THUMBNAILS:
+            self._thumbnails.popitem(last=False)
+        return self._thumbnails[label]
 
     def _read(self, source: Any) -> Picture:
         picture = read_picture(source)
-        return _keep(self._pictures, picture.label, picture)
+        if picture.data is not None and picture.label.startswith("<"):
+            self._remember(picture.label, picture.data)
+        return picture
+
+    def _remember(self, label: str, data: bytes) -> None:
+        """Keep a picture that has no address to be read from again."""
+        if label not in self._originals:
+            small = thumbnail(data, SMALL)
+            self._journal.put_thumbnail(label, small.jpeg, small.width, small.height)
+            self._originals[label] = data
+        while len(self._originals) > 1 and sum(map(len, self._originals.values())) > KEPT_BYTES:
+            self._originals.popitem(last=False)
 
     def _url(self, picture: Picture) -> str:
         if picture.url:
@@ -89,14 +106,9 @@ class Album:
         return self._connection.client.upload(picture.data)
 
     def _bytes(self, label: str, trusted: bool) -> bytes:
-        picture = self._pictures.get(label) or read_picture(label)
+        if label in self._originals:
+            return self._originals[label]
+        picture = read_picture(label)
         if picture.data is not None:
             return picture.data
         return self._connection.client.download(label, trusted=trusted)
-
-
-def _keep(kept: OrderedDict[str, T], label: str, value: T) -> T:
-    kept[label] = value
-    while len(kept) > KEPT:
-        kept.popitem(last=False)
-    return value

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 from .catalogue import OPERATIONS
 from .journal import Journal
@@ -37,7 +38,8 @@ class Ledger:
         self._watch = watch
         self._fetch = fetch
         self._timeout = timeout
-        self._tasks: dict[str, Task] = {}
+        # Weak, so that memory does not grow with the tasks of a long session.
+        self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
 
     def open(
         self, operation: Operation, params: Mapping[str, Any], *, backend: str, base_url: str
@@ -62,8 +64,9 @@ class Ledger:
 
     def find(self, task_id: str) -> Task:
         """Return a task of the history by an id or the beginning of one."""
-        if task_id in self._tasks:
-            return self._tasks[task_id]
+        known = self._tasks.get(task_id)
+        if known is not None:
+            return known
         row = self._journal.get(task_id)
         return self._tasks.get(row["task_id"]) or self._from_row(row)
 

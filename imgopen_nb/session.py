@@ -20,6 +20,7 @@ from .errors import (
     PictureError,
     SubmissionLostError,
     TaskError,
+    TaskInterrupted,
     UsageError,
 )
 from .inquiry import Inquiry
@@ -228,9 +229,12 @@ class Session:
             lost = isinstance(error, SubmissionLostError)
             self._ledger.write(task, State.LOST if lost else State.REFUSED, message=error.message)
             raise
-        except BaseException:
+        except KeyboardInterrupt:
             self._ledger.write(task, State.LOST, message="interrupted while it was sent")
-            raise
+            raise TaskInterrupted(
+                f"interrupted while {task.operation.name} {task.id} was sent; it may have been "
+                "accepted\n  → %imgopen resume finds out"
+            ) from None
         self._ledger.learn(task, answer)
 
     def _begun(self, operation: str, call: dict[str, Any]) -> Task | ImgOpenError:

@@ -44,7 +44,7 @@ OWNERS = {
     "sqlite3": {"journal"},
     "pandas": {"frames", "comparison"},
     "PIL": {"thumbnails", "images"},
-    "numpy": {"thumbnails", "images", "frames"},
+    "numpy": {"thumbnails", "images", "frames", "comparison"},
     "jinja2": {"rendering"},
     "markupsafe": {"rendering"},
     "platformdirs": {"settings"},
