@@ -27,7 +27,9 @@ def main() -> None:
 
 def machine() -> str:
     today = datetime.datetime.now(datetime.UTC).date()
-    return f"{today}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    return (
+        f"{today}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    )
 
 
 def packages() -> str:

@@ -63,8 +63,16 @@ def describing() -> Iterator[Row]:
         later = [timed(describe(name, "clip")) for name in pictures[1:]]
         again = [timed(describe(name, "deepdanbooru")) for name in pictures]
     middle = statistics.median(later)
-    yield "first describe, sandbox start included", f"{first:.2f} s", f"{first / middle:.1f} x later"
-    yield f"later describe, new picture (worst {max(later):.2f} s)", f"{middle:.2f} s", "1.0 x later"
+    yield (
+        "first describe, sandbox start included",
+        f"{first:.2f} s",
+        f"{first / middle:.1f} x later",
+    )
+    yield (
+        f"later describe, new picture (worst {max(later):.2f} s)",
+        f"{middle:.2f} s",
+        "1.0 x later",
+    )
     second = statistics.median(again)
     yield "other model, same picture", f"{second:.2f} s", f"{second / middle:.1f} x later"
 

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(asked)
         return 0
     except ImgOpenError as error:
-        print(f"imgopen: {error}", file=sys.stderr)
+        print(f"imgopen: {error}".replace("%imgopen", "imgopen"), file=sys.stderr)
         return 2 if isinstance(error, (LookupError, ValueError)) else 1
     except TaskInterrupted as stopped:
         print(f"\nimgopen: {stopped}".replace("%imgopen", "imgopen"), file=sys.stderr)

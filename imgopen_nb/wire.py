@@ -40,6 +40,7 @@ ERRORS: dict[str, type[APIError]] = {
     "415": BadRequestError,
     "422": BadRequestError,
     "429": RateLimitError,
+    "501": BadRequestError,
 }
 HINTS: dict[type[APIError], str] = {
     AuthenticationError: "check the access key: %imgopen login, or the two environment variables",
