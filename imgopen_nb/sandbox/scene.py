@@ -1,0 +1,211 @@
+"""Everything the sandbox measures in a picture before it says a word about it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import sha256
+from threading import Lock
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from .colours import lab, shares
+from .faces import Face, detect_faces
+from .networks import Array, classify, shrink, subject_mask
+from .objects import Box, Detection, detect_objects
+from .styles import recognise
+from .subjects import Reading
+from .tones import Tone, measure, sharpness
+
+SIDE = 1024
+REMEMBERED = 32
+MASK_SIDE = 224
+# Kinds of pictures that are all subject: cutting one out would not tell more.
+VIEWS = ("landscape", "building", "vehicle")
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Shares of colour names, largest first: of all, the subject, the rest, a person's body."""
+
+    whole: dict[str, float]
+    subject: dict[str, float]
+    background: dict[str, float]
+    clothes: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What was measured in one picture.
+
+    `prominence` is the subject's share of the area, 0 where no subject was cut out; `depth` is how
+    many times sharper the subject is than what surrounds it.
+    """
+
+    width: int
+    height: int
+    reading: Reading
+    objects: tuple[Detection, ...]
+    faces: tuple[Face, ...]
+    people: int
+    tone: Tone
+    palette: Palette
+    prominence: float
+    depth: float
+    style: tuple[str, float]
+
+    @property
+    def face_share(self) -> float:
+        """Return the largest face's height as a share of the picture's height."""
+        return max(((face.box[3] - face.box[1]) / self.height for face in self.faces), default=0.0)
+
+
+def _views(picture: Image.Image) -> list[Image.Image]:
+    """Return what the classifier sees: the centre, the whole, and their mirror images."""
+    side = max(1, round(0.875 * min(picture.size)))
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    views = [picture.crop((left, top, left + side, top + side)), picture]
+    return views + [ImageOps.mirror(view) for view in views]
+
+
+def _frame(mask: Array, size: tuple[int, int], margin: float = 0.1) -> tuple[int, int, int, int]:
+    """Return the box around a mask's subject in the picture's pixels, with a margin."""
+    rows, columns = np.nonzero((mask > 0.5).any(1))[0], np.nonzero((mask > 0.5).any(0))[0]
+    (width, height), (tall, wide) = size, mask.shape
+    left, right = columns[0] / wide * width, (columns[-1] + 1) / wide * width
+    top, bottom = rows[0] / tall * height, (rows[-1] + 1) / tall * height
+    edge = margin * max(right - left, bottom - top)
+    return (
+        int(max(0, left - edge)),
+        int(max(0, top - edge)),
+        int(min(width, right + edge)),
+        int(min(height, bottom + edge)),
+    )
+
+
+def _holds(box: Box, face: Face) -> bool:
+    x, y = (face.box[0] + face.box[2]) / 2, (face.box[1] + face.box[3]) / 2
+    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+
+
+def _believed(face: Face, bodies: list[Detection], height: int) -> bool:
+    """Tell whether a face is one: sure, on a body, or large (the false ones are small)."""
+    large = face.box[3] - face.box[1] > 0.25 * height
+    return face.score > (0.7 if large else 0.85) or any(_holds(body.box, face) for body in bodies)
+
+
+def _people(
+    objects: list[Detection], faces: list[Face], height: int
+) -> tuple[tuple[Face, ...], int]:
+    """Return the faces to believe and the number of people.
+
+    Both networks see people in trees, toys and tools, so one has to back the other.
+    """
+    bodies = [each for each in objects if each.name == "person"]
+    sure = tuple(face for face in faces if _believed(face, bodies, height))
+    clear = [
+        body for body in bodies if body.score > 0.6 or any(_holds(body.box, face) for face in sure)
+    ]
+    if sure or clear:
+        clear += [body for body in bodies if body.score > 0.5 and body not in clear]
+    lone = [face for face in sure if not any(_holds(body.box, face) for body in clear)]
+    return sure, len(clear) + len(lone)
+
+
+def _clothes(
+    pixels: Array, faces: tuple[Face, ...], scale: tuple[float, float]
+) -> dict[str, float]:
+    """Return the colours below the largest face, where its owner's body should be."""
+    if not faces:
+        return {}
+    left, top, right, bottom = max(faces, key=lambda face: face.box[2] - face.box[0]).box
+    wide, tall = right - left, bottom - top
+    rows = slice(int((bottom + 0.5 * tall) * scale[1]), int((bottom + 2.5 * tall) * scale[1]))
+    columns = slice(
+        int(max(0.0, left - 0.4 * wide) * scale[0]), int((right + 0.4 * wide) * scale[0])
+    )
+    return shares(pixels[rows, columns].reshape(-1, 3))
+
+
+def _palette(picture: Image.Image, mask: Array | None, faces: tuple[Face, ...]) -> Palette:
+    small = shrink(picture, 112)
+    pixels = lab(np.asarray(small))
+    scale = (small.width / picture.width, small.height / picture.height)
+    clothes = _clothes(pixels, faces, scale)
+    whole = shares(pixels.reshape(-1, 3))
+    if mask is None or not 0.02 < (mask > 0.5).mean() < 0.9:
+        return Palette(whole, {}, {}, clothes)
+    fitted = np.asarray(Image.fromarray(mask).resize(small.size, Image.Resampling.BILINEAR))
+    return Palette(whole, shares(pixels[fitted > 0.6]), shares(pixels[fitted < 0.3]), clothes)
+
+
+def _bodies(objects: list[Detection], size: tuple[int, int]) -> Array:
+    """Return the boxes of people as a mask of the shape of `subject_mask`'s."""
+    mask = np.zeros((MASK_SIDE, MASK_SIDE), np.float32)
+    for each in objects:
+        if each.name == "person":
+            left, right = (round(max(0.0, x) / size[0] * MASK_SIDE) for x in each.box[::2])
+            top, bottom = (round(max(0.0, y) / size[1] * MASK_SIDE) for y in each.box[1::2])
+            mask[top:bottom, left:right] = 1
+    return mask
+
+
+def _mask(
+    picture: Image.Image, objects: list[Detection], people: int, reading: Reading, tone: Tone
+) -> Array | None:
+    """Cut out the subject; by U2-Net, dearer than all others together, only where it tells much."""
+    if people:
+        return _bodies(objects, picture.size)
+    if tone.texture != "picture" or any(reading.kinds[kind] > 0.4 for kind in VIEWS):
+        return None
+    return subject_mask(picture, MASK_SIDE)
+
+
+def _measure(image: Image.Image) -> Scene:
+    picture = shrink(image, SIDE)
+    tone = measure(picture)
+    objects = detect_objects(picture)
+    tiled = any(each.name == "person" for each in objects)
+    faces, people = _people(objects, detect_faces(picture, tiled=tiled), picture.height)
+    seen = [classify(view)[0] for view in _views(picture)]
+    mask = _mask(picture, objects, people, Reading.of(np.mean(seen, axis=0)), tone)
+    prominence = float((mask > 0.5).mean()) if mask is not None else 0.0
+    cut_out = mask if 0.02 < prominence < 0.9 else None
+    if cut_out is not None and 0.05 < prominence < 0.6 and not people:
+        seen.append(classify(picture.crop(_frame(cut_out, picture.size)))[0])
+    return Scene(
+        *picture.size,
+        reading=Reading.of(np.mean(seen, axis=0)),
+        objects=tuple(objects),
+        faces=faces,
+        people=people,
+        tone=tone,
+        palette=_palette(picture, cut_out, faces),
+        prominence=prominence,
+        style=recognise(picture)[0],
+        depth=sharpness(picture, cut_out) if cut_out is not None else 1.0,
+    )
+
+
+_scenes: OrderedDict[str, Scene] = OrderedDict()
+_lock = Lock()
+
+
+def _key(image: Image.Image) -> str:
+    return sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
+
+
+def analyse(image: Image.Image) -> Scene:
+    """Measure a picture; the same pixels are measured once, whatever engine asks for them."""
+    key = _key(image)
+    with _lock:
+        if key in _scenes:
+            _scenes.move_to_end(key)
+            return _scenes[key]
+    scene = _measure(image)
+    with _lock:
+        _scenes[key] = scene
+        while len(_scenes) > REMEMBERED:
+            _scenes.popitem(last=False)
+    return scene

@@ -1,0 +1,320 @@
+"""The engines describe, detect-faces and style: what they say, and what they must not."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
+
+from imgopen_nb.sandbox import engines, findings, subjects, tags
+from imgopen_nb.sandbox.networks import MODELS
+from imgopen_nb.sandbox.styles import recognise
+
+SAMPLES = Path(engines.__file__).parents[2] / "samples"
+ENGINES = engines.load()
+
+
+@dataclass
+class FakeWork:
+    """A real `Work` whose results stay in a list."""
+
+    image: Image.Image
+    params: dict[str, Any] = field(default_factory=dict)
+    saved: list[Image.Image] = field(default_factory=list)
+
+    def picture(self, name: str) -> Image.Image:
+        assert name == "image"
+        return self.image
+
+    def save(self, image: Image.Image, suffix: str = "png") -> str:
+        self.saved.append(image)
+        return f"http://localhost/results/{len(self.saved)}.{suffix}"
+
+
+def sample(name: str) -> Image.Image:
+    with Image.open(SAMPLES / f"{name}.jpg") as image:
+        return image.convert("RGB")
+
+
+def caption(image: Image.Image) -> str:
+    return str(ENGINES["describe"].run(FakeWork(image, {"model": "clip"}))["caption"])
+
+
+def tagged(image: Image.Image) -> dict[str, float]:
+    found = ENGINES["describe"].run(FakeWork(image, {"model": "deepdanbooru"}))
+    return {tag["name"]: tag["score"] for tag in found["tags"]}
+
+
+def noise(side: int = 256) -> Image.Image:
+    return Image.fromarray(
+        np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    )
+
+
+def gradient() -> Image.Image:
+    ramp = np.linspace(0, 255, 300, dtype=np.uint8)
+    return Image.fromarray(np.stack([np.tile(ramp, (200, 1)), np.full((200, 300), 90, np.uint8),
+                                     np.tile(ramp[::-1], (200, 1))], -1))  # fmt: skip
+
+
+def sketch(image: Image.Image) -> Image.Image:
+    """Draw by the dodge trick: the grey picture over its blurred self."""
+    grey = ImageOps.grayscale(image)
+    blurred = np.asarray(grey.filter(ImageFilter.GaussianBlur(6)), np.float32)
+    lines = np.clip(np.asarray(grey, np.float32) * 255 / (blurred + 1), 0, 255) / 255
+    return Image.fromarray((255 * lines**2).astype(np.uint8)).convert("RGB")
+
+
+def drawing() -> Image.Image:
+    image = Image.new("RGB", (300, 300), "white")
+    pen = ImageDraw.Draw(image)
+    pen.ellipse((60, 60, 240, 240), outline="black", width=4)
+    pen.line((20, 280, 280, 200), fill="black", width=3)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("astronaut", ("portrait", "person", "orange")),
+        ("chelsea", ("cat", "brown")),
+        ("coffee", ("espresso",)),
+        ("rocket", ("rocket", "at night")),
+        ("camera", ("person", "tripod", "black and white")),
+        ("grace_hopper", ("portrait", "person", "uniform")),
+    ],
+)
+def test_caption_names_the_main_subject_of_each_sample(name: str, words: tuple[str, ...]) -> None:
+    said = caption(sample(name))
+
+    assert all(word in said for word in words), said
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("astronaut", {"person", "solo", "portrait"}),
+        ("chelsea", {"cat", "animal_focus", "close-up", "no_humans"}),
+        ("coffee", {"coffee", "drink", "food_focus"}),
+        ("rocket", {"rocket", "dark"}),
+        ("camera", {"person", "solo", "tripod", "monochrome"}),
+        ("grace_hopper", {"person", "solo", "military_uniform", "tie"}),
+    ],
+)
+def test_tags_name_the_main_subject_of_each_sample(name: str, expected: set[str]) -> None:
+    assert expected <= set(tagged(sample(name)))
+
+
+def test_tags_are_spelled_as_danbooru_spells_and_sorted_by_score() -> None:
+    result = ENGINES["describe"].run(FakeWork(sample("chelsea"), {"model": "deepdanbooru"}))
+    names, scores = (
+        [tag["name"] for tag in result["tags"]],
+        [tag["score"] for tag in result["tags"]],
+    )
+
+    assert all(re.fullmatch(r"[a-z0-9_'()/-]+", name) for name in names), names
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+    assert result["caption"] == ", ".join(names)
+
+
+def test_the_same_picture_gets_the_same_words() -> None:
+    from imgopen_nb.sandbox import scene
+
+    first = caption(sample("coffee"))
+    scene._scenes.clear()
+
+    assert caption(sample("coffee")) == first
+
+
+def test_caption_and_tags_of_one_picture_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from imgopen_nb.sandbox import scene
+
+    caption(sample("chelsea"))
+    monkeypatch.setattr(scene, "_measure", lambda image: pytest.fail("measured again"))
+
+    assert "cat" in tagged(sample("chelsea"))
+
+
+@pytest.mark.parametrize(
+    ("image", "word"),
+    [
+        pytest.param(noise(), "noise", id="noise"),
+        pytest.param(Image.new("RGB", (200, 150), (40, 90, 200)), "plain blue", id="flat"),
+        pytest.param(gradient(), "gradient", id="gradient"),
+    ],
+)
+def test_pictures_without_a_subject_get_no_subject(image: Image.Image, word: str) -> None:
+    said, names = caption(image), tagged(image)
+    nouns = {tags.spelled(noun) for noun in subjects.class_names()}
+
+    assert word in said
+    assert "person" not in said
+    assert not nouns & set(names), names
+
+
+def test_a_line_drawing_is_hedged() -> None:
+    said = caption(drawing())
+
+    assert "possibly" in said or "no clear subject" in said, said
+
+
+def test_no_vocabulary_speaks_of_sex_age_or_mood() -> None:
+    forbidden = {
+    "man", "woman", "men", "women", "male", "female", "boy", "girl", "boys", "girls", "lady",
+    "gentleman", "old", "young", "child", "adult", "elderly", "smile", "smiling", "happy", "sad",
+    "angry", "1girl", "1boy", "his", "her", "he", "she",
+}  # fmt: skip
+    source = " ".join(
+        path.read_text(encoding="utf-8")
+        for path in (
+            Path(engines.__file__).parent.parent / f"{name}.py"
+            for name in ("caption", "tags", "findings")
+        )
+    )
+    literals = " ".join(re.findall(r'"([^"\n]*)"', source))
+    nouns = " ".join([*subjects.class_names(), *(group.noun for group in subjects.GROUPS)])
+    nouns = nouns.replace("Old English Sheepdog", "")
+
+    assert not forbidden & set(re.findall(r"[a-z0-9]+", f"{literals} {nouns}".lower()))
+
+
+def test_every_group_index_is_an_imagenet_class_of_one_group_only() -> None:
+    indices = [index for group in subjects.GROUPS for index in subjects._indices(group.members)]
+
+    assert len(indices) == len(set(indices))
+    assert all(0 <= index < 1000 for index in indices)
+
+
+def test_every_detector_class_belongs_to_one_family() -> None:
+    from imgopen_nb.sandbox.objects import NAMES
+
+    families = [members for _, members, _ in findings.FAMILIES] + [findings.ANIMALS, findings.WORN]
+    listed = [name for members in families for name in members]
+
+    assert len(listed) == len(set(listed))
+    assert set(listed) <= set(NAMES)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 3)])
+def test_tiny_and_thin_pictures_are_described(size: tuple[int, int]) -> None:
+    assert caption(Image.new("RGB", size, "red"))
+
+
+def test_transparent_pictures_are_seen_on_white() -> None:
+    image = Image.new("RGBA", (120, 120), (0, 0, 0, 0))
+
+    assert "plain white" in caption(image)
+
+
+def test_an_unknown_model_is_refused() -> None:
+    with pytest.raises(engines.EngineError, match="clip"):
+        ENGINES["describe"].run(FakeWork(sample("coffee"), {"model": "gpt"}))
+
+
+def test_loading_the_registry_loads_no_network_runtime() -> None:
+    code = (
+        "import sys; from imgopen_nb.sandbox import engines; engines.load(); "
+        "sys.exit('onnxruntime' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_second_engine_for_an_operation_is_refused() -> None:
+    with pytest.raises(ValueError, match="describe"):
+        engines.engine("describe", name="x", fidelity="real", about="x")(lambda work: {})
+
+
+@pytest.mark.parametrize(
+    ("name", "centre"), [("astronaut", (0.44, 0.22)), ("grace_hopper", (0.53, 0.43))]
+)
+def test_one_face_is_found_where_it_is(name: str, centre: tuple[float, float]) -> None:
+    work = FakeWork(sample(name))
+    result = ENGINES["detect-faces"].run(work)
+    left, top, width, height = result["faces"][0]["box"]
+    found = ((left + width / 2) / result["width"], (top + height / 2) / result["height"])
+
+    assert result["faceCount"] == 1
+    assert found == pytest.approx(centre, abs=0.08)
+    assert result["faces"][0]["cropUrl"].endswith("1.png")
+    assert work.saved[0].width > width
+
+
+def test_two_faces_come_left_to_right_with_their_key_points() -> None:
+    collage = Image.new("RGB", (1024, 512), "grey")
+    collage.paste(sample("grace_hopper"), (0, 0))
+    collage.paste(sample("astronaut"), (512, 0))
+    faces = ENGINES["detect-faces"].run(FakeWork(collage))["faces"]
+
+    assert len(faces) == 2
+    assert faces[0]["box"][0] < 512 < faces[1]["box"][0]
+    for face in faces:
+        left, top, width, height = face["box"]
+        x, y = face["keyPoints"]["nose"]
+        assert left < x < left + width
+        assert top < y < top + height
+        assert face["keyPoints"]["rightEye"][0] < face["keyPoints"]["leftEye"][0]
+
+
+def test_a_small_face_in_a_large_picture_is_found() -> None:
+    scene = Image.new("RGB", (1600, 1000), (120, 140, 120))
+    scene.paste(sample("astronaut").resize((220, 220)), (1250, 600))
+    faces = ENGINES["detect-faces"].run(FakeWork(scene))["faces"]
+
+    assert len(faces) == 1
+    assert faces[0]["box"][0] > 1250
+
+
+@pytest.mark.parametrize(
+    "image", [sample("chelsea"), noise(), Image.new("RGB", (1, 1))], ids=["cat", "noise", "1x1"]
+)
+def test_a_picture_without_a_face_is_an_error_that_says_so(image: Image.Image) -> None:
+    with pytest.raises(engines.EngineError, match="no face"):
+        ENGINES["detect-faces"].run(FakeWork(image))
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
+def test_photographs_are_photos(name: str) -> None:
+    result = ENGINES["style"].run(FakeWork(sample(name)))
+
+    assert result["style"] == "photo"
+    assert sum(each["score"] for each in result["styles"]) == pytest.approx(1, abs=0.01)
+
+
+def test_a_made_sketch_is_a_sketch() -> None:
+    assert recognise(sketch(sample("coffee")))[0][0] == "sketch"
+
+
+def test_model_files_are_those_of_the_table() -> None:
+    """Every file has its row, every row its file, and the hashes agree."""
+    rows = dict(
+        re.findall(
+            r"\| `([\w.]+)` \|.*`([0-9a-f]{64})`",
+            (MODELS / "MODELS.md").read_text(encoding="utf-8"),
+        )
+    )
+    files = {
+        path.name: path
+        for path in MODELS.iterdir()
+        if path.suffix in (".onnx", ".json", ".npz", ".npy")
+    }
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+
+    assert rows == hashes
+
+
+def test_every_sample_has_its_credits_and_a_small_size() -> None:
+    credits = (SAMPLES / "CREDITS.md").read_text(encoding="utf-8")
+
+    for path in SAMPLES.glob("*.jpg"):
+        assert f"`{path.name}`" in credits
+        assert max(sample(path.stem).size) <= 512
