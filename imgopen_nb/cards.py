@@ -1,0 +1,261 @@
+"""What a card says of one result or one task, as values for the templates and as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .errors import ImgOpenError
+from .plaintext import shown, text_table, visible
+from .thumbnails import JPEG, Thumbnail, data_url
+
+MAX_ROWS = 20
+MAX_COLUMNS = 8
+MAX_OUTPUTS = 32
+_NOTHING = {
+    "caption": "The answer holds no caption.",
+    "style": "The answer names no style.",
+    "images": "The answer holds no picture.",
+    "boxes": "No face was found.",
+    "prompts": "The answer holds no prompt.",
+    "rows": "The list is empty.",
+}
+_ADVICE = {
+    "created": "It was not sent. Run the call again, or %imgopen resume.",
+    "lost": "Whether the service took it is not known. %imgopen resume asks again.",
+    "failed": "The service took it and could not do it. Check the picture and the parameters, "
+    "then run the call again.",
+    "refused": "The service did not take it, so nothing was done. See %imgopen doctor and "
+    "%imgopen {operation} --help.",
+}
+_GOES_ON = "It goes on at the service. To get its result: %imgopen wait {id}"
+
+
+def result_view(result: Any) -> dict[str, Any]:
+    """Return what result.html shows."""
+    failed = result.status in ("failed", "refused")
+    given = _given(result) if result.image and not failed else None
+    columns, rows = _table(result)
+    alt = result.caption or "the given picture"
+    return {
+        "failed": failed,
+        "operation": result.operation,
+        "error": result.error or "The service gives no reason.",
+        "image": result.image,
+        "given": shot(given, result.image, alt) if result.image and not failed else None,
+        "faces": _frames(result, given),
+        "prompt": _prompt(result),
+        "caption": "" if _same(result.caption, result.tags) else result.caption,
+        "tags": result.tags,
+        "outputs": [] if failed else _outputs(result),
+        "prompts": result.prompts[:MAX_ROWS],
+        "columns": columns,
+        "rows": rows,
+        "notes": _notes(result),
+        "facts": facts(result),
+        "backend": result.backend,
+        "engine": engine(result),
+    }
+
+
+def task_view(task: Any) -> dict[str, Any]:
+    """Return what task.html shows of a task without a result."""
+    state = str(getattr(task, "state", task.status))
+    advice = _ADVICE.get(state, _GOES_ON)
+    names = {"operation": task.operation.name, "id": task.id}
+    known = [task.params.get("model"), seconds(task.seconds), f"task {task.id}"]
+    return {
+        "failed": state in ("failed", "refused"),
+        "state": state,
+        "operation": task.operation.name,
+        "image": getattr(task, "image", None),
+        "message": str(task.message or ""),
+        "advice": advice.format(**names),
+        "facts": [str(k) for k in known if k],
+        "backend": getattr(task, "backend", "real"),
+    }
+
+
+def result_text(result: Any) -> str:
+    """Return a result for terminals, logs and screen readers."""
+    said = [
+        f"failed: {result.error or 'no reason given'}" if result.status != "succeeded" else "",
+        "" if _same(result.caption, result.tags) else result.caption or "",
+        _tag_line(result.tags) if result.tags else "",
+        *(f"{i}. {text}" for i, text in enumerate(result.prompts[:MAX_ROWS], 1)),
+        *result.images[:MAX_OUTPUTS],
+    ]
+    columns, rows = _table(result)
+    table = text_table(rows, columns) if rows else ""
+    lines = [shown(part) for part in said if part] + [table] * bool(table)
+    head = " · ".join([result.operation, *filter(None, [result.model, result.image])])
+    tail = " · ".join(filter(None, [backend(result), *facts(result)[1:]]))
+    body = "\n".join(lines) or _NOTHING.get(result.kind, "")
+    return visible("\n".join(part for part in (head, body, *_notes(result), tail) if part))
+
+
+def facts(result: Any) -> list[str]:
+    """Return the provenance of a result, word by word."""
+    counts = [(result.queries, "query", "queries", 1), (result.attempts, "attempt", "attempts", 2)]
+    return [
+        str(fact)
+        for fact in (
+            result.operation,
+            result.model,
+            seconds(result.seconds),
+            *(f"{n} {many if n > 1 else one}" for n, one, many, least in counts if n >= least),
+            f"task {result.task_id}",
+        )
+        if fact
+    ]
+
+
+def backend(result: Any) -> str:
+    """Return "sandbox (engine, fidelity)", or "" for the real service."""
+    known = engine(result)
+    return (f"sandbox ({known})" if known else "sandbox") if result.backend == "sandbox" else ""
+
+
+def engine(result: Any) -> str:
+    """Return what computed a result, as far as it is known."""
+    return ", ".join(filter(None, [result.engine, result.fidelity]))
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration for people: 0.42 s, 3.2 s, 42 s, 3 min 5 s, 1 h 3 min."""
+    if value is None or value != value:
+        return ""
+    if value < 59.5:
+        return f"{value:.{2 if value < 1 else 1 if value < 9.95 else 0}f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def shot(
+    found: Thumbnail | None, label: str, alt: str, notes: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return what the template shows of one picture."""
+    view: dict[str, Any] = {"src": "", "label": label, "alt": alt, "notes": list(notes)}
+    if found and found.jpeg.startswith(JPEG):
+        view |= {"src": data_url(found.jpeg), "notes": [*found.notes, *notes]}
+        view |= {"width": found.width, "height": found.height}
+    return view
+
+
+def thumbnail_of(call: Any, *args: Any) -> Thumbnail | None:
+    """Return call(*args), or None where a picture or the history cannot be read: a card shows."""
+    try:
+        found: Thumbnail | None = call(*args)
+    except (ImgOpenError, OSError):
+        return None
+    return found
+
+
+def _same(caption: str | None, tags: Sequence[Any]) -> bool:
+    """Tell whether the caption is no more than the list of the tags."""
+    names = [part.strip() for part in (caption or "").split(",")]
+    return bool(tags) and names == [tag.name for tag in tags]
+
+
+def _given(result: Any) -> Thumbnail | None:
+    alone = result.kind in ("caption", "style", "boxes")
+    return thumbnail_of(result.thumbnail, 512 if alone else 192)
+
+
+def _outputs(result: Any) -> list[dict[str, Any]]:
+    urls = result.images[:MAX_OUTPUTS]
+    size = 512 if len(urls) == 1 else 320 if len(urls) <= 4 else 192
+    about = shown(_prompt(result) or result.operation, 120)
+    return [
+        shot(
+            thumbnail_of(result.output_thumbnail, i, size),
+            url,
+            f"picture {i + 1} of {len(result.images)}: {about}",
+        )
+        for i, url in enumerate(urls)
+    ]
+
+
+def _prompt(result: Any) -> str:
+    prompt = result.params.get("prompt")
+    return prompt if isinstance(prompt, str) and result.kind in ("images", "prompts") else ""
+
+
+def _notes(result: Any) -> list[str]:
+    more = [
+        (len(result.images) - MAX_OUTPUTS, "pictures: result.images"),
+        (len(result.prompts) - MAX_ROWS, "prompts: result.prompts"),
+        (len(result.rows) - MAX_ROWS, "rows: result.rows"),
+    ]
+    left = [f"{count} more {what}" for count, what in more if count > 0]
+    empty = _NOTHING.get(result.kind, "") if result.status == "succeeded" else ""
+    filled = (result.caption, result.tags, result.images, result.faces, result.prompts, result.rows)
+    if any(filled) or _fields(result) or result.notes:
+        empty = ""
+    return [*map(str, result.notes), *left, *([empty] if empty else [])]
+
+
+def _tag_line(tags: Sequence[Any]) -> str:
+    said = [t.name if t.score is None else f"{t.name} {t.score:.2f}" for t in tags[:60]]
+    return ", ".join(said) + (f" … {len(tags) - 60} more" if len(tags) > 60 else "")
+
+
+def _table(result: Any) -> tuple[list[str], list[list[Any]]]:
+    """Return the columns and rows of a list, of the faces, or of an answer with no other form."""
+    if result.kind == "boxes":
+        rows = [_face_row(i, face) for i, face in enumerate(result.faces, 1)]
+        return ["face", "score", "left", "top", "width", "height"], rows[:MAX_ROWS]
+    if result.kind == "rows":
+        names = list(dict.fromkeys(name for row in result.rows[:MAX_ROWS] for name in row))
+        names = names[:MAX_COLUMNS]
+        return names, [[_word(row.get(n)) for n in names] for row in result.rows[:MAX_ROWS]]
+    return ["field", "value"], [[name, _word(value)] for name, value in _fields(result)]
+
+
+def _fields(result: Any) -> list[tuple[str, Any]]:
+    if result.kind in ("caption", "images", "boxes", "prompts", "rows") or result.tags:
+        return []
+    plain = ((k, v) for k, v in result.data.items() if isinstance(v, (str, int, float, list)))
+    return [(str(k), v) for k, v in plain if k not in _ABOUT and v not in ("", [])][:MAX_ROWS]
+
+
+_ABOUT = ("taskId", "businessTaskId", "status", "backend", "engine", "fidelity", "seconds")
+
+
+def _face_row(number: int, face: Mapping[str, Any]) -> list[Any]:
+    score = face.get("score")
+    where: list[Any] = [round(side) for side in _box(face)] or [""] * 4
+    return [number, f"{score:.2f}" if isinstance(score, (int, float)) else "", *where]
+
+
+def _box(face: Mapping[str, Any]) -> list[float]:
+    box = face.get("box")
+    good = isinstance(box, (list, tuple)) and len(box) == 4
+    if not good or not all(
+        isinstance(side, (int, float)) and abs(side) < 1e6 for side in box or ()
+    ):
+        return []
+    return [float(side) for side in box or ()]
+
+
+def _frames(result: Any, given: Thumbnail | None) -> list[dict[str, float]]:
+    """Return the boxes in per cent of the picture; none if they do not fit the known size."""
+    boxes = [_box(face) for face in result.faces[:MAX_ROWS]]
+    if given is None or not all(boxes):
+        return []
+    width, height = given.original
+    if any(x + w > 1.05 * width or y + h > 1.05 * height for x, y, w, h in boxes):
+        return []
+    names = (("left", width), ("top", height), ("width", width), ("height", height))
+    return [
+        {name: round(100 * side / whole, 2) for (name, whole), side in zip(names, box, strict=True)}
+        for box in boxes
+    ]
+
+
+def _word(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value[:20]))
+    return "" if value is None else str(value)

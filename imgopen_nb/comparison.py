@@ -1,0 +1,243 @@
+"""What several models say of the same pictures, side by side and in numbers."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .captions import jaccard, word_count
+from .descriptions import ENDED_BADLY, Description, Row, count, group, mean, read, state_notes
+from .errors import ImgOpenError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Comparison:
+    """Captions of several models compared; made by `compare`.
+
+    A sentence and a tag list become comparable as sets of content words: lower case, singular,
+    American spelling, without stop words, tags split at underscores, "no humans" left out. Two
+    captions agree by the Jaccard index of their sets: shared words / all words of either. Synonyms
+    count as different, so agreement is rather under- than overstated. See `imgopen_nb.captions`.
+
+    Attributes:
+        models: by name.
+        rows: one for each picture, in the order of their first task.
+        notes: what was left out, and why.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Row],
+        notes: Iterable[str] = (),
+        thumbnail: Callable[[str], bytes | None] | None = None,
+    ) -> None:
+        self.rows = tuple(rows)
+        self.models = tuple(sorted({model for row in self.rows for model in row.said}))
+        self.notes = tuple(notes)
+        self._thumbnail = thumbnail
+
+    def wide(self) -> pd.DataFrame:
+        """Return one row per picture and one column of captions per model."""
+        return self._captions(self.rows)
+
+    def tidy(self) -> pd.DataFrame:
+        """Return one row per (image, model, term).
+
+        The columns: rank in the caption from 1, score where the tags have scores, and whether all
+        models that answered share the term.
+        """
+        found = [
+            (row.image, model, term, rank, said.scores.get(term), term in row.common.shared)
+            for row in self.rows
+            for model, said in row.said.items()
+            for rank, term in enumerate(said.terms, 1)
+        ]
+        return _frame(found, _TIDY)
+
+    def agreement(self) -> pd.DataFrame:
+        """Return per picture: models that answered, mean Jaccard index, the shared terms."""
+        found = [
+            (
+                row.image,
+                len(row.terms),
+                row.agreement,
+                len(row.common.shared),
+                sorted(row.common.shared),
+            )
+            for row in self.rows
+        ]
+        return _frame(found, _AGREEMENT).set_index("image")
+
+    def pairs(self) -> pd.DataFrame:
+        """Return per pair of models: mean Jaccard index, pictures that both described."""
+        return _frame([(*pair, *self._pair(*pair)) for pair in self._model_pairs()], _PAIRS)
+
+    def summary(self) -> pd.DataFrame:
+        """Return per model: answers, failures, median seconds, median words, vocabulary, novelty.
+
+        `own_terms` counts the terms, over all pictures, that no other model had on that picture;
+        `novelty` is their share of the model's terms, NaN where no other model answered.
+        """
+        return _frame([self._summary(m) for m in self.models], _SUMMARY).set_index("model")
+
+    def disagreements(self, n: int = 10) -> pd.DataFrame:
+        """Return the `n` pictures on which the models agree least, with the captions."""
+        import numpy as np
+
+        known = [row for row in self.rows if not math.isnan(row.agreement)]
+        worst = sorted(known, key=lambda row: row.agreement)[: max(0, n)]
+        wide = self._captions(worst)
+        wide.insert(0, "jaccard", np.array([row.agreement for row in worst], dtype="float64"))
+        return wide
+
+    def thumbnail(self, row: Row) -> bytes | None:
+        """Return a 192 px JPEG of a picture, or None where it cannot be had."""
+        from .thumbnails import JPEG, thumbnail
+
+        for get in self._sources(row):
+            try:
+                data = get()
+                if data is not None:
+                    small = len(data) <= 14_000 and data.startswith(JPEG)
+                    return data if small else thumbnail(data, 192).jpeg
+            except (ImgOpenError, OSError):
+                continue
+        return None
+
+    def _captions(self, rows: Sequence[Row]) -> pd.DataFrame:
+        import pandas as pd
+
+        columns = {
+            model: pd.array([_caption(row, model) for row in rows], dtype="string")
+            for model in self.models
+        }
+        return pd.DataFrame(columns, index=pd.Index([row.image for row in rows], name="image"))
+
+    def _sources(self, row: Row) -> Iterator[Callable[[], bytes | None]]:
+        if self._thumbnail:
+            yield functools.partial(self._thumbnail, row.image)
+        for said in row.said.values():
+            if hasattr(said.source, "thumbnail_bytes"):
+                yield said.source.thumbnail_bytes
+            elif hasattr(said.source, "thumbnail"):
+                yield functools.partial(_jpeg, said.source)
+
+    def _model_pairs(self) -> Iterator[tuple[str, str]]:
+        return itertools.combinations(self.models, 2)
+
+    def _pair(self, a: str, b: str) -> tuple[float, int]:
+        both = [row.terms for row in self.rows if a in row.terms and b in row.terms]
+        return mean(jaccard(terms[a], terms[b]) for terms in both), len(both)
+
+    def _summary(self, model: str) -> tuple[Any, ...]:
+        said = [row.said[model] for row in self.rows if model in row.said]
+        answers = [d for d in said if d.answered]
+        vocabulary = {term for d in answers for term in d.terms}
+        compared = [row for row in self.rows if model in row.terms and len(row.terms) > 1]
+        own = sum(len(row.common.only[model]) for row in compared)
+        total = sum(len(row.terms[model]) for row in compared)
+        return (
+            model,
+            len(answers),
+            sum(d.status in ENDED_BADLY for d in said if not d.answered),
+            _median(d.seconds for d in answers),
+            _median(_length(d) for d in answers),
+            len(vocabulary),
+            own,
+            own / total if total else math.nan,
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        count = f"{len(self.rows)} picture" + "s" * (len(self.rows) != 1)
+        return f"Comparison({count}; {', '.join(self.models)})"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        from .display import comparison_bundle
+
+        return comparison_bundle(self)
+
+
+def compare(
+    source: pd.DataFrame | Iterable[Any],
+    *,
+    thumbnail: Callable[[str], bytes | None] | None = None,
+) -> Comparison:
+    """Compare what models say of the same pictures.
+
+    Only describe tasks count. Where a model described a picture several times, its latest answer
+    is taken; one that failed counts only if there is no answer. See `Comparison` for how a
+    sentence is compared with tags.
+
+    Args:
+        source: a history (DataFrame), or results.
+        thumbnail: returns the bytes of a picture by its label, for the display.
+
+    Raises:
+        UsageError: there is no described picture among them.
+    """
+    found = list(read(source))
+    described = [d for d in found if d is not None]
+    if not described:
+        what = f"none of the {len(found)} tasks describes a picture" if found else "no task given"
+        hint = "describe pictures first: %imgopen compare PICTURE... --models clip deepdanbooru"
+        raise UsageError(f"nothing to compare: {what}", hint=hint)
+    rows, repeated = group(described)
+    others = len(found) - len(described)
+    notes = [
+        count(others, "task does", "tasks do", "not describe a picture: left out"),
+        count(repeated, "description was", "descriptions were", "repeated: the latest counts"),
+        *state_notes(d for row in rows for d in row.said.values()),
+    ]
+    return Comparison(rows, [note for note in notes if note], thumbnail)
+
+
+def _jpeg(result: Any) -> bytes | None:
+    found = result.thumbnail(192)
+    return found.jpeg if found else None
+
+
+def _caption(row: Row, model: str) -> str | None:
+    said = row.said.get(model)
+    if said is None or not said.answered:
+        return None
+    return said.caption or ", ".join(name for name, _ in said.tags)
+
+
+def _length(said: Description) -> int:
+    return word_count(said.caption or ", ".join(name for name, _ in said.tags))
+
+
+def _median(values: Iterable[float | None]) -> float:
+    known = [float(value) for value in values if value is not None and value == value]
+    return statistics.median(known) if known else math.nan
+
+
+_TIDY = {
+    "image": "string", "model": "string", "term": "string", "rank": "int64", "score": "float64",
+    "shared": "bool",
+}  # fmt: skip
+_AGREEMENT = {
+    "image": "string", "n_models": "int64", "jaccard": "float64", "n_shared": "int64",
+    "shared": "object",
+}  # fmt: skip
+_PAIRS = {"model_a": "string", "model_b": "string", "jaccard": "float64", "n_images": "int64"}
+_SUMMARY = {
+    "model": "string", "n": "int64", "failed": "int64", "median_seconds": "float64",
+    "median_words": "float64", "vocabulary": "int64", "own_terms": "int64", "novelty": "float64",
+}  # fmt: skip
+
+
+def _frame(rows: list[tuple[Any, ...]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, columns=list(dtypes))
+    return frame.astype(dict(dtypes))

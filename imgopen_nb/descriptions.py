@@ -1,0 +1,177 @@
+"""Descriptions of pictures, read from a history or from results, and grouped by picture."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from .captions import Shared, jaccard, ordered_terms, shared_and_only
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OPERATION = "describe"
+ENDED_BADLY = ("failed", "refused")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What one model said of one picture; without `caption` and `tags` it did not answer."""
+
+    image: str
+    model: str
+    task_id: str = ""
+    caption: str | None = None
+    tags: tuple[tuple[str, float | None], ...] = ()
+    status: str = ""
+    seconds: float | None = None
+    error: str | None = None
+    backend: str = ""
+    engine: str | None = None
+    source: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is anything to compare."""
+        return bool(self.caption or self.tags)
+
+    @cached_property
+    def terms(self) -> tuple[str, ...]:
+        """What it says, as comparable words in the order they are said."""
+        return ordered_terms(self.caption, [name for name, _ in self.tags])
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """The best score of the tags that a term comes from, where tags have scores."""
+        best: dict[str, float] = {}
+        for name, score in self.tags:
+            for term in ordered_terms(None, [name]) if score is not None else ():
+                best[term] = max(best.get(term, -math.inf), score or 0.0)
+        return best
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture and what each model said of it."""
+
+    image: str
+    said: Mapping[str, Description]
+
+    @cached_property
+    def terms(self) -> dict[str, frozenset[str]]:
+        """The terms by model, of those that answered."""
+        return {m: frozenset(d.terms) for m, d in self.said.items() if d.answered}
+
+    @cached_property
+    def common(self) -> Shared:
+        """The terms that all share, some share, and one has alone."""
+        return shared_and_only(self.terms)
+
+    @cached_property
+    def agreement(self) -> float:
+        """Mean Jaccard index over the pairs of models; NaN with fewer than two answers."""
+        return mean(jaccard(a, b) for a, b in itertools.combinations(self.terms.values(), 2))
+
+
+def group(described: Iterable[Description]) -> tuple[list[Row], int]:
+    """Return the rows, and how many descriptions a later one took the place of."""
+    rows: dict[str, dict[str, Description]] = {}
+    repeated = 0
+    for each in described:
+        said = rows.setdefault(each.image, {})
+        before = said.get(each.model)
+        repeated += before is not None
+        if before is None or each.answered or not before.answered:
+            said[each.model] = each
+    return [Row(image, dict(sorted(said.items()))) for image, said in rows.items()], repeated
+
+
+def state_notes(described: Iterable[Description]) -> Iterator[str]:
+    """Yield what a reader should know: failures, tasks under way, answers of both services."""
+    said = list(described)
+    failed = [d for d in said if not d.answered and d.status in ENDED_BADLY]
+    open_ = [d for d in said if not d.answered and d.status not in (*ENDED_BADLY, "succeeded")]
+    yield count(len(failed), "description", "descriptions", "failed")
+    yield count(len(open_), "description has", "descriptions have", "not ended yet")
+    if {"real", "sandbox"} <= {d.backend for d in said}:
+        yield "some captions come from the real service, some from the sandbox"
+
+
+def read(source: Any) -> Iterator[Description | None]:
+    """Yield a description for each task, None for one of another operation, oldest first."""
+    if hasattr(source, "to_dict") and hasattr(source, "columns"):
+        yield from map(_from_row, _records(source))
+        return
+    if isinstance(source, (str, bytes, Mapping)) or not isinstance(source, Iterable):
+        raise UsageError(
+            f"cannot compare a {type(source).__name__}",
+            hint="give a history, such as session.history(), or a list of results",
+        )
+    for each in source:
+        yield _from_result(each) if each is not None else None
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    missing = {"operation", "model", "image", "caption"} - set(frame.columns)
+    if missing:
+        raise UsageError(
+            f"this DataFrame is no history: it lacks {', '.join(sorted(missing))}",
+            hint="take one from session.history()",
+        )
+    if "submitted" in frame:
+        frame = frame.sort_values("submitted", kind="stable", na_position="last")
+    # Missing values of every dtype as None.
+    columns = {str(n): frame[n].astype(object).where(frame[n].notna(), None) for n in frame.columns}
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def _from_row(row: Mapping[str, Any]) -> Description | None:
+    if row["operation"] != OPERATION or row["image"] is None:
+        return None
+    names = ("task_id", "status", "seconds", "error", "backend", "engine")
+    return Description(
+        image=str(row["image"]),
+        model=str(row["model"] or "clip"),
+        caption=row["caption"],
+        tags=tuple(_tag(tag) for tag in row.get("tags") or ()),
+        **{name: row[name] for name in names if row.get(name) is not None},
+    )
+
+
+def _from_result(result: Any) -> Description | None:
+    operation = getattr(result.operation, "name", result.operation)
+    if operation != OPERATION:
+        return None
+    names = ("task_id", "caption", "status", "seconds", "error", "backend", "engine")
+    return Description(
+        image=str(result.image),
+        model=str(result.model or "clip"),
+        tags=tuple(_tag(tag) for tag in result.tags or ()),
+        source=result,
+        **{name: getattr(result, name) for name in names},
+    )
+
+
+def _tag(tag: Any) -> tuple[str, float | None]:
+    if isinstance(tag, Mapping):
+        return str(tag.get("name")), tag.get("score")
+    return str(getattr(tag, "name", tag)), getattr(tag, "score", None)
+
+
+def count(number: int, one: str, many: str, what: str) -> str:
+    """Return "1 task does ..." or "3 tasks do ...", "" for none."""
+    return f"{number} {one if number == 1 else many} {what}" if number else ""
+
+
+def mean(values: Iterable[float]) -> float:
+    """Return the mean of the values that are known, NaN if none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.fmean(known) if known else math.nan

@@ -1,0 +1,125 @@
+"""The task history as a DataFrame; imports pandas, so callers import this module late."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+_UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_BACK = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
+
+
+def history_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return tasks as a tidy DataFrame, one row per task, with the same dtypes however many.
+
+    Args:
+        rows: tasks as the journal gives them: `submitted` and `finished` in seconds since the
+            epoch; `tags` as names or as {"name", "score"}. What is missing becomes NA.
+    """
+    rows = list(rows)
+    columns = {}
+    for name, build in _COLUMNS.items():
+        columns[name] = build([row.get(name) for row in rows])
+    spans = (columns["finished"] - columns["submitted"]).dt.total_seconds().clip(lower=0)
+    columns["seconds"] = columns["seconds"].fillna(spans)
+    return pd.DataFrame(columns)
+
+
+def moment(value: Any) -> float:
+    """Return seconds since the epoch for a datetime, a date, an ISO text, or "7d" back from now.
+
+    Times without a zone are local ones.
+
+    Raises:
+        ValueError, TypeError: it is none of these.
+    """
+    now = datetime.now().astimezone()
+    if isinstance(value, timedelta):
+        return (now - value).timestamp()
+    back = _BACK.fullmatch(value) if isinstance(value, str) else None
+    if back and back[2] in _UNITS:
+        return now.timestamp() - float(back[1]) * _UNITS[back[2]]
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    stamp = pd.Timestamp(value)
+    if pd.isna(stamp):
+        raise ValueError(f"{value!r} is no moment")
+    return stamp.to_pydatetime().astimezone().timestamp()
+
+
+def _strings(values: list[Any]) -> pd.Series[Any]:
+    if not all(v is None or type(v) is str for v in values):
+        values = [None if _missing(v) else str(v) for v in values]
+    return pd.Series(values, dtype="string")
+
+
+def _objects(values: list[Any]) -> pd.Series[Any]:
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return pd.Series(column, dtype=object)
+
+
+def _tags(values: list[Any]) -> pd.Series[Any]:
+    return _objects([None if v is None else [_tag_name(tag) for tag in v] for v in values])
+
+
+def _tag_name(tag: Any) -> str:
+    name = tag.get("name") if isinstance(tag, Mapping) else getattr(tag, "name", tag)
+    return str(name)
+
+
+def _params(values: list[Any]) -> pd.Series[Any]:
+    return _objects([json.loads(v) if isinstance(v, str) else v or {} for v in values])
+
+
+def _lists(values: list[Any]) -> pd.Series[Any]:
+    return _objects([list(v) if v else [] for v in values])
+
+
+def _times(values: list[Any]) -> pd.Series[Any]:
+    seconds = np.array([np.nan if v is None else v for v in values], dtype="float64")
+    known = np.isfinite(seconds) & (np.abs(seconds) < 1e11)
+    micros = np.where(known, np.round(np.where(known, seconds, 0) * 1e6), 0).astype("int64")
+    stamps = micros.astype("datetime64[us]")
+    stamps[~known] = np.datetime64("NaT")
+    return pd.Series(stamps).dt.tz_localize("UTC")
+
+
+def _floats(values: list[Any]) -> pd.Series[Any]:
+    return pd.Series([np.nan if v is None else v for v in values], dtype="float64")
+
+
+def _integers(values: list[Any]) -> pd.Series[Any]:
+    return pd.Series(values, dtype="Int64")
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value is pd.NA or value != value
+
+
+_COLUMNS: dict[str, Callable[[list[Any]], Any]] = {
+    "task_id": _strings,
+    "server_id": _strings,
+    "operation": _strings,
+    "model": _strings,
+    "image": _strings,
+    "params": _params,
+    "status": _strings,
+    "caption": _strings,
+    "tags": _tags,
+    "image_urls": _lists,
+    "submitted": _times,
+    "finished": _times,
+    "seconds": _floats,
+    "queries": _integers,
+    "attempts": _integers,
+    "backend": _strings,
+    "engine": _strings,
+    "error": _strings,
+}

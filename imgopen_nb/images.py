@@ -1,0 +1,294 @@
+"""Pictures in: a URL, a file, bytes, a PIL image or an array become a `Picture`.
+
+Only this module, `thumbnails` and the sandbox use Pillow, and only inside functions: a kernel
+that shows no picture does not load it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from .errors import PictureError, UnknownNameError, clip, near_match
+from .thumbnails import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    SUFFIXES,
+    Thumbnail,
+    check_pixels,
+    damaged,
+    data_url,
+    open_picture,
+    plain,
+    thumbnail,
+    too_large,
+    upright,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Picture", "Thumbnail", "data_url", "read_picture", "samples", "thumbnail"]
+
+SAMPLES = Path(__file__).parent / "samples"
+_ACCEPTED = (
+    "give an http(s) URL, a path, bytes, an open file, a PIL image, a numpy array or sample:NAME"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture as it goes to the service.
+
+    Attributes:
+        label: what the history shows: the URL, the path as given, `<PIL 640x480 3fa9c1d2>` ...
+        url: set where the service fetches the picture itself; then `data` is None.
+        data: the original bytes of a file; PNG for PIL images and arrays.
+        suffix: of the format found in the bytes, such as ".jpg"; "" where it is not known.
+        notes: what was changed on the way, for people.
+    """
+
+    label: str
+    url: str | None
+    data: bytes | None
+    suffix: str
+    notes: tuple[str, ...] = ()
+
+
+def read_picture(source: Any) -> Picture:
+    """Return any picture ready to be sent; local ones are opened and checked at once.
+
+    Args:
+        source: an http(s) URL (not fetched), a `data:` URL, a path, bytes, an open binary file,
+            a PIL image, a numpy array (H×W, H×W×1, ×3 or ×4), or `sample:NAME`.
+
+    Raises:
+        PictureError: it cannot be read, is too large or is not a picture.
+        UnknownNameError: there is no such sample.
+    """
+    for fits, read in _READERS:
+        if fits(source):
+            return read(source)
+    kind = f"{type(source).__module__}.{type(source).__qualname__}".removeprefix("builtins.")
+    hint = "give its pictures one by one" if isinstance(source, (list, tuple, dict)) else _ACCEPTED
+    raise PictureError(f"a picture cannot be read from a {kind}", hint=hint)
+
+
+def samples() -> dict[str, Path]:
+    """Return the pictures that come with the package, by name."""
+    files = (f for f in SAMPLES.glob("*") if f.suffix in SUFFIXES.values())
+    return {f.stem: f for f in sorted(files)}
+
+
+def _from_text(text: str) -> Picture:
+    text = text.strip()
+    scheme, _, rest = text.partition(":")
+    if scheme.lower() in _SCHEMES:
+        return _SCHEMES[scheme.lower()](text)
+    if rest.startswith("//"):
+        raise PictureError(f"pictures cannot be fetched from {clip(text, 60)!r}", hint=_ACCEPTED)
+    return _from_path(text)
+
+
+def _from_url(url: str) -> Picture:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        host = None
+    if not host or re.search(r"[\s\x00-\x1f\x7f]", url):
+        hint = "an address looks like https://example.org/cat.jpg, with %20 for a space"
+        raise PictureError(f"{clip(url, 80)!r} is not a usable address", hint=hint)
+    # The label goes into the history and into notebooks: not with a password in it.
+    user, _, netloc = parts.netloc.rpartition("@")
+    label = urlunsplit(parts._replace(netloc="***@" + netloc)) if user else url
+    suffix = Path(parts.path).suffix.lower()
+    return Picture(label, url, None, suffix if suffix in SUFFIXES.values() else "")
+
+
+def _from_data_url(url: str) -> Picture:
+    head, comma, body = url.partition(",")
+    if not comma or not head.lower().endswith(";base64"):
+        raise PictureError("the data: URL is not base64", hint="data:image/png;base64,iVBOR...")
+    if len(body) > MAX_BYTES * 4 // 3 + 4:
+        raise too_large("the data: URL", len(body) * 3 // 4)
+    try:
+        data = base64.b64decode("".join(body.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise PictureError("the data: URL is not valid base64", hint="was it cut?") from error
+    return _from_bytes(data, "data URL")
+
+
+def _from_sample(text: str) -> Picture:
+    name = text.partition(":")[2]
+    known = samples()
+    stem = name.rpartition(".")[0] if name.endswith(tuple(SUFFIXES.values())) else name
+    if stem not in known:
+        raise UnknownNameError("sample picture called", name, known)
+    return Picture(f"sample:{stem}", None, known[stem].read_bytes(), known[stem].suffix)
+
+
+def _from_path(path: str | os.PathLike[str]) -> Picture:
+    label = os.fsdecode(path)
+    name = clip(label, 120)
+    if not label:
+        raise PictureError("the picture's name is empty", hint=_ACCEPTED)
+    try:
+        data = _file_bytes(Path(label).expanduser(), name)
+    except PictureError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PictureError(f"{name} cannot be read: {reason}", hint=_ACCEPTED) from error
+    return Picture(label, None, data, _suffix(open_picture(data, name)))
+
+
+def _file_bytes(file: Path, name: str) -> bytes:
+    try:
+        facts = file.stat()
+    except FileNotFoundError:
+        raise PictureError(f"there is no file {name}", hint=_near_file(file)) from None
+    if stat.S_ISDIR(facts.st_mode):
+        hint = f'give its pictures one by one, e.g. sorted(Path({name!r}).glob("*.jpg"))'
+        raise PictureError(f"{name} is a folder", hint=hint)
+    if not stat.S_ISREG(facts.st_mode):  # reading a pipe or a device may never end
+        raise PictureError(f"{name} is not an ordinary file", hint=_ACCEPTED)
+    if facts.st_size > MAX_BYTES:
+        raise too_large(name, facts.st_size)
+    return file.read_bytes()
+
+
+def _near_file(file: Path) -> str:
+    try:
+        with os.scandir(file.parent) as entries:
+            names = [entry.name for _, entry in zip(range(2000), entries, strict=False)]
+    except OSError:
+        return f"the folder {clip(file.parent, 80)} does not exist"
+    return near_match(file.name, names) or f"looked in {clip(file.parent.absolute(), 120)}"
+
+
+def _from_bytes(data: bytes | bytearray | memoryview, kind: str = "bytes") -> Picture:
+    data = bytes(data)
+    image = open_picture(data, f"the picture in this {kind}".replace("this bytes", "these bytes"))
+    return Picture(_label(kind, image, data), None, data, _suffix(image))
+
+
+def _from_file(file: Any) -> Picture:
+    try:
+        data = file.read(MAX_BYTES + 1)
+        if not data and file.seekable():  # just written: the position is at its end
+            file.seek(0)
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise PictureError(f"the open file cannot be read: {error}", hint=_ACCEPTED) from error
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise PictureError("the file is open as text", hint='open it with open(name, "rb")')
+    return _from_bytes(data, "file")
+
+
+def _from_image(image: Image, kind: str = "PIL", notes: tuple[str, ...] = ()) -> Picture:
+    name = f"the {kind} picture"
+    said = list(notes)
+    check_pixels(image, name)
+    try:
+        image.load()
+        sent = upright(plain(image, said), image, said)
+        out = io.BytesIO()
+        sent.save(out, "PNG", compress_level=3)
+    except Exception as error:  # a closed file, a truncated one, no pixels ...
+        raise damaged(name, error) from error
+    data = out.getvalue()
+    if len(data) > MAX_BYTES:
+        raise too_large(f"{name} as PNG", len(data))
+    return Picture(_label(kind, sent, data), None, data, ".png", tuple(said))
+
+
+def _from_array(source: Any) -> Picture:
+    import numpy as np
+    from PIL import Image
+
+    try:
+        array = np.asarray(source)
+    except Exception as error:  # tensors on a graphics card, objects that only look the part
+        raise PictureError(f"this is no array of pixels: {error}", hint=_ACCEPTED) from error
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or array.size == 0 or array.shape[2:] not in ((), (3,), (4,)):
+        raise PictureError(
+            f"an array of shape {array.shape} is no picture", hint=_shape_hint(array)
+        )
+    if array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise too_large("the array", array.nbytes)
+    pixels, notes = _eight_bits(array)
+    return _from_image(Image.fromarray(np.ascontiguousarray(pixels)), "array", notes)
+
+
+def _shape_hint(array: Any) -> str:
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] > 4:
+        return "the channels come first: use np.moveaxis(array, 0, -1)"
+    if array.ndim == 4:
+        return "this is a batch of pictures: give one, array[0]"
+    return "use height × width, or height × width × 3 (RGB) or 4 (RGBA)"
+
+
+def _eight_bits(array: Any) -> tuple[Any, tuple[str, ...]]:
+    """Return the array as uint8 and what was done to it; values are never cut off silently."""
+    import numpy as np
+
+    if array.dtype == np.uint8:
+        return array, ()
+    if array.dtype == bool:
+        return array.astype(np.uint8) * 255, ()
+    if array.dtype == np.uint16:
+        return (array // 257).astype(np.uint8), ("16-bit values 0 to 65535 sent as 0 to 255",)
+    if array.dtype.kind not in "iuf":
+        raise PictureError(f"an array of {array.dtype} is no picture", hint="use uint8 or 0..1")
+    low, high = float(array.min()), float(array.max())
+    most = 1 if array.dtype.kind == "f" else 255
+    if not (low >= 0 and high <= most):  # a NaN fails both
+        hint = f"{array.dtype} must be from 0 to {most}: scale it, then .astype('uint8')"
+        raise PictureError(f"the array's values go from {low:g} to {high:g}", hint=hint)
+    return (array * (255 / most) + 0.5).astype(np.uint8), ()
+
+
+def _label(kind: str, image: Image, data: bytes) -> str:
+    digest = hashlib.sha256(data).hexdigest()[:8]
+    return f"<{kind} {image.width}x{image.height} {digest}>"
+
+
+def _suffix(image: Image) -> str:
+    return SUFFIXES.get(image.format or "", "")
+
+
+def _is_image(source: Any) -> bool:
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(source, module.Image)
+
+
+_SCHEMES: dict[str, Callable[[str], Picture]] = {
+    "http": _from_url,
+    "https": _from_url,
+    "data": _from_data_url,
+    "sample": _from_sample,
+}
+# In this order: a PIL image has an array interface too.
+_READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Picture]], ...] = (
+    (lambda s: isinstance(s, Picture), lambda s: s),
+    (lambda s: isinstance(s, str), _from_text),
+    (lambda s: isinstance(s, (bytes, bytearray, memoryview)), _from_bytes),
+    (lambda s: isinstance(s, os.PathLike), _from_path),
+    (_is_image, _from_image),
+    (lambda s: hasattr(s, "__array__") and not isinstance(s, type), _from_array),
+    (lambda s: callable(getattr(s, "read", None)) and not isinstance(s, type), _from_file),
+)

@@ -1,0 +1,232 @@
+"""What a comparison and a history show, as values for the templates, within a budget of bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from .cards import seconds
+from .plaintext import shown, text_table, visible
+from .thumbnails import data_url
+
+# 100 pictures at 192 px take about 0.9 MB; one output gives a notebook at most 1.5 MB.
+BUDGET = 1_400_000
+MAX_PICTURES = 200
+MAX_TERMS = 40
+CAPTION = 400
+MAX_TASKS = 50
+SYMBOLS = {"succeeded": "✓", "failed": "✗", "refused": "✗"}
+_SUMMARY = (
+    "model", "answers", "failed", "median time", "words", "vocabulary", "own terms", "novelty",
+)  # fmt: skip
+
+
+def comparison_view(comparison: Any) -> dict[str, Any]:
+    """Return what comparison.html shows."""
+    fitting, left = _rows_within(comparison, BUDGET)
+    bare = _add_pictures(comparison, fitting, left)
+    views = [view for _, view in fitting]
+    more = len(comparison.rows) - len(views)
+    notes = [
+        *comparison.notes,
+        f"{more} more pictures: comparison.wide()" if more else "",
+        f"{bare} pictures are not shown, to keep the notebook small" if bare else "",
+    ]
+    said = [said for row in comparison.rows for said in row.said.values()]
+    return {
+        "head": headline(comparison),
+        "sandbox": all(each.backend == "sandbox" for each in said),
+        "columns": list(_SUMMARY),
+        "summary": _summary(comparison),
+        "pairs": _pairs(comparison) if len(comparison.models) > 2 else [],
+        "partly": any(
+            chip["of"] == "partly" for v in views for m in v["said"] for chip in m["terms"]
+        ),
+        "rows": views,
+        "notes": [note for note in notes if note],
+    }
+
+
+def comparison_text(comparison: Any, width: int | None = None) -> str:
+    """Return a comparison for terminals: captions side by side, then the models in numbers."""
+    rows = [
+        (row.image, number(row.agreement), *(_said(row.said.get(m)) for m in comparison.models))
+        for row in comparison.rows[:MAX_TASKS]
+    ]
+    more = len(comparison.rows) - len(rows)
+    parts = [
+        headline(comparison),
+        text_table(rows, ["image", "agreement", *comparison.models], width),
+        f"… {more} more pictures" if more > 0 else "",
+        text_table(_summary(comparison), list(_SUMMARY), width),
+        *comparison.notes,
+    ]
+    return visible("\n\n".join(part for part in parts if part))
+
+
+def headline(comparison: Any) -> str:
+    """Return "12 pictures · clip, deepdanbooru · mean agreement 0.21"."""
+    count = len(comparison.rows)
+    known = [row.agreement for row in comparison.rows if not math.isnan(row.agreement)]
+    said = [f"{count} picture{'s' * (count != 1)}", ", ".join(comparison.models)]
+    if known:
+        said.append(f"mean agreement {sum(known) / len(known):.2f}")
+    return " · ".join(said)
+
+
+def history_view(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what history.html shows: the newest tasks first."""
+    newest = list(rows)[: -MAX_TASKS - 1 : -1]
+    tasks = [{**_task(row), "sandbox": row.get("backend") == "sandbox"} for row in newest]
+    return {"more": len(rows) - len(tasks), "tasks": tasks}
+
+
+def history_text(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
+    """Return a history for terminals: the newest tasks first."""
+    newest = [_task(row) for row in list(rows)[: -MAX_TASKS - 1 : -1]]
+    if not newest:
+        return "The history is empty."
+    columns = ["when", "operation", "model", "picture", "result", "status", "time", "task"]
+    table = text_table(newest, columns, width)
+    more = len(rows) - len(newest)
+    return f"{table}\n… {more} older tasks" if more else table
+
+
+def number(value: float | None) -> str:
+    """Return a share for people; "–" where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{value:.2f}"
+
+
+def _rows_within(comparison: Any, budget: int) -> tuple[list[tuple[Any, dict[str, Any]]], int]:
+    """Return the rows that fit, without their pictures, and the bytes that are left."""
+    fitting: list[tuple[Any, dict[str, Any]]] = []
+    for row in comparison.rows[:MAX_PICTURES]:
+        view = _row(row)
+        budget -= _weight(view)
+        if budget < 0:
+            break
+        fitting.append((row, view))
+    return fitting, max(0, budget)
+
+
+def _weight(view: Mapping[str, Any]) -> int:
+    """Return about how many bytes the row takes without its picture."""
+    said = view["said"]
+    chips = 500 * len(said) + 130 * sum(len(m["terms"]) for m in said)
+    texts = [view["image"] * 2, view["alt"][:CAPTION], *(m["caption"][:CAPTION] for m in said)]
+    return 900 + chips + len(escape("".join(texts)).encode("utf-8", "replace"))
+
+
+def _add_pictures(comparison: Any, rows: Sequence[tuple[Any, dict[str, Any]]], left: int) -> int:
+    """Put thumbnails in while there is room, and return how many there was none for."""
+    bare = 0
+    for row, view in rows:
+        jpeg = comparison.thumbnail(row) if left > 3_000 else b""
+        if jpeg is None:
+            continue
+        src = data_url(jpeg) if jpeg else ""
+        if jpeg and len(src) <= left:
+            view["src"] = src
+            left -= len(src)
+        else:
+            bare += 1
+    return bare
+
+
+def _row(row: Any) -> dict[str, Any]:
+    shared = row.common.shared
+    return {
+        "image": row.image,
+        "src": "",
+        "alt": next((d.caption for d in row.said.values() if d.caption), "the picture"),
+        "agreement": number(row.agreement),
+        "percent": 0 if math.isnan(row.agreement) else round(100 * row.agreement),
+        "shared": len(shared) if len(row.terms) > 1 else None,
+        "said": [_model(row, model, said) for model, said in row.said.items()],
+    }
+
+
+def _model(row: Any, model: str, said: Any) -> dict[str, Any]:
+    partly = row.common.partly.get(model, frozenset())
+    chips = [
+        {"term": t, "of": _whose(t, row.common.shared, partly), "score": said.scores.get(t)}
+        for t in said.terms
+    ]
+    chips.sort(key=lambda chip: ("shared", "partly", "own").index(chip["of"]))
+    return {
+        "model": model,
+        "caption": said.caption or ", ".join(name for name, _ in said.tags),
+        "trouble": "" if said.answered else said.error or said.status or "no answer",
+        "terms": chips[:MAX_TERMS],
+        "more": max(0, len(chips) - MAX_TERMS),
+        "seconds": seconds(said.seconds),
+        "sandbox": said.backend == "sandbox",
+    }
+
+
+def _whose(term: str, shared: frozenset[str], partly: frozenset[str]) -> str:
+    return "shared" if term in shared else "partly" if term in partly else "own"
+
+
+def _summary(comparison: Any) -> list[list[Any]]:
+    table = comparison.summary().reset_index().itertuples(index=False, name=None)
+    return [
+        [model, n, failed, seconds(time) or "–", _plain(words), vocabulary, own, number(novelty)]
+        for model, n, failed, time, words, vocabulary, own, novelty in table
+    ]
+
+
+def _plain(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:g}"
+
+
+def _pairs(comparison: Any) -> list[list[Any]]:
+    table = comparison.pairs().itertuples(index=False, name=None)
+    return [[f"{a} – {b}", number(jaccard), n] for a, b, jaccard, n in table]
+
+
+def _said(said: Any) -> str:
+    if said is None:
+        return ""
+    if not said.answered:
+        return f"({said.error or said.status or 'no answer'})"
+    return shown(said.caption or ", ".join(name for name, _ in said.tags), 200)
+
+
+def _task(row: Mapping[str, Any]) -> dict[str, Any]:
+    status = str(row.get("status") or "")
+    taken = row.get("seconds")
+    if taken is None and row.get("submitted") and row.get("finished"):
+        taken = row["finished"] - row["submitted"]
+    return {
+        "when": _when(row.get("submitted")),
+        "operation": row.get("operation") or "",
+        "model": row.get("model") or "",
+        "picture": row.get("image") or "",
+        "result": _outcome(row),
+        "status": status,
+        "time": seconds(taken),
+        "task": row.get("task_id") or "",
+        "symbol": SYMBOLS.get(status, "…"),
+    }
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    for name in ("error", "caption"):
+        if row.get(name):
+            return str(row[name])
+    if row.get("tags"):
+        return ", ".join(str(t["name"]) if isinstance(t, Mapping) else str(t) for t in row["tags"])
+    count = len(row.get("image_urls") or ())
+    return f"{count} picture{'s' * (count > 1)}" if count else ""
+
+
+def _when(moment: float | None) -> str:
+    if not moment:
+        return ""
+    there = datetime.fromtimestamp(moment).astimezone()
+    today = there.date() == datetime.now().astimezone().date()
+    return there.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")

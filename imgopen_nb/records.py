@@ -1,0 +1,93 @@
+"""The small JSON beside each output, from which a saved notebook gives its results back.
+
+Front ends ignore the mime type and keep it on saving. It never holds picture bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MIME = "application/vnd.imgopen.task+json"
+VERSION = 1
+MAX_BYTES = 20_000
+# (characters of a text, tags kept, whether params are kept): the first that fits is taken.
+_DETAIL = ((4000, 100, True), (1000, 40, True), (300, 20, False), (120, 8, False), (40, 0, False))
+_FIELDS = (
+    "task_id", "server_id", "operation", "model", "image", "caption", "status", "error",
+    "backend", "engine", "seconds", "submitted", "finished", "queries", "attempts",
+)  # fmt: skip
+
+
+def record(tasks: Iterable[Any]) -> dict[str, Any]:
+    """Return the JSON of these results or history rows, at most 20 kB of it."""
+    rows = list(tasks)
+    for detail in _DETAIL:
+        found = [_row(task, *detail) for task in rows]
+        if _size(found) <= MAX_BYTES - 100:
+            break
+    kept = found[: _fitting(found)]
+    out: dict[str, Any] = {"version": VERSION, "tasks": kept}
+    if len(kept) < len(rows):
+        out["omitted"] = len(rows) - len(kept)
+    return out
+
+
+def _fitting(rows: list[dict[str, Any]]) -> int:
+    used = 100
+    for count, row in enumerate(rows):
+        used += _size(row) + 2
+        if used > MAX_BYTES:
+            return count
+    return len(rows)
+
+
+def _size(value: Any) -> int:
+    # ASCII escapes, as some writers of notebooks use them.
+    return len(json.dumps(value))
+
+
+def _row(task: Any, most: int, tags: int, params: bool) -> dict[str, Any]:
+    def get(name: str) -> Any:
+        return task.get(name) if isinstance(task, Mapping) else getattr(task, name, None)
+
+    row = {name: _plain(get(name), most) for name in _FIELDS}
+    row["tags"] = [_tag(tag, most) for tag in (get("tags") or [])[:tags]]
+    row["image_urls"] = [_plain(u, most) for u in (get("image_urls") or get("images") or [])[:20]]
+    given = get("params")
+    if params and isinstance(given, Mapping):
+        row["params"] = {str(k)[:80]: _plain(v, min(most, 500)) for k, v in given.items()}
+    return {name: value for name, value in row.items() if value not in (None, "", [], {})}
+
+
+def _tag(tag: Any, most: int) -> Any:
+    if isinstance(tag, Mapping):
+        name, score = tag.get("name"), tag.get("score")
+    else:
+        name, score = getattr(tag, "name", tag), getattr(tag, "score", None)
+    name = str(name)[: min(most, 200)]
+    return name if score is None else [name, _plain(score, most)]
+
+
+def _plain(value: Any, most: int) -> Any:
+    """Return value as JSON, cut; what is no JSON becomes the name of its type."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    if isinstance(value, str):
+        return _string(value, most)
+    if isinstance(value, Mapping):
+        return {str(k)[:80]: _plain(v, most) for k, v in list(value.items())[:50]}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v, most) for v in value[:50]]
+    return f"<{type(value).__name__}>"
+
+
+def _string(text: str, most: int) -> str:
+    if text[:5].lower() == "data:":
+        return f"<data URL of {len(text)} characters>"
+    text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no JSON
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,73 @@
+"""HTML by Jinja2 with autoescape, the style inlined; loaded when the first output is shown."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from .plaintext import cut, shown, visible
+
+if TYPE_CHECKING:
+    import jinja2
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a template filled in; every value is escaped."""
+    return environment().get_template(template).render(values).strip()
+
+
+def middle(text: str, most: int) -> str:
+    """Return visible text with its middle left out, as the ends of an address matter."""
+    keep = (most - 1) // 2
+    return visible(text if len(text) <= most else f"{text[:keep]}…{text[-keep:]}")
+
+
+def is_link(text: str) -> bool:
+    """Tell whether text may stand in an `href`: an http(s) address and nothing else."""
+    if len(text) > 2000 or visible(text) != text or re.search(r"[\s<>\"'`\\]", text):
+        return False
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Return the templates, autoescaped, with the style and the filters."""
+    import jinja2
+
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters |= {"cut": cut, "say": shown, "middle": middle}
+    env.tests["link"] = is_link
+    scope, css = _style()
+    env.globals |= {"scope": scope, "css": _markup(css)}
+    return env
+
+
+def _markup(css: str) -> Any:
+    import markupsafe
+
+    return markupsafe.Markup(css)
+
+
+def _style() -> tuple[str, str]:
+    """Return (class, CSS without comments and spaces), every rule below the class."""
+    css = (TEMPLATES / "style.css").read_text("utf-8")
+    css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
+    css = re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r"\s+", " ", css)).strip()
+    scope = "imgopen-" + hashlib.sha256(css.encode()).hexdigest()[:6]
+    return scope, css.replace("SCOPE", "." + scope)

@@ -1,0 +1,263 @@
+"""Bytes of any picture to a small JPEG: checked before decoding, upright, on white, in RGB."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .errors import PictureError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+JPEG = b"\xff\xd8\xff"
+MAX_BYTES = 50_000_000
+MAX_PIXELS = 64_000_000
+MAX_SIDE = 100_000  # Pillow keeps a pointer for each row
+SUFFIXES = {
+    "PNG": ".png",
+    "JPEG": ".jpg",
+    "MPO": ".jpg",  # what Pillow calls a phone's JPEG that holds a second picture
+    "GIF": ".gif",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "TIFF": ".tif",
+    "AVIF": ".avif",
+}
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF")
+_IMPOSTORS = (
+    (rb"\s*<(!doctype\s+html|html)", "a web page", "give the address of the picture itself"),
+    (rb"\s*<(\?xml|svg)", "SVG or XML", "draw it to PNG first"),
+    (rb"%PDF", "a PDF", "export the page as PNG first"),
+    (rb".{4}ftyp(heic|heix|mif1|msf1)", "HEIC", "convert it to JPEG first"),
+    (rb"version https://git-lfs", "a Git LFS pointer", "fetch the file with git lfs pull"),
+    (rb"\s*[{\[\"]", "text or JSON", "give the picture itself"),
+)
+_KNOWN = "give a PNG, JPEG, GIF, WebP, BMP, TIFF or AVIF picture"
+_QUALITIES = (80, 70, 60, 50, 40, 30, 20, 12, 6, 1)
+_STRIP = 2_000_000  # pixels converted at a time, so that memory stays that of the decoded picture
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation -> PIL's Transpose
+_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_SPOKEN = {"CMYK": "CMYK", "LAB": "Lab", "HSV": "HSV", "YCbCr": "YCbCr"}
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small JPEG; `original` is the size of the picture it shows, `notes` what was changed."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    original: tuple[int, int]
+    notes: tuple[str, ...] = ()
+
+
+def thumbnail(data: bytes, size: int) -> Thumbnail:
+    """Return a JPEG of at most `size` pixels on its long side, small enough for a notebook.
+
+    A 512 pixel one has at most 60 kB, one of up to 192 pixels 14 kB: the JPEG quality starts at
+    80 and is lowered until it fits.
+
+    Raises:
+        PictureError: the bytes are not a picture, are damaged, or hold too many pixels.
+    """
+    image = open_picture(data)
+    notes = _frames(image)
+    try:
+        original = image.size
+        image.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded no larger than needed
+        small = upright(_shrunk(image, size, notes), image, notes)
+        original = original[::-1] if _turned(image) >= 5 else original
+        jpeg = _encoded(small, max(14_000, 60_000 * size * size // 512**2))
+    except Exception as error:  # Pillow's decoders raise a dozen types on damaged files
+        raise damaged("the picture", error) from error
+    return Thumbnail(jpeg, small.width, small.height, original, tuple(notes))
+
+
+def data_url(jpeg: bytes) -> str:
+    """Return a JPEG as the `src` of an `<img>`; refuses bytes that are anything else."""
+    if not jpeg.startswith(JPEG):
+        raise PictureError("only a JPEG goes into a page", hint="pass it through thumbnail() first")
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+
+
+def open_picture(data: bytes, name: str = "the picture") -> Image:
+    """Return the picture opened but not decoded, of a known format and a bearable size."""
+    from PIL import Image, features
+
+    if not data:
+        raise PictureError(f"{name} is empty", hint=_KNOWN)
+    if len(data) > MAX_BYTES:
+        raise too_large(name, len(data))
+    optional = [f for f in ("WEBP", "AVIF") if features.check(f.lower())]
+    try:
+        image = Image.open(io.BytesIO(data), formats=[*_FORMATS, *optional])
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PictureError(f"{name} has far too many pixels", hint=_SMALLER) from error
+    except Exception as error:
+        raise _unknown(name, data) from error
+    check_pixels(image, name)
+    return image
+
+
+_SMALLER = f"make it smaller: at most {MAX_PIXELS // 10**6} megapixels, {MAX_BYTES // 10**6} MB"
+
+
+def check_pixels(image: Image, name: str) -> None:
+    """Refuse a picture that would take too much memory, before it is decoded."""
+    width, height = image.size
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        size = f"{width}×{height} = {width * height / 1e6:.2f} megapixels"
+        raise PictureError(f"{name} is too large: {size}", hint=_SMALLER)
+
+
+def too_large(name: str, size: int) -> PictureError:
+    """Return the error for a file of too many bytes."""
+    return PictureError(f"{name} is too large: {size / 1e6:.0f} MB", hint=_SMALLER)
+
+
+def damaged(name: str, error: Exception) -> PictureError:
+    """Return the error for a picture that begins well and cannot be decoded."""
+    reason = str(error) or type(error).__name__
+    hint = "it may be cut off or damaged: open it in a viewer, save it again"
+    return PictureError(f"{name} cannot be decoded: {reason}", hint=hint)
+
+
+def _unknown(name: str, data: bytes) -> PictureError:
+    for pattern, what, hint in _IMPOSTORS:
+        if re.match(pattern, data[:200], re.DOTALL | re.IGNORECASE):
+            return PictureError(f"{name} is not a picture but {what}", hint=hint)
+    return PictureError(f"{name} is not a picture, or damaged at its start", hint=_KNOWN)
+
+
+def upright(image: Image, source: Image, notes: list[str]) -> Image:
+    """Return the image turned as the EXIF data of `source`, which it was made from, say."""
+    from PIL.Image import Transpose
+
+    turn = _turned(source)
+    if turn not in _TURNS:
+        return image
+    notes.append("turned upright as its EXIF data say")
+    return image.transpose(Transpose(_TURNS[turn]))
+
+
+def _turned(image: Image) -> int:
+    try:
+        turn = image.getexif().get(0x0112, 1)
+    except Exception:  # broken EXIF data are no reason to refuse the picture
+        return 1
+    return turn if isinstance(turn, int) else 1
+
+
+def plain(image: Image, notes: list[str]) -> Image:
+    """Return the image in a mode that PNG and 8 bits know, transparency kept."""
+    if image.mode in _DEEP:
+        return _eight_bits(image, _range(image, notes))
+    if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        return image
+    _say_mode(image, notes)
+    return image.convert({"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGB"))
+
+
+def _shrunk(image: Image, size: int, notes: list[str]) -> Image:
+    from PIL.Image import Resampling
+
+    image.load()
+    scale = _range(image, notes) if image.mode in _DEEP else (0.0, 255.0)
+    _say_mode(image, notes)
+    small, see_through = _reduced(image, max(1, max(image.size) // (2 * size)), scale)
+    if see_through:
+        notes.append("transparent parts shown on white")
+    small.thumbnail((size, size), Resampling.LANCZOS)
+    return small
+
+
+def _reduced(image: Image, factor: int, scale: tuple[float, float]) -> tuple[Image, bool]:
+    """Return the image in RGB at 1/factor of its size, and whether parts were transparent."""
+    from PIL import Image
+
+    width, height = image.size
+    rows = factor * max(1, _STRIP // (width * factor))
+    size = (-(-width // factor), -(-height // factor))
+    out = Image.new("RGB", size, "white")
+    see_through = False
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        strip, seen = _on_white(strip, scale)
+        see_through |= seen
+        out.paste(strip.reduce(factor), (0, top // factor))
+    return out, see_through
+
+
+def _on_white(image: Image, scale: tuple[float, float]) -> tuple[Image, bool]:
+    from PIL import Image
+
+    if image.mode in _DEEP:
+        image = _eight_bits(image, scale)
+    if not image.has_transparency_data:
+        return image.convert("RGB"), False
+    layer = plain(image, []).convert("RGBA")
+    white = Image.new("RGBA", layer.size, "white")
+    least: Any = layer.getchannel("A").getextrema()
+    return Image.alpha_composite(white, layer).convert("RGB"), least[0] < 255
+
+
+def _range(image: Image, notes: list[str]) -> tuple[float, float]:
+    """Return the darkest and brightest value of a picture of more than 8 bits."""
+    extremes: Any = image.getextrema()
+    low, high = map(float, extremes)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        low, high = _finite_range(image)
+    notes.append(f"values {low:g} to {high:g} shown as black to white")
+    return low, high
+
+
+def _finite_range(image: Image) -> tuple[float, float]:
+    import numpy as np
+
+    values = np.asarray(image)
+    values = values[np.isfinite(values)]
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+
+
+def _eight_bits(image: Image, scale: tuple[float, float]) -> Image:
+    import numpy as np
+    from PIL import Image
+
+    low, high = scale
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=low, posinf=high, neginf=low)
+    span = (high - low) or 1.0
+    grey = np.clip((values - low) / span * 255 + 0.5, 0, 255)
+    return Image.fromarray(grey.astype(np.uint8))
+
+
+def _say_mode(image: Image, notes: list[str]) -> None:
+    if image.mode in _SPOKEN:
+        notes.append(f"{_SPOKEN[image.mode]} shown as RGB")
+
+
+def _frames(image: Image) -> list[str]:
+    """Return the note on the frames that are not shown."""
+    try:
+        count: Any = getattr(image, "n_frames", 1)
+    except Exception:
+        return []
+    if count < 2 or image.format == "MPO":
+        return []
+    return [f"first of {count} {'pages' if image.format == 'TIFF' else 'frames'}"]
+
+
+def _encoded(image: Image, limit: int, qualities: Iterable[int] = _QUALITIES) -> bytes:
+    jpeg = b""
+    for quality in qualities:
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=quality, optimize=True)
+        jpeg = out.getvalue()
+        if len(jpeg) <= limit:
+            break
+    return jpeg
