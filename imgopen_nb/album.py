@@ -9,7 +9,7 @@ from typing import Any
 from .connection import Connection
 from .errors import PictureError
 from .images import Picture, Thumbnail, read_picture, thumbnail
-from .journal import Journal
+from .journal import Journal, Small
 from .spec import Operation
 
 SMALL = 192
@@ -24,7 +24,7 @@ class Album:
         self._connection = connection
         self._journal = journal
         self._originals: OrderedDict[str, bytes] = OrderedDict()
-        self._thumbnails: OrderedDict[str, Thumbnail] = OrderedDict()
+        self._thumbnails: OrderedDict[tuple[str, int], Thumbnail] = OrderedDict()
 
     def resolve(
         self, operation: Operation, values: Mapping[str, Any]
@@ -57,26 +57,31 @@ class Album:
         Raises:
             PictureError: it is gone, cannot be fetched, or is no picture.
         """
-        if size > SMALL and label in self._thumbnails:
-            return self._thumbnails[label]
+        if size > SMALL and (label, size) in self._thumbnails:
+            return self._thumbnails[label, size]
         kept = self._journal.thumbnail(label)
         if kept and size <= SMALL:
-            return Thumbnail(*kept, original=kept[1:], notes=())
+            return Thumbnail(*kept)
         try:
             data = self._bytes(label, trusted)
         except PictureError:
             if kept is None:
                 raise
-            return Thumbnail(*kept, original=kept[1:], notes=())
-        small = thumbnail(data, SMALL)
-        self._journal.put_thumbnail(label, small.jpeg, small.width, small.height)
-        return small if size <= SMALL else self._large(label, data, size)
+            return Thumbnail(*kept)
+        small = kept or self._keep_small(label, data)
+        return Thumbnail(*small) if size <= SMALL else self._large(label, data, size)
+
+    def _keep_small(self, label: str, data: bytes) -> Small:
+        made = thumbnail(data, SMALL)
+        small = (made.jpeg, made.width, made.height, made.original)
+        self._journal.put_thumbnail(label, small)
+        return small
 
     def _large(self, label: str, data: bytes, size: int) -> Thumbnail:
-        self._thumbnails[label] = thumbnail(data, size)
+        self._thumbnails[label, size] = thumbnail(data, size)
         while len(self._thumbnails) > KEPT_THUMBNAILS:
             self._thumbnails.popitem(last=False)
-        return self._thumbnails[label]
+        return self._thumbnails[label, size]
 
     def _read(self, source: Any) -> Picture:
         picture = read_picture(source)
@@ -87,8 +92,7 @@ class Album:
     def _remember(self, label: str, data: bytes) -> None:
         """Keep a picture that has no address to be read from again."""
         if label not in self._originals:
-            small = thumbnail(data, SMALL)
-            self._journal.put_thumbnail(label, small.jpeg, small.width, small.height)
+            self._keep_small(label, data)
             self._originals[label] = data
         while len(self._originals) > 1 and sum(map(len, self._originals.values())) > KEPT_BYTES:
             self._originals.popitem(last=False)

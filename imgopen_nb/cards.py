@@ -25,7 +25,7 @@ _ADVICE = {
     "lost": "Whether the service took it is not known. %imgopen resume asks again.",
     "failed": "The service took it and could not do it. Check the picture and the parameters, "
     "then run the call again.",
-    "refused": "The service did not take it, so nothing was done. See %imgopen doctor and "
+    "refused": "The service did not take it, so nothing was done. See %imgopen config and "
     "%imgopen {operation} --help.",
 }
 _GOES_ON = "It goes on at the service. To get its result: %imgopen wait {id}"
@@ -159,7 +159,7 @@ def _same(caption: str | None, tags: Sequence[Any]) -> bool:
 
 def _given(result: Any) -> Thumbnail | None:
     alone = result.kind in ("caption", "style", "boxes")
-    return thumbnail_of(result.thumbnail, 512 if alone else 192)
+    return thumbnail_of(result.thumbnail, 288 if alone else 192)
 
 
 def _outputs(result: Any) -> list[dict[str, Any]]:

@@ -104,7 +104,7 @@ class Comparison:
             try:
                 data = get()
                 if data is not None:
-                    small = len(data) <= 14_000 and data.startswith(JPEG)
+                    small = len(data) <= 8_000 and data.startswith(JPEG)
                     return data if small else thumbnail(data, 192).jpeg
             except (ImgOpenError, OSError):
                 continue

@@ -18,6 +18,8 @@ from typing import Any
 from .errors import JournalError, UnknownNameError, near_match
 
 BUSY_SECONDS = 15.0
+# JPEG, its width and height, and (width, height) of the picture it was made from.
+Small = tuple[bytes, int, int, tuple[int, int]]
 MIGRATIONS = (
     """
     CREATE TABLE tasks (
@@ -50,6 +52,8 @@ MIGRATIONS = (
         jpeg BLOB NOT NULL,
         width INTEGER NOT NULL,
         height INTEGER NOT NULL,
+        original_width INTEGER NOT NULL,
+        original_height INTEGER NOT NULL,
         created REAL NOT NULL
     );
     """,
@@ -141,19 +145,20 @@ class Journal:
             sql, values = sql + " LIMIT ?", [*values, limit]
         return self._read(sql, values, columns)[::-1]
 
-    def put_thumbnail(self, image: str, jpeg: bytes, width: int, height: int) -> None:
+    def put_thumbnail(self, image: str, small: Small) -> None:
         """Keep a small version of a picture."""
+        jpeg, width, height, original = small
         self._run(
-            "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?)",
-            (image, jpeg, width, height, time.time()),
+            "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (image, jpeg, width, height, *original, time.time()),
         )
 
-    def thumbnail(self, image: str) -> tuple[bytes, int, int] | None:
-        """Return (JPEG, width, height) of a kept picture."""
-        sql = "SELECT jpeg, width, height FROM thumbnails WHERE image = ?"
+    def thumbnail(self, image: str) -> Small | None:
+        """Return the small version of a picture, None where none is kept."""
+        sql = "SELECT jpeg, width, height, original_width, original_height FROM thumbnails"
         with self._open() as db:
-            row = db.execute(sql, (image,)).fetchone()
-        return tuple(row) if row else None
+            row = db.execute(f"{sql} WHERE image = ?", (image,)).fetchone()
+        return (*row[:3], row[3:]) if row else None
 
     def close(self) -> None:
         """Close the file."""

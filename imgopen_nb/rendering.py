@@ -18,8 +18,31 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a template filled in; every value is escaped."""
-    return environment().get_template(template).render(values).strip()
+    """Return a template filled in; every value is escaped, and only the rules it needs are kept."""
+    html = environment().get_template(template).render(values).strip()
+    css = str(environment().globals["css"])
+    return html.replace(css, _needed(css, html.replace(css, "")), 1)
+
+
+def _needed(css: str, html: str) -> str:
+    """Return the rules whose classes and elements occur: a hundred outputs carry them each."""
+    names = {f".{name}" for part in re.findall(r'class="([^"]*)"', html) for name in part.split()}
+    names |= set(re.findall(r"<(\w+)", html)) | {"*"}
+
+    def kept(rules: str) -> str:
+        return "".join(r[0] for r in _RULE.finditer(rules) if _applies(r[1], names))
+
+    media = "".join(m[1] + kept(m[2]) + "}" for m in _MEDIA.finditer(css))
+    return kept(_MEDIA.sub("", css)) + media
+
+
+def _applies(selectors: str, names: set[str]) -> bool:
+    parts = (re.findall(r"\.[\w-]+|(?<![\w.:-])[a-z]+\d?|\*", s) for s in selectors.split(","))
+    return any(all(part in names for part in wanted) for wanted in parts)
+
+
+_MEDIA = re.compile(r"(@media[^{]*\{)((?:[^{}]*\{[^{}]*\})*)\}")
+_RULE = re.compile(r"([^{}]+)\{[^{}]*\}")
 
 
 def middle(text: str, most: int) -> str:

@@ -60,8 +60,8 @@ class Thumbnail:
 def thumbnail(data: bytes, size: int) -> Thumbnail:
     """Return a JPEG of at most `size` pixels on its long side, small enough for a notebook.
 
-    A 512 pixel one has at most 60 kB, one of up to 192 pixels 14 kB: the JPEG quality starts at
-    80 and is lowered until it fits.
+    One of 512 pixels has at most 60 kB, one of up to 288 pixels 8 kB, so that a hundred cards give
+    a notebook at most 1.5 MB: the JPEG quality starts at 80 and is lowered until it fits.
 
     Raises:
         PictureError: the bytes are not a picture, are damaged, or hold too many pixels.
@@ -73,7 +73,7 @@ def thumbnail(data: bytes, size: int) -> Thumbnail:
         image.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded no larger than needed
         small = upright(_shrunk(image, size, notes), image, notes)
         original = original[::-1] if _turned(image) >= 5 else original
-        jpeg = _encoded(small, max(14_000, 60_000 * size * size // 512**2))
+        jpeg = _encoded(small, 8_000 if size <= 288 else 60_000 * size * size // 512**2)
     except Exception as error:  # Pillow's decoders raise a dozen types on damaged files
         raise damaged("the picture", error) from error
     return Thumbnail(jpeg, small.width, small.height, original, tuple(notes))
@@ -256,7 +256,7 @@ def _encoded(image: Image, limit: int, qualities: Iterable[int] = _QUALITIES) ->
     jpeg = b""
     for quality in qualities:
         out = io.BytesIO()
-        image.save(out, "JPEG", quality=quality, optimize=True)
+        image.save(out, "JPEG", quality=quality, optimize=True, progressive=True)
         jpeg = out.getvalue()
         if len(jpeg) <= limit:
             break

@@ -24,7 +24,7 @@ STOP_WORDS = _set(
     appear appears apparently seem seems look looks seen shown showing shows show depict depicts
     depicting depicted feature features featuring contain contains containing multiple single couple
     bunch lot lots group pair set piece kind sort type
-    caption closeup
+    caption closeup wear wears wearing worn tone tones theme themes focus
     absurdres highres lowres hires tagme commentary masterpiece
     dont doesnt isnt arent wasnt cant wont didnt couldnt
     """
