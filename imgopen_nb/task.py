@@ -119,10 +119,10 @@ class Task:
             self._changed.notify_all()
         self._call_back()
 
-    def watch(self) -> None:
-        """Have the task asked for in the background, for `timeout` seconds from now."""
+    def watch(self, seconds: float = 0.0) -> None:
+        """Have the task asked for in the background, for `timeout` or more seconds from now."""
         with self._changed:
-            self._give_up_at = time.monotonic() + self.timeout
+            self._give_up_at = time.monotonic() + max(self.timeout, seconds)
             if self.watched or self.state.final:
                 return
             self._trouble = None
@@ -170,7 +170,7 @@ class Task:
         """
         limit = self.timeout if timeout is None else timeout
         deadline, seen = time.monotonic() + limit, -1
-        self.watch()
+        self.watch(limit)
         while True:
             seen = self._next_version(seen, deadline, limit)
             event = Event(self.state, self.seconds or 0.0, self.status)

@@ -220,6 +220,15 @@ def test_a_timeout_names_the_task_and_a_second_wait_gets_the_result(session: Ses
     assert task.result().caption == "late"
 
 
+def test_a_wait_may_last_longer_than_the_session_usually_waits(session: Session, stub: Stub):
+    stub.answer = answering(ok(taskId="1"), ok(status=1))
+    task = session.submit("describe", image=URL)
+    task.timeout = 0.2
+    threading.Timer(1.5, lambda: setattr(stub, "answer", answering(ok(), ok(status=2)))).start()
+
+    assert task.wait(timeout=20).done
+
+
 def test_a_result_beside_status_1_is_pointed_out_at_the_deadline(session: Session, stub: Stub):
     stub.answer = answering(ok(taskId="1"), ok(status=1, caption="already here"))
     task = session.submit("describe", image=URL)
