@@ -145,6 +145,16 @@ class Journal:
             sql, values = sql + " LIMIT ?", [*values, limit]
         return self._read(sql, values, columns)[::-1]
 
+    def durations(self, operation: str, model: str | None, backend: str) -> list[float]:
+        """Return the seconds that the last 200 such tasks took, in the order of submission."""
+        sql = (
+            "SELECT finished - submitted FROM tasks WHERE operation = ? AND model IS ? "
+            "AND backend = ? AND status = 'succeeded' ORDER BY created DESC LIMIT 200"
+        )
+        with self._open() as db:
+            rows = db.execute(sql, (operation, model, backend)).fetchall()
+        return [row[0] for row in rows[::-1] if row[0] is not None]
+
     def put_thumbnail(self, image: str, small: Small) -> None:
         """Keep a small version of a picture."""
         jpeg, width, height, original = small

@@ -83,6 +83,8 @@ class Ledger:
             task,
             state,
             status=answer.status,
+            progress=answer.progress,
+            preview=answer.preview,
             server_id=task.server_id if own_id_echoed else answer.server_id,
             data=dict(answer.data),
             **failed,

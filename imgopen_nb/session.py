@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import statistics
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,10 @@ from .album import Album
 from .catalogue import OPERATIONS
 from .connection import Connection
 from .errors import (
-    APIError,
-    AuthenticationError,
     ImgOpenError,
     ParameterError,
     PictureError,
     SubmissionLostError,
-    TaskError,
     TaskInterrupted,
     UsageError,
 )
@@ -80,6 +78,11 @@ class Session:
         self._waiter = Waiter(Inquiry(self._connection, self._ledger))
 
     @property
+    def ledger(self) -> Ledger:
+        """The tasks that this session knows."""
+        return self._ledger
+
+    @property
     def backend(self) -> settings_module.Backend:
         """Real or sandbox."""
         return self.settings.backend
@@ -99,7 +102,7 @@ class Session:
             APIError: the service did not accept it.
         """
         row = _runnable(operation)
-        values = row.check({**self._preferences(row), **params})
+        values = self.check(row, params)
         delivery = self._connection.delivery()
         delivery.path(row)  # refuses a path that is only a guess before anything is read or sent
         shown, sent = self._album.resolve(row, values)
@@ -124,20 +127,35 @@ class Session:
         return self.submit(operation, **params).result(timeout)
 
     def run_all(
-        self, operation: str, calls: Iterable[dict[str, Any]], timeout: float | None = None
+        self,
+        operation: str,
+        calls: Iterable[dict[str, Any]],
+        timeout: float | None = None,
+        *,
+        follow: Callable[[list[Task]], None] | None = None,
     ) -> list[Result]:
         """Submit several calls of one operation, wait for all, and return a result for each.
+
+        `follow` is called with the tasks once all are sent, to show how they get on.
 
         A call that fails gives a result with `status` and `error` and loses no other one. Calls
         that could not even be sent, because of a slip, raise before the first is sent.
         """
-        row = _runnable(operation)
-        planned = list(calls)
-        for call in planned:
-            row.check({**self._preferences(row), **call})
-        begun = [self._begun(operation, call) for call in planned]
-        ended = zip(planned, begun, strict=True)
-        return [self._ended(row, call, item, timeout) for call, item in ended]
+        from .batch import run_all
+
+        return run_all(self, _runnable(operation), list(calls), timeout, follow)
+
+    def check(self, row: Operation, params: dict[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a call checked, with presets and the user's preferences."""
+        return row.check({**self._preferences(row), **params})
+
+    def usual(self, task: Task) -> tuple[float, float] | None:
+        """Return median and 90 % quantile of the seconds such tasks took, None for too few."""
+        known = self.journal.durations(task.operation.name, task.model, task.backend)
+        if len(known) < 5:
+            return None
+        tenths = statistics.quantiles(known, n=10)
+        return statistics.median(known), tenths[-1]
 
     def task(self, task_id: str) -> Task:
         """Return the handle of a task of the history, by its id or the beginning of it.
@@ -236,35 +254,6 @@ class Session:
                 "accepted\n  → %imgopen resume finds out"
             ) from None
         self._ledger.learn(task, answer)
-
-    def _begun(self, operation: str, call: dict[str, Any]) -> Task | ImgOpenError:
-        try:
-            return self.submit(operation, **call)
-        except AuthenticationError:
-            raise  # the next call would fare no better
-        except (APIError, TaskError, PictureError) as error:
-            return error
-
-    def _ended(
-        self,
-        row: Operation,
-        call: dict[str, Any],
-        begun: Task | ImgOpenError,
-        timeout: float | None,
-    ) -> Result:
-        task = begun if isinstance(begun, Task) else begun.task
-        try:
-            if isinstance(begun, Task):
-                return begun.result(timeout)
-            reason = begun.message
-        except (APIError, TaskError) as error:
-            reason = error.message
-        if task is not None:
-            return self._ledger.failed_result(task, reason)
-        shown, model = str(call.get("image")), call.get("model")
-        return Result(
-            "", row.name, row.kind, {}, model=model, image=shown, status="failed", error=reason
-        )
 
 
 _current: Session | None = None

@@ -31,11 +31,15 @@ class Event:
         state: the new state.
         seconds: since the submission.
         status: the status as the service sent it, where it sent one.
+        progress: 0 to 1, where the service tells it (the sd family does).
+        preview: URL of an intermediate picture, "" where there is none.
     """
 
     state: State
     seconds: float
     status: int | str | None = None
+    progress: float | None = None
+    preview: str = ""
 
 
 class Task:
@@ -74,6 +78,8 @@ class Task:
         self.timeout = timeout
         self.state = state
         self.status: int | str | None = None
+        self.progress: float | None = None
+        self.preview = ""
         self.server_id = ""
         self.message = ""
         self.data: Mapping[str, Any] = {}
@@ -157,11 +163,12 @@ class Task:
         """The result if the task has succeeded."""
         return self.result(timeout=0) if self.state is State.SUCCEEDED else None
 
-    def events(self, timeout: float | None = None) -> Iterator[Event]:
+    def events(self, timeout: float | None = None, tick: float | None = None) -> Iterator[Event]:
         """Yield every noticed step until the end.
 
         Args:
             timeout: seconds; the session's `timeout` (600) if not given.
+            tick: yield also when nothing has changed for so many seconds.
 
         Raises:
             TaskTimeoutError: the end did not come in time; the task goes on at the service.
@@ -172,8 +179,9 @@ class Task:
         deadline, seen = time.monotonic() + limit, -1
         self.watch(limit)
         while True:
-            seen = self._next_version(seen, deadline, limit)
-            event = Event(self.state, self.seconds or 0.0, self.status)
+            seen = self._next_version(seen, deadline, limit, tick)
+            seconds = self.seconds or 0.0
+            event = Event(self.state, seconds, self.status, self.progress, self.preview)
             yield event
             if event.state.final:
                 return
@@ -236,14 +244,17 @@ class Task:
             raise self._late(self.timeout) from None
         return self.result(timeout=0)
 
-    def _next_version(self, seen: int, deadline: float, limit: float) -> int:
+    def _next_version(self, seen: int, deadline: float, limit: float, tick: float | None) -> int:
+        ticks_at = time.monotonic() + tick if tick else deadline
         try:
             with self._changed:
                 while self._version == seen and self._trouble is None:
-                    left = deadline - time.monotonic()
-                    if left <= 0 and not self.state.final:
+                    now = time.monotonic()
+                    if now >= deadline and not self.state.final:
                         raise self._late(limit)
-                    self._changed.wait(min(max(left, 0.0), 1.0))
+                    if now >= ticks_at:
+                        break
+                    self._changed.wait(min(max(min(deadline, ticks_at) - now, 0.0), 1.0))
                 if self._trouble is not None and not self.state.final:
                     raise self._trouble
                 return self._version

@@ -13,6 +13,7 @@ from .spec import Operation
 
 if TYPE_CHECKING:
     from .session import Session
+    from .task import Task
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,18 @@ def _run_operation(operation: Operation, call: Call) -> Any:
         if body.name in params:
             raise ParameterError(f"{body.name} is given twice: on the line and in the cell")
         params[body.name] = call.body.strip("\n")
-    task = call.session().submit(operation.name, **params)
-    return task if call.options.no_wait else task.result(seconds)
+    session = call.session()
+    task = session.submit(operation.name, **params)
+    return task if call.options.no_wait else wait(session, task, seconds)
+
+
+def wait(session: Session, task: Task, seconds: float | None) -> Any:
+    """Return the result of a task, with a progress bar while it lasts."""
+    from .progress import follow
+
+    if not task.done:
+        follow(task, seconds, session.usual(task))
+    return task.result(seconds)
 
 
 def seconds_of(text: str | None) -> float | None:

@@ -6,13 +6,17 @@ The magics and the command line share these rows.
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from .arguments import Parser
 from .catalogue import OPERATIONS
 from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError, near_match
 from .settings import KEY_ID, KEY_SECRET, NAMES
-from .verb import Call, OperationVerb, Verb, seconds_of
+from .verb import Call, OperationVerb, Verb, seconds_of, wait
+
+if TYPE_CHECKING:
+    from .task import Task
 
 
 def find(name: str) -> Verb:
@@ -44,10 +48,22 @@ def _compare(call: Call) -> Any:
         raise ParameterError("compare needs pictures", hint="%imgopen compare URL URL ...")
     models = call.options.models or OPERATIONS["describe"].param("model").choices
     calls = [{"image": image, "model": model} for image in images for model in models]
-    results = call.session().run_all("describe", calls, seconds_of(call.options.timeout))
+    seconds = seconds_of(call.options.timeout)
+    results = call.session().run_all(
+        "describe", calls, seconds, follow=_bar_for("describe", seconds)
+    )
     if all(result.error for result in results):
         raise UsageError(f"no picture could be described: {results[0].error}")
     return compare(results)
+
+
+def _bar_for(name: str, seconds: float | None) -> Callable[[list[Task]], None]:
+    from .progress import follow_all
+
+    def follow(tasks: list[Task]) -> None:
+        follow_all(tasks, name, seconds or max((t.timeout for t in tasks), default=0.0))
+
+    return follow
 
 
 def _no_options(parser: Parser) -> None:
@@ -129,7 +145,8 @@ def _status(call: Call) -> Any:
 
 
 def _wait(call: Call) -> Any:
-    return call.session().task(call.options.words[0]).result(seconds_of(call.options.timeout))
+    session = call.session()
+    return wait(session, session.task(call.options.words[0]), seconds_of(call.options.timeout))
 
 
 def _resume(call: Call) -> Any:

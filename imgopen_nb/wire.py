@@ -112,6 +112,21 @@ class Answer:
                 return clip(self.data[name], 500)
         return clip(self.msg, 500)
 
+    @property
+    def progress(self) -> float | None:
+        """The finished share, 0 to 1; the vendor's name for it is not known, this is a guess."""
+        for holder in (self.data.get("temporaryImageDto"), self.data):
+            value = holder.get("percentage") if isinstance(holder, Mapping) else None
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                return min(1.0, max(0.0, value / 100))
+        return None
+
+    @property
+    def preview(self) -> str:
+        """URL of the intermediate picture, or ""; its name is a guess too."""
+        url = find(self.data, "temporaryImageDto.imageUrl")
+        return url if isinstance(url, str) and url.startswith(("http://", "https://")) else ""
+
     def state(self, operation: Operation) -> State | None:
         """Return the state that this answer reports; None for a status nobody documents."""
         if operation.family == "list" or not operation.query:

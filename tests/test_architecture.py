@@ -21,8 +21,9 @@ FLOORS = (
     {"cli", "magics", "demo"},
     {"completion"},
     {"verbs"},
-    {"verb", "session", "login"},
-    {"inquiry"},
+    {"verb"},
+    {"session", "login", "progress"},
+    {"inquiry", "batch"},
     {"ledger", "album", "waiting"},
     {"connection", "task"},
     {"delivery", "result", "comparison", "journal"},
@@ -48,7 +49,8 @@ OWNERS = {
     "jinja2": {"rendering"},
     "markupsafe": {"rendering"},
     "platformdirs": {"settings"},
-    "IPython": {"magics", "completion"},
+    "IPython": {"magics", "completion", "progress"},
+    "tqdm": {"progress"},
 }
 LAZY = ("pandas", "PIL", "numpy", "IPython", "requests", "tornado", "ipywidgets", "onnxruntime")
 

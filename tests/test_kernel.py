@@ -12,6 +12,10 @@ import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
+import imgopen_nb
+
+from .stub import Reply, Stub
+
 pytestmark = pytest.mark.kernel
 
 
@@ -149,6 +153,21 @@ def test_tab_elsewhere_is_left_alone(kernel: Kernel):
 
     assert "collections.OrderedDict" in kernel.complete("collections.Ordered")
     assert not any("describe" in c for c in kernel.complete("%%imgopen flux\ndes"))
+
+
+def test_the_bar_is_one_output_that_is_empty_at_the_end(kernel: Kernel):
+    """Its updates replace each other under one display id, and no widget stays behind."""
+    with Stub() as pictures:
+        photo = imgopen_nb.samples()["coffee"].read_bytes()
+        pictures.answer = lambda request: Reply(photo, delay=2.0)
+        seen = kernel.run(f"%imgopen describe {pictures.url}/coffee.jpg")
+
+    *bar, card = seen["data"]
+    assert "describe · clip" in bar[0]["text/plain"]
+    assert "<progress>" in bar[0]["text/html"]
+    assert bar[-1] == {"text/plain": "", "text/html": ""}
+    assert len(bar) <= 16
+    assert "espresso" in card["text/plain"]
 
 
 def test_the_second_kernel_shares_the_history(kernel: Kernel, sandbox_url: str, tmp_path: Path):
