@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import __version__
 from .arguments import HelpAsked, Parser
-from .errors import ImgOpenError, TaskInterrupted
+from .catalogue import OPERATIONS
+from .errors import ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
+from .records import MIME
+from .result import Result
+from .tables import Table
 from .verb import Call
 from .verbs import find, overview
 
@@ -50,14 +55,34 @@ def _run(words: list[str]) -> int:
 def _verb(words: list[str]) -> int:
     from .session import current
 
+    as_json = "--json" in words
+    words = [word for word in words if word != "--json"]
     verb = find(words[0])
     options = verb.parser(PREFIX).read(words[1:])
     if getattr(options, "out", None):
-        raise ImgOpenError("--out is for notebooks: there is no variable to fill here")
-    session = current
-    value = verb.run(Call(options, None, session, PREFIX))
-    print(_plain(value))
+        raise UsageError("--out is for notebooks: there is no variable to fill here")
+    value = verb.run(Call(options, None, current, PREFIX))
+    print(_json(value) if as_json else _plain(value))
     return 0
+
+
+def _run_named(words: list[str]) -> int:
+    if not words or words[0].startswith("-"):
+        raise HelpAsked(f"usage: {PREFIX}run NAME ... [--json]\n\n{overview(PREFIX)}")
+    if words[0] not in OPERATIONS:
+        raise UnknownNameError("operation", words[0], OPERATIONS)
+    return _verb(words)
+
+
+def _json(value: Any) -> str:
+    """Return a value as JSON: the record that notebook outputs carry, or rows."""
+    bundle = getattr(value, "_repr_mimebundle_", None)
+    record = bundle().get(MIME) if bundle else None
+    if isinstance(value, Result):
+        record = {**record["tasks"][0], "data": value.data} if record else value.data
+    elif isinstance(value, Table):
+        record = [dict(zip(value.columns, row, strict=True)) for row in value.rows]
+    return json.dumps(record if record is not None else str(value), ensure_ascii=False, indent=2)
 
 
 def _plain(value: Any) -> str:
@@ -82,6 +107,7 @@ def _sandbox(words: list[str]) -> int:
 
 
 COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
+    "run": ("Run an operation by its name; --json prints the result as JSON.", _run_named),
     "demo": ("Describe the sample photographs in the sandbox and compare.", _demo),
     "sandbox": ("Serve the sandbox until Ctrl-C.", _sandbox),
 }

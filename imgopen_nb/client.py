@@ -107,6 +107,25 @@ class Client:
             raise PictureError(f"{clip(url, 120)} cannot be fetched ({_reason(error)})") from None
         raise PictureError(f"{clip(url, 120)} redirects more than {MAX_REDIRECTS} times")
 
+    def reach(self) -> float:
+        """Return the seconds until any HTTP answer comes from the service; sends no keys.
+
+        Raises:
+            NetworkError: none comes.
+        """
+        begun = time.monotonic()
+        try:
+            with self._pictures.get(
+                self.base_url,
+                timeout=(5, 10),
+                stream=True,
+                allow_redirects=False,
+                proxies=_proxies(self.base_url),
+            ):
+                return time.monotonic() - begun
+        except (requests.RequestException, HTTPError) as error:
+            raise self._network_error(error) from None
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()

@@ -7,6 +7,7 @@ ImgOpenError
 ├── SettingsError               keys or settings that are missing or unusable
 ├── PictureError                a picture that cannot be read
 ├── AssumedPathError            the real service's path of this operation is not known
+├── AssumedFieldError           the real service's name of a field is not known
 ├── JournalError                the task history cannot be read or written
 ├── SandboxError                the local sandbox does not start or has died
 ├── APIError                    one HTTP exchange went wrong
@@ -92,6 +93,10 @@ class PictureError(ImgOpenError, ValueError):
 
 class AssumedPathError(UsageError):
     """The operation's path is a guess, so it is not sent to the real service."""
+
+
+class AssumedFieldError(UsageError):
+    """A field's name on the wire is a guess, so it is not sent to the real service."""
 
 
 class JournalError(ImgOpenError):

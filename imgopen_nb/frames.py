@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from .errors import ParameterError
 
 _UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _BACK = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
@@ -29,6 +32,27 @@ def history_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     spans = (columns["finished"] - columns["submitted"]).dt.total_seconds().clip(lower=0)
     columns["seconds"] = columns["seconds"].fillna(spans)
     return pd.DataFrame(columns)
+
+
+def rows_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the rows of a list (models, LoRAs ...) with the vendor's keys as columns."""
+    return pd.DataFrame(list(rows))
+
+
+def since(value: Any) -> float:
+    """Return seconds since the epoch for a moment given in any of the usual ways.
+
+    Raises:
+        ParameterError: it is none.
+    """
+    if isinstance(value, (int, float)):
+        return value
+    with contextlib.suppress(ValueError, TypeError):
+        return moment(value)
+    raise ParameterError(
+        f"since={str(value)[:40]!r} is no moment",
+        hint='give "7d", "12h" or a date: "2026-01-31"',
+    )
 
 
 def moment(value: Any) -> float:

@@ -39,7 +39,7 @@ from .thumbnails import (
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Picture", "Thumbnail", "data_url", "read_picture", "samples", "thumbnail"]
+__all__ = ["Picture", "Thumbnail", "data_url", "decode", "read_picture", "samples", "thumbnail"]
 
 SAMPLES = Path(__file__).parent / "samples"
 _ACCEPTED = (
@@ -83,6 +83,25 @@ def read_picture(source: Any) -> Picture:
     kind = f"{type(source).__module__}.{type(source).__qualname__}".removeprefix("builtins.")
     hint = "give its pictures one by one" if isinstance(source, (list, tuple, dict)) else _ACCEPTED
     raise PictureError(f"a picture cannot be read from a {kind}", hint=hint)
+
+
+def decode(data: bytes) -> Image:
+    """Return a picture file's bytes as a PIL image, within the limits of `read_picture`.
+
+    Raises:
+        PictureError: they are no picture, or hold too many pixels.
+    """
+    image = open_picture(data)
+    try:
+        image.load()
+    except Exception as error:  # Pillow's decoders raise a dozen types on damaged files
+        raise damaged("the picture", error) from error
+    return image
+
+
+def suffix_of(data: bytes) -> str:
+    """Return the usual suffix of a picture file's bytes, such as ".png"; PictureError if none."""
+    return SUFFIXES[str(open_picture(data).format)]
 
 
 def samples() -> dict[str, Path]:

@@ -22,7 +22,7 @@ class Ledger:
     Args:
         journal: the history.
         watch: called by a task that wants to be asked for.
-        fetch: gives results their thumbnails.
+        fetch: gives results their thumbnails; `download` the whole pictures they made.
         timeout: seconds that waits last at most by default.
     """
 
@@ -32,11 +32,13 @@ class Ledger:
         *,
         watch: Callable[[Task], None],
         fetch: Callable[[str, int, bool], Any],
+        download: Callable[[str], bytes],
         timeout: float,
     ) -> None:
         self._journal = journal
         self._watch = watch
         self._fetch = fetch
+        self._download = download
         self._timeout = timeout
         # Weak, so that memory does not grow with the tasks of a long session.
         self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
@@ -116,7 +118,8 @@ class Ledger:
             finished=later.get("finished", task.finished),
             queries=task.queries,
             attempts=task.attempts,
-            notes=missing_note(row, data),
+            notes=(*missing_note(row, data), *_known_note(task)),
+            download=self._download,
             fetch=self._fetch,
         )
 
@@ -189,6 +192,15 @@ class Ledger:
         task.queries, task.attempts = row["queries"], row["attempts"]
         task.image, task.data = row["image"], row["data"] or {}
         return task
+
+
+def _known_note(task: Task) -> tuple[str, ...]:
+    """Return a note if fields were sent that only a working client is known to send."""
+    given = [p.name for p in task.operation.user_params if p.name in task.params]
+    seen = [n for n in given if task.operation.param(n).known == "client"]
+    if not seen or task.backend != "real":
+        return ()
+    return (f"{', '.join(seen)}: not documented by the vendor, seen in a working client only",)
 
 
 def _model(operation: Operation, params: Mapping[str, Any]) -> str | None:

@@ -12,6 +12,11 @@ from .spec import Operation
 from .wire import find
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    import PIL.Image
+
     from .images import Thumbnail
 
 MAX_CAPTION = 1_000_000
@@ -27,6 +32,35 @@ class Tag:
 
     def __str__(self) -> str:
         return self.name
+
+
+class ResultImage(str):
+    """The URL of a picture that was made; `data()` and `pil()` fetch it."""
+
+    download: Callable[[str], bytes] | None
+
+    def __new__(cls, url: str, download: Callable[[str], bytes] | None = None) -> ResultImage:
+        """Return the URL with the way to fetch it."""
+        made = super().__new__(cls, url)
+        made.download = download
+        return made
+
+    def data(self) -> bytes:
+        """Return the picture file's bytes.
+
+        Raises:
+            PictureError: it can no longer be fetched.
+        """
+        if self.download is None:
+            raise PictureError(f"{self} cannot be fetched: the session is not known any more")
+        return self.download(str(self))
+
+    def pil(self) -> PIL.Image.Image:
+        """Return the picture as a PIL image."""
+        from .images import decode
+
+        image: PIL.Image.Image = decode(self.data())
+        return image
 
 
 @dataclass(frozen=True)
@@ -64,6 +98,7 @@ class Result:
     queries: int = 0
     attempts: int = 1
     notes: tuple[str, ...] = ()
+    download: Callable[[str], bytes] | None = field(default=None, repr=False, compare=False)
     fetch: Callable[[str, int, bool], Thumbnail | None] | None = field(
         default=None, repr=False, compare=False
     )
@@ -102,13 +137,14 @@ class Result:
         return []
 
     @property
-    def images(self) -> list[str]:
-        """URLs of the pictures that were made."""
+    def images(self) -> list[ResultImage]:
+        """URLs of the pictures that were made; each can be had by `.data()` or `.pil()`."""
         if self.kind != "images":
             return []
         found = [find(self.data, self.output), self.data.get("outputImageUrls")]
         urls = [u for part in found for u in (part if isinstance(part, list) else [part])]
-        return list(dict.fromkeys(u for u in urls if _is_url(u)))
+        known = dict.fromkeys(u for u in urls if _is_url(u))
+        return [ResultImage(url, self.download) for url in known]
 
     @property
     def prompts(self) -> list[str]:
@@ -135,6 +171,22 @@ class Result:
     def output_thumbnail(self, index: int = 0, size: int = 512) -> Thumbnail | None:
         """Return one of `images`, at most `size` pixels long, or None if it cannot be had."""
         return self._thumbnail(self.images[index], size, trusted=False)
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write the pictures (or the caption) and a JSON file of their origin into a folder.
+
+        Raises:
+            PictureError: a picture can no longer be fetched.
+        """
+        from .saving import save
+
+        return save(self, folder)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows of a list as a DataFrame."""
+        from .frames import rows_frame
+
+        return rows_frame(self.rows)
 
     def _thumbnail(self, label: str | None, size: int, *, trusted: bool) -> Thumbnail | None:
         if not label or self.fetch is None:

@@ -15,12 +15,12 @@ from .catalogue import OPERATIONS
 from .connection import Connection
 from .errors import (
     ImgOpenError,
-    ParameterError,
     PictureError,
     SubmissionLostError,
     TaskInterrupted,
     UsageError,
 )
+from .guesses import confirmed
 from .inquiry import Inquiry
 from .journal import Journal
 from .ledger import Ledger
@@ -73,6 +73,7 @@ class Session:
             self.journal,
             watch=lambda task: self._waiter.add(task),
             fetch=self._album.thumbnail,
+            download=lambda url: self._connection.client.download(url),
             timeout=self.settings.timeout,
         )
         self._waiter = Waiter(Inquiry(self._connection, self._ledger))
@@ -105,6 +106,8 @@ class Session:
         values = self.check(row, params)
         delivery = self._connection.delivery()
         delivery.path(row)  # refuses a path that is only a guess before anything is read or sent
+        if self.backend == "real":
+            row, values = confirmed(row, values, params, self.settings.fields.get(row.name, {}))
         shown, sent = self._album.resolve(row, values)
         url = delivery.client.base_url
         task = self._ledger.open(row, shown, backend=self.backend, base_url=url)
@@ -210,7 +213,19 @@ class Session:
         """Return the task history as dictionaries; the filters are those of `history`."""
         if filters.get("operation"):
             _runnable(filters["operation"])
-        return self.journal.rows(**{**filters, "since": _since(filters.get("since"))})
+        if filters.get("since") is not None:
+            from .frames import since
+
+            filters["since"] = since(filters["since"])
+        return self.journal.rows(**filters)
+
+    def reach(self) -> float:
+        """Return the seconds that an answer of the service takes, whatever it is.
+
+        Raises:
+            NetworkError: no answer comes.
+        """
+        return self._connection.client.reach()
 
     def thumbnail(self, label: str, size: int = 192) -> Thumbnail | None:
         """Return a small version of a picture of the history, or None if it cannot be had."""
@@ -304,16 +319,3 @@ def _runnable(name: str) -> Operation:
             f"{name} is not run by itself: tasks ask it", hint="use task.wait(), or %imgopen wait"
         )
     return row
-
-
-def _since(value: Any) -> float | None:
-    """Return seconds since the epoch for a moment given in any of the usual ways."""
-    if value is None or isinstance(value, (int, float)):
-        return value
-    from .frames import moment
-
-    with contextlib.suppress(ValueError, TypeError):
-        return moment(value)
-    raise ParameterError(
-        f"since={str(value)[:40]!r} is no moment", hint='give "7d", "12h" or a date: "2026-01-31"'
-    )

@@ -29,6 +29,7 @@ NAMES = {
     "base_url": "address of the service",
     "timeout": "seconds that a wait lasts at most, unless the call says otherwise",
     "paths": "true paths of operations whose path is only assumed, as a JSON object",
+    "fields": "true names of fields whose name is only assumed, as a JSON object",
     "model": "model that describe uses when none is given",
 }
 
@@ -70,6 +71,7 @@ class Settings:
     keys: Keys | None = None
     timeout: float = 600.0
     paths: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     model: str = ""
 
     @property
@@ -109,6 +111,7 @@ def load(
         keys=keys,
         timeout=_seconds(stored.get("timeout", 600.0)),
         paths={**_paths(stored.get("paths", {})), **_paths(os.environ.get("IMGOPEN_PATHS", ""))},
+        fields={**_fields(stored.get("fields")), **_fields(os.environ.get("IMGOPEN_FIELDS"))},
         model=str(stored.get("model", "")),
     )
 
@@ -167,6 +170,7 @@ def store_setting(home: Path, name: str, value: str) -> Any:
     checks: dict[str, Callable[[Any], Any]] = {
         "timeout": _seconds,
         "paths": _paths,
+        "fields": _fields,
         "base_url": lambda url: _checked_url(url, None),
         "model": _model,
     }
@@ -245,6 +249,26 @@ def _model(value: Any) -> str:
 
     param = OPERATIONS["describe"].param("model")
     return str(param.check(value)) if value else ""
+
+
+def _fields(value: Any) -> dict[str, dict[str, str]]:
+    """Read {"hairstyle": {"hair": "trueName"}} as an object or as JSON."""
+    from .catalogue import OPERATIONS
+
+    if isinstance(value, str):
+        try:
+            value = json.loads(value or "{}")
+        except ValueError:
+            raise SettingsError("fields (IMGOPEN_FIELDS) is not valid JSON") from None
+    try:
+        return {
+            OPERATIONS[name].name: {
+                OPERATIONS[name].param(param).name: str(wire) for param, wire in names.items()
+            }
+            for name, names in (value or {}).items()
+        }
+    except AttributeError:
+        raise SettingsError('fields must look like {"hairstyle": {"hair": "trueName"}}') from None
 
 
 def _paths(value: Any) -> dict[str, str]:

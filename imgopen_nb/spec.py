@@ -215,6 +215,11 @@ class Operation:
                 _place(body, param, param.encode(value))
         return body
 
+    def renamed(self, fields: Mapping[str, str]) -> Operation:
+        """Return this operation with other wire names for some parameters."""
+        params = (replace(p, wire=fields.get(p.name, p.wire)) for p in self.params)
+        return replace(self, params=tuple(params)) if fields else self
+
     def read(self, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return (task id, checked values) of a JSON body: what the sandbox does with a request.
 

@@ -208,6 +208,12 @@ def _recent_tasks() -> list[str]:
     return [row["task_id"] for row in rows[::-1]]
 
 
+def _doctor(call: Call) -> Any:
+    from .doctor import examine
+
+    return examine(call.session())
+
+
 _ROWS = (
     Verb(
         "compare",
@@ -251,6 +257,7 @@ _ROWS = (
         values={"words": _recent_tasks},
     ),
     Verb("resume", "Wait for every task that has not ended.", _resume_options, _resume),
+    Verb("doctor", "Check versions, key, service and history.", _no_options, _doctor),
     Verb(
         "config",
         "Show the settings, or change one.",

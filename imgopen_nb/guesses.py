@@ -1,0 +1,46 @@
+"""What is only assumed about the real service: never sent to it by accident."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .errors import AssumedFieldError
+from .spec import Operation, Param
+
+
+def confirmed(
+    row: Operation,
+    values: Mapping[str, Any],
+    given: Mapping[str, Any],
+    true_names: Mapping[str, str],
+) -> tuple[Operation, dict[str, Any]]:
+    """Return the operation with the true names of its fields, and the values that may be sent.
+
+    Args:
+        row: the operation.
+        values: checked values, presets included; presets of guessed fields are left out.
+        given: what the user gave.
+        true_names: wire names that the user vouches for, by parameter.
+
+    Raises:
+        AssumedFieldError: the user gave a field whose wire name is only assumed.
+    """
+    guessed = [p for p in row.user_params if p.known == "assumed" and p.name not in true_names]
+    _refuse(row, [p for p in guessed if p.name in {name.replace("-", "_") for name in given}])
+    left_out = {param.name for param in guessed}
+    kept = {name: value for name, value in values.items() if name not in left_out}
+    return row.renamed(true_names), kept
+
+
+def _refuse(operation: Operation, guessed: Iterable[Param]) -> None:
+    names = {param.name: param.wire for param in guessed}
+    if names:
+        example = json.dumps({operation.name: names})
+        raise AssumedFieldError(
+            f"how the real service calls {', '.join(names)} of {operation.name} is not documented "
+            f"(page: {operation.title}); {', '.join(names.values())} is a guess: nothing was sent",
+            hint=f"set the true names: IMGOPEN_FIELDS='{example}', or %imgopen config fields ...; "
+            "the sandbox runs it as it is",
+        )
