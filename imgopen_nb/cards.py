@@ -12,6 +12,7 @@ from .thumbnails import JPEG, Thumbnail, data_url
 MAX_ROWS = 20
 MAX_COLUMNS = 8
 MAX_OUTPUTS = 32
+_LAID = 400  # pixels of a picture in a before/after pair
 _NOTHING = {
     "caption": "The answer holds no caption.",
     "style": "The answer names no style.",
@@ -34,20 +35,24 @@ _GOES_ON = "It goes on at the service. To get its result: %imgopen wait {id}"
 def result_view(result: Any) -> dict[str, Any]:
     """Return what result.html shows."""
     failed = result.status in ("failed", "refused")
-    given = _given(result) if result.image and not failed else None
+    change = None if failed else _change(result)
+    given = _given(result) if result.image and not failed and not change else None
     columns, rows = _table(result)
     alt = result.caption or "the given picture"
     return {
         "failed": failed,
+        "change": change,
         "operation": result.operation,
         "error": result.error or "The service gives no reason.",
         "image": result.image,
-        "given": shot(given, result.image, alt) if result.image and not failed else None,
+        "given": shot(given, result.image, alt)
+        if result.image and not failed and not change
+        else None,
         "faces": _frames(result, given),
         "prompt": _prompt(result),
         "caption": "" if _same(result.caption, result.tags) else result.caption,
         "tags": result.tags,
-        "outputs": [] if failed else _outputs(result),
+        "outputs": [] if failed or change else _outputs(result),
         "prompts": result.prompts[:MAX_ROWS],
         "columns": columns,
         "rows": rows,
@@ -160,6 +165,25 @@ def _same(caption: str | None, tags: Sequence[Any]) -> bool:
 def _given(result: Any) -> Thumbnail | None:
     alone = result.kind in ("caption", "style", "boxes")
     return thumbnail_of(result.thumbnail, 288 if alone else 192)
+
+
+def _change(result: Any) -> dict[str, Any] | None:
+    """Return before and after, to be laid over each other, where one became one of its shape."""
+    if len(result.images) != 1 or not result.image:
+        return None
+    before = thumbnail_of(result.thumbnail, _LAID)
+    after = thumbnail_of(result.output_thumbnail, 0, _LAID)
+    if not before or not after:
+        return None
+    ratio = (before.width * after.height) / (before.height * after.width)
+    if not 0.98 < ratio < 1.02:
+        return None
+    return {
+        "before": shot(before, result.image, f"before {result.operation}"),
+        "after": shot(after, str(result.images[0]), f"after {result.operation}"),
+        "width": max(before.width, after.width),
+        "ratio": f"{after.width} / {after.height}",
+    }
 
 
 def _outputs(result: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,55 @@
+"""A picture that became another of its shape is shown as before and after, without JavaScript."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from PIL import Image
+
+from imgopen_nb.display import result_bundle
+from imgopen_nb.errors import PictureError
+from imgopen_nb.images import Thumbnail, thumbnail
+from imgopen_nb.result import Result
+
+
+def made(sizes: dict[str, tuple[int, int]]) -> Result:
+    """A result whose pictures, by label, have these sizes; others cannot be had."""
+
+    def fetch(label: str, size: int, trusted: bool) -> Thumbnail:
+        if label not in sizes:
+            raise PictureError("gone")
+        out = io.BytesIO()
+        Image.new("RGB", sizes[label], "teal").save(out, "PNG")
+        return thumbnail(out.getvalue(), size)
+
+    data: dict[str, Any] = {"outputImageUrl": "https://example.org/after.png"}
+    return Result(
+        "nb1", "upscale", "images", data, "outputImageUrl", image="before.png", fetch=fetch
+    )
+
+
+AFTER = "https://example.org/after.png"
+
+
+def test_one_picture_of_the_same_shape_lies_over_the_other():
+    html = result_bundle(made({"before.png": (300, 200), AFTER: (1200, 800)}))["text/html"]
+
+    assert 'alt="before upscale"' in html
+    assert 'alt="after upscale"' in html
+    assert "resize: horizontal" in html
+    assert "<script" not in html
+
+
+def test_another_shape_is_shown_beside():
+    html = result_bundle(made({"before.png": (300, 200), AFTER: (300, 300)}))["text/html"]
+
+    assert 'alt="before upscale"' not in html
+    assert html.count("data:image/jpeg;base64,") == 2
+
+
+def test_a_picture_that_is_gone_leaves_the_other():
+    html = result_bundle(made({AFTER: (300, 200)}))["text/html"]
+
+    assert html.count("data:image/jpeg;base64,") == 1
+    assert "picture not at hand" in html
