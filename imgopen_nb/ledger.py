@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from .catalogue import OPERATIONS
 from .journal import Journal
+from .raw import raw_operation
 from .result import Result, missing_note
 from .spec import Operation
 from .task import Task
@@ -185,7 +186,9 @@ class Ledger:
         return self._tasks.setdefault(task_id, task)
 
     def _from_row(self, row: Mapping[str, Any]) -> Task:
-        operation, state = OPERATIONS[row["operation"]], State(row["status"])
+        name, state = row["operation"], State(row["status"])
+        known = name in OPERATIONS
+        operation = OPERATIONS[name] if known else raw_operation(row["params"]["path"])
         task = self._make(row["task_id"], operation, row["params"], row["backend"], state)
         task.server_id, task.message = row["server_id"] or "", row["error"] or ""
         task.submitted, task.finished = row["submitted"] or row["created"], row["finished"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +14,16 @@ from .album import Album
 from .catalogue import OPERATIONS
 from .connection import Connection
 from .errors import (
-    ImgOpenError,
     PictureError,
-    SubmissionLostError,
-    TaskInterrupted,
     UsageError,
 )
 from .guesses import confirmed
 from .inquiry import Inquiry
 from .journal import Journal
 from .ledger import Ledger
+from .raw import raw_body, raw_operation
 from .result import Result
+from .sending import Sender
 from .spec import Operation
 from .task import Task
 from .waiting import Waiter
@@ -76,6 +75,7 @@ class Session:
             download=lambda url: self._connection.client.download(url),
             timeout=self.settings.timeout,
         )
+        self._sender = Sender(self._connection, self._ledger)
         self._waiter = Waiter(Inquiry(self._connection, self._ledger))
 
     @property
@@ -109,11 +109,21 @@ class Session:
         if self.backend == "real":
             row, values = confirmed(row, values, params, self.settings.fields.get(row.name, {}))
         shown, sent = self._album.resolve(row, values)
-        url = delivery.client.base_url
-        task = self._ledger.open(row, shown, backend=self.backend, base_url=url)
-        self._send(task, row.body(sent, task.id))
-        task.watch()
-        return task
+        return self._sender.send(row, shown, lambda task_id: row.body(sent, task_id))
+
+    def call(self, path: str, body: Mapping[str, Any]) -> Task:
+        """Send any JSON body to any path, with keys, history and polling as usual.
+
+        Args:
+            path: e.g. "/tool/video/expand"; the vendor's prefix may be left out.
+            body: the JSON object; our task id is put in where the path's family has one.
+
+        Raises:
+            ImgOpenError: as `submit` raises.
+        """
+        row = raw_operation(path)
+        shown = {"path": row.path, "body": dict(body)}
+        return self._sender.send(row, shown, lambda task_id: raw_body(row, body, task_id))
 
     def run(self, operation: str, /, timeout: float | None = None, **params: Any) -> Result:
         """Submit an operation, wait for its end and return the result.
@@ -252,23 +262,6 @@ class Session:
     def _preferences(self, row: Operation) -> dict[str, Any]:
         model = self.settings.model if row.name == "describe" else ""
         return {"model": model} if model else {}
-
-    def _send(self, task: Task, body: dict[str, Any]) -> None:
-        self._ledger.sending(task)
-        try:
-            answer = self._connection.delivery().submit(task.operation, body, task.id)
-        except ImgOpenError as error:
-            error.task = task
-            lost = isinstance(error, SubmissionLostError)
-            self._ledger.write(task, State.LOST if lost else State.REFUSED, message=error.message)
-            raise
-        except KeyboardInterrupt:
-            self._ledger.write(task, State.LOST, message="interrupted while it was sent")
-            raise TaskInterrupted(
-                f"interrupted while {task.operation.name} {task.id} was sent; it may have been "
-                "accepted\n  → %imgopen resume finds out"
-            ) from None
-        self._ledger.learn(task, answer)
 
 
 _current: Session | None = None

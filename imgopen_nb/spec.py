@@ -15,7 +15,9 @@ from .values import check_value, to_wire
 
 Known = Literal["documented", "client", "assumed"]
 Mark = Literal["required", "optional", "unmarked", "conflict"]
-Kind = Literal["caption", "style", "images", "boxes", "prompts", "rows", "training", "status"]
+Kind = Literal[
+    "caption", "style", "images", "boxes", "prompts", "rows", "training", "status", "raw"
+]
 PREFIX = "/AIGCImgOpenServ/saas"
 
 

@@ -57,7 +57,7 @@ class OperationVerb(Verb):
         super().__init__(
             operation.name,
             operation.about,
-            _operation_options,
+            operation_options,
             lambda call: _run_operation(operation, call),
             takes_body=operation.body_param is not None,
         )
@@ -70,7 +70,8 @@ class OperationVerb(Verb):
         return parser
 
 
-def _operation_options(parser: Parser) -> None:
+def operation_options(parser: Parser) -> None:
+    """Add the options of everything that runs as a task."""
     parser.option("--out", metavar="NAME", help="variable that takes the result")
     parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
     parser.add_argument("--no-wait", action="store_true", help="return the task at once")

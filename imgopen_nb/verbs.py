@@ -6,6 +6,7 @@ The magics and the command line share these rows.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from .arguments import Parser
 from .catalogue import OPERATIONS
 from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError, near_match
 from .settings import KEY_ID, KEY_SECRET, NAMES
-from .verb import Call, OperationVerb, Verb, seconds_of, wait
+from .verb import Call, OperationVerb, Verb, operation_options, seconds_of, wait
 
 if TYPE_CHECKING:
     from .task import Task
@@ -208,6 +209,25 @@ def _recent_tasks() -> list[str]:
     return [row["task_id"] for row in rows[::-1]]
 
 
+def _call_options(parser: Parser) -> None:
+    parser.add_argument("words", nargs=1, metavar="PATH", help="e.g. /tool/video/expand")
+    parser.option("--body", metavar="JSON", help="the JSON object to send; or the cell's body")
+    operation_options(parser)
+
+
+def _call(call: Call) -> Any:
+    text = call.options.body or call.body or "{}"
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise ParameterError(f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise ParameterError("the body must be a JSON object")
+    session, seconds = call.session(), seconds_of(call.options.timeout)
+    task = session.call(call.options.words[0], body)
+    return task if call.options.no_wait else wait(session, task, seconds)
+
+
 def _doctor(call: Call) -> Any:
     from .doctor import examine
 
@@ -257,6 +277,13 @@ _ROWS = (
         values={"words": _recent_tasks},
     ),
     Verb("resume", "Wait for every task that has not ended.", _resume_options, _resume),
+    Verb(
+        "call",
+        "Send a JSON body to a path that the catalogue does not know.",
+        _call_options,
+        _call,
+        takes_body=True,
+    ),
     Verb("doctor", "Check versions, key, service and history.", _no_options, _doctor),
     Verb(
         "config",
