@@ -12,7 +12,7 @@ from .thumbnails import JPEG, Thumbnail, data_url
 MAX_ROWS = 20
 MAX_COLUMNS = 8
 MAX_OUTPUTS = 32
-_LAID = 400  # pixels of a picture in a before/after pair
+_LAID = 288  # pixels of a picture in a before/after pair: 8 kB at most
 _NOTHING = {
     "caption": "The answer holds no caption.",
     "style": "The answer names no style.",

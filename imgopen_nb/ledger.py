@@ -9,6 +9,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from .catalogue import OPERATIONS
+from .errors import clip
 from .journal import Journal
 from .raw import raw_operation
 from .result import Result, missing_note
@@ -119,7 +120,7 @@ class Ledger:
             finished=later.get("finished", task.finished),
             queries=task.queries,
             attempts=task.attempts,
-            notes=(*missing_note(row, data), *_known_note(task)),
+            notes=(*missing_note(row, data), *_known_note(task), *_told(data)),
             download=self._download,
             fetch=self._fetch,
         )
@@ -204,6 +205,12 @@ def _known_note(task: Task) -> tuple[str, ...]:
     if not seen or task.backend != "real":
         return ()
     return (f"{', '.join(seen)}: not documented by the vendor, seen in a working client only",)
+
+
+def _told(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the sandbox says of how it made the result."""
+    note = data.get("note")
+    return (clip(note, 500),) if isinstance(note, str) and note else ()
 
 
 def _model(operation: Operation, params: Mapping[str, Any]) -> str | None:

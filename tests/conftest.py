@@ -20,7 +20,8 @@ KEY_SECRET = "canary-secret-0d9e7a44c1b8"
 def clean_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """No test sees the developer's keys, settings, history or proxies."""
     home = tmp_path / "home"
-    for name in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "BASE_URL", "PATHS", "FIELDS", "BACKEND", "TRACEBACK"):
+    names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "BASE_URL", "PATHS", "FIELDS", "BACKEND")
+    for name in (*names, "TRACEBACK", "TAGGER", "DIFFUSERS"):
         monkeypatch.delenv(f"IMGOPEN_{name}", raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)

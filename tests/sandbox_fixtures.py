@@ -57,7 +57,7 @@ class Api:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             answer = self.query(name, key)
-            if answer["code"] != "200" or answer["data"]["status"] != 1:
+            if answer["code"] != "200" or answer["data"]["status"] not in (1, 3):
                 return answer
             time.sleep(0.05)
         raise AssertionError(f"task {key} of {name} did not end within {seconds} s")

@@ -14,6 +14,10 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .faults import Faults
 
 ENDINGS = ("SIGTERM", "SIGINT", "SIGHUP")
 PARENT_SECONDS = 1.0
@@ -31,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", module="PIL")  # about pictures that are answered for anyway
     if not 0 <= options.port < 65536 or not 0 <= options.delay < 86400:
         parser.error("--port is from 0 to 65535, --delay from 0 to 86400")
+    if not 0 <= options.training_seconds < 86400:
+        parser.error("--training-seconds is from 0 to 86400")
+    options.faults = _faults(parser, options.faults)
     keys = _keys(parser, options)
     try:
         asyncio.run(_serve(options, keys, parent))
@@ -51,7 +58,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key-id", default="", help="the access key id that callers must send")
     parser.add_argument("--key-secret-env", default="", help="the variable that holds its secret")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds until a result shows")
+    parser.add_argument("--training-seconds", type=float, default=120.0, help="how long it takes")
+    parser.add_argument(
+        "--allow-callback", action="append", default=[], metavar="HOST",
+        help="a host that callbacks may go to, besides this machine; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--faults", default="", help="what goes wrong: JSON, or a file of it")
+    parser.add_argument("--admin", action="store_true", help="serve /_sandbox for tests")
     return parser
+
+
+def _faults(parser: argparse.ArgumentParser, given: str) -> Faults:
+    from .faults import Faults, read
+
+    faults = Faults()
+    try:
+        if given:
+            faults.put(read(given))
+    except (OSError, ValueError) as error:
+        parser.error(f"--faults: {error}")
+    return faults
 
 
 def _keys(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[str, str] | None:
@@ -70,11 +96,19 @@ def _home(given: Path | None) -> Path:
 
 
 async def _serve(options: argparse.Namespace, keys: tuple[str, str] | None, parent: int) -> None:
-    from .server import listen
+    from .server import Options, listen
 
     ended = asyncio.Event()
     _end_by_signal(ended)
-    server, url = listen(_home(options.home), options.port, keys=keys, delay=options.delay)
+    behaviour = Options(
+        keys=keys,
+        delay=options.delay,
+        training=options.training_seconds,
+        callbacks_to=options.allow_callback,
+        faults=options.faults,
+        admin=options.admin,
+    )
+    server, url = listen(_home(options.home), options.port, behaviour)
     print(json.dumps({"url": url}), flush=True)
     # Whatever a library prints later must not meet a closed pipe.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -39,18 +39,28 @@ def tool_answer(job: Job, jobs: Jobs) -> Answer:
     """Return the answer of a tool's queryTask."""
     ids = {"businessTaskId": job.key, "taskId": job.server_id}
     if not jobs.shows_end(job):
-        return envelope({**ids, "status": 1})
+        return envelope({**ids, "status": 1, **_callback(job)})
     if job.state == "failed":
         data = {**ids, "status": 0, "msg": job.error, "errorMessage": job.error}
-        return envelope(data, job.error)
-    return envelope({**jobs.result(job), **ids, "status": 2, **_about(job)})
+        return envelope({**data, **_callback(job)}, job.error)
+    data = {**jobs.result(job), **ids, "status": 2, **_about(job)}
+    return envelope({**data, **_callback(job)})
+
+
+def delivery(job: Job, jobs: Jobs) -> Answer:
+    """Return what a callback posts: the answer to a query, as the vendor leaves it open."""
+    answer = tool_answer(job, jobs)
+    answer["data"].pop("callback", None)
+    return answer
 
 
 def live_answer(job: Job, jobs: Jobs, asked: str) -> Answer:
     """Return the answer of queryTaskInfo V2.0: the state right now."""
     if not jobs.shows_end(job):
-        running = {"status": 1, "desc": "Running", "temporaryImageDto": {}}
-        return envelope({"id_task": asked, **running, "differentialImageRspList": []})
+        queued = job.state == "accepted"
+        running = {"status": 1 if queued else 3, "desc": "Queued" if queued else "Drawing"}
+        shown = {"id_task": asked, **running, "temporaryImageDto": _progress(job, jobs)}
+        return envelope({**shown, "differentialImageRspList": []})
     return envelope({"id_task": asked, **_ended(job, jobs), "temporaryImageDto": None})
 
 
@@ -62,9 +72,22 @@ def archived_answer(job: Job, jobs: Jobs) -> Answer:
 def _ended(job: Job, jobs: Jobs) -> Answer:
     if job.state == "failed":
         return {"status": 0, "desc": job.error, "differentialImageRspList": []}
-    images = jobs.result(job).get("differentialImageRspList", [])
-    shown = [{**CLEAN, **image} for image in images]
-    return {"status": 2, "desc": "Success", "differentialImageRspList": shown, **_about(job)}
+    result = jobs.result(job)
+    shown = [{**CLEAN, **image} for image in result.pop("differentialImageRspList", [])]
+    ended = {"status": 2, "desc": "Success", "differentialImageRspList": shown}
+    return {**result, **ended, **_about(job)}
+
+
+def _progress(job: Job, jobs: Jobs) -> Answer:
+    """Return temporaryImageDto: the vendor names it and not its members, so these are assumed."""
+    url = jobs.moved(job.preview) or None
+    return {"percentage": round(100 * jobs.fraction(job)), "imageUrl": url}
+
+
+def _callback(job: Job) -> Answer:
+    """Return how the callback stands, which only the sandbox tells; nothing if none is wanted."""
+    told = {name: job.callback.get(name) for name in ("state", "attempts", "note")}
+    return {"callback": told} if job.callback else {}
 
 
 def _about(job: Job) -> Answer:

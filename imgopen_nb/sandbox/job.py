@@ -18,7 +18,10 @@ State = Literal["accepted", "running", "succeeded", "failed"]
 
 @dataclass(slots=True)
 class Job:
-    """One task. `key` is the caller's own id, `server_id` ours."""
+    """One task. `key` is the caller's own id, `server_id` ours.
+
+    A job whose work is done keeps it to itself `until` that moment: so training takes its time.
+    """
 
     key: str
     server_id: str
@@ -32,6 +35,10 @@ class Job:
     fidelity: str = ""
     seconds: float = 0.0
     revivals: int = 0
+    until: float = 0.0
+    percentage: int = 0
+    preview: str = ""
+    callback: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:

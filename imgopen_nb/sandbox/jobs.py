@@ -14,6 +14,8 @@ from typing import Any
 from ..catalogue import OPERATIONS
 from ..errors import PictureError
 from ..spec import Operation
+from .callbacks import Callbacks
+from .clock import Clock
 from .job import Job, State, new_server_id, revive
 from .line import Line
 from .refusal import WireError
@@ -43,13 +45,20 @@ class Jobs:
         base_url: str,
         delay: float = 0.0,
         limit: float = LIMIT_SECONDS,
+        training: float = 0.0,
+        clock: Clock | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self.delay = delay
+        self.clock = clock or Clock()
+        self._training = training
+        self._callbacks = callbacks or Callbacks(self.clock)
         self._files, self._tasks, self._registry = files, tasks, registry
         self._base_url = base_url
         self._limit = limit
         self._open: dict[str, Job] = {}
         self._keys: dict[str, str] = {}
+        self._trained: dict[str, float] = {}
         self._indexed = threading.Event()
         self._lock = threading.RLock()
         self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
@@ -66,9 +75,10 @@ class Jobs:
                 return self._repeated(known, operation, values)
             if len(self._open) >= MOST_OPEN:
                 raise WireError("429", f"{MOST_OPEN} tasks are waiting already: ask again later")
-            job = Job(key, server_id, operation.name, values, time.time())
+            job = Job(key, server_id, operation.name, values, self.clock.now())
+            job.callback = self._callbacks.opened(values.get("callback_url", ""))
             self._tasks.write(key, asdict(job))
-            self._keys[server_id] = key
+            self._learn(job)
             self._begin(job)
         return job
 
@@ -86,31 +96,65 @@ class Jobs:
 
     def shows_end(self, job: Job) -> bool:
         """Whether a query may already tell how the task ended."""
-        return job.ended and time.time() >= job.accepted + self.delay
+        return job.ended and self.clock.now() >= self._moment(job)
+
+    def fraction(self, job: Job) -> float:
+        """Return how far a task is, from 0 to 1; training is as far as its time has passed."""
+        if self.shows_end(job):
+            return 1.0
+        if job.until:
+            passed = self.clock.now() - job.accepted
+            return min(0.99, max(0.0, passed / max(0.001, self._moment(job) - job.accepted)))
+        return min(0.99, job.percentage / 100)
+
+    def _moment(self, job: Job) -> float:
+        return max(job.until, job.accepted + self.delay)
 
     def index(self) -> None:
         """Learn the server ids of the tasks that earlier processes have left."""
         for record in self._tasks.all():
             job = revive(record)
             if job:
-                self._keys.setdefault(job.server_id, job.key)
+                self._learn(job)
+                self._promised(job)
         self._indexed.set()
+
+    def _learn(self, job: Job) -> None:
+        with self._lock:
+            self._keys.setdefault(job.server_id, job.key)
+            if job.operation == "train":
+                self._trained[job.key] = job.accepted
+
+    def _promised(self, job: Job) -> None:
+        """See to the callback that a task of an ended process still owes."""
+        if self._callbacks.owed(job.callback):
+            if job.ended:
+                self._callbacks.schedule(job, job.callback["due"] or self._moment(job))
+            else:
+                self.find(job.key)
 
     @property
     def indexed(self) -> bool:
         """Whether the server ids of earlier processes are known by now."""
         return self._indexed.is_set()
 
+    @property
+    def trained(self) -> list[str]:
+        """The callers' ids of the training jobs, the oldest first."""
+        with self._lock:
+            return sorted(self._trained, key=lambda key: self._trained[key])
+
     def result(self, job: Job) -> dict[str, Any]:
         """Return the result with the URLs of its files under this process's address."""
-        moved: dict[str, Any] = self._moved(job.result)
+        moved: dict[str, Any] = self.moved(job.result)
         return moved
 
-    def _moved(self, node: Any) -> Any:
+    def moved(self, node: Any) -> Any:
+        """Return text, or whatever holds it, with the sandbox's own URLs as they are now."""
         if isinstance(node, dict):
-            return {key: self._moved(value) for key, value in node.items()}
+            return {key: self.moved(value) for key, value in node.items()}
         if isinstance(node, list):
-            return [self._moved(value) for value in node]
+            return [self.moved(value) for value in node]
         found = LOCAL_URL.fullmatch(node) if isinstance(node, str) else None
         return f"{self._base_url}/files/{found[1]}" if found else node
 
@@ -125,25 +169,32 @@ class Jobs:
 
     def _resume(self, job: Job) -> None:
         """Take up a task of an ended process, unless it looks as if the task had ended that."""
-        job.state, job.revivals = "accepted", job.revivals + 1
+        job.state, job.percentage, job.preview = "accepted", 0, ""
+        job.revivals += 1
         if job.revivals > MOST_REVIVALS:
             self._fail(job, f"the sandbox ended {job.revivals} times while it worked on this")
             return
         self._tasks.write(job.key, asdict(job))
-        self._keys.setdefault(job.server_id, job.key)
+        self._learn(job)
         self._begin(job)
 
     def _begin(self, job: Job) -> None:
         self._open[job.key] = job
-        operation = OPERATIONS[job.operation]
         if self._registry.surely_missing(job.operation):
             self._fail(job, self._registry.missing(job.operation))
             return
-        run = _Run(job, Work(operation, job.values, self._files, self._base_url))
+        run = _Run(job, self._work(job))
         if run.work.remote:
             self._fetchers.submit(self._fetch, run)
         else:
             self._line.put(run)
+
+    def _work(self, job: Job) -> Work:
+        def report(fraction: float, preview: str) -> None:
+            job.percentage, job.preview = round(100 * fraction), preview or job.preview
+
+        operation = OPERATIONS[job.operation]
+        return Work(operation, job.values, self._files, self._base_url, report=report)
 
     def _fetch(self, run: _Run) -> None:
         """Get a task's pictures; wait with them while the line is long, as they fill memory."""
@@ -168,6 +219,9 @@ class Jobs:
             job.state, job.engine, job.fidelity = "running", engine.name, engine.fidelity
             begun = time.monotonic()
             result = engine.run(run.work)
+            # An engine that has several means tells which one it was.
+            job.engine = str(result.pop("engine", job.engine))
+            job.fidelity = str(result.pop("fidelity", job.fidelity))
             self._end(job, "succeeded", result=result, seconds=time.monotonic() - begun)
         except Exception as error:
             self._explain(job, error)
@@ -201,12 +255,25 @@ class Jobs:
             if job.ended:
                 return
             job.result, job.error, job.seconds = result, error, round(seconds, 3)
+            if state == "succeeded" and job.operation == "train":
+                job.until = self.clock.now() + self._training
             job.state = state
             try:
                 self._tasks.write(job.key, asdict(job))
                 self._open.pop(job.key, None)
             except OSError as problem:  # it stays in memory, so that it can still be asked for
                 log.error("a task cannot be kept: %s", type(problem).__name__)
+            if self._callbacks.owed(job.callback):
+                self._callbacks.schedule(job, max(self.clock.now(), self._moment(job)))
+
+    def note_callback(self, key: str, callback: dict[str, Any]) -> None:
+        """Keep how the delivery of a task's callback stands."""
+        with self._lock:
+            record = self._tasks.read(key)
+            job = self._open.get(key) or (revive(record) if record else None)
+            if job:
+                job.callback = callback
+                self._tasks.write(key, asdict(job))
 
 
 @dataclass(slots=True)

@@ -19,9 +19,9 @@ def table(registry: Registry) -> list[dict[str, str]]:
     return [_row(operation, registry) for operation in OPERATIONS.values()]
 
 
-def page(rows: list[dict[str, str]], url: str) -> str:
-    """Return the page as HTML."""
-    return _template().render(rows=rows, url=url)
+def page(rows: list[dict[str, str]], url: str, problem: str = "") -> str:
+    """Return the page as HTML; `problem` tells which engines could not be loaded."""
+    return _template().render(rows=rows, url=url, problem=problem)
 
 
 def _row(operation: Operation, registry: Registry) -> dict[str, str]:

@@ -35,8 +35,16 @@ class SandboxProcess:
         self._finish = weakref.finalize(self, _end, process, os.getpid())
 
     @classmethod
-    def start(cls, home: Path, *, timeout: float = 20.0, delay: float = 0.0) -> SandboxProcess:
+    def start(
+        cls, home: Path, *more: str, timeout: float = 20.0, delay: float = 0.0
+    ) -> SandboxProcess:
         """Start a sandbox that keeps its tasks and files under `home`.
+
+        Args:
+            home: the folder.
+            more: further options of the command, such as "--admin".
+            timeout: seconds until it must be ready.
+            delay: seconds until a result shows.
 
         Raises:
             SandboxError: the extra is not installed, or the process does not get ready.
@@ -46,7 +54,7 @@ class SandboxProcess:
         begin = log.stat().st_size
         command = [
             sys.executable, "-P", "-m", "imgopen_nb.sandbox",
-            "--port", "0", "--home", str(home), "--delay", str(delay), "--parent",
+            "--port", "0", "--home", str(home), "--delay", str(delay), "--parent", *more,
         ]  # fmt: skip
         process = _popen(command, log)
         try:

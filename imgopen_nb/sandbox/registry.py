@@ -31,9 +31,7 @@ class Registry:
         self._engines = engines.ENGINES
         try:
             engines.load()
-        except Exception as error:
-            log.exception("some engines cannot be loaded")
-            self._problem = f"{type(error).__name__}: {error}"
+            self._problem = "; ".join(engines.PROBLEMS.values())
         finally:
             self._loaded.set()
         _preload()
@@ -47,10 +45,16 @@ class Registry:
         """Whether the operation is known, without waiting, to have no engine."""
         return self._loaded.is_set() and operation not in self._engines
 
+    @property
+    def problem(self) -> str:
+        """What is wrong with the families of engines that could not be loaded, or ""."""
+        self._loaded.wait()
+        return self._problem
+
     def missing(self, operation: str) -> str:
         """Return the sentence that explains why an operation does not run."""
         text = f"the sandbox has no engine for {operation} yet"
-        return f"{text}; loading the engines failed: {self._problem}" if self._problem else text
+        return f"{text}; some engines cannot be loaded: {self._problem}" if self._problem else text
 
 
 def _preload() -> None:

@@ -4,65 +4,69 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sys
 import threading
-import traceback
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
-from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
+from tornado.web import Application, HTTPError
 
 from ..errors import PictureError
 from . import answers
+from .admin import routes as admin_routes
+from .callbacks import Callbacks
+from .clock import Clock
+from .faults import Fault, Faults
 from .fetch import MAX_BYTES
+from .handlers import Base, Sandbox, WithBody
 from .jobs import Jobs
 from .openapi import openapi
 from .page import page, table
 from .pictures import TYPES, identify, suffix_of
 from .refusal import WireError
 from .registry import Registry
-from .service import PATHS, Service, unknown_path
+from .request_log import Request, Requests
+from .service import PATHS, Service, kind_of, task_of, unknown_path
 from .store import Files, Tasks, prune
 from .texts import told
 
 ADDRESS = "127.0.0.1"
-HOSTS = ("127.0.0.1", "localhost")
-MAX_JSON = 1_000_000
 MAX_DRAINED = 1 << 30
 API = "/AIGCImgOpenServ/"
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Sandbox:
-    """What the handlers work with."""
-
-    url: str
-    files: Files
-    registry: Registry
-    service: Service
+LONGEST_WAIT = 600.0
 
 
-def listen(
-    home: Path, port: int = 0, *, keys: tuple[str, str] | None = None, delay: float = 0.0
-) -> tuple[HTTPServer, str]:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a sandbox behaves: seconds until a result shows, what goes wrong, who may be called."""
+
+    keys: tuple[str, str] | None = None
+    delay: float = 0.0
+    training: float = 120.0
+    callbacks_to: Sequence[str] = ()
+    faults: Faults = field(default_factory=Faults)
+    admin: bool = False
+
+
+def listen(home: Path, port: int = 0, options: Options | None = None) -> tuple[HTTPServer, str]:
     """Return the listening server and its URL; the engines are loaded in the background.
 
     An event loop must be running.
     """
+    options = options or Options()
     files, tasks = Files(home / "sandbox" / "files"), Tasks(home / "sandbox" / "tasks")
     sockets = bind_sockets(port, address=ADDRESS)
     url = f"http://{ADDRESS}:{sockets[0].getsockname()[1]}"
-    registry = Registry()
-    jobs = Jobs(files, tasks, registry, base_url=url, delay=delay)
-    service = Service(jobs, registry, files, keys)
-    application = _application(Sandbox(url, files, registry, service))
+    registry, clock = Registry(), Clock()
+    jobs = _jobs(files, tasks, registry, clock, url, options)
+    service = Service(jobs, registry, files, url, options.keys)
+    sandbox = Sandbox(url, files, registry, service, clock, options.faults, Requests())
+    application = _application(sandbox, options.admin)
     server = HTTPServer(application, max_body_size=MAX_DRAINED, body_timeout=120)
     server.add_sockets(sockets)
     registry.start()
@@ -70,14 +74,40 @@ def listen(
     return server, url
 
 
-def _application(sandbox: Sandbox) -> Application:
+def _jobs(
+    files: Files, tasks: Tasks, registry: Registry, clock: Clock, url: str, options: Options
+) -> Jobs:
+    callbacks = Callbacks(clock, options.callbacks_to, options.faults)
+    jobs = Jobs(
+        files,
+        tasks,
+        registry,
+        base_url=url,
+        delay=options.delay,
+        training=options.training,
+        clock=clock,
+        callbacks=callbacks,
+    )
+
+    def tell(key: str) -> bytes | None:
+        job = jobs.find(key)
+        if job is None or not callbacks.owed(job.callback):  # another sandbox has delivered it
+            return None
+        return json.dumps(answers.delivery(job, jobs)).encode()
+
+    callbacks.start(tell, jobs.note_callback)
+    return jobs
+
+
+def _application(sandbox: Sandbox, admin: bool) -> Application:
     own: dict[str, Any] = {"sandbox": sandbox}
-    routes = [
+    routes: list[Any] = [
         (r"/", FrontPage, own),
         (r"/health", Health, own),
         (r"/openapi\.json", OpenAPI, own),
         (r"/upload", Upload, own),
         (r"/files/(.*)", Picture, own),
+        *((path, handler, own) for path, handler in (admin_routes if admin else ())),
     ]
     return Application(
         routes,
@@ -87,86 +117,45 @@ def _application(sandbox: Sandbox) -> Application:
     )
 
 
-class Base(RequestHandler):
-    """What all handlers share: who may ask, the shape of failures, no word of them in the log."""
-
-    def initialize(self, sandbox: Sandbox) -> None:
-        """Take the sandbox whose handler this is."""
-        self.sandbox = sandbox
-
-    def set_default_headers(self) -> None:
-        """Keep browsers from guessing types."""
-        self.clear_header("Server")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cache-Control", "no-store")
-
-    def prepare(self) -> None:
-        """Refuse what a foreign web page makes a browser send."""
-        host, origin = self.request.host, self.request.headers.get("Origin")
-        if not _ours(host):  # a foreign name that was made to point to this machine
-            raise HTTPError(403, "this host name is not one of the sandbox's")
-        if origin is not None and origin != f"http://{host}":
-            raise HTTPError(403, "other origins may not ask the sandbox")
-
-    def write_error(self, status_code: int, **more: Any) -> None:
-        """Answer in the envelope."""
-        error = more.get("exc_info", (None, None))[1]
-        text = (isinstance(error, HTTPError) and error.log_message) or self._reason
-        # tornado doubles each % of a message, for its log.
-        self.finish(answers.envelope(None, text.replace("%%", "%"), str(status_code)))
-
-    def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
-        """Log where it happened, never what was sent."""
-        if not isinstance(error, HTTPError):
-            place = "".join(traceback.format_tb(trace)[-3:])
-            log.error("%s in %s:\n%s", kind.__name__, type(self).__name__, place)
-
-
-@stream_request_body
-class WithBody(Base):
-    """A handler that reads its body up to a limit; what is beyond is only counted.
-
-    To break off instead would cost the client the answer that says why.
-    """
-
-    limit = MAX_JSON
-
-    def prepare(self) -> None:
-        """Start with an empty body."""
-        self._body, self._size = bytearray(), 0
-        super().prepare()
-
-    def data_received(self, chunk: bytes) -> None:
-        """Collect the body."""
-        self._size += len(chunk)
-        if self._size <= self.limit:
-            self._body += chunk
-        else:
-            self._body.clear()
-
-    def whole_body(self) -> bytes:
-        """Return the body, or raise the error of one that is too large."""
-        if self._size > self.limit:
-            megabytes = self.limit // 1_000_000
-            raise WireError("413", f"the body is too large: at most {megabytes} MB are taken")
-        return bytes(self._body)
-
-
 class Call(WithBody):
     """Every path that is not the sandbox's own: the operations, and 404 for the rest."""
 
     async def post(self) -> None:
-        """Answer an operation."""
-        path, headers = self.request.path, self.request.headers
+        """Answer an operation, unless a fault is in the way."""
+        path = self.request.path
         if not path.startswith(API):
             raise HTTPError(404, unknown_path(path))
+        request = Request(*kind_of(path), at=time.time(), task=task_of(path, self.body_so_far))
+        drawn = self.sandbox.faults.draw(request.operation, request.on)
+        await asyncio.sleep(min(drawn.seconds, LONGEST_WAIT))
+        fault = drawn.fault
+        request.fault = fault.kind if fault else ""
+        answer = None if fault and fault.refuses else await self._answer(request)
+        request.code = answer["code"] if answer else ""
+        self.sandbox.requests.add(request)
+        self._send(answer, fault)
+
+    async def _answer(self, request: Request) -> answers.Answer:
+        path, headers = self.request.path, self.request.headers
         try:
-            self.finish(await self.sandbox.service.answer(path, headers, self.whole_body()))
+            return await self.sandbox.service.answer(path, headers, self.whole_body(), request)
         except WireError as fault:
-            self.finish(answers.refusal(fault))
+            return answers.refusal(fault)
         except Exception:
             self.log_exception(*sys.exc_info())
-            self.finish(answers.envelope(None, "the sandbox failed on its side", "500"))
+            return answers.envelope(None, "the sandbox failed on its side", "500")
+
+    def _send(self, answer: answers.Answer | None, fault: Fault | None) -> None:
+        if fault is None:
+            self.finish(answer)
+        elif fault.drops:
+            self.detach().close()
+        else:
+            spoiled = fault.spoil(answer)
+            self.set_status(spoiled.status)
+            for name, value in spoiled.headers.items():
+                self.set_header(name, value)
+            self.finish(spoiled.body)
 
     async def _other_method(self) -> None:
         path = self.request.path
@@ -225,7 +214,7 @@ class FrontPage(Base):
         if "application/json" in self.request.headers.get("Accept", ""):
             self.finish({"operations": rows})
         else:
-            self.finish(page(rows, self.sandbox.url))
+            self.finish(page(rows, self.sandbox.url, self.sandbox.registry.problem))
 
 
 class OpenAPI(Base):
@@ -243,13 +232,6 @@ class Health(Base):
     async def get(self) -> None:
         """Answer."""
         self.finish({"ok": True})
-
-
-def _ours(host: str) -> bool:
-    try:
-        return urlsplit(f"//{host}").hostname in HOSTS
-    except ValueError:
-        return False
 
 
 def _tidy_up(jobs: Jobs, files: Files, tasks: Tasks) -> None:

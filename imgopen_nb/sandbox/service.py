@@ -18,8 +18,10 @@ from .job import Job
 from .jobs import Jobs
 from .refusal import WireError
 from .registry import Registry
+from .request_log import Request
 from .store import Files
-from .texts import tidy
+from .texts import tidy, told
+from .views import Views
 from .work import Work
 
 ID_HEADER = "X-Request-req-accessKeyId"
@@ -35,18 +37,27 @@ class Service:
     """Answers the operations' paths; keys are asked for only where some are set."""
 
     def __init__(
-        self, jobs: Jobs, registry: Registry, files: Files, keys: tuple[str, str] | None = None
+        self,
+        jobs: Jobs,
+        registry: Registry,
+        files: Files,
+        base_url: str = "",
+        keys: tuple[str, str] | None = None,
     ) -> None:
+        self._base_url = base_url
+        self._views = Views(jobs)
         self._jobs = jobs
         self._registry = registry
         self._files = files
         self._keys = keys
 
-    async def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Return the answer to a POST."""
+    async def answer(
+        self, path: str, headers: Mapping[str, str], body: bytes, request: Request
+    ) -> Answer:
+        """Return the answer to a POST; what the request turns out to be is noted in `request`."""
         try:
             self.check_keys(headers)
-            return await self._answer(path, bodies.parse(body) if path in PATHS else {})
+            return await self._answer(path, bodies.parse(body) if path in PATHS else {}, request)
         except WireError as fault:
             return answers.refusal(fault)
 
@@ -61,7 +72,7 @@ class Service:
         if not all(hmac.compare_digest(a.encode(), b.encode()) for a, b in pairs):
             raise WireError("401", "the access key is not right")
 
-    async def _answer(self, path: str, body: dict[str, Any]) -> Answer:
+    async def _answer(self, path: str, body: dict[str, Any], request: Request) -> Answer:
         if path in QUERIED:
             return await self._tool_query(QUERIED[path], body)
         operation = DIRECT.get(path)
@@ -72,14 +83,24 @@ class Service:
         key, values = bodies.read(operation, body)
         if not operation.query:
             return await self._at_once(operation, values)
-        return answers.acknowledgement(operation, self._jobs.submit(operation, key, values))
+        job = self._jobs.submit(operation, key, values)
+        request.task, request.accepted = tidy(job.key, 80), True
+        return answers.acknowledgement(operation, job)
 
     async def _at_once(self, operation: Operation, values: dict[str, Any]) -> Answer:
+        """Run an engine and answer with its result: lists, and the query of a training job."""
         engine = await asyncio.to_thread(self._registry.engine, operation.name)
         if engine is None:
             raise WireError("501", self._registry.missing(operation.name))
-        work = Work(operation, values, self._files, "")
-        return answers.envelope(await asyncio.to_thread(engine.run, work))
+        from .engines import EngineError
+
+        work = Work(operation, values, self._files, self._base_url, register=self._views)
+        try:
+            result = await asyncio.to_thread(engine.run, work)
+        except EngineError as error:
+            raise WireError(error.code, told(error)) from None
+        about = {"backend": "sandbox", "engine": engine.name, "fidelity": engine.fidelity}
+        return answers.envelope({**result, **about})
 
     async def _tool_query(self, tool: Operation, body: dict[str, Any]) -> Answer:
         asked, job = await self._asked(OPERATIONS["query-tool"], body)
@@ -100,7 +121,7 @@ class Service:
                     "404", f"task {asked!r} is not archived yet: ask {_path('query-v2')}"
                 )
             return answers.archived_answer(job, self._jobs)
-        if ended and _month(job.accepted) != _month(time.time()):
+        if ended and _month(job.accepted) != _month(self._jobs.clock.now()):
             raise WireError("404", f"task {asked!r} is archived: ask {_path('query-v1')}")
         return answers.live_answer(job, self._jobs, str(body["businessTaskId"]))
 
@@ -113,6 +134,30 @@ class Service:
         if job is None:
             raise WireError("404", f"there is no task {tidy(key, 80)!r}")
         return tidy(key, 80), job
+
+
+def kind_of(path: str) -> tuple[str, str]:
+    """Return the operation that a path is about, and whether it submits or asks."""
+    if path in QUERIED:
+        return QUERIED[path].name, "query"
+    operation = DIRECT.get(path)
+    if operation is None:
+        return "", ""
+    asks = operation.kind == "status" or operation.name == "training-result"
+    return operation.name, "query" if asks else "submit"
+
+
+def task_of(path: str, body: bytes) -> str:
+    """Return the caller's id of the task that a request is about, fit for a log, or ""."""
+    operation = OPERATIONS["query-tool"] if path in QUERIED else DIRECT.get(path)
+    try:
+        node: Any = bodies.parse(body)
+    except WireError:
+        return ""
+    wanted = operation and (operation.id_param or next(iter(operation.params), None))
+    for part in wanted.field.split(".") if wanted else ():
+        node = node.get(part) if isinstance(node, dict) else None
+    return tidy(node, 80) if isinstance(node, str) else ""
 
 
 def unknown_path(path: str) -> str:

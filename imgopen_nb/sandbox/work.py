@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import PictureError
 from ..spec import Operation
@@ -16,16 +17,37 @@ from .store import Files
 if TYPE_CHECKING:
     from PIL import Image
 
+    from .engines import Seen
+
+PREVIEW_SIDE = 256
 ALL_BYTES = 100_000_000
 ALL_SECONDS = 60.0
+
+
+class Register(Protocol):
+    """Where an engine may look up other tasks."""
+
+    def task(self, asked: str) -> Seen | None:
+        """Return the task that the caller, or the sandbox, calls so."""
+
+    def trainings(self) -> list[Seen]:
+        """Return the training jobs, the oldest first."""
 
 
 class Work:
     """One task as its engine sees it; fulfils `engines.Work`."""
 
     def __init__(
-        self, operation: Operation, values: Mapping[str, Any], files: Files, base_url: str
+        self,
+        operation: Operation,
+        values: Mapping[str, Any],
+        files: Files,
+        base_url: str,
+        *,
+        register: Register | None = None,
+        report: Callable[[float, str], None] | None = None,
     ) -> None:
+        self._register, self._report = register, report
         self._operation = operation
         self._files = files
         self._base_url = base_url
@@ -37,9 +59,9 @@ class Work:
         """The URLs that are not in the sandbox's own folder, and the wire field of each."""
         fields = [p for p in self._operation.params if p.picture and p.name in self.params]
         return {
-            url: param.wire
+            url: label
             for param in fields
-            for url in _listed(self.params[param.name])
+            for label, url in _labelled(param.wire, self.params[param.name])
             if self._files.local(url) is None
         }
 
@@ -59,9 +81,34 @@ class Work:
 
     def pictures(self, name: str) -> list[Image.Image]:
         """Return the pictures of a parameter that takes several."""
+        return list(self.each_picture(name))
+
+    def each_picture(self, name: str) -> Iterator[Image.Image]:
+        """Yield the pictures of a parameter one by one; one that cannot be read is named."""
         wire = next(p.wire for p in self._operation.params if p.name == name)
-        with _naming(wire):
-            return [decode(self._bytes(url)) for url in _listed(self.params[name])]
+        for label, url in _labelled(wire, self.params[name]):
+            with _naming(label):
+                image = decode(self._bytes(url))
+            yield image
+
+    def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
+        """Tell how far the work is, from 0 to 1, and how the picture looks by now."""
+        if self._report is None:
+            return
+        url = ""
+        if preview is not None:
+            small = preview.convert("RGB")
+            small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+            url = self.save(small, "jpg")
+        self._report(min(1.0, max(0.0, fraction)) if math.isfinite(fraction) else 0.0, url)
+
+    def task(self, asked: str) -> Seen | None:
+        """Return the task that the caller, or the sandbox, calls so."""
+        return self._register.task(asked) if self._register else None
+
+    def trainings(self) -> list[Seen]:
+        """Return the training jobs, the oldest first."""
+        return self._register.trainings() if self._register else []
 
     def save(self, image: Image.Image, suffix: str = "png") -> str:
         """Store a result and return the URL that serves it."""
@@ -96,5 +143,10 @@ def with_defaults(operation: Operation, values: Mapping[str, Any]) -> dict[str, 
     return found
 
 
-def _listed(value: Any) -> list[str]:
-    return value if isinstance(value, list) else [value]
+def _labelled(wire: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield each URL of a picture field with what to call it in a message."""
+    if not isinstance(value, list):
+        yield wire, value
+        return
+    for number, url in enumerate(value, 1):
+        yield f"{wire}, picture {number} of {len(value)}", url

@@ -6,7 +6,8 @@ nothing, nor does `load`: an engine imports numpy and onnxruntime when it first 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -16,11 +17,50 @@ if TYPE_CHECKING:
 
 Fidelity = Literal["real", "approximate", "placeholder"]
 
-FAMILIES = ("describe", "faces", "style")
+FAMILIES = (
+    "describe",
+    "edges",
+    "faces",
+    "generate",
+    "lists",
+    "prompts",
+    "style",
+    "training",
+    "faceswap",
+    "hair",
+    "inpaint",
+    "pixels",
+    "portrait",
+    "restore",
+)
+
+log = logging.getLogger(__name__)
 
 
 class EngineError(Exception):
     """The picture or the parameters cannot be worked on; the message is shown to the user."""
+
+    code = "400"
+
+
+class AbsentError(EngineError):
+    """What was asked for is not there."""
+
+    code = "404"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A task as another one sees it; `fraction` is how far it is, 1.0 at its end."""
+
+    key: str
+    server_id: str
+    operation: str
+    state: Literal["running", "succeeded", "failed"]
+    fraction: float
+    params: Mapping[str, Any]
+    result: Mapping[str, Any]
+    error: str
 
 
 class Work(Protocol):
@@ -33,8 +73,23 @@ class Work(Protocol):
     def picture(self, name: str) -> Image.Image:
         """Return the picture of parameter `name`: decoded, upright by EXIF, mode RGB or RGBA."""
 
+    def each_picture(self, name: str) -> Iterator[Image.Image]:
+        """Yield the pictures of a parameter one by one; one that cannot be read is named."""
+
+    def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
+        """Tell how far the work is, from 0 to 1, and how the picture looks by now."""
+
+    def pictures(self, name: str) -> list[Image.Image]:
+        """Return the pictures of parameter `name`, which takes several."""
+
     def save(self, image: Image.Image, suffix: str = "png") -> str:
         """Store a result and return the URL that serves it."""
+
+    def task(self, asked: str) -> Seen | None:
+        """Return the task that the caller, or the sandbox, calls so."""
+
+    def trainings(self) -> list[Seen]:
+        """Return the training jobs, the oldest first."""
 
 
 Run = Callable[[Work], dict[str, Any]]
@@ -52,6 +107,7 @@ class Engine:
 
 
 ENGINES: dict[str, Engine] = {}
+PROBLEMS: dict[str, str] = {}
 
 
 def engine(operation: str, *, name: str, fidelity: Fidelity, about: str) -> Callable[[Run], Run]:
@@ -69,7 +125,14 @@ def engine(operation: str, *, name: str, fidelity: Fidelity, about: str) -> Call
 
 
 def load() -> dict[str, Engine]:
-    """Import every family of engines and return the filled registry."""
+    """Import every family of engines and return the filled registry.
+
+    A family that cannot be imported does not hide the others: `PROBLEMS` says what is wrong.
+    """
     for family in FAMILIES:
-        import_module(f"{__name__}.{family}")
+        try:
+            import_module(f"{__name__}.{family}")
+        except Exception as error:
+            log.exception("the engines of family %s cannot be loaded", family)
+            PROBLEMS[family] = f"{family}: {type(error).__name__}: {error}"
     return ENGINES

@@ -12,10 +12,11 @@ from . import EngineError, Work, engine
     name="local-caption",
     fidelity="approximate",
     about="Rules over small local networks (ImageNet, COCO, faces, colours); "
-    "not CLIP, not a Danbooru tagger.",
+    "not CLIP, not a Danbooru tagger, unless IMGOPEN_TAGGER names one.",
 )
 def describe(work: Work) -> dict[str, Any]:
     """Return a caption ("clip") or tags with scores ("deepdanbooru") of the picture `image`."""
+    from .. import interrogators
     from ..caption import caption
     from ..scene import analyse
     from ..tags import tags
@@ -23,6 +24,10 @@ def describe(work: Work) -> dict[str, Any]:
     model = work.params.get("model", "clip")
     if model not in ("clip", "deepdanbooru"):
         raise EngineError(f"model must be 'clip' or 'deepdanbooru', not {model!r}")
+    tagger = interrogators.chosen() if model == "deepdanbooru" else None
+    if tagger:
+        seen = tagger.describe(work.picture("image"))
+        return {**seen, "engine": tagger.name, "fidelity": "real"}
     scene = analyse(work.picture("image"))
     if model == "clip":
         return {"caption": caption(scene)}

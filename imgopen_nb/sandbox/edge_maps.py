@@ -1,0 +1,146 @@
+"""Edge maps by plain image arithmetic: white lines on black, as ControlNet's preprocessors draw."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .networks import Array, flatten, shrink
+
+Mask = NDArray[np.bool_]
+
+# Lines are looked for at this size at most: finer ones are texture, and time grows with the area.
+SIDE = 1024
+# Rows and columns from a pixel to its neighbour along the gradient, by direction in eighths.
+NEIGHBOURS = ((0, 1), (1, 1), (1, 0), (1, -1))
+# An edge begins where the slope is among the picture's steepest, and goes on while it is not WEAK.
+STEEPEST, FAINTEST, CLEAREST, WEAK = 0.93, 0.05, 0.22, 0.42
+MOST_GROWTH = 200
+
+
+def _blur(grey: Array, radius: float) -> Array:
+    """Return a Gaussian blur in floats (Pillow's has eight bits); wide ones on a smaller copy."""
+    if radius > 4 and min(grey.shape) > 16:
+        factor = int(radius // 2)
+        layer = Image.fromarray(grey)
+        small = layer.resize(
+            (max(2, layer.width // factor), max(2, layer.height // factor)), Image.Resampling.BOX
+        )
+        soft = Image.fromarray(_blur(np.asarray(small), radius / factor))
+        return np.asarray(soft.resize(layer.size, Image.Resampling.BILINEAR), np.float32)
+    reach = max(1, round(3 * radius))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius) ** 2)
+    kernel /= kernel.sum()
+    return _along(_along(grey, kernel, 0), kernel, 1)
+
+
+def _along(grey: Array, kernel: NDArray[np.float64], axis: int) -> Array:
+    reach = len(kernel) // 2
+    around = [(reach, reach) if each == axis else (0, 0) for each in range(2)]
+    pad = np.pad(grey, around, mode="edge")
+    length = grey.shape[axis]
+    found = np.zeros_like(grey)
+    for at, weight in enumerate(kernel.tolist()):
+        part = pad[at : at + length] if axis == 0 else pad[:, at : at + length]
+        found += np.float32(weight) * part
+    return found
+
+
+def _grey(image: Image.Image) -> Array:
+    return np.asarray(shrink(image, SIDE).convert("L"), np.float32) / np.float32(255)
+
+
+def _drawn(lines: Array, size: tuple[int, int]) -> Image.Image:
+    layer = Image.fromarray((np.clip(lines, 0, 1) * 255).astype(np.uint8))
+    return layer if layer.size == size else layer.resize(size, Image.Resampling.BICUBIC)
+
+
+def _slopes(grey: Array) -> tuple[Array, Array]:
+    """Return Sobel's derivatives across and down, in grey levels per pixel."""
+    pad = np.pad(grey, 1, mode="edge")
+    down = np.asarray((pad[:-2] + 2 * pad[1:-1] + pad[2:]) / 4, np.float32)
+    across = np.asarray((pad[:, :-2] + 2 * pad[:, 1:-1] + pad[:, 2:]) / 4, np.float32)
+    return down[:, 2:] - down[:, :-2], across[2:] - across[:-2]
+
+
+def _ridges(across: Array, down: Array, size: Array) -> Mask:
+    """Return where the slope is the steepest along its own direction."""
+    eighth = np.round(np.arctan2(down, across) / (np.pi / 4)).astype(int) % 4
+    pad = np.pad(size, 1)
+    height, width = size.shape
+    kept = np.zeros(size.shape, bool)
+    for way, (row, column) in enumerate(NEIGHBOURS):
+        ahead = pad[1 + row : 1 + row + height, 1 + column : 1 + column + width]
+        behind = pad[1 - row : 1 - row + height, 1 - column : 1 - column + width]
+        kept |= (eighth == way) & (size > ahead) & (size >= behind)
+    return kept
+
+
+def _spread(mask: Mask) -> Mask:
+    """Widen a mask by one pixel on every side."""
+    wide = mask.copy()
+    wide[1:] |= mask[:-1]
+    wide[:-1] |= mask[1:]
+    both = wide.copy()
+    both[:, 1:] |= wide[:, :-1]
+    both[:, :-1] |= wide[:, 1:]
+    return both
+
+
+def _grown(strong: Mask, weak: Mask) -> Mask:
+    """Follow the strong edges along the weak ones that touch them."""
+    for _ in range(MOST_GROWTH):
+        wider = weak & _spread(strong)
+        if np.count_nonzero(wider) == np.count_nonzero(strong):
+            break
+        strong = wider
+    return strong
+
+
+def canny(image: Image.Image) -> Image.Image:
+    """Return Canny's edges, one pixel wide."""
+    across, down = _slopes(_blur(_grey(image), 1.2))
+    size = np.hypot(across, down)
+    ridges = _ridges(across, down, size)
+    strong = min(max(float(np.quantile(size, STEEPEST)), FAINTEST), CLEAREST)
+    found = _grown(ridges & (size > strong), ridges & (size > WEAK * strong))
+    return _drawn(found.astype(np.float32), image.size).point(lambda v: 255 if v > 96 else 0)
+
+
+def _ink(grey: Array, fine: float, least: float, steepness: float) -> Array:
+    """Return the ink, 0..1, that a pen would leave: extended differences of Gaussians.
+
+    They are taken relative to the surroundings' light, so that dark regions get lines, not fills.
+    """
+    near, far = _blur(grey, fine), _blur(grey, 1.6 * fine)
+    darker = (far - near) / (_blur(grey, 12 * fine) + 0.15)
+    return np.asarray(np.tanh(steepness * np.clip(darker - least, 0, None)), np.float32)
+
+
+def lineart(image: Image.Image) -> Image.Image:
+    """Return lines of varying strength, by extended differences of Gaussians."""
+    return _drawn(_ink(_grey(image), 1.0, 0.010, 24), image.size)
+
+
+def scribble(image: Image.Image) -> Image.Image:
+    """Return few, coarse lines, as drawn with a thick pen."""
+    ink = _ink(_grey(image), 2.6, 0.022, 30)
+    layer = _drawn((_blur(ink, 1.4) > 0.3).astype(np.float32), image.size)
+    return layer.point(lambda v: 255 if v > 127 else 0)
+
+
+def softedge(image: Image.Image) -> Image.Image:
+    """Return soft edges: the steepest colour slope over three scales."""
+    colours = np.asarray(shrink(image, SIDE // 2), np.float32) / np.float32(255)
+    found = np.zeros(colours.shape[:2], np.float32)
+    for radius, weight in ((1.2, 0.6), (2.4, 1.0), (4.8, 1.3)):
+        bands = [np.hypot(*_slopes(_blur(colours[..., band], radius))) for band in range(3)]
+        found = np.maximum(found, weight * np.max(bands, axis=0))
+    top = max(float(np.quantile(found, 0.985)), 0.05)
+    return _drawn(_blur(np.clip(found / top - 0.06, 0, 1), 0.8) ** 0.9, image.size)
+
+
+def invert(image: Image.Image) -> Image.Image:
+    """Return the negative: for drawings that are black on white."""
+    return flatten(image).point(lambda value: 255 - value)

@@ -1,0 +1,115 @@
+"""The engines of the four lists: models, LoRAs, VAEs and embeddings.
+
+The rows are placeholders and say so, but for what a caller has "trained" here. The keys of a row
+of `models` are documented; those of the other three are assumed after them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from . import EngineError, Seen, Work, engine
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Row = dict[str, Any]
+ABOUT = "Placeholder rows: there are no weights behind these names; what was trained here is added."
+NOTE = "placeholder, no weights"
+CHECKPOINTS = (
+    (1, "sandbox-photo.safetensors", "sandbox photo"),
+    (2, "sandbox-drawing.safetensors", "sandbox drawing"),
+)
+LORAS = ((1, "sandbox-lora.safetensors", "sandbox_lora"),)
+VAES = ((1, "sandbox-vae.safetensors"), (2, "sandbox-vae-soft.safetensors"))
+EMBEDDINGS = ((1, "sandbox-embedding.pt"),)
+FIRST_TRAINED = 1001
+
+
+@engine("models", name="lists", fidelity="placeholder", about=ABOUT)
+def models(work: Work) -> Row:
+    """Return the checkpoints and what was trained, filtered by file and by display name."""
+    preview = work.save(_preview())
+    rows = [_model(number, file, name, preview) for number, file, name in CHECKPOINTS]
+    for number, seen in _trained(work):
+        file, name = seen.result["sdModelCheckpoint"], seen.result["modelName"]
+        rows.append({**_model(number, file, name, preview), "modelType": "LoRA"})
+    return _page(work, [row for row in rows if _wanted(work, row)])
+
+
+@engine("loras", name="lists", fidelity="placeholder", about=ABOUT)
+def loras(work: Work) -> Row:
+    """Return the LoRA files; `sdLoraFileSimplifyName` is what a prompt calls one by."""
+    rows = [_lora(*row) for row in LORAS]
+    for number, seen in _trained(work):
+        rows.append(_lora(number, seen.result["sdModelCheckpoint"], seen.result["modelName"]))
+    return _page(work, rows)
+
+
+@engine("vaes", name="lists", fidelity="placeholder", about=ABOUT)
+def vaes(work: Work) -> Row:
+    """Return the VAE files."""
+    return _page(work, [{"id": n, "sdVaeFileName": f, "note": NOTE} for n, f in VAES])
+
+
+@engine("embeddings", name="lists", fidelity="placeholder", about=ABOUT)
+def embeddings(work: Work) -> Row:
+    """Return the embeddings."""
+    return _page(work, [{"id": n, "sdEmbeddingFileName": f, "note": NOTE} for n, f in EMBEDDINGS])
+
+
+def _model(number: int, file: str, name: str, preview: str) -> Row:
+    return {
+        "id": number,
+        "sdModelCheckpoint": file,
+        "sdModelName": f"{name} ({NOTE})",
+        "modelBaseModel": "none",
+        # Of the name, as there is no file to take it of.
+        "modelHash": hashlib.sha256(file.encode("utf-8", "replace")).hexdigest().upper(),
+        "modelType": "Checkpoint",
+        "modelVersion": "placeholder",
+        "modelStatus": 1,
+        "modelUploadStatus": 2,
+        "modelImgUrl2": preview,
+    }
+
+
+def _lora(number: int, file: str, call: str) -> Row:
+    return {
+        "id": number,
+        "sdLoraFileName": file,
+        "sdLoraFileSimplifyName": call,
+        "sdLoraName": f"{call} ({NOTE})",
+        "note": NOTE,
+    }
+
+
+def _trained(work: Work) -> Iterator[tuple[int, Seen]]:
+    """Yield the training jobs that ended well, each with a number that stays its own."""
+    for number, seen in enumerate(work.trainings(), FIRST_TRAINED):
+        if seen.state == "succeeded":
+            yield number, seen
+
+
+def _wanted(work: Work, row: Row) -> bool:
+    """Whether a row fits the filters: a file by its name, a display name by any part of it."""
+    file, name = (str(work.params.get(key, "")).lower() for key in ("model", "model_name"))
+    return file in ("", row["sdModelCheckpoint"].lower()) and name in row["sdModelName"].lower()
+
+
+def _page(work: Work, rows: list[Row]) -> Row:
+    size, number = int(work.params["page_size"]), int(work.params["page"])
+    if size < 1 or number < 1:
+        raise EngineError("pageSize and pageNum are at least 1")
+    shown = rows[(number - 1) * size : number * size]
+    return {"rows": shown, "total": len(rows), "pageSize": size, "pageNum": number}
+
+
+def _preview() -> Image.Image:
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (128, 128), (120, 120, 128))
+    ImageDraw.Draw(image).text((22, 58), "placeholder", fill=(240, 240, 240))
+    return image

@@ -1,0 +1,120 @@
+"""The engines `remove-background`, `upscale`, `enlarge` and `watermark`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import EngineError, Work, engine
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# Four times either side: sixteen times the time of a small network on each pixel.
+MOST_UPSCALED = 640_000
+MOST_RESULT = 36_000_000
+
+
+@engine(
+    "remove-background",
+    name="u2netp",
+    fidelity="real",
+    about="U2-Net's small version at 320 pixels, drawn to the picture's edges by a guided filter; "
+    "hair comes out roughly.",
+)
+def remove_background(work: Work) -> dict[str, Any]:
+    """Return the picture `image` with everything but its subject made transparent."""
+    from PIL import ImageChops
+
+    from ..cutout import alpha_of
+
+    image = work.picture("image")
+    alpha = alpha_of(image)
+    if image.mode == "RGBA":
+        alpha = ImageChops.darker(alpha, image.getchannel("A"))
+    cut = image.convert("RGB")
+    cut.putalpha(alpha)
+    return {"outputImageUrl": work.save(cut)}
+
+
+@engine(
+    "upscale",
+    name="realesr-animevideov3",
+    fidelity="real",
+    about="Real-ESRGAN's smallest network, corrected to match the input: crisp edges, but no new "
+    "fur or skin. At most 0.64 megapixels.",
+)
+def upscale(work: Work) -> dict[str, Any]:
+    """Return the picture `image` twice or four times as wide and high."""
+    from ..resolution import upscaled
+
+    image, scale = work.picture("image"), int(work.params.get("scale", 2))
+    if image.width * image.height > MOST_UPSCALED:
+        raise EngineError(
+            f"the picture has {image.width} × {image.height} pixels: the sandbox upscales at most "
+            f"{MOST_UPSCALED:,} (about 800 × 800); use enlarge, or a smaller picture"
+        )
+    return _sized(work, upscaled(image, scale))
+
+
+@engine(
+    "enlarge",
+    name="lanczos",
+    fidelity="real",
+    about="Pillow's Lanczos interpolation: larger and smooth, no detail is added.",
+)
+def enlarge(work: Work) -> dict[str, Any]:
+    """Return the picture `image` made `scale` times as wide and high."""
+    from PIL import Image
+
+    image, scale = work.picture("image"), float(work.params.get("scale", 2))
+    size = (round(image.width * scale), round(image.height * scale))
+    check_size(size)
+    return _sized(work, image.resize(size, Image.Resampling.LANCZOS))
+
+
+@engine(
+    "watermark",
+    name="pillow",
+    fidelity="real",
+    about="Drawn by Pillow: its own font for plain Latin text, else one that the system has.",
+)
+def watermark(work: Work) -> dict[str, Any]:
+    """Return the picture `image` under the text `text`, or under the picture `watermark`."""
+    from ..watermarks import marked
+
+    image = work.picture("image")
+    mark = _mark(work, image.size)
+    position, opacity = work.params.get("position", "bottom-right"), work.params.get("opacity", 0.5)
+    return {"outputImageUrl": work.save(marked(image, mark, position, float(opacity)))}
+
+
+def _mark(work: Work, size: tuple[int, int]) -> Image.Image:
+    from ..fonts import undrawable
+    from ..watermarks import picture_mark, text_mark
+
+    text = str(work.params.get("text") or "").strip()
+    if work.params.get("watermark"):
+        if text:
+            raise EngineError("give either text or watermark, not both")
+        return picture_mark(work.picture("watermark"), size)
+    if not text:
+        raise EngineError("give text, or a picture as watermark: there is nothing to put over")
+    missing = undrawable(text)
+    if missing:
+        raise EngineError(
+            f"no font here has a sign for {missing[:20]!r}; give a picture as watermark"
+        )
+    return text_mark(text, size)
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Raise EngineError for a result that would be too large."""
+    if size[0] * size[1] > MOST_RESULT:
+        raise EngineError(
+            f"the result would have {size[0]} × {size[1]} pixels: the sandbox makes at most "
+            f"{MOST_RESULT // 1_000_000} megapixels"
+        )
+
+
+def _sized(work: Work, image: Image.Image) -> dict[str, Any]:
+    return {"outputImageUrl": work.save(image), "width": image.width, "height": image.height}

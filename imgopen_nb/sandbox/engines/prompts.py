@@ -1,0 +1,58 @@
+"""The `expand-prompt` engine: detailed prompts from templates and word lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import EngineError, Work, engine
+
+if TYPE_CHECKING:
+    from ..expansion import Options
+
+# Parameter, its lowest and its highest value here (the vendor states few of them).
+LIMITS = (
+    ("count", 1, 20),
+    ("temperature", 0, 10),
+    ("top_k", 0, 250),
+    ("top_p", 0.01, 1),
+    ("repetition_penalty", 0.1, 10),
+    ("max_tokens", 1, 300),
+    ("min_tokens", 0, 300),
+)
+
+
+@engine(
+    "expand-prompt",
+    name="local-templates",
+    fidelity="approximate",
+    about="Templates and word lists chosen by the subject's words; no language model, "
+    "tokens are counted as words.",
+)
+def expand_prompt(work: Work) -> dict[str, Any]:
+    """Return `count` different expansions of `prompt`."""
+    from ..expansion import expand
+
+    prompt = str(work.params.get("prompt") or "").strip()
+    if not prompt:
+        raise EngineError("prompt: there is nothing to expand")
+    return {"prompts": expand(prompt, options(work.params))}
+
+
+def options(params: Mapping[str, Any]) -> Options:
+    """Return the options of an expansion, checked."""
+    from ..expansion import Options
+
+    for name, low, high in LIMITS:
+        value = params.get(name)
+        if value is not None and not low <= value <= high:
+            raise EngineError(f"{name} must be {low} to {high} here, not {value}")
+    mode = params.get("mode", 0)
+    if mode not in (0, 1):
+        raise EngineError(f"mode must be 0 (SD) or 1 (SDXL), not {mode!r}")
+    given = {name: params[name] for name, _, _ in LIMITS if params.get(name) is not None}
+    least = int(given.pop("min_tokens", 0))
+    most = int(given.pop("max_tokens", max(Options.most, least)))
+    if least > most:
+        raise EngineError(f"min_tokens ({least}) must not be above max_tokens ({most})")
+    return Options(sdxl=mode == 1, least=least, most=most, **given)

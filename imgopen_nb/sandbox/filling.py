@@ -1,0 +1,119 @@
+"""Filling gaps in pictures by PatchMatch: the gap is patched from elsewhere in the picture."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from .cutout import box_mean
+from .networks import flatten
+
+SIDE = 768
+# A border is a larger gap than most, and takes longer.
+OUTWARDS = 512
+PATCH = 5
+# Around a gap, this many times its size is searched for patches.
+AROUND = 1.0
+LEAST = 128
+# At the edge of a border: where the step is measured, smoothed over how much, fading how fast.
+STEP, REACH, DECAY, MOST_STEP = 6, 8, 60.0, 40.0
+
+Mask = NDArray[np.bool_]
+Region = tuple[int, int, int, int]
+
+# PatchMatch keeps one seed for the whole process.
+_lock = Lock()
+
+
+def fill(image: Image.Image, holes: Mask, seed: int) -> Image.Image:
+    """Return the picture (mode RGB) with its holes patched."""
+    import patchmatch
+
+    with _lock:
+        patchmatch.set_random_seed(seed)
+        pixels = patchmatch.inpaint(np.array(image), holes.astype(np.uint8), patch_size=PATCH)
+    return Image.fromarray(pixels)
+
+
+def _surroundings(holes: Mask) -> Region:
+    """Return the box of the gap with what lies around it."""
+    height, width = holes.shape
+    rows, columns = np.flatnonzero(holes.any(1)), np.flatnonzero(holes.any(0))
+    left, right, top, bottom = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
+    reach = max(LEAST, round(AROUND * max(right - left, bottom - top)))
+    return (
+        max(0, int(left) - reach),
+        max(0, int(top) - reach),
+        min(width, int(right) + reach),
+        min(height, int(bottom) + reach),
+    )
+
+
+def _shrunk(image: Image.Image, mask: Image.Image, side: int) -> tuple[Image.Image, Mask]:
+    """Return picture and holes on the size they are worked at; no hole gets lost by that."""
+    scale = min(1.0, side / max(image.size))
+    if scale == 1:
+        return image, np.asarray(mask) > 0
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    # Resampling smears the hole's edge over its neighbours: they are patched as well.
+    touched = mask.resize(size, Image.Resampling.BOX).point(lambda level: 255 * (level > 0))
+    wide = touched.filter(ImageFilter.MaxFilter(7))
+    return image.resize(size, Image.Resampling.LANCZOS), np.asarray(wide) > 0
+
+
+def patched(image: Image.Image, holes: Mask, seed: int, side: int = SIDE) -> Image.Image:
+    """Return the picture with its holes filled, all other pixels as they were (mode RGB)."""
+    picture = flatten(image)
+    box = _surroundings(holes)
+    mask = Image.fromarray(holes.astype(np.uint8) * 255).crop(box)
+    small, gaps = _shrunk(picture.crop(box), mask, side)
+    patch = fill(small, gaps, seed).resize(mask.size, Image.Resampling.BICUBIC)
+    result = picture.copy()
+    result.paste(patch, box, mask)
+    return result
+
+
+def expanded(image: Image.Image, size: tuple[int, int], seed: int) -> Image.Image:
+    """Return a picture of a larger size with this one in its middle, unchanged (mode RGB)."""
+    picture = flatten(image)
+    if size == picture.size:
+        return picture
+    corner = ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2)
+    canvas = _framed(picture, size, corner)
+    mask = Image.new("L", size, 255)
+    mask.paste(0, (*corner, corner[0] + picture.width, corner[1] + picture.height))
+    small, gaps = _shrunk(canvas, mask, OUTWARDS)
+    border = _levelled(np.asarray(fill(small, gaps, seed)), ~gaps)
+    result = border.resize(size, Image.Resampling.BICUBIC)
+    result.paste(picture, corner)
+    return result
+
+
+def _framed(picture: Image.Image, size: tuple[int, int], corner: tuple[int, int]) -> Image.Image:
+    """Return the picture on a canvas that goes on with its edge, lest shrinking darken that."""
+    right, bottom = (size[i] - picture.size[i] - corner[i] for i in (0, 1))
+    margins = ((corner[1], bottom), (corner[0], right), (0, 0))
+    return Image.fromarray(np.pad(np.asarray(picture), margins, mode="edge"))
+
+
+def _levelled(filled: NDArray[np.uint8], kept: Mask) -> Image.Image:
+    """Return the filled picture without the step in brightness around the part that was kept.
+
+    The step is measured along the edge, smoothed, and added with less weight further out.
+    """
+    rows, columns = np.flatnonzero(kept.any(1)), np.flatnonzero(kept.any(0))
+    top, bottom, left, right = rows[0], rows[-1], columns[0], columns[-1]
+    down, across = np.arange(kept.shape[0]), np.arange(kept.shape[1])
+    inner_down, inner_across = np.clip(down, top, bottom), np.clip(across, left, right)
+    outer_down = np.clip(down, max(0, top - STEP), min(down[-1], bottom + STEP))
+    outer_across = np.clip(across, max(0, left - STEP), min(across[-1], right + STEP))
+    soft = np.asarray(Image.fromarray(filled).filter(ImageFilter.MedianFilter(5)), np.float32)
+    step = soft[np.ix_(inner_down, inner_across)] - soft[np.ix_(outer_down, outer_across)]
+    smooth = np.stack([box_mean(step[..., channel], REACH) for channel in range(3)], -1)
+    far = np.hypot((down - inner_down)[:, None], (across - inner_across)[None])
+    weight = np.where(kept, 0, np.exp(-far / DECAY))[..., None]
+    levels = filled + np.clip(smooth, -MOST_STEP, MOST_STEP) * weight
+    return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))

@@ -1,0 +1,115 @@
+"""What all HTTP handlers share: who may ask, bounded bodies, failures in the envelope."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from . import answers
+from .clock import Clock
+from .faults import Faults
+from .refusal import WireError
+from .registry import Registry
+from .request_log import Requests
+from .service import Service
+from .store import Files
+
+HOSTS = ("127.0.0.1", "localhost")
+MAX_JSON = 1_000_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Sandbox:
+    """What the handlers work with."""
+
+    url: str
+    files: Files
+    registry: Registry
+    service: Service
+    clock: Clock
+    faults: Faults
+    requests: Requests
+
+
+class Base(RequestHandler):
+    """What all handlers share: who may ask, the shape of failures, no word of them in the log."""
+
+    def initialize(self, sandbox: Sandbox) -> None:
+        """Take the sandbox whose handler this is."""
+        self.sandbox = sandbox
+
+    def set_default_headers(self) -> None:
+        """Keep browsers from guessing types."""
+        self.clear_header("Server")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-store")
+
+    def prepare(self) -> None:
+        """Refuse what a foreign web page makes a browser send."""
+        host, origin = self.request.host, self.request.headers.get("Origin")
+        if not _ours(host):  # a foreign name that was made to point to this machine
+            raise HTTPError(403, "this host name is not one of the sandbox's")
+        if origin is not None and origin != f"http://{host}":
+            raise HTTPError(403, "other origins may not ask the sandbox")
+
+    def write_error(self, status_code: int, **more: Any) -> None:
+        """Answer in the envelope."""
+        error = more.get("exc_info", (None, None))[1]
+        text = (isinstance(error, HTTPError) and error.log_message) or self._reason
+        # tornado doubles each % of a message, for its log.
+        self.finish(answers.envelope(None, text.replace("%%", "%"), str(status_code)))
+
+    def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
+        """Log where it happened, never what was sent."""
+        if not isinstance(error, HTTPError):
+            place = "".join(traceback.format_tb(trace)[-3:])
+            log.error("%s in %s:\n%s", kind.__name__, type(self).__name__, place)
+
+
+@stream_request_body
+class WithBody(Base):
+    """A handler that reads its body up to a limit; what is beyond is only counted.
+
+    To break off instead would cost the client the answer that says why.
+    """
+
+    limit = MAX_JSON
+
+    def prepare(self) -> None:
+        """Start with an empty body."""
+        self._body, self._size = bytearray(), 0
+        super().prepare()
+
+    def data_received(self, chunk: bytes) -> None:
+        """Collect the body."""
+        self._size += len(chunk)
+        if self._size <= self.limit:
+            self._body += chunk
+        else:
+            self._body.clear()
+
+    @property
+    def body_so_far(self) -> bytes:
+        """The body, or nothing where it is too large."""
+        return bytes(self._body)
+
+    def whole_body(self) -> bytes:
+        """Return the body, or raise the error of one that is too large."""
+        if self._size > self.limit:
+            megabytes = self.limit // 1_000_000
+            raise WireError("413", f"the body is too large: at most {megabytes} MB are taken")
+        return bytes(self._body)
+
+
+def _ours(host: str) -> bool:
+    try:
+        return urlsplit(f"//{host}").hostname in HOSTS
+    except ValueError:
+        return False

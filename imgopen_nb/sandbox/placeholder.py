@@ -1,0 +1,152 @@
+"""Placeholder pictures: procedural, seeded, marked as such. No image model has a part in them."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageChops, ImageFilter, ImageOps
+
+from . import control_maps, scenery
+from .engines import EngineError
+from .marking import mark
+from .networks import shrink
+from .orders import Order, Tell
+from .palettes import mix, palette_of
+
+PREVIEW_SIDE = 192
+STAGES = (0.35, 0.7)
+LARGEST_CELLS = 768
+
+
+def text2image(order: Order, seed: int, tell: Tell) -> Image.Image:
+    """Return a procedural scene in the prompt's colours."""
+    picture = scenery.draw(order.prompt, seed, order.size)
+    return _shown(order, picture, seed, tell)
+
+
+def image2image(order: Order, seed: int, tell: Tell) -> Image.Image:
+    """Return the input as a mosaic in the prompt's colours, the coarser the higher `denoising`.
+
+    With a mask, all of this and the mark stay inside its white.
+    """
+    assert order.image is not None
+    drawn = _mosaic(order, order.image, seed)
+    if order.mask is None:
+        return _shown(order, drawn, seed, tell)
+    marked = _shown(order, drawn, seed, tell, _room(order.mask))
+    return Image.composite(marked, order.image, _feathered(order.mask))
+
+
+def controlnet(order: Order, seed: int, tell: Tell) -> Image.Image:
+    """Return a dim scene with the control map of the input drawn in light on it."""
+    lines = control_map(order)
+    if lines is None:
+        return text2image(order, seed, tell)
+    palette = palette_of(order.prompt)
+    ground = scenery.draw(order.prompt, seed, order.size).filter(ImageFilter.GaussianBlur(6))
+    dim = ground.point(lambda value: value * 0.45)
+    if lines.mode == "L":
+        light = mix(palette.disc, (255, 255, 255), 0.3)
+        lines = ImageOps.colorize(lines.filter(ImageFilter.MaxFilter(3)), "black", light)
+    glow = lines.filter(ImageFilter.GaussianBlur(max(order.size) / 90))
+    picture = ImageChops.screen(ImageChops.screen(dim, glow), lines)
+    return _shown(order, picture, seed, tell)
+
+
+def unit_of(control: object) -> dict[str, object]:
+    """Return the first control unit: the object itself, or the first of its `args` or `units`."""
+    if not isinstance(control, dict):
+        return {}
+    for name in ("args", "units"):
+        listed = control.get(name)
+        if isinstance(listed, list) and listed and isinstance(listed[0], dict):
+            return dict(listed[0])
+    return dict(control)
+
+
+def control_map(order: Order) -> Image.Image | None:
+    """Return what the unit's module makes of the picture, if there is one; "none": as it is."""
+    unit = unit_of(order.control)
+    name = str(unit.get("module") or unit.get("preprocessor") or "canny")
+    if name.lower() == "none":
+        return order.image
+    module = control_maps.find(name)
+    return module.make(order.image) if order.image else None
+
+
+def _shown(
+    order: Order,
+    picture: Image.Image,
+    seed: int,
+    tell: Tell,
+    box: tuple[int, int, int, int] | None = None,
+) -> Image.Image:
+    """Tell how far it is, as a diffusion model would, and return the picture with its mark."""
+    small = shrink(picture, PREVIEW_SIDE)
+    noise = np.random.default_rng(seed).integers(0, 256, (small.height, small.width, 3), np.uint8)
+    for share in STAGES:
+        tell(share, Image.blend(Image.fromarray(noise), small, share))
+    marked = mark(picture, order.prompt, palette_of(order.prompt).disc, box)
+    tell(1.0, None)
+    return marked
+
+
+def _room(mask: Image.Image) -> tuple[int, int, int, int]:
+    """Return the largest box about the middle of the white that is nearly all white."""
+    white = mask.point(lambda value: 255 if value > 127 else 0)
+    box = white.getbbox()
+    if box is None:
+        raise EngineError("mask: there is no white in it, so nothing would be redrawn")
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    across, down = (box[2] - box[0]) / 2, (box[3] - box[1]) / 2
+    for share in (1.0, 0.9, 0.8, 0.7, 0.6):
+        inner = (round(x - share * across), round(y - share * down),
+                 round(x + share * across), round(y + share * down))  # fmt: skip
+        if np.asarray(white.crop(inner)).mean() > 248:
+            return inner
+    return box
+
+
+def _feathered(mask: Image.Image) -> Image.Image:
+    """Return the mask with a soft rim inside its white: outside nothing may change."""
+    soft = mask.filter(ImageFilter.GaussianBlur(max(mask.size) / 200))
+    rim = soft.point(lambda value: max(0, min(255, (value - 128) * 2)))
+    return ImageChops.darker(rim, mask)
+
+
+def _mosaic(order: Order, image: Image.Image, seed: int) -> Image.Image:
+    """Return the picture in cells of even colour, tinted with the prompt's palette."""
+    strength = order.denoising
+    if not strength:
+        return image
+    small = shrink(image, LARGEST_CELLS)
+    pixels = np.asarray(small, np.float32)
+    count = max(8, round(110 * (1 - strength) ** 1.5 + 14))
+    cells = _cells(small.size, max(small.size) / count, np.random.default_rng(seed))
+    sizes = np.maximum(np.bincount(cells.ravel()), 1)
+    means = [np.bincount(cells.ravel(), pixels[..., band].ravel()) / sizes for band in range(3)]
+    even = Image.fromarray(np.stack(means, -1)[cells].astype(np.uint8))
+    palette = palette_of(order.prompt)
+    tones = ImageOps.colorize(even.convert("L"), palette.near, palette.disc, palette.far)
+    tinted = Image.blend(even, tones, 0.75 * strength).resize(image.size, Image.Resampling.BICUBIC)
+    return Image.blend(image, tinted, min(1.0, 1.6 * strength))
+
+
+def _cells(
+    size: tuple[int, int], side: float, chance: np.random.Generator
+) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """Return for each pixel the number of its nearest point, of points jittered about a grid."""
+    width, height = size
+    across, down = int(width / side) + 3, int(height / side) + 3
+    points = chance.uniform(0.08, 0.92, (down, across, 2)).astype(np.float32)
+    points += np.stack(np.meshgrid(np.arange(across), np.arange(down)), -1) - 1
+    rows, columns = np.mgrid[:height, :width].astype(np.float32) / np.float32(side)
+    best = np.full((height, width), np.inf, np.float32)
+    nearest = np.zeros((height, width), np.int64)
+    for row in range(-1, 2):
+        for column in range(-1, 2):
+            j = np.clip(rows.astype(int) + 1 + row, 0, down - 1)
+            i = np.clip(columns.astype(int) + 1 + column, 0, across - 1)
+            distance = (points[j, i, 0] - columns) ** 2 + (points[j, i, 1] - rows) ** 2
+            closer = distance < best
+            best[closer], nearest[closer] = distance[closer], (j * across + i)[closer]
+    return nearest

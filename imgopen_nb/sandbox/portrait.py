@@ -1,0 +1,109 @@
+"""The placeholder for InstantID: a poster with the person's own face that says what it is."""
+
+from __future__ import annotations
+
+import textwrap
+import zlib
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
+
+from .blend import feathered
+from .cutout import alpha_of
+from .fonts import font_for, undrawable
+from .mesh import OVAL, Mesh, outlined
+from .networks import flatten, shrink
+from .swapping import region
+
+LABEL = "sandbox placeholder"
+AROUND = 0.75
+# The person fills this share of the poster's height.
+HEIGHT = 0.72
+FOOT = 0.2
+RINGS = 7
+# The person is drawn no larger than this.
+LARGEST = 1200
+
+Colour = tuple[int, int, int]
+
+
+def _palette(random: np.random.Generator) -> tuple[Colour, Colour, Colour]:
+    """Return dark, middle and light of one hue, and of one beside it."""
+    hue = int(random.integers(256))
+    beside = (hue + int(random.integers(90, 166))) % 256
+    rows = ((hue, 190, 60), (beside, 150, 165), (hue, 40, 245))
+    dark, middle, light = (_rgb(row) for row in rows)
+    return dark, middle, light
+
+
+def _rgb(row: Colour) -> Colour:
+    red, green, blue = Image.new("HSV", (1, 1), row).convert("RGB").tobytes()
+    return red, green, blue
+
+
+def _backdrop(
+    size: tuple[int, int], palette: tuple[Colour, Colour, Colour], random: np.random.Generator
+) -> Image.Image:
+    """Return rings of light around a seeded place."""
+    dark, middle, light = palette
+    grey = Image.new("L", size, 40)
+    pen = ImageDraw.Draw(grey)
+    centre = (random.uniform(0.2, 0.8) * size[0], random.uniform(0.15, 0.5) * size[1])
+    for ring in range(RINGS, 0, -1):
+        reach = ring * max(size) * 0.13
+        level = 60 + (RINGS - ring) * 22 + int(random.integers(-8, 9))
+        pen.ellipse((centre[0] - reach, centre[1] - reach, centre[0] + reach, centre[1] + reach),
+                    fill=min(255, level))  # fmt: skip
+    soft = grey.filter(ImageFilter.GaussianBlur(max(size) * 0.006))
+    return ImageOps.colorize(soft, dark, light, middle)
+
+
+def _person(image: Image.Image, mesh: Mesh, palette: tuple[Colour, Colour, Colour]) -> Image.Image:
+    """Return head and shoulders as a poster (mode RGBA), the face in its own colours."""
+    left, top, right, bottom = region(image.size, mesh, AROUND)
+    whole = flatten(image.crop((left, top, right, bottom)))
+    cut = shrink(whole, LARGEST)
+    dark, middle, light = palette
+    grey = ImageOps.autocontrast(ImageOps.grayscale(cut), cutoff=1)
+    smooth = grey.filter(ImageFilter.MedianFilter(5))
+    drawn = ImageOps.colorize(ImageOps.posterize(smooth, 3), dark, light, middle)
+    place = mesh.placed((left, top), cut.width / whole.width)
+    inside = np.asarray(outlined(place, OVAL, cut.size)) > 0
+    drawn.paste(cut, (0, 0), feathered(inside, max(2.0, place.size * 0.06)))
+    drawn.putalpha(alpha_of(cut))
+    return drawn
+
+
+def _lettered(poster: Image.Image, prompt: str) -> None:
+    """Write the prompt and what this is on the foot of the poster."""
+    width, height = poster.size
+    points = height * 0.03
+    missing = undrawable(prompt)
+    shown = "".join("?" if sign in missing else sign for sign in " ".join(prompt.split()))
+    lines = textwrap.wrap(
+        shown, max(8, int(width / (points * 0.55))), max_lines=3, placeholder=" …"
+    )
+    pen = ImageDraw.Draw(poster, "RGBA")
+    pen.rectangle((0, round(height * (1 - FOOT)), width, height), fill=(0, 0, 0, 190))
+    place = (width * 0.04, height * (1 - FOOT) + points * 0.6)
+    pen.text(place, LABEL, "white", ImageFont.load_default(points * 1.3))
+    below = (place[0], place[1] + points * 1.9)
+    pen.text(below, "\n".join(lines), "lightgrey", font_for(shown, points))
+
+
+def poster(
+    image: Image.Image, mesh: Mesh, prompt: str, size: tuple[int, int], seed: int
+) -> Image.Image:
+    """Return a poster with the face of a picture; its colours come from prompt and seed."""
+    random = np.random.default_rng([seed, zlib.crc32(prompt.encode())])
+    palette = _palette(random)
+    result = _backdrop(size, palette, random)
+    person = _person(image, mesh, palette)
+    scale = min(HEIGHT * size[1] / person.height, size[0] / person.width)
+    fitted = (max(1, round(person.width * scale)), max(1, round(person.height * scale)))
+    person = person.resize(fitted, Image.Resampling.LANCZOS)
+    left = round((size[0] - fitted[0]) * random.uniform(0.3, 0.7))
+    top = round(size[1] * (1 - FOOT)) - fitted[1] + 1
+    result.paste(person, (left, top), person)
+    _lettered(result, prompt)
+    return result

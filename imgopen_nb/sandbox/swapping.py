@@ -1,0 +1,81 @@
+"""Swapping faces: the giver's skin on the receiver's mesh, in its colours, without a seam."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from .blend import as_image, eroded, feathered, match_colours, poisson
+from .mesh import LIPS, Mesh, outlined, warp
+from .networks import Array, flatten
+
+# Larger faces are worked on at this size, to bound time and memory.
+SIDE = 1024
+MARGIN = 0.12
+# How far the colours at the edge of a face work inwards, in sizes of the face.
+REACH = 0.12
+
+Region = tuple[int, int, int, int]
+
+
+def region(size: tuple[int, int], mesh: Mesh, margin: float = MARGIN) -> Region:
+    """Return the box around a face, with a margin, inside a picture of that size."""
+    width, height = size
+    reach = margin * mesh.size + 4
+    (left, top), (right, bottom) = mesh.points.min(0).tolist(), mesh.points.max(0).tolist()
+    return (
+        max(0, math.floor(left - reach)),
+        max(0, math.floor(top - reach)),
+        min(width, math.ceil(right + reach)),
+        min(height, math.ceil(bottom + reach)),
+    )
+
+
+def _giver(image: Image.Image, mesh: Mesh, size: float) -> tuple[Array, Mesh]:
+    """Cut out the face that is given, made no larger than it is needed."""
+    box = region(image.size, mesh)
+    scale = min(1.0, size / mesh.size)
+    cut = image.crop(box)
+    small = (max(2, round(cut.width * scale)), max(2, round(cut.height * scale)))
+    pixels = np.asarray(cut.resize(small, Image.Resampling.LANCZOS), np.float32)
+    return pixels, mesh.placed((box[0], box[1]), scale)
+
+
+def _patch(
+    base: Image.Image, place: Mesh, giver: Image.Image, face: Mesh
+) -> tuple[Image.Image, Image.Image]:
+    """Return the blended face on the size of `base`, and its weights.
+
+    A mouth that is open wider than the giver's keeps its own teeth: lips cannot be drawn there.
+    """
+    under = np.asarray(base, np.float32)
+    pixels, start = _giver(giver, face, place.size)
+    drawn, covered = warp(pixels, start, place, base.size)
+    edge = max(2, round(place.size * 0.02))
+    inside = eroded(covered, edge)
+    if not inside.any():
+        return base, Image.new("L", base.size)
+    skin = covered
+    if place.openness > face.openness:
+        skin = covered & (np.asarray(outlined(place, LIPS, base.size)) == 0)
+    full = np.where(skin[..., None], match_colours(drawn, under, inside), under)
+    return as_image(poisson(full, under, inside, REACH * place.size)), feathered(covered, edge)
+
+
+def swap(receiver: Image.Image, place: Mesh, giver: Image.Image, face: Mesh) -> Image.Image:
+    """Return `receiver` (mode RGB) with the face of `giver` in the place of its own.
+
+    No pixel outside the receiver's mesh changes.
+    """
+    box = region(receiver.size, place)
+    cut = receiver.crop(box)
+    scale = min(1.0, SIDE / max(cut.size))
+    small = (max(3, round(cut.width * scale)), max(3, round(cut.height * scale)))
+    base = cut if small == cut.size else cut.resize(small, Image.Resampling.LANCZOS)
+    moved = place.placed((box[0], box[1]), scale)
+    patch, weights = _patch(base, moved, flatten(giver), face)
+    result = receiver.copy()
+    result.paste(patch.resize(cut.size), box, weights.resize(cut.size))
+    return result

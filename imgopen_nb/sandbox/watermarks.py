@@ -1,0 +1,85 @@
+"""Watermarks: a text or a picture, once in a corner or the middle, or all over."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageDraw
+
+from .fonts import font_for
+
+SHARE = 0.25  # of the picture's width, for a picture as a mark
+LINE = 0.05  # of the picture's shorter side, for the height of a text
+MOST = 0.9  # of the picture's width
+MARGIN = 0.03  # of the picture's shorter side
+TURN = 30
+PLACES = {
+    "top-left": (0.0, 0.0),
+    "top-right": (1.0, 0.0),
+    "bottom-left": (0.0, 1.0),
+    "bottom-right": (1.0, 1.0),
+    "center": (0.5, 0.5),
+}
+
+
+def text_mark(text: str, size: tuple[int, int]) -> Image.Image:
+    """Return a text in white with a dark rim, fit for a picture of that size."""
+    points = max(10.0, LINE * min(size))
+    bounds = _bounds(text, points)
+    points *= min(1.0, MOST * size[0] / max(1.0, bounds[2] - bounds[0]))
+    left, top, right, bottom = _bounds(text, points)
+    mark = Image.new("RGBA", (max(1, round(right - left)), max(1, round(bottom - top))))
+    ImageDraw.Draw(mark).text(
+        (-left, -top), text, "white", font_for(text, points),
+        stroke_width=_rim(points), stroke_fill=(0, 0, 0, 200),
+    )  # fmt: skip
+    return mark
+
+
+def _rim(points: float) -> int:
+    return max(1, round(points / 16))
+
+
+def _bounds(text: str, points: float) -> tuple[float, float, float, float]:
+    pen = ImageDraw.Draw(Image.new("L", (1, 1)))
+    return pen.textbbox((0, 0), text, font_for(text, points), stroke_width=_rim(points))
+
+
+def picture_mark(mark: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return a picture made small enough to be a mark on a picture of that size."""
+    scale = min(SHARE * size[0] / mark.width, SHARE * 2 * size[1] / mark.height)
+    fitted = (max(1, round(mark.width * scale)), max(1, round(mark.height * scale)))
+    return mark.convert("RGBA").resize(fitted, Image.Resampling.LANCZOS)
+
+
+def _tiled(mark: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return a layer with the mark, turned, all over it, every second row shifted."""
+    turned = mark.rotate(TURN, Image.Resampling.BICUBIC, expand=True)
+    layer = Image.new("RGBA", size)
+    across, down = round(turned.width * 1.25) + 1, round(turned.height * 1.25) + 1
+    for row, top in enumerate(range(-turned.height // 2, size[1], down)):
+        for left in range(-(across // 2) * (row % 2), size[0], across):
+            layer.alpha_composite(
+                turned.crop((max(0, -left), max(0, -top), *turned.size)),
+                (max(0, left), max(0, top)),
+            )
+    return layer
+
+
+def _placed(mark: Image.Image, size: tuple[int, int], position: str) -> Image.Image:
+    if position == "tile":
+        return _tiled(mark, size)
+    margin = round(MARGIN * min(size))
+    across, down = PLACES[position]
+    left = round(margin + across * (size[0] - mark.width - 2 * margin))
+    top = round(margin + down * (size[1] - mark.height - 2 * margin))
+    layer = Image.new("RGBA", size)
+    layer.paste(mark, (left, top))
+    return layer
+
+
+def marked(image: Image.Image, mark: Image.Image, position: str, opacity: float) -> Image.Image:
+    """Return the picture under the mark; pixels that the mark does not touch stay as they are."""
+    layer = _placed(mark, image.size, position)
+    weights = layer.getchannel("A").point([round(level * opacity) for level in range(256)])
+    result = image.copy()
+    result.paste(layer.convert(image.mode), (0, 0), weights)
+    return result
