@@ -33,7 +33,14 @@ from .stub import Reply, Request, Stub, ok, refusal
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MOST_BYTES = 400_000
-MACHINE_PATHS = ("/tmp/", "/root/", "/home/", "/work/", "/Users/", "C:\\\\Users")
+MACHINE_PATHS = (
+    "/tmp/",
+    "/home/",
+    "/Users/",
+    f"{Path.home()}/",
+    f"{FOLDER.parent}/",
+    "C:\\\\Users",
+)
 # What the captions of the six photographs must name, and which notebook shows them.
 SUBJECTS = {
     "sample:astronaut": {"person", "astronaut", "helmet", "woman"},
@@ -184,12 +191,16 @@ def captions(notebook: NotebookNode) -> list[tuple[str, str]]:
     """Return (picture, what was said of it) of all our outputs."""
     outputs = our_outputs(notebook)
     tasks = [t for o in outputs for t in o.data["application/vnd.imgopen.task+json"]["tasks"]]
-    return [(t.get("image", ""), json.dumps([t.get("caption"), t.get("tags")])) for t in tasks]
+    return [
+        (t.get("image", ""), json.dumps([t.get("caption"), t.get("tags")]))
+        for t in tasks
+        if t.get("operation") == "describe"
+    ]
 
 
 def assert_subjects_named(notebook: NotebookNode) -> None:
     said = [(image, words(text)) for image, text in captions(notebook) if image in SUBJECTS]
-    assert said
+    assert said or "describe" not in "".join(cell.source for cell in notebook.cells)
     assert [(image, text) for image, text in said if not text & SUBJECTS[image]] == []
 
 
