@@ -8,9 +8,12 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from . import first_light
+from . import engines, first_light
 
-PARTS = {"Loading and describing": first_light.rows}
+PARTS = {
+    "Loading and describing": first_light.rows,
+    "Engines: CPU of a call (best of 3), peak memory of its process": engines.rows,
+}
 PACKAGES = ("ipython", "ipykernel", "requests", "onnxruntime", "pillow", "pandas")
 
 

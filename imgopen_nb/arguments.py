@@ -89,7 +89,7 @@ class Parser(argparse.ArgumentParser):
 
 def operation_parser(operation: Operation, prefix: str = "") -> Parser:
     """Return the parser of an operation: pictures and texts in order, everything by its flag."""
-    parser = Parser(prefix + operation.name, operation.about, epilog=_epilog(operation))
+    parser = Parser(prefix + operation.name, operation.about, epilog=_epilog(operation, prefix))
     names = " ".join(p.name.upper() for p in operation.positional)
     if names:
         text = f"in this order, or by their options: {names}"
@@ -157,11 +157,11 @@ def _help(param: Param) -> str:
     return (param.help + (f" ({facts})" if facts else "")).replace("%", "%%")
 
 
-def _epilog(operation: Operation) -> str:
+def _epilog(operation: Operation, prefix: str) -> str:
     words = [p.name.upper() for p in operation.positional]
     needed = [f"{p.flag} ..." for p in operation.user_params if p.required]
     extra = [flag for flag in needed if flag[2:-4].replace("-", "_").upper() not in words]
-    lines = [f"Example: %imgopen {' '.join([operation.name, *words, *extra])}"]
+    lines = [f"Example: {prefix}{' '.join([operation.name, *words, *extra])}"]
     if operation.known == "assumed":
         lines.append(f"Guess: the vendor does not document this path ({operation.path}).")
         lines.append("It runs in the sandbox; the real service needs IMGOPEN_PATHS first.")
@@ -169,7 +169,7 @@ def _epilog(operation: Operation) -> str:
         lines.append("Not documented by the vendor: " + "; ".join(operation.unknown) + ".")
     if operation.source:
         lines.append(f"Documentation: {operation.source}")
-    return "\n".join(lines).replace("%", "%%")
+    return "\n".join(lines)
 
 
 def _restored(value: Any, objects: Mapping[str, Any]) -> Any:

@@ -24,10 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns 0 done, 1 failed, 2 a slip in the call, 130 Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(words)
-    except HelpAsked as asked:
-        print(asked)
-        return 0
+        return _answer(words)
     except ImgOpenError as error:
         print(f"imgopen: {error}".replace("%imgopen", "imgopen"), file=sys.stderr)
         return 2 if isinstance(error, (LookupError, ValueError)) else 1
@@ -36,6 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except (KeyboardInterrupt, BrokenPipeError):
         return 130
+
+
+def _answer(words: list[str]) -> int:
+    try:
+        return _run(words)
+    except HelpAsked as asked:
+        print(asked)
+        return 0
 
 
 def _run(words: list[str]) -> int:

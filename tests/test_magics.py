@@ -16,6 +16,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from imgopen_nb import session as session_module
 from imgopen_nb import tokens
+from imgopen_nb.catalogue import OPERATIONS
 from imgopen_nb.errors import (
     ImgOpenError,
     ParameterError,
@@ -182,6 +183,9 @@ def test_every_verb_has_help(
     out = capsys.readouterr().out
     assert out.startswith(f"usage: %imgopen {name}")
     assert VERBS[name].about.split()[0] in out
+    assert "%%" not in out
+    if name in OPERATIONS:
+        assert f"Example: %imgopen {name}" in out
     assert stub.requests == []
 
 
