@@ -45,7 +45,13 @@ made = {"CAT": cat, "FACE": photo("grace_hopper"), "FACES": photo("astronaut"),
         "SMALL": cat.resize((128, 85)), "MASK": mask}
 class Work:
     def __init__(self): self.params = params
-    def picture(self, key): return made[params[key]].copy()
+    calls = 0
+    def picture(self, key):
+        # One pixel differs each time, so that nothing is remembered from the call before.
+        Work.calls += 1
+        image = made[params[key]].copy()
+        image.putpixel((0, 0), (Work.calls, 0, 0))
+        return image
     def pictures(self, key): return [made[label].copy() for label in params[key]]
     def save(self, image, suffix="png"): return "http://127.0.0.1/x.png"
     def progress(self, fraction, preview=None): pass

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _answer(words)
     except ImgOpenError as error:
         print(f"imgopen: {error}".replace("%imgopen", "imgopen"), file=sys.stderr)
-        return 2 if isinstance(error, (LookupError, ValueError)) else 1
+        return 2 if isinstance(error, (UsageError, ValueError)) else 1
     except TaskInterrupted as stopped:
         print(f"\nimgopen: {stopped}".replace("%imgopen", "imgopen"), file=sys.stderr)
         return 130
