@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import sys
 
 from .errors import SettingsError
 from .settings import KEY_ID, KEY_SECRET, home_folder, load, store_keys
@@ -47,8 +46,3 @@ def _ask(prompt: str) -> str:
     if not answer.isascii() or not answer.isprintable() or " " in answer:
         raise SettingsError("that is no access key: it holds blanks or odd characters", hint=hint)
     return answer
-
-
-def interactive() -> bool:
-    """Whether somebody sits at a terminal."""
-    return sys.stdin is not None and sys.stdin.isatty()

@@ -48,10 +48,6 @@ class Secret(str):
     def __format__(self, spec: str) -> str:
         return "***"
 
-    def reveal(self) -> str:
-        """Return the content as a plain string."""
-        return "".join(self)
-
 
 @dataclass(frozen=True)
 class Keys:

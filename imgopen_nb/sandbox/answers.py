@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..spec import Operation
+from .audit import CLEAN
 from .job import Job
 from .jobs import Jobs
 from .refusal import WireError
 
 BARE = ("style", "outpaint", "control-preview")  # acknowledged by task_id only
-CLEAN = {
-    "img_audit": [{"confidence": None, "label": "nonLabel"}],
-    "img_audit_status": True,
-    "image_status": 1,
-}
 Answer = dict[str, Any]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -75,8 +74,3 @@ def shares(pixels: Array) -> dict[str, float]:
 def leading(found: dict[str, float], least: float = 0.2, most: int = 2) -> tuple[str, ...]:
     """Return the names of the colours that cover at least `least`, at most `most` of them."""
     return tuple(name for name, share in found.items() if share >= least)[:most]
-
-
-def chromatic(names: Iterable[str]) -> tuple[str, ...]:
-    """Leave out black, white and the greys."""
-    return tuple(name for name in names if name not in ACHROMATIC)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..audit import CLEAN
 from . import Work, engine
 
 if TYPE_CHECKING:
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 Paint = Callable[["Order", int, "Tell"], "Image.Image"]
 
 PLACEHOLDER = "local-placeholder"
-CLEAN = {
-    "image_status": 1,
-    "img_audit_status": True,
-    "img_audit": [{"confidence": None, "label": "nonLabel"}],
-}
 
 
 @engine(
