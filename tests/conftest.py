@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,11 @@ from imgopen_nb import session as session_module
 from imgopen_nb.session import Session
 
 from .stub import Stub
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from .lab import Lab
 
 KEY_ID = "canary-id-5f2b9c71"
 KEY_SECRET = "canary-secret-0d9e7a44c1b8"
@@ -21,7 +27,7 @@ def clean_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     """No test sees the developer's keys, settings, history or proxies."""
     home = tmp_path / "home"
     names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "BASE_URL", "PATHS", "FIELDS", "BACKEND")
-    for name in (*names, "TRACEBACK", "TAGGER", "DIFFUSERS"):
+    for name in (*names, "TRACEBACK", "TAGGER", "CAPTIONER", "CLIP", "DIFFUSERS"):
         monkeypatch.delenv(f"IMGOPEN_{name}", raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -67,3 +73,22 @@ def local(sandbox_url: str) -> Iterator[Session]:
     with Session(sandbox_url) as made:
         session_module.set_current(made)
         yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium. One for each module: while it runs, no other test could run an event loop."""
+    from .lab import open_browser
+
+    with open_browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A JupyterLab for the notebooks of one module."""
+    from .lab import Lab
+
+    running = Lab(tmp_path_factory.mktemp("lab"))
+    yield running
+    running.stop()

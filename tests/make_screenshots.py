@@ -9,7 +9,7 @@ from pathlib import Path
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
-from .test_browser import PROJECT, Browser, Lab, Sheet, open_browser, without_outputs
+from .lab import PROJECT, Browser, Lab, Sheet, open_browser, without_outputs
 
 MOST_BYTES = 150_000
 EDGE = 4  # where the frame of the next cell begins

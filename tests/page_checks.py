@@ -1,0 +1,77 @@
+"""What is checked of a page in the browser: contrast, pictures, width."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Page
+
+from .lab import OURS
+
+LEAST_CONTRAST = 4.5  # WCAG 2.2 AA for text of any size
+
+# The picture must have arrived, and it must have pixels.
+LOADED = """images => images.map(image => image.complete && image.naturalWidth > 0)"""
+
+# Contrast of every piece of text below a selector with what is painted behind it: backgrounds and
+# opacities of all ancestors are laid over each other, as the browser does it.
+CONTRAST = """selector => {
+  const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+  const canvas = dark ? [18, 18, 18] : [255, 255, 255];
+  const parse = text => {
+    const n = text.match(/-?[\\d.]+(e-?\\d+)?/g).map(Number);
+    const scale = text.startsWith('color(') ? 255 : 1;
+    return [n[0] * scale, n[1] * scale, n[2] * scale, n.length > 3 ? n[3] : 1];
+  };
+  const mix = (over, under, a) => over.map((v, i) => v * a + under[i] * (1 - a));
+  const paint = (chain, at, behind) => {
+    const style = getComputedStyle(chain[at]);
+    const back = parse(style.backgroundColor), fore = parse(style.color);
+    let ground = mix(back.slice(0, 3), behind, back[3]);
+    let ink = mix(fore.slice(0, 3), ground, fore[3]);
+    if (at + 1 < chain.length) [ground, ink] = paint(chain, at + 1, ground);
+    const opacity = Number(style.opacity);
+    return [mix(ground, behind, opacity), mix(ink, behind, opacity)];
+  };
+  const light = rgb => {
+    const l = rgb.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * l[0] + .7152 * l[1] + .0722 * l[2];
+  };
+  const seen = element => [...element.childNodes].some(n => n.nodeType === 3 && n.data.trim())
+    && !element.closest('style') && element.getClientRects().length > 0
+    && element.getBoundingClientRect().width > 1;
+  return [...document.querySelectorAll(selector + ' *')].filter(seen).map(element => {
+    const chain = [];
+    for (let e = element; e; e = e.parentElement) chain.unshift(e);
+    const [a, b] = paint(chain, 0, canvas).map(light);
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    const where = element.tagName.toLowerCase() + '.' + element.className
+      + ' in .' + element.parentElement.className;
+    return [Math.round(ratio * 100) / 100, where, element.textContent.trim().slice(0, 40)];
+  });
+}"""
+
+# What sticks out of the window to the right, the widest first; scrolling boxes may be wider inside.
+TOO_WIDE = """() => {
+  const root = document.documentElement, edge = root.clientWidth;
+  const inside = e => { for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
+    if (getComputedStyle(p).overflowX !== 'visible') return true; return false; };
+  const out = [...document.body.querySelectorAll('*')]
+    .filter(e => e.getBoundingClientRect().right > edge + 1 && !inside(e))
+    .map(e => e.tagName + '.' + e.className + ' ' + Math.round(e.getBoundingClientRect().right));
+  return root.scrollWidth > edge ? [root.scrollWidth + ' > ' + edge, ...out.slice(0, 8)] : [];
+}"""
+
+
+def faint(page: Page, selector: str = OURS) -> list[Any]:
+    """Return every text whose contrast is too low, as (ratio, element, text)."""
+    found = page.evaluate(CONTRAST, selector)
+    assert found, f"no text in {selector}"
+    return [row for row in found if row[0] < LEAST_CONTRAST]
+
+
+def broken_pictures(page: Page, selector: str = f"{OURS} img") -> list[int]:
+    """Return the places of the pictures that did not load; there must be some."""
+    loaded = page.locator(selector).evaluate_all(LOADED)
+    assert loaded, f"no pictures in {selector}"
+    return [place for place, good in enumerate(loaded) if not good]
