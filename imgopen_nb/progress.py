@@ -92,6 +92,7 @@ def _bar(name: str, total: int, postfix: str, bar_format: str = _ELAPSED) -> Ite
         delay=1e9,  # nothing by itself: `_refresh` decides when
         leave=False,
         file=sys.stderr,
+        disable=None if kind is tqdm else False,  # None: quiet where no terminal is
         dynamic_ncols=True,
     )
     bar.begun, bar.shown = time.monotonic(), 0.0

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from tqdm.std import tqdm
@@ -42,8 +44,15 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(
         tqdm, "status_printer", staticmethod(lambda file: lambda text: seen.append(text))
     )
-    monkeypatch.setattr("sys.stderr", io.StringIO())
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    _stderr(monkeypatch, terminal)
     return seen
+
+
+def _stderr(monkeypatch: pytest.MonkeyPatch, file: io.StringIO) -> None:
+    """Give progress another stderr; that of `sys` itself pytest puts back between its phases."""
+    monkeypatch.setattr(progress, "sys", SimpleNamespace(stderr=file, modules=sys.modules))
 
 
 def test_the_share_is_shown_and_the_bar_is_gone_at_the_end(
@@ -95,6 +104,18 @@ def test_without_a_share_the_time_is_shown(session: Session, stub: Stub, drawn: 
     shown = [line for line in drawn if line.strip()]
     assert shown
     assert all(line.strip().startswith("describe · clip: 00:0") for line in shown)
+
+
+def test_a_log_file_gets_no_bar(
+    session: Session, stub: Stub, drawn: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    log = io.StringIO()
+    _stderr(monkeypatch, log)
+    stub.answer = drawing(1.5)
+
+    progress.follow(session.submit("text2image", prompt="a fox"))
+
+    assert (drawn, log.getvalue()) == ([], "")
 
 
 def test_many_tasks_have_one_bar_that_counts(session: Session, stub: Stub, drawn: list[str]):
