@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# `make test EXTRAS=dev,diffusers` tests a true diffusers pipeline too: 1 GB more, with CUDA 6 GB.
+EXTRAS ?= dev
 .DEFAULT_GOAL := help
 
 .PHONY: help demo test lab lint bench notebooks browser clean
@@ -53,5 +55,5 @@ $(VENV)/.lab: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q -e '.[dev]'
+	$(BIN)/python -m pip install -q -c tests/constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@ $(VENV)/.sandbox $(VENV)/.lab

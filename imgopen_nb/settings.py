@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,15 @@ KEY_ID = "IMGOPEN_ACCESS_KEY_ID"
 KEY_SECRET = "IMGOPEN_ACCESS_KEY_SECRET"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
+# Models of the user's own for the sandbox; IMGOPEN_TAGGER and so on go before the settings.
+LOCAL_MODELS = {
+    "tagger": "sandbox: WD14 or DeepDanbooru tagger in ONNX form for describe, a folder or hub id",
+    "captioner": "sandbox: image captioner in ONNX form for describe, a folder or hub id",
+    "clip": "sandbox: CLIP in ONNX form that adds terms to sentences, a folder or hub id",
+    "diffusers": "sandbox: model of text2image and image2image, a folder or hub id",
+}
+HUB_ID = re.compile(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", re.ASCII)
+
 # Settings that may be changed by `%imgopen config NAME VALUE`, with their help.
 NAMES = {
     "base_url": "address of the service",
@@ -31,6 +41,7 @@ NAMES = {
     "paths": "true paths of operations whose path is only assumed, as a JSON object",
     "fields": "true names of fields whose name is only assumed, as a JSON object",
     "model": "model that describe uses when none is given",
+    **LOCAL_MODELS,
 }
 
 
@@ -69,6 +80,10 @@ class Settings:
     paths: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     model: str = ""
+    tagger: str = ""
+    captioner: str = ""
+    clip: str = ""
+    diffusers: str = ""
 
     @property
     def backend(self) -> Backend:
@@ -109,7 +124,14 @@ def load(
         paths={**_paths(stored.get("paths", {})), **_paths(os.environ.get("IMGOPEN_PATHS", ""))},
         fields={**_fields(stored.get("fields")), **_fields(os.environ.get("IMGOPEN_FIELDS"))},
         model=str(stored.get("model", "")),
+        **{kind: local_model(kind, stored) for kind in LOCAL_MODELS},
     )
+
+
+def local_model(kind: str, stored: Mapping[str, Any] | None = None) -> str:
+    """Return the folder or hub id of a model of LOCAL_MODELS as it is set by now, or ""."""
+    found = read_json(home_folder() / "settings.json") if stored is None else stored
+    return (os.environ.get(f"IMGOPEN_{kind.upper()}") or str(found.get(kind) or "")).strip()
 
 
 def home_folder(home: str | Path | None = None) -> Path:
@@ -169,6 +191,7 @@ def store_setting(home: Path, name: str, value: str) -> Any:
         "fields": _fields,
         "base_url": lambda url: _checked_url(url, None),
         "model": _model,
+        **dict.fromkeys(LOCAL_MODELS, _model_source),
     }
     checked = checks[name](value)
     write_json(home / "settings.json", {**read_json(home / "settings.json"), name: checked})
@@ -245,6 +268,19 @@ def _model(value: Any) -> str:
 
     param = OPERATIONS["describe"].param("model")
     return str(param.check(value)) if value else ""
+
+
+def _model_source(value: Any) -> str:
+    """Return a folder as an absolute path, as the sandbox runs elsewhere, or a hub id as it is."""
+    text = str(value).strip()
+    folder = os.path.expanduser(text)
+    if os.path.isdir(folder):  # Path's own raises for a name that is too long
+        return os.path.abspath(folder)
+    if text and not HUB_ID.fullmatch(text):
+        raise SettingsError(
+            f"{text[:80]!r} is neither a folder nor a hub id", hint="give FOLDER or owner/name"
+        )
+    return text
 
 
 def _fields(value: Any) -> dict[str, dict[str, str]]:

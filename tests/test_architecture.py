@@ -54,7 +54,10 @@ OWNERS = {
     "IPython": {"magics", "completion", "progress"},
     "tqdm": {"progress"},
 }
-LAZY = ("pandas", "PIL", "numpy", "IPython", "requests", "tornado", "ipywidgets", "onnxruntime")
+LAZY = (
+    "pandas", "PIL", "numpy", "IPython", "requests", "tornado", "ipywidgets", "onnxruntime",
+    "tokenizers", "huggingface_hub",
+)  # fmt: skip
 
 
 def imports(path: Path, *, lazy: bool = True) -> Iterator[tuple[int, str]]:

@@ -115,11 +115,11 @@ def test_the_second_pass_enlarges() -> None:
         ({"width": 63}, "width must be 64 to 2048"),
         ({"height": 2049}, "height must be 64 to 2048"),
         ({"width": 1500, "hires": True}, "width after the second pass"),
-        ({"batches": 17}, "batches × batch_size must be 1 to 16"),
+        ({"batches": 17}, r"batches \(n_iter\) × batch_size must be 1 to 16"),
         ({"batches": 4, "batch_size": 5}, "not 4 × 5"),
-        ({"batches": -2, "batch_size": -2}, "batches × batch_size"),
+        ({"batches": -2, "batch_size": -2}, r"× batch_size must be"),
         ({"seed": -7}, "seed must be -1"),
-        ({"denoising": 1.5}, "denoising must be 0 to 1"),
+        ({"denoising": 1.5}, r"denoising \(denoising_strength\) must be 0 to 1"),
         ({"format": "gif"}, "png, jpg, jpeg, webp"),
     ],
 )
@@ -280,7 +280,7 @@ def test_tiny_masks_are_no_trouble(side: int) -> None:
 
 def test_a_black_mask_is_refused() -> None:
     with pytest.raises(engines.EngineError, match="no white"):
-        picture("image2image", {"mask": Image.new("L", (64, 64))})
+        picture("image2image", {"mask": Image.new("L", (512, 512))})
 
 
 @pytest.mark.parametrize(
@@ -335,6 +335,9 @@ class Pipeline:
         cls.calls.append({"from": type(other).__name__, "as": cls.__name__})
         return cls()
 
+    def set_progress_bar_config(self, *, disable: bool) -> None:
+        assert disable
+
     def to(self, device: str) -> Pipeline:
         assert device == "cpu"
         return self
@@ -361,7 +364,7 @@ def _diffusers(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setitem(sys.modules, "torch", torch)
     monkeypatch.setitem(sys.modules, "diffusers", SimpleNamespace(**kinds))
     monkeypatch.setattr(diffusion, "installed", lambda: True)
-    monkeypatch.setenv(diffusion.VARIABLE, "someone/some-model")
+    monkeypatch.setenv("IMGOPEN_DIFFUSERS", "someone/some-model")
     Pipeline.calls.clear()
     yield
     diffusion._pipeline.cache_clear()
@@ -380,7 +383,7 @@ def test_with_a_model_text2image_is_drawn_by_it_and_is_real() -> None:
     assert result["fidelity"] == "real"
     assert loaded["as"] == "AutoPipelineForText2Image"
     assert (first["generator"], second["generator"]) == (5, 6)
-    assert (first["width"], first["height"]) == (256, 200)
+    assert (first["width"], first["height"]) == (256, 192)
     assert (first["num_inference_steps"], first["guidance_scale"]) == (4, 3.5)
     assert (first["prompt"], first["negative_prompt"]) == ("a quiet harbour", "rain")
     assert work.saved[0][0].size == (260, 200)
@@ -398,6 +401,7 @@ def test_with_a_model_image2image_gets_the_picture_and_strength_and_keeps_outsid
 
     assert call["strength"] == 0.4
     assert call["image"].size == (512, 512)
+    assert call["mask_image"].size == (512, 512)
     assert result["fidelity"] == "real"
     assert (np.asarray(work.saved[0][0])[kept] == np.asarray(given)[kept]).all()
 
@@ -420,15 +424,17 @@ def test_a_model_s_folder_is_named_by_its_last_part_only(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "my-model").mkdir()
-    monkeypatch.setenv(diffusion.VARIABLE, str(tmp_path / "my-model"))
+    monkeypatch.setenv("IMGOPEN_DIFFUSERS", str(tmp_path / "my-model"))
 
-    assert diffusion.name() == "diffusers my-model"
+    result, _ = run("text2image", steps=1)
+
+    assert result["engine"] == "diffusers my-model"
 
 
 def test_without_the_package_the_placeholder_is_drawn_and_the_reason_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(diffusion.VARIABLE, "someone/some-model")
+    monkeypatch.setenv("IMGOPEN_DIFFUSERS", "someone/some-model")
     monkeypatch.setattr(diffusion, "installed", lambda: False)
     result, _ = run("text2image")
 

@@ -1,11 +1,9 @@
-"""Real taggers behind describe: the WD14 form, tried with a network of a few numbers."""
+"""Real taggers behind describe: the layouts of WD14 and DeepDanbooru, with a few numbers each."""
 
 from __future__ import annotations
 
 import struct
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,9 +12,11 @@ from PIL import Image
 
 from imgopen_nb.sandbox import engines, interrogators
 
+from .onnx_files import floats, mean, model, node, tensor, value
 from .test_engines import FakeWork, sample
 
 ENGINES = engines.load()
+VARIABLE = "IMGOPEN_TAGGER"
 TAGS = (
     ("general", 9), ("sensitive", 9), ("red_background", 0), ("blue_background", 0),
     ("someone_known", 4), ("dim", 0),
@@ -27,73 +27,37 @@ WEIGHTS[0, 3] = WEIGHTS[2, 2] = WEIGHTS[2, 4] = 0.03
 BIAS = np.array([1.0, -1.0, -4.0, -4.0, -5.5, -3.0], np.float32)
 
 
-def varint(number: int) -> bytes:
-    out = b""
-    while number > 127:
-        out += bytes([number & 127 | 128])
-        number >>= 7
-    return out + bytes([number])
-
-
-def part(field: int, value: bytes | str | int) -> bytes:
-    """Write one field of a protobuf message."""
-    if isinstance(value, int):
-        return varint(field << 3) + varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return varint(field << 3 | 2) + varint(len(data)) + data
-
-
-def tensor(name: str, values: np.ndarray) -> bytes:
-    dims = b"".join(part(1, side) for side in values.shape)
-    return dims + part(2, 1) + part(8, name) + part(9, values.tobytes())
-
-
-def node(kind: str, inputs: str, output: str, attribute: bytes = b"") -> bytes:
-    names = b"".join(part(1, name) for name in inputs.split())
-    return names + part(2, output) + part(4, kind) + attribute
-
-
-def value(name: str, *sides: int) -> bytes:
-    shape = b"".join(part(1, part(1, side)) for side in sides)
-    return part(1, name) + part(2, part(1, part(1, 1) + part(2, shape)))
-
-
-def network(*, sigmoid: bool = True) -> bytes:
+def network(
+    weights: np.ndarray, bias: np.ndarray, *, side: int = 448, sigmoid: bool = True
+) -> bytes:
     """Return an ONNX model: channel means, a matrix, and on top of it the sigmoid or not."""
-    axes = part(5, part(1, "axes") + part(8, 1) + part(8, 2) + part(20, 7))
-    flat = part(5, part(1, "keepdims") + part(3, 0) + part(20, 2))
     nodes = [
-        node("ReduceMean", "input", "means", axes + flat),
+        mean("input", "means", 1, 2),
         node("MatMul", "means weights", "raw"),
         node("Add", "raw bias", "logits" if sigmoid else "output"),
     ]
     nodes += [node("Sigmoid", "logits", "output")] if sigmoid else []
-    graph = b"".join(part(1, each) for each in nodes) + part(2, "tiny")
-    graph += part(5, tensor("weights", WEIGHTS)) + part(5, tensor("bias", BIAS))
-    graph += part(11, value("input", 1, 448, 448, 3)) + part(12, value("output", 1, len(TAGS)))
-    return part(1, 8) + part(7, graph) + part(8, part(1, "") + part(2, 13))
+    return model(
+        nodes,
+        {"weights": weights, "bias": bias},
+        [value("input", 1, side, side, 3)],
+        [value("output", 1, len(bias))],
+    )
 
 
 def write(folder: Path, *, sigmoid: bool = True, tags: tuple[tuple[str, int], ...] = TAGS) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(network(sigmoid=sigmoid))
+    (folder / "model.onnx").write_bytes(network(WEIGHTS, BIAS, sigmoid=sigmoid))
     rows = [f"{at},{name},{category},{1000 - at}" for at, (name, category) in enumerate(tags)]
     text = "\n".join(["tag_id,name,category,count", *rows])
     (folder / "selected_tags.csv").write_text(text, encoding="utf-8")
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.delenv(interrogators.VARIABLE, raising=False)
-    interrogators.load.cache_clear()
-
-
 @pytest.fixture
 def tagger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = write(tmp_path / "tiny-tagger")
-    monkeypatch.setenv(interrogators.VARIABLE, str(folder))
+    monkeypatch.setenv(VARIABLE, str(folder))
     return folder
 
 
@@ -148,7 +112,7 @@ def test_a_network_that_ends_before_the_sigmoid_gives_the_same_scores(
 ) -> None:
     found = []
     for name, sigmoid in (("with", True), ("without", False)):
-        monkeypatch.setenv(interrogators.VARIABLE, str(write(tmp_path / name, sigmoid=sigmoid)))
+        monkeypatch.setenv(VARIABLE, str(write(tmp_path / name, sigmoid=sigmoid)))
         found.append(scores(describe(Image.new("RGB", (64, 64), "blue"))))
 
     assert found[0] == pytest.approx(found[1], abs=0.002)
@@ -169,48 +133,97 @@ def test_without_the_variable_the_tags_are_the_local_ones() -> None:
     assert "coffee" in scores(result)
 
 
-def test_a_hub_id_is_fetched_by_huggingface_hub(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, asked = write(tmp_path / "snapshot"), []
-
-    def download(repository: str, file: str) -> str:
-        asked.append((repository, file))
-        return str(folder / file)
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(hf_hub_download=download))
-    monkeypatch.setenv(interrogators.VARIABLE, "someone/some-tagger")
-
-    assert describe(Image.new("RGB", (64, 64), "blue"))["engine"] == "someone/some-tagger"
-    assert asked == [("someone/some-tagger", file) for file in interrogators.FILES]
-
-
-@pytest.mark.parametrize(
-    ("named", "word"),
-    [("no-such-folder", "neither a folder nor an id"), ("a/b", "huggingface_hub|cannot be had")],
-)
-def test_a_tagger_that_cannot_be_had_is_an_error_that_says_why(
-    named: str, word: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as if it were not installed
-    monkeypatch.setenv(interrogators.VARIABLE, named)
-
-    with pytest.raises(engines.EngineError, match=word):
-        describe(Image.new("RGB", (64, 64)))
-
-
 def test_a_folder_without_the_files_or_with_too_few_tags_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "empty").mkdir()
-    monkeypatch.setenv(interrogators.VARIABLE, str(tmp_path / "empty"))
-    with pytest.raises(engines.EngineError, match=r"has no model\.onnx"):
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "empty"))
+    with pytest.raises(engines.EngineError, match=r"has no selected_tags\.csv and no tags\.txt"):
         describe(Image.new("RGB", (64, 64)))
 
-    monkeypatch.setenv(interrogators.VARIABLE, str(write(tmp_path / "few", tags=TAGS[:2])))
-    with pytest.raises(engines.EngineError, match="6 outputs, but 2 rows"):
+    monkeypatch.setenv(VARIABLE, str(write(tmp_path / "few", tags=TAGS[:2])))
+    with pytest.raises(engines.EngineError, match="6 outputs, but 2 tags"):
         describe(Image.new("RGB", (64, 64)))
 
 
 def test_the_protobuf_writer_writes_floats_little_endian() -> None:
     assert struct.unpack("<f", tensor("x", np.array([1.5], np.float32))[-4:]) == (1.5,)
+
+
+# DeepDanbooru: red, green, blue in 0..1 by tag; scores 0.5 at a mean of 0.5.
+LINES = "white_walls\nred_theme\n\nblue_theme\nrating:safe\nrating:explicit\n"
+DANBOORU = 8 * floats([0, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 1, 0, 0])
+OFFSETS = floats(-9, -4, -4, 1, -1)
+
+
+@pytest.fixture
+def danbooru(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "tiny-danbooru"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(network(DANBOORU, OFFSETS, side=512))
+    (folder / "tags.txt").write_text(LINES, encoding="utf-8")
+    monkeypatch.setenv(VARIABLE, str(folder))
+    return folder
+
+
+@pytest.mark.usefixtures("danbooru")
+def test_tags_txt_makes_it_a_deepdanbooru_fed_with_red_first_and_in_0_to_1() -> None:
+    result = describe(Image.new("RGB", (90, 90), "red"))
+
+    assert result["tags"] == [{"name": "red_theme", "score": 0.982}]  # 1 / (1 + exp(-4))
+    assert (result["rating"], result["engine"], result["fidelity"]) == (
+        "safe", "tiny-danbooru", "real",
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("danbooru")
+def test_deepdanbooru_tags_need_05() -> None:
+    assert describe(Image.new("RGB", (64, 64), (126, 0, 129)))["caption"] == "blue_theme"
+
+
+def test_deepdanbooru_pictures_keep_their_shape_and_their_edges_are_drawn_out() -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (2, 4, 3), np.uint8)
+    layout = interrogators.LAYOUTS[1]
+
+    fed = layout.feed(Image.fromarray(pixels), 8)
+
+    twice = pixels.repeat(2, axis=0).repeat(2, axis=1) / 255
+    assert fed.shape == (1, 8, 8, 3)
+    assert fed[0] == pytest.approx(np.concatenate([twice[:1]] * 2 + [twice] + [twice[-1:]] * 2))
+
+
+@pytest.mark.usefixtures("danbooru")
+@pytest.mark.parametrize("size", [(1, 1), (9000, 1), (1, 9000)])
+def test_odd_pictures_are_tagged_too(size: tuple[int, int]) -> None:
+    assert scores(describe(Image.new("RGB", size, "blue"))) == {"blue_theme": 0.982}
+
+
+@pytest.mark.usefixtures("tagger")
+def test_a_long_strip_is_nearly_white_in_its_square_and_fits_into_memory() -> None:
+    """60000 pixels squared would be 10 GB."""
+    strip = describe(Image.new("RGB", (60000, 1), "black"))
+    white = describe(Image.new("RGB", (64, 64), "white"))
+
+    assert scores(strip) == pytest.approx(scores(white), abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("model.onnx", b"no onnx", "cannot be loaded"),
+        ("model.onnx", network(DANBOORU[:2], OFFSETS, side=512), "cannot be (loaded|run)"),
+        ("model.onnx", network(DANBOORU * np.float32("nan"), OFFSETS), "no number"),
+        ("tags.txt", b"", "holds no tags"),
+        ("tags.txt", b"\xff\xfe\xff", "does not hold"),
+        ("selected_tags.csv", b"id,tag\n1,x\n", "does not hold"),
+    ],
+)
+def test_broken_files_are_one_sentence_without_a_path(
+    danbooru: Path, file: str, content: bytes, words: str
+) -> None:
+    (danbooru / file).write_bytes(content)
+
+    with pytest.raises(engines.EngineError, match=words) as caught:
+        describe(Image.new("RGB", (64, 64)))
+    assert str(caught.value).startswith("the setting tagger (tiny-danbooru): ")
+    assert str(danbooru.parent) not in str(caught.value)

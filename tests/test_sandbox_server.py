@@ -165,9 +165,9 @@ def test_a_body_that_is_no_json_object_is_400(api: Api, body: bytes, said: str):
         ("describe", {"callbackUrl": "ftp://x"}, "callbackUrl must be an http(s) URL"),
         ("outpaint", {"verticalExpansionRatio": 9}, "verticalExpansionRatio must be from 1 to 4"),
         ("outpaint", {"imageCount": "two"}, "imageCount must be a whole number"),
-        ("face-fusion", {"sourceUrl": ["http://a"] * 3}, "sourceUrl takes 1 to 2 items, not 3"),
+        ("face-fusion", {"sourceUrl": ["http://a"] * 3}, "sourceUrl takes 1 to 2 pictures, not 3"),
         ("face-fusion", {"sourceUrl": [1]}, "field sourceUrl must be the URL"),
-        ("train", {"fileUrlList": ["http://a"]}, "fileUrlList takes 10 to 100 items"),
+        ("train", {"fileUrlList": ["http://a"]}, "fileUrlList takes 10 to 100 pictures"),
         ("image2image", {"alwayson_scripts": {}}, "alwayson_scripts.image_link is required"),
         ("models", {"pageSize": None}, "field pageSize is required"),
         ("query-v2", {"businessTaskId": None}, "field businessTaskId is required"),
@@ -596,7 +596,7 @@ def test_an_item_that_takes_too_long_is_given_up_and_the_line_goes_on():
             stuck.wait()
         done.append(item)
 
-    line = Line(work, late.append, 0.2)
+    line = Line(work, lambda item, seconds: late.append(item), lambda: 0.2)
     for item in ("a", "stuck", "b", "c"):
         line.put(item)
     wait_for(lambda: done == ["a", "b", "c"])
@@ -615,7 +615,7 @@ def test_an_item_that_raises_does_not_end_the_line():
     def work(item: int) -> None:
         done.append(1 // item)
 
-    line = Line(work, done.append, 5)
+    line = Line(work, lambda item, seconds: done.append(item), lambda: 5)
     line.put(0)
     line.put(1)
     wait_for(lambda: done == [1])
@@ -697,3 +697,12 @@ def test_an_engine_gets_documented_defaults_and_presets():
     assert describe.params == {"image": "u", "model": "clip"}
     upscale = Work(OPERATIONS["upscale"], {"image": "u"}, None, "")  # type: ignore[arg-type]
     assert upscale.params == {"image": "u", "scale": 2}
+
+
+def test_a_model_of_the_user_s_own_is_given_an_hour(
+    idle_jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+):
+    """It may have to be fetched from the hub first, and is slow without a GPU."""
+    assert idle_jobs._allowed() == jobs_module.LIMIT_SECONDS
+    monkeypatch.setenv("IMGOPEN_DIFFUSERS", "someone/some-model")
+    assert idle_jobs._allowed() == jobs_module.OWN_MODEL_SECONDS == 3600

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..settings import home_folder
+
 if TYPE_CHECKING:
     from .faults import Faults
 
@@ -87,17 +89,11 @@ def _keys(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple
     return (options.key_id, secret) if secret else None
 
 
-def _home(given: Path | None) -> Path:
-    if given or os.environ.get("IMGOPEN_HOME"):
-        return Path(given or os.environ["IMGOPEN_HOME"]).expanduser()
-    from platformdirs import user_data_path
-
-    return user_data_path("imgopen_nb", appauthor=False)
-
-
 async def _serve(options: argparse.Namespace, keys: tuple[str, str] | None, parent: int) -> None:
     from .server import Options, listen
 
+    home = home_folder(options.home)
+    os.environ["IMGOPEN_HOME"] = str(home)  # where the engines look for the settings
     ended = asyncio.Event()
     _end_by_signal(ended)
     behaviour = Options(
@@ -108,7 +104,7 @@ async def _serve(options: argparse.Namespace, keys: tuple[str, str] | None, pare
         faults=options.faults,
         admin=options.admin,
     )
-    server, url = listen(_home(options.home), options.port, behaviour)
+    server, url = listen(home, options.port, behaviour)
     print(json.dumps({"url": url}), flush=True)
     # Whatever a library prints later must not meet a closed pipe.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

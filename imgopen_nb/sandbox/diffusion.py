@@ -1,32 +1,36 @@
-"""A real image model, where there is one: a diffusers pipeline that IMGOPEN_DIFFUSERS names.
+"""A real image model, where there is one: a pipeline that the setting `diffusers` names.
 
-The variable holds a model's folder or its id on the hub; the packages come with the extra
-`diffusers`. Nothing of them is imported before the first picture is asked for.
+It is a model's folder or its id on the hub; the packages come with the extra `diffusers`. Nothing
+of them is imported before the first picture is asked for.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
+from inspect import signature
 from typing import Any
 
 from PIL import Image
 
+from .local_models import Model, model
 from .orders import Order, Tell
 
-VARIABLE = "IMGOPEN_DIFFUSERS"
 STEPS, GUIDANCE = 25, 7.0
-CLASSES = {"text2image": "AutoPipelineForText2Image", "image2image": "AutoPipelineForImage2Image"}
-# The latent picture has an eighth of the sides.
-GRID = 8
+CLASSES = {
+    "text2image": "AutoPipelineForText2Image",
+    "image2image": "AutoPipelineForImage2Image",
+    "inpaint": "AutoPipelineForInpainting",
+}
+# The latent picture has an eighth of the sides, and Flux packs two by two of its points.
+GRID = 16
 
 
-def source() -> str:
-    """Return the model that was chosen, or ""."""
-    return os.environ.get(VARIABLE, "").strip()
+def chosen() -> Model | None:
+    """Return the model that the setting names, or None."""
+    return model("diffusers")
 
 
 def installed() -> bool:
@@ -37,29 +41,50 @@ def installed() -> bool:
         return True
 
 
-def name() -> str:
-    """Return the engine's name: of a folder only its last part, as paths are nobody's business."""
-    return f"diffusers {Path(source()).name if Path(source()).exists() else source()}"
+def is_flux(found: Model) -> bool:
+    """Whether a model is one of the Flux family."""
+    load = import_module("diffusers").DiffusionPipeline.load_config
+    told = _explained(found, lambda: load(found.source))
+    return str(told.get("_class_name", "")).startswith("Flux")
 
 
 @cache
-def _pipeline(kind: str, model: str) -> Any:
-    """Load the pipeline of a model, once; the second kind shares the weights of the first."""
-    diffusers, torch = import_module("diffusers"), import_module("torch")
-    gpu = torch.cuda.is_available()
-    other = next((_loaded[each, model] for each in CLASSES if (each, model) in _loaded), None)
-    factory = getattr(diffusers, CLASSES[kind])
-    if other is not None:
-        made = factory.from_pipe(other)
-    else:
-        made = factory.from_pretrained(
-            model, torch_dtype=torch.float16 if gpu else torch.float32
-        ).to("cuda" if gpu else "cpu")
-    _loaded[kind, model] = made
+def _pipeline(kind: str, found: Model) -> Any:
+    """Load the pipeline of a model, once; the other kinds share the weights of the first."""
+    factory = getattr(import_module("diffusers"), CLASSES[kind])
+    other = next((_loaded[each, found] for each in CLASSES if (each, found) in _loaded), None)
+    load = (lambda: factory.from_pipe(other)) if other else (lambda: _fresh(factory, found.source))
+    made = _explained(found, load)
+    made.set_progress_bar_config(disable=True)
+    _loaded[kind, found] = made
     return made
 
 
-_loaded: dict[tuple[str, str], Any] = {}
+def _fresh(factory: Any, source: str) -> Any:
+    torch = import_module("torch")
+    gpu = torch.cuda.is_available()
+    kind, place = (torch.float16, "cuda") if gpu else (torch.float32, "cpu")
+    return factory.from_pretrained(source, torch_dtype=kind).to(place)
+
+
+def _explained(found: Model, load: Callable[[], Any]) -> Any:
+    """Load something of the model, or say that it cannot be had."""
+    try:
+        return load()
+    except (OSError, ValueError, ImportError, AttributeError, KeyError) as error:
+        raise found.fault(
+            f"it cannot be loaded ({type(error).__name__}); "
+            "name the folder or hub id of a diffusers pipeline"
+        ) from error
+
+
+_loaded: dict[tuple[str, Model], Any] = {}
+
+
+def _model() -> Model:
+    found = chosen()
+    assert found is not None, "who paints with a model has seen that there is one"
+    return found
 
 
 def _generator(seed: int) -> Any:
@@ -83,6 +108,13 @@ def _common(order: Order, seed: int, tell: Tell) -> dict[str, Any]:
     }
 
 
+def _taken(pipeline: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what a pipeline takes of this: they differ in width, height and negative prompt."""
+    names = signature(pipeline.__call__).parameters
+    anything = any(each.kind is each.VAR_KEYWORD for each in names.values())
+    return {key: value for key, value in given.items() if anything or key in names}
+
+
 def _even(size: tuple[int, int]) -> tuple[int, int]:
     return size[0] // GRID * GRID, size[1] // GRID * GRID
 
@@ -94,17 +126,22 @@ def _sized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def text2image(order: Order, seed: int, tell: Tell) -> Image.Image:
     """Draw a picture with the pipeline."""
     width, height = _even(order.size)
-    pipeline = _pipeline("text2image", source())
-    drawn = pipeline(**_common(order, seed, tell), width=width, height=height).images[0]
+    pipeline = _pipeline("text2image", _model())
+    asked = _taken(pipeline, {**_common(order, seed, tell), "width": width, "height": height})
+    drawn = pipeline(**asked).images[0]
     return _sized(drawn.convert("RGB"), order.size)
 
 
 def image2image(order: Order, seed: int, tell: Tell) -> Image.Image:
     """Redraw the input with the pipeline; with a mask, all outside its white is put back."""
     assert order.image is not None
-    pipeline = _pipeline("image2image", source())
-    start = _sized(order.image, _even(order.size))
+    size = _even(order.size)
+    given = {"image": _sized(order.image, size), "width": size[0], "height": size[1]}
+    if order.mask:
+        given["mask_image"] = _sized(order.mask, size)
+    pipeline = _pipeline("inpaint" if order.mask else "image2image", _model())
     common = _common(order, seed, tell)
-    drawn = pipeline(**common, image=start, strength=order.denoising).images[0]
+    asked = _taken(pipeline, {**common, **given, "strength": order.denoising})
+    drawn = pipeline(**asked).images[0]
     redrawn = _sized(drawn.convert("RGB"), order.size)
     return Image.composite(redrawn, order.image, order.mask) if order.mask else redrawn

@@ -1,46 +1,64 @@
-"""Real taggers: ONNX networks that a user has, in the form in which the WD14 ones are published.
+"""Real taggers: ONNX networks that a user has, in the layout of WD14 or of DeepDanbooru.
 
-IMGOPEN_TAGGER names a folder with `model.onnx` and `selected_tags.csv`, or a repository's id on the
-Hugging Face hub; `huggingface_hub` is imported for an id only.
+The setting `tagger` names a folder or a hub repository with `model.onnx`; the file of tags beside
+it tells which layout it is.
 """
 
 from __future__ import annotations
 
 import csv
-import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from .engines import EngineError
-from .networks import Array, flatten, run, session
+from . import local_models
+from .local_models import Model
+from .local_networks import Network
+from .networks import Array, shrink
 
-VARIABLE = "IMGOPEN_TAGGER"
-FILES = ("model.onnx", "selected_tags.csv")
-SIDE = 448
 GENERAL, CHARACTER, RATING = 0, 4, 9
-THRESHOLDS = {GENERAL: 0.35, CHARACTER: 0.85}
+MOST = 4096
+RATING_PREFIX = "rating:"
+Tags = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one family of taggers is fed, and how its tags are told; `side` in pixels."""
+
+    file: str
+    tags: Callable[[Path], Tags]
+    feed: Callable[[Image.Image, int], Array]
+    side: int
+    thresholds: Mapping[int, float]
 
 
 @dataclass(frozen=True)
 class Tagger:
-    """One tagger: its name, the path of its network, and name and category of each output."""
+    """One tagger: its name, its network, and name and category of each output."""
 
     name: str
-    network: Path
-    tags: tuple[tuple[str, int], ...]
+    network: Network
+    layout: Layout
+    tags: Tags
 
     def scores(self, image: Image.Image) -> Array:
         """Return the probability of each tag."""
-        read = next(iter(run(str(self.network.with_suffix("")), self._feed(image)).values()))[0]
+        name, shape = next(iter(self.network.inputs().items()))
+        # The published inputs are (1, side, side, 3).
+        free = len(shape) != 4 or shape[1] not in range(1, MOST)
+        side = self.layout.side if free else shape[1]
+        # A white square round a long strip of all its pixels would fill the memory.
+        picture = shrink(image, MOST)
+        read = self.network.run({name: self.layout.feed(picture, side)}).reshape(-1)
         if len(read) != len(self.tags):
-            raise EngineError(
-                f"tagger {self.name}: {len(read)} outputs, but {len(self.tags)} rows in {FILES[1]}"
+            raise self.network.model.fault(
+                f"{len(read)} outputs, but {len(self.tags)} tags in {self.layout.file}"
             )
         # Published networks end with the sigmoid or, some exports, just before it.
         inside = float(read.min()) >= 0 and float(read.max()) <= 1
@@ -52,8 +70,9 @@ class Tagger:
             (name, category, float(score))
             for (name, category), score in zip(self.tags, self.scores(image), strict=True)
         ]
+        least = self.layout.thresholds
         found = sorted(
-            (row for row in rated if row[1] in THRESHOLDS and row[2] >= THRESHOLDS[row[1]]),
+            (row for row in rated if row[1] in least and row[2] >= least[row[1]]),
             key=lambda row: -row[2],
         )
         ratings = [(score, name) for name, category, score in rated if category == RATING]
@@ -61,66 +80,66 @@ class Tagger:
         more = {"rating": max(ratings)[1]} if ratings else {}
         return {"caption": ", ".join(name for name, _, _ in found), "tags": tags, **more}
 
-    def _feed(self, image: Image.Image) -> Array:
-        """Return the picture as the network was trained: square on white, BGR, 0..255."""
-        side = _side(session(str(self.network.with_suffix(""))).get_inputs()[0].shape)
-        picture = flatten(image)
-        longest = max(picture.size)
-        square = Image.new("RGB", (longest, longest), "white")
-        square.paste(picture, ((longest - picture.width) // 2, (longest - picture.height) // 2))
-        pixels = np.asarray(square.resize((side, side), Image.Resampling.BICUBIC), np.float32)
-        return np.ascontiguousarray(pixels[None, ..., ::-1])
-
-
-def _side(shape: list[Any]) -> int:
-    """Return the side of the network's square input, where it is fixed."""
-    return shape[1] if len(shape) == 4 and isinstance(shape[1], int) else SIDE
-
 
 def chosen() -> Tagger | None:
-    """Return the tagger that IMGOPEN_TAGGER names, or None where it is not set."""
-    named = os.environ.get(VARIABLE, "").strip()
-    return load(named) if named else None
+    """Return the tagger that the setting names, or None where it names none."""
+    model = local_models.model("tagger")
+    return load(model) if model else None
 
 
 @lru_cache(maxsize=2)
-def load(named: str) -> Tagger:
+def load(model: Model) -> Tagger:
     """Return the tagger of a folder or of a repository's id."""
-    folder = Path(named).expanduser()
-    name, paths = (folder.name, _local(folder)) if folder.is_dir() else (named, _from_hub(named))
-    return Tagger(name, paths[0], _tags(paths[1]))
-
-
-def _local(folder: Path) -> list[Path]:
-    paths = [folder.resolve() / file for file in FILES]
-    missing = [path.name for path in paths if not path.is_file()]
-    if missing:
-        raise EngineError(f"{VARIABLE}: the folder {folder.name} has no {' and no '.join(missing)}")
-    return paths
-
-
-def _from_hub(repository: str) -> list[Path]:
-    """Return the files of a repository from the hub's cache, fetched if they may be."""
-    if repository.count("/") != 1 or repository.startswith(("/", ".", "~")):
-        raise EngineError(f"{VARIABLE} names neither a folder nor an id such as owner/name")
+    path = model.file(*(layout.file for layout in LAYOUTS))
+    layout = next(layout for layout in LAYOUTS if layout.file == path.name)
     try:
-        hub = import_module("huggingface_hub")
-    except ImportError:
-        raise EngineError(
-            f"{VARIABLE} is a hub id: install huggingface_hub, or give a folder"
-        ) from None
-    try:
-        return [Path(hub.hf_hub_download(repository, file)) for file in FILES]
-    except Exception as error:
-        raise EngineError(
-            f"{VARIABLE}: {repository[:80]} cannot be had from the hub ({type(error).__name__})"
-        ) from error
+        tags = layout.tags(path)
+    except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
+        raise model.fault(f"{layout.file} does not hold name and category, or tags") from error
+    if not tags:
+        raise model.fault(f"{layout.file} holds no tags")
+    return Tagger(model.name, Network(model, model.file("model.onnx")), layout, tags)
 
 
-def _tags(path: Path) -> tuple[tuple[str, int], ...]:
+def _rows(path: Path) -> Tags:
     """Return name and category of each row, in the order of the network's outputs."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return tuple((row["name"], int(row["category"])) for row in csv.DictReader(file))
-    except (KeyError, ValueError) as error:
-        raise EngineError(f"{VARIABLE}: {FILES[1]} needs the columns name and category") from error
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return tuple((str(row["name"]), int(row["category"])) for row in csv.DictReader(file))
+
+
+def _lines(path: Path) -> Tags:
+    """Return the tag of each line; the ratings are told from the tags by their prefix."""
+    lines = filter(None, (line.strip() for line in path.read_text("utf-8-sig").splitlines()))
+    return tuple(
+        (line.removeprefix(RATING_PREFIX), RATING if line.startswith(RATING_PREFIX) else GENERAL)
+        for line in lines
+    )
+
+
+def _on_white(picture: Image.Image, side: int) -> Array:
+    """Return a picture as WD14 was trained: in a white square, BGR in 0..255."""
+    longest = max(picture.size)
+    square = Image.new("RGB", (longest, longest), "white")
+    square.paste(picture, ((longest - picture.width) // 2, (longest - picture.height) // 2))
+    pixels = np.asarray(square.resize((side, side), Image.Resampling.BICUBIC), np.float32)
+    return np.ascontiguousarray(pixels[None, ..., ::-1])
+
+
+def _on_its_edges(picture: Image.Image, side: int) -> Array:
+    """Return a picture as DeepDanbooru was trained: its edges drawn out to a square, RGB in 0..1.
+
+    DeepDanbooru shrinks by the mean of areas, which is the box filter here; where the margins are
+    unlike, it puts the picture half a pixel further.
+    """
+    scale = side / max(picture.size)
+    width, height = (max(1, round(each * scale)) for each in picture.size)
+    pixels = np.asarray(picture.resize((width, height), Image.Resampling.BOX), np.float32) / 255
+    left, top = (side - width) // 2, (side - height) // 2
+    margins = ((top, side - height - top), (left, side - width - left), (0, 0))
+    return np.asarray(np.pad(pixels, margins, mode="edge")[None], np.float32)
+
+
+LAYOUTS = (
+    Layout("selected_tags.csv", _rows, _on_white, 448, {GENERAL: 0.35, CHARACTER: 0.85}),
+    Layout("tags.txt", _lines, _on_its_edges, 512, {GENERAL: 0.5}),
+)

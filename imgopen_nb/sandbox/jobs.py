@@ -29,6 +29,8 @@ MOST_FETCHED = 8
 MOST_REVIVALS = 2
 FETCHERS = 8
 LIMIT_SECONDS = 60.0
+# A model of the user's own may have to be fetched, and draws slowly where there is no GPU.
+OWN_MODEL_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ class Jobs:
         self._lock = threading.RLock()
         self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
         self._room = threading.BoundedSemaphore(MOST_FETCHED)
-        self._line = Line(self._compute, self._overdue, limit)
+        self._line = Line(self._compute, self._overdue, self._allowed)
 
     def submit(self, operation: Operation, key: str, values: dict[str, Any]) -> Job:
         """Accept a task, or return the one that the same submission made before."""
@@ -240,9 +242,14 @@ class Jobs:
         log.error("%s: %s", what, place_of(error))
         self._fail(job, f"{what} ({type(error).__name__}); sandbox.log has the place")
 
-    def _overdue(self, run: _Run) -> None:
-        log.error("a task of %s took longer than %g s", run.job.operation, self._limit)
-        self._fail(run.job, f"the sandbox gave up: it took longer than {self._limit:g} s")
+    def _allowed(self) -> float:
+        from .local_models import any_chosen
+
+        return max(self._limit, OWN_MODEL_SECONDS) if any_chosen() else self._limit
+
+    def _overdue(self, run: _Run, seconds: float) -> None:
+        log.error("a task of %s took longer than %g s", run.job.operation, seconds)
+        self._fail(run.job, f"the sandbox gave up: it took longer than {seconds:g} s")
         run.leave()
 
     def _fail(self, job: Job, text: str) -> None:

@@ -21,7 +21,12 @@ class Line(Generic[T]):
     A thread cannot be ended from outside, so what it still brings is ignored by its owner.
     """
 
-    def __init__(self, work: Callable[[T], None], late: Callable[[T], None], limit: float) -> None:
+    def __init__(
+        self,
+        work: Callable[[T], None],
+        late: Callable[[T, float], None],
+        limit: Callable[[], float],
+    ) -> None:
         self._work = work
         self._late = late
         self._limit = limit
@@ -43,7 +48,8 @@ class Line(Generic[T]):
     def _run(self, turn: int) -> None:
         while turn == self._turn:
             item = self._waiting.get()
-            timer = threading.Timer(self._limit, self._give_up, (turn, item))
+            seconds = self._limit()
+            timer = threading.Timer(seconds, self._give_up, (turn, item, seconds))
             timer.daemon = True
             timer.start()
             try:
@@ -53,9 +59,9 @@ class Line(Generic[T]):
             finally:
                 timer.cancel()
 
-    def _give_up(self, turn: int, item: T) -> None:
+    def _give_up(self, turn: int, item: T, seconds: float) -> None:
         with self._lock:
             if turn != self._turn:
                 return
-            self._late(item)
+            self._late(item, seconds)
             self._new_thread()

@@ -1,7 +1,7 @@
 """The engines that draw: text2image, image2image, controlnet and flux.
 
 Without an image model they draw placeholders, which say so on the picture itself; with the
-variable IMGOPEN_DIFFUSERS and the package diffusers, the first two draw with that model.
+setting and the package `diffusers`, that model draws instead (but for controlnet).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PLACEHOLDER = "local-placeholder"
     name=PLACEHOLDER,
     fidelity="placeholder",
     about="A procedural scene in the prompt's colours with the prompt on it; no image model, "
-    "unless IMGOPEN_DIFFUSERS names one.",
+    "unless the setting diffusers names one.",
 )
 def text2image(work: Work) -> dict[str, Any]:
     """Draw `batches` times `batch_size` pictures after `prompt`."""
@@ -42,7 +42,7 @@ def text2image(work: Work) -> dict[str, Any]:
     name=PLACEHOLDER,
     fidelity="placeholder",
     about="The input as a mosaic in the prompt's colours; no image model, "
-    "unless IMGOPEN_DIFFUSERS names one.",
+    "unless the setting diffusers names one.",
 )
 def image2image(work: Work) -> dict[str, Any]:
     """Redraw `image`, or what is white in `mask`, as far as `denoising` says."""
@@ -79,32 +79,35 @@ def controlnet(work: Work) -> dict[str, Any]:
     "flux",
     name=PLACEHOLDER,
     fidelity="placeholder",
-    about="A procedural scene in the prompt's colours with the prompt on it; no Flux. "
-    "The seed follows from the prompt.",
+    about="A procedural scene in the prompt's colours with the prompt on it; no Flux, "
+    "unless the setting diffusers names one. The seed follows from the prompt.",
 )
 def flux(work: Work) -> dict[str, Any]:
     """Draw one picture after `prompt`; the operation takes no seed, so equal calls are equal."""
-    from .. import orders, placeholder
+    from .. import diffusion, orders, placeholder
 
     seed = orders.seed_of(str(work.params.get("prompt") or ""))
     order = orders.read({**work.params, "seed": seed})
-    picture = placeholder.text2image(order, seed, _tell(work, 0, 1))
-    return {"outputImageUrl": work.save(picture, order.suffix), "seed": seed}
+    paint: Paint = placeholder.text2image
+    about: dict[str, str] = {}
+    found = diffusion.chosen()
+    if found and diffusion.installed() and diffusion.is_flux(found):
+        paint, about = _painter("text2image")
+    picture = paint(order, seed, _tell(work, 0, 1))
+    return {"outputImageUrl": work.save(picture, order.suffix), "seed": seed, **about}
 
 
 def _painter(kind: str) -> tuple[Paint, dict[str, str]]:
     """Return what draws, and what the result says of it where that is not the engine's own row."""
     from .. import diffusion, placeholder
 
-    if diffusion.source() and diffusion.installed():
-        paint: Paint = getattr(diffusion, kind)
-        return paint, {"engine": diffusion.name(), "fidelity": "real"}
-    about = (
-        {"note": "IMGOPEN_DIFFUSERS is set, but the package diffusers is not installed"}
-        if diffusion.source()
-        else {}
-    )
-    return getattr(placeholder, kind), about
+    found = diffusion.chosen()
+    if found is None:
+        return getattr(placeholder, kind), {}
+    if not diffusion.installed():
+        note = "the setting diffusers names a model, but the package diffusers is not installed"
+        return getattr(placeholder, kind), {"note": note}
+    return getattr(diffusion, kind), {"engine": f"diffusers {found.name}", "fidelity": "real"}
 
 
 def _listed(work: Work, order: Order, paint: Paint) -> dict[str, Any]:

@@ -1,0 +1,111 @@
+"""How a picture becomes a network's input, as the preprocessor_config.json beside it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .local_models import Model
+from .networks import Array, flatten
+
+FILE = "preprocessor_config.json"
+MOST = 2048
+# Of a longer strip only the middle is looked at: enlarged whole, it would fill the memory.
+STRIP = 16
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Sizes are (width, height) in pixels; `shortest` stands for a `size` that keeps the shape."""
+
+    size: tuple[int, int] | None
+    shortest: int
+    crop: tuple[int, int] | None
+    resampling: Image.Resampling
+    factor: float
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    @property
+    def blank(self) -> Array:
+        """Zeros in the shape of a prepared picture."""
+        width, height = self.crop or self.size or (self.shortest, self.shortest)
+        return np.zeros((1, 3, height, width), np.float32)
+
+    def pixels(self, image: Image.Image) -> Array:
+        """Return a picture as RGB numbers (1, 3, height, width)."""
+        picture = _middle(flatten(image))
+        picture = picture.resize(self.size or self._size(*picture.size), self.resampling)
+        if self.crop:
+            left, top = ((a - b) // 2 for a, b in zip(picture.size, self.crop, strict=True))
+            picture = picture.crop((left, top, left + self.crop[0], top + self.crop[1]))
+        numbers = np.asarray(picture, np.float32) * np.float32(self.factor)
+        numbers = (numbers - np.array(self.mean)) / np.array(self.deviation)
+        return np.ascontiguousarray(numbers.transpose(2, 0, 1)[None], np.float32)
+
+    def _size(self, width: int, height: int) -> tuple[int, int]:
+        short = min(width, height)
+        return self.shortest * width // short, self.shortest * height // short
+
+
+def preparation(model: Model) -> Preparation:
+    """Return what a model's preprocessor_config.json says.
+
+    Raises:
+        EngineError: there is none, or it holds what is not known here.
+    """
+    model.file(FILE)
+    config = model.read(FILE)
+    try:
+        return _read(config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise model.fault(f"{FILE} is not understood ({error}); save the model again") from error
+
+
+def _read(config: dict[str, Any]) -> Preparation:
+    size, cropped = config["size"], bool(config.get("do_center_crop", False))
+    # An older file holds one number: the shorter side where the middle is cut out, else both.
+    shortest = size if isinstance(size, int) and cropped else 0
+    shortest = size.get("shortest_edge", 0) if isinstance(size, dict) else shortest
+    normal = bool(config.get("do_normalize", True))
+    scaled = bool(config.get("do_rescale", True))
+    return Preparation(
+        size=None if shortest else _sides(size),
+        shortest=_side(shortest) if shortest else 0,
+        crop=_sides(config["crop_size"]) if cropped else None,
+        resampling=Image.Resampling(config.get("resample", Image.Resampling.BICUBIC)),
+        factor=float(config.get("rescale_factor", 1 / 255)) if scaled else 1.0,
+        mean=_colour(config["image_mean"]) if normal else (0.0, 0.0, 0.0),
+        deviation=_colour(config["image_std"], least=1e-6) if normal else (1.0, 1.0, 1.0),
+    )
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    most = STRIP * min(image.size)
+    if max(image.size) <= most:
+        return image
+    width, height = (min(side, most) for side in image.size)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def _sides(size: Any) -> tuple[int, int]:
+    if isinstance(size, dict):
+        return _side(size["width"]), _side(size["height"])
+    return _side(size), _side(size)
+
+
+def _side(value: Any) -> int:
+    if not isinstance(value, int) or not 1 <= value <= MOST:
+        raise ValueError(f"a side must be 1 to {MOST} pixels")
+    return value
+
+
+def _colour(values: Any, least: float = -np.inf) -> tuple[float, ...]:
+    red, green, blue = (float(value) for value in values)
+    if not np.isfinite([red, green, blue]).all() or min(red, green, blue) < least:
+        raise ValueError("three numbers are needed for the colours")
+    return red, green, blue
