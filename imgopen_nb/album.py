@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from .connection import Connection
-from .errors import PictureError
+from .errors import PictureError, naming
 from .images import Picture, Thumbnail, read_picture, thumbnail
 from .journal import Journal, Small
-from .spec import Operation
+from .spec import Operation, Param
 
 SMALL = 192
 KEPT_THUMBNAILS = 64
@@ -32,18 +32,20 @@ class Album:
         """Return the values as the history shows them, and as they go on the wire.
 
         Raises:
-            PictureError: a picture cannot be read, or the real service could not fetch it.
+            PictureError: a picture cannot be read, or the real service could not fetch it; the
+                message names the parameter. All are read before the first is sent.
         """
+        given = [p for p in operation.user_params if p.picture and p.name in values]
+        read = {param.name: self._read_all(param, values[param.name]) for param in given}
+        _check_mask(read)
         shown, sent = dict(values), dict(values)
-        for param in operation.user_params:
-            if param.picture and param.name in values:
-                value = values[param.name]
-                several = value if param.type == "images" else [value]
-                pictures = [self._read(source) for source in several]
-                labels, urls = [p.label for p in pictures], [self._url(p) for p in pictures]
-                one = param.type == "image"
-                shown[param.name] = labels[0] if one else labels
-                sent[param.name] = urls[0] if one else urls
+        for param in given:
+            pictures, one = read[param.name], param.type == "image"
+            with naming(param.name):
+                urls = [self._url(picture) for picture in pictures]
+            labels = [picture.label for picture in pictures]
+            shown[param.name] = labels[0] if one else labels
+            sent[param.name] = urls[0] if one else urls
         return shown, sent
 
     def thumbnail(self, label: str, size: int = SMALL, trusted: bool = True) -> Thumbnail:
@@ -83,6 +85,17 @@ class Album:
             self._thumbnails.popitem(last=False)
         return self._thumbnails[label, size]
 
+    def _read_all(self, param: Param, value: Any) -> list[Picture]:
+        """Return the pictures of a parameter; one that cannot be read is named."""
+        if param.type == "image":
+            with naming(param.name):
+                return [self._read(value)]
+        pictures = []
+        for number, source in enumerate(value, 1):
+            with naming(f"{param.name}, picture {number} of {len(value)}"):
+                pictures.append(self._read(source))
+        return pictures
+
     def _read(self, source: Any) -> Picture:
         picture = read_picture(source)
         if picture.data is not None and picture.label.startswith("<"):
@@ -116,3 +129,18 @@ class Album:
         if picture.data is not None:
             return picture.data
         return self._connection.client.download(label, trusted=trusted)
+
+
+def _check_mask(read: Mapping[str, list[Picture]]) -> None:
+    """Refuse a mask of another size than its picture, where both are at hand."""
+    at_hand = {}
+    for name in ("mask", "image"):
+        for picture in read.get(name, []):
+            if picture.data is not None:
+                with naming(name):
+                    at_hand[name] = thumbnail(picture.data, SMALL).original
+    if len(at_hand) == 2 and len(set(at_hand.values())) == 2:
+        mask, image = (f"{width} × {height}" for width, height in at_hand.values())
+        raise PictureError(
+            f"mask has {mask} pixels, but image has {image}: they must have the same size"
+        )

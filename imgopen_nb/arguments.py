@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from .errors import ParameterError, UnknownNameError, clip
+from .errors import ParameterError, UnknownNameError
 from .spec import Operation, Param
+from .values import in_words
+
+# What argparse would take for an option, as it knows -1 and -0.5 only.
+_NEGATIVE = re.compile(r"-(\d|\.\d|inf\b|nan\b)", re.IGNORECASE)
 
 
 class HelpAsked(Exception):  # noqa: N818 - no error: carries the help text out of the parser
@@ -66,25 +71,30 @@ class Parser(argparse.ArgumentParser):
             UnknownNameError: an option that does not exist.
             ParameterError: anything else that does not fit.
         """
-        objects = {f"\x00{i}": word for i, word in enumerate(words) if not isinstance(word, str)}
+        objects = {f"\x00{i}": word for i, word in enumerate(words) if _stands_alone(word)}
         places = {id(word): name for name, word in objects.items()}
-        plain = [word if isinstance(word, str) else places[id(word)] for word in words]
+        plain = [places[id(word)] if _stands_alone(word) else word for word in words]
         namespace, extra = self.parse_known_args(plain)
         if extra:
-            raise self._unknown(extra[0])
+            raise self._unknown(_restored(extra[0], objects))
         for name, value in vars(namespace).items():
             setattr(namespace, name, _restored(value, objects))
         return namespace
 
-    def _unknown(self, word: str) -> ParameterError | UnknownNameError:
-        if not word.startswith("-"):
+    def _unknown(self, word: Any) -> ParameterError | UnknownNameError:
+        if not isinstance(word, str) or not word.startswith("-"):
             return ParameterError(
-                f"{self.verb}: {clip(word, 80)!r} is one word too many",
+                f"{self.verb}: {in_words(word)} is one word too many",
                 hint=f"texts with blanks need quotes; see {self.verb} --help",
             )
         flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
         name = word.partition("=")[0]
         return UnknownNameError(f"option of {self.verb} called", name, flags)
+
+
+def _stands_alone(word: Any) -> bool:
+    """Whether a word is kept from argparse: an object, or a number below zero."""
+    return not isinstance(word, str) or _NEGATIVE.match(word) is not None
 
 
 def operation_parser(operation: Operation, prefix: str = "") -> Parser:
@@ -115,7 +125,7 @@ def given(operation: Operation, namespace: argparse.Namespace) -> dict[str, Any]
             words = [] if many else words[1:]
     if words:
         raise ParameterError(
-            f"{operation.name}: {clip(words[0], 80)!r} is one word too many",
+            f"{operation.name}: {in_words(words[0])} is one word too many",
             hint=_too_many(operation),
         )
     return values

@@ -24,10 +24,11 @@ TaskInterrupted                 Ctrl-C while waiting (a KeyboardInterrupt, so th
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .plaintext import visible
@@ -194,10 +195,21 @@ class TaskInterrupted(_ShortTraceback, KeyboardInterrupt):
     """Ctrl-C while waiting: says which task goes on and how to come back to it."""
 
 
+@contextlib.contextmanager
+def naming(field: str) -> Iterator[None]:
+    """Put the name of a field before what is wrong with the picture in it."""
+    try:
+        yield
+    except (PictureError, UsageError) as error:
+        error.message = f"{visible(field)}: {error.message}"
+        error.args = (error.message,)
+        raise
+
+
 def near_match(name: str, known: Iterable[str]) -> str:
     """Return "did you mean ...?" with up to three near names, or ""."""
     folded = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(name.lower()[:80], folded, n=3, cutoff=0.6)
+    found = difflib.get_close_matches(str(name).lower()[:80], folded, n=3, cutoff=0.6)
     return "did you mean " + " or ".join(folded[f] for f in found) + "?" if found else ""
 
 

@@ -11,6 +11,7 @@ from . import tokens
 from .arguments import HelpAsked
 from .completion import Completion
 from .errors import ImgOpenError, ParameterError, SettingsError
+from .values import in_words
 from .verb import Call, Verb
 from .verbs import find, overview
 
@@ -49,8 +50,8 @@ class ImgOpenMagics(Magics):
         from .session import current
 
         out = getattr(options, "out", None)
-        if out is not None and not out.isidentifier():
-            raise ParameterError(f"--out takes the name of a variable, not {out!r}")
+        if out is not None and not (isinstance(out, str) and out.isidentifier()):
+            raise ParameterError(f"--out takes the name of a variable, not {in_words(out)}")
         try:
             value = verb.run(Call(options, cell, current, "%imgopen "))
         except ImgOpenError as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from .errors import ParameterError, UnknownNameError, near_match
-from .values import check_value, to_wire
+from .values import check_sendable, check_value, to_wire
 
 Known = Literal["documented", "client", "assumed"]
 Mark = Literal["required", "optional", "unmarked", "conflict"]
@@ -81,6 +81,11 @@ class Param:
     def field(self) -> str:
         """The vendor's name of the field, with the objects that hold it."""
         return f"{self.inside}.{self.wire}" if self.inside else self.wire
+
+    @property
+    def label(self) -> str:
+        """What a message calls it that people and callers of the wire may both read."""
+        return self.name if self.name == self.wire else f"{self.name} ({self.wire})"
 
     @property
     def picture(self) -> bool:
@@ -196,6 +201,7 @@ class Operation:
             if value is not None:
                 param = self.param(name)
                 values[param.name] = param.check(value)
+                check_sendable(param, values[param.name])
         for param in self.user_params:
             if param.name not in values and param.preset is not None:
                 values[param.name] = param.preset
@@ -257,7 +263,7 @@ class Catalogue(Mapping[str, Operation]):
         self._rows = {row.name: row for row in operations}
 
     def __getitem__(self, name: str) -> Operation:
-        if name in self._rows:
+        if name in self:
             return self._rows[name]
         raise UnknownNameError("operation", name, self._rows)
 
@@ -268,7 +274,7 @@ class Catalogue(Mapping[str, Operation]):
         return len(self._rows)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._rows
+        return isinstance(name, str) and name in self._rows
 
     @property
     def runnable(self) -> tuple[Operation, ...]:

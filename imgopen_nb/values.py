@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from decimal import Decimal
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 from .errors import ParameterError, clip, near_match
@@ -20,22 +22,39 @@ _WORDS = {
     "boolean": "true or false",
     "object": "a JSON object",
     "strings": "a list of strings",
-    "images": "a list of pictures",
+    "image": "a picture (URL, file, bytes, PIL image or array)",
     "string": "a string",
     "text": "a string",
     "url": "an http(s) URL",
 }
+_BYTES = (str, bytes, bytearray, memoryview)
+# What gives away a file, an array, a PIL image, an open file and a `Picture`.
+_PICTURE_MARKS = ("__fspath__", "__array__", "__array_interface__", "read", "label")
 
 
 def check_value(param: Param, value: Any) -> Any:
     """Return value as the type of `param`, in its choices and range, or raise ParameterError."""
-    checked = value if param.type == "image" else _CHECKS[param.type](param, value)
-    if param.type == "image" and _empty(value):
-        raise ParameterError(f"{param.name} is empty: give a URL, a file or a picture")
+    checked = _CHECKS[param.type](param, value)
     _check_choice(param, checked)
     _check_range(param, checked)
     _check_count(param, checked)
     return checked
+
+
+def check_sendable(param: Param, value: Any) -> None:
+    """Refuse text and objects that no JSON body takes, before the task is written down."""
+    items = value if isinstance(value, list) else [value]
+    try:
+        content = [item for item in items if isinstance(item, (str, dict))]
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        half = in_words(error.object[error.start])
+        raise ParameterError(f"{param.name} must be proper Unicode, without {half}") from None
+    except (TypeError, ValueError, RecursionError):
+        raise ParameterError(
+            f"{param.name} must be a JSON object without NaN or objects of Python, "
+            f"not {in_words(value)}"
+        ) from None
 
 
 def to_wire(param: Param, value: Any) -> Any:
@@ -45,27 +64,36 @@ def to_wire(param: Param, value: Any) -> Any:
     return value
 
 
-def _empty(value: Any) -> bool:
-    return isinstance(value, (str, bytes)) and not value.strip()
+def in_words(value: Any) -> str:
+    """Return a value for a message: one short line; of an odd object only its type."""
+    if not isinstance(value, (str, bytes, int, float, dict, list, tuple, type(None))):
+        return f"an object of type {clip(type(value).__name__, 40)}"
+    if isinstance(value, (str, bytes)):
+        value = value[:100]
+    try:
+        return clip(" ".join(repr(value).split()), 80)
+    except ValueError:  # Python spells no integer of more than 4300 digits
+        return "a number of thousands of digits"
 
 
 def _fail(param: Param, value: Any) -> ParameterError:
-    shown = clip(repr(value), 80)
-    return ParameterError(f"{param.name} must be {_WORDS[param.type]}, not {shown}")
+    return ParameterError(f"{param.name} must be {_WORDS[param.type]}, not {in_words(value)}")
 
 
 def _string(param: Param, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise _fail(param, value)
+    if not isinstance(value, str):
+        value = _number(param, value)  # no NaN: an empty cell of a DataFrame is one
     text = str(value)
     if param.required and not text.strip():
-        raise ParameterError(f"{param.name} is empty")
+        raise ParameterError(f"{param.name} is empty: give some text")
     return text
 
 
 def _url(param: Param, value: Any) -> str:
     text = _string(param, value)
-    if not text.lower().startswith(("http://", "https://")):
+    if not re.fullmatch(r"https?://[^\s/]+\S*", text, re.IGNORECASE):
         raise _fail(param, value)
     return text
 
@@ -74,23 +102,30 @@ def _integer(param: Param, value: Any) -> int:
     number = _number(param, value)
     if not float(number).is_integer():
         raise _fail(param, value)
-    return int(value) if isinstance(value, (int, str)) and "." not in str(value) else int(number)
+    try:
+        whole = int(value)  # exact, where a float would round
+    except ValueError:
+        whole = int(number)
+    if not -(2**63) <= whole < 2**63:
+        raise ParameterError(
+            f"{param.name} must be a whole number of at most 64 bits, not {in_words(value)}"
+        )
+    return whole
 
 
 def _number(param: Param, value: Any) -> float | int:
-    if isinstance(value, bool) or len(str(value)) > 40:
-        raise _fail(param, value)
+    known = isinstance(value, (str, Number)) and not isinstance(value, bool)
     try:
-        number = float(value)
+        number = float(value) if known else math.nan
     except (TypeError, ValueError, OverflowError):
-        raise _fail(param, value) from None
+        number = math.nan
     if not math.isfinite(number):
         raise _fail(param, value)
     return value if isinstance(value, (int, float)) else number
 
 
 def _boolean(param: Param, value: Any) -> bool:
-    word = str(value).strip().lower()
+    word = "" if isinstance(value, int) and value not in (0, 1) else str(value).strip().lower()
     if word not in _TRUE | _FALSE:
         raise _fail(param, value)
     return word in _TRUE
@@ -114,11 +149,21 @@ def _strings(param: Param, value: Any) -> list[str]:
     return list(items)
 
 
+def _image(param: Param, value: Any, label: str = "") -> Any:
+    label = label or param.name
+    if isinstance(value, (str, bytes)) and not value.strip():
+        raise ParameterError(f"{label} is empty: give a URL, a file or a picture")
+    if not isinstance(value, _BYTES) and not any(hasattr(value, m) for m in _PICTURE_MARKS):
+        raise ParameterError(f"{label} must be {_WORDS['image']}, not {in_words(value)}")
+    return value
+
+
 def _images(param: Param, value: Any) -> list[Any]:
-    items = list(value) if isinstance(value, (list, tuple)) else [value]
-    if not items or any(_empty(item) for item in items):
-        raise _fail(param, value)
-    return items
+    if not isinstance(value, (list, tuple)):
+        return [_image(param, value)]
+    for number, item in enumerate(value, 1):
+        _image(param, item, f"{param.name}, picture {number} of {len(value)},")
+    return list(value)
 
 
 _CHECKS = {
@@ -130,16 +175,18 @@ _CHECKS = {
     "boolean": _boolean,
     "object": _object,
     "strings": _strings,
+    "image": _image,
     "images": _images,
 }
 
 
 def _check_choice(param: Param, value: Any) -> None:
     if param.choices and value not in param.choices:
-        names = [str(c) for c in param.choices]
-        hint = near_match(str(value), names)
+        *names, last = [str(c) for c in param.choices]
+        either = f"{', '.join(names)} or {last}" if names else last
         raise ParameterError(
-            f"{param.name} must be {' or '.join(names)}, not {clip(repr(value), 80)}", hint=hint
+            f"{param.name} must be {either}, not {in_words(value)}",
+            hint=near_match(str(value), [*names, last]),
         )
 
 
@@ -151,7 +198,7 @@ def _check_range(param: Param, value: Any) -> None:
         between = f"from {_plain(low)} to {_plain(high)}"
         if high is None or low is None:
             between = f"at least {_plain(low)}" if high is None else f"at most {_plain(high)}"
-        raise ParameterError(f"{param.name} must be {between}, not {value}")
+        raise ParameterError(f"{param.name} must be {between}, not {in_words(value)}")
 
 
 def _plain(number: float | None) -> str:
@@ -163,4 +210,5 @@ def _check_count(param: Param, value: Any) -> None:
         return
     low, high = param.min_items or 0, param.max_items or math.inf
     if not low <= len(value) <= high:
-        raise ParameterError(f"{param.name} takes {low} to {high} items, not {len(value)}")
+        what = "pictures" if param.picture else "items"
+        raise ParameterError(f"{param.name} takes {low} to {high} {what}, not {len(value)}")

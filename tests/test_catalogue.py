@@ -188,7 +188,7 @@ def test_vendor_example_requests_are_read_back(op: Operation):
         ("outpaint", {"image": "http://a", "vertical": "nan", "horizontal": 1}, "a number"),
         ("flux", {"prompt": "a", "width": 1.5}, "a whole number"),
         ("flux", {"prompt": "a", "width": True}, "a whole number"),
-        ("train", {"images": ["http://a"]}, "10 to 100 items"),
+        ("train", {"images": ["http://a"]}, "10 to 100 pictures"),
         ("flux", {"prompt": "a", "callback_url": "ftp://x"}, "an http(s) URL"),
         ("controlnet", {"prompt": "a", "control": "[1]", "resize_mode": 0}, "a JSON object"),
     ],

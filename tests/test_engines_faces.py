@@ -200,7 +200,9 @@ def test_fusion_with_an_index_replaces_that_face_only(index: int, half: int) -> 
 
 
 def test_fusion_refuses_an_index_beyond_the_faces() -> None:
-    with pytest.raises(engines.EngineError, match=r"face_index is 3, but .* has 2 faces"):
+    with pytest.raises(
+        engines.EngineError, match=r"face_index \(faceIdx\) is 3, but .* has 2 faces"
+    ):
         run("face-fusion", {"face_index": 3}, faces=[sample("astronaut")], image=pair())
 
 
@@ -270,7 +272,9 @@ def test_hair_takes_the_colour_of_the_word_and_the_face_keeps_its_own(
 
 
 def test_hair_without_a_colour_word_is_refused_with_the_list() -> None:
-    with pytest.raises(engines.EngineError, match=r"only the colour of hair.*black.*blonde.*blue"):
+    with pytest.raises(
+        engines.EngineError, match=r"hair \(hairStyle\) must name a colour.*black.*blonde.*blue"
+    ):
         run("hairstyle", {"hair": "a bob with bangs"}, image=sample("astronaut"))
 
 

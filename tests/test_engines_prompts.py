@@ -114,8 +114,8 @@ def test_any_prompt_is_expanded(prompt: str) -> None:
 @pytest.mark.parametrize(
     ("params", "word"),
     [
-        ({"count": 0}, "count must be 1 to 20"),
-        ({"count": 21}, "count must be 1 to 20"),
+        ({"count": 0}, r"count \(sequencesNum\) must be 1 to 20"),
+        ({"count": 21}, r"count \(sequencesNum\) must be 1 to 20"),
         ({"temperature": -1}, "temperature"),
         ({"top_p": 0}, "top_p"),
         ({"mode": 2}, "mode must be 0"),

@@ -119,6 +119,7 @@ SLIPS = [
     (f"describe {URL} --model", ParameterError, "expected one argument"),
     (f"describe {URL} --timeout soon", ParameterError, "must be seconds"),
     (f"describe {URL} --out 1x", ParameterError, "name of a variable"),
+    (f"describe {URL} --out {{Out}}", ParameterError, "name of a variable"),
     ("flux a red fox", ParameterError, "texts with blanks need quotes"),
     ("flux fox --width wide", ParameterError, "a whole number"),
     ("outpaint x --vertical 1", UsageError, "needs horizontal"),

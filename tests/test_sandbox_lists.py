@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.page import page
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.sandbox.registry import Registry
 from imgopen_nb.session import Session
+
+from imgopen_nb.sandbox import engines
 
 from .sandbox_fixtures import Api, new_key, noisy_jpeg, picture_bytes
 
@@ -114,7 +114,10 @@ def test_models_are_filtered_by_file_and_by_part_of_the_name(
 
 def test_a_page_of_no_rows_is_refused(api: Api):
     answer = api.call("models", {"pageSize": 0, "pageNum": 1})
-    assert (answer["code"], answer["msg"]) == ("400", "pageSize and pageNum are at least 1")
+    assert (answer["code"], answer["msg"]) == (
+        "400",
+        "page_size (pageSize) must be at least 1, not 0",
+    )
 
 
 def test_a_session_lists_the_models(api: Api):
@@ -164,13 +167,15 @@ def test_a_picture_that_cannot_be_read_fails_the_training_and_is_named(trainer: 
         key = trained(trainer, f"{gallery}/{bad}")
         data = checked(trainer, key)
         assert data["status"] == 0
-        assert data["message"].startswith(f"fileUrlList, picture 10 of 10: {why}")
+        assert data["message"].startswith(f"images (fileUrlList), picture 10 of 10: {why}")
         assert data["errorMessage"] == data["message"]
 
 
 def test_a_picture_that_cannot_be_fetched_is_named_too(trainer: Api):
     data = checked(trainer, trained(trainer, "http://127.0.0.1:9/x.png"))
-    assert data["message"].startswith("fileUrlList, picture 10 of 10: 127.0.0.1 is not reachable")
+    assert data["message"].startswith(
+        "images (fileUrlList), picture 10 of 10: 127.0.0.1 is not reachable"
+    )
 
 
 def test_training_does_not_keep_other_tasks_waiting(trainer: Api):

@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
+from ..catalogue import OPERATIONS
 from .engines import EngineError
 from .networks import flatten
 
@@ -43,6 +44,8 @@ def read(
     params: Mapping[str, Any], image: Image.Image | None = None, mask: Image.Image | None = None
 ) -> Order:
     """Return the order in an operation's parameters, or raise the error that says what is wrong."""
+    if image and mask:
+        check_mask("image2image", mask, image)
     size = _size(params, image)
     mode = int(params.get("resize_mode") or (STRETCH if "resize_mode" in params else CROP))
     prompt = str(params.get("prompt") or "").strip()
@@ -59,6 +62,17 @@ def read(
         mask=fitted(_painted(mask, params), size, mode) if mask else None,
         control=params.get("control") or {},
     )
+
+
+def check_mask(operation: str, mask: Image.Image, image: Image.Image) -> None:
+    """Raise EngineError for a mask that is not of its picture's size."""
+    if mask.size != image.size:
+        row = OPERATIONS[operation]
+        raise EngineError(
+            f"{row.param('mask').label} has {mask.width} × {mask.height} pixels, but "
+            f"{row.param('image').label} has {image.width} × {image.height}: "
+            "they must have the same size"
+        )
 
 
 def fitted(image: Image.Image, size: tuple[int, int], mode: int) -> Image.Image:
@@ -94,7 +108,7 @@ def _size(params: Mapping[str, Any], image: Image.Image | None) -> tuple[int, in
     for name, length in zip(("width", "height"), size, strict=True):
         if not LEAST <= length <= MOST:
             what = " after the second pass" if params.get("hires") else ""
-            raise EngineError(f"{name}{what} must be {LEAST} to {MOST} here, not {length}")
+            raise EngineError(f"{_label(name)}{what} must be {LEAST} to {MOST} here, not {length}")
     return size
 
 
@@ -116,7 +130,8 @@ def _seeds(params: Mapping[str, Any], prompt: str) -> tuple[int, ...]:
     number = batches * each
     if not (batches > 0 and each > 0 and number <= MOST_PICTURES):
         raise EngineError(
-            f"batches × batch_size must be 1 to {MOST_PICTURES} here, not {batches} × {each}"
+            f"{_label('batches')} × batch_size must be 1 to {MOST_PICTURES} here, "
+            f"not {batches} × {each}"
         )
     given = params.get("seed")
     first = -1 if given in (None, "") else int(given)
@@ -134,7 +149,9 @@ def seed_of(prompt: str) -> int:
 def _suffix(params: Mapping[str, Any]) -> str:
     asked = str(params.get("format") or "png").lower().lstrip(".")
     if asked not in SUFFIXES:
-        raise EngineError(f"format must be one of {', '.join(SUFFIXES)}, not {asked[:40]!r}")
+        raise EngineError(
+            f"{_label('format')} must be one of {', '.join(SUFFIXES)}, not {asked[:40]!r}"
+        )
     return SUFFIXES[asked]
 
 
@@ -142,5 +159,10 @@ def _denoising(params: Mapping[str, Any]) -> float:
     given = params.get("denoising")
     strength = DENOISING if given is None else float(given)
     if not 0 <= strength <= 1:
-        raise EngineError(f"denoising must be 0 to 1, not {strength:g}")
+        raise EngineError(f"{_label('denoising')} must be 0 to 1, not {strength:g}")
     return strength
+
+
+def _label(name: str) -> str:
+    """Return what to call a parameter, which all that draw share."""
+    return OPERATIONS["image2image"].param(name).label

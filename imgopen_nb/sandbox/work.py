@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import PictureError
+from ..errors import PictureError, naming
 from ..spec import Operation
 from .fetch import DEADLINE_SECONDS, fetch
 from .pictures import decode, encode
@@ -56,12 +55,12 @@ class Work:
 
     @property
     def remote(self) -> dict[str, str]:
-        """The URLs that are not in the sandbox's own folder, and the wire field of each."""
+        """The URLs that are not in the sandbox's own folder, and what a message calls each."""
         fields = [p for p in self._operation.params if p.picture and p.name in self.params]
         return {
             url: label
             for param in fields
-            for label, url in _labelled(param.wire, self.params[param.name])
+            for label, url in _labelled(param.label, self.params[param.name])
             if self._files.local(url) is None
         }
 
@@ -69,7 +68,7 @@ class Work:
         """Get the pictures that come from elsewhere."""
         ends = time.monotonic() + ALL_SECONDS
         for url, field in self.remote.items():
-            with _naming(field):
+            with naming(field):
                 left = max(0.1, ends - time.monotonic())
                 self._fetched[url] = fetch(url, seconds=min(DEADLINE_SECONDS, left))
                 if sum(map(len, self._fetched.values())) > ALL_BYTES:
@@ -85,9 +84,9 @@ class Work:
 
     def each_picture(self, name: str) -> Iterator[Image.Image]:
         """Yield the pictures of a parameter one by one; one that cannot be read is named."""
-        wire = next(p.wire for p in self._operation.params if p.name == name)
-        for label, url in _labelled(wire, self.params[name]):
-            with _naming(label):
+        field = self._operation.param(name).label
+        for label, url in _labelled(field, self.params[name]):
+            with naming(label):
                 image = decode(self._bytes(url))
             yield image
 
@@ -124,15 +123,6 @@ class Work:
         return self._fetched[url]
 
 
-@contextlib.contextmanager
-def _naming(field: str) -> Iterator[None]:
-    """Put the wire's field name before what is wrong with its picture."""
-    try:
-        yield
-    except PictureError as error:
-        raise PictureError(f"{field}: {error.message}") from None
-
-
 def with_defaults(operation: Operation, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values and, for what was not given, the documented default or our own preset."""
     found = dict(values)
@@ -143,10 +133,10 @@ def with_defaults(operation: Operation, values: Mapping[str, Any]) -> dict[str, 
     return found
 
 
-def _labelled(wire: str, value: Any) -> Iterator[tuple[str, str]]:
+def _labelled(field: str, value: Any) -> Iterator[tuple[str, str]]:
     """Yield each URL of a picture field with what to call it in a message."""
     if not isinstance(value, list):
-        yield wire, value
+        yield field, value
         return
     for number, url in enumerate(value, 1):
-        yield f"{wire}, picture {number} of {len(value)}", url
+        yield f"{field}, picture {number} of {len(value)}", url

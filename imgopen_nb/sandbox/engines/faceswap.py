@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...catalogue import OPERATIONS
 from . import EngineError, Work, engine
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def _places(image: Image.Image, index: int | None) -> list[Mesh]:
         return places
     if not 1 <= index <= len(places):
         faces = "1 face" if len(places) == 1 else f"{len(places)} faces"
-        raise EngineError(f"face_index is {index}, but the picture that receives has {faces}")
+        field = OPERATIONS["face-fusion"].param("face_index").label
+        raise EngineError(f"{field} is {index}, but the picture that receives has {faces}")
     return [places[index - 1]]
 
 

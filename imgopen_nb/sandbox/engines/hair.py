@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...catalogue import OPERATIONS
+from ...errors import clip
 from . import EngineError, Work, engine
 
 
@@ -19,10 +21,12 @@ def hairstyle(work: Work) -> dict[str, Any]:
     from ..hair import COLOURS, colour_in, find_hair, recoloured
     from ..mesh import largest_mesh
 
-    colour = colour_in(str(work.params["hair"]))
+    asked = str(work.params["hair"])
+    colour = colour_in(asked)
     if colour is None:
         raise EngineError(
-            f"the sandbox changes only the colour of hair: name one of {', '.join(COLOURS)}"
+            f"{OPERATIONS['hairstyle'].param('hair').label} must name a colour, not "
+            f"{clip(asked, 40)!r}: the sandbox changes nothing else; one of {', '.join(COLOURS)}"
         )
     image = work.picture("image")
     mesh = largest_mesh(image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from ...catalogue import OPERATIONS
 from . import EngineError, Work, engine
 from .pixels import check_size
 
@@ -30,18 +31,16 @@ def erase(work: Work) -> dict[str, Any]:
 
     from ..filling import patched
     from ..networks import flatten
+    from ..orders import check_mask
 
     image, mask = work.picture("image"), work.picture("mask")
-    if mask.size != image.size:
-        raise EngineError(
-            f"the mask has {mask.width} × {mask.height} pixels, the picture "
-            f"{image.width} × {image.height}: they must have the same size"
-        )
+    check_mask("erase", mask, image)
     holes = np.asarray(_painted(mask)) > 127
+    field = OPERATIONS["erase"].param("mask").label
     if not holes.any():
-        raise EngineError("the mask is empty: paint white what is to be removed")
+        raise EngineError(f"{field} is empty: paint white what is to be removed")
     if holes.all():
-        raise EngineError("the mask covers the whole picture: nothing is left to fill it from")
+        raise EngineError(f"{field} covers the whole picture: nothing is left to fill it from")
     return {"outputImageUrl": work.save(patched(flatten(image), holes, seed=0))}
 
 
@@ -70,8 +69,11 @@ def outpaint(work: Work) -> dict[str, Any]:
 
 
 def seed_of(work: Work) -> int:
-    """Return the seed that was given, 0 for none, a new one for -1."""
-    seed = int(work.params.get("seed") or 0)
+    """Return the seed that was given, a new one for none and for -1."""
+    given = work.params.get("seed")
+    seed = -1 if given in (None, "") else int(given)
+    if seed < -1:
+        raise EngineError(f"seed must be -1 (a new one) or a number from 0 on, not {seed}")
     return secrets.randbelow(SEEDS) if seed == -1 else seed
 
 
@@ -88,12 +90,14 @@ def _painted(mask: Image.Image) -> Image.Image:
 def _growth(work: Work, name: str) -> float:
     factor = float(work.params.get(name, 1))
     if not 1 <= factor <= MOST_GROWTH:
-        raise EngineError(f"{name} must be a factor from 1 to {MOST_GROWTH}, not {factor:g}")
+        field = OPERATIONS["outpaint"].param(name).label
+        raise EngineError(f"{field} must be a factor from 1 to {MOST_GROWTH}, not {factor:g}")
     return factor
 
 
 def _count(work: Work) -> int:
     count = int(work.params.get("count", 1))
     if not 1 <= count <= MOST_PICTURES:
-        raise EngineError(f"count must be from 1 to {MOST_PICTURES} in the sandbox, not {count}")
+        field = OPERATIONS["outpaint"].param("count").label
+        raise EngineError(f"{field} must be from 1 to {MOST_PICTURES} in the sandbox, not {count}")
     return count

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ...catalogue import OPERATIONS
 from . import EngineError, Seen, Work, engine
 
 if TYPE_CHECKING:
@@ -100,11 +101,17 @@ def _wanted(work: Work, row: Row) -> bool:
 
 
 def _page(work: Work, rows: list[Row]) -> Row:
-    size, number = int(work.params["page_size"]), int(work.params["page"])
-    if size < 1 or number < 1:
-        raise EngineError("pageSize and pageNum are at least 1")
+    size, number = _count(work, "page_size"), _count(work, "page")
     shown = rows[(number - 1) * size : number * size]
     return {"rows": shown, "total": len(rows), "pageSize": size, "pageNum": number}
+
+
+def _count(work: Work, name: str) -> int:
+    count = int(work.params[name])
+    if count < 1:
+        field = OPERATIONS["models"].param(name).label
+        raise EngineError(f"{field} must be at least 1, not {count}")
+    return count
 
 
 def _preview() -> Image.Image:

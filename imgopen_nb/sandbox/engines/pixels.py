@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...catalogue import OPERATIONS
 from . import EngineError, Work, engine
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def upscale(work: Work) -> dict[str, Any]:
     image, scale = work.picture("image"), int(work.params.get("scale", 2))
     if image.width * image.height > MOST_UPSCALED:
         raise EngineError(
-            f"the picture has {image.width} × {image.height} pixels: the sandbox upscales at most "
+            f"{OPERATIONS['upscale'].param('image').label} has {image.width} × {image.height} "
+            "pixels: the sandbox upscales at most "
             f"{MOST_UPSCALED:,} (about 800 × 800); use enlarge, or a smaller picture"
         )
     return _sized(work, upscaled(image, scale))
@@ -93,18 +95,24 @@ def _mark(work: Work, size: tuple[int, int]) -> Image.Image:
     from ..watermarks import picture_mark, text_mark
 
     text = str(work.params.get("text") or "").strip()
+    field = OPERATIONS["watermark"].param("watermark").label
     if work.params.get("watermark"):
         if text:
-            raise EngineError("give either text or watermark, not both")
+            raise EngineError(f"give either text or {field}, not both")
         return picture_mark(work.picture("watermark"), size)
     if not text:
-        raise EngineError("give text, or a picture as watermark: there is nothing to put over")
+        raise EngineError(f"give text, or a picture as {field}: there is nothing to put over")
     missing = undrawable(text)
     if missing:
         raise EngineError(
-            f"no font here has a sign for {missing[:20]!r}; give a picture as watermark"
+            f"text: no font here has a sign for {missing[:20]!r}; give a picture as {field}"
         )
-    return text_mark(text, size)
+    try:
+        return text_mark(text, size)
+    except OSError:  # Pillow draws no letters as small as that
+        raise EngineError(
+            f"text is too long for a picture of {size[0]} × {size[1]} pixels: {len(text)} signs"
+        ) from None
 
 
 def check_size(size: tuple[int, int]) -> None:

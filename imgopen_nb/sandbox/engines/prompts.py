@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...catalogue import OPERATIONS
 from . import EngineError, Work, engine
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def expand_prompt(work: Work) -> dict[str, Any]:
 
     prompt = str(work.params.get("prompt") or "").strip()
     if not prompt:
-        raise EngineError("prompt: there is nothing to expand")
+        raise EngineError(f"{_label('prompt')} is empty: there is nothing to expand")
     return {"prompts": expand(prompt, options(work.params))}
 
 
@@ -46,7 +47,7 @@ def options(params: Mapping[str, Any]) -> Options:
     for name, low, high in LIMITS:
         value = params.get(name)
         if value is not None and not low <= value <= high:
-            raise EngineError(f"{name} must be {low} to {high} here, not {value}")
+            raise EngineError(f"{_label(name)} must be {low} to {high} here, not {value}")
     mode = params.get("mode", 0)
     if mode not in (0, 1):
         raise EngineError(f"mode must be 0 (SD) or 1 (SDXL), not {mode!r}")
@@ -54,5 +55,12 @@ def options(params: Mapping[str, Any]) -> Options:
     least = int(given.pop("min_tokens", 0))
     most = int(given.pop("max_tokens", max(Options.most, least)))
     if least > most:
-        raise EngineError(f"min_tokens ({least}) must not be above max_tokens ({most})")
+        raise EngineError(
+            f"{_label('min_tokens')} must not be above {_label('max_tokens')}: "
+            f"{least} is more than {most}"
+        )
     return Options(sdxl=mode == 1, least=least, most=most, **given)
+
+
+def _label(name: str) -> str:
+    return OPERATIONS["expand-prompt"].param(name).label
