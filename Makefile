@@ -2,11 +2,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# `make test EXTRAS=dev,diffusers` tests a true diffusers pipeline too: 1 GB more, with CUDA 6 GB.
+# `make test EXTRAS=dev,fuzz,diffusers` as CI does: a true diffusers pipeline takes 1 GB, with CUDA 6.
 EXTRAS ?= dev
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lab lint bench notebooks browser clean
+.PHONY: help demo test lab lint bench fuzz notebooks browser clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -24,6 +24,10 @@ lint: $(VENV)/.dev  ## ruff, ruff format and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(VENV)/.dev  ## 10,000 requests by schemathesis after /openapi.json
+	$(BIN)/python -m pip install -q -e '.[fuzz]'
+	IMGOPEN_FUZZ=165 $(BIN)/python -m pytest -q -s --timeout 1800 tests/test_sandbox_endurance.py -k schemathesis
 
 bench: $(VENV)/.dev  ## run the benchmarks and rewrite benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

@@ -1,4 +1,8 @@
-"""CPU and memory of every sandbox engine on a sample photograph, one process each."""
+"""CPU and memory of every sandbox engine, one process each, beside what it was planned to take.
+
+A reference figure is the CPU seconds that the bare means of an engine took when they were chosen,
+on a machine of two cores. Ours includes all that the engine does around them.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +10,72 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-Row = tuple[str, str, str]
-# Operation -> parameters; "CAT", "FACE", "FACES", "SMALL" and "MASK" stand for pictures.
-CALLS: dict[str, dict[str, Any]] = {
-    "describe": {"image": "CAT", "model": "clip"},
-    "style": {"image": "CAT"},
-    "detect-faces": {"image": "FACES"},
-    "face-swap": {"face": "FACE", "image": "FACES"},
-    "face-swap-v2": {"face": "FACE", "image": "FACES", "fidelity": 0.5},
-    "face-fusion": {"faces": ["FACE"], "image": "FACES"},
-    "face-restore": {"image": "FACE"},
-    "instant-id": {"image": "FACE", "prompt": "a ceramic doll"},
-    "remove-background": {"image": "CAT"},
-    "upscale": {"image": "SMALL", "scale": 4},
-    "enlarge": {"image": "CAT", "scale": 2},
-    "watermark": {"image": "CAT", "text": "x", "position": "tile", "opacity": 0.5},
-    "erase": {"image": "CAT", "mask": "MASK"},
-    "outpaint": {"image": "SMALL", "vertical": 1.25, "horizontal": 1.5, "count": 1},
-    "hairstyle": {"image": "FACES", "hair": "red"},
-    "control-preview": {"image": "CAT", "preprocessor": "canny"},
-    "expand-prompt": {"prompt": "a girl", "mode": 0},
-    "text2image": {"prompt": "a fox", "batch_size": 1},
-    "flux": {"prompt": "a fox"},
-}
+HEAD = (
+    "what", "input", "CPU s", "reference", "measured / reference", "at equal speed", "peak memory",
+)  # fmt: skip
+
+
+class Case(NamedTuple):
+    """One call; "CAT", "FACE" ... stand for pictures. The reference is None where there is none."""
+
+    operation: str
+    params: dict[str, Any]
+    input: str
+    reference: float | None = None
+
+
+CASES = (
+    Case("describe", {"image": "CAT", "model": "clip"}, "photograph, 451 × 300", 1.1),
+    Case("style", {"image": "CAT"}, "photograph, 451 × 300", 0.02),
+    Case("detect-faces", {"image": "FACES"}, "photograph, 512 px", 0.05),
+    Case("face-swap", {"face": "FACE", "image": "FACES"}, "one pair, 512 px", 0.22),
+    Case("face-fusion", {"faces": ["FACE"], "image": "FACES"}, "one pair, 512 px", 0.22),
+    Case("face-swap-v2", {"face": "FACE", "image": "FACES", "fidelity": 0.5},
+         "one pair, 512 px; swap + restoring", 0.42),
+    Case("face-restore", {"image": "FACES"}, "a face of 107 px in 512 px", 0.2),
+    Case("remove-background", {"image": "FACES"}, "photograph, 512 px", 0.6),
+    Case("upscale", {"image": "SQUARE", "scale": 4}, "256 px × 4", 1.3),
+    Case("enlarge", {"image": "WIDE", "scale": 4}, "600 × 400, × 4", 0.07),
+    Case("watermark", {"image": "FACES", "text": "sandbox", "position": "bottom-right",
+                       "opacity": 0.5}, "512 px, once", 0.003),
+    Case("watermark", {"image": "FACES", "text": "sandbox", "position": "tile", "opacity": 0.5},
+         "512 px, all over"),
+    Case("erase", {"image": "FACES", "mask": "MASK_7"}, "512 px, a mask of 7 %", 1.7),
+    Case("erase", {"image": "FACES", "mask": "MASK_40"}, "512 px, a mask of 40 %", 8.0),
+    Case("control-preview", {"image": "FACES", "preprocessor": "canny"}, "canny, 512 px", 0.03),
+    Case("control-preview", {"image": "FACES", "preprocessor": "lineart"},
+         "lineart, 512 px", 0.01),
+    Case("control-preview", {"image": "FACES", "preprocessor": "softedge"},
+         "softedge, 512 px", 0.14),
+    Case("control-preview", {"image": "FACES", "preprocessor": "openpose"},
+         "openpose, 512 px; people found + one pose", 0.076),
+    Case("expand-prompt", {"prompt": "a girl", "mode": 0}, "a prompt", 0.01),
+    Case("instant-id", {"image": "FACE", "prompt": "a ceramic doll"}, "960 px"),
+    Case("outpaint", {"image": "SMALL", "vertical": 1.25, "horizontal": 1.5, "count": 1},
+         "128 × 85"),
+    Case("hairstyle", {"image": "FACES", "hair": "red"}, "512 px"),
+    Case("text2image", {"prompt": "a fox", "batch_size": 1}, "a prompt"),
+    Case("flux", {"prompt": "a fox"}, "a prompt"),
+)  # fmt: skip
+# The network u2netp alone, set up as it was for its reference figure: how fast is this machine?
+YARDSTICK = 0.573
+NETWORK = """
+import time, numpy, onnxruntime
+from imgopen_nb.sandbox.networks import MODELS
+options = onnxruntime.SessionOptions()
+options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+options.intra_op_num_threads = 2
+network = onnxruntime.InferenceSession(MODELS / "u2netp.onnx", options)
+feed = {network.get_inputs()[0].name: numpy.ones((1, 3, 320, 320), numpy.float32)}
+def timed():
+    begun = time.process_time()
+    network.run(None, feed)
+    return time.process_time() - begun
+timed()
+print(min(timed() for _ in range(5)))
+"""
 RUN = """
 import json, resource, sys, time
 from PIL import Image
@@ -39,10 +84,15 @@ from imgopen_nb.sandbox import engines
 name, params = sys.argv[1], json.loads(sys.argv[2])
 def photo(label): return Image.open(samples()[label]).convert("RGB")
 cat = photo("chelsea")
-mask = Image.new("RGB", cat.size)
-mask.paste((255, 255, 255), (20, 20, 140, 120))
-made = {"CAT": cat, "FACE": photo("grace_hopper"), "FACES": photo("astronaut"),
-        "SMALL": cat.resize((128, 85)), "MASK": mask}
+faces = photo("astronaut")
+def mask(share):
+    side, whole = round(512 * share ** 0.5), Image.new("RGB", (512, 512))
+    corner = (512 - side) // 2
+    whole.paste((255, 255, 255), (corner, corner, corner + side, corner + side))
+    return whole
+made = {"CAT": cat, "FACE": photo("grace_hopper"), "FACES": faces, "SMALL": cat.resize((128, 85)),
+        "SQUARE": faces.resize((256, 256)), "WIDE": faces.resize((600, 400)),
+        "MASK_7": mask(0.07), "MASK_40": mask(0.4)}
 class Work:
     def __init__(self): self.params = params
     calls = 0
@@ -61,16 +111,36 @@ def timed():
     begun = time.process_time()
     run(Work())
     return time.process_time() - begun
-print(min(timed() for _ in range(3)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(min(timed() for _ in range(5)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-def rows() -> Iterator[Row]:
-    base: float | None = None
-    for name, params in CALLS.items():
-        command = [sys.executable, "-c", RUN, name, json.dumps(params)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        seconds, memory = done.stdout.split()
-        base = base or float(seconds)
-        ratio = f"{float(seconds) / base:.2f} x describe; {memory} MiB"
-        yield name, f"{float(seconds):.2f} CPU s", ratio
+def rows() -> Iterator[tuple[str, ...]]:
+    own = float(output(NETWORK))
+    slower = own / YARDSTICK
+    yield (
+        "the network u2netp alone",
+        "320 px",
+        f"{own:.3f}",
+        f"{YARDSTICK}",
+        f"{slower:.2f}",
+        "1",
+        "",
+    )
+    for case in CASES:
+        seconds, memory = output(RUN, case.operation, json.dumps(case.params)).split()
+        measured = [f"{float(seconds):.4f}", *compared(float(seconds), case.reference, slower)]
+        yield case.operation, case.input, *measured, f"{memory} MiB"
+
+
+def compared(seconds: float, reference: float | None, slower: float) -> tuple[str, str, str]:
+    """The reference, how often it is taken here, and how often on a machine as fast as its own."""
+    if reference is None:
+        return "-", "-", "-"
+    ratio = seconds / reference
+    return f"{reference}", f"{ratio:.2f}", f"{ratio / slower:.2f}"
+
+
+def output(program: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from imgopen_nb.images import samples
 from imgopen_nb.session import Session
 
+HEAD = ("what", "median", "ratio")
 Row = tuple[str, str, str]
 IN_KERNEL = """
 import time, ipykernel.ipkernel, ipykernel.zmqshell

@@ -16,6 +16,10 @@ SIDE, MESH_SIDE = 256, 192
 ANCHOR_GRIDS = ((16, 2), (8, 6))
 # True faces score above 0.8 and 0.98 on 100 pictures; a baboon, a squirrel and a lamp come below.
 CANDIDATE, CONFIRMED = 0.6, 0.9
+# A tile's share of the long side: four tiles cover a square; halves would take nine.
+TILE, OVERLAP = 0.55, 0.1
+# A strip thinner than this share of its length is not cut into ever more squares.
+THINNEST = 8
 KEY_POINTS = ("rightEye", "leftEye", "nose", "mouth", "rightEar", "leftEar")
 
 Point = tuple[float, float]
@@ -116,25 +120,24 @@ def _distinct(faces: list[Face], limit: float = 0.3) -> list[Face]:
     return kept
 
 
+def _edges(length: int, side: int) -> list[int]:
+    """Return where tiles begin that cover a length, each a tenth or more into the next."""
+    count = math.ceil((length - side) / (side * (1 - OVERLAP))) + 1
+    return [int(edge) for edge in np.linspace(0, length - side, count)]
+
+
 def tiles(width: int, height: int) -> list[tuple[int, int, int, int]]:
-    """Return half-overlapping squares that cover a large picture, none for a small one.
+    """Return overlapping tiles, squares mostly, that cover a large picture, none for a small one.
 
     BlazeFace sees 256 pixels: a face below a fifteenth of the long side escapes it in the whole.
     """
-    if max(width, height) < 1.5 * SIDE:
+    long, short = max(width, height), min(width, height)
+    if long < 1.5 * SIDE:
         return []
-    side = min(max(width, height) // 2, min(width, height))
-    lefts = (
-        np.linspace(0, width - side, math.ceil((width - side) / (side * 0.6)) + 1)
-        .astype(int)
-        .tolist()
-    )
-    tops = (
-        np.linspace(0, height - side, math.ceil((height - side) / (side * 0.6)) + 1)
-        .astype(int)
-        .tolist()
-    )
-    return [(left, top, left + side, top + side) for top in tops for left in lefts]
+    side = max(min(round(TILE * long), short), round(long / THINNEST))
+    across, down = min(side, width), min(side, height)
+    tops, lefts = _edges(height, down), _edges(width, across)
+    return [(left, top, left + across, top + down) for top in tops for left in lefts]
 
 
 def detect_faces(image: Image.Image, *, tiled: bool = True) -> list[Face]:

@@ -2,46 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 from PIL import ImageFont
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-# Latin, Greek and Cyrillic first, then Chinese, Japanese and Korean; Linux, Windows, macOS.
-SYSTEM = (
-    "DejaVuSans.ttf", "LiberationSans-Regular.ttf", "arial.ttf", "Arial.ttf",
+# Pillow's own; then Latin, Greek and Cyrillic, then Chinese, Japanese and Korean; Linux, Windows,
+# macOS.
+OWN = ""
+NAMES = (
+    OWN, "DejaVuSans.ttf", "LiberationSans-Regular.ttf", "arial.ttf", "Arial.ttf",
     "NotoSansCJK-Regular.ttc", "wqy-zenhei.ttc", "wqy-microhei.ttc", "msyh.ttc", "PingFang.ttc",
 )  # fmt: skip
 NO_SIGN = "\uffff"
+# Which signs a font has is the same at every size.
+LOOKED_AT = 24
 
 
-@cache
-def _system(name: str, points: float) -> Font | None:
+@lru_cache(64)
+def _font(name: str, points: float) -> Font | None:
     try:
-        return ImageFont.truetype(name, points)
+        return ImageFont.truetype(name, points) if name else ImageFont.load_default(points)
     except OSError:
         return None
 
 
-def _fonts(points: float) -> Iterator[Font]:
-    yield ImageFont.load_default(points)
-    yield from (font for name in SYSTEM if (font := _system(name, points)) is not None)
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(name for name in NAMES if _font(name, LOOKED_AT))
 
 
-def _missing(text: str, font: Font) -> str:
-    empty = bytes(font.getmask(NO_SIGN))
+@lru_cache(4096)
+def _drawn(sign: str, name: str) -> bytes:
+    font = _font(name, LOOKED_AT)
+    return bytes(font.getmask(sign)) if font else b""
+
+
+def _missing(text: str, name: str) -> str:
     signs = sorted({sign for sign in text if not sign.isspace()})
-    return "".join(sign for sign in signs if bytes(font.getmask(sign)) == empty)
+    return "".join(sign for sign in signs if _drawn(sign, name) == _drawn(NO_SIGN, name))
+
+
+def _name_for(text: str) -> str:
+    for name in _names():
+        if not _missing(text, name):
+            return name
+    return min(_names(), key=lambda name: len(_missing(text, name)))
 
 
 def font_for(text: str, points: float) -> Font:
     """Return the first font that has all signs of a text, or else the one that lacks fewest."""
-    found = list(_fonts(points))
-    return min(found, key=lambda font: len(_missing(text, font)))
+    return _font(_name_for(text), points) or ImageFont.load_default(points)
 
 
 def undrawable(text: str) -> str:
     """Return the characters of a text that no font here can draw together with the others."""
-    return _missing(text, font_for(text, 24))
+    return _missing(text, _name_for(text))

@@ -81,11 +81,23 @@ class WithBody(Base):
     """
 
     limit = MAX_JSON
+    _will_read = False
 
     def prepare(self) -> None:
         """Start with an empty body."""
         self._body, self._size = bytearray(), 0
         super().prepare()
+        self._will_read = True
+
+    def write_error(self, status_code: int, **more: Any) -> None:
+        """Answer in the envelope, and tell where the connection ends with it.
+
+        Tornado ends it where a request is refused before its body was read. A client that is not
+        told sends its next request into the void.
+        """
+        if not self._will_read:
+            self.set_header("Connection", "close")
+        super().write_error(status_code, **more)
 
     def data_received(self, chunk: bytes) -> None:
         """Collect the body."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from .texts import place_of
@@ -48,16 +49,22 @@ class Line(Generic[T]):
     def _run(self, turn: int) -> None:
         while turn == self._turn:
             item = self._waiting.get()
-            seconds = self._limit()
-            timer = threading.Timer(seconds, self._give_up, (turn, item, seconds))
-            timer.daemon = True
-            timer.start()
             try:
-                self._work(item)
+                with self._timed(turn, item):
+                    self._work(item)
             except Exception as error:  # the line must go on
                 log.error("an item was dropped: %s", place_of(error))
-            finally:
-                timer.cancel()
+
+    @contextlib.contextmanager
+    def _timed(self, turn: int, item: T) -> Iterator[None]:
+        seconds = self._limit()
+        timer = threading.Timer(seconds, self._give_up, (turn, item, seconds))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _give_up(self, turn: int, item: T, seconds: float) -> None:
         with self._lock:

@@ -17,7 +17,9 @@ from PIL import Image
 Array = NDArray[np.float32]
 
 MODELS = Path(__file__).with_name("models")
-THREADS = 2
+# A second thread costs the small networks up to twice the processor time, for no speed.
+THREADS = {"nanodet": 2, "realesr_animevideov3_x4": 2, "u2netp": 2}
+ALL_CORES = 0  # for networks of a user's own, which are large
 # ImageNet's, as U2-Net was trained with.
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
@@ -26,12 +28,12 @@ _sessions: dict[str, Any] = {}
 _lock = Lock()
 
 
-def _options() -> Any:
+def _options(threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     # The arena keeps every peak for ever: u2netp alone would hold 540 MB instead of 380.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
-    options.intra_op_num_threads = THREADS
+    options.intra_op_num_threads = threads
     # Threads that wait by spinning double the processor time of the small networks, for no speed.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
@@ -43,7 +45,9 @@ def session(model: str) -> Any:
     with _lock:
         if model not in _sessions:
             _sessions[model] = onnxruntime.InferenceSession(
-                MODELS / f"{model}.onnx", _options(), providers=["CPUExecutionProvider"]
+                MODELS / f"{model}.onnx",
+                _options(ALL_CORES if Path(model).is_absolute() else THREADS.get(model, 1)),
+                providers=["CPUExecutionProvider"],
             )
         return _sessions[model]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PIL import Image, ImageFilter
 
@@ -11,13 +13,14 @@ from .networks import Array
 from .resolution import enhanced, resized
 from .swapping import region
 
-AROUND = 1.4
+# The square that is looked at, in sizes of the face; the network pays for every pixel of it.
+AROUND = 1.2
 # Larger faces are looked at in this size.
 LARGEST = 1024
 # Sizes at which the network may see a face; the first that loses nothing of it is taken.
-SIDES = (48, 64, 88, 112)
+SIDES = (43, 57, 72, 88)
 # Root mean square of what shrinking may lose, in grey levels: about the noise of a JPEG file.
-LOSS = 5.0
+LOSS = 4.5
 # What is left of the enhancement at the highest fidelity.
 LEAST = 0.25
 
@@ -27,29 +30,45 @@ def strength(fidelity: float | None) -> float:
     return 1 - (1 - LEAST) * (0.5 if fidelity is None else float(fidelity))
 
 
-def _cleared(pixels: Array) -> Array:
-    """Return a square face enhanced, from the least size that still holds all its detail.
+def _least(pixels: Array) -> tuple[Array, Array]:
+    """Return a square face in the least size that holds all its detail, and what detail it lacks.
 
-    A blurred face is made clear so; what detail a sharp one loses at the last size is kept.
+    A sharp face lacks some even in the largest of the sizes; a blurred one is made clear.
     """
     full = len(pixels)
-    lost = np.zeros_like(pixels)
-    for side in (side for side in SIDES if side < full):
+    least, lacks = pixels, np.zeros_like(pixels)
+    for side in sorted((side for side in SIDES if side < full), reverse=True):
         small = resized(pixels, (side, side))
         lost = pixels - resized(small, (full, full))
-        if float(np.sqrt((lost**2).mean())) < LOSS:
-            return resized(enhanced(small), (full, full))
-    if full <= SIDES[-1]:
-        return resized(enhanced(pixels), (full, full))
-    return resized(enhanced(small), (full, full)) + lost
+        holds = float(np.sqrt((lost**2).mean())) < LOSS
+        if holds or len(least) > SIDES[-1]:
+            least, lacks = small, lacks if holds else lost
+        if not holds:
+            break
+    return least, lacks
+
+
+def _cleared(pixels: Array) -> Array:
+    """Return a square face enhanced, in its size."""
+    least, lacks = _least(pixels)
+    return resized(enhanced(least), (len(pixels), len(pixels))) + lacks
+
+
+def _square(mesh: Mesh) -> tuple[Array, float]:
+    """Return the middle and the side of the square about a face, upright on its own eyes."""
+    cosine, sine = math.cos(mesh.turn), math.sin(mesh.turn)
+    linear = np.array([[cosine, -sine], [sine, cosine]], np.float32)
+    upright = mesh.points @ linear
+    low, high = upright.min(0), upright.max(0)
+    return np.asarray(linear @ (low + high) / 2, np.float32), AROUND * float((high - low).max())
 
 
 def enhance(image: Image.Image, mesh: Mesh, weight: float) -> Image.Image:
     """Return the picture (mode RGB) with one face enhanced; nothing changes far from it."""
     box = region(image.size, mesh)
-    side = min(LARGEST, max(32, round(AROUND * mesh.size)))
-    centre = np.asarray((mesh.points.min(0) + mesh.points.max(0)) / 2, np.float32)
-    matrix = view(centre, AROUND * mesh.size, mesh.turn, side)
+    centre, length = _square(mesh)
+    side = min(LARGEST, max(32, round(length)))
+    matrix = view(centre, length, mesh.turn, side)
     clear = as_image(_cleared(np.asarray(look(image, matrix, side), np.float32)))
     linear = np.linalg.inv(matrix[:, :2])
     corner = linear @ (np.array(box[:2], np.float32) - matrix[:, 2])

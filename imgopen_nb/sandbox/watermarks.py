@@ -53,33 +53,33 @@ def picture_mark(mark: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _tiled(mark: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return a layer with the mark, turned, all over it, every second row shifted."""
     turned = mark.rotate(TURN, Image.Resampling.BICUBIC, expand=True)
-    layer = Image.new("RGBA", size)
     across, down = round(turned.width * 1.25) + 1, round(turned.height * 1.25) + 1
-    for row, top in enumerate(range(-turned.height // 2, size[1], down)):
-        for left in range(-(across // 2) * (row % 2), size[0], across):
-            layer.alpha_composite(
-                turned.crop((max(0, -left), max(0, -top), *turned.size)),
-                (max(0, left), max(0, top)),
-            )
+    row = Image.new("RGBA", (size[0] + across, turned.height))
+    for left in range(0, row.width, across):
+        row.paste(turned, (left, 0))
+    layer = Image.new("RGBA", size)
+    for number, top in enumerate(range(-turned.height // 2, size[1], down)):
+        layer.paste(row, (-(across // 2) * (number % 2), top))
     return layer
 
 
-def _placed(mark: Image.Image, size: tuple[int, int], position: str) -> Image.Image:
+def _placed(
+    mark: Image.Image, size: tuple[int, int], position: str
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Return what is laid over a picture of that size, and where it begins."""
     if position == "tile":
-        return _tiled(mark, size)
+        return _tiled(mark, size), (0, 0)
     margin = round(MARGIN * min(size))
     across, down = PLACES[position]
     left = round(margin + across * (size[0] - mark.width - 2 * margin))
     top = round(margin + down * (size[1] - mark.height - 2 * margin))
-    layer = Image.new("RGBA", size)
-    layer.paste(mark, (left, top))
-    return layer
+    return mark, (left, top)
 
 
 def marked(image: Image.Image, mark: Image.Image, position: str, opacity: float) -> Image.Image:
     """Return the picture under the mark; pixels that the mark does not touch stay as they are."""
-    layer = _placed(mark, image.size, position)
+    layer, corner = _placed(mark, image.size, position)
     weights = layer.getchannel("A").point([round(level * opacity) for level in range(256)])
     result = image.copy()
-    result.paste(layer.convert(image.mode), (0, 0), weights)
+    result.paste(layer, corner, weights)  # Pillow takes RGBA for a picture in RGB as it is
     return result
