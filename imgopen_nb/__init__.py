@@ -21,30 +21,53 @@ if TYPE_CHECKING:
     from .result import Result
     from .session import Session, compare, current
     from .task import Task
+    from .widgets.boards import board
+    from .widgets.browsing import browse
+    from .widgets.forms import Form, form
+    from .widgets.galleries import gallery
+    from .widgets.painting import paint
+    from .widgets.sliders import before_after
+    from .widgets.studios import studio
 
 # Public name -> module that holds it.
 _HOMES = {
     "OPERATIONS": "catalogue",
     "Comparison": "comparison",
+    "Form": "widgets.forms",
     "ImgOpenError": "errors",
     "Result": "result",
     "Session": "session",
     "Task": "task",
+    "before_after": "widgets.sliders",
+    "board": "widgets.boards",
+    "browse": "widgets.browsing",
     "compare": "session",
     "current": "session",
+    "form": "widgets.forms",
+    "gallery": "widgets.galleries",
+    "paint": "widgets.painting",
     "samples": "images",
+    "studio": "widgets.studios",
 }
 __all__ = [
     "OPERATIONS",
     "Comparison",
+    "Form",
     "ImgOpenError",
     "Result",
     "Session",
     "Task",
+    "before_after",
+    "board",
+    "browse",
     "compare",
     "current",
+    "form",
+    "gallery",
     "load_ipython_extension",
+    "paint",
     "samples",
+    "studio",
     "unload_ipython_extension",
 ]
 

@@ -57,13 +57,28 @@ MIGRATIONS = (
         created REAL NOT NULL
     );
     """,
+    """
+    CREATE TABLE edits (
+        edit_id INTEGER PRIMARY KEY,
+        image TEXT NOT NULL,
+        caption TEXT NOT NULL,
+        tags TEXT,
+        origin TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        source TEXT NOT NULL,
+        replaces INTEGER,
+        created REAL NOT NULL,
+        undone REAL
+    );
+    CREATE INDEX edits_image ON edits (image, undone, edit_id);
+    """,
 )
 COLUMNS = (
     "task_id", "server_id", "operation", "model", "image", "params", "status", "caption", "tags",
     "image_urls", "created", "submitted", "finished", "queries", "attempts", "backend", "base_url",
     "engine", "error", "data",
 )  # fmt: skip
-JSON_COLUMNS = frozenset({"params", "tags", "image_urls", "data"})
+JSON_COLUMNS = frozenset({"params", "tags", "image_urls", "data", "origin"})
 # What history() reads: everything but the raw answer.
 HISTORY_COLUMNS = tuple(c for c in COLUMNS if c not in ("data", "created", "base_url"))
 
@@ -85,12 +100,12 @@ class Journal:
         """Write a new task."""
         names = ", ".join(row)
         marks = ", ".join("?" * len(row))
-        self._run(f"INSERT INTO tasks ({names}) VALUES ({marks})", _encode(row))
+        self.run(f"INSERT INTO tasks ({names}) VALUES ({marks})", _encode(row))
 
     def update(self, task_id: str, **changes: Any) -> None:
         """Write what has become known of a task; an end that is there is never overwritten."""
         names = ", ".join(f"{name} = ?" for name in changes)
-        self._run(
+        self.run(
             f"UPDATE tasks SET {names} WHERE task_id = ? AND status NOT IN ('succeeded', 'failed')",
             (*_encode(changes), task_id),
         )
@@ -103,11 +118,11 @@ class Journal:
         """
         names = ", ".join(COLUMNS)
         sql = f"SELECT {names} FROM tasks WHERE task_id = ? OR server_id = ? LIMIT 1"
-        rows = self._read(sql, (task_id, task_id), COLUMNS)
+        rows = self.read(sql, (task_id, task_id), COLUMNS)
         if not rows and len(task_id) >= 4:
             like = task_id.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
             sql = f"SELECT {names} FROM tasks WHERE task_id LIKE ? ESCAPE '\\' LIMIT 2"
-            rows = self._read(sql, (like,), COLUMNS)
+            rows = self.read(sql, (like,), COLUMNS)
         if len(rows) == 1:
             return rows[0]
         if rows:
@@ -143,7 +158,7 @@ class Journal:
         sql = f"SELECT {', '.join(columns)} FROM tasks{where} ORDER BY created DESC, rowid DESC"
         if limit is not None:
             sql, values = sql + " LIMIT ?", [*values, limit]
-        return self._read(sql, values, columns)[::-1]
+        return self.read(sql, values, columns)[::-1]
 
     def durations(self, operation: str, model: str | None, backend: str) -> list[float]:
         """Return the seconds that the last 200 such tasks took, in the order of submission."""
@@ -158,7 +173,7 @@ class Journal:
     def put_thumbnail(self, image: str, small: Small) -> None:
         """Keep a small version of a picture."""
         jpeg, width, height, original = small
-        self._run(
+        self.run(
             "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?, ?, ?)",
             (image, jpeg, width, height, *original, time.time()),
         )
@@ -180,13 +195,15 @@ class Journal:
     def __repr__(self) -> str:
         return f"Journal({str(self.path)!r})"
 
-    def _run(self, sql: str, values: Iterable[Any]) -> None:
+    def run(self, sql: str, values: Iterable[Any]) -> int:
+        """Execute a statement that is whole in itself, and return how many rows it changed."""
         with self._open() as db:
-            db.execute(sql, tuple(values))
+            return db.execute(sql, tuple(values)).rowcount
 
-    def _read(
+    def read(
         self, sql: str, values: Iterable[Any], columns: tuple[str, ...]
     ) -> list[dict[str, Any]]:
+        """Return what a query finds, by these names for its columns."""
         with self._open() as db:
             rows = db.execute(sql, tuple(values)).fetchall()
         places = [i for i, name in enumerate(columns) if name in JSON_COLUMNS]

@@ -237,10 +237,26 @@ class Session:
         """
         return self._connection.client.reach()
 
+    def download(self, url: str) -> bytes:
+        """Return the bytes of a picture whose address the user gave.
+
+        Raises:
+            PictureError: it cannot be had, or is too large.
+        """
+        return self._connection.client.download(url, trusted=True)
+
+    def small(self, label: str, size: int = 192) -> Thumbnail:
+        """Return a small version of a picture, by its URL, path, sample or name in the history.
+
+        Raises:
+            PictureError: it cannot be had, or is no picture.
+        """
+        return self._album.thumbnail(label, size)
+
     def thumbnail(self, label: str, size: int = 192) -> Thumbnail | None:
         """Return a small version of a picture of the history, or None if it cannot be had."""
         with contextlib.suppress(PictureError):
-            return self._album.thumbnail(label, size)
+            return self.small(label, size)
         return None
 
     def close(self) -> None:

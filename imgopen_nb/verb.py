@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .arguments import Parser, given, operation_parser
 from .errors import ParameterError
 from .spec import Operation
+from .values import in_words
 
 if TYPE_CHECKING:
     from .session import Session
@@ -70,11 +71,16 @@ class OperationVerb(Verb):
         return parser
 
 
+def no_options(parser: Parser) -> None:
+    """Take nothing but --help."""
+
+
 def operation_options(parser: Parser) -> None:
     """Add the options of everything that runs as a task."""
     parser.option("--out", metavar="NAME", help="variable that takes the result")
     parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
     parser.add_argument("--no-wait", action="store_true", help="return the task at once")
+    parser.add_argument("--form", action="store_true", help="open the form with these values")
 
 
 def _run_operation(operation: Operation, call: Call) -> Any:
@@ -85,6 +91,10 @@ def _run_operation(operation: Operation, call: Call) -> Any:
         if body.name in params:
             raise ParameterError(f"{body.name} is given twice: on the line and in the cell")
         params[body.name] = call.body.strip("\n")
+    if call.options.form:
+        from .widget_verbs import open_form
+
+        return open_form(operation, params, call)
     session = call.session()
     task = session.submit(operation.name, **params)
     return task if call.options.no_wait else wait(session, task, seconds)
@@ -105,8 +115,8 @@ def seconds_of(text: str | None) -> float | None:
         return None
     try:
         seconds = float(text)
-    except ValueError:
+    except (TypeError, ValueError):  # {name} on a line may stand for any object
         seconds = -1.0
     if not seconds >= 0:
-        raise ParameterError(f"--timeout must be seconds, not {text!r}")
+        raise ParameterError(f"--timeout must be seconds, not {in_words(text)}")
     return seconds

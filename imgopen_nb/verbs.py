@@ -14,7 +14,9 @@ from .arguments import Parser
 from .catalogue import OPERATIONS
 from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError, near_match
 from .settings import KEY_ID, KEY_SECRET, NAMES
-from .verb import Call, OperationVerb, Verb, operation_options, seconds_of, wait
+from .values import in_words
+from .verb import Call, OperationVerb, Verb, no_options, operation_options, seconds_of, wait
+from .widget_verbs import WIDGET_VERBS
 
 if TYPE_CHECKING:
     from .task import Task
@@ -67,10 +69,6 @@ def _bar_for(name: str, seconds: float | None) -> Callable[[list[Task]], None]:
     return follow
 
 
-def _no_options(parser: Parser) -> None:
-    """Take nothing but --help."""
-
-
 def _operations(call: Call) -> Any:
     from .tables import Table
 
@@ -105,9 +103,9 @@ def _history(call: Call) -> Any:
     return view.frame if call.options.out else view
 
 
-def _count(text: str) -> int:
-    if not text.isdigit():
-        raise ParameterError(f"--limit must be a whole number, not {text!r}")
+def _count(text: Any) -> int:
+    if not str(text).isdecimal():
+        raise ParameterError(f"--limit must be a whole number, not {in_words(text)}")
     return int(text)
 
 
@@ -219,7 +217,7 @@ def _call(call: Call) -> Any:
     text = call.options.body or call.body or "{}"
     try:
         body = json.loads(text)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ParameterError(f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise ParameterError("the body must be a JSON object")
@@ -228,10 +226,22 @@ def _call(call: Call) -> Any:
     return task if call.options.no_wait else wait(session, task, seconds)
 
 
+def _doctor_options(parser: Parser) -> None:
+    parser.option(
+        "--leaks",
+        nargs="+",
+        metavar="FILE",
+        help="look for the access key in notebooks, IPython's history and the data folder",
+    )
+
+
 def _doctor(call: Call) -> Any:
     from .doctor import examine
+    from .leaks import find_leaks
 
-    return examine(call.session())
+    session = call.session()
+    files = call.options.leaks
+    return examine(session) if files is None else find_leaks(session.settings, files)
 
 
 _ROWS = (
@@ -243,7 +253,7 @@ _ROWS = (
         takes_body=True,
         values={"models": lambda: list(OPERATIONS["describe"].param("model").choices)},
     ),
-    Verb("ops", "List the operations.", _no_options, _operations),
+    Verb("ops", "List the operations.", no_options, _operations),
     Verb(
         "history",
         "Show the tasks so far.",
@@ -284,7 +294,7 @@ _ROWS = (
         _call,
         takes_body=True,
     ),
-    Verb("doctor", "Check versions, key, service and history.", _no_options, _doctor),
+    Verb("doctor", "Check versions, key, service and history.", _doctor_options, _doctor),
     Verb(
         "config",
         "Show the settings, or change one.",
@@ -295,7 +305,7 @@ _ROWS = (
 )
 VERBS: dict[str, Verb] = {
     **{op.name: OperationVerb(op) for op in OPERATIONS.runnable},
-    **{verb.name: verb for verb in _ROWS},
+    **{verb.name: verb for verb in (*_ROWS, *WIDGET_VERBS)},
 }
 
 

@@ -15,24 +15,26 @@ import imgopen_nb
 PACKAGE = Path(imgopen_nb.__file__).parent
 MODULES = sorted(p for p in PACKAGE.glob("*.py") if p.name != "__init__.py")
 SANDBOX = sorted((PACKAGE / "sandbox").rglob("*.py"))
+WIDGETS = sorted(p for p in (PACKAGE / "widgets").glob("*.py") if p.name != "__init__.py")
 
 # From what people use down to what everything stands on: a module imports only from lower floors.
 FLOORS = (
     {"cli", "magics", "demo"},
     {"completion"},
     {"verbs"},
+    {"widget_verbs"},
     {"verb"},
-    {"doctor"},
+    {"doctor", "leaks"},
     {"session", "login", "progress"},
     {"inquiry", "batch", "sending"},
     {"ledger", "album", "waiting"},
     {"connection", "task"},
-    {"saving"},
+    {"saving", "edits"},
     {"delivery", "result", "comparison", "journal"},
     {"display", "client", "tables", "frames"},
     {"panels"},
-    {"cards", "descriptions"},
-    {"images", "records", "rendering", "wire", "arguments", "captions"},
+    {"cards", "descriptions", "merging", "uploads"},
+    {"images", "records", "rendering", "wire", "arguments", "captions", "snippets"},
     {"thumbnails", "settings", "words", "tokens"},
     {"catalogue", "guesses", "raw"},
     {"spec"},
@@ -40,6 +42,15 @@ FLOORS = (
     {"errors"},
     {"plaintext"},
 )
+# The widgets stand on the whole kernel side but its verbs, and in this order on each other.
+WIDGET_FLOORS = (
+    {"studios", "browsing"},
+    {"forms"},
+    {"picturefields"},
+    {"fields", "painting", "sliders", "galleries", "boards", "runs"},
+    {"boardviews", "loading", "tiles", "live", "codeview", "dropzone"},
+)
+ABOVE_WIDGETS = {"cli", "magics", "demo", "completion", "verbs", "widget_verbs", "verb", "doctor"}
 # Kernel side: one outside library, one owner (the sandbox is a program of its own).
 OWNERS = {
     "requests": {"client"},
@@ -56,7 +67,7 @@ OWNERS = {
 }
 LAZY = (
     "pandas", "PIL", "numpy", "IPython", "requests", "tornado", "ipywidgets", "onnxruntime",
-    "tokenizers", "huggingface_hub",
+    "tokenizers", "huggingface_hub", "anywidget",
 )  # fmt: skip
 
 
@@ -90,8 +101,37 @@ def test_a_module_imports_only_from_lower_floors(path: Path):
     """At import time; what is imported inside a function may also be a display or the session."""
     for level, name in imports(path, lazy=False):
         head = name.partition(".")[0]
-        if level == 1 and head != "sandbox":
+        if level == 1 and head not in ("sandbox", "widgets"):
             assert floor(head) > floor(path.stem), f"{path.stem} imports {head}"
+
+
+def test_every_widget_has_its_floor():
+    assert sorted(p.stem for p in WIDGETS) == sorted(n for names in WIDGET_FLOORS for n in names)
+
+
+@pytest.mark.parametrize("path", WIDGETS, ids=lambda p: p.stem)
+def test_a_widget_imports_only_from_lower_floors_and_never_a_verb(path: Path):
+    floors = {name: at for at, names in enumerate(WIDGET_FLOORS) for name in names}
+    for level, name in imports(path):
+        head = name.partition(".")[0]
+        if level == 1 and head != "STATIC":
+            assert floors[head] > floors[path.stem], f"{path.stem} imports {head}"
+        assert not (level == 2 and head in ABOVE_WIDGETS), f"{path.stem} imports {head}"
+
+
+def test_only_the_verbs_know_the_widgets_and_none_of_them_before_it_is_asked_for():
+    """ipywidgets and anywidget take a tenth of a second to import."""
+    known = {
+        p.stem for p in MODULES for level, n in imports(p) if level and n.startswith("widgets")
+    }
+    at_once = {
+        p.stem
+        for p in MODULES
+        for lv, n in imports(p, lazy=False)
+        if lv and n.startswith("widgets")
+    }
+
+    assert (known, at_once) == ({"widget_verbs"}, set())
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
@@ -126,12 +166,12 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_the_public_names_are_these_and_all_exist():
-    assert len(set(imgopen_nb.__all__)) == len(imgopen_nb.__all__) == 11
+    assert len(set(imgopen_nb.__all__)) == len(imgopen_nb.__all__) == 19
     for name in imgopen_nb.__all__:
         assert getattr(imgopen_nb, name).__doc__
 
 
-@pytest.mark.parametrize("path", [*MODULES, *SANDBOX], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*MODULES, *WIDGETS, *SANDBOX], ids=lambda p: p.stem)
 def test_modules_and_functions_stay_short(path: Path):
     """Modules under about 300 lines (the catalogue is data), function bodies under 40."""
     text = path.read_text("utf-8")

@@ -26,7 +26,7 @@ from imgopen_nb.session import Session
 MISSING = [name for name in ("diffusers", "torch", "transformers") if find_spec(name) is None]
 pytestmark = pytest.mark.skipif(
     bool(MISSING) and not os.environ.get("CI"),
-    reason=f'not installed: {", ".join(MISSING)} (make test EXTRAS=dev,fuzz,diffusers)',
+    reason=f"not installed: {', '.join(MISSING)} (make test EXTRAS=dev,fuzz,diffusers)",
 )
 PROMPT = "a red boat"
 

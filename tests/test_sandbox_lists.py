@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.page import page
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.sandbox.registry import Registry
 from imgopen_nb.session import Session
-
-from imgopen_nb.sandbox import engines
 
 from .sandbox_fixtures import Api, new_key, noisy_jpeg, picture_bytes
 

@@ -18,6 +18,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from IPython.core.history import HistoryAccessor
+from IPython.core.interactiveshell import InteractiveShell
+from PIL import Image
+
+from imgopen_nb import cli
+from imgopen_nb import session as session_module
 from imgopen_nb.catalogue import OPERATIONS
 from imgopen_nb.errors import (
     BadRequestError,
@@ -31,12 +37,6 @@ from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
 from imgopen_nb.spec import Operation, Param
 from imgopen_nb.tokens import quote
-from IPython.core.history import HistoryAccessor
-from IPython.core.interactiveshell import InteractiveShell
-from PIL import Image
-
-from imgopen_nb import cli
-from imgopen_nb import session as session_module
 
 from .sandbox_fixtures import Api, gallery, new_key, picture_bytes
 from .stub import Stub, ok

@@ -1,0 +1,142 @@
+"""Tag lists of several models made one: union, intersection, subtraction, vote.
+
+Lists are compared by words as `captions` finds them: case, plurals, underscores and counts make no
+difference, and a sentence is the list of its content words. But a tag stays in one piece, or
+"red_hair, blue_eyes" would be the same as "blue_hair, red_eyes". So a list says a tag if
+
+1. it has a tag of the same words: "long_hair" and "Long hair",
+2. the tag is a single word of one of its tags: "hair" of "long_hair",
+3. it has each word of the tag as a tag of its own, as sentences do: "long", "hair".
+
+Tags keep the spelling of the list that has them first, and the order in which they are first seen.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from .captions import MAX_TEXT, ordered_terms, terms
+
+MAJORITY = 0.5
+MOST_TAGS = 1_000  # of one list
+MOST_WORDS = 4  # in a tag; what has more between two commas is a sentence
+
+Tags = Sequence[str]
+Words = frozenset[str]
+
+
+class Vocabulary(NamedTuple):
+    """What a tag list says: its tags as words, all of their words, and those that stand alone."""
+
+    tags: frozenset[Words]
+    words: Words
+    alone: Words
+
+    def holds(self, words: Words) -> bool:
+        """Tell whether a tag of these words is there, or its one word within another tag."""
+        return words in self.tags or (len(words) == 1 and words <= self.words)
+
+    def says(self, words: Words) -> bool:
+        """Tell whether a tag of these words is said at all (see the module)."""
+        return self.holds(words) or words <= self.alone
+
+
+def vocabulary(tags: Iterable[str]) -> Vocabulary:
+    """Return what a tag list says."""
+    found = frozenset(map(words_of, tags))
+    alone = frozenset(word for words in found if len(words) == 1 for word in words)
+    return Vocabulary(found, frozenset().union(*found), alone)
+
+
+@functools.lru_cache(maxsize=16384)
+def words_of(tag: str) -> Words:
+    """Return the words by which a tag is compared; a face like ":d" or "no humans" is its own."""
+    folded = unicodedata.normalize("NFKC", tag).casefold().replace("_", " ")
+    return terms(None, [tag]) or frozenset({" ".join(folded.split())})
+
+
+def union(lists: Sequence[Tags]) -> list[str]:
+    """Return every tag once; none is lost but a word that an earlier list has within a tag."""
+    return _collect(lists, lambda words: True, Vocabulary.holds)
+
+
+def intersection(lists: Sequence[Tags]) -> list[str]:
+    """Return the tags that every list says."""
+    return _said_by(lists, lambda count: count == len(lists))
+
+
+def subtraction(lists: Sequence[Tags]) -> list[str]:
+    """Return the tags of the first list that no other one says."""
+    others = [vocabulary(tags) for tags in lists[1:]]
+    return _collect(
+        lists[:1], lambda words: not any(o.says(words) for o in others), Vocabulary.says
+    )
+
+
+def vote(lists: Sequence[Tags], threshold: float = MAJORITY) -> list[str]:
+    """Return the tags that more than this share of the lists say; half of them is not enough."""
+    return _said_by(lists, lambda count: count > threshold * len(lists))
+
+
+Merge = Callable[[Sequence[Tags]], list[str]]
+MERGES: dict[str, Merge] = {
+    "union": union,
+    "intersection": intersection,
+    "subtraction": subtraction,
+    "vote": vote,
+}
+
+
+def whose(lists: Sequence[Tags]) -> list[list[str]]:
+    """Return for each tag of each list whether it is shared (by all), partly (by some) or own."""
+    known = [vocabulary(tags) for tags in lists]
+    return [[_whose(words_of(tag), known) for tag in tags] for tags in lists]
+
+
+def _whose(words: Words, known: Sequence[Vocabulary]) -> str:
+    count = sum(each.says(words) for each in known)
+    return "own" if count < 2 else "shared" if count == len(known) else "partly"
+
+
+def as_tags(caption: str | None, tags: Iterable[str] = ()) -> list[str]:
+    """Return a description as a tag list: its tags, the parts of its caption, or its words."""
+    return _clean(tags)[:MOST_TAGS] or listed(caption or "") or list(ordered_terms(caption))
+
+
+def listed(text: str) -> list[str]:
+    """Return the tags of a text that is a list of them; nothing for a sentence."""
+    parts = _clean(text[:MAX_TEXT].split(","))[:MOST_TAGS]
+    if len(parts) < 2:
+        return parts if parts and not re.search(r"\s", parts[0]) else []
+    sentence = any(len(p.split()) > MOST_WORDS or p.endswith((".", "!", "?")) for p in parts)
+    return [] if sentence else parts
+
+
+def _said_by(lists: Sequence[Tags], enough: Callable[[int], bool]) -> list[str]:
+    known = [vocabulary(tags) for tags in lists]
+    wanted = functools.cache(lambda words: enough(sum(each.says(words) for each in known)))
+    return _collect(lists, wanted, Vocabulary.says)
+
+
+def _collect(
+    lists: Sequence[Tags],
+    wanted: Callable[[Words], bool],
+    known: Callable[[Vocabulary, Words], bool],
+) -> list[str]:
+    """Return the wanted tags of all lists that are not known from the lists before."""
+    kept: dict[Words, str] = {}
+    for tags in lists:
+        before = vocabulary(kept.values())
+        for tag in _clean(tags):
+            words = words_of(tag)
+            if words not in kept and wanted(words) and not known(before, words):
+                kept[words] = tag
+    return list(kept.values())
+
+
+def _clean(tags: Iterable[str]) -> list[str]:
+    return [tag.strip() for tag in tags if tag.strip()]

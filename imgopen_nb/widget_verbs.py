@@ -1,0 +1,102 @@
+"""The verbs after %imgopen that open something to click: they need a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .arguments import Parser
+from .catalogue import OPERATIONS
+from .errors import UsageError
+from .spec import Operation
+from .verb import Call, Verb, no_options
+
+
+def open_form(operation: Operation, params: Mapping[str, Any], call: Call) -> Any:
+    """Return the form of an operation, filled in.
+
+    Raises:
+        UsageError: there is no front end here that could show it.
+    """
+    _need_notebook("a form")
+    from .widgets.forms import Form
+
+    return Form(operation, call.session(), params)
+
+
+def _need_notebook(what: str) -> None:
+    from .progress import in_notebook
+
+    if not in_notebook():
+        raise UsageError(
+            f"{what} needs a notebook to be shown in",
+            hint="open it in Jupyter; here, give the options on the line",
+        )
+
+
+def _form_options(parser: Parser) -> None:
+    parser.add_argument("words", nargs=1, metavar="OPERATION", help="its name; see ops")
+
+
+def _form(call: Call) -> Any:
+    return open_form(OPERATIONS[call.options.words[0]], {}, call)
+
+
+def _studio_options(parser: Parser) -> None:
+    parser.add_argument("words", nargs="?", metavar="OPERATION", help="whose form is in front")
+
+
+def _studio(call: Call) -> Any:
+    _need_notebook("the studio")
+    from .widgets.studios import Studio
+
+    return Studio(call.session(), call.options.words or "describe")
+
+
+def _gallery(call: Call) -> Any:
+    _need_notebook("the gallery")
+    from .widgets.galleries import gallery
+
+    return gallery(call.options.words or None, session=call.session())
+
+
+def _board(call: Call) -> Any:
+    _need_notebook("the caption board")
+    from .widgets.boards import board
+
+    return board(None, session=call.session())
+
+
+def _gallery_options(parser: Parser) -> None:
+    parser.add_argument("words", nargs="*", metavar="IMAGE", help="pictures, or the whole history")
+
+
+def _browse(call: Call) -> Any:
+    _need_notebook("the live table")
+    from .widgets.browsing import HistoryBrowser
+
+    return HistoryBrowser(call.session())
+
+
+def _names() -> list[str]:
+    return [row.name for row in OPERATIONS.runnable]
+
+
+WIDGET_VERBS = (
+    Verb("form", "Open the form of an operation.", _form_options, _form, values={"words": _names}),
+    Verb(
+        "studio",
+        "Choose among all operations, each with its form.",
+        _studio_options,
+        _studio,
+        values={"words": _names},
+    ),
+    Verb(
+        "gallery",
+        "Show pictures as a grid to search, filter and choose from.",
+        _gallery_options,
+        _gallery,
+    ),
+    Verb("board", "Put captions side by side, merge and edit them.", no_options, _board),
+    Verb("browse", "Show the tasks as a live table: open, run again, copy.", no_options, _browse),
+)

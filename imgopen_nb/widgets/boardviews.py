@@ -1,0 +1,142 @@
+"""What the caption board sends to the browser, what it takes from it, and who fetches pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import anywidget
+import traitlets
+
+from ..descriptions import Description, Row
+from ..edits import Edit, tags_of, text_of
+from ..errors import UsageError
+from ..merging import listed, whose
+from ..panels import number
+from ..plaintext import cut, shown
+from ..rendering import middle
+from . import STATIC
+
+PAGE = 25  # pictures that the browser holds at a time
+SHOWN_TEXT, SHOWN_TAGS, STATIC_TEXT = 2_000, 60, 400
+# What the browser may ask for, and the types of its values.
+_MESSAGES: dict[str, dict[str, tuple[type, ...]]] = {
+    "page": {"page": (int,)},
+    "thumbs": {"images": (list,)},
+    "pick": {"image": (int,), "model": (int,)},
+    "merge": {"image": (int,), "how": (str,)},
+    "edit": {"image": (int,), "text": (str,), "base": (int, type(None))},
+    "undo": {},
+}
+_REPLACING = {"replacing": (int, type(None))}
+
+
+class BoardView(anywidget.AnyWidget):
+    """The board in the browser; it asks for rows and pictures when it shows them."""
+
+    _esm = STATIC / "board.js"
+    _css = STATIC / "board.css"
+    models = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    notes = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    total = traitlets.Int(0).tag(sync=True)
+    written = traitlets.Int(0).tag(sync=True)
+    size = traitlets.Int(PAGE).tag(sync=True)
+
+
+class Worker:
+    """One thread that works off what is wanted, the newest first, and ends when nothing is left."""
+
+    def __init__(self, work: Callable[[int], None]) -> None:
+        self._work, self._lock = work, threading.Lock()
+        self._wanted: list[int] = []
+        self._busy = False
+
+    def want(self, numbers: Sequence[int]) -> None:
+        """Add what is wanted; what has waited for long was on pages that were left."""
+        with self._lock:
+            self._wanted = list(dict.fromkeys([*numbers, *self._wanted]))[: 4 * PAGE]
+            if not self._busy:
+                self._busy = True
+                threading.Thread(target=self._run, name="board-pictures", daemon=True).start()
+
+    def _run(self) -> None:
+        while (wanted := self._next()) is not None:
+            with contextlib.suppress(Exception):  # one broken picture never ends the others
+                self._work(wanted)
+
+    def _next(self) -> int | None:
+        with self._lock:
+            self._busy = bool(self._wanted)
+            return self._wanted.pop(0) if self._wanted else None
+
+
+def checked(content: Any, total: int) -> dict[str, Any]:
+    """Return a message of the browser's whose values can be trusted.
+
+    Raises:
+        UsageError: it is not as the board's own code sends it.
+    """
+    kind = content.get("kind") if isinstance(content, dict) else None
+    wanted = _MESSAGES.get(kind) if isinstance(kind, str) else None
+    if wanted is None:
+        raise UsageError("ignored: a message that is not the board's")
+    for name, types in (wanted | _REPLACING).items():
+        # True and False are ints to Python.
+        if type(content.get(name)) not in types:
+            raise UsageError(f"ignored: {kind} with a {name} of another type")
+    for image in [content["image"]] if "image" in wanted else content.get("images", []):
+        if type(image) is not int or not 0 <= image < total:
+            raise UsageError(f"ignored: there is no picture {shown(image, 40)}")
+    return {name: content.get(name) for name in ("kind", *wanted, *_REPLACING)}
+
+
+def row_view(row: Row, models: Sequence[str], held: Edit | None) -> dict[str, Any]:
+    """Return what the browser shows of a picture."""
+    said = [row.said.get(model) for model in models]
+    lists = {d.model: tags_of(d) for d in said if d and d.answered}
+    marks = dict(zip(lists, whose(list(lists.values())), strict=True))
+    chips = {m: list(zip(lists[m], marks[m], strict=True)) for m in lists}
+    return {
+        "name": middle(row.image, 80),
+        "agreement": number(row.agreement) if len(lists) > 1 else "",
+        "said": [_said(d, chips.get(d.model, [])) if d else None for d in said],
+        "held": _held(held) if held else None,
+    }
+
+
+def static_view(row: Row, models: Sequence[str], held: Edit | None) -> dict[str, Any]:
+    """Return what the stand-in shows of a picture, without the picture."""
+    said = [row.said.get(model) for model in models]
+    texts = [_trouble(d) or text_of(d) if d else "" for d in said]
+    cells = [shown(text, STATIC_TEXT) for text in (*texts, held.caption if held else "")]
+    return {"image": row.image, "cells": cells, "src": ""}
+
+
+def _said(said: Description, chips: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    return {
+        "text": shown(text_of(said), SHOWN_TEXT),
+        "trouble": _trouble(said),
+        "chips": [[shown(tag, 80), mark] for tag, mark in chips[:SHOWN_TAGS]],
+        "more": max(0, len(chips) - SHOWN_TAGS),
+        # Of a tag list the tags are all there is to read.
+        "list": bool(said.tags or listed(said.caption or "")),
+    }
+
+
+def _held(held: Edit) -> dict[str, Any]:
+    told = [held.origin.get("merge") or "", *held.origin.get("models", ())]
+    return {
+        "id": held.edit_id,
+        "text": held.caption,
+        "shown": shown(held.caption, SHOWN_TEXT),
+        "kind": held.kind,
+        "origin": cut(" · ".join(filter(None, told)), 100)[0],
+        "when": datetime.fromtimestamp(held.created).astimezone().strftime("%Y-%m-%d %H:%M"),
+    }
+
+
+def _trouble(said: Description) -> str:
+    return "" if said.answered else shown(said.error or said.status or "no answer", 300)

@@ -1,0 +1,158 @@
+"""The history as a live table: where each task stands; open it, run it again, copy it as code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import anywidget
+import ipywidgets as widgets
+import traitlets
+
+from ..catalogue import OPERATIONS
+from ..display import history_bundle, task_bundle
+from ..errors import ImgOpenError
+from ..rendering import render
+from ..session import Session, current
+from ..snippets import magic_line
+from ..spec import Operation
+from ..wire import State
+from . import STATIC
+from .forms import Form
+from .live import Live
+
+SHOWN = 100
+MOST_TEXT = 200
+
+
+class HistoryTable(anywidget.AnyWidget):
+    """The rows in the browser, which asks for news as long as it is seen.
+
+    Attributes:
+        rows: the newest first, as plain values.
+        now: the kernel's clock when the rows were read, in seconds since the epoch.
+        operations: what can be filtered by.
+    """
+
+    _esm = STATIC / "history.js"
+    _css = STATIC / "history.css"
+    rows: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    now = traitlets.Float(0.0).tag(sync=True)
+    operations: traitlets.List[str] = traitlets.List().tag(sync=True)
+
+
+class HistoryBrowser(Live):
+    """A table of the newest tasks, and below it the one that was opened.
+
+    Attributes:
+        table: the table.
+        opened: the id of the task that was opened last, "" before.
+        form: the form of the task that was run again last, None before.
+    """
+
+    def __init__(self, session: Session | None = None) -> None:
+        super().__init__()
+        self._given_session = session
+        self.opened = ""
+        self.form: Form | None = None
+        self.table = HistoryTable(operations=[row.name for row in OPERATIONS.runnable])
+        self._below = widgets.VBox()
+        self._box = widgets.VBox([self.table, self._below])
+        self._actions = {"open": self.open, "again": self.again}
+        self.table.on_msg(lambda _, content, buffers: self._hear(content))
+        self.read()
+
+    @property
+    def widget(self) -> widgets.VBox:
+        """The table and what is below it."""
+        return self._box
+
+    @property
+    def session(self) -> Session:
+        """The session it shows: the one it was given, or the current one."""
+        return self._given_session or current()
+
+    def read(self) -> None:
+        """Read the newest rows; the browser is told only what has changed."""
+        rows = [self._row(row) for row in reversed(self.session.rows(limit=SHOWN))]
+        if rows != self.table.rows:
+            with self.table.hold_sync():
+                self.table.rows, self.table.now = rows, time.time()
+            self.refresh()
+
+    def open(self, task_id: str) -> None:
+        """Show a task below the table."""
+        html = task_bundle(self.session.task(task_id))["text/html"]
+        self.opened = task_id
+        self._below.children = [widgets.HTML(html)]
+
+    def again(self, task_id: str) -> None:
+        """Open the form of a task below the table, filled in as it was."""
+        task = self.session.task(task_id)
+        self.form = Form(task.operation, self._given_session, _named(task.operation, task.params))
+        self._below.children = [self.form.widget]
+
+    def stand_in(self) -> str:
+        """Return the newest rows as a static table."""
+        return str(history_bundle(self.session.rows(limit=SHOWN))["text/html"])
+
+    def __repr__(self) -> str:
+        return "%imgopen browse"
+
+    def _hear(self, content: Any) -> None:
+        """Do what the browser asks for; anything of another form is ignored."""
+        kind = content.get("kind") if isinstance(content, dict) else None
+        task_id = content.get("task") if kind else None
+        if kind == "news":
+            self.read()
+            self.table.send({"kind": "read"})
+        elif kind in self._actions and isinstance(task_id, str):
+            try:
+                self._actions[kind](task_id)
+            except ImgOpenError as error:
+                html = render("formerror.html", message=error.message, hint=error.hint)
+                self._below.children = [widgets.HTML(html)]
+
+    def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        operation = OPERATIONS.get(row["operation"])
+        said = row["caption"] or row["error"] or ""
+        return {
+            "task": row["task_id"],
+            "operation": row["operation"],
+            "model": row["model"] or "",
+            "image": (row["image"] or "")[:MOST_TEXT],
+            "status": row["status"],
+            "open": _is_open(row),
+            "progress": self._progress(row),
+            "submitted": row["submitted"],
+            "finished": row["finished"],
+            "said": said[:MOST_TEXT],
+            "line": magic_line(operation, _named(operation, row["params"])) if operation else "",
+        }
+
+    def _progress(self, row: Mapping[str, Any]) -> float | None:
+        return self.session.task(row["task_id"]).progress if _is_open(row) else None
+
+
+def _is_open(row: Mapping[str, Any]) -> bool:
+    return not State(row["status"]).final
+
+
+def _named(operation: Operation, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that the user could have given, without what was preset."""
+    rows = {param.name: param for param in operation.user_params}
+    return {
+        name: value
+        for name, value in params.items()
+        if name in rows and value is not None and value != rows[name].preset
+    }
+
+
+def browse(session: Session | None = None) -> HistoryBrowser:
+    """Return the history as a live table, to be shown as the last expression of a cell.
+
+    Args:
+        session: whose history; the current session's if not given.
+    """
+    return HistoryBrowser(session)

@@ -1,0 +1,884 @@
+// A mask painted over a picture, in the picture's true pixels.
+//
+// The rule, so that anybody can compute the same mask: positions of the pointer are rounded to
+// eighths of a picture's pixel. A stroke paints a pixel if, and only if, the distance of its centre
+// to the line through the stroke's positions is at most half the brush's size (size 1: positions
+// are moved to the centre of their pixel first). A rectangle paints the pixels whose centre lies in
+// it, borders included.
+
+const MOST_UNDO = 32_000_000; // bytes of what undo keeps
+const MOST_HEIGHT = 560; // of the picture on the page, in CSS pixels
+const MOST_ZOOM = 32;
+const TINT = [255, 45, 110, 140]; // red, green, blue, alpha
+const PAUSE = 200; // milliseconds between two masks sent
+const TOOLS = { b: "brush", e: "eraser", r: "rectangle", m: "move" };
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const HELP =
+  "Keys in the picture: B brush, E eraser, R rectangle, M move · [ ] size · arrows move the cursor "
+  + "(Shift: one pixel) · Enter paints a dot, Space puts the brush down and lifts it; both mark "
+  + "the corners of a rectangle · Escape gives up · Ctrl+Z, Ctrl+Shift+Z undo, redo · I inverts, "
+  + "Delete clears · + − zoom, 1 100 %, 0 all. Shift while painting erases. Ctrl+wheel or two "
+  + "fingers zoom.";
+let count = 0; // of painters on the page
+
+// The mask: one bit a pixel, rows padded to whole bytes, the first pixel in the highest bit.
+class Bits {
+  constructor(width, height) {
+    this.width = width;
+    this.height = height;
+    this.stride = (width + 7) >> 3;
+    this.data = new Uint8Array(this.stride * height);
+  }
+
+  has(x, y) {
+    return (this.data[y * this.stride + (x >> 3)] >> (7 - (x & 7))) & 1;
+  }
+
+  // Sets the pixels `from` to `to` of a row, both included; what lies outside is left out.
+  span(y, from, to, on) {
+    from = Math.max(0, from);
+    to = Math.min(this.width - 1, to);
+    if (from > to || y < 0 || y >= this.height) return;
+    const first = y * this.stride + (from >> 3);
+    const last = y * this.stride + (to >> 3);
+    const head = 0xff >> (from & 7);
+    const tail = (0xff << (7 - (to & 7))) & 0xff;
+    if (first === last) return this.put(first, head & tail, on);
+    this.put(first, head, on);
+    this.data.fill(on ? 0xff : 0, first + 1, last);
+    this.put(last, tail, on);
+  }
+
+  put(at, bits, on) {
+    if (on) this.data[at] |= bits;
+    else this.data[at] &= ~bits;
+  }
+
+  invert() {
+    const tail = (0xff << (this.stride * 8 - this.width)) & 0xff; // the padding stays empty
+    for (let i = 0; i < this.data.length; i++) this.data[i] ^= 0xff;
+    for (let i = this.stride - 1; i < this.data.length; i += this.stride) this.data[i] &= tail;
+  }
+
+  painted() {
+    let total = 0;
+    for (const byte of this.data) total += ONES[byte];
+    return total;
+  }
+}
+const ONES = Uint8Array.from({ length: 256 }, (_, i) => i.toString(2).replaceAll("0", "").length);
+
+// Whether (x, y) is at most r from the line from a to b; exact for eighths of a pixel.
+function near(x, y, a, b, r) {
+  const [dx, dy, px, py] = [b.x - a.x, b.y - a.y, x - a.x, y - a.y];
+  const along = px * dx + py * dy;
+  const long = dx * dx + dy * dy;
+  if (along <= 0) return px * px + py * py <= r * r;
+  if (along >= long) return (x - b.x) ** 2 + (y - b.y) ** 2 <= r * r;
+  return (px * dy - py * dx) ** 2 <= r * r * long;
+}
+
+// About where the row at y enters and leaves what is near the line: discs and the box between.
+function crossing(y, a, b, r) {
+  const found = [];
+  for (const end of [a, b]) {
+    const half = r * r - (y - end.y) ** 2;
+    if (half >= 0) found.push(end.x - Math.sqrt(half), end.x + Math.sqrt(half));
+  }
+  const long = Math.hypot(b.x - a.x, b.y - a.y) || 1;
+  const [nx, ny] = [(-(b.y - a.y) / long) * r, ((b.x - a.x) / long) * r];
+  const corners = [[a.x + nx, a.y + ny], [b.x + nx, b.y + ny], [b.x - nx, b.y - ny], [a.x - nx, a.y - ny]];
+  corners.forEach(([px, py], i) => {
+    const [qx, qy] = corners[(i + 1) % 4];
+    if (py !== qy && (py - y) * (qy - y) <= 0) found.push(px + ((y - py) * (qx - px)) / (qy - py));
+  });
+  return found.length ? [Math.min(...found), Math.max(...found)] : null;
+}
+
+// Paints what is near the line and returns the box that may have changed.
+function paintLine(bits, a, b, r, on) {
+  const box = boxAround(bits, [a, b], r + 1);
+  for (let row = box.top; row < box.bottom; row++) {
+    const y = row + 0.5;
+    const ends = crossing(y, a, b, r);
+    if (!ends) continue;
+    // The crossings are rounded; which pixels at the ends belong to it, the rule itself decides.
+    let [from, to] = [Math.ceil(ends[0] - 0.5) - 1, Math.floor(ends[1] - 0.5) + 1];
+    while (from <= to && !near(from + 0.5, y, a, b, r)) from++;
+    while (to >= from && !near(to + 0.5, y, a, b, r)) to--;
+    bits.span(row, from, to, on);
+  }
+  return box;
+}
+
+function paintBox(bits, a, b, on) {
+  const [left, right] = [Math.min(a.x, b.x), Math.max(a.x, b.x)];
+  const [top, bottom] = [Math.min(a.y, b.y), Math.max(a.y, b.y)];
+  for (let row = Math.ceil(top - 0.5); row <= bottom - 0.5; row++)
+    bits.span(row, Math.ceil(left - 0.5), Math.floor(right - 0.5), on);
+  return boxAround(bits, [a, b], 1);
+}
+
+function boxAround(bits, points, margin) {
+  const [xs, ys] = [points.map((p) => p.x), points.map((p) => p.y)];
+  const inside = (value, most) => Math.min(most, Math.max(0, value));
+  return {
+    left: inside(Math.floor(Math.min(...xs) - margin), bits.width),
+    top: inside(Math.floor(Math.min(...ys) - margin), bits.height),
+    right: inside(Math.ceil(Math.max(...xs) + margin), bits.width),
+    bottom: inside(Math.ceil(Math.max(...ys) + margin), bits.height),
+  };
+}
+
+// The centre of the pixel that a point lies in.
+function middle({ x, y }) {
+  return { x: Math.floor(x) + 0.5, y: Math.floor(y) + 0.5 };
+}
+
+function joined(one, other) {
+  if (!one || !other) return one || other;
+  return {
+    left: Math.min(one.left, other.left),
+    top: Math.min(one.top, other.top),
+    right: Math.max(one.right, other.right),
+    bottom: Math.max(one.bottom, other.bottom),
+  };
+}
+
+// The mask with what it was after the last whole step, and the steps that led there.
+// A step is a box and the bits that differ in it: the same serves to undo and to redo.
+class Mask {
+  constructor(width, height) {
+    this.bits = new Bits(width, height);
+    this.kept = this.bits.data.slice();
+    this.past = [];
+    this.future = [];
+  }
+
+  get all() {
+    return { left: 0, top: 0, right: this.bits.width, bottom: this.bits.height };
+  }
+
+  // Makes what was changed in the box one step; says whether anything was.
+  commit(box) {
+    if (!box) return false;
+    const from = box.left >> 3;
+    const wide = Math.max(0, ((box.right + 7) >> 3) - from);
+    const step = { box, from, wide, xor: new Uint8Array(wide * (box.bottom - box.top)) };
+    let changed = 0;
+    this.each(step, (at, i) => {
+      changed |= step.xor[i] = this.bits.data[at] ^ this.kept[at];
+      this.kept[at] = this.bits.data[at];
+    });
+    if (changed) this.remember(step);
+    return Boolean(changed);
+  }
+
+  remember(step) {
+    this.future = [];
+    this.past.push(step);
+    const weight = (each) => each.xor.length + 200;
+    let bytes = this.past.reduce((sum, each) => sum + weight(each), 0);
+    while (bytes > MOST_UNDO && this.past.length > 1) bytes -= weight(this.past.shift());
+  }
+
+  // Takes the last step from one list to the other; returns its box, null if there is none.
+  turn(from, to) {
+    const step = from.pop();
+    if (!step) return null;
+    this.each(step, (at, i) => { this.bits.data[at] = this.kept[at] ^= step.xor[i]; });
+    to.push(step);
+    return step.box;
+  }
+
+  revert(box) {
+    if (!box) return;
+    this.bits.data.set(this.kept);
+  }
+
+  each(step, call) {
+    let i = 0;
+    for (let row = step.box.top; row < step.box.bottom; row++) {
+      const start = row * this.bits.stride + step.from;
+      for (let at = start; at < start + step.wide; at++) call(at, i++);
+    }
+  }
+}
+
+// Which part of the picture is seen: `scale` CSS pixels a pixel, `left` and `top` in pixels.
+class View {
+  constructor(width, height) {
+    Object.assign(this, { width, height, scale: 1, left: 0, top: 0, wide: 1, high: 1, fit: 0 });
+  }
+
+  // Makes room for the whole picture in `room` CSS pixels; small ones grow by whole factors.
+  resize(room) {
+    const most = Math.min(MOST_HEIGHT, Math.max(240, innerHeight * 0.7));
+    const fit = Math.min(room / this.width, most / this.height);
+    const whole = this.scale === this.fit || !this.fit;
+    this.fit = fit < 1 ? fit : Math.min(8, Math.floor(fit));
+    this.wide = Math.max(Math.min(160, room), Math.round(this.width * this.fit));
+    this.high = Math.max(80, Math.round(this.height * this.fit));
+    this.zoom(whole ? this.fit : this.scale, this.wide / 2, this.high / 2);
+  }
+
+  // Sets the scale so that what was at `from` on the canvas is at (x, y).
+  zoom(scale, x, y, from = { x, y }) {
+    const [px, py] = [from.x / this.scale + this.left, from.y / this.scale + this.top];
+    this.scale = Math.min(MOST_ZOOM, Math.max(Math.min(this.fit, 1), scale));
+    this.move(px - x / this.scale, py - y / this.scale);
+  }
+
+  move(left, top) {
+    const within = (value, seen, all) =>
+      seen >= all ? (all - seen) / 2 : Math.min(all - seen, Math.max(0, value));
+    this.left = within(left, this.wide / this.scale, this.width);
+    this.top = within(top, this.high / this.scale, this.height);
+  }
+
+  point(x, y) {
+    const eighth = (value) => Math.round(value * 8) / 8;
+    return { x: eighth(x / this.scale + this.left), y: eighth(y / this.scale + this.top) };
+  }
+}
+
+// The picture's pixels that a row or column of the screen's pixels looks at, `several` for each.
+function looks(start, length, perPixel, offset, limit, several) {
+  const found = new Int32Array(length * several);
+  for (let i = 0; i < found.length; i++) {
+    const at = Math.floor((start + (i + 0.5) / several) / perPixel + offset);
+    found[i] = at < limit ? at : -1; // below 0 is outside, too
+  }
+  return found;
+}
+
+// Lays the mask over a part of the screen: a pixel is tinted if any it stands for is painted.
+function tint(context, bits, view, ratio, part) {
+  const [wide, high] = [part.right - part.left, part.bottom - part.top];
+  if (wide <= 0 || high <= 0) return;
+  const k = view.scale * ratio;
+  const several = Math.min(8, Math.max(1, Math.ceil(1 / k)));
+  const columns = looks(part.left, wide, k, view.left, bits.width, several);
+  const rows = looks(part.top, high, k, view.top, bits.height, several);
+  const image = context.createImageData(wide, high);
+  const pixels = new Uint32Array(image.data.buffer);
+  const colour = new Uint32Array(Uint8Array.from(TINT).buffer)[0];
+  const any = (x, y) => {
+    for (let j = y; j < y + several; j++) {
+      if (rows[j] < 0) continue;
+      for (let i = x; i < x + several; i++)
+        if (columns[i] >= 0 && bits.has(columns[i], rows[j])) return true;
+    }
+    return false;
+  };
+  for (let y = 0, at = 0; y < high; y++)
+    for (let x = 0; x < wide; x++, at++) if (any(x * several, y * several)) pixels[at] = colour;
+  context.putImageData(image, part.left, part.top);
+}
+
+// Bytes from and to Python: zlib's format.
+async function piped(bytes, through) {
+  const stream = new Blob([bytes]).stream().pipeThrough(through);
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+function bytesOf(value) {
+  if (!value) return new Uint8Array();
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+}
+
+function same(one, other) {
+  return one.length === other.length && one.every((byte, i) => byte === other[i]);
+}
+
+function made(name, parent, attributes = {}, text = "") {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.textContent = text;
+  parent.append(element);
+  return element;
+}
+
+// JupyterLab and Notebook read their shortcuts before we do, so what can have the focus carries the
+// sign that they are off there. What we have no use for, such as Ctrl+S, is given to them again.
+const NO_SHORTCUTS = { "data-lm-suppress-shortcuts": "true" };
+
+function passOn(event, root) {
+  if (!event.ctrlKey && !event.metaKey) return;
+  const again = new KeyboardEvent(event.type, event);
+  if (!root.parentElement.dispatchEvent(again)) event.preventDefault();
+}
+
+class Painter {
+  constructor(model, el) {
+    this.model = model;
+    const [width, height] = [model.get("width"), model.get("height")];
+    this.mask = new Mask(width, height);
+    this.view = new View(width, height);
+    this.tool = "brush";
+    this.size = Math.max(1, Math.round(Math.max(width, height) / 25));
+    this.cursor = middle({ x: width / 2, y: height / 2 });
+    this.touches = new Map();
+    this.sent = new Uint8Array();
+    this.stroke = this.corner = this.drag = this.pinch = null;
+    this.build(el);
+    this.listen();
+    this.load();
+  }
+
+  build(el) {
+    this.root = made("div", el, { class: "imgopen-paint", ...NO_SHORTCUTS });
+    this.bar = made("div", this.root, { class: "bar" });
+    this.buildTools();
+    this.buildSteps();
+    this.stage = made("div", this.root, { class: "stage" });
+    this.below = made("canvas", this.stage, { "aria-hidden": "true" });
+    const help = `imgopen-paint-help-${++count}`;
+    this.canvas = made("canvas", this.stage, {
+      class: "over", tabindex: "0", role: "application", "aria-roledescription": "mask painter",
+      "aria-describedby": help, ...NO_SHORTCUTS,
+    });
+    this.ring = made("div", this.stage, { class: "ring", hidden: "" });
+    this.band = made("div", this.stage, { class: "band", hidden: "" });
+    const line = made("div", this.root, { class: "line" });
+    this.state = made("span", line);
+    this.said = made("span", line, { class: "said", role: "status", "aria-live": "polite" });
+    this.trouble = made("div", this.root, { class: "trouble", role: "alert" });
+    made("div", this.root, { class: "help", id: help }, HELP);
+  }
+
+  buildTools() {
+    const group = this.group("tool");
+    this.toolButtons = Object.entries(TOOLS).map(([key, tool]) =>
+      this.button(group, tool, `${tool} (${key.toUpperCase()})`, () => this.choose(tool)));
+    const label = made("label", this.group("size"), {}, "size ");
+    this.slider = made("input", label, {
+      type: "range", min: "1", title: "size ([ and ])", ...NO_SHORTCUTS,
+    });
+    this.slider.max = Math.max(20, Math.round(Math.max(this.view.width, this.view.height) / 4));
+    this.number = made("output", label);
+    this.slider.addEventListener("input", () => this.resizeBrush(Number(this.slider.value)));
+  }
+
+  buildSteps() {
+    const steps = this.group("steps");
+    this.undo = this.button(steps, "undo", "undo (Ctrl+Z)", () => this.back());
+    this.redo = this.button(steps, "redo", "redo (Ctrl+Shift+Z)", () => this.forth());
+    this.button(steps, "clear", "clear (Delete)", () => this.clear());
+    this.button(steps, "invert", "invert (I)", () => this.invert());
+    const zoom = this.group("zoom");
+    this.button(zoom, "−", "zoom out (−)", () => this.zoom(this.view.scale / 1.5));
+    this.button(zoom, "+", "zoom in (+)", () => this.zoom(this.view.scale * 1.5));
+    this.button(zoom, "100 %", "one pixel is one pixel (1)", () => this.zoom(1));
+    this.button(zoom, "all", "the whole picture (0)", () => this.zoom(this.view.fit));
+  }
+
+  group(name) {
+    return made("div", this.bar, { role: "group", "aria-label": name });
+  }
+
+  button(group, text, title, press) {
+    const about = { type: "button", title, "aria-label": title, ...NO_SHORTCUTS };
+    const button = made("button", group, about, text);
+    button.addEventListener("click", () => {
+      if (button.getAttribute("aria-disabled") !== "true") press();
+    });
+    return button;
+  }
+
+  listen() {
+    const on = (name, call) => this.canvas.addEventListener(name, call.bind(this));
+    on("pointerdown", this.down);
+    on("pointermove", this.moved);
+    on("pointerup", this.up);
+    on("pointercancel", this.cancelled);
+    on("pointerleave", () => this.showRing());
+    on("focus", () => this.showRing(this.cursor));
+    on("blur", () => { this.lift(); this.showRing(); });
+    on("contextmenu", (event) => event.preventDefault());
+    this.canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    this.root.addEventListener("keydown", (event) => {
+      const steps = (event.ctrlKey || event.metaKey) && !event.altKey;
+      const ours = event.target === this.canvas ? this.key(event) : steps && this.keyOfSteps(event);
+      if (ours) event.preventDefault();
+      else passOn(event, this.root);
+    });
+    this.watcher = new ResizeObserver(() => this.fit());
+    this.watcher.observe(this.root);
+    this.hears = {
+      "change:value": () => this.hear(),
+      "change:preview": () => this.loadPicture(),
+      "change:problem": () => this.tell(this.model.get("problem")),
+      "change:taken": () => this.report(),
+      "change:label": () => this.name(),
+    };
+    for (const [name, call] of Object.entries(this.hears)) this.model.on(name, call);
+  }
+
+  close() {
+    this.watcher.disconnect();
+    for (const [name, call] of Object.entries(this.hears)) this.model.off(name, call);
+    this.picture?.close();
+  }
+
+  load() {
+    this.name();
+    this.choose("brush", false);
+    this.resizeBrush(this.size, false);
+    this.tell(this.model.get("problem"));
+    this.loadPicture();
+    this.hear();
+  }
+
+  name() {
+    this.canvas.setAttribute("aria-label", `mask of ${this.model.get("label")}`);
+  }
+
+  async loadPicture() {
+    try {
+      const jpeg = new Blob([bytesOf(this.model.get("preview"))], { type: "image/jpeg" });
+      this.picture = await createImageBitmap(jpeg);
+      this.draw();
+    } catch (error) {
+      this.tell(`the picture cannot be shown: ${error.message}`);
+    }
+  }
+
+  // What is drawn.
+
+  fit() {
+    const room = this.bar.clientWidth;
+    if (!room) return; // in a tab that is not in front
+    this.view.resize(room);
+    this.ratio = Math.min(3, devicePixelRatio || 1);
+    for (const canvas of [this.below, this.canvas]) {
+      canvas.width = Math.round(this.view.wide * this.ratio);
+      canvas.height = Math.round(this.view.high * this.ratio);
+      canvas.style.width = `${this.view.wide}px`;
+      canvas.style.height = `${this.view.high}px`;
+    }
+    this.draw();
+  }
+
+  draw() {
+    if (!this.ratio) return;
+    const { view } = this;
+    const [context, k] = [this.below.getContext("2d"), view.scale * this.ratio];
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.below.width, this.below.height);
+    context.setTransform(k, 0, 0, k, -view.left * k, -view.top * k);
+    context.imageSmoothingEnabled = k < 4;
+    if (this.picture) context.drawImage(this.picture, 0, 0, view.width, view.height);
+    this.drawMask(this.mask.all);
+    const { scale, left, top } = view;
+    Object.assign(this.canvas.dataset, { scale, left, top });
+    this.report();
+  }
+
+  // Draws the mask anew where the box, in pixels of the picture, is on the screen.
+  drawMask(box) {
+    if (!this.ratio || !box) return;
+    const { view, canvas } = this;
+    const k = view.scale * this.ratio;
+    const whole = box.right - box.left === view.width && box.bottom - box.top === view.height;
+    tint(canvas.getContext("2d"), this.mask.bits, view, this.ratio, {
+      left: whole ? 0 : Math.max(0, Math.floor((box.left - view.left) * k) - 1),
+      top: whole ? 0 : Math.max(0, Math.floor((box.top - view.top) * k) - 1),
+      right: whole ? canvas.width : Math.min(canvas.width, Math.ceil((box.right - view.left) * k) + 1),
+      bottom: whole ? canvas.height : Math.min(canvas.height, Math.ceil((box.bottom - view.top) * k) + 1),
+    });
+  }
+
+  place(element, a, b) {
+    const { scale, left, top } = this.view;
+    const [x, y] = [Math.min(a.x, b.x), Math.min(a.y, b.y)];
+    element.style.left = `${(x - left) * scale}px`;
+    element.style.top = `${(y - top) * scale}px`;
+    element.style.width = `${Math.abs(a.x - b.x) * scale}px`;
+    element.style.height = `${Math.abs(a.y - b.y) * scale}px`;
+    element.hidden = false;
+  }
+
+  // Shows where the tool is, in its size; nothing without a point.
+  showRing(point) {
+    this.ring.hidden = !point || this.tool === "move";
+    if (this.ring.hidden) return;
+    const half = Math.max(this.tool === "rectangle" ? 0 : this.size / 2, 4 / this.view.scale);
+    this.place(this.ring, { x: point.x - half, y: point.y - half }, { x: point.x + half, y: point.y + half });
+  }
+
+  report() {
+    const { width, height } = this.view;
+    const share = (100 * (this.painted ?? 0)) / (width * height);
+    const shown = share && share < 0.1 ? "under 0.1" : share.toFixed(1);
+    const waits = this.model.get("taken") !== this.model.get("number");
+    clearTimeout(this.late);
+    const parts = [`${shown} % painted`, `${width} × ${height} pixels`];
+    this.state.textContent = `${parts.join(" · ")} · zoom ${Math.round(this.view.scale * 100)} %`;
+    const late = () => { this.state.textContent += " · not yet in Python: is the kernel busy?"; };
+    if (waits) this.late = setTimeout(late, 1500);
+    this.undo.setAttribute("aria-disabled", String(!this.mask.past.length));
+    this.redo.setAttribute("aria-disabled", String(!this.mask.future.length));
+  }
+
+  say(text) {
+    this.said.textContent = text;
+  }
+
+  tell(text) {
+    this.trouble.textContent = text;
+  }
+
+  // What is chosen.
+
+  choose(tool, aloud = true) {
+    this.lift();
+    this.giveUp();
+    this.tool = tool;
+    Object.values(TOOLS).forEach((each, i) =>
+      this.toolButtons[i].setAttribute("aria-pressed", String(each === tool)));
+    this.stage.dataset.tool = tool;
+    if (aloud) this.say(tool);
+  }
+
+  resizeBrush(size, aloud = true) {
+    this.size = Math.min(Number(this.slider.max), Math.max(1, Math.round(size)));
+    this.slider.value = this.size;
+    this.number.textContent = ` ${this.size} px`;
+    if (document.activeElement === this.canvas) this.showRing(this.cursor);
+    if (aloud) this.say(`size ${this.size}`);
+  }
+
+  zoom(scale, x = this.view.wide / 2, y = this.view.high / 2) {
+    this.view.zoom(scale, x, y);
+    this.draw();
+    this.showRing(document.activeElement === this.canvas ? this.cursor : null);
+  }
+
+  // What is painted.
+
+  begin(point, on) {
+    this.stroke = { on, last: null, box: null };
+    this.extend(point);
+  }
+
+  extend(point) {
+    const { stroke, size } = this;
+    if (size === 1) point = middle(point);
+    const box = paintLine(this.mask.bits, stroke.last ?? point, point, size / 2, stroke.on);
+    stroke.last = point;
+    stroke.box = joined(stroke.box, box);
+    this.drawMask(box);
+  }
+
+  // Ends the stroke under way, if there is one.
+  lift() {
+    const { stroke } = this;
+    this.stroke = null;
+    if (stroke) this.finish(stroke.box);
+  }
+
+  rectangle(point, on) {
+    const box = paintBox(this.mask.bits, this.corner, point, on);
+    this.corner = null;
+    this.band.hidden = true;
+    this.drawMask(box);
+    this.finish(box);
+  }
+
+  // Drops what is under way; says whether anything was.
+  giveUp() {
+    const had = this.stroke || this.corner || this.drag;
+    this.mask.revert(this.stroke?.box);
+    this.drawMask(this.stroke?.box);
+    this.stroke = this.corner = this.drag = null;
+    this.band.hidden = true;
+    return Boolean(had);
+  }
+
+  clear() {
+    this.giveUp();
+    this.mask.bits.data.fill(0);
+    this.whole("cleared");
+  }
+
+  invert() {
+    this.giveUp();
+    this.mask.bits.invert();
+    this.whole("inverted");
+  }
+
+  whole(text) {
+    this.drawMask(this.mask.all);
+    this.finish(this.mask.all);
+    this.say(text);
+  }
+
+  back() {
+    this.giveUp();
+    this.turned(this.mask.turn(this.mask.past, this.mask.future), "undone", "nothing to undo");
+  }
+
+  forth() {
+    this.giveUp();
+    this.turned(this.mask.turn(this.mask.future, this.mask.past), "redone", "nothing to redo");
+  }
+
+  turned(box, done, nothing) {
+    this.say(box ? done : nothing);
+    if (!box) return;
+    this.drawMask(box);
+    this.changed();
+  }
+
+  finish(box) {
+    if (this.mask.commit(box)) this.changed();
+  }
+
+  changed() {
+    this.painted = this.mask.bits.painted();
+    this.report();
+    this.send();
+  }
+
+  // To and from Python.
+
+  // Sends the mask; while one is on its way, only the newest is sent after it.
+  async send() {
+    this.again = true;
+    if (this.sending) return;
+    this.sending = true;
+    while (this.again) {
+      this.again = false;
+      try {
+        await this.sendOne();
+      } catch (error) {
+        this.tell(`the mask cannot be sent: ${error.message}`);
+      }
+      await new Promise((done) => setTimeout(done, PAUSE));
+    }
+    this.sending = false;
+  }
+
+  async sendOne() {
+    this.sent = await piped(this.mask.kept, new CompressionStream("deflate"));
+    this.model.set("value", new DataView(this.sent.buffer));
+    this.model.set("number", this.model.get("number") + 1);
+    this.model.save_changes();
+    this.tell("");
+    this.report();
+  }
+
+  // Takes the mask that Python, or another view of this painter, has set.
+  async hear() {
+    const value = bytesOf(this.model.get("value"));
+    if (same(value, this.sent)) return;
+    this.sent = value;
+    try {
+      const size = this.mask.kept.length;
+      const data = value.length
+        ? await piped(value, new DecompressionStream("deflate"))
+        : new Uint8Array(size);
+      if (value !== this.sent) return; // a newer one came meanwhile
+      if (data.length !== size) throw new Error(`${data.length} bytes instead of ${size}`);
+      this.replace(data);
+    } catch (error) {
+      if (value !== this.sent) return;
+      this.tell(`the mask from Python cannot be shown: ${error.message}`);
+    }
+  }
+
+  replace(data) {
+    this.giveUp();
+    this.mask.bits.data.set(data);
+    this.mask.commit(this.mask.all);
+    this.painted = this.mask.bits.painted();
+    this.drawMask(this.mask.all);
+    this.report();
+  }
+
+  // Mouse, pen and touch.
+
+  onCanvas(event) {
+    const box = this.canvas.getBoundingClientRect();
+    return { x: event.clientX - box.left, y: event.clientY - box.top };
+  }
+
+  point(event) {
+    const { x, y } = this.onCanvas(event);
+    return this.view.point(x, y);
+  }
+
+  down(event) {
+    if (![0, 1, 5].includes(event.button)) return;
+    event.preventDefault();
+    this.canvas.focus({ preventScroll: true });
+    try {
+      this.canvas.setPointerCapture(event.pointerId);
+    } catch {} // pointers that a script makes cannot be captured
+    if (event.pointerType === "touch") this.touches.set(event.pointerId, this.onCanvas(event));
+    if (this.touches.size > 1) return this.startPinch();
+    if (this.tool === "move" || event.button === 1) return this.startDrag(event);
+    this.lift();
+    const on = this.tool !== "eraser" && !event.shiftKey && event.button !== 5;
+    if (this.tool !== "rectangle") return this.begin(this.point(event), on);
+    this.corner = Object.assign(this.point(event), { on });
+  }
+
+  moved(event) {
+    const point = this.point(event);
+    if (this.touches.has(event.pointerId)) this.touches.set(event.pointerId, this.onCanvas(event));
+    if (this.pinch) return this.pinched();
+    if (this.drag) return this.dragged(event);
+    if (event.pointerType !== "touch") this.showRing(point);
+    if (this.corner && event.buttons) this.place(this.band, this.corner, point);
+    if (!this.stroke || !event.buttons) return;
+    const all = event.getCoalescedEvents?.() ?? [];
+    for (const each of all.length ? all : [event]) this.extend(this.point(each));
+  }
+
+  up(event) {
+    this.touches.delete(event.pointerId);
+    if (this.pinch && this.touches.size < 2) this.pinch = null;
+    this.drag = null;
+    const point = this.point(event);
+    this.cursor = middle(point);
+    if (this.corner) this.rectangle(point, this.corner.on);
+    this.lift();
+  }
+
+  cancelled(event) {
+    this.touches.delete(event.pointerId);
+    this.pinch = null;
+    this.giveUp();
+  }
+
+  startDrag(event) {
+    const { x, y } = this.onCanvas(event);
+    this.drag = { x, y, left: this.view.left, top: this.view.top };
+  }
+
+  dragged(event) {
+    const { x, y } = this.onCanvas(event);
+    const { scale } = this.view;
+    this.view.move(this.drag.left - (x - this.drag.x) / scale, this.drag.top - (y - this.drag.y) / scale);
+    this.draw();
+  }
+
+  fingers() {
+    const [a, b] = [...this.touches.values()];
+    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.hypot(a.x - b.x, a.y - b.y) || 1 };
+  }
+
+  startPinch() {
+    this.giveUp();
+    this.pinch = this.fingers();
+  }
+
+  pinched() {
+    const [before, now] = [this.pinch, this.fingers()];
+    this.view.zoom((this.view.scale * now.apart) / before.apart, now.x, now.y, before);
+    this.pinch = now;
+    this.draw();
+  }
+
+  // The wheel alone scrolls the page, as everywhere.
+  wheel(event) {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    const { x, y } = this.onCanvas(event);
+    this.zoom(this.view.scale * 1.25 ** -Math.sign(event.deltaY), x, y);
+  }
+
+  // The keyboard. A method says whether the key was one of ours.
+
+  key(event) {
+    if (event.altKey) return false;
+    if (event.ctrlKey || event.metaKey) return this.keyOfSteps(event);
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (key in STEPS) return this.step(STEPS[key], event.shiftKey);
+    if (key in TOOLS) return this.choose(TOOLS[key]), true;
+    if (key === "Escape") return this.giveUp();
+    const call = {
+      "[": () => this.resizeBrush(Math.min(this.size - 1, this.size / 1.25)),
+      "]": () => this.resizeBrush(Math.max(this.size + 1, this.size * 1.25)),
+      "+": () => this.zoom(this.view.scale * 1.5),
+      "-": () => this.zoom(this.view.scale / 1.5),
+      "0": () => this.zoom(this.view.fit),
+      "1": () => this.zoom(1),
+      i: () => this.invert(),
+      Delete: () => this.clear(),
+      Enter: () => this.mark(event.shiftKey),
+      " ": () => this.pen(event.shiftKey),
+    }[key];
+    call?.();
+    return Boolean(call);
+  }
+
+  keyOfSteps(event) {
+    const key = event.key.toLowerCase();
+    if (key === "z" && !event.shiftKey) this.back();
+    else if (key === "y" || key === "z") this.forth();
+    else return false;
+    return true;
+  }
+
+  step([dx, dy], fine) {
+    const { view, cursor } = this;
+    const far = fine ? 1 : Math.max(1, Math.round(10 / view.scale));
+    if (this.tool === "move") {
+      view.move(view.left + 4 * dx * far, view.top + 4 * dy * far);
+      this.draw();
+      return true;
+    }
+    const to = (value, by, most) => Math.min(most - 0.5, Math.max(0.5, value + by));
+    this.cursor = { x: to(cursor.x, dx * far, view.width), y: to(cursor.y, dy * far, view.height) };
+    if (this.stroke) this.extend(this.cursor);
+    this.follow();
+    if (this.corner) this.place(this.band, this.corner, this.cursor);
+    this.showRing(this.cursor);
+    this.say(`${Math.floor(this.cursor.x)}, ${Math.floor(this.cursor.y)}`);
+    return true;
+  }
+
+  // Moves the picture until the cursor is in sight.
+  follow() {
+    const { view, cursor } = this;
+    const seen = { x: view.wide / view.scale, y: view.high / view.scale };
+    const into = (value, start, length) => Math.max(Math.min(start, value - length * 0.1), value - length * 0.9);
+    const [left, top] = [into(cursor.x, view.left, seen.x), into(cursor.y, view.top, seen.y)];
+    if (left === view.left && top === view.top) return;
+    view.move(left, top);
+    this.draw();
+  }
+
+  mark(erase) {
+    if (this.tool === "move") return;
+    if (this.tool === "rectangle") return this.pen(erase);
+    this.lift();
+    this.begin(this.cursor, this.tool === "brush" && !erase);
+    this.lift();
+    this.say("painted");
+  }
+
+  pen(erase) {
+    const [tool, on] = [this.tool, !erase && this.tool !== "eraser"];
+    if (tool === "move") return;
+    if (tool === "rectangle" && this.corner) return this.rectangle(this.cursor, on), this.say("filled");
+    if (tool === "rectangle") {
+      this.corner = { ...this.cursor, on };
+      return this.say("first corner");
+    }
+    if (this.stroke) return this.lift(), this.say(`${tool} up`);
+    this.begin(this.cursor, on);
+    this.say(`${tool} down`);
+  }
+}
+
+function render({ model, el }) {
+  const painter = new Painter(model, el);
+  return () => painter.close();
+}
+
+export default { render };
