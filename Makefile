@@ -34,7 +34,8 @@ bench: $(VENV)/.dev  ## run the benchmarks and rewrite benchmarks/RESULTS.md
 
 notebooks: $(VENV)/.dev  ## run the notebooks in the sandbox and save their outputs
 	env -u IMGOPEN_ACCESS_KEY_ID -u IMGOPEN_ACCESS_KEY_SECRET IMGOPEN_BACKEND=sandbox \
-	  IMGOPEN_HOME=$$(mktemp -d) $(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	  IMGOPEN_HOME=$$(mktemp -d) $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+	  --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 browser:
 	@sh tests/get_chromium.sh

@@ -20,10 +20,14 @@ PALETTES = [
     (256, Image.Dither.NONE),
     (128, Image.Dither.NONE),
 ]
+FORM = """import imgopen_nb as imgopen
+form = imgopen.form("describe", image="sample:chelsea"); form.run(); form.wait()
+form"""
 # (file, cells that are run, the last of which is shown)
 PICTURES = [
     ("describe", ["%load_ext imgopen_nb", "%imgopen describe sample:chelsea"]),
     ("compare", ["%load_ext imgopen_nb", "%imgopen compare sample:coffee sample:rocket"]),
+    ("form", ["%load_ext imgopen_nb", FORM]),
 ]
 
 
@@ -55,7 +59,8 @@ def picture(lab: Lab, browser: Browser, name: str, cells: list[str]) -> bytes:
     sheet.command("application:toggle-left-area")
     sheet.run_all()
     cell = sheet.page.locator(".jp-CodeCell").nth(len(cells) - 1)
-    cell.locator("img").last.wait_for()
+    cell.locator("img:visible").last.wait_for()
+    sheet.page.wait_for_timeout(1_000)  # previews of a form come a moment later
     box = cell.bounding_box()
     assert box, "the cell is in sight"
     clip = {**box, "height": box["height"] - EDGE}

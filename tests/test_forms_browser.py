@@ -137,6 +137,18 @@ def seen(page: Page) -> bool:
     return False
 
 
+def test_letters_pressed_on_a_menu_are_no_shortcuts_of_jupyter(sheet: Sheet):
+    """In command mode "d d" would delete the cell, and "a" add one."""
+    before = sheet.page.locator(".jp-Cell").count()
+    describe_form(sheet).get_by_title("samples").focus()
+    for key in ("d", "d", "a", "b", "r", "o"):
+        sheet.page.keyboard.press(key)
+
+    assert sheet.page.locator(".jp-Cell").count() == before
+    sheet.page.keyboard.press("Control+s")
+    sheet.page.wait_for_selector(".jp-mod-dirty", state="detached")
+
+
 def tab_to(page: Page, wanted: str) -> list[str]:
     """Press Tab until the keyboard is there; return where it was, each place to be seen."""
     met = [page.evaluate(FOCUS)]

@@ -1,5 +1,21 @@
 // A call as code in several languages, one shown at a time, with a button that copies it.
 
+// Jupyter's shortcuts ("d d" deletes a cell) stay away from whatever has the keyboard in the form
+// around, a menu say; those with Ctrl still work, so that Ctrl+S saves. Notebook 7 listens at the
+// document while keys sink, so this is earlier, at the window. A part that says "true" itself, as
+// the mask painter does, wants all keys.
+function guardKeys(root) {
+  const guard = (event) => {
+    const target = event.target;
+    const own = target.dataset?.lmSuppressShortcuts === "true";
+    if (own || !target.closest?.(".imgopen-form")?.contains(root)) return;
+    if (event.ctrlKey || event.metaKey) delete target.dataset.lmSuppressShortcuts;
+    else target.dataset.lmSuppressShortcuts = "form";
+  };
+  window.addEventListener("keydown", guard, true);
+  return () => window.removeEventListener("keydown", guard, true);
+}
+
 function render({ model, el }) {
   const root = document.createElement("div");
   root.className = "imgopen-code";
@@ -47,7 +63,11 @@ function render({ model, el }) {
 
   model.on("change:codes", show);
   show();
-  return () => model.off("change:codes", show);
+  const unguard = guardKeys(root);
+  return () => {
+    unguard();
+    model.off("change:codes", show);
+  };
 }
 
 export default { render };

@@ -124,6 +124,13 @@ function render({ model, el }) {
     readAt = Date.now();
     show();
   };
+  // Jupyter's shortcuts stay away from the buttons; those with Ctrl still work.
+  const guard = (event) => {
+    if (!root.contains(event.target)) return;
+    if (event.ctrlKey || event.metaKey) delete event.target.dataset.lmSuppressShortcuts;
+    else event.target.dataset.lmSuppressShortcuts = "history";
+  };
+  window.addEventListener("keydown", guard, true);
   const watcher = new IntersectionObserver((entries) => { visible = entries.at(-1).isIntersecting; });
   watcher.observe(root);
   model.on("msg:custom", heard);
@@ -133,6 +140,7 @@ function render({ model, el }) {
   return () => {
     clearTimeout(timer);
     watcher.disconnect();
+    window.removeEventListener("keydown", guard, true);
     model.off("msg:custom", heard);
     model.off("change:rows", changed);
   };

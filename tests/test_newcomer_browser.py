@@ -1,0 +1,220 @@
+"""A newcomer's first hour in JupyterLab: with the mouse, then the same with the keyboard only.
+
+Studio, describe, a painted mask, erase, before and after, gallery, choose five, caption board:
+merge, edit, DataFrame.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from playwright.sync_api import Browser, Locator, expect
+
+from imgopen_nb.settings import KEY_ID, KEY_SECRET
+
+from .conftest import KEY_ID as CANARY_ID
+from .conftest import KEY_SECRET as CANARY_SECRET
+from .lab import OURS, Lab, Sheet, without_outputs
+
+pytestmark = [pytest.mark.browser, pytest.mark.kernel]
+
+STUDIO = "import imgopen_nb as imgopen\n\nstudio = imgopen.studio()\nstudio"
+COMPARED = "imgopen.before_after(studio.form.result)"
+GALLERY = """calls = [{"image": f"sample:{name}", "model": model}
+         for name in imgopen.samples() for model in ("clip", "deepdanbooru")]
+imgopen.current().run_all("describe", calls)
+gallery = imgopen.gallery(imgopen.current().history(operation="describe", limit=len(calls)))
+gallery"""
+BOARD = "board = imgopen.board(gallery.selected)\nboard"
+FRAME = "print(board.frame['caption'].dropna().to_dict())"
+CELLS = (STUDIO, COMPARED, GALLERY, BOARD, FRAME)
+LOGGED = ("Traceback", "ERROR", "CRITICAL")
+
+
+class Hand:
+    """What a person does, whatever with; `sheet` is the notebook."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self.sheet, self.page = sheet, sheet.page
+
+    def part(self, selector: str) -> Locator:
+        return self.page.locator(selector).first
+
+    def run_cell(self, at: int) -> Locator:
+        """Run a cell and return it."""
+        cell = self.page.locator(".jp-CodeCell").nth(at)
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Control+Enter")
+        expect(cell.locator(".jp-InputPrompt")).to_have_text(f"[{at + 1}]:", timeout=60_000)
+        return cell
+
+
+class Mouse(Hand):
+    def choose(self, menu: Locator, label: str) -> None:
+        menu.select_option(label=label)
+
+    def press(self, button: Locator) -> None:
+        button.click()
+
+    def paint(self, canvas: Locator) -> None:
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box() or {}
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x - 60, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + 60, y, steps=8)
+        self.page.mouse.up()
+
+    def select(self, tiles: Locator, number: int) -> None:
+        tiles.nth(0).click()
+        tiles.nth(number - 1).click(modifiers=["Shift"])
+
+    def merge_and_edit(self, board: Locator, text: str) -> None:
+        board.locator("[role=toolbar] button", has_text="Union").click()
+        expect(board.locator(".row").first).to_contain_text("merged")
+        board.locator(".row .edit").first.click()
+        board.locator("textarea").fill(text)
+        board.locator(".editor button", has_text="Save").click()
+
+
+class Keys(Hand):
+    def choose(self, menu: Locator, label: str) -> None:
+        menu.focus()
+        self.page.keyboard.type(label, delay=20)
+        self.page.keyboard.press("Enter")
+
+    def press(self, button: Locator) -> None:
+        button.focus()
+        self.page.keyboard.press("Space")
+
+    def paint(self, canvas: Locator) -> None:
+        canvas.focus()
+        for key in ("]", "]", "]", "Space", *["ArrowRight"] * 6, "Space"):
+            self.page.keyboard.press(key)
+
+    def select(self, tiles: Locator, number: int) -> None:
+        self.page.locator("[role=listbox]").focus()
+        for key in ("Home", "Space", *["Shift+ArrowRight"] * (number - 1)):
+            self.page.keyboard.press(key)
+
+    def merge_and_edit(self, board: Locator, text: str) -> None:
+        board.locator(".row").first.focus()
+        self.page.keyboard.press("u")
+        expect(board.locator(".row").first).to_contain_text("merged")
+        self.page.keyboard.press("e")
+        board.locator("textarea").wait_for()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.type(text)
+        self.page.keyboard.press("Control+Enter")
+
+
+@pytest.fixture(scope="module", params=[Mouse, Keys], ids=["mouse", "keyboard"])
+def hand(request: pytest.FixtureRequest, lab: Lab, browser: Browser) -> Iterator[Hand]:
+    """A notebook with the newcomer's cells; a key that must show up nowhere is in the world."""
+    name = f"newcomer-{request.param.__name__.lower()}.ipynb"
+    world = (
+        f"import os\nos.environ.update({KEY_ID}=open('id').read(), {KEY_SECRET}=open('key').read(),"
+        f" IMGOPEN_BACKEND='sandbox', IMGOPEN_HOME={str(lab.folder / Path(name).stem)!r})"
+    )
+    (lab.root / "id").write_text(CANARY_ID)
+    (lab.root / "key").write_text(CANARY_SECRET)
+    made = new_notebook(cells=[new_code_cell(code) for code in CELLS])
+    made.cells[0].source = f"{world}\n{STUDIO}"
+    made.metadata = without_outputs("01_quickstart.ipynb").metadata
+    lab.put(name, made)
+    sheet = Sheet(lab, browser, name)
+    sheet.page.wait_for_function(
+        "() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel"
+        "?.connectionStatus === 'connected'"
+    )
+    yield request.param(sheet)
+    sheet.close()
+
+
+def test_the_first_hour(hand: Hand, lab: Lab):
+    described(hand)
+    erased(hand)
+    cell = hand.run_cell(1)
+    expect(cell.get_by_role("slider")).to_be_visible()
+    chosen(hand)
+    captioned(hand)
+
+    hand.sheet.shot(f"newcomer-{type(hand).__name__.lower()}")
+    assert hand.sheet.complaints == []
+
+
+def described(hand: Hand) -> None:
+    """The studio opens with describe: a sample, Run, a caption."""
+    studio = hand.run_cell(0).locator(".imgopen-form").first
+    hand.choose(studio.get_by_title("samples").first, "coffee")
+    expect(studio.get_by_text("512 × 341 pixels")).to_be_visible()
+    hand.press(studio.get_by_role("button", name="Run", exact=True))
+    expect(studio.locator(f"{OURS} .caption")).to_contain_text("espresso", timeout=60_000)
+
+
+def erased(hand: Hand) -> None:
+    """Another operation, the mask painted over the picture."""
+    studio = hand.part(".imgopen-form")
+    operation = studio.get_by_label("operation")
+    if isinstance(hand, Keys):
+        hand.choose(operation, "erase")
+    else:
+        name = operation.locator("option", has_text="erase:").inner_text()
+        hand.choose(operation, name)
+    mask = studio.get_by_role("button", name="Paint")
+    mask.wait_for()
+    hand.choose(studio.get_by_title("samples").first, "camera")
+    expect(studio.get_by_text("512 × 512 pixels").first).to_be_visible()
+    hand.press(mask)
+    canvas = studio.locator(".imgopen-paint .over")
+    canvas.wait_for()
+    hand.paint(canvas)
+    run = studio.get_by_role("button", name="Run", exact=True)
+    expect(run).to_be_enabled()
+    hand.press(run)
+    expect(studio.get_by_text("patchmatch, real")).to_be_visible(timeout=90_000)
+
+
+def chosen(hand: Hand) -> None:
+    """Five pictures of the gallery."""
+    cell = hand.run_cell(2)
+    tiles = cell.locator("[role=option]")
+    expect(tiles).to_have_count(6)
+    hand.select(tiles, 5)
+    expect(cell.locator("[role=option][aria-selected=true]")).to_have_count(5)
+
+
+def captioned(hand: Hand) -> None:
+    """Merge the captions of the first picture, edit them, and read them as a DataFrame."""
+    cell = hand.run_cell(3)
+    board = cell.locator(".imgopen-board")
+    expect(board.locator(".row")).to_have_count(5)
+    hand.merge_and_edit(board, "my own caption")
+    expect(board.locator(".row").first).to_contain_text("edited")
+    output = hand.run_cell(4).locator(".jp-OutputArea-output")
+    expect(output).to_contain_text("my own caption")
+
+    assert list(ast.literal_eval(output.inner_text()).values()) == ["my own caption"]
+
+
+def test_the_key_is_in_no_file_and_the_server_had_no_trouble(hand: Hand, lab: Lab):
+    """Saved, with whatever the widgets left; the log of the server and our data included."""
+    hand.sheet.save()
+    saved = nbformat.read(hand.sheet.path, 4)
+    files = [path for path in lab.folder.rglob("*") if path.is_file()]
+    canaries = (CANARY_ID.encode(), CANARY_SECRET.encode())
+    held = [
+        path.name
+        for path in files
+        if path.name not in ("id", "key") and any(c in path.read_bytes() for c in canaries)
+    ]
+    log = (lab.folder / "lab.log").read_text()
+
+    assert len(saved.cells) == len(CELLS)
+    assert held == []
+    assert [line for line in log.splitlines() if any(word in line for word in LOGGED)] == []
