@@ -97,8 +97,7 @@ class Lab:
 
     def stop(self) -> None:
         """End Lab the way Ctrl-C does, so that it ends its kernels."""
-        self._process.terminate()
-        self._process.wait(20)
+        end(self._process)
 
     def _write_settings(self) -> None:
         """Have no questions about news or updates appear over the notebook."""
@@ -148,6 +147,16 @@ class Lab:
                 time.sleep(0.1)
         process.kill()
         pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a server; one that hangs while it shuts its own extensions down is killed."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(20)
 
 
 class Notebook7(Lab):

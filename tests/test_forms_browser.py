@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from .lab import OURS, Lab, Notebook7, Sheet, reopened, snap, without_outputs
+from .lab import OURS, Lab, Notebook7, Sheet, end, reopened, snap, without_outputs
 from .page_checks import TOO_WIDE, faint
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
@@ -241,8 +241,7 @@ def voila(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     try:
         yield opened(browser, f"http://127.0.0.1:{port}/", process)
     finally:
-        process.terminate()
-        process.wait(20)
+        end(process)
         log.close()
 
 

@@ -1,4 +1,4 @@
-"""A newcomer's first hour in JupyterLab: with the mouse, then the same with the keyboard only.
+"""A newcomer's first hour in JupyterLab and Notebook 7: by the mouse, then by the keyboard alone.
 
 Studio, describe, a painted mask, erase, before and after, gallery, choose five, caption board:
 merge, edit, DataFrame.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, expect
 
@@ -19,7 +20,7 @@ from imgopen_nb.settings import KEY_ID, KEY_SECRET
 
 from .conftest import KEY_ID as CANARY_ID
 from .conftest import KEY_SECRET as CANARY_SECRET
-from .lab import OURS, Lab, Sheet, without_outputs
+from .lab import OURS, Lab, Notebook7, Sheet, reopened, without_outputs
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 
@@ -33,6 +34,7 @@ gallery"""
 BOARD = "board = imgopen.board(gallery.selected)\nboard"
 FRAME = "print(board.frame['caption'].dropna().to_dict())"
 CELLS = (STUDIO, COMPARED, GALLERY, BOARD, FRAME)
+MISSING = "Error displaying widget"
 LOGGED = ("Traceback", "ERROR", "CRITICAL")
 
 
@@ -113,21 +115,30 @@ class Keys(Hand):
         self.page.keyboard.press("Control+Enter")
 
 
+@pytest.fixture(scope="module", params=[Lab, Notebook7], ids=["lab", "notebook"])
+def front_end(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
+    running = request.param(tmp_path_factory.mktemp("front-end"))
+    yield running
+    running.stop()
+
+
 @pytest.fixture(scope="module", params=[Mouse, Keys], ids=["mouse", "keyboard"])
-def hand(request: pytest.FixtureRequest, lab: Lab, browser: Browser) -> Iterator[Hand]:
+def hand(request: pytest.FixtureRequest, front_end: Lab, browser: Browser) -> Iterator[Hand]:
     """A notebook with the newcomer's cells; a key that must show up nowhere is in the world."""
-    name = f"newcomer-{request.param.__name__.lower()}.ipynb"
+    name = f"newcomer-{type(front_end).__name__}-{request.param.__name__}.ipynb".lower()
     world = (
         f"import os\nos.environ.update({KEY_ID}=open('id').read(), {KEY_SECRET}=open('key').read(),"
-        f" IMGOPEN_BACKEND='sandbox', IMGOPEN_HOME={str(lab.folder / Path(name).stem)!r})"
+        f" IMGOPEN_BACKEND='sandbox', IMGOPEN_HOME={str(front_end.folder / Path(name).stem)!r})"
     )
-    (lab.root / "id").write_text(CANARY_ID)
-    (lab.root / "key").write_text(CANARY_SECRET)
+    (front_end.root / "id").write_text(CANARY_ID)
+    (front_end.root / "key").write_text(CANARY_SECRET)
     made = new_notebook(cells=[new_code_cell(code) for code in CELLS])
     made.cells[0].source = f"{world}\n{STUDIO}"
     made.metadata = without_outputs("01_quickstart.ipynb").metadata
-    lab.put(name, made)
-    sheet = Sheet(lab, browser, name)
+    front_end.put(name, made)
+    sheet = Sheet(front_end, browser, name)
     sheet.page.wait_for_function(
         "() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel"
         "?.connectionStatus === 'connected'"
@@ -136,7 +147,7 @@ def hand(request: pytest.FixtureRequest, lab: Lab, browser: Browser) -> Iterator
     sheet.close()
 
 
-def test_the_first_hour(hand: Hand, lab: Lab):
+def test_the_first_hour(hand: Hand):
     described(hand)
     erased(hand)
     cell = hand.run_cell(1)
@@ -144,7 +155,7 @@ def test_the_first_hour(hand: Hand, lab: Lab):
     chosen(hand)
     captioned(hand)
 
-    hand.sheet.shot(f"newcomer-{type(hand).__name__.lower()}")
+    hand.sheet.shot(Path(hand.sheet.path).stem)
     assert hand.sheet.complaints == []
 
 
@@ -202,19 +213,39 @@ def captioned(hand: Hand) -> None:
     assert list(ast.literal_eval(output.inner_text()).values()) == ["my own caption"]
 
 
-def test_the_key_is_in_no_file_and_the_server_had_no_trouble(hand: Hand, lab: Lab):
+def test_the_key_is_in_no_file_and_the_server_had_no_trouble(hand: Hand, front_end: Lab):
     """Saved, with whatever the widgets left; the log of the server and our data included."""
     hand.sheet.save()
     saved = nbformat.read(hand.sheet.path, 4)
-    files = [path for path in lab.folder.rglob("*") if path.is_file()]
+    files = [path for path in front_end.folder.rglob("*") if path.is_file()]
     canaries = (CANARY_ID.encode(), CANARY_SECRET.encode())
     held = [
         path.name
         for path in files
         if path.name not in ("id", "key") and any(c in path.read_bytes() for c in canaries)
     ]
-    log = (lab.folder / "lab.log").read_text()
+    log = (front_end.folder / "lab.log").read_text()
 
     assert len(saved.cells) == len(CELLS)
     assert held == []
     assert [line for line in log.splitlines() if any(word in line for word in LOGGED)] == []
+
+
+def test_reopened_without_a_kernel_every_widget_has_left_something_to_read(
+    hand: Hand, front_end: Lab, browser: Browser
+):
+    """The erased picture, the pair, five pictures and what was written; in an export as well."""
+    hand.sheet.save()
+    saved = nbformat.read(hand.sheet.path, 4)
+    again = reopened(front_end, browser, f"again-{hand.sheet.path.name}", saved)
+    left = again.page.locator(".imgopen-static")
+    expect(left).to_have_count(4)
+    words = " ".join(left.all_inner_texts())
+    missing = [place.is_visible() for place in again.page.get_by_text(MISSING).all()]
+    again.page.context.close()
+    html, _ = HTMLExporter(template_name="lab").from_notebook_node(saved)
+
+    assert all(word in words for word in ("patchmatch", "before", "espresso", "my own caption"))
+    assert not any(missing)
+    assert html.count("my own caption") >= 2
+    assert MISSING not in html
