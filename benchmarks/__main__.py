@@ -19,7 +19,8 @@ PARTS = {
 NOTE = """\
 The reference is the CPU time of an engine's bare networks and arithmetic on input of the same
 kind, taken when they were chosen. "At equal speed" divides the ratio by that of the first row, a
-network whose reference is purely its own: 1.5 is the limit that we set ourselves."""
+network whose reference is purely its own: 1.5 is the limit that we set ourselves. Linux counts into
+a process's peak memory what its parent had when it started it, here about 110 MiB."""
 PACKAGES = ("ipython", "ipykernel", "requests", "onnxruntime", "pillow", "pandas")
 
 

@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, expect
 
-from .lab import Lab, Sheet, without_outputs
+from .lab import Lab, Notebook7, Sheet, without_outputs
 from .page_checks import faint
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
@@ -27,15 +27,20 @@ MASK = (
 )
 
 
-@pytest.fixture(scope="module")
-def sheet(lab: Lab, browser: Browser) -> Iterator[Sheet]:
+@pytest.fixture(scope="module", params=[Lab, Notebook7], ids=["lab", "notebook"])
+def sheet(
+    request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sheet]:
+    lab = request.param(tmp_path_factory.mktemp("front-end"))
     made = new_notebook(cells=[new_code_cell(code) for code in (MASK, *CELLS)])
     made.metadata = without_outputs("01_quickstart.ipynb").metadata
     lab.put("browse.ipynb", made)
     opened = Sheet(lab, browser, "browse.ipynb")
     opened.run_all()
+    opened.lab = lab
     yield opened
     opened.close()
+    lab.stop()
 
 
 def test_a_task_of_another_cell_appears_and_ends_by_itself(sheet: Sheet):
@@ -69,15 +74,16 @@ def test_search_leaves_what_fits(sheet: Sheet):
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_it_can_be_read_in_both_themes(sheet: Sheet, theme: str):
     sheet.theme(theme)
-    sheet.shot(f"browse-{theme.lower()}")
+    sheet.shot(f"browse-{type(sheet.lab).__name__}-{theme}".lower())
     low = faint(sheet.page, TABLE)
     sheet.theme("Light")
 
     assert low == []
 
 
-def test_hostile_texts_are_texts_and_nothing_is_complained_about(sheet: Sheet, lab: Lab):
-    foreign = [url for url in sheet.fetched if not url.startswith((lab.url, "data:", "blob:"))]
+def test_hostile_texts_are_texts_and_nothing_is_complained_about(sheet: Sheet):
+    own = (sheet.lab.url, "data:", "blob:")
+    foreign = [url for url in sheet.fetched if not url.startswith(own)]
 
     assert sheet.page.evaluate("() => window.hacked") is None
     assert (sheet.complaints, foreign) == ([], [])

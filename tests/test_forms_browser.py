@@ -176,6 +176,21 @@ def test_a_picture_is_uploaded_by_the_keyboard_s_file_dialog(sheet: Sheet, tmp_p
     assert "uploads" in form.locator("input[type=text]").first.input_value()
 
 
+def test_a_picture_is_dropped(sheet: Sheet):
+    """A file of 30 × 20 pixels, drawn by the page itself."""
+    form = describe_form(sheet)
+    form.locator(".imgopen-drop").evaluate("""async zone => {
+      const canvas = new OffscreenCanvas(30, 20);
+      canvas.getContext('2d').fillRect(0, 0, 30, 20);
+      const files = new DataTransfer();
+      files.items.add(new File([await canvas.convertToBlob()], 'dropped.png', {type: 'image/png'}));
+      zone.dispatchEvent(new DragEvent('drop', {dataTransfer: files, bubbles: true}));
+    }""")
+
+    expect(form.get_by_text("30 × 20 pixels")).to_be_visible()
+    assert "dropped-" in form.locator("input[type=text]").first.input_value()
+
+
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_text_can_be_read_in_both_themes(sheet: Sheet, theme: str):
     sheet.theme(theme)
