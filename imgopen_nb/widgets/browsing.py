@@ -14,7 +14,7 @@ from ..catalogue import OPERATIONS
 from ..display import history_bundle, task_bundle
 from ..errors import ImgOpenError
 from ..rendering import render
-from ..session import Session, current
+from ..session import Session
 from ..snippets import magic_line
 from ..spec import Operation
 from ..wire import State
@@ -52,8 +52,7 @@ class HistoryBrowser(Live):
     """
 
     def __init__(self, session: Session | None = None) -> None:
-        super().__init__()
-        self._given_session = session
+        super().__init__(session)
         self.opened = ""
         self.form: Form | None = None
         self.table = HistoryTable(operations=[row.name for row in OPERATIONS.runnable])
@@ -67,11 +66,6 @@ class HistoryBrowser(Live):
     def widget(self) -> widgets.VBox:
         """The table and what is below it."""
         return self._box
-
-    @property
-    def session(self) -> Session:
-        """The session it shows: the one it was given, or the current one."""
-        return self._given_session or current()
 
     def read(self) -> None:
         """Read the newest rows; the browser is told only what has changed."""

@@ -17,7 +17,7 @@ from ..display import result_bundle
 from ..errors import ImgOpenError, JournalError
 from ..rendering import render
 from ..result import Result
-from ..session import Session, current
+from ..session import Session
 from ..settings import VENDOR_URL
 from ..snippets import curl, magic_line, python_call
 from ..spec import Operation, Param
@@ -45,11 +45,10 @@ class Form(Live):
     def __init__(
         self, operation: Operation, session: Session | None = None, values: Mapping[str, Any] = {}
     ) -> None:
-        super().__init__()
+        super().__init__(session)
         self.operation = operation
         self.result: Result | None = None
         self.error: ImgOpenError | None = None
-        self._given_session = session
         self._run: Run | None = None
         self._asked = self._filling = False
         self._ended: list[Callable[[Form], None]] = []
@@ -62,11 +61,6 @@ class Form(Live):
     def widget(self) -> widgets.VBox:
         """All of the form."""
         return self._box
-
-    @property
-    def session(self) -> Session:
-        """The session it works with: the one it was given, or the current one."""
-        return self._given_session or current()
 
     @property
     def values(self) -> dict[str, Any]:

@@ -56,8 +56,8 @@ class Gallery(Live):
     """
 
     def __init__(self, source: Source, session: Session | None = None) -> None:
-        super().__init__()
-        self._source, self._given_session = source, session
+        super().__init__(session)
+        self._source = source
         self.tiles: list[Tile] = tiles_of(source)
         self.query = Query()
         self._chosen: list[int] = []
@@ -71,11 +71,6 @@ class Gallery(Live):
     def widget(self) -> Grid:
         """The grid in the browser."""
         return self._grid
-
-    @property
-    def session(self) -> Session:
-        """The session whose pictures are shown: the one that was given, or the current one."""
-        return self._given_session or current()
 
     @property
     def selected(self) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import markupsafe
 
 from ..progress import in_notebook
 from ..rendering import render
+from ..session import Session, current
 
 if TYPE_CHECKING:
     from ipywidgets import DOMWidget
@@ -27,8 +28,14 @@ class Live:
     The stand-in is made anew by `refresh`; a display of the widget in another cell has its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, session: Session | None = None) -> None:
+        self._given_session = session
         self._stand_ins: list[Any] = []
+
+    @property
+    def session(self) -> Session:
+        """The session it works with: the one it was given, or the current one."""
+        return self._given_session or current()
 
     @property
     def widget(self) -> DOMWidget:

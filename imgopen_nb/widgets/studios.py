@@ -20,8 +20,7 @@ class Studio(Live):
     """
 
     def __init__(self, session: Session | None = None, operation: str = "describe") -> None:
-        super().__init__()
-        self._session = session
+        super().__init__(session)
         self._forms: dict[str, Form] = {}
         options = [(f"{row.name}: {row.about}", row.name) for row in OPERATIONS.runnable]
         self.choice = widgets.Dropdown(
@@ -47,7 +46,7 @@ class Studio(Live):
         """The form in front."""
         name = self.choice.value
         if name not in self._forms:
-            self._forms[name] = Form(OPERATIONS[name], self._session)
+            self._forms[name] = Form(OPERATIONS[name], self._given_session)
             self._forms[name].on_end(lambda _: self.refresh())
         return self._forms[name]
 
