@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # `make test EXTRAS=dev,fuzz,diffusers` as CI does: a true diffusers pipeline takes 1 GB, with CUDA 6.
 EXTRAS ?= dev
+# Test files that run at the same time.
+WORKERS ?= 2
 .DEFAULT_GOAL := help
 
 .PHONY: help demo test lab lint bench fuzz notebooks browser clean
@@ -18,7 +20,7 @@ lab: $(VENV)/.lab  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 test: $(VENV)/.dev browser lint  ## lint, types, tests, notebooks, browser
-	$(BIN)/python -m pytest -q -rs
+	$(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.dev  ## ruff, ruff format and mypy --strict
 	$(BIN)/ruff check .

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from .connection import Connection
 from .errors import PictureError, naming
 from .images import Picture, Thumbnail, read_picture, thumbnail
 from .journal import Journal, Small
 from .spec import Operation, Param
+from .versions import Versions
 
 SMALL = 192
 KEPT_THUMBNAILS = 64
 KEPT_BYTES = 64 * 2**20
+KEPT_UPLOADS = 1000
+
+
+class Resolved(NamedTuple):
+    """A call's values with its pictures found."""
+
+    shown: dict[str, Any]
+    sent: dict[str, Any]
+    held: dict[str, list[str]]
 
 
 class Album:
@@ -23,13 +34,13 @@ class Album:
     def __init__(self, connection: Connection, journal: Journal) -> None:
         self._connection = connection
         self._journal = journal
+        self._versions = Versions(connection, journal)
+        self._uploads: OrderedDict[str, str] = OrderedDict()
         self._originals: OrderedDict[str, bytes] = OrderedDict()
         self._thumbnails: OrderedDict[tuple[str, int], Thumbnail] = OrderedDict()
 
-    def resolve(
-        self, operation: Operation, values: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the values as the history shows them, and as they go on the wire.
+    def resolve(self, operation: Operation, values: Mapping[str, Any]) -> Resolved:
+        """Return the values as the history shows them, as they go on the wire, and what they hold.
 
         Raises:
             PictureError: a picture cannot be read, or the real service could not fetch it; the
@@ -38,7 +49,7 @@ class Album:
         given = [p for p in operation.user_params if p.picture and p.name in values]
         read = {param.name: self._read_all(param, values[param.name]) for param in given}
         _check_mask(read)
-        shown, sent = dict(values), dict(values)
+        shown, sent, held = dict(values), dict(values), {}
         for param in given:
             pictures, one = read[param.name], param.type == "image"
             with naming(param.name):
@@ -46,7 +57,31 @@ class Album:
             labels = [picture.label for picture in pictures]
             shown[param.name] = labels[0] if one else labels
             sent[param.name] = urls[0] if one else urls
-        return shown, sent
+            held[param.name] = [self._versions.of(picture) for picture in pictures]
+        return Resolved(shown, sent, held)
+
+    def held(self, operation: Operation, values: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Return what the pictures of a call hold, as far as it is known without asking anybody.
+
+        Raises:
+            PictureError: a picture on this machine cannot be read.
+        """
+        given = [p for p in operation.user_params if p.picture and p.name in values]
+        return {
+            param.name: [
+                self._versions.last(picture)
+                for picture in self._read_all(param, values[param.name])
+            ]
+            for param in given
+        }
+
+    def lives(self, url: str) -> bool:
+        """Whether a picture that the service made can still be had; True where nobody tells."""
+        try:
+            self._connection.client.version(self._connection.present(url))
+        except PictureError:
+            return False
+        return True
 
     def thumbnail(self, label: str, size: int = SMALL, trusted: bool = True) -> Thumbnail:
         """Return a small version of a picture of the history.
@@ -120,7 +155,18 @@ class Album:
                 "without keys the sandbox takes local files",
             )
         assert picture.data is not None, "a picture without a URL holds its bytes"
-        return self._connection.client.upload(picture.data)
+        client = self._connection.client
+        key = f"{client.base_url} {hashlib.sha256(picture.data).hexdigest()}"
+        url = self._uploads.get(key)
+        if url is None:
+            url = self._uploads[key] = client.upload(picture.data)
+            if len(self._uploads) > KEPT_UPLOADS:
+                self._uploads.popitem(last=False)
+        return url
+
+    def download(self, url: str) -> bytes:
+        """Return a picture that came over the wire, such as a result; see `Client.download`."""
+        return self._connection.client.download(self._connection.present(url))
 
     def _bytes(self, label: str, trusted: bool) -> bytes:
         if label in self._originals:
@@ -128,7 +174,8 @@ class Album:
         picture = read_picture(label)
         if picture.data is not None:
             return picture.data
-        return self._connection.client.download(label, trusted=trusted)
+        url = self._connection.present(label)
+        return self._connection.client.download(url, trusted=trusted)
 
 
 def _check_mask(read: Mapping[str, list[Picture]]) -> None:

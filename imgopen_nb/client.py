@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import ipaddress
 import json
 import os
@@ -108,6 +109,31 @@ class Client:
             raise PictureError(f"{clip(url, 120)} cannot be fetched ({_reason(error)})") from None
         raise PictureError(f"{clip(url, 120)} redirects more than {MAX_REDIRECTS} times")
 
+    def version(self, url: str, seconds: float = 5.0) -> str | None:
+        """Return what tells this content of a URL that the user gave from any other.
+
+        That is its ETag, or its date and length, or where its server names neither the hash of its
+        bytes. None where the server cannot be reached.
+
+        Raises:
+            PictureError: the server has no such picture.
+        """
+        try:
+            for method in ("HEAD", "GET"):
+                with self._pictures.request(
+                    method, url, timeout=(3, seconds), stream=True, proxies=_proxies(url)
+                ) as response:
+                    if response.status_code == 200 and (found := _validator(response)):
+                        return found
+                    if method == "GET":
+                        data = self._picture(response, url, time.monotonic() + 3 * seconds)
+                        return f"sha256 {hashlib.sha256(data).hexdigest()}"
+        except PictureError:
+            raise
+        except (requests.RequestException, HTTPError, OSError, ValueError):
+            return None
+        raise AssertionError("the second method returns or raises")
+
     def reach(self) -> float:
         """Return the seconds until any HTTP answer comes from the service; sends no keys.
 
@@ -210,6 +236,15 @@ class Client:
                 raise PictureError(f"{clip(url, 120)} takes too long")
             parts.append(chunk)
         return b"".join(parts)
+
+
+def _validator(response: requests.Response) -> str | None:
+    headers = response.headers
+    if headers.get("ETag"):
+        return clip(f"etag {headers['ETag'].removeprefix('W/')}", 300)
+    if headers.get("Last-Modified") and headers.get("Content-Length"):
+        return clip(f"date {headers['Last-Modified']} length {headers['Content-Length']}", 300)
+    return None
 
 
 _NETWORK_HINT = "check the connection and the address (%imgopen config)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,6 +14,9 @@ from .settings import LOOPBACK, Settings
 
 if TYPE_CHECKING:
     from .sandbox.process import SandboxProcess
+
+
+_SANDBOX_FILE = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d{1,5}/files/")
 
 
 class Connection:
@@ -42,6 +46,17 @@ class Connection:
     def client(self) -> Client:
         """The HTTP client of the delivery."""
         return self.delivery().client
+
+    def present(self, url: str) -> str:
+        """Return where a picture is now: one of our own sandbox has moved to its present port."""
+        if self.settings.base_url or not self.local or not _SANDBOX_FILE.match(url):
+            return url
+        return _SANDBOX_FILE.sub(self.client.base_url + "/files/", url)
+
+    def place(self, url: str) -> str:
+        """Return what stays the same of a picture's address when our own sandbox moves."""
+        own = not self.settings.base_url and self.local
+        return _SANDBOX_FILE.sub("sandbox:", url) if own else url
 
     @property
     def local(self) -> bool:

@@ -96,6 +96,16 @@ class Delivery:
                     raise
         raise AssertionError("the loop returns or raises")
 
+    def find(self, operation: Operation, task_id: str) -> Answer | None:
+        """Return what the service says of a task that it may never have received, None if so.
+
+        Raises:
+            SubmissionLostError: that cannot be found out.
+        """
+        if not operation.query:
+            return None
+        return self._look_up(operation, task_id, NetworkError("its session has ended"))
+
     def _after_failure(
         self, error: APIError, operation: Operation, task_id: str, attempt: int
     ) -> Answer | None:

@@ -3,7 +3,8 @@
 ImgOpenError
 ├── UsageError                  a slip in the call: nothing was sent
 │   ├── UnknownNameError        no such operation, verb, option, task (near matches in the hint)
-│   └── ParameterError          a value that does not fit its parameter
+│   ├── ParameterError          a value that does not fit its parameter
+│   └── BudgetError             as many tasks as were allowed have been sent
 ├── SettingsError               keys or settings that are missing or unusable
 ├── PictureError                a picture that cannot be read
 ├── AssumedPathError            the real service's path of this operation is not known
@@ -82,6 +83,10 @@ class UnknownNameError(UsageError, LookupError):
 
 class ParameterError(UsageError, ValueError):
     """A parameter is missing, given twice, or has a value that does not fit."""
+
+
+class BudgetError(UsageError):
+    """As many tasks as were allowed have been sent; this one was not."""
 
 
 class SettingsError(ImgOpenError):

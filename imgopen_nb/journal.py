@@ -1,6 +1,6 @@
 """The task history: one SQLite file, written before a request goes out. The only user of sqlite3.
 
-Several kernels may use it at once (WAL, busy time-out). The schema grows by numbered migrations.
+Several kernels may use it at once (WAL, busy time-out). `schema.py` has the tables.
 """
 
 from __future__ import annotations
@@ -16,71 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from .errors import JournalError, UnknownNameError, near_match
+from .schema import COLUMNS, HISTORY_COLUMNS, JSON_COLUMNS, migrate
 
 BUSY_SECONDS = 15.0
 # JPEG, its width and height, and (width, height) of the picture it was made from.
 Small = tuple[bytes, int, int, tuple[int, int]]
-MIGRATIONS = (
-    """
-    CREATE TABLE tasks (
-        task_id TEXT PRIMARY KEY,
-        server_id TEXT,
-        operation TEXT NOT NULL,
-        model TEXT,
-        image TEXT,
-        params TEXT NOT NULL,
-        status TEXT NOT NULL,
-        caption TEXT,
-        tags TEXT,
-        image_urls TEXT,
-        created REAL NOT NULL,
-        submitted REAL,
-        finished REAL,
-        queries INTEGER NOT NULL DEFAULT 0,
-        attempts INTEGER NOT NULL DEFAULT 0,
-        backend TEXT NOT NULL,
-        base_url TEXT,
-        engine TEXT,
-        error TEXT,
-        data TEXT
-    );
-    CREATE INDEX tasks_created ON tasks (created);
-    CREATE INDEX tasks_status ON tasks (status, created);
-    CREATE INDEX tasks_operation ON tasks (operation, model, created);
-    CREATE TABLE thumbnails (
-        image TEXT PRIMARY KEY,
-        jpeg BLOB NOT NULL,
-        width INTEGER NOT NULL,
-        height INTEGER NOT NULL,
-        original_width INTEGER NOT NULL,
-        original_height INTEGER NOT NULL,
-        created REAL NOT NULL
-    );
-    """,
-    """
-    CREATE TABLE edits (
-        edit_id INTEGER PRIMARY KEY,
-        image TEXT NOT NULL,
-        caption TEXT NOT NULL,
-        tags TEXT,
-        origin TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        source TEXT NOT NULL,
-        replaces INTEGER,
-        created REAL NOT NULL,
-        undone REAL
-    );
-    CREATE INDEX edits_image ON edits (image, undone, edit_id);
-    """,
-)
-COLUMNS = (
-    "task_id", "server_id", "operation", "model", "image", "params", "status", "caption", "tags",
-    "image_urls", "created", "submitted", "finished", "queries", "attempts", "backend", "base_url",
-    "engine", "error", "data",
-)  # fmt: skip
-JSON_COLUMNS = frozenset({"params", "tags", "image_urls", "data", "origin"})
-# What history() reads: everything but the raw answer.
-HISTORY_COLUMNS = tuple(c for c in COLUMNS if c not in ("data", "created", "base_url"))
 
 
 class Journal:
@@ -98,17 +38,80 @@ class Journal:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Write a new task."""
-        names = ", ".join(row)
-        marks = ", ".join("?" * len(row))
-        self.run(f"INSERT INTO tasks ({names}) VALUES ({marks})", _encode(row))
+        self.run(*_insert(row))
 
-    def update(self, task_id: str, **changes: Any) -> None:
-        """Write what has become known of a task; an end that is there is never overwritten."""
-        names = ", ".join(f"{name} = ?" for name in changes)
-        self.run(
-            f"UPDATE tasks SET {names} WHERE task_id = ? AND status NOT IN ('succeeded', 'failed')",
-            (*_encode(changes), task_id),
+    def open(self, row: Mapping[str, Any], *, fresh: bool = False) -> dict[str, Any] | None:
+        """Write a new task, unless the same was asked before: then return that task, unwritten.
+
+        Looking and writing are one step: of two kernels that ask the same at once, one writes.
+
+        Args:
+            row: the new task; "request" tells what is asked (None: nothing is the same as this).
+            fresh: write it in any case.
+        """
+        with self.transaction():
+            found = None if fresh or not row["request"] else self.same(row["request"])
+            if found is None:
+                self.add(row)
+            return found
+
+    def same(self, request: str) -> dict[str, Any] | None:
+        """Return a task that asked the same and has succeeded, else one that has not ended."""
+        sql = (
+            f"SELECT {', '.join(COLUMNS)} FROM tasks WHERE request = ? "
+            "AND status NOT IN ('failed', 'refused') "
+            "ORDER BY status = 'succeeded' DESC, rowid DESC LIMIT 1"
         )
+        return next(iter(self.read(sql, (request,), COLUMNS)), None)
+
+    def open_tasks(self, backend: str, base_url: str) -> list[dict[str, Any]]:
+        """Return the tasks of a backend that have not ended, oldest first.
+
+        Args:
+            backend: "real" or "sandbox".
+            base_url: its address, "" for the sandbox of this home folder.
+        """
+        # Before there was a column for it, the sandbox's address of that day was written down.
+        place = "(base_url = ? OR owner IS NULL AND ? = '' AND base_url LIKE 'http://127.0.0.1:%')"
+        sql = (
+            f"SELECT {', '.join(COLUMNS)} FROM tasks "
+            f"WHERE status IN ('created', 'lost', 'submitted', 'running') "
+            f"AND backend = ? AND {place} ORDER BY created, rowid"
+        )
+        return self.read(sql, (backend, base_url, base_url), COLUMNS)
+
+    def update(self, task_id: str, **changes: Any) -> bool:
+        """Write what has become known of a task; False where it had ended before.
+
+        The end that was written first stays, whoever wrote it.
+        """
+        names = ", ".join(f"{name} = ?" for name in changes)
+        return bool(
+            self.run(
+                f"UPDATE tasks SET {names} "
+                f"WHERE task_id = ? AND status NOT IN ('succeeded', 'failed', 'refused')",
+                (*_encode(changes), task_id),
+            )
+        )
+
+    def claim(self, task_id: str, old: str | None, new: str) -> bool:
+        """Make a task that was not sent this owner's; False where another was quicker."""
+        sql = (
+            "UPDATE tasks SET owner = ? WHERE task_id = ? AND owner IS ? "
+            "AND status IN ('created', 'lost')"
+        )
+        return bool(self.run(sql, (new, task_id, old)))
+
+    def note(self, task_id: str, state: str, detail: str) -> None:
+        """Append to the life of a task something that does not change it."""
+        sql = "INSERT INTO events (task_id, at, state, detail) VALUES (?, ?, ?, ?)"
+        self.run(sql, (task_id, time.time(), state, detail))
+
+    def events(self, task_id: str) -> list[dict[str, Any]]:
+        """Return the life of a task: when (seconds since the epoch), state, detail of each step."""
+        columns = ("at", "state", "detail")
+        sql = "SELECT at, state, detail FROM events WHERE task_id = ? ORDER BY event_id"
+        return self.read(sql, (task_id,), columns)
 
     def get(self, task_id: str) -> dict[str, Any]:
         """Return a task by our id, the service's id, or the unique beginning of ours.
@@ -160,15 +163,21 @@ class Journal:
             sql, values = sql + " LIMIT ?", [*values, limit]
         return self.read(sql, values, columns)[::-1]
 
-    def durations(self, operation: str, model: str | None, backend: str) -> list[float]:
-        """Return the seconds that the last 200 such tasks took, in the order of submission."""
+    def durations(
+        self, operation: str, model: str | None, backend: str
+    ) -> list[tuple[float, float]]:
+        """Return how long the last 200 such tasks took, in the order of their submission.
+
+        Each is (age at the last answer "not yet", age at the noticed end), in seconds.
+        """
         sql = (
-            "SELECT finished - submitted FROM tasks WHERE operation = ? AND model IS ? "
-            "AND backend = ? AND status = 'succeeded' ORDER BY created DESC LIMIT 200"
+            "SELECT coalesce(pending, 0), coalesce(seconds, finished - submitted) FROM tasks "
+            "WHERE operation = ? AND model IS ? AND backend = ? AND status = 'succeeded' "
+            "ORDER BY created DESC LIMIT 200"
         )
-        with self._open() as db:
-            rows = db.execute(sql, (operation, model, backend)).fetchall()
-        return [row[0] for row in rows[::-1] if row[0] is not None]
+        rows = self.read(sql, (operation, model, backend), ("pending", "seconds"))
+        known = [(row["pending"], row["seconds"]) for row in rows[::-1] if row["seconds"]]
+        return [(pending, seconds) for pending, seconds in known if 0 <= pending <= seconds]
 
     def put_thumbnail(self, image: str, small: Small) -> None:
         """Keep a small version of a picture."""
@@ -200,6 +209,19 @@ class Journal:
         with self._open() as db:
             return db.execute(sql, tuple(values)).rowcount
 
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Have everything that is done inside happen together or not at all."""
+        with self._open() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
     def read(
         self, sql: str, values: Iterable[Any], columns: tuple[str, ...]
     ) -> list[dict[str, Any]]:
@@ -230,27 +252,13 @@ class Journal:
         )
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
-        _migrate(db)
+        migrate(db)
         return db
 
 
-def _migrate(db: sqlite3.Connection) -> None:
-    """Bring the file to the newest schema; several kernels may try at once."""
-    if db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS):
-        return
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise sqlite3.DatabaseError(f"it was written by a newer imgopen_nb (schema {version})")
-        for script in MIGRATIONS[version:]:
-            for statement in filter(str.strip, script.split(";")):
-                db.execute(statement)
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
+def _insert(row: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    marks = ", ".join("?" * len(row))
+    return f"INSERT INTO tasks ({', '.join(row)}) VALUES ({marks})", _encode(row)
 
 
 def _encode(row: Mapping[str, Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from .raw import raw_operation
 from .result import Result, missing_note
 from .spec import Operation
 from .task import Task
-from .wire import Answer, State
+from .wire import UNSENT, Answer, State
 
 
 class Ledger:
@@ -46,36 +47,90 @@ class Ledger:
         self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
 
     def open(
-        self, operation: Operation, params: Mapping[str, Any], *, backend: str, base_url: str
+        self,
+        operation: Operation,
+        params: Mapping[str, Any],
+        body: Callable[[str], dict[str, Any]],
+        *,
+        fresh: bool = False,
+        **columns: Any,
     ) -> Task:
-        """Write a new task into the history and return it; nothing has been sent yet."""
+        """Write a new task into the history and return it; nothing has been sent yet.
+
+        Where the same was asked before (column `request`) that task is returned instead: with its
+        result, `cached`, or as it stands, under way.
+
+        Args:
+            operation: what is asked.
+            params: its parameters as the history shows them.
+            body: gives the JSON body for a task id.
+            fresh: whether what was asked before does not count.
+            **columns: backend, base_url, owner, request.
+        """
         task_id = f"nb{time.strftime('%Y%m%d')}{uuid.uuid4().hex[:16]}"
-        task = self._make(task_id, operation, params, backend)
-        self._journal.add(
-            {
-                "task_id": task.id,
-                "operation": operation.name,
-                "model": task.model,
-                "image": task.image,
-                "params": task.params,
-                "status": task.state.value,
-                "created": time.time(),
-                "backend": backend,
-                "base_url": base_url,
-            }
-        )
+        whole = body(task_id)
+        row = {
+            "task_id": task_id,
+            "operation": operation.name,
+            "model": _model(operation, params),
+            "image": _first_picture(operation, params),
+            "params": dict(params),
+            "status": State.CREATED.value,
+            "created": time.time(),
+            "body": whole if _may_be_kept(params) else None,
+            **columns,
+        }
+        earlier = self._journal.open(row, fresh=fresh)
+        if earlier is None:
+            return self._new(row, operation, whole)
+        return self.cached(earlier) if earlier["status"] == State.SUCCEEDED else self.take(earlier)
+
+    def asked(self, request: str | None) -> bool:
+        """Whether the same was asked before, with success or no end yet."""
+        return request is not None and self._journal.same(request) is not None
+
+    def cached(self, row: Mapping[str, Any]) -> Task:
+        """Return a task that has succeeded, as the answer to a call that asks the same again."""
+        task = self._revived(row)
+        task.cached = True
         return task
+
+    def take(self, row: Mapping[str, Any]) -> Task:
+        """Return the one handle of a task of the history."""
+        known = self._tasks.get(row["task_id"])
+        return known or self._tasks.setdefault(row["task_id"], self._revived(row))
+
+    def claim(self, task: Task, owner: str, alive: Callable[[str | None], bool]) -> bool:
+        """Take over the sending of a task whose session is gone; False where another does it."""
+        row = self._journal.get(task.id)
+        if row["owner"] == owner:
+            return True
+        if alive(row["owner"]):
+            return False
+        return self._journal.claim(task.id, row["owner"], owner)
+
+    def body(self, task: Task) -> dict[str, Any] | None:
+        """Return what went or should have gone on the wire, None where that is not known."""
+        kept: dict[str, Any] | None = self._journal.get(task.id)["body"]
+        return kept
+
+    def refresh(self, task: Task) -> None:
+        """Take over what another session has written about a task meanwhile."""
+        row = self._journal.get(task.id)
+        state = State(row["status"])
+        if state is not task.state:
+            task.note(state=state, **_facts(row))
 
     def find(self, task_id: str) -> Task:
         """Return a task of the history by an id or the beginning of one."""
         known = self._tasks.get(task_id)
         if known is not None:
             return known
-        row = self._journal.get(task_id)
-        return self._tasks.get(row["task_id"]) or self._from_row(row)
+        return self.take(self._journal.get(task_id))
 
     def sending(self, task: Task) -> None:
         """Note that the request goes out now."""
+        task.begin()
         task.note(submitted=time.time(), attempts=task.attempts + 1)
 
     def learn(self, task: Task, answer: Answer) -> None:
@@ -97,10 +152,12 @@ class Ledger:
     def write(self, task: Task, state: State, **changes: Any) -> None:
         """Write a step into the journal, then tell the task; an end is never overwritten."""
         if state.final:
-            changes["finished"] = time.time()
-        if state is not task.state and not task.state.final:
-            self._journal.update(task.id, **self._columns(task, state, changes))
-        task.note(state=state, **changes)
+            changes |= {"finished": time.time(), "took": task.seconds}
+        new = state is not task.state and not task.state.final
+        if new and not self._journal.update(task.id, **self._columns(task, state, changes)):
+            self.refresh(task)  # another session was the first to write its end
+        else:
+            task.note(state=state, **changes)
 
     def result(self, task: Task, **later: Any) -> Result:
         """Return the result of a task that has succeeded; `later` is not in the task yet."""
@@ -120,7 +177,8 @@ class Ledger:
             finished=later.get("finished", task.finished),
             queries=task.queries,
             attempts=task.attempts,
-            notes=(*missing_note(row, data), *_known_note(task), *_told(data)),
+            cached=task.cached,
+            notes=(*_cached_note(task), *missing_note(row, data), *_known_note(task), *_told(data)),
             download=self._download,
             fetch=self._fetch,
         )
@@ -157,6 +215,10 @@ class Ledger:
                 columns[name] = changes[name]
         if "message" in changes:
             columns["error"] = changes["message"]
+        if state not in UNSENT:
+            columns["body"] = None
+        if state.final:
+            columns |= {"pending": task.pending, "seconds": changes["took"]}
         if state is State.SUCCEEDED:
             result = self.result(task, **changes)
             columns["caption"], columns["engine"] = result.caption, result.engine
@@ -164,38 +226,62 @@ class Ledger:
             columns["image_urls"] = result.images
         return columns
 
-    def _make(
-        self,
-        task_id: str,
-        operation: Operation,
-        params: Mapping[str, Any],
-        backend: str,
-        state: State = State.CREATED,
-    ) -> Task:
-        task = Task(
-            task_id,
+    def _new(self, row: Mapping[str, Any], operation: Operation, body: dict[str, Any]) -> Task:
+        task = self._tasks.setdefault(row["task_id"], self._handle(row, operation))
+        task.body = body
+        return task
+
+    def _handle(self, row: Mapping[str, Any], operation: Operation) -> Task:
+        return Task(
+            row["task_id"],
             operation,
-            params,
-            model=_model(operation, params),
-            image=_first_picture(operation, params),
-            backend=backend,
-            state=state,
+            row["params"],
+            model=row["model"],
+            image=row["image"],
+            backend=row["backend"],
+            state=State(row["status"]),
             timeout=self._timeout,
             watch=self._watch,
             build=self.result,
         )
-        return self._tasks.setdefault(task_id, task)
 
-    def _from_row(self, row: Mapping[str, Any]) -> Task:
-        name, state = row["operation"], State(row["status"])
+    def _revived(self, row: Mapping[str, Any]) -> Task:
+        name = row["operation"]
         known = name in OPERATIONS
         operation = OPERATIONS[name] if known else raw_operation(row["params"]["path"])
-        task = self._make(row["task_id"], operation, row["params"], row["backend"], state)
-        task.server_id, task.message = row["server_id"] or "", row["error"] or ""
-        task.submitted, task.finished = row["submitted"] or row["created"], row["finished"]
-        task.queries, task.attempts = row["queries"], row["attempts"]
-        task.image, task.data = row["image"], row["data"] or {}
+        task = self._handle(row, operation)
+        for fact, value in _facts(row).items():
+            setattr(task, fact, value)
+        task.shared = True
+        task.begin(time.time() - (task.submitted or 0.0))
         return task
+
+
+def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a row of the journal tells of a task, by the task's own names."""
+    return {
+        "server_id": row["server_id"] or "",
+        "message": row["error"] or "",
+        "submitted": row["submitted"] or row["created"],
+        "finished": row["finished"],
+        "took": row["seconds"],
+        "queries": row["queries"],
+        "attempts": row["attempts"],
+        "data": row["data"] or {},
+    }
+
+
+def _may_be_kept(params: Mapping[str, Any]) -> bool:
+    """Whether a body may wait in the history: not if an address in it holds a password."""
+    return "://***@" not in json.dumps(params, default=str)
+
+
+def _cached_note(task: Task) -> tuple[str, ...]:
+    return (
+        ("cached: taken from the history, nothing was sent; --fresh asks again",)
+        if task.cached
+        else ()
+    )
 
 
 def _known_note(task: Task) -> tuple[str, ...]:

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm.std import tqdm
 
-from .errors import TaskInterrupted
 from .rendering import render
 from .task import Event, Task
+
+if TYPE_CHECKING:
+    from .batch import Outcome
 
 APPEARS_AFTER = 0.5
 INTERVAL = 0.25
 _SHARE = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}{postfix}"
-_COUNT = "{desc}: {n_fmt} of {total_fmt} |{bar}| {elapsed}<{remaining}{postfix}"
+_RATE = "{desc}: {n_fmt} of {total_fmt} |{bar}| {elapsed}<{remaining}, {rate_fmt}{postfix}"
+_COUNT = "{desc}: {n_fmt} {elapsed}, {rate_fmt}{postfix}"
 _ELAPSED = "{desc}: {elapsed}{postfix}"
 
 Usual = tuple[float, float] | None
@@ -43,26 +46,27 @@ def follow(task: Task, timeout: float | None = None, usual: Usual = None) -> Non
             _show(bar, event)
 
 
-def follow_all(tasks: Sequence[Task], description: str, timeout: float) -> None:
-    """Wait with one bar until each task has ended or is no longer asked for, or time is up."""
-    deadline = time.monotonic() + timeout
-    for task in tasks:
-        task.watch(timeout)
-    with _bar(description, len(tasks), "", _COUNT) as bar:
-        try:
-            while (ended := _ended(tasks)) < len(tasks) and time.monotonic() < deadline:
-                bar.n = ended
-                _refresh(bar)
-                time.sleep(0.05)
-        except KeyboardInterrupt:
-            raise TaskInterrupted(
-                f"stopped waiting; {len(tasks) - _ended(tasks)} tasks go on at the service\n"
-                "  → to get their results later: %imgopen resume"
-            ) from None
+@contextmanager
+def counting(name: str, total: int | None) -> Iterator[Callable[[Outcome | None], None]]:
+    """Show one bar for many calls, with rate and time left; yields what `stream` may tell.
 
+    Args:
+        name: what is done.
+        total: how many there are, None where that is not known.
+    """
+    tally = {"cached": 0, "failed": 0}
+    with _bar(name, total, "", _RATE if total else _COUNT) as bar:
 
-def _ended(tasks: Sequence[Task]) -> int:
-    return sum(task.done or not task.watched for task in tasks)
+        def count(outcome: Outcome | None) -> None:
+            if outcome is not None:
+                bar.n += 1
+                tally["cached"] += outcome.result.cached
+                tally["failed"] += outcome.failed
+                said = [f"{number} {word}" for word, number in tally.items() if number]
+                bar.postfix = ", ".join(said)
+            _refresh(bar)
+
+        yield count
 
 
 def _postfix(usual: Usual) -> str:
@@ -83,7 +87,7 @@ def _refresh(bar: Any) -> None:
 
 
 @contextmanager
-def _bar(name: str, total: int, postfix: str, bar_format: str = _ELAPSED) -> Iterator[Any]:
+def _bar(name: str, total: int | None, postfix: str, bar_format: str = _ELAPSED) -> Iterator[Any]:
     kind = _NotebookBar if in_notebook() else tqdm
     bar = kind(
         total=total,

@@ -78,6 +78,7 @@ class Result:
         submitted, finished: seconds since the epoch.
         queries, attempts: how often the task was asked for and sent.
         status: "succeeded", or "failed" with `error`.
+        cached: whether it was taken from the history, with nothing sent.
         notes: what a reader should know.
     """
 
@@ -97,6 +98,7 @@ class Result:
     finished: float | None = field(default=None, repr=False)
     queries: int = 0
     attempts: int = 1
+    cached: bool = False
     notes: tuple[str, ...] = ()
     download: Callable[[str], bytes] | None = field(default=None, repr=False, compare=False)
     fetch: Callable[[str, int, bool], Thumbnail | None] | None = field(

@@ -11,27 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from . import settings as settings_module
 from .album import Album
-from .catalogue import OPERATIONS
+from .calling import Caller, runnable
 from .connection import Connection
-from .errors import (
-    PictureError,
-    UsageError,
-)
-from .guesses import confirmed
+from .errors import PictureError
 from .inquiry import Inquiry
 from .journal import Journal
 from .ledger import Ledger
-from .raw import raw_body, raw_operation
+from .presence import Presence
 from .result import Result
 from .sending import Sender
 from .spec import Operation
 from .task import Task
+from .timing import Timing
 from .waiting import Waiter
-from .wire import State
+from .wire import UNSENT
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .batch import Watch
     from .comparison import Comparison
     from .images import Thumbnail
 
@@ -66,17 +64,21 @@ class Session:
             backend=backend,
         )
         self.journal = Journal(self.settings.home)
+        self._presence = Presence(self.settings.home)
         self._connection = Connection(self.settings)
         self._album = Album(self._connection, self.journal)
         self._ledger = Ledger(
             self.journal,
-            watch=lambda task: self._waiter.add(task),
+            watch=self._watch,
             fetch=self._album.thumbnail,
-            download=lambda url: self._connection.client.download(url),
+            download=self._album.download,
             timeout=self.settings.timeout,
         )
-        self._sender = Sender(self._connection, self._ledger)
-        self._waiter = Waiter(Inquiry(self._connection, self._ledger))
+        self._sender = Sender(self._connection, self._ledger, self._presence)
+        self._caller = Caller(self._connection, self._album, self._sender)
+        self._timing = Timing(self.journal)
+        parts = (self._connection, self._ledger, self._sender, self._timing)
+        self._waiter = Waiter(Inquiry(*parts, replan=self._replan))
 
     @property
     def ledger(self) -> Ledger:
@@ -88,11 +90,13 @@ class Session:
         """Real or sandbox."""
         return self.settings.backend
 
-    def submit(self, operation: str, /, **params: Any) -> Task:
+    def submit(self, operation: str, /, *, fresh: bool = False, **params: Any) -> Task:
         """Check the parameters, write the task into the history, send it, and return its handle.
 
         Args:
             operation: a name of the catalogue, e.g. "describe".
+            fresh: send it even if the same was asked before; else that task is returned, with its
+                result (`task.cached`) or under way.
             **params: its parameters; pictures as URL, path, bytes, PIL image or array.
 
         Raises:
@@ -102,14 +106,15 @@ class Session:
             SubmissionLostError: whether the task was accepted cannot be found out now.
             APIError: the service did not accept it.
         """
-        row = _runnable(operation)
-        values = self.check(row, params)
-        delivery = self._connection.delivery()
-        delivery.path(row)  # refuses a path that is only a guess before anything is read or sent
-        if self.backend == "real":
-            row, values = confirmed(row, values, params, self.settings.fields.get(row.name, {}))
-        shown, sent = self._album.resolve(row, values)
-        return self._sender.send(row, shown, lambda task_id: row.body(sent, task_id))
+        return self._caller.send(runnable(operation), params, fresh=fresh)
+
+    def send(self, row: Operation, params: dict[str, Any], **how: Any) -> Task:
+        """Do what `submit` does, with the further possibilities of `Caller.send`."""
+        return self._caller.send(row, params, **how)
+
+    def later(self, job: Callable[[], None]) -> None:
+        """Have a short job done in the background; it must not raise."""
+        self._waiter.call(job)
 
     def call(self, path: str, body: Mapping[str, Any]) -> Task:
         """Send any JSON body to any path, with keys, history and polling as usual.
@@ -121,23 +126,30 @@ class Session:
         Raises:
             ImgOpenError: as `submit` raises.
         """
-        row = raw_operation(path)
-        shown = {"path": row.path, "body": dict(body)}
-        return self._sender.send(row, shown, lambda task_id: raw_body(row, body, task_id))
+        return self._caller.send_raw(path, body)
 
-    def run(self, operation: str, /, timeout: float | None = None, **params: Any) -> Result:
+    def run(
+        self,
+        operation: str,
+        /,
+        timeout: float | None = None,
+        *,
+        fresh: bool = False,
+        **params: Any,
+    ) -> Result:
         """Submit an operation, wait for its end and return the result.
 
         Args:
             operation: a name of the catalogue, e.g. "describe".
             timeout: seconds to wait at most; the session's setting (600) if not given.
+            fresh: send it even if the same was asked before.
             **params: its parameters.
 
         Raises:
             TaskError: it failed, or did not end in time.
             ImgOpenError: as `submit` raises.
         """
-        return self.submit(operation, **params).result(timeout)
+        return self.submit(operation, fresh=fresh, **params).result(timeout)
 
     def run_all(
         self,
@@ -145,26 +157,34 @@ class Session:
         calls: Iterable[dict[str, Any]],
         timeout: float | None = None,
         *,
-        follow: Callable[[list[Task]], None] | None = None,
+        fresh: bool = False,
+        watch: Watch | None = None,
     ) -> list[Result]:
-        """Submit several calls of one operation, wait for all, and return a result for each.
-
-        `follow` is called with the tasks once all are sent, to show how they get on.
+        """Run several calls of one operation and return a result for each, in their order.
 
         A call that fails gives a result with `status` and `error` and loses no other one. Calls
         that could not even be sent, because of a slip, raise before the first is sent.
+
+        Args:
+            operation: a name of the catalogue.
+            calls: the parameters of each call.
+            timeout: seconds for each call; the session's setting (600) if not given.
+            fresh: send them even if the same was asked before.
+            watch: is told of each outcome as it comes, and with None that time passes.
         """
         from .batch import run_all
 
-        return run_all(self, _runnable(operation), list(calls), timeout, follow)
+        row = runnable(operation)
+        return run_all(self, row, list(calls), timeout, fresh=fresh, watch=watch)
 
     def check(self, row: Operation, params: dict[str, Any]) -> dict[str, Any]:
         """Return the parameters of a call checked, with presets and the user's preferences."""
-        return row.check({**self._preferences(row), **params})
+        return self._caller.check(row, params)
 
     def usual(self, task: Task) -> tuple[float, float] | None:
         """Return median and 90 % quantile of the seconds such tasks took, None for too few."""
-        known = self.journal.durations(task.operation.name, task.model, task.backend)
+        kind = (task.operation.name, task.model, task.backend)
+        known = [seconds for _, seconds in self.journal.durations(*kind)]
         if len(known) < 5:
             return None
         tenths = statistics.quantiles(known, n=10)
@@ -180,9 +200,10 @@ class Session:
 
     def resume(self) -> list[Task]:
         """Take up every task of this backend that has not ended, and return their handles."""
-        open_states = [state.value for state in State if not state.final]
-        rows = self.journal.rows(status=open_states, backend=self.backend, columns=("task_id",))
-        tasks = [self.task(row["task_id"]) for row in rows]
+        tasks = [
+            self._ledger.take(row)
+            for row in self.journal.open_tasks(self.backend, self.settings.base_url)
+        ]
         for task in tasks:
             task.watch()
         return tasks
@@ -222,7 +243,7 @@ class Session:
     def rows(self, **filters: Any) -> list[dict[str, Any]]:
         """Return the task history as dictionaries; the filters are those of `history`."""
         if filters.get("operation"):
-            _runnable(filters["operation"])
+            runnable(filters["operation"])
         if filters.get("since") is not None:
             from .frames import since
 
@@ -264,6 +285,7 @@ class Session:
         self._waiter.close()
         self._connection.close()
         self.journal.close()
+        self._presence.leave()
 
     def __enter__(self) -> Session:
         return self
@@ -275,9 +297,11 @@ class Session:
         where = self.settings.base_url or "on this machine"
         return f"Session({self.backend}: {where}, history in {str(self.settings.home)!r})"
 
-    def _preferences(self, row: Operation) -> dict[str, Any]:
-        model = self.settings.model if row.name == "describe" else ""
-        return {"model": model} if model else {}
+    def _watch(self, task: Task) -> None:
+        self._waiter.add(task, 0.0 if task.state in UNSENT else self._timing.next_look(task))
+
+    def _replan(self, tasks: list[Task]) -> None:
+        self._waiter.sooner([(task, self._timing.next_look(task)) for task in tasks])
 
 
 _current: Session | None = None
@@ -319,12 +343,3 @@ def compare(source: pd.DataFrame | Iterable[Result]) -> Comparison:
         return found.jpeg if found else None
 
     return comparison.compare(source, thumbnail=small)
-
-
-def _runnable(name: str) -> Operation:
-    row = OPERATIONS[name]
-    if row.kind == "status":
-        raise UsageError(
-            f"{name} is not run by itself: tasks ask it", hint="use task.wait(), or %imgopen wait"
-        )
-    return row

@@ -41,6 +41,7 @@ NAMES = {
     "paths": "true paths of operations whose path is only assumed, as a JSON object",
     "fields": "true names of fields whose name is only assumed, as a JSON object",
     "model": "model that describe uses when none is given",
+    "cache": "on: what was asked before comes from the history; off: it is asked again",
     **LOCAL_MODELS,
 }
 
@@ -80,6 +81,7 @@ class Settings:
     paths: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     model: str = ""
+    cache: str = "on"
     tagger: str = ""
     captioner: str = ""
     clip: str = ""
@@ -124,6 +126,7 @@ def load(
         paths={**_paths(stored.get("paths", {})), **_paths(os.environ.get("IMGOPEN_PATHS", ""))},
         fields={**_fields(stored.get("fields")), **_fields(os.environ.get("IMGOPEN_FIELDS"))},
         model=str(stored.get("model", "")),
+        cache=_on_or_off(os.environ.get("IMGOPEN_CACHE") or stored.get("cache", "on")),
         **{kind: local_model(kind, stored) for kind in LOCAL_MODELS},
     )
 
@@ -191,6 +194,7 @@ def store_setting(home: Path, name: str, value: str) -> Any:
         "fields": _fields,
         "base_url": lambda url: _checked_url(url, None),
         "model": _model,
+        "cache": _on_or_off,
         **dict.fromkeys(LOCAL_MODELS, _model_source),
     }
     checked = checks[name](value)
@@ -268,6 +272,12 @@ def _model(value: Any) -> str:
 
     param = OPERATIONS["describe"].param("model")
     return str(param.check(value)) if value else ""
+
+
+def _on_or_off(value: Any) -> str:
+    if str(value) not in ("on", "off"):
+        raise SettingsError(f"cache must be on or off, not {str(value)[:40]!r}")
+    return str(value)
 
 
 def _model_source(value: Any) -> str:

@@ -53,6 +53,9 @@ class Task:
         message: what the service says about a failure.
         data: the last answer's data.
         submitted, finished: seconds since the epoch; `queries` and `attempts` count the requests.
+        cached: whether it is an earlier task whose result was taken again: nothing was sent.
+        pending: seconds from the submission to the last look that found it had not ended.
+        shared: whether another session may be asking for it too.
     """
 
     def __init__(
@@ -87,8 +90,15 @@ class Task:
         self.finished: float | None = None
         self.queries = 0
         self.attempts = 0
+        self.cached = False
+        self.pending = 0.0
+        self.took: float | None = None
+        self.body: dict[str, Any] | None = None
+        self.sending = False
+        self.shared = False
         self.watched = False
         self.failures_in_a_row = 0
+        self._began: float | None = None
         self._give_up_at = 0.0
         self._watch = watch
         self._build = build
@@ -113,6 +123,10 @@ class Task:
         if ended:
             self._call_back()
         return True
+
+    def begin(self, age: float = 0.0) -> None:
+        """Note that the submission goes out now, or went out `age` seconds ago."""
+        self._began = time.monotonic() - max(0.0, age)
 
     def stop(self, trouble: ImgOpenError) -> None:
         """End the present waits with an error; the task itself stays as it is."""
@@ -153,10 +167,19 @@ class Task:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds from submission to the end, or until now."""
+        """Seconds from submission to the end, or until now; a clock that jumps changes nothing."""
         if self.submitted is None:
             return None
-        return max(0.0, (self.finished or time.time()) - self.submitted)
+        if self.took is not None:
+            return self.took
+        if self.finished is not None:
+            return max(0.0, self.finished - self.submitted)
+        return max(0.0, time.monotonic() - (self._began or time.monotonic()))
+
+    @property
+    def trouble(self) -> ImgOpenError | None:
+        """What ended the last wait before the task did, None where nothing has."""
+        return self._trouble
 
     @property
     def result_or_none(self) -> Result | None:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .arguments import Parser
 from .catalogue import OPERATIONS
@@ -17,9 +16,6 @@ from .settings import KEY_ID, KEY_SECRET, NAMES
 from .values import in_words
 from .verb import Call, OperationVerb, Verb, no_options, operation_options, seconds_of, wait
 from .widget_verbs import WIDGET_VERBS
-
-if TYPE_CHECKING:
-    from .task import Task
 
 
 def find(name: str) -> Verb:
@@ -43,6 +39,7 @@ def _compare_options(parser: Parser) -> None:
 
 
 def _compare(call: Call) -> Any:
+    from .progress import counting
     from .session import compare
 
     lines = [line.strip() for line in (call.body or "").splitlines()]
@@ -52,21 +49,11 @@ def _compare(call: Call) -> Any:
     models = call.options.models or OPERATIONS["describe"].param("model").choices
     calls = [{"image": image, "model": model} for image in images for model in models]
     seconds = seconds_of(call.options.timeout)
-    results = call.session().run_all(
-        "describe", calls, seconds, follow=_bar_for("describe", seconds)
-    )
+    with counting("describe", len(calls)) as count:
+        results = call.session().run_all("describe", calls, seconds, watch=count)
     if all(result.error for result in results):
         raise UsageError(f"no picture could be described: {results[0].error}")
     return compare(results)
-
-
-def _bar_for(name: str, seconds: float | None) -> Callable[[list[Task]], None]:
-    from .progress import follow_all
-
-    def follow(tasks: list[Task]) -> None:
-        follow_all(tasks, name, seconds or max((t.timeout for t in tasks), default=0.0))
-
-    return follow
 
 
 def _operations(call: Call) -> Any:

@@ -1,21 +1,21 @@
-"""One waiter for all open tasks: a heap of when to ask next, and a few threads that ask."""
+"""One waiter for all that is open: a heap of what is due when, and a few threads that do it."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from .task import Task
 
 THREADS = 8
+Job = Callable[[], None]
 
 
 class Waiter:
-    """Asks for tasks when their time has come.
+    """Asks for tasks when their time has come, and does other short jobs between.
 
     Args:
         ask: asks once for a task and returns the seconds until it should be asked for again, or
@@ -24,68 +24,109 @@ class Waiter:
 
     def __init__(self, ask: Callable[[Task], float | None]) -> None:
         self._ask = ask
-        self._heap: list[tuple[float, int, Task]] = []
+        self._heap: list[tuple[float, int, Task | Job]] = []
         self._order = itertools.count()
-        self._ready = threading.Condition()
+        self._lock = threading.Lock()
+        # One thread at a time sleeps until the next moment; the others until they are needed.
+        self._moment = threading.Condition(self._lock)
+        self._needed = threading.Condition(self._lock)
+        self._watched = False
+        self._idle = 0
         self._threads: list[threading.Thread] = []
         self._known: set[str] = set()
+        self._due: dict[str, float] = {}
         self._closed = False
 
     def add(self, task: Task, seconds: float = 0.0) -> None:
-        """Have a task asked for after so many seconds."""
-        with self._ready:
-            if task.id in self._known:
-                return
-            self._known.add(task.id)
-            self._push(task, seconds)
-            if len(self._threads) < min(THREADS, len(self._known)) and not self._closed:
-                self._start()
+        """Have a task asked for after so many seconds; one that is already is left as it is."""
+        with self._lock:
+            if task.id not in self._known:
+                self._known.add(task.id)
+                self._put(task, seconds)
+
+    def call(self, job: Job, seconds: float = 0.0) -> None:
+        """Have a job done after so many seconds. It must not raise."""
+        with self._lock:
+            self._put(job, seconds)
+
+    def sooner(self, times: Iterable[tuple[Task, float]]) -> None:
+        """Bring tasks forward, to so many seconds from now, where they are due later."""
+        with self._lock:
+            now = time.monotonic()
+            for task, seconds in times:
+                if self._due.get(task.id, 0.0) > now + seconds:
+                    self._put(task, seconds)
 
     def close(self) -> None:
         """Ask for nothing any more."""
-        with self._ready:
+        with self._lock:
             self._closed = True
             self._heap.clear()
-            self._ready.notify_all()
+            self._moment.notify_all()
+            self._needed.notify_all()
 
-    def _start(self) -> None:
-        # Daemons: an open task never keeps a kernel from ending.
-        name = f"imgopen-waiter-{len(self._threads)}"
-        thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def _put(self, item: Task | Job, seconds: float) -> None:
+        due = time.monotonic() + seconds
+        if isinstance(item, Task):
+            self._due[item.id] = due  # an older entry of the same task counts no more
+        heapq.heappush(self._heap, (due, next(self._order), item))
+        if self._heap[0][0] == due:
+            self._moment.notify()
+        self._rouse()
+
+    def _rouse(self) -> None:
+        """See to it that somebody sleeps until the next moment, unless all are at work."""
+        if self._watched or self._closed:
+            return
+        if self._idle:
+            self._needed.notify()
+        elif len(self._threads) < THREADS:
+            # Daemons: an open task never keeps a kernel from ending.
+            name = f"imgopen-waiter-{len(self._threads)}"
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _work(self) -> None:
-        while (task := self._due()) is not None:
-            seconds = self._ask(task)
-            with self._ready:
+        while (item := self._next()) is not None:
+            if not isinstance(item, Task):
+                item()
+                continue
+            seconds = self._ask(item)
+            with self._lock:
                 if seconds is not None:
-                    self._push(task, seconds)
+                    self._put(item, seconds)
                     continue
-                self._known.discard(task.id)
+                self._known.discard(item.id)
             # Somebody may have begun to wait again just when it was let go of.
-            if task.watched and not task.done:
-                self.add(task)
+            if item.watched and not item.done:
+                self.add(item)
 
-    def _push(self, task: Task, seconds: float) -> None:
-        heapq.heappush(self._heap, (time.monotonic() + seconds, next(self._order), task))
-        self._ready.notify()
-
-    def _due(self) -> Task | None:
-        with self._ready:
+    def _next(self) -> Task | Job | None:
+        with self._lock:
             while not self._closed:
-                left = self._heap[0][0] - time.monotonic() if self._heap else None
-                if left is not None and left <= 0:
-                    return heapq.heappop(self._heap)[2]
-                self._ready.wait(left)
+                item = self._pop()
+                if item is not None:
+                    if self._heap:
+                        self._rouse()
+                    return item
+                if self._watched or not self._heap:
+                    self._idle += 1
+                    self._needed.wait()
+                    self._idle -= 1
+                    continue
+                self._watched = True
+                self._moment.wait(max(0.0, self._heap[0][0] - time.monotonic()))
+                self._watched = False
             return None
 
-
-def next_look(age: float, *, local: bool) -> float:
-    """Return seconds until the next query of a task that is `age` seconds old.
-
-    15 % of the age, so that the lag stays in proportion, but no tighter than 0.08 s against the
-    sandbox and 0.5 s against the real service, and no longer than 10 s.
-    """
-    shortest = 0.08 if local else 0.5
-    return min(10.0, max(shortest, 0.15 * age)) * random.uniform(0.9, 1.1)
+    def _pop(self) -> Task | Job | None:
+        """Return what is due now, None where nothing is."""
+        while self._heap and self._heap[0][0] <= time.monotonic():
+            due, _, item = heapq.heappop(self._heap)
+            if not isinstance(item, Task):
+                return item
+            if self._due.get(item.id) == due:
+                del self._due[item.id]
+                return item
+        return None

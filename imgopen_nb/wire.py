@@ -68,6 +68,9 @@ class State(StrEnum):
         return self in (State.SUCCEEDED, State.FAILED, State.REFUSED)
 
 
+# Whether the service has these is not known.
+UNSENT = frozenset({State.CREATED, State.LOST})
+
 # 0, 1, 2 are documented for tools; for sd, 2 is documented, 1 and 3 come from a working client,
 # 0 as failure is inferred. Any other status is shown and taken as not final.
 STATUSES = {

@@ -27,6 +27,7 @@ def clean_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     """No test sees the developer's keys, settings, history or proxies."""
     home = tmp_path / "home"
     names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "BASE_URL", "PATHS", "FIELDS", "BACKEND")
+    monkeypatch.setenv("IMGOPEN_CACHE", "off")  # each call of a test is a call
     for name in (*names, "TRACEBACK", "TAGGER", "CAPTIONER", "CLIP", "DIFFUSERS"):
         monkeypatch.delenv(f"IMGOPEN_{name}", raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):

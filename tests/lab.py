@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import pytest
 from nbformat import NotebookNode
 from playwright import sync_api
 from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 PROJECT = Path(__file__).parents[1]
 ARTIFACTS = PROJECT / "artifacts"
@@ -53,6 +54,15 @@ READY = """() => {
 # Whether every cell has its number: Lab's command returns before that when a cell has failed.
 ALL_RUN = """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
   .every(prompt => /\\[\\d+\\]/.test(prompt.textContent))"""
+
+
+# Notes when the notebook in front has been written to its file.
+LISTEN = """() => {
+  window.saved = false;
+  window.jupyterapp.shell.currentWidget.context.saveState.connect((_, state) => {
+    if (state.startsWith('completed')) window.saved = true;
+  });
+}"""
 
 
 def find_chromium() -> str | None:
@@ -228,12 +238,16 @@ class Sheet:
         self.page.wait_for_selector(body, state="attached")
 
     def save(self) -> None:
-        """Press Ctrl+S and wait until the file is written and nothing is left to save."""
-        before = self.path.stat().st_mtime_ns
-        self.page.keyboard.press("Escape")
-        self.page.keyboard.press("Control+s")
+        """Press Ctrl+S until Lab says that it has saved: it ignores keys during another save."""
+        self.page.evaluate(LISTEN)
+        for _ in range(5):
+            self.page.keyboard.press("Escape")
+            self.page.keyboard.press("Control+s")
+            with suppress(PlaywrightTimeout):
+                self.page.wait_for_function("window.saved", timeout=5000)
+                break
+        assert self.page.evaluate("window.saved"), "Lab did not save"
         self.page.wait_for_selector(".jp-mod-dirty", state="detached")
-        wait_until(lambda: self.path.stat().st_mtime_ns > before)
 
     def shot(self, name: str) -> None:
         """Put a picture of the whole notebook into artifacts/."""

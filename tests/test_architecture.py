@@ -26,20 +26,25 @@ FLOORS = (
     {"verb"},
     {"doctor", "leaks"},
     {"session", "login", "progress"},
-    {"inquiry", "batch", "sending"},
-    {"ledger", "album", "waiting"},
+    {"batch", "inquiry"},
+    {"calling"},
+    {"sending"},
+    {"album", "ledger", "timing", "waiting"},
+    {"versions"},
     {"connection", "task"},
     {"saving", "edits"},
     {"delivery", "result", "comparison", "journal"},
+    {"schema", "throttle"},
     {"display", "client", "tables", "frames"},
     {"panels"},
     {"cards", "descriptions", "merging", "uploads"},
     {"images", "records", "rendering", "wire", "arguments", "captions", "snippets"},
+    {"fingerprints"},
     {"thumbnails", "settings", "words", "tokens"},
     {"catalogue", "guesses", "raw"},
     {"spec"},
     {"values"},
-    {"errors"},
+    {"errors", "presence", "schedule"},
     {"plaintext"},
 )
 # The widgets stand on the whole kernel side but its verbs, and in this order on each other.
@@ -55,7 +60,7 @@ ABOVE_WIDGETS = {"cli", "magics", "demo", "completion", "verbs", "widget_verbs",
 OWNERS = {
     "requests": {"client"},
     "urllib3": {"client"},
-    "sqlite3": {"journal"},
+    "sqlite3": {"journal", "schema"},
     "pandas": {"frames", "comparison"},
     "PIL": {"thumbnails", "images"},
     "numpy": {"thumbnails", "images", "frames", "comparison"},
@@ -64,10 +69,11 @@ OWNERS = {
     "platformdirs": {"settings"},
     "IPython": {"magics", "completion", "progress"},
     "tqdm": {"progress"},
+    "filelock": {"presence"},
 }
 LAZY = (
     "pandas", "PIL", "numpy", "IPython", "requests", "tornado", "ipywidgets", "onnxruntime",
-    "tokenizers", "huggingface_hub", "anywidget",
+    "tokenizers", "huggingface_hub", "anywidget", "filelock",
 )  # fmt: skip
 
 

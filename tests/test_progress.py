@@ -121,21 +121,20 @@ def test_a_log_file_gets_no_bar(
 def test_many_tasks_have_one_bar_that_counts(session: Session, stub: Stub, drawn: list[str]):
     begun = time.monotonic()
     stub.answer = lambda r: ok(status=2 if time.monotonic() - begun > 1.2 else 1, caption="x")
-    tasks = [session.submit("describe", image=URL) for _ in range(3)]
 
-    progress.follow_all(tasks, "describe", 30)
+    with progress.counting("describe", 3) as count:
+        results = session.run_all("describe", [{"image": URL}] * 3, watch=count)
 
-    assert all(task.done for task in tasks)
+    assert [result.caption for result in results] == ["x"] * 3
     assert any("0 of 3" in line for line in drawn)
 
 
 def test_ctrl_c_names_how_many_go_on(session: Session, stub: Stub, drawn: list[str]):
     stub.replies(ok(status=1))
-    tasks = [session.submit("describe", image=URL) for _ in range(3)]
     threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT)).start()
 
-    with pytest.raises(TaskInterrupted, match="3 tasks go on at the service"):
-        progress.follow_all(tasks, "describe", 30)
+    with pytest.raises(TaskInterrupted, match="0 done, 3 under way go on at the service"):
+        session.run_all("describe", [{"image": URL}] * 3)
 
 
 def test_the_usual_time_is_learned_from_the_history(session: Session, stub: Stub):

@@ -1,0 +1,57 @@
+"""What is asked of whom, as a hash: two calls with the same one can have the same result.
+
+The pictures count by their content: the hash of their bytes, or what their server says of the
+version that it has now. A call whose result is drawn by lot has no fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .settings import LOCAL_MODELS, Settings
+from .spec import Operation
+
+
+def fingerprint(
+    operation: Operation,
+    values: Mapping[str, Any],
+    pictures: Mapping[str, Sequence[str]],
+    where: str,
+) -> str | None:
+    """Return the hash of a call, None where no two calls are the same.
+
+    Args:
+        operation: the operation.
+        values: its checked parameters by user-facing name.
+        pictures: what each picture parameter's pictures hold, by parameter.
+        where: the backend, as `backend_of` names it.
+    """
+    if (
+        not operation.query
+        or operation.kind in ("rows", "status", "raw")
+        or _by_lot(operation, values)
+    ):
+        return None
+    plain = {name: value for name, value in values.items() if name not in pictures}
+    asked = [operation.name, plain, {name: list(held) for name, held in pictures.items()}, where]
+    text = json.dumps(asked, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def backend_of(settings: Settings, version: str) -> str:
+    """Return what makes a backend another one: its address, or the sandbox and its models."""
+    if settings.base_url:
+        return f"{settings.backend} {settings.base_url}"
+    models = [f"{name}={getattr(settings, name)}" for name in LOCAL_MODELS]
+    return " ".join(["sandbox", version, *models])
+
+
+def _by_lot(operation: Operation, values: Mapping[str, Any]) -> bool:
+    """Whether the operation has a seed and none is given, so that each result is another."""
+    if not any(param.name == "seed" for param in operation.user_params):
+        return False
+    seed = values.get("seed")
+    return not isinstance(seed, int) or seed < 0
