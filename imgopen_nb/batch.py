@@ -1,286 +1,334 @@
-"""Many calls: a few under way at a time, each row's outcome kept, and none that stops the others.
+"""A batch: one operation over many pictures (or prompts), with every combination of a grid.
 
-`stream` is the core: rows in, outcomes out, whatever the number of rows, with no more held than is
-under way. Everything else (`Session.map`, `run_all`, the magic) is made of it.
+What is kept of a row is its task's id; results and frames are read from the history when asked for.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import (
-    AssumedPathError,
-    AuthenticationError,
-    ImgOpenError,
-    JournalError,
-    SandboxError,
-    SettingsError,
-    TaskInterrupted,
-    TaskTimeoutError,
-)
+from .errors import ImgOpenError, ParameterError, UsageError
+from .progress import counting
 from .result import Result
-from .sending import PASSING
-from .spec import Operation
-from .task import Task
+from .sources import Source, combinations
+from .spec import Operation, Param
+from .stream import CONCURRENCY, Limits, Outcome, Row, not_run, stream
+from .wire import State
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from .journal import Journal
     from .session import Session
 
-CONCURRENCY = 16
-TICK = 0.25  # seconds between two signs that time passes
-# Trouble that every other row would meet as well: the rest is not sent.
-FOR_ALL = (AssumedPathError, AuthenticationError, JournalError, SandboxError, SettingsError)
+# What a row of a result is called where there is one for each row of the input.
+MAIN = {
+    "caption": "caption",
+    "images": "images",
+    "boxes": "faces",
+    "prompts": "prompts",
+    "style": "tags",
+    "rows": "rows",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One call to make: where it stands in the input, what the input calls it, its parameters."""
+class Kept:
+    """What a batch remembers of an outcome."""
 
-    place: int
     index: Any
-    params: Mapping[str, Any]
+    task_id: str
+    cached: bool
+    error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a row; a row that failed has a result with `status` and `error`."""
-
-    row: Row
-    result: Result
-    trouble: ImgOpenError | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is no result."""
-        return self.trouble is not None
-
-
-# Is told of each outcome, and with None that time passes.
-Watch = Callable[[Outcome | None], None]
-
-
-@dataclass
-class Limits:
-    """How much at a time, how long, and how many.
+@dataclass(frozen=True)
+class Plan:
+    """What a batch would do, as far as the history tells; nothing was sent.
 
     Attributes:
-        concurrency: calls under way at a time.
-        timeout: seconds that a row may take, network trouble included; None: the session's.
-        most: how many new tasks may be sent; None for any number.
-        fresh: whether what was asked before is asked again.
+        rows: rows of the input; `combinations` of the grid for each.
+        cached: tasks whose result is in the history; `under_way` those that have not ended.
+        new: tasks that would be sent (each once, however often it stands in the input).
+        unusable: calls that could not be sent, with the first reason in `reason`.
+        most: how many may be sent; None for any number.
+        seconds: expected time in seconds, None where no such task is known.
     """
 
-    concurrency: int = CONCURRENCY
-    timeout: float | None = None
-    most: int | None = None
-    fresh: bool = False
-    sent: int = field(default=0, init=False)
+    operation: str
+    rows: int
+    combinations: int
+    cached: int
+    under_way: int
+    new: int
+    unusable: int
+    reason: str
+    most: int | None
+    concurrency: int
+    seconds: float | None
 
-    def permit(self) -> bool:
-        """Count one more task, unless as many have been sent as were allowed."""
-        if self.most is not None and self.sent >= self.most:
-            return False
-        self.sent += 1
-        return True
+    def __repr__(self) -> str:
+        calls = f"{self.rows:,} rows"
+        if self.combinations > 1:
+            calls += f" × {self.combinations} = {self.rows * self.combinations:,} calls"
+        left = f", of which at most {self.most:,} may go" if self.most is not None else ""
+        parts = [
+            f"{self.operation}: {calls}",
+            f"  {self.new:,} to send{left}",
+            f"  {self.cached:,} from the history, at no cost",
+            f"  {self.under_way:,} under way already",
+            f"  {self.unusable:,} that cannot be sent: {self.reason}" if self.unusable else "",
+            f"  {_time(self.seconds)}, {self.concurrency} at a time",
+            "  nothing was sent",
+        ]
+        return "\n".join(filter(None, parts))
 
 
-def stream(
-    session: Session,
-    operation: Operation,
-    rows: Iterable[Row],
-    limits: Limits | None = None,
-    watch: Watch | None = None,
-) -> Iterator[Outcome]:
-    """Run a call for each row and yield the outcomes as they come, each row once.
+class Batch:
+    """Calls of one operation; made by `Session.map`, to be run, looked through and read as frames.
 
     Args:
         session: where the calls go.
         operation: what is run.
-        rows: taken one by one, only as many as there is room for.
-        limits: see Limits.
-        watch: is told of each outcome, and with None several times a second that time passes.
+        source: the pictures (or prompts).
+        params: the other parameters; a list where one value belongs is an axis of the grid.
+        limits: how much at a time, how long, how many.
 
     Raises:
-        TaskInterrupted: Ctrl-C; what is under way goes on.
+        UsageError: a parameter does not fit; nothing was sent.
     """
-    with _Stream(session, operation, limits or Limits(), watch or (lambda _: None)) as under_way:
-        try:
-            yield from under_way.outcomes(iter(rows))
-        except KeyboardInterrupt:
-            raise TaskInterrupted(under_way.so_far()) from None
-
-
-@dataclass
-class _Open:
-    """A row that is under way."""
-
-    row: Row
-    deadline: float
-    task: Task | None = None
-
-
-class _Stream:
-    """The calls under way; the waiter's threads send them and report here."""
 
     def __init__(
-        self, session: Session, operation: Operation, limits: Limits, watch: Watch
+        self,
+        session: Session,
+        operation: Operation,
+        source: Source,
+        params: Mapping[str, Any],
+        limits: Limits,
     ) -> None:
         self._session = session
-        self._operation = operation
+        self._source = source
         self._limits = limits
-        self._watch = watch
-        self._reports: SimpleQueue[tuple[int, Task | ImgOpenError]] = SimpleQueue()
-        self._open: dict[int, _Open] = {}
-        self._trouble: ImgOpenError | None = None
-        self._stopped = False
-        self._done = 0
+        self.operation = operation
+        self.param = main_param(operation)
+        axes = {name: value for name, value in params.items() if _is_axis(operation, name, value)}
+        self._fixed = {name: value for name, value in params.items() if name not in axes}
+        self.grid = combinations({name: list(values) for name, values in axes.items()})
+        self._kept: dict[int, Kept] = {}
+        for combination in self.grid:
+            example = "sample:coffee" if self.param.picture else "x"
+            value = [example] * (self.param.min_items or 1) if _many(self.param) else example
+            session.check(operation, {self.param.name: value, **self._fixed, **combination})
 
-    def __enter__(self) -> _Stream:
+    def rows(self) -> Iterator[Row]:
+        """Yield the calls, in the order of the input."""
+        width = len(self.grid)
+        for number, (index, value) in enumerate(self._source.pairs()):
+            given = {} if _missing(value) else {self.param.name: value}
+            for at, combination in enumerate(self.grid):
+                params = {**given, **self._fixed, **combination}
+                yield Row(number * width + at, index, params)
+
+    def run(self, progress: bool = True) -> Batch:
+        """Run it to its end, with one bar, and return it.
+
+        Raises:
+            TaskInterrupted: Ctrl-C; what is under way goes on into the history.
+        """
+        total = None if self._source.total is None else self._source.total * len(self.grid)
+        with counting(self.operation.name, total) as count:
+            for _ in self._outcomes(count if progress else None):
+                pass
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stopped = True  # what is under way goes on into the history
+    def __iter__(self) -> Iterator[Outcome]:
+        return self._outcomes(None)
 
-    def so_far(self) -> str:
-        """Return what a person should know who stops here."""
-        return (
-            f"stopped: {self._done} done, {len(self._open)} under way go on at the service and into "
-            "the history\n  → run the same again: it takes up here, and sends nothing twice"
+    def plan(self) -> Plan:
+        """Return what running it would do; reads the input and the history, and sends nothing."""
+        if self._source.total is None and self._source.once:
+            raise UsageError(
+                "a plan would use up this input: it can be read only once",
+                hint="give it as a list",
+            )
+        counts: Counter[str] = Counter()
+        seen: set[str] = set()
+        new: Counter[str | None] = Counter()
+        reason = ""
+        for row in self.rows():
+            try:
+                fate = self._fate(row, seen)
+            except ImgOpenError as error:
+                fate, reason = "unusable", reason or error.message
+            counts[fate] += 1
+            new[row.params.get("model")] += fate == "new"
+        return Plan(
+            self.operation.name,
+            sum(counts.values()) // len(self.grid),
+            len(self.grid),
+            counts["cached"],
+            counts["under way"],
+            counts["new"],
+            counts["unusable"],
+            reason,
+            self._limits.most,
+            self._limits.concurrency,
+            self._expected(new),
         )
 
-    def outcomes(self, rows: Iterator[Row]) -> Iterator[Outcome]:
-        while True:
-            while len(self._open) < self._limits.concurrency:
-                row = next(rows, None)
-                if row is None:
-                    break
-                self._begin(row)
-            if not self._open:
-                return
-            outcome = self._next()
-            self._done += 1
-            self._watch(outcome)
+    def results(self) -> list[Result]:
+        """Return a result for each call that was run, in the order of the input."""
+        rows = {row["task_id"]: row for row in self._session.journal.by_ids(self._ids())}
+        return [self._result(place, kept, rows) for place, kept in sorted(self._kept.items())]
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row for each call that was run: index of the input, columns of the history.
+
+        Further columns: `cached`, and those of the grid.
+        """
+        from .batch_frames import tidy
+
+        return tidy(self)
+
+    def wide(self) -> pd.DataFrame:
+        """Return one row for each row of the input, in its order and with its index.
+
+        There is a column for each combination of the grid, named by its values ("clip"), or by what
+        the result is ("caption") where there is only one; and `error`.
+        """
+        from .batch_frames import wide
+
+        return wide(self)
+
+    def errors(self) -> pd.DataFrame:
+        """Return the rows of `frame` that have no result."""
+        frame = self.frame()
+        return frame[frame["status"] != State.SUCCEEDED.value]
+
+    @property
+    def index(self) -> Any:
+        """The pandas index of the input, None where it has none."""
+        return self._source.index
+
+    @property
+    def journal(self) -> Journal:
+        """The history that holds its tasks."""
+        return self._session.journal
+
+    @property
+    def kept(self) -> Mapping[int, Kept]:
+        """What is remembered of each call that was run, by its place."""
+        return self._kept
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __repr__(self) -> str:
+        failed = sum(kept.error is not None for kept in self._kept.values())
+        cached = sum(kept.cached for kept in self._kept.values())
+        sent = self._limits.sent
+        return (
+            f"{self.operation.name}: {len(self._kept):,} calls done: {sent:,} sent, "
+            f"{cached:,} from the history, {failed:,} failed"
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        from .batch_frames import overview
+
+        bundle = overview(self)._repr_mimebundle_()
+        return {**bundle, "text/plain": f"{self!r}\n{bundle['text/plain']}"}
+
+    def _outcomes(self, watch: Any) -> Iterator[Outcome]:
+        self._kept.clear()
+        self._limits.sent = 0
+        for outcome in stream(self._session, self.operation, self.rows(), self._limits, watch):
+            result = outcome.result
+            self._kept[outcome.row.place] = Kept(
+                outcome.row.index, result.task_id, result.cached, result.error
+            )
             yield outcome
 
-    def _begin(self, row: Row) -> None:
-        seconds = self._limits.timeout or self._session.settings.timeout
-        under_way = self._open[row.place] = _Open(row, time.monotonic() + seconds)
-        if self._trouble:
-            self._reports.put((row.place, _not_sent(self._trouble)))
-        else:
-            self._session.later(lambda: self._send(under_way))
+    def _fate(self, row: Row, seen: set[str]) -> str:
+        request = self._session.request(self.operation, row.params)
+        if request is None or self._limits.fresh:
+            return "new"
+        if request in seen:
+            return "repeated"
+        seen.add(request)
+        known = self._session.journal.same(request)
+        if known is None:
+            return "new"
+        return "cached" if known["status"] == State.SUCCEEDED else "under way"
 
-    def _send(self, under_way: _Open) -> None:
-        if self._stopped:
-            return
-        place = under_way.row.place
-        try:
-            task = under_way.task = self._session.send(
-                self._operation,
-                dict(under_way.row.params),
-                fresh=self._limits.fresh,
-                patient=True,
-                permit=self._limits.permit,
-            )
-        except ImgOpenError as error:
-            if isinstance(error, FOR_ALL):
-                self._trouble = error
-            self._reports.put((place, error))
-        except Exception as error:  # one row's odd input must not end the others
-            self._reports.put((place, ImgOpenError(f"{type(error).__name__}: {error}")))
-        else:
-            self._follow(place, task)
+    def _expected(self, new: Counter[str | None]) -> float | None:
+        total, left = 0.0, self._limits.most
+        for model, count in new.items():
+            known = self._session.durations(self.operation, model)
+            if count and not known:
+                return None
+            total += count * statistics.median(known) if count else 0.0
+        share = min(1.0, left / max(1, new.total())) if left is not None else 1.0
+        return total * share / self._limits.concurrency
 
-    def _follow(self, place: int, task: Task) -> None:
-        task.add_done_callback(lambda ended: self._reports.put((place, ended)))
+    def _ids(self) -> Iterable[str]:
+        return {kept.task_id for kept in self._kept.values() if kept.task_id}
 
-    def _next(self) -> Outcome:
-        while True:
-            first = min(self._open.values(), key=lambda under_way: under_way.deadline)
-            try:
-                left = first.deadline - time.monotonic()
-                place, report = self._reports.get(timeout=max(0.0, min(left, TICK)))
-            except Empty:
-                if left > TICK:
-                    self._watch(None)
-                    continue
-                return self._late(self._open.pop(first.row.place))
-            under_way = self._open.get(place)
-            if under_way is None or self._goes_on(under_way, report):
-                continue
-            return self._outcome(self._open.pop(place).row, report)
-
-    def _goes_on(self, under_way: _Open, report: Task | ImgOpenError) -> bool:
-        """Whether a task whose wait was given up is waited for again: trouble may pass."""
-        if not isinstance(report, Task) or report.done or not isinstance(report.trouble, PASSING):
-            return False
-        report.watch(under_way.deadline - time.monotonic())
-        self._follow(under_way.row.place, report)
-        return True
-
-    def _late(self, under_way: _Open) -> Outcome:
-        task, name = under_way.task, self._operation.name
-        error = TaskTimeoutError(
-            f"{name} {task.id if task else ''} did not end in time (it is "
-            f"{task.state if task else 'being sent'})",
-            task=task,
-            hint="it goes on at the service; run the same again to get its result",
-        )
-        return self._outcome(under_way.row, error)
-
-    def _outcome(self, row: Row, report: Task | ImgOpenError) -> Outcome:
-        task = report if isinstance(report, Task) else report.task
-        try:
-            if isinstance(report, ImgOpenError):
-                raise report
-            if not report.done and report.trouble:
-                raise report.trouble
-            return Outcome(row, report.result(timeout=0))
-        except ImgOpenError as error:
-            if task is not None:
-                return Outcome(row, self._session.ledger.failed_result(task, error.message), error)
-            return Outcome(row, _without_task(self._operation, row, error), error)
+    def _result(self, place: int, kept: Kept, rows: Mapping[str, Any]) -> Result:
+        row = rows.get(kept.task_id)
+        if row is None:
+            params = {**self._fixed, **self.grid[place % len(self.grid)]}
+            return not_run(self.operation, params, kept.error or "not run")
+        ledger = self._session.ledger
+        if row["status"] == State.SUCCEEDED:
+            return ledger.cached(row).result(0) if kept.cached else ledger.take(row).result(0)
+        return ledger.failed_result(ledger.take(row), kept.error or str(row["error"]))
 
 
-def run_all(
-    session: Session,
-    operation: Operation,
-    calls: list[dict[str, Any]],
-    timeout: float | None,
-    *,
-    fresh: bool = False,
-    watch: Watch | None = None,
-) -> list[Result]:
-    """Return a result for each call, in their order; see `Session.run_all`."""
-    for call in calls:
-        session.check(operation, call)
-    rows = [Row(place, place, call) for place, call in enumerate(calls)]
-    results: dict[int, Result] = {}
-    limits = Limits(timeout=timeout, fresh=fresh)
-    for outcome in stream(session, operation, rows, limits, watch):
-        if isinstance(outcome.trouble, FOR_ALL):
-            raise outcome.trouble  # no other call fares better
-        results[outcome.row.place] = outcome.result
-    return [results[place] for place in range(len(calls))]
+def main_param(operation: Operation) -> Param:
+    """Return the parameter that a batch goes through: the picture, else the first text.
+
+    Raises:
+        ParameterError: the operation has none.
+    """
+    names = {param.name: param for param in operation.user_params}
+    first = names.get("image") if "image" in names else next(iter(operation.positional), None)
+    if first is None:
+        raise ParameterError(f"{operation.name} takes neither a picture nor a text: run it alone")
+    return first
 
 
-def _not_sent(trouble: ImgOpenError) -> ImgOpenError:
-    return ImgOpenError(f"not sent: {trouble.message}", hint=trouble.hint)
+def _is_axis(operation: Operation, name: str, value: Any) -> bool:
+    """Whether a value stands for several: a list where the parameter takes one."""
+    if not isinstance(value, (list, tuple)):
+        return False
+    param = operation.param(name)
+    return not _many(param) or any(isinstance(item, (list, tuple)) for item in value)
 
 
-def _without_task(operation: Operation, row: Row, error: ImgOpenError) -> Result:
-    image, model = row.params.get("image"), row.params.get("model")
-    return Result(
-        "",
-        operation.name,
-        operation.kind,
-        {},
-        model=model if isinstance(model, str) else None,
-        image=image if isinstance(image, str) else None,
-        status="failed",
-        error=error.message,
-    )
+def _many(param: Param) -> bool:
+    return param.type in ("images", "strings")
+
+
+def _missing(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, float) and value != value) or _is_na(value)
+
+
+def _is_na(value: Any) -> bool:
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "no such task is known yet, so the time is not either"
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+
+
+__all__ = ["CONCURRENCY", "Batch", "Plan", "main_param"]

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,40 @@ def history_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     columns = {}
     for name, build in _COLUMNS.items():
         columns[name] = build([row.get(name) for row in rows])
+    return _with_seconds(columns)
+
+
+def _with_seconds(columns: dict[str, pd.Series[Any]]) -> pd.DataFrame:
     spans = (columns["finished"] - columns["submitted"]).dt.total_seconds().clip(lower=0)
     columns["seconds"] = columns["seconds"].fillna(spans)
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, copy=False)
+
+
+def arrow_frame(batches: list[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the same DataFrame as `history_frame`, oldest first, from columns in batches.
+
+    Args:
+        batches: Arrow arrays; for `params`, `tags` (names only) and `image_urls` lists.
+    """
+    columns = {}
+    for name, build in (_COLUMNS | {"tags": _objects, "created": _floats}).items():
+        parts = [batch[name] for batch in batches]
+        lists = not parts or isinstance(parts[0], list)
+        columns[name] = build(list(chain(*parts))) if lists else _from_arrow(parts, build)
+    created = columns.pop("created").to_numpy()
+    frame = _with_seconds(columns)
+    if (created[1:] >= created[:-1]).all():
+        return frame
+    return frame.iloc[created.argsort(kind="stable")].reset_index(drop=True)
+
+
+def _from_arrow(parts: list[Any], build: Callable[[Any], pd.Series[Any]]) -> pd.Series[Any]:
+    if build in (_times, _floats):
+        return build(np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts]))
+    import pyarrow as pa
+
+    dtype: Any = pd.StringDtype() if build is _strings else pd.Int64Dtype()
+    return pd.Series(dtype.__from_arrow__(pa.chunked_array(parts)))
 
 
 def rows_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -107,7 +139,7 @@ def _lists(values: list[Any]) -> pd.Series[Any]:
 
 
 def _times(values: list[Any]) -> pd.Series[Any]:
-    seconds = np.array([np.nan if v is None else v for v in values], dtype="float64")
+    seconds = np.array(values, dtype="float64")  # None becomes NaN
     known = np.isfinite(seconds) & (np.abs(seconds) < 1e11)
     micros = np.where(known, np.round(np.where(known, seconds, 0) * 1e6), 0).astype("int64")
     stamps = micros.astype("datetime64[us]")
@@ -116,7 +148,7 @@ def _times(values: list[Any]) -> pd.Series[Any]:
 
 
 def _floats(values: list[Any]) -> pd.Series[Any]:
-    return pd.Series([np.nan if v is None else v for v in values], dtype="float64")
+    return pd.Series(np.array(values, dtype="float64"))  # None becomes NaN
 
 
 def _integers(values: list[Any]) -> pd.Series[Any]:

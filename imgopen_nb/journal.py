@@ -80,6 +80,14 @@ class Journal:
         )
         return self.read(sql, (backend, base_url, base_url), COLUMNS)
 
+    def by_ids(self, ids: Iterable[str]) -> list[dict[str, Any]]:
+        """Return the tasks of these ids, in any order."""
+        sql = (
+            f"SELECT {', '.join(COLUMNS)} FROM tasks "
+            "WHERE task_id IN (SELECT value FROM json_each(?))"
+        )
+        return self.read(sql, (json.dumps(sorted(ids)),), COLUMNS)
+
     def update(self, task_id: str, **changes: Any) -> bool:
         """Write what has become known of a task; False where it had ended before.
 

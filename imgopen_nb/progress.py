@@ -18,7 +18,7 @@ from .rendering import render
 from .task import Event, Task
 
 if TYPE_CHECKING:
-    from .batch import Outcome
+    from .stream import Outcome
 
 APPEARS_AFTER = 0.5
 INTERVAL = 0.25

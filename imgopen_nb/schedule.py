@@ -15,26 +15,28 @@ from itertools import accumulate
 FLOOR = 0.1  # s: the shortest time between two looks at a task
 WINDOW = 200  # durations that are remembered of a kind of task
 ENOUGH = 5  # known durations from which on they are taken at their word
-RENEWAL, FIRST_RENEWAL = 0.049, 0.7
+SPREAD = (0.85, 0.95, 1.0, 1.1, 1.3)  # what fewer than ENOUGH durations are multiplied with
 SETTLED = 20  # known durations from which on a new plan is only for the looks after the next
-POINTS = 48  # ages that a plan may choose its looks from
-PRICE = (0.03, 0.0045)  # lag worth one query: seconds, or that part of the median if it is more
-TAIL = 0.03  # the longest part of the durations, which a plan leaves to steps that grow gently
-LONGEST, SHARE, GROWTH = 30.0, 0.15, 0.3  # of such a step: s, of the age, of the time in the tail
-GAP = 0.5  # of the age: the longest step within a plan, in case that a gap in it is none any more
+RENEWALS = (0.24, 0.049)  # part of the durations that is new at a new plan: before, and settled
 TRUST = 0.8  # how often a duration that fits what is known is taken to be one of the known
-SPREAD = (0.5, 0.8, 1.0, 1.25, 2.0)  # what fewer than ENOUGH durations are multiplied with
-EARLY = 2.0  # how far the median is taken to lie beyond the durations while most tasks run
-SCOUTS = 20
-SCOUT = 0.12  # of the age: a scout's step
-HOLD = (1.0, 1.0)  # the step of those that wait for the scouts: seconds at least, of the age
+POINTS = 48  # ages that a plan may choose its looks from
+PRICE = (0.025, 0.003)  # lag worth one query: seconds, or that part of the median if it is more
+EARLY = 2.5  # how much more a query is worth while all tasks still run: the median is yet to come
+GAP = 0.5  # of the age: the longest step between looks of a plan, in case that a gap has filled
+TAIL = 0.05  # part of the tasks, the longest, that a plan leaves to steps that grow gently
+# Such a step at most: of the age (twice that while all tasks still run), of the time in the tail, s
+SHARE, GROWTH, LONGEST = 0.15, 0.3, 30.0
+SCOUTS = 10  # at most; see `scouts`
+SCOUT = 0.08  # of the age: a scout's step
+HOLD = (2.6, 1.0)  # the step of those that wait for the scouts: seconds at least, of the age
 
 
 class Durations:
     """What is known of how long tasks of one kind take: the most recently submitted of them.
 
-    A duration is only known to lie between two looks, so it is learned as a random point of that
-    interval; an end as it was noticed would push the durations up without end.
+    A duration is only known to lie between two looks, so it counts as a random point of that
+    interval, drawn anew for each plan and the rather where other durations are. An end as it was
+    noticed would push the durations up without end.
 
     Args:
         seed: of the random points, for runs that can be repeated.
@@ -55,8 +57,8 @@ class Durations:
 
     @property
     def outdated(self) -> bool:
-        """Whether about 5 % of the durations are new since the last plan."""
-        return self._changes > self.known * (RENEWAL if self.settled else FIRST_RENEWAL)
+        """Whether about 5 % of the durations are new since the last plan, 25 % at first."""
+        return self._changes > self.known * RENEWALS[self.settled]
 
     @property
     def settled(self) -> bool:
@@ -175,12 +177,13 @@ class Plan:
             step = self._next[at] - age
             return min(step, GAP * age) if age >= self._next[0] else step
         grown = max(self._tail, GROWTH * (age - self._ages[-1]))
-        return min(grown, SHARE * age, LONGEST)
+        return min(grown, self._share * age, LONGEST)
 
     def _lay_out(self, durations: Sequence[float], left: Sequence[float]) -> None:
         inside = max(1, sum(part > TAIL for part in left))
         middle = durations[min(sum(part > 0.5 for part in left), len(left) - 1)]
         price = max(PRICE[0], PRICE[1] * middle) * (1 + EARLY * left[-1])
+        self._share = SHARE * (1 + left[-1])
         self._tail = _step(durations[:inside], left[:inside], price)
         masses = [before - after for before, after in zip([1.0, *left], left, strict=False)]
         moments = [mass * seconds for mass, seconds in zip(masses, durations, strict=True)]

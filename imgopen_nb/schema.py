@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 # Every change of a task's status is appended to `events` by the database itself.
 _EVENT = """
@@ -121,6 +123,50 @@ HISTORY_COLUMNS = (
     "image_urls", "submitted", "finished", "seconds", "queries", "attempts", "backend", "engine",
     "error",
 )  # fmt: skip
+INTEGERS = frozenset({"queries", "attempts"})
+NUMBERS = frozenset({"created", "submitted", "finished", "pending", "seconds"})
+
+
+def select(
+    filters: Mapping[str, Any],
+    columns: Iterable[str] = HISTORY_COLUMNS,
+    span: tuple[int, int] | None = None,
+) -> tuple[str, list[Any]]:
+    """Return the query, and its values, for the tasks that pass filters: newest first.
+
+    Args:
+        filters: operation, model, backend: a name; status: one or several; since: seconds since
+            the epoch, before: likewise; limit: only the newest so many. What is None holds always.
+        columns: what to read.
+        span: only these rowids, in their order and by no index.
+    """
+    parts, values = _conditions(filters)
+    if span:
+        parts, values = [*parts, "rowid BETWEEN ? AND ?"], [*values, *span]
+    where = " WHERE " + " AND ".join(parts) if parts else ""
+    sql = f"SELECT {', '.join(columns)} FROM tasks"
+    if span:
+        return f"{sql} NOT INDEXED{where}", values
+    sql = f"{sql}{where} ORDER BY created DESC, rowid DESC"
+    if filters.get("limit") is None:
+        return sql, values
+    return f"{sql} LIMIT ?", [*values, filters["limit"]]
+
+
+def _conditions(filters: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
+    status = filters.get("status")
+    statuses = [status] if isinstance(status, str) else list(status or ())
+    names = [name for name in ("operation", "model", "backend") if filters.get(name)]
+    parts = [f"{name} = ?" for name in names]
+    values = [filters[name] for name in names]
+    if statuses:
+        parts.append(f"status IN ({', '.join('?' * len(statuses))})")
+    values += statuses
+    for name, sign in (("since", ">="), ("before", "<")):
+        if filters.get(name) is not None:
+            parts.append(f"created {sign} ?")
+            values.append(filters[name])
+    return parts, values
 
 
 def migrate(db: sqlite3.Connection) -> None:

@@ -29,9 +29,10 @@ from .wire import UNSENT
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .batch import Watch
+    from .batch import Batch, Plan
     from .comparison import Comparison
     from .images import Thumbnail
+    from .stream import Watch
 
 
 class Session:
@@ -172,10 +173,71 @@ class Session:
             fresh: send them even if the same was asked before.
             watch: is told of each outcome as it comes, and with None that time passes.
         """
-        from .batch import run_all
+        from .stream import run_all
 
         row = runnable(operation)
         return run_all(self, row, list(calls), timeout, fresh=fresh, watch=watch)
+
+    def map(
+        self,
+        operation: str,
+        images: Any,
+        /,
+        *,
+        column: str | None = None,
+        concurrency: int = 16,
+        timeout: float | None = None,
+        most: int | None = None,
+        fresh: bool = False,
+        dry_run: bool = False,
+        progress: bool = True,
+        **grid: Any,
+    ) -> Batch | Plan:
+        """Run an operation on many pictures (or prompts), with every combination of a grid.
+
+        A row that fails is a row of the outcome and stops no other one. What was done before comes
+        from the history: after Ctrl-C or the death of the kernel, run the same again.
+
+        Args:
+            operation: a name of the catalogue.
+            images: a list, a Series, a DataFrame, a generator, a folder, a glob, or a .csv, .jsonl
+                or .parquet file; prompts for operations that take no picture.
+            column: which column of a table.
+            concurrency: tasks under way at a time.
+            timeout: seconds for each row; the session's setting (600) if not given.
+            most: the most tasks that may be sent (what the history has is not counted).
+            fresh: send them even if the same was asked before.
+            dry_run: send nothing and return the plan.
+            progress: whether a bar is shown.
+            **grid: the other parameters; a list of values makes a task of each (`models=` is
+                another name for `model=`).
+
+        Returns:
+            The batch: `.wide()`, `.frame()`, `.results()`, `.errors()`; or its plan.
+
+        Raises:
+            UsageError: a parameter or the input does not fit; nothing was sent.
+            TaskInterrupted: Ctrl-C.
+        """
+        from .batch import Batch
+        from .sources import source_of
+        from .stream import Limits
+
+        if "models" in grid:
+            grid["model"] = list(grid.pop("models"))
+        limits = Limits(concurrency, timeout, most, fresh or self.settings.cache == "off")
+        batch = Batch(self, runnable(operation), source_of(images, column), grid, limits)
+        return batch.plan() if dry_run else batch.run(progress)
+
+    def request(self, row: Operation, params: Mapping[str, Any]) -> str | None:
+        """Return what tells a call from others, None where its result is drawn by lot."""
+        return self._caller.request(row, params)
+
+    def durations(self, row: Operation, model: str | None) -> list[float]:
+        """Return the seconds that the last such tasks took."""
+        default = next((p.default for p in row.user_params if p.name == "model"), None)
+        known = self.journal.durations(row.name, model or default, self.backend)
+        return [seconds for _, seconds in known]
 
     def check(self, row: Operation, params: dict[str, Any]) -> dict[str, Any]:
         """Return the parameters of a call checked, with presets and the user's preferences."""
