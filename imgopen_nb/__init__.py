@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from . import accessor as _accessor
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -87,6 +89,9 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
     from .magics import load
 
     load(ipython)
+
+
+_accessor.install()
 
 
 def unload_ipython_extension(ipython: InteractiveShell) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from .errors import ParameterError
 from .frames import history_frame
 from .result import Result
 from .tables import Table
@@ -64,6 +66,29 @@ def overview(batch: Batch) -> Table:
     return Table(("result", "calls", "from the history", "failed", "first error"), rows)
 
 
+def write(frame: pd.DataFrame, name: str) -> Path:
+    """Write the frame of a batch to a .csv, .jsonl or .parquet file and return its path.
+
+    Raises:
+        ParameterError: another kind of file, or a package is missing for this one.
+        OSError: it cannot be written.
+    """
+    path = Path(name).expanduser()
+    if path.suffix == ".csv":
+        frame.to_csv(path)
+    elif path.suffix == ".jsonl":
+        frame.reset_index().to_json(path, orient="records", lines=True, force_ascii=False)
+    elif path.suffix == ".parquet":
+        try:
+            frame.to_parquet(path)
+        except ImportError:
+            hint = 'pip install "imgopen-nb[fast]"'
+            raise ParameterError("writing Parquet needs pyarrow", hint=hint) from None
+    else:
+        raise ParameterError(f"{path.name} is no .csv, .jsonl or .parquet", hint="--out NAME.csv")
+    return path
+
+
 def _history(batch: Batch, places: list[int]) -> Iterator[dict[str, Any]]:
     """Yield a row as the history has it for each call; of one that was not sent, what is known."""
     journal = batch.journal
@@ -92,8 +117,10 @@ def _parts(places: list[int]) -> Iterator[list[int]]:
 def _index(batch: Batch, places: list[int]) -> pd.Index[Any]:
     width = len(batch.grid)
     if batch.index is not None:
-        return pd.Index(batch.index.take([place // width for place in places]))
-    return pd.Index([batch.kept[place].index for place in places])
+        taken: pd.Index[Any] = batch.index.take([place // width for place in places])
+        return taken
+    found: pd.Index[Any] = pd.Index([batch.kept[place].index for place in places])
+    return found
 
 
 def _texts(batch: Batch) -> bool:

@@ -64,10 +64,21 @@ def _verb(words: list[str]) -> int:
     words = [word for word in words if word != "--json"]
     verb = find(words[0])
     options = verb.parser(PREFIX).read(words[1:])
-    if getattr(options, "out", None):
+    out = getattr(options, "out", None)
+    if out and getattr(options, "source", None):
+        return _batch_file(verb.run(Call(options, None, current, PREFIX)), out)
+    if out:
         raise UsageError("--out is for notebooks: there is no variable to fill here")
     value = verb.run(Call(options, None, current, PREFIX))
     print(_json(value) if as_json else _plain(value))
+    return 0
+
+
+def _batch_file(frame: Any, name: str) -> int:
+    """Write the wide frame of a batch to a file: .csv, .jsonl or .parquet."""
+    from .batch_frames import write
+
+    print(f"{len(frame)} rows written to {write(frame, name)}")
     return 0
 
 

@@ -53,7 +53,8 @@ class ImgOpenMagics(Magics):
         if out is not None and not (isinstance(out, str) and out.isidentifier()):
             raise ParameterError(f"--out takes the name of a variable, not {in_words(out)}")
         try:
-            value = verb.run(Call(options, cell, current, "%imgopen "))
+            variables = _shell(self).user_ns
+            value = verb.run(Call(options, cell, current, "%imgopen ", variables))
         except ImgOpenError as error:
             if out and error.task is not None:
                 _shell(self).user_ns[out] = error.task  # what was paid for stays at hand

@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def source_of(given: Any, column: str | None = None) -> Source:
         return Source(lambda: iter([(0, given)]), 1)  # one picture, not many
     if not isinstance(given, Iterable):
         raise ParameterError(f"a batch cannot be read from a {type(given).__name__}", hint=_HINT)
-    total = len(given) if hasattr(given, "__len__") else None
+    total = len(given) if isinstance(given, Sized) else None
     return Source(lambda: enumerate(given), total, once=iter(given) is given)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .arguments import Parser, given, operation_parser
+from .batch_verb import batch_options, refuse_alone, run_batch
 from .errors import ParameterError
 from .spec import Operation
 from .values import in_words
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """One parsed line: the options, the body of the cell, and the session to work with."""
+    """One parsed line: the options, the body of the cell, the session and the variables."""
 
     options: argparse.Namespace
     body: str | None
     session: Callable[[], Session]
     prefix: str
+    variables: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class OperationVerb(Verb):
         """Return the parser made from the catalogue's row."""
         parser = operation_parser(self.operation, prefix)
         self.options(parser)
+        if self.operation.positional:
+            batch_options(parser, self.operation)
         return parser
 
 
@@ -80,6 +84,7 @@ def operation_options(parser: Parser) -> None:
     parser.option("--out", metavar="NAME", help="variable that takes the result")
     parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
     parser.add_argument("--no-wait", action="store_true", help="return the task at once")
+    parser.add_argument("--fresh", action="store_true", help="ask again what was asked before")
     parser.add_argument("--form", action="store_true", help="open the form with these values")
 
 
@@ -95,8 +100,11 @@ def _run_operation(operation: Operation, call: Call) -> Any:
         from .widget_verbs import open_form
 
         return open_form(operation, params, call)
+    if getattr(call.options, "source", None):
+        return run_batch(operation, params, call, seconds)
+    refuse_alone(call.options)
     session = call.session()
-    task = session.submit(operation.name, **params)
+    task = session.submit(operation.name, fresh=call.options.fresh, **params)
     return task if call.options.no_wait else wait(session, task, seconds)
 
 

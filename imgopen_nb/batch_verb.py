@@ -1,0 +1,132 @@
+"""`%imgopen describe --from df.url`: the options that make a batch of an operation's verb."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .arguments import Parser
+from .errors import ParameterError, UnknownNameError, near_match
+from .spec import Operation
+from .values import in_words
+
+if TYPE_CHECKING:
+    from .verb import Call
+
+_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def batch_options(parser: Parser, operation: Operation) -> None:
+    """Add the options of a batch."""
+    parser.option(
+        "--from",
+        dest="source",
+        nargs="+",
+        metavar="MANY",
+        help="run it for each of: a column (df.url), {list}, a folder, a glob, .csv, .jsonl, "
+        ".parquet",
+    )
+    parser.option("--column", metavar="NAME", help="with --from: the column of the table")
+    if any(param.name == "model" for param in operation.user_params):
+        parser.option("--models", nargs="+", metavar="MODEL", help="with --from: a task for each")
+    parser.option(
+        "--grid", nargs="+", metavar="NAME=A,B", help="with --from: a task for each combination"
+    )
+    parser.option("--max", dest="most", metavar="N", help="with --from: send at most so many tasks")
+    parser.option("--concurrency", metavar="N", help="with --from: so many at a time (16)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="with --from: tell what would be sent, send nothing"
+    )
+
+
+def run_batch(operation: Operation, params: dict[str, Any], call: Call, seconds: Any) -> Any:
+    """Run the batch of a line and return it; its wide frame where --out takes it."""
+    from .batch import main_param
+
+    options = call.options
+    main = main_param(operation)
+    if main.name in params:
+        raise ParameterError(
+            f"{main.name} is given twice: by --from and as {in_words(params[main.name])}"
+        )
+    batch = call.session().map(
+        operation.name,
+        _source(options.source, call.variables),
+        column=options.column,
+        concurrency=_number("--concurrency", options.concurrency, 16, 1),
+        timeout=seconds,
+        most=_number("--max", options.most, None, 0),
+        fresh=options.fresh,
+        dry_run=options.dry_run,
+        **params,
+        **_grid(operation, options),
+    )
+    return batch.wide() if options.out and hasattr(batch, "wide") else batch
+
+
+def refuse_alone(options: Any) -> None:
+    """Refuse the options of a batch where there is none.
+
+    Raises:
+        ParameterError: one was given.
+    """
+    names = {"column": "column", "models": "models", "grid": "grid", "most": "max"}
+    names |= {"concurrency": "concurrency", "dry_run": "dry-run"}
+    for name, flag in names.items():
+        if getattr(options, name, None):
+            raise ParameterError(f"--{flag} goes with --from", hint="--from df.url, or a folder")
+
+
+def _source(words: list[Any], variables: Mapping[str, Any]) -> Any:
+    if len(words) > 1:
+        return words
+    word = words[0]
+    if isinstance(word, str) and _PATH.fullmatch(word) and not os.path.exists(word):
+        return _looked_up(word, variables)
+    return word
+
+
+def _looked_up(path: str, variables: Mapping[str, Any]) -> Any:
+    """Return the variable, column or attribute that a dotted name stands for."""
+    first, *names = path.split(".")
+    if first not in variables:
+        near = near_match(first, [n for n in variables if not n.startswith("_")])
+        raise UnknownNameError("variable, file or folder", path, [], hint=near)
+    value = variables[first]
+    for name in names:
+        columns = list(getattr(value, "columns", ()))
+        if name in columns:
+            value = value[name]
+        elif not name.startswith("_") and hasattr(value, name):
+            value = getattr(value, name)
+        else:
+            raise UnknownNameError(f"column of {first} called", name, map(str, columns))
+    return value
+
+
+def _grid(operation: Operation, options: Any) -> dict[str, list[Any]]:
+    given = [("model", getattr(options, "models", None))]
+    for word in options.grid or ():
+        name, sign, values = str(word).partition("=")
+        if not sign:
+            raise ParameterError(f"--grid takes NAME=A,B, not {in_words(word)}")
+        given.append((operation.param(name.lstrip("-").replace("-", "_")).name, [values]))
+    return {name: _parts(words) for name, words in given if words}
+
+
+def _parts(words: list[Any]) -> list[Any]:
+    """Return the values of "a,b" "c"; objects stand for themselves."""
+    found: list[Any] = []
+    for word in words:
+        found += [p for p in word.split(",") if p] if isinstance(word, str) else [word]
+    return found
+
+
+def _number(flag: str, text: Any, default: Any, least: int) -> Any:
+    if text is None:
+        return default
+    if not str(text).isdecimal() or int(text) < least:
+        raise ParameterError(f"{flag} must be a whole number from {least}, not {in_words(text)}")
+    return int(text)
