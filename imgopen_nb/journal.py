@@ -179,7 +179,8 @@ class Journal:
         Each is (age at the last answer "not yet", age at the noticed end), in seconds.
         """
         sql = (
-            "SELECT coalesce(pending, 0), coalesce(seconds, finished - submitted) FROM tasks "
+            "SELECT coalesce(pending, 0.9 * (finished - submitted)), "
+            "coalesce(seconds, finished - submitted) FROM tasks "
             "WHERE operation = ? AND model IS ? AND backend = ? AND status = 'succeeded' "
             "ORDER BY created DESC LIMIT 200"
         )

@@ -12,16 +12,17 @@ import random
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
+LONGEST_KNOWN = 1e9  # s: what takes longer is a mistake
 FLOOR = 0.1  # s: the shortest time between two looks at a task
 WINDOW = 200  # durations that are remembered of a kind of task
 ENOUGH = 5  # known durations from which on they are taken at their word
 SPREAD = (0.85, 0.95, 1.0, 1.1, 1.3)  # what fewer than ENOUGH durations are multiplied with
-SETTLED = 20  # known durations from which on a new plan is only for the looks after the next
+SETTLED = 10  # known durations from which on a new plan is only for the looks after the next
 RENEWALS = (0.24, 0.049)  # part of the durations that is new at a new plan: before, and settled
 TRUST = 0.8  # how often a duration that fits what is known is taken to be one of the known
 POINTS = 48  # ages that a plan may choose its looks from
 PRICE = (0.025, 0.003)  # lag worth one query: seconds, or that part of the median if it is more
-EARLY = 2.5  # how much more a query is worth while all tasks still run: the median is yet to come
+EARLY = 2.8  # how much more a query is worth while all tasks still run: the median is yet to come
 GAP = 0.5  # of the age: the longest step between looks of a plan, in case that a gap has filled
 TAIL = 0.05  # part of the tasks, the longest, that a plan leaves to steps that grow gently
 # Such a step at most: of the age (twice that while all tasks still run), of the time in the tail, s
@@ -74,9 +75,9 @@ class Durations:
             submitted: when it was submitted, in seconds of any clock; sets the order.
 
         Raises:
-            ValueError: not finite, negative, or noticed before it was pending.
+            ValueError: not a number, negative, over 1e9 s, or noticed before it was pending.
         """
-        if not (0 <= pending <= noticed < math.inf and math.isfinite(submitted)):
+        if not (0 <= pending <= noticed <= LONGEST_KNOWN and math.isfinite(submitted)):
             raise ValueError(f"no duration: from {pending} to {noticed} s, at {submitted}")
         bisect.insort(self._entries, (submitted, pending, noticed))
         bisect.insort(self._sorted, self._point(pending, noticed))
@@ -241,8 +242,8 @@ def _best(
         ended, moment = rows[here]
         least = math.inf
         for there in range(bisect.bisect_left(ages, ages[here] + floor), len(ages)):
-            part, sum_ = rows[there]
-            cost = ages[there] * (part - ended) - (sum_ - moment) + costs[there]
+            part, seconds = rows[there]
+            cost = ages[there] * (part - ended) - (seconds - moment) + costs[there]
             if cost < least:
                 least, choices[here] = cost, ages[there]
         if choices[here] == ages[here]:  # too close to the last point for one more among them

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from .journal import Journal
-from .schedule import ENOUGH, Durations, Plan, scouts
+from .schedule import Durations, Plan, scouts
 from .task import Task
 from .wire import State
 
@@ -19,11 +18,12 @@ Kind = tuple[str, str | None, str]
 
 @dataclass
 class _Known:
-    """What is known of one kind of task, and its tasks that are open now, oldest first."""
+    """What is known of one kind of task, and its tasks that are open now."""
 
     durations: Durations
     plan: Plan
     open: WeakValueDictionary[str, Task] = field(default_factory=WeakValueDictionary)
+    scouts: set[str] = field(default_factory=set)
 
 
 class Timing:
@@ -39,7 +39,7 @@ class Timing:
         self._guard = threading.Lock()
 
     def next_look(self, task: Task) -> float:
-        """Return the seconds until the next look at a task, from its last "not yet" on.
+        """Return the seconds until the next look at a task, planned from its last "not yet".
 
         Raises:
             JournalError: the history cannot be read.
@@ -47,33 +47,38 @@ class Timing:
         with self._guard:
             known = self._known(kind_of(task))
             known.open.setdefault(task.id, task)
-            if known.durations.outdated:
-                self._plan(known)
-            age = task.seconds or 0.0
-            wait = known.plan.next_look(task.pending, task.progress, self._scout(known, task))
-            return max(0.0, task.pending + wait - age)
+            scout = known.durations.known == 0 and _is_scout(known, task)
+            step = known.plan.next_look(task.pending, task.progress, scout)
+            return max(0.0, task.pending + step - (task.seconds or 0.0))
 
     def ended(self, task: Task, asked: float) -> list[Task]:
         """Learn from an end that was seen by a look at the age of `asked` seconds.
 
         Returns:
-            The tasks that should be given a new time, where a plan has just become possible.
+            The tasks that should be looked at sooner if the plan that is known now says so.
         """
         with self._guard:
-            known = self._known(kind_of(task))
-            known.open.pop(task.id, None)
+            known = self._forget(task)
             if task.state is not State.SUCCEEDED or task.submitted is None:
                 return []
             known.durations.add(min(task.pending, asked), asked, task.submitted)
-            if known.durations.known != ENOUGH:
+            if not known.durations.outdated:
                 return []
-            self._plan(known)
-            return list(known.open.values())
+            moved = [] if known.durations.settled else list(known.open.values())
+            running = [(t.pending, t.submitted or 0.0) for t in known.open.values()]
+            known.plan = known.durations.plan(running, FLOOR)
+            return moved
 
     def gone(self, task: Task) -> None:
         """Forget a task that is no longer asked for."""
         with self._guard:
-            self._known(kind_of(task)).open.pop(task.id, None)
+            self._forget(task)
+
+    def _forget(self, task: Task) -> _Known:
+        known = self._known(kind_of(task))
+        known.open.pop(task.id, None)
+        known.scouts.discard(task.id)
+        return known
 
     def _known(self, kind: Kind) -> _Known:
         if kind not in self._kinds:
@@ -84,18 +89,12 @@ class Timing:
             self._kinds[kind] = _Known(durations, durations.plan(floor=FLOOR))
         return self._kinds[kind]
 
-    def _plan(self, known: _Known) -> None:
-        now = time.time()
-        running = [
-            (task.pending, task.submitted or now) for task in known.open.values() if task.pending
-        ]
-        known.plan = known.durations.plan(running, FLOOR)
 
-    def _scout(self, known: _Known, task: Task) -> bool:
-        if known.durations.known >= ENOUGH:
-            return False
-        few = scouts(len(known.open))
-        return any(name == task.id for name, _ in zip(known.open.keys(), range(few), strict=False))
+def _is_scout(known: _Known, task: Task) -> bool:
+    """Whether a task is one of the few that look often while nothing is known of its kind."""
+    if len(known.scouts) < scouts(len(known.open)):
+        known.scouts.add(task.id)
+    return task.id in known.scouts
 
 
 def kind_of(task: Task) -> Kind:
