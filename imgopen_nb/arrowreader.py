@@ -26,8 +26,6 @@ def stream(asked: dict[str, Any]) -> None:
     ):
         statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
         statement.set_sql_query(asked["sql"])
-        arrays = [pa.array([value]) for value in asked["values"]]
-        statement.bind(pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))]))
         found = pa.RecordBatchReader.from_stream(statement.execute_query()[0])
         with pa.ipc.new_stream(pa.PythonFile(sys.stdout.buffer, "w"), found.schema) as out:
             for batch in found:

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 from .client import Client
 from .delivery import Delivery
 from .errors import SettingsError
+from .journal import Journal
 from .settings import LOOPBACK, Settings
+from .throttle import Throttle, name_of
 
 if TYPE_CHECKING:
     from .sandbox.process import SandboxProcess
@@ -22,8 +24,10 @@ _SANDBOX_FILE = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d{1,5}/files/")
 class Connection:
     """Gives the delivery to whoever asks; a sandbox that has died is started again."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, journal: Journal) -> None:
         self.settings = settings
+        self._journal = journal
+        self._throttle: Throttle | None = None
         self._lock = threading.RLock()
         self._sandbox: SandboxProcess | None = None
         self._delivery: Delivery | None = None
@@ -68,14 +72,19 @@ class Connection:
         with self._lock:
             if self._delivery:
                 self._delivery.client.close()
+            if self._throttle:
+                self._throttle.close()
             if self._sandbox:
                 self._sandbox.stop()
-            self._delivery = self._sandbox = None
+            self._delivery = self._throttle = self._sandbox = None
 
     def _connect(self) -> Delivery:
         wanted = self.settings
         if not self.local:
-            return Delivery(Client(wanted.base_url, wanted.keys), wanted.paths)
+            name = name_of(wanted.base_url, wanted.keys.id if wanted.keys else "")
+            self._throttle = Throttle(self._journal, name, cap=wanted.rate)
+            client = Client(wanted.base_url, wanted.keys)
+            return Delivery(client, wanted.paths, throttle=self._throttle)
         url = wanted.base_url
         if url and urlsplit(url).hostname not in LOOPBACK:
             raise SettingsError(f"{url} needs an access key", hint="run %imgopen login")

@@ -11,7 +11,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .catalogue import OPERATIONS
 from .client import Client
@@ -29,6 +29,9 @@ from .errors import (
 from .spec import Operation
 from .wire import Answer
 
+if TYPE_CHECKING:
+    from .throttle import Throttle
+
 SENDS = 4
 # Seconds before each look for a task without an answer: it may still be on its way in.
 LOOKS = (0.2, 0.6, 1.5)
@@ -43,6 +46,7 @@ class Delivery:
         paths: true paths that replace the catalogue's, by operation name.
         guesses: whether paths that are only assumed may be used (the sandbox serves them).
         sleep: how to pause; tests hand in a shorter one.
+        throttle: holds requests back while their rate is limited; None never does.
     """
 
     def __init__(
@@ -52,11 +56,13 @@ class Delivery:
         *,
         guesses: bool = False,
         sleep: Callable[[float], None] = time.sleep,
+        throttle: Throttle | None = None,
     ) -> None:
         self.client = client
         self._paths = dict(paths or {})
         self._guesses = guesses
         self._sleep = sleep
+        self._throttle = throttle
         self._unknown: dict[str, tuple[str, str]] = {}
 
     def path(self, operation: Operation) -> str:
@@ -84,7 +90,7 @@ class Delivery:
         path = self.path(operation)
         for attempt in range(1, SENDS + 1):
             try:
-                return self.client.exchange(path, body)
+                return self._exchange(path, body)
             except APIError as error:
                 last = attempt == SENDS
                 if last and _not_accepted(error):
@@ -190,7 +196,30 @@ class Delivery:
         code = self.path(operation).partition("/tool/")[2]
         path = self.path(row).replace("{tool_code}", code)
         carrier = row.params[0].wire
-        return self.client.exchange(path, {carrier: task_id})
+        return self._exchange(path, {carrier: task_id})
+
+    def _exchange(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Exchange once, in turn where a rate is limited."""
+        throttle = self._throttle
+        if throttle is None:
+            return self.client.exchange(path, body)
+        closed = throttle.closed_for()
+        if closed > LONGEST_PAUSE:
+            text = f"the service asked for a pause, of which {closed:.0f} s are left"
+            raise RateLimitError(text, retry_after=closed, hint="run it again then")
+        throttle.wait()
+        try:
+            answer = self.client.exchange(path, body)
+        except RateLimitError as error:
+            throttle.refused(error.retry_after)
+            raise
+        except NetworkError:
+            raise  # no answer tells nothing of the rate
+        except APIError:
+            throttle.accepted()
+            raise
+        throttle.accepted()
+        return answer
 
 
 def pause(attempt: int, error: APIError | None = None) -> float:

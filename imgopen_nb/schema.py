@@ -11,6 +11,17 @@ _EVENT = """
     INSERT INTO events (task_id, at, state, detail)
     VALUES (NEW.task_id, (julianday('now') - 2440587.5) * 86400.0, NEW.status, NEW.error);
 """
+# A history has few kinds of tasks, so an index by kind and time serves filters in any combination:
+# of each kind that passes the newest are taken, and of these the newest.
+KIND = "json_array(operation, model, status, backend)"
+_EVERY_KIND = f"""
+    WITH RECURSIVE kinds (kind) AS (
+        SELECT min({KIND}) FROM tasks
+        UNION ALL
+        SELECT (SELECT min({KIND}) FROM tasks WHERE {KIND} > kinds.kind)
+        FROM kinds WHERE kinds.kind IS NOT NULL
+    )
+"""
 MIGRATIONS = (
     """
     CREATE TABLE tasks (
@@ -87,6 +98,9 @@ MIGRATIONS = (
     BEGIN {_EVENT} END;
     CREATE TRIGGER task_changed AFTER UPDATE OF status ON tasks WHEN OLD.status <> NEW.status
     BEGIN {_EVENT} END;
+    DROP INDEX tasks_status;
+    DROP INDEX tasks_operation;
+    CREATE INDEX tasks_kind ON tasks ({KIND}, created);
     CREATE TABLE inbox (
         inbox_id INTEGER PRIMARY KEY,
         task_id TEXT NOT NULL,
@@ -136,37 +150,75 @@ def select(
 
     Args:
         filters: operation, model, backend: a name; status: one or several; since: seconds since
-            the epoch, before: likewise; limit: only the newest so many. What is None holds always.
+            the epoch; limit: only the newest so many. What is None holds always.
         columns: what to read.
-        span: only these rowids, in their order and by no index.
+        span: only these rowids, in their order and by no index; no limit then.
     """
-    parts, values = _conditions(filters)
+    names = ", ".join(columns)
+    kinds, values = _kinds(filters)
     if span:
-        parts, values = [*parts, "rowid BETWEEN ? AND ?"], [*values, *span]
-    where = " WHERE " + " AND ".join(parts) if parts else ""
-    sql = f"SELECT {', '.join(columns)} FROM tasks"
-    if span:
-        return f"{sql} NOT INDEXED{where}", values
-    sql = f"{sql}{where} ORDER BY created DESC, rowid DESC"
-    if filters.get("limit") is None:
-        return sql, values
-    return f"{sql} LIMIT ?", [*values, filters["limit"]]
+        return _spanned(names, filters, span)
+    limit = -1 if filters.get("limit") is None else filters["limit"]
+    recent, moment = _recent(filters)
+    order = "ORDER BY created DESC, rowid DESC LIMIT ?"
+    if not kinds:
+        return f"SELECT {names} FROM tasks WHERE {recent} {order}", [*moment, limit]
+    each = f"SELECT rowid FROM tasks WHERE {KIND} = kinds.kind AND {recent} {order}"
+    found = (
+        f"{_EVERY_KIND} SELECT found.rowid FROM kinds CROSS JOIN tasks found WHERE {kinds} "
+        f"AND found.rowid IN ({each}) ORDER BY found.created DESC, found.rowid DESC LIMIT ?"
+    )
+    sql = f"SELECT {names} FROM tasks WHERE rowid IN ({found}) ORDER BY created DESC, rowid DESC"
+    return sql, [*values, *moment, limit, limit]
 
 
-def _conditions(filters: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
-    status = filters.get("status")
-    statuses = [status] if isinstance(status, str) else list(status or ())
-    names = [name for name in ("operation", "model", "backend") if filters.get(name)]
-    parts = [f"{name} = ?" for name in names]
-    values = [filters[name] for name in names]
-    if statuses:
-        parts.append(f"status IN ({', '.join('?' * len(statuses))})")
-    values += statuses
-    for name, sign in (("since", ">="), ("before", "<")):
-        if filters.get(name) is not None:
-            parts.append(f"created {sign} ?")
-            values.append(filters[name])
-    return parts, values
+def counting(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Return the query, and its values, for the number of tasks that pass filters (no limit)."""
+    kinds, values = _kinds(filters)
+    recent, moment = _recent(filters)
+    each = f"SELECT count(*) FROM tasks WHERE {KIND} = kinds.kind AND {recent}"
+    sql = f"{_EVERY_KIND} SELECT coalesce(sum(({each})), 0) FROM kinds WHERE {kinds or 'true'}"
+    return sql, [*moment, *values]
+
+
+def _spanned(
+    names: str, filters: Mapping[str, Any], span: tuple[int, int]
+) -> tuple[str, list[Any]]:
+    parts = ["rowid BETWEEN ? AND ?"]
+    values: list[Any] = [*span]
+    for part, _, wanted in _wanted(filters):
+        parts.append(f"{part} IN ({_marks(wanted)})")
+        values += wanted
+    recent, moment = _recent(filters)
+    where = " AND ".join([*parts, recent])
+    return f"SELECT {names} FROM tasks NOT INDEXED WHERE {where}", [*values, *moment]
+
+
+def _kinds(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Return the condition on a kind, "" for none, and its values."""
+    wanted = _wanted(filters)
+    parts = [f"json_extract(kind, '$[{at}]') IN ({_marks(values)})" for _, at, values in wanted]
+    return " AND ".join(parts), [value for *_, values in wanted for value in values]
+
+
+def _wanted(filters: Mapping[str, Any]) -> list[tuple[str, int, list[Any]]]:
+    """Return the names of columns, their places in a kind, and the values that pass."""
+    found = []
+    for at, name in enumerate(("operation", "model", "status", "backend")):
+        wanted = filters.get(name)
+        values = [wanted] if isinstance(wanted, str) else list(wanted or ())
+        if values:
+            found.append((name, at, values))
+    return found
+
+
+def _recent(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    since = filters.get("since")
+    return ("true", []) if since is None else ("created >= ?", [since])
+
+
+def _marks(values: list[Any]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def migrate(db: sqlite3.Connection) -> None:

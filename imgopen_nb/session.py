@@ -66,7 +66,7 @@ class Session:
         )
         self.journal = Journal(self.settings.home)
         self._presence = Presence(self.settings.home)
-        self._connection = Connection(self.settings)
+        self._connection = Connection(self.settings, self.journal)
         self._album = Album(self._connection, self.journal)
         self._ledger = Ledger(
             self.journal,

@@ -7,7 +7,6 @@ The order, told once: arguments, then the environment, then the files in the hom
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -18,11 +17,13 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from .errors import SettingsError, UnknownNameError, near_match
+from .files import read_json, write_json
+from .keys import KEY_ID, KEY_SECRET, Keys, Secret, find_keys, store_keys
+
+__all__ = ["KEY_ID", "KEY_SECRET", "Keys", "Secret", "Settings", "load", "store_keys"]
 
 Backend = Literal["real", "sandbox"]
 VENDOR_URL = "https://api.zhiqite.com"
-KEY_ID = "IMGOPEN_ACCESS_KEY_ID"
-KEY_SECRET = "IMGOPEN_ACCESS_KEY_SECRET"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 # Models of the user's own for the sandbox; IMGOPEN_TAGGER and so on go before the settings.
@@ -41,33 +42,10 @@ NAMES = {
     "paths": "true paths of operations whose path is only assumed, as a JSON object",
     "fields": "true names of fields whose name is only assumed, as a JSON object",
     "model": "model that describe uses when none is given",
+    "rate": "requests per second at most, of all notebooks together; empty: as many as it takes",
     "cache": "on: what was asked before comes from the history; off: it is asked again",
     **LOCAL_MODELS,
 }
-
-
-class Secret(str):
-    """A string that no repr, format or traceback shows; only the HTTP library reads its content."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-    def __str__(self) -> str:
-        return "***"
-
-    def __format__(self, spec: str) -> str:
-        return "***"
-
-
-@dataclass(frozen=True)
-class Keys:
-    """An access key pair and where it came from."""
-
-    id: Secret
-    secret: Secret
-    source: str = field(default="arguments", compare=False)
 
 
 @dataclass(frozen=True)
@@ -81,6 +59,7 @@ class Settings:
     paths: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     model: str = ""
+    rate: float | None = None
     cache: str = "on"
     tagger: str = ""
     captioner: str = ""
@@ -111,7 +90,7 @@ def load(
     wanted = backend or os.environ.get("IMGOPEN_BACKEND") or ""
     if wanted not in ("", "real", "sandbox"):
         raise SettingsError(f"backend must be real or sandbox, not {wanted[:40]!r}")
-    keys = None if wanted == "sandbox" else _keys(access_key_id, access_key_secret, folder)
+    keys = None if wanted == "sandbox" else find_keys(access_key_id, access_key_secret, folder)
     if wanted == "real" and keys is None:
         raise SettingsError("the real service needs an access key", hint="run %imgopen login")
     stored_url = (
@@ -126,6 +105,7 @@ def load(
         paths={**_paths(stored.get("paths", {})), **_paths(os.environ.get("IMGOPEN_PATHS", ""))},
         fields={**_fields(stored.get("fields")), **_fields(os.environ.get("IMGOPEN_FIELDS"))},
         model=str(stored.get("model", "")),
+        rate=_rate(os.environ.get("IMGOPEN_RATE") or stored.get("rate")),
         cache=_on_or_off(os.environ.get("IMGOPEN_CACHE") or stored.get("cache", "on")),
         **{kind: local_model(kind, stored) for kind in LOCAL_MODELS},
     )
@@ -146,39 +126,6 @@ def home_folder(home: str | Path | None = None) -> Path:
     return user_data_path("imgopen_nb", appauthor=False)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file, {} where there is none."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"{path} cannot be read as JSON ({type(error).__name__})",
-            hint="mend or remove the file",
-        ) from None
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path} must hold a JSON object", hint="mend or remove the file")
-    return content
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file that only its owner can read."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-    os.replace(draft, path)
-
-
-def store_keys(home: Path, access_key_id: str, access_key_secret: str) -> Path:
-    """Keep a key pair in `keys.json` (mode 0600) in the home folder and return the file."""
-    path = home / "keys.json"
-    write_json(path, {"access_key_id": access_key_id, "access_key_secret": access_key_secret})
-    return path
-
-
 def store_setting(home: Path, name: str, value: str) -> Any:
     """Keep one setting in `settings.json` and return its checked value.
 
@@ -194,52 +141,13 @@ def store_setting(home: Path, name: str, value: str) -> Any:
         "fields": _fields,
         "base_url": lambda url: _checked_url(url, None),
         "model": _model,
+        "rate": _rate,
         "cache": _on_or_off,
         **dict.fromkeys(LOCAL_MODELS, _model_source),
     }
     checked = checks[name](value)
     write_json(home / "settings.json", {**read_json(home / "settings.json"), name: checked})
     return checked
-
-
-def _keys(key_id: str | None, secret: str | None, folder: Path) -> Keys | None:
-    sources: tuple[tuple[str, Callable[[], tuple[str | None, str | None]]], ...] = (
-        ("arguments", lambda: (key_id, secret)),
-        ("environment", lambda: (os.environ.get(KEY_ID), os.environ.get(KEY_SECRET))),
-        ("keys.json", lambda: _key_file(folder / "keys.json")),
-        ("Colab secrets", _colab_secrets),
-    )
-    for source, read in sources:
-        found_id, found_secret = read()
-        if found_id and found_secret:
-            return Keys(Secret(found_id.strip()), Secret(found_secret.strip()), source)
-        if found_id or found_secret:
-            missing = KEY_SECRET if found_id else KEY_ID
-            raise SettingsError(
-                f"only half of the access key was found ({source})",
-                hint=f"give {missing} too, or neither to use the sandbox",
-            )
-    return None
-
-
-def _key_file(path: Path) -> tuple[str | None, str | None]:
-    stored = read_json(path)
-    return stored.get("access_key_id"), stored.get("access_key_secret")
-
-
-def _colab_secrets() -> tuple[str | None, str | None]:
-    # Only where google.colab is running already: reading a secret there asks the user once.
-    import sys
-
-    if "google.colab" not in sys.modules:
-        return None, None
-    from google.colab import userdata  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-    found: list[str | None] = [None, None]
-    for place, name in enumerate((KEY_ID, KEY_SECRET)):
-        with contextlib.suppress(Exception):  # missing and not granted have no public classes
-            found[place] = userdata.get(name)
-    return found[0], found[1]
 
 
 def _checked_url(url: str, keys: Keys | None) -> str:
@@ -272,6 +180,18 @@ def _model(value: Any) -> str:
 
     param = OPERATIONS["describe"].param("model")
     return str(param.check(value)) if value else ""
+
+
+def _rate(value: Any) -> float | None:
+    if value in (None, ""):
+        return None
+    try:
+        rate = float(value)
+    except (TypeError, ValueError):
+        rate = 0.0
+    if not 0 < rate <= 10_000:
+        raise SettingsError(f"rate must be requests per second, not {str(value)[:40]!r}")
+    return rate
 
 
 def _on_or_off(value: Any) -> str:

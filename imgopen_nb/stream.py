@@ -35,7 +35,8 @@ CONCURRENCY = 16
 TICK = 0.25  # seconds between two signs that time passes
 # Trouble that every other row would meet as well: the rest is not sent.
 FOR_ALL = (
-    AssumedFieldError, AssumedPathError, AuthenticationError, JournalError, SandboxError, SettingsError,
+    AssumedFieldError, AssumedPathError, AuthenticationError, JournalError, SandboxError,
+    SettingsError,
 )  # fmt: skip
 
 

@@ -32,9 +32,9 @@ FLOORS = (
     {"album", "ledger", "timing", "waiting"},
     {"versions"},
     {"connection", "task"},
-    {"saving", "edits"},
+    {"saving", "edits", "throttle"},
     {"delivery", "result", "comparison", "journal"},
-    {"schema", "throttle"},
+    {"schema"},
     {"display", "client", "tables", "frames"},
     {"panels"},
     {"cards", "descriptions", "merging", "uploads"},
@@ -44,7 +44,9 @@ FLOORS = (
     {"catalogue", "guesses", "raw"},
     {"spec"},
     {"values"},
-    {"errors", "presence", "schedule"},
+    {"keys"},
+    {"files"},
+    {"errors", "presence", "rates", "schedule"},
     {"plaintext"},
 )
 # The widgets stand on the whole kernel side but its verbs, and in this order on each other.
