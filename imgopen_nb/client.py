@@ -169,7 +169,7 @@ class Client:
                 request,
                 timeout=self._timeout,
                 stream=True,
-                verify=self._http.verify,
+                verify=self._http.verify or True,
                 proxies=self._http.proxies,
             ) as response:
                 body = b"".join(self._read(response))
@@ -278,9 +278,7 @@ def _session(connections: int) -> requests.Session:
     return session
 
 
-def _prepared(
-    url: str, headers: Mapping[str, Any], body: bytes
-) -> requests.PreparedRequest:
+def _prepared(url: str, headers: Mapping[str, Any], body: bytes) -> requests.PreparedRequest:
     """Return a request as `Session.post` would make it, at a third of the cost.
 
     Redirects, cookies and netrc, which a session looks after, are not wanted here.

@@ -128,6 +128,14 @@ class Ledger:
             return known
         return self.take(self._journal.get(task_id))
 
+    def news(self, task_id: str, answer: Answer) -> bool:
+        """Take over what the service told by itself of a task that somebody here waits for."""
+        task = self._tasks.get(task_id)
+        if task is None:
+            return False
+        self.learn(task, answer)
+        return True
+
     def sending(self, task: Task) -> None:
         """Note that the request goes out now."""
         task.begin()

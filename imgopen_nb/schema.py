@@ -108,6 +108,7 @@ MIGRATIONS = (
         body TEXT NOT NULL,
         taken REAL
     );
+    CREATE INDEX inbox_new ON inbox (inbox_id) WHERE taken IS NULL;
     CREATE TABLE pictures (
         url TEXT PRIMARY KEY,
         version TEXT NOT NULL,

@@ -14,6 +14,7 @@ from .album import Album
 from .calling import Caller, runnable
 from .connection import Connection
 from .errors import PictureError
+from .inbox import Inbox
 from .inquiry import Inquiry
 from .journal import Journal
 from .ledger import Ledger
@@ -80,6 +81,7 @@ class Session:
         self._timing = Timing(self.journal)
         parts = (self._connection, self._ledger, self._sender, self._timing)
         self._waiter = Waiter(Inquiry(*parts, replan=self._replan))
+        self._inbox = Inbox(self.journal, self._ledger.news, wanted=lambda: self._waiter.busy)
 
     @property
     def ledger(self) -> Ledger:
@@ -344,6 +346,7 @@ class Session:
 
     def close(self) -> None:
         """Stop asking, close the connections and the history, end the sandbox."""
+        self._inbox.close()
         self._waiter.close()
         self._connection.close()
         self.journal.close()
@@ -360,6 +363,7 @@ class Session:
         return f"Session({self.backend}: {where}, history in {str(self.settings.home)!r})"
 
     def _watch(self, task: Task) -> None:
+        self._inbox.watch()
         self._waiter.add(task, 0.0 if task.state in UNSENT else self._timing.next_look(task))
 
     def _replan(self, tasks: list[Task]) -> None:

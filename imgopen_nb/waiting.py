@@ -37,6 +37,11 @@ class Waiter:
         self._due: dict[str, float] = {}
         self._closed = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether any task is open."""
+        return bool(self._known)
+
     def add(self, task: Task, seconds: float = 0.0) -> None:
         """Have a task asked for after so many seconds; one that is already is left as it is."""
         with self._lock:

@@ -109,7 +109,7 @@ def test_a_cell_is_the_prompt_as_it_stands(shell: InteractiveShell, stub: Stub):
 
 SLIPS = [
     ("descripe x", UnknownNameError, "did you mean describe?"),
-    ("describe x --modle clip", UnknownNameError, "did you mean --model?"),
+    ("describe x --modle clip", UnknownNameError, "did you mean --model"),
     (f"describe {URL} --model clp", ParameterError, "clip or deepdanbooru"),
     (f"describe {URL} --model clip --model clip", ParameterError, "given twice"),
     (f"describe {URL} --image {URL}", ParameterError, "one word too many"),
