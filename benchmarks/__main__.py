@@ -9,10 +9,13 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-from . import engines, first_light, gallery
+from . import batch, engines, first_light, gallery, history, waiting
 
 PARTS = {
     "Loading and describing": first_light,
+    "Waiting: when to ask": waiting,
+    "Batch of 1,000 tasks": batch,
+    "History of 1,000,000 tasks": history,
     "Gallery in JupyterLab": gallery,
     "Engines: CPU of a call (best of 5), peak memory of its process": engines,
 }

@@ -19,7 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .service import PATH, pin, service, told
 
-HEAD = ("client", "tasks, at a time, each", "wall / ideal", "queries a task", "CPU", "CPU / requests")
+HEAD = (
+    "client",
+    "tasks, at a time, each",
+    "wall / ideal",
+    "queries a task",
+    "CPU",
+    "CPU / requests",
+)
 TASKS = int(os.environ.get("TASKS", 1000))
 CASES = ((16, 0.3), (32, 1.0), (64, 2.0))
 Row = tuple[str, ...]
@@ -154,7 +161,13 @@ CLIENTS = {"imgopen": by_imgopen, "requests": by_requests, "aiohttp": by_aiohttp
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    for name, kind in {"client": str, "url": str, "together": int, "seconds": float, "asked": int}.items():
+    for name, kind in {
+        "client": str,
+        "url": str,
+        "together": int,
+        "seconds": float,
+        "asked": int,
+    }.items():
         parser.add_argument(name, type=kind)
     options = parser.parse_args()
     pin(1)

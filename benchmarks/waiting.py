@@ -20,7 +20,15 @@ from typing import Any
 
 from .service import service, told
 
-HEAD = ("tasks", "rule", "queries a task", "lag mean", "lag p95", "lag / duration", "queries / 0.5 s")
+HEAD = (
+    "tasks",
+    "rule",
+    "queries a task",
+    "lag mean",
+    "lag p95",
+    "lag / duration",
+    "queries / 0.5 s",
+)
 # (name, median seconds, sigma of its logarithm, tasks, at a time)
 CASES = (
     ("0.3 s", 0.3, 0.0, 400, 16),
@@ -111,7 +119,14 @@ def run(rule: str, url: str, median: float, sigma: float, tasks: int, together: 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    kinds = {"rule": str, "url": str, "median": float, "sigma": float, "tasks": int, "together": int}
+    kinds = {
+        "rule": str,
+        "url": str,
+        "median": float,
+        "sigma": float,
+        "tasks": int,
+        "together": int,
+    }
     for name, kind in kinds.items():
         parser.add_argument(name, type=kind)
     print(json.dumps({"mean": run(**vars(parser.parse_args()))}))

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .catalogue import OPERATIONS
+    from .comparing import compare
     from .comparison import Comparison
     from .errors import ImgOpenError
     from .images import samples
     from .result import Result
-    from .session import Session, compare, current
+    from .session import Session, current
     from .task import Task
     from .widgets.boards import board
     from .widgets.browsing import browse
@@ -43,7 +44,7 @@ _HOMES = {
     "before_after": "widgets.sliders",
     "board": "widgets.boards",
     "browse": "widgets.browsing",
-    "compare": "session",
+    "compare": "comparing",
     "current": "session",
     "form": "widgets.forms",
     "gallery": "widgets.galleries",

@@ -5,18 +5,22 @@ What is kept of a row is its task's id; results and frames are read from the his
 
 from __future__ import annotations
 
-import statistics
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from .errors import ImgOpenError, ParameterError, UsageError
+from .errors import ImgOpenError, ParameterError, TaskInterrupted, UsageError, clip
+from .plaintext import shown
 from .progress import counting
 from .result import Result
-from .sources import Source, combinations
+from .sources import Source, axes_of, combinations, many, missing
 from .spec import Operation, Param
 from .stream import CONCURRENCY, Limits, Outcome, Row, not_run, stream
+from .tables import Table
+from .values import in_words
 from .wire import State
 
 if TYPE_CHECKING:
@@ -25,25 +29,19 @@ if TYPE_CHECKING:
     from .journal import Journal
     from .session import Session
 
-# What a row of a result is called where there is one for each row of the input.
-MAIN = {
-    "caption": "caption",
-    "images": "images",
-    "boxes": "faces",
-    "prompts": "prompts",
-    "style": "tags",
-    "rows": "rows",
-}
+_PASSWORD = re.compile(r"//[^/\s]*@")
+_FILLED_IN = "https://imgopen.invalid/picture"  # stands for the pictures while the rest is checked
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a batch remembers of an outcome."""
+    """What a batch remembers of an outcome; `image` only where no task does."""
 
     index: Any
     task_id: str
     cached: bool
     error: str | None
+    image: str | None
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Plan:
     Attributes:
         rows: rows of the input; `combinations` of the grid for each.
         cached: tasks whose result is in the history; `under_way` those that have not ended.
-        new: tasks that would be sent (each once, however often it stands in the input).
+        new: tasks that would be sent, each once; `repeated` stand in the input once more.
         unusable: calls that could not be sent, with the first reason in `reason`.
         most: how many may be sent; None for any number.
         seconds: expected time in seconds, None where no such task is known.
@@ -65,6 +63,7 @@ class Plan:
     cached: int
     under_way: int
     new: int
+    repeated: int
     unusable: int
     reason: str
     most: int | None
@@ -72,20 +71,31 @@ class Plan:
     seconds: float | None
 
     def __repr__(self) -> str:
-        calls = f"{self.rows:,} rows"
-        if self.combinations > 1:
-            calls += f" × {self.combinations} = {self.rows * self.combinations:,} calls"
-        left = f", of which at most {self.most:,} may go" if self.most is not None else ""
-        parts = [
-            f"{self.operation}: {calls}",
-            f"  {self.new:,} to send{left}",
-            f"  {self.cached:,} from the history, at no cost",
-            f"  {self.under_way:,} under way already",
-            f"  {self.unusable:,} that cannot be sent: {self.reason}" if self.unusable else "",
-            f"  {_time(self.seconds)}, {self.concurrency} at a time",
-            "  nothing was sent",
+        parts = [f"{number:,} {what}" for number, what in self._counts()]
+        time = f"{_time(self.seconds)}, {self.concurrency} at a time"
+        return "\n  ".join([f"{self.operation}: {self._calls()}", *parts, time, "nothing was sent"])
+
+    def _calls(self) -> str:
+        rows = f"{self.rows:,} rows"
+        if self.combinations == 1:
+            return rows
+        return f"{rows} × {self.combinations:,} = {self.rows * self.combinations:,} calls"
+
+    def _counts(self) -> list[tuple[int, str]]:
+        most = f", of which at most {self.most:,} may go" if self.most is not None else ""
+        counts = [
+            (self.repeated, "that stand in the input once more, at no cost"),
+            (self.under_way, "under way already"),
+            (self.unusable, f"that cannot be sent: {shown(self.reason, 200)}"),
         ]
-        return "\n".join(filter(None, parts))
+        first = [(self.new, f"to send{most}"), (self.cached, "from the history, at no cost")]
+        return first + [(number, what) for number, what in counts if number]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        rows = [(f"{number:,}", what) for number, what in self._counts()]
+        rows += [("time", f"{_time(self.seconds)}, {self.concurrency} at a time")]
+        html = Table((self.operation, f"{self._calls()}; nothing was sent"), rows)
+        return {**html._repr_mimebundle_(), "text/plain": repr(self)}
 
 
 class Batch:
@@ -115,23 +125,35 @@ class Batch:
         self._limits = limits
         self.operation = operation
         self.param = main_param(operation)
-        axes = {name: value for name, value in params.items() if _is_axis(operation, name, value)}
-        self._fixed = {name: value for name, value in params.items() if name not in axes}
-        self.grid = combinations({name: list(values) for name, values in axes.items()})
+        self.grid: list[dict[str, Any]] = []
         self._kept: dict[int, Kept] = {}
-        for combination in self.grid:
-            example = "sample:coffee" if self.param.picture else "x"
-            value = [example] * (self.param.min_items or 1) if _many(self.param) else example
-            session.check(operation, {self.param.name: value, **self._fixed, **combination})
+        _check_limits(limits)
+        given = _given(operation, params, self.param)
+        axes = axes_of(operation, given)
+        self._fixed = {name: value for name, value in given.items() if name not in axes}
+        for combination in combinations(axes):
+            checked = self._checked({**self._fixed, **combination})
+            self.grid.append({name: checked.get(name) for name in combination})
+
+    def _checked(self, params: dict[str, Any]) -> dict[str, Any]:
+        example = _FILLED_IN if self.param.picture else "x"
+        value = [example] * (self.param.min_items or 1) if many(self.param) else example
+        params = {self.param.name: value, **params}
+        if any(self.operation.param(name).picture for name in params):
+            self._session.caller.request(self.operation, params)  # reads what lies on this machine
+        return self._session.caller.check(self.operation, params)
 
     def rows(self) -> Iterator[Row]:
         """Yield the calls, in the order of the input."""
         width = len(self.grid)
         for number, (index, value) in enumerate(self._source.pairs()):
-            given = {} if _missing(value) else {self.param.name: value}
+            trouble = value if isinstance(value, ImgOpenError) else None
+            if missing(value):
+                trouble = ParameterError(f"there is no {self.param.name} in this row")
+            given = {} if trouble else {self.param.name: value}
             for at, combination in enumerate(self.grid):
                 params = {**given, **self._fixed, **combination}
-                yield Row(number * width + at, index, params)
+                yield Row(number * width + at, index, params, trouble)
 
     def run(self, progress: bool = True) -> Batch:
         """Run it to its end, with one bar, and return it.
@@ -141,12 +163,34 @@ class Batch:
         """
         total = None if self._source.total is None else self._source.total * len(self.grid)
         with counting(self.operation.name, total) as count:
-            for _ in self._outcomes(count if progress else None):
-                pass
+            deque(self.outcomes(count if progress else None), maxlen=0)
         return self
 
-    def __iter__(self) -> Iterator[Outcome]:
-        return self._outcomes(None)
+    def outcomes(self, watch: Callable[[Outcome | None], None] | None = None) -> Iterator[Outcome]:
+        """Run it and yield the outcomes as they come.
+
+        Args:
+            watch: is told of each outcome, and with None several times a second that time passes.
+
+        Raises:
+            UsageError: it has run, and its input can be read only once.
+            TaskInterrupted: Ctrl-C; what is under way goes on into the history.
+        """
+        if self._source.once and self._kept:
+            raise UsageError("this input can be read only once", hint="give it as a list")
+        self._kept.clear()
+        self._limits.sent = 0
+
+        def told(outcome: Outcome | None) -> None:
+            if outcome is not None:
+                self._kept[outcome.row.place] = _kept(outcome)
+            if watch:
+                watch(outcome)
+
+        return stream(self._session, self.operation, self.rows(), self._limits, told)
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self.results())
 
     def plan(self) -> Plan:
         """Return what running it would do; reads the input and the history, and sends nothing."""
@@ -164,6 +208,8 @@ class Batch:
                 fate = self._fate(row, seen)
             except ImgOpenError as error:
                 fate, reason = "unusable", reason or error.message
+            except Exception as error:  # one row's odd input, as in `stream`
+                fate, reason = "unusable", reason or f"{type(error).__name__}: {error}"
             counts[fate] += 1
             new[row.params.get("model")] += fate == "new"
         return Plan(
@@ -173,6 +219,7 @@ class Batch:
             counts["cached"],
             counts["under way"],
             counts["new"],
+            counts["repeated"],
             counts["unusable"],
             reason,
             self._limits.most,
@@ -230,10 +277,10 @@ class Batch:
     def __repr__(self) -> str:
         failed = sum(kept.error is not None for kept in self._kept.values())
         cached = sum(kept.cached for kept in self._kept.values())
-        sent = self._limits.sent
+        advice = "\n  → .errors() tells why; the same again tries them again" if failed else ""
         return (
-            f"{self.operation.name}: {len(self._kept):,} calls done: {sent:,} sent, "
-            f"{cached:,} from the history, {failed:,} failed"
+            f"{self.operation.name}: {len(self._kept):,} calls done: {self._limits.sent:,} sent, "
+            f"{cached:,} from the history, {failed:,} failed{advice}"
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
@@ -242,18 +289,10 @@ class Batch:
         bundle = overview(self)._repr_mimebundle_()
         return {**bundle, "text/plain": f"{self!r}\n{bundle['text/plain']}"}
 
-    def _outcomes(self, watch: Any) -> Iterator[Outcome]:
-        self._kept.clear()
-        self._limits.sent = 0
-        for outcome in stream(self._session, self.operation, self.rows(), self._limits, watch):
-            result = outcome.result
-            self._kept[outcome.row.place] = Kept(
-                outcome.row.index, result.task_id, result.cached, result.error
-            )
-            yield outcome
-
     def _fate(self, row: Row, seen: set[str]) -> str:
-        request = self._session.request(self.operation, row.params)
+        if row.trouble:
+            raise row.trouble
+        request = self._session.caller.request(self.operation, row.params)
         if request is None or self._limits.fresh:
             return "new"
         if request in seen:
@@ -267,10 +306,10 @@ class Batch:
     def _expected(self, new: Counter[str | None]) -> float | None:
         total, left = 0.0, self._limits.most
         for model, count in new.items():
-            known = self._session.durations(self.operation, model)
-            if count and not known:
+            usual = self._session.timing.median(self.operation, model, self._session.backend)
+            if count and usual is None:
                 return None
-            total += count * statistics.median(known) if count else 0.0
+            total += count * (usual or 0.0)
         share = min(1.0, left / max(1, new.total())) if left is not None else 1.0
         return total * share / self._limits.concurrency
 

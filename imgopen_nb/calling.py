@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,13 +11,15 @@ from . import __version__
 from .album import Album
 from .catalogue import OPERATIONS
 from .connection import Connection
-from .errors import UsageError
+from .errors import UsageError, clip
 from .fingerprints import backend_of, fingerprint
 from .guesses import confirmed
 from .raw import raw_body, raw_operation
 from .sending import Sender
 from .spec import Operation
 from .task import Task
+
+_PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 
 
 class Caller:
@@ -60,12 +64,14 @@ class Caller:
         operation, values = self._confirmed(row, checked, params)
         found = self._album.resolve(operation, values)
 
+        request = fingerprint(operation, values, found.held, self._place(row))
+
         def sent(anew: bool) -> Task:
             return self._sender.send(
                 operation,
                 found.shown,
                 lambda task_id: operation.body(found.sent, task_id),
-                request=fingerprint(operation, values, found.held, self._where),
+                request=request,
                 patient=patient,
                 permit=permit,
                 fresh=anew,
@@ -82,12 +88,12 @@ class Caller:
         """
         operation, values = self._confirmed(row, self.check(row, params), params)
         held = self._album.held(operation, values)
-        return fingerprint(operation, values, held, self._where)
+        return fingerprint(operation, values, held, self._place(row))
 
     def send_raw(self, path: str, body: Mapping[str, Any]) -> Task:
         """Return the task of any body sent to any path; see `Session.call`."""
         row = raw_operation(path)
-        shown = {"path": row.path, "body": dict(body)}
+        shown = {"path": row.path, "body": _without_passwords(body)}
         return self._sender.send(row, shown, lambda task_id: raw_body(row, body, task_id))
 
     def _confirmed(
@@ -97,9 +103,28 @@ class Caller:
             return row, checked
         return confirmed(row, checked, params, self._settings.fields.get(row.name, {}))
 
+    def _place(self, row: Operation) -> str:
+        """Return who is asked: the backend, and what the user says of the operation's wire."""
+        told = [self._settings.paths.get(row.name), self._settings.fields.get(row.name)]
+        return f"{self._where} {json.dumps(told, sort_keys=True)}" if any(told) else self._where
+
     def _lives(self, task: Task) -> bool:
         """Whether the pictures that an earlier task made can still be had."""
         return all(self._album.lives(url) for url in task.result(timeout=0).images[:1])
+
+
+def _without_passwords(body: Mapping[str, Any]) -> Any:
+    """Return a body as the history may show it.
+
+    Raises:
+        UsageError: it is no JSON.
+    """
+    try:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"the body cannot be written as JSON: {clip(error)}") from None
+    return json.loads(_PASSWORD.sub("://***@", text))
 
 
 def runnable(name: str) -> Operation:

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 from .catalogue import OPERATIONS
+from .comparing import compare
 from .images import samples
-from .session import Session, compare, set_current
+from .session import Session, set_current
 
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "grace_hopper", "rocket")
 

@@ -35,7 +35,9 @@ def fingerprint(
         or _by_lot(operation, values)
     ):
         return None
-    plain = {name: value for name, value in values.items() if name not in pictures}
+    # What the service is documented to take for a parameter that is not given.
+    usual = {p.name: p.default for p in operation.user_params if p.default is not None}
+    plain = {name: v for name, v in {**usual, **values}.items() if name not in pictures}
     asked = [operation.name, plain, {name: list(held) for name, held in pictures.items()}, where]
     text = json.dumps(asked, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

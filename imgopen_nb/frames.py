@@ -66,6 +66,13 @@ def _from_arrow(parts: list[Any], build: Callable[[Any], pd.Series[Any]]) -> pd.
     return pd.Series(dtype.__from_arrow__(pa.chunked_array(parts)))
 
 
+def events_frame(events: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the steps of a task's life; `at` in seconds since the epoch becomes a time."""
+    steps = list(events)
+    builds = {"at": _times, "state": _strings, "detail": _strings}
+    return pd.DataFrame({n: build([s[n] for s in steps]) for n, build in builds.items()})
+
+
 def rows_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return the rows of a list (models, LoRAs ...) with the vendor's keys as columns."""
     return pd.DataFrame(list(rows))
@@ -122,7 +129,12 @@ def _objects(values: list[Any]) -> pd.Series[Any]:
 
 
 def _tags(values: list[Any]) -> pd.Series[Any]:
-    return _objects([None if v is None else [_tag_name(tag) for tag in v] for v in values])
+    return _objects([None if v is None else tag_names(v) for v in values])
+
+
+def tag_names(tags: Iterable[Any]) -> list[str]:
+    """Return the names of tags, which are names or have one."""
+    return [_tag_name(tag) for tag in tags]
 
 
 def _tag_name(tag: Any) -> str:
@@ -138,7 +150,7 @@ def _lists(values: list[Any]) -> pd.Series[Any]:
     return _objects([list(v) if v else [] for v in values])
 
 
-def _times(values: list[Any]) -> pd.Series[Any]:
+def _times(values: Any) -> pd.Series[Any]:
     seconds = np.array(values, dtype="float64")  # None becomes NaN
     known = np.isfinite(seconds) & (np.abs(seconds) < 1e11)
     micros = np.where(known, np.round(np.where(known, seconds, 0) * 1e6), 0).astype("int64")
@@ -147,7 +159,7 @@ def _times(values: list[Any]) -> pd.Series[Any]:
     return pd.Series(stamps).dt.tz_localize("UTC")
 
 
-def _floats(values: list[Any]) -> pd.Series[Any]:
+def _floats(values: Any) -> pd.Series[Any]:
     return pd.Series(np.array(values, dtype="float64"))  # None becomes NaN
 
 

@@ -31,6 +31,7 @@ PATIENCE: dict[type[ImgOpenError], int] = {
     RateLimitError: 12,
     SubmissionLostError: 3,
 }
+FORGOTTEN = "the service does not know the task, or not any more: --fresh sends it as a new one"
 
 
 class Inquiry:
@@ -100,6 +101,8 @@ class Inquiry:
         if task.failures_in_a_row >= limit:
             task.failures_in_a_row = 0
             self._timing.gone(task)
+            if isinstance(error, NotFoundError):
+                error.hint = FORGOTTEN
             task.stop(error)
             return None
         return pause(task.failures_in_a_row, error if isinstance(error, APIError) else None)

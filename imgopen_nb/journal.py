@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import JournalError, UnknownNameError, near_match
-from .schema import COLUMNS, HISTORY_COLUMNS, JSON_COLUMNS, migrate
+from .schema import COLUMNS, HISTORY_COLUMNS, JSON_COLUMNS, KIND, migrate, select
 
 BUSY_SECONDS = 15.0
 # JPEG, its width and height, and (width, height) of the picture it was made from.
@@ -164,32 +164,10 @@ class Journal:
         )
 
     def rows(
-        self,
-        *,
-        operation: str | None = None,
-        model: str | None = None,
-        status: str | Iterable[str] | None = None,
-        backend: str | None = None,
-        since: float | None = None,
-        limit: int | None = None,
-        columns: tuple[str, ...] = HISTORY_COLUMNS,
+        self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, **filters: Any
     ) -> list[dict[str, Any]]:
-        """Return tasks, oldest first; `limit` keeps the newest ones."""
-        statuses = [status] if isinstance(status, str) else list(status or ())
-        filters: list[tuple[str, list[Any]]] = [
-            ("operation = ?", [operation] if operation else []),
-            ("model = ?", [model] if model else []),
-            ("backend = ?", [backend] if backend else []),
-            ("created >= ?", [since] if since is not None else []),
-            (f"status IN ({', '.join('?' * len(statuses))})", statuses),
-        ]
-        used = [(sql, values) for sql, values in filters if values]
-        where = " WHERE " + " AND ".join(sql for sql, _ in used) if used else ""
-        values = [v for _, part in used for v in part]
-        sql = f"SELECT {', '.join(columns)} FROM tasks{where} ORDER BY created DESC, rowid DESC"
-        if limit is not None:
-            sql, values = sql + " LIMIT ?", [*values, limit]
-        return self.read(sql, values, columns)[::-1]
+        """Return tasks, oldest first; the filters are those of `schema.select`."""
+        return self.read(*select(filters, columns), columns)[::-1]
 
     def durations(
         self, operation: str, model: str | None, backend: str
@@ -201,8 +179,7 @@ class Journal:
         sql = (
             "SELECT coalesce(pending, 0.9 * (finished - submitted)), "
             "coalesce(seconds, finished - submitted) FROM tasks "
-            "WHERE operation = ? AND model IS ? AND backend = ? AND status = 'succeeded' "
-            "ORDER BY created DESC LIMIT 200"
+            f"WHERE {KIND} = json_array(?, ?, 'succeeded', ?) ORDER BY created DESC LIMIT 200"
         )
         rows = self.read(sql, (operation, model, backend), ("pending", "seconds"))
         known = [(row["pending"], row["seconds"]) for row in rows[::-1] if row["seconds"]]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -10,7 +12,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from .catalogue import OPERATIONS
-from .errors import clip
+from .errors import JournalError, clip
 from .journal import Journal
 from .raw import raw_operation
 from .result import Result, missing_note
@@ -45,6 +47,7 @@ class Ledger:
         self._timeout = timeout
         # Weak, so that memory does not grow with the tasks of a long session.
         self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
+        self._guard = threading.RLock()
 
     def open(
         self,
@@ -54,11 +57,11 @@ class Ledger:
         *,
         fresh: bool = False,
         **columns: Any,
-    ) -> Task:
-        """Write a new task into the history and return it; nothing has been sent yet.
+    ) -> tuple[Task, dict[str, Any] | None]:
+        """Write a new task into the history; return it and the body, which the caller must send.
 
-        Where the same was asked before (column `request`) that task is returned instead: with its
-        result, `cached`, or as it stands, under way.
+        Where the same was asked before (column `request`) that task is returned instead, and no
+        body: with its result, `cached`, or as it stands, under way.
 
         Args:
             operation: what is asked.
@@ -80,10 +83,14 @@ class Ledger:
             "body": whole if _may_be_kept(params) else None,
             **columns,
         }
-        earlier = self._journal.open(row, fresh=fresh)
-        if earlier is None:
-            return self._new(row, operation, whole)
-        return self.cached(earlier) if earlier["status"] == State.SUCCEEDED else self.take(earlier)
+        with self._guard:  # whoever finds the task in the history finds it being sent
+            earlier = self._journal.open(row, fresh=fresh)
+            if earlier is None:
+                task = self._tasks[task_id] = self._handle(row, operation)
+                task.sending = True
+                return task, whole
+        done = earlier["status"] == State.SUCCEEDED
+        return (self.cached(earlier) if done else self.take(earlier)), None
 
     def asked(self, request: str | None) -> bool:
         """Whether the same was asked before, with success or no end yet."""
@@ -97,8 +104,9 @@ class Ledger:
 
     def take(self, row: Mapping[str, Any]) -> Task:
         """Return the one handle of a task of the history."""
-        known = self._tasks.get(row["task_id"])
-        return known or self._tasks.setdefault(row["task_id"], self._revived(row))
+        with self._guard:
+            known = self._tasks.get(row["task_id"])
+            return known or self._tasks.setdefault(row["task_id"], self._revived(row))
 
     def claim(self, task: Task, owner: str, alive: Callable[[str | None], bool]) -> bool:
         """Take over the sending of a task whose session is gone; False where another does it."""
@@ -108,6 +116,11 @@ class Ledger:
         if alive(row["owner"]):
             return False
         return self._journal.claim(task.id, row["owner"], owner)
+
+    def release(self, task: Task, owner: str) -> None:
+        """Leave the sending of a task to whoever takes it up next, this session or another."""
+        with contextlib.suppress(JournalError):  # then it stays ours while we live
+            self._journal.claim(task.id, owner, "")
 
     def body(self, task: Task) -> dict[str, Any] | None:
         """Return what went or should have gone on the wire, None where that is not known."""
@@ -233,11 +246,6 @@ class Ledger:
             columns["tags"] = [{"name": t.name, "score": t.score} for t in result.tags] or None
             columns["image_urls"] = result.images
         return columns
-
-    def _new(self, row: Mapping[str, Any], operation: Operation, body: dict[str, Any]) -> Task:
-        task = self._tasks.setdefault(row["task_id"], self._handle(row, operation))
-        task.body = body
-        return task
 
     def _handle(self, row: Mapping[str, Any], operation: Operation) -> Task:
         return Task(

@@ -11,12 +11,15 @@ import os
 import re
 import threading
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 FOLDER = "sessions"
-_NAME = re.compile(r"(\d{1,10})-[0-9a-f]{12}")
+# The sign of a session that could get no lock.
+UNLOCKED = "-pid"
+_NAME = re.compile(rf"(\d{{1,10}})-[0-9a-f]{{12}}({UNLOCKED})?")
 
 
 class Presence:
@@ -28,6 +31,8 @@ class Presence:
         self._id = ""
         self._pid = 0
         self._held: FileLock | None = None
+        self._needed = 0
+        self._leaving = False
 
     @property
     def id(self) -> str:
@@ -37,36 +42,59 @@ class Presence:
                 self._pid = os.getpid()
                 self._id = f"{self._pid}-{uuid.uuid4().hex[:12]}"
                 self._held = self._lock(self._id)
-                with contextlib.suppress(OSError, NotImplementedError, Timeout):
+                try:
                     self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                     self._held.acquire(timeout=0)
+                except (OSError, NotImplementedError, Timeout):
+                    self._id += UNLOCKED
             return self._id
 
     def alive(self, name: str | None) -> bool:
         """Whether the session of that name still runs."""
-        if not name or not _NAME.fullmatch(name):
+        match = _NAME.fullmatch(name or "")
+        if not name or not match:
             return False
         if name == self.id:
             return True
-        if not self._path(name).exists():
-            return False
         try:
+            if match[2]:
+                return _runs(int(match[1]))
+            if not self._path(name).exists():
+                return False
             with self._lock(name).acquire(timeout=0):
                 pass
         except Timeout:
             return True
         except (OSError, NotImplementedError):
-            return _runs(int(name.partition("-")[0]))
+            return _runs(int(match[1]))
         self._forget(name)
         return False
+
+    @contextlib.contextmanager
+    def needed(self) -> Iterator[None]:
+        """Keep the name for as long as something is being sent under it, even after `leave`."""
+        with self._guard:
+            self._needed += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._needed -= 1
+                if self._leaving and not self._needed:
+                    self._leave()
 
     def leave(self) -> None:
         """Give the name up, as the end of the process would."""
         with self._guard:
-            if self._held is not None and self._pid == os.getpid():
-                self._held.release()
-                self._forget(self._id)
-            self._held, self._pid = None, 0
+            self._leaving = self._needed > 0
+            if not self._leaving:
+                self._leave()
+
+    def _leave(self) -> None:
+        if self._held is not None and self._pid == os.getpid():
+            self._held.release()
+            self._forget(self._id)
+        self._held, self._pid, self._leaving = None, 0, False
 
     def _forget(self, name: str) -> None:
         with contextlib.suppress(OSError):

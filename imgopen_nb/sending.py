@@ -6,8 +6,7 @@ service gets it again only where it surely does not know it, and from one sessio
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .connection import Connection
@@ -35,6 +34,10 @@ PASSING = (
     MalformedAnswerError, NetworkError, RateLimitError, ServerError, SubmissionLostError,
 )  # fmt: skip
 NEVER = "it never reached the service, and what was to be sent is not known any more: run it again"
+UNKNOWABLE = (
+    "its session ended while it was sent, and this path cannot be asked whether it was accepted: "
+    "it is not sent again by itself"
+)
 
 
 class Sender:
@@ -73,22 +76,23 @@ class Sender:
         """
         if permit and (fresh or not self._ledger.asked(request)) and not permit():
             raise BudgetError(f"{row.name} was not sent: the budget is spent")
-        task = self._ledger.open(
-            row,
-            shown,
-            body,
-            fresh=fresh,
-            request=request,
-            backend=self._connection.settings.backend,
-            base_url=self._connection.settings.base_url,
-            owner=self._presence.id,
-        )
-        if task.body is not None:
-            try:
-                self._send(task, lambda: self._submit(task, task.body), patient)
-            except PASSING:
-                if not patient:
-                    raise
+        with self._presence.needed():
+            task, whole = self._ledger.open(
+                row,
+                shown,
+                body,
+                fresh=fresh,
+                request=request,
+                backend=self._connection.settings.backend,
+                base_url=self._connection.settings.base_url,
+                owner=self._presence.id,
+            )
+            if whole is not None:
+                try:
+                    self._send(task, lambda: self._submit(task, whole), patient)
+                except PASSING:
+                    if not patient:
+                        raise
         if not task.done:
             task.watch()
         return task
@@ -107,19 +111,28 @@ class Sender:
         self._ledger.refresh(task)
         if task.state not in UNSENT:
             return 0.0
-        if not self._ledger.claim(task, self._presence.id, self._presence.alive):
-            return ELSEWHERE
-        self._send(task, lambda: self._recover(task), patient=True)
+        with self._presence.needed():
+            if not self._ledger.claim(task, self._presence.id, self._presence.alive):
+                return ELSEWHERE
+            self._send(task, lambda: self._recover(task), patient=True)
         return 0.0
 
     def _send(self, task: Task, exchange: Callable[[], Answer | None], patient: bool) -> None:
+        task.sending = True
         try:
-            with _sending(task):
-                answer = exchange()
-                if answer is None:
-                    self._ledger.write(task, State.REFUSED, message=NEVER)
-                else:
-                    self._ledger.learn(task, answer)
+            self._exchanged(task, exchange, patient)
+        finally:
+            if task.state in UNSENT:
+                self._ledger.release(task, self._presence.id)
+            task.sending = False
+
+    def _exchanged(self, task: Task, exchange: Callable[[], Answer | None], patient: bool) -> None:
+        try:
+            answer = exchange()
+            if answer is None:
+                self._ledger.write(task, State.REFUSED, message=_unsendable(task))
+            else:
+                self._ledger.learn(task, answer)
         except JournalError as error:
             error.task = task  # it may have been accepted: the history is left to be taken up
             raise
@@ -138,21 +151,21 @@ class Sender:
             ) from None
 
     def _recover(self, task: Task) -> Answer | None:
+        if _untraceable(task):
+            return None
         found = self._connection.delivery().find(task.operation, task.id)
         body = self._ledger.body(task)
         return found if found is not None or body is None else self._submit(task, body)
 
-    def _submit(self, task: Task, body: Mapping[str, Any] | None) -> Answer:
-        assert body is not None, "a new task has its body"
+    def _submit(self, task: Task, body: Mapping[str, Any]) -> Answer:
         self._ledger.sending(task)
         return self._connection.delivery().submit(task.operation, body, task.id)
 
 
-@contextlib.contextmanager
-def _sending(task: Task) -> Iterator[None]:
-    task.sending = True
-    try:
-        yield
-    finally:
-        task.sending = False
-        task.body = None
+def _untraceable(task: Task) -> bool:
+    """Whether nothing can tell that a task arrived; a list may be asked for again all the same."""
+    return not task.operation.query and task.operation.kind != "rows"
+
+
+def _unsendable(task: Task) -> str:
+    return UNKNOWABLE if _untraceable(task) else NEVER

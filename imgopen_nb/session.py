@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from .album import Album
 from .calling import Caller, runnable
 from .connection import Connection
 from .errors import PictureError
+from .history import History
 from .inbox import Inbox
 from .inquiry import Inquiry
 from .journal import Journal
@@ -21,17 +21,13 @@ from .ledger import Ledger
 from .presence import Presence
 from .result import Result
 from .sending import Sender
-from .spec import Operation
 from .task import Task
 from .timing import Timing
 from .waiting import Waiter
 from .wire import UNSENT
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .batch import Batch, Plan
-    from .comparison import Comparison
     from .images import Thumbnail
     from .stream import Watch
 
@@ -66,6 +62,7 @@ class Session:
             backend=backend,
         )
         self.journal = Journal(self.settings.home)
+        self.history = History(self.journal)
         self._presence = Presence(self.settings.home)
         self._connection = Connection(self.settings, self.journal)
         self._album = Album(self._connection, self.journal)
@@ -110,10 +107,6 @@ class Session:
             APIError: the service did not accept it.
         """
         return self._caller.send(runnable(operation), params, fresh=fresh)
-
-    def send(self, row: Operation, params: dict[str, Any], **how: Any) -> Task:
-        """Do what `submit` does, with the further possibilities of `Caller.send`."""
-        return self._caller.send(row, params, **how)
 
     def later(self, job: Callable[[], None]) -> None:
         """Have a short job done in the background; it must not raise."""
@@ -202,8 +195,8 @@ class Session:
 
         Args:
             operation: a name of the catalogue.
-            images: a list, a Series, a DataFrame, a generator, a folder, a glob, or a .csv, .jsonl
-                or .parquet file; prompts for operations that take no picture.
+            images: a list, Series, DataFrame, generator, folder, glob, or .csv, .jsonl or .parquet
+                file; prompts for operations that take no picture.
             column: which column of a table.
             concurrency: tasks under way at a time.
             timeout: seconds for each row; the session's setting (600) if not given.
@@ -211,8 +204,7 @@ class Session:
             fresh: send them even if the same was asked before.
             dry_run: send nothing and return the plan.
             progress: whether a bar is shown.
-            **grid: the other parameters; a list of values makes a task of each (`models=` is
-                another name for `model=`).
+            **grid: the other parameters; of a list each value is run (`models=`: `model=`).
 
         Returns:
             The batch: `.wide()`, `.frame()`, `.results()`, `.errors()`; or its plan.
@@ -231,28 +223,15 @@ class Session:
         batch = Batch(self, runnable(operation), source_of(images, column), grid, limits)
         return batch.plan() if dry_run else batch.run(progress)
 
-    def request(self, row: Operation, params: Mapping[str, Any]) -> str | None:
-        """Return what tells a call from others, None where its result is drawn by lot."""
-        return self._caller.request(row, params)
+    @property
+    def caller(self) -> Caller:
+        """What makes tasks of calls."""
+        return self._caller
 
-    def durations(self, row: Operation, model: str | None) -> list[float]:
-        """Return the seconds that the last such tasks took."""
-        default = next((p.default for p in row.user_params if p.name == "model"), None)
-        known = self.journal.durations(row.name, model or default, self.backend)
-        return [seconds for _, seconds in known]
-
-    def check(self, row: Operation, params: dict[str, Any]) -> dict[str, Any]:
-        """Return the parameters of a call checked, with presets and the user's preferences."""
-        return self._caller.check(row, params)
-
-    def usual(self, task: Task) -> tuple[float, float] | None:
-        """Return median and 90 % quantile of the seconds such tasks took, None for too few."""
-        kind = (task.operation.name, task.model, task.backend)
-        known = [seconds for _, seconds in self.journal.durations(*kind)]
-        if len(known) < 5:
-            return None
-        tenths = statistics.quantiles(known, n=10)
-        return statistics.median(known), tenths[-1]
+    @property
+    def timing(self) -> Timing:
+        """What is known of how long tasks take."""
+        return self._timing
 
     def task(self, task_id: str) -> Task:
         """Return the handle of a task of the history, by its id or the beginning of it.
@@ -272,47 +251,9 @@ class Session:
             task.watch()
         return tasks
 
-    def history(
-        self,
-        *,
-        operation: str | None = None,
-        model: str | None = None,
-        status: str | Iterable[str] | None = None,
-        since: Any = None,
-        backend: str | None = None,
-        limit: int | None = None,
-    ) -> pd.DataFrame:
-        """Return the task history as a DataFrame, one row per task, oldest first.
-
-        Args:
-            operation: keep only this operation.
-            model: keep only this model.
-            status: one status or several: succeeded, failed, refused, running, submitted ...
-            since: a datetime, an ISO date, a timedelta, or "30min", "12h", "7d" back from now.
-            backend: "real" or "sandbox".
-            limit: keep only the newest so many.
-        """
-        from .frames import history_frame
-
-        rows = self.rows(
-            operation=operation,
-            model=model,
-            status=status,
-            since=since,
-            backend=backend,
-            limit=limit,
-        )
-        return history_frame(rows)
-
     def rows(self, **filters: Any) -> list[dict[str, Any]]:
         """Return the task history as dictionaries; the filters are those of `history`."""
-        if filters.get("operation"):
-            runnable(filters["operation"])
-        if filters.get("since") is not None:
-            from .frames import since
-
-            filters["since"] = since(filters["since"])
-        return self.journal.rows(**filters)
+        return self.history.rows(**filters)
 
     def reach(self) -> float:
         """Return the seconds that an answer of the service takes, whatever it is.
@@ -388,24 +329,3 @@ def set_current(session: Session | None) -> None:
     global _current
     with _current_lock:
         _current = session
-
-
-def compare(source: pd.DataFrame | Iterable[Result]) -> Comparison:
-    """Compare the captions that several models gave to the same pictures.
-
-    Args:
-        source: a history DataFrame (`session.history()`) or results of describe.
-
-    Returns:
-        The comparison, shown as a table; its `wide()`, `tidy()` and `agreement()` are DataFrames.
-        `comparison.compare` tells how a sentence and a list of tags are made comparable.
-    """
-    from . import comparison
-
-    session = current()
-
-    def small(label: str) -> bytes | None:
-        found = session.thumbnail(label)
-        return found.jpeg if found else None
-
-    return comparison.compare(source, thumbnail=small)

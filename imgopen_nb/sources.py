@@ -1,4 +1,4 @@
-"""Where the pictures (or prompts) of a batch come from: lists, columns, folders, files."""
+"""What a batch goes through: lists, columns, folders, files of rows, and the axes of a grid."""
 
 from __future__ import annotations
 
@@ -8,91 +8,148 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import ParameterError, UnknownNameError, clip
+from .errors import ImgOpenError, ParameterError, UnknownNameError, clip
+from .spec import Operation, Param
 from .thumbnails import SUFFIXES
 
 # What a column of pictures is usually called, in the order in which they are looked for.
 USUAL = ("image", "url", "image_url", "picture", "path", "file", "filename", "file_name")
+_TEXTS = ("prompt", "text")
 _ONE = re.compile(r"(https?|data|sample):", re.IGNORECASE)
 _GLOB = re.compile(r"[*?\[]")
+_HINT = "give a list, a column, a folder, a glob, or a .csv, .jsonl or .parquet file"
+_PICTURE = Param("image", "image", "image")
+
+Pairs = Callable[[], Iterator[tuple[Any, Any]]]
 
 
 @dataclass(frozen=True)
 class Source:
     """Pairs of (index, value), as often as they are asked for.
 
+    A value that could not be read is the error that tells why.
+
     Attributes:
         pairs: begins anew at each call, unless the source was a generator.
         total: how many there are, None where only reading them tells.
         index: the pandas index of the input, None where it has none.
-        name: what messages call it.
         once: whether it can be read a single time.
     """
 
-    pairs: Callable[[], Iterator[tuple[Any, Any]]]
+    pairs: Pairs
     total: int | None
     index: Any = None
-    name: str = "input"
     once: bool = False
 
 
-def source_of(given: Any, column: str | None = None) -> Source:
+def source_of(given: Any, column: str | None = None, param: Param = _PICTURE) -> Source:
     """Return the values of a batch from whatever a person has them in.
 
     Args:
         given: a list or another iterable, a Series, a DataFrame with `column`, a folder of
             pictures, a glob such as "photos/**/*.jpg", or a .csv, .tsv, .jsonl or .parquet file.
         column: which column of a table; one that is called image, url ... need not be named.
+        param: what the values are for: pictures or texts.
 
     Raises:
         ParameterError: it is none of these, or there is no such column.
     """
-    if isinstance(given, (str, os.PathLike)):
-        return _from_text(os.fspath(given), column)
     if hasattr(given, "columns") and hasattr(given, "index"):
-        return _from_series(given[_column(column, list(given.columns), "the DataFrame")])
-    if hasattr(given, "index") and hasattr(given, "items") and not isinstance(given, dict):
+        return _from_frame(given, column, param)
+    if isinstance(given, (str, os.PathLike)):
+        path = Path(os.path.expanduser(given))
+        if path.suffix.lower() in _TABLES and os.path.isfile(path):
+            return _from_table(path, column, param)
+    if column is not None and not hasattr(given, "index"):
+        raise ParameterError(f"column {column!r} goes with a table", hint=_HINT)
+    if isinstance(given, (str, os.PathLike)):
+        return _from_text(os.fspath(given), param)
+    if hasattr(given, "index") and hasattr(given, "items"):
         return _from_series(given)
-    if isinstance(given, dict):
-        return Source(lambda: iter(given.items()), len(given))
-    if getattr(given, "ndim", 1) > 1 or isinstance(given, (bytes, bytearray)):
-        return Source(lambda: iter([(0, given)]), 1)  # one picture, not many
-    if not isinstance(given, Iterable):
-        raise ParameterError(f"a batch cannot be read from a {type(given).__name__}", hint=_HINT)
-    total = len(given) if isinstance(given, Sized) else None
-    return Source(lambda: enumerate(given), total, once=iter(given) is given)
+    if isinstance(given, Mapping):
+        return Source(_whole(given.items), len(given))
+    return _single(given) if _is_picture(given) else _from_iterable(given)
 
 
-_HINT = "give a list, a column, a folder, a glob, or a .csv, .jsonl or .parquet file"
+def _from_frame(frame: Any, column: str | None, param: Param) -> Source:
+    name = _column(column, list(frame.columns), "the DataFrame", param)
+    found = frame[name]
+    if hasattr(found, "columns"):
+        raise ParameterError(f"the DataFrame has several columns called {name!r}: rename one")
+    return _from_series(found)
 
 
 def _from_series(series: Any) -> Source:
     def pairs() -> Iterator[tuple[Any, Any]]:
         return zip(series.index, series, strict=True)
 
-    return Source(pairs, len(series), series.index, str(series.name))
+    return Source(pairs, len(series), series.index)
 
 
-def _from_text(text: str, column: str | None) -> Source:
+def _is_picture(given: Any) -> bool:
+    """Whether this is one picture, not many: bytes, an open file, pixels, a PIL image."""
+    if isinstance(given, (bytes, bytearray, memoryview)) or callable(getattr(given, "read", None)):
+        return True
+    pixels = hasattr(given, "__array_interface__") or hasattr(given, "__array__")
+    return pixels and getattr(given, "ndim", 2) in (2, 3)
+
+
+def _single(given: Any) -> Source:
+    return Source(lambda: iter([(0, given)]), 1)
+
+
+def _from_iterable(given: Any) -> Source:
+    if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
+        raise ParameterError(f"a batch cannot be read from a {type(given).__name__}", hint=_HINT)
+    total = len(given) if isinstance(given, Sized) else None
+    return Source(_whole(lambda: enumerate(given)), total, once=iter(given) is given)
+
+
+def _whole(pairs: Callable[[], Iterable[tuple[Any, Any]]]) -> Pairs:
+    """Have an input that breaks off end with a row that says so: the rows before it count."""
+
+    def guarded() -> Iterator[tuple[Any, Any]]:
+        number = 0
+        try:
+            for pair in pairs():
+                yield pair
+                number += 1
+        except Exception as error:
+            why = f"{type(error).__name__}: {clip(error)}"
+            yield number, ParameterError(f"the input broke off after {number} rows ({why})")
+
+    return guarded
+
+
+def _from_text(text: str, param: Param) -> Source:
     if _ONE.match(text):
-        return Source(lambda: iter([(0, text)]), 1)
-    path = Path(text).expanduser()
-    if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in _PICTURES)
-        return _files(found, f"no pictures in the folder {clip(text)}")
-    if path.suffix.lower() in _TABLES and path.is_file():
-        return _TABLES[path.suffix.lower()](path, column)
-    if _GLOB.search(text) and not path.exists():
+        return _single(text)
+    path = Path(os.path.expanduser(text))
+    if not param.picture:
+        if path.suffix.lower() in _TABLES or os.path.exists(path):
+            raise ParameterError(f"no {param.name}s can be read from {clip(text)}", hint=_HINT)
+        return _single(text)
+    if os.path.isdir(path):
+        return _files(_pictures(path), f"no pictures in the folder {clip(text)}")
+    if os.path.isfile(path):
+        return _files([path], "")
+    if _GLOB.search(text):
         names = sorted(glob.glob(str(path), recursive=True))
         return _files([Path(n) for n in names if os.path.isfile(n)], f"no file fits {clip(text)}")
-    if path.is_file():
-        return _files([path], "")
     raise ParameterError(f"there is no file or folder {clip(text)}", hint=_HINT)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    try:
+        seen = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    except OSError as error:
+        raise ParameterError(f"the folder {clip(folder)} cannot be read ({clip(error)})") from None
+    return [p for p in seen if p.suffix.lower() in _PICTURES and p.is_file()]
 
 
 def _files(found: list[Path], none: str) -> Source:
@@ -102,102 +159,151 @@ def _files(found: list[Path], none: str) -> Source:
     return Source(lambda: zip(names, names, strict=True), len(names))
 
 
-def _column(wanted: str | None, columns: list[Any], where: str) -> Any:
+def _column(wanted: Any, columns: list[Any], where: str, param: Param) -> Any:
     if wanted is not None:
         if wanted not in columns:
             raise UnknownNameError(f"column of {where} called", str(wanted), map(str, columns))
         return wanted
-    usual = [name for name in USUAL if name in columns]
+    if not columns:
+        raise ParameterError(f"{clip(where)} has no columns: it is empty")
+    folded = {str(name).lower(): name for name in reversed(columns)}
+    usual = [folded[n] for n in (param.name, *(USUAL if param.picture else _TEXTS)) if n in folded]
     if usual or len(columns) == 1:
         return usual[0] if usual else columns[0]
+    what = "pictures" if param.picture else f"{param.name}s"
     raise ParameterError(
-        f"which column of {where} holds the pictures? It has {clip(', '.join(map(str, columns)))}",
+        f"which column of {where} holds the {what}? It has {clip(', '.join(map(str, columns)))}",
         hint="name it: column=..., or --column NAME",
     )
 
 
-def _from_csv(path: Path, column: str | None) -> Source:
+def _from_table(path: Path, column: str | None, param: Param) -> Source:
+    try:
+        columns, total, rows = _TABLES[path.suffix.lower()](path)
+    except UnicodeDecodeError:
+        raise ParameterError(f"{path.name} is not UTF-8", hint="save it as UTF-8") from None
+    except (OSError, csv.Error) as error:
+        raise ParameterError(f"{path.name} cannot be read ({clip(error)})") from None
+    name = _column(column, columns, path.name, param)
+
+    def values() -> Iterator[tuple[int, Any]]:
+        return enumerate(_value(path, row, name, param) for row in rows(name))
+
+    return Source(_whole(values), total)
+
+
+def _value(path: Path, row: dict[str, Any] | ImgOpenError, name: str, param: Param) -> Any:
+    """Return a value; a picture's path is taken from where the table lies, if it is there."""
+    value = row if isinstance(row, ImgOpenError) else row.get(name)
+    if not isinstance(value, str) or not param.picture or _ONE.match(value):
+        return value
+    near = os.path.join(path.parent, value)
+    return near if os.path.isfile(near) else value
+
+
+Table = tuple[list[str], int, Callable[[str], Iterator[dict[str, Any] | ImgOpenError]]]
+
+
+def _csv(path: Path) -> Table:
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows(_: str = "") -> Iterator[dict[str, Any]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield from csv.DictReader(file, delimiter=separator)
 
     with path.open(encoding="utf-8-sig", newline="") as file:
         columns = next(csv.reader(file, delimiter=separator), [])
-    return _from_rows(path, rows, _column(column, columns, path.name))
+    return columns, sum(1 for _ in rows()), rows
 
 
-def _from_jsonl(path: Path, column: str | None) -> Source:
-    def rows() -> Iterator[dict[str, Any]]:
-        with path.open(encoding="utf-8") as file:
+def _jsonl(path: Path) -> Table:
+    def rows(_: str = "") -> Iterator[dict[str, Any] | ImgOpenError]:
+        with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield _object(line, f"{path.name}, line {number}")
 
-    columns = list(next(rows(), {}))
-    return _from_rows(path, rows, _column(column, columns, path.name))
+    with path.open(encoding="utf-8-sig") as file:
+        total = sum(1 for line in file if line.strip())
+    first = [row for row in itertools.islice(rows(), 100) if isinstance(row, dict)]
+    if total and not first:
+        raise ParameterError(f"{path.name} holds no JSON objects", hint="one object on each line")
+    return list(dict.fromkeys(name for row in first for name in row)), total, rows
 
 
-def _object(line: str, where: str) -> dict[str, Any]:
+def _object(line: str, where: str) -> dict[str, Any] | ImgOpenError:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         row = None
-    if not isinstance(row, dict):
-        raise ParameterError(f"{clip(where)} is no JSON object", hint="mend the file")
-    return row
+    return row if isinstance(row, dict) else ParameterError(f"{clip(where)} is no JSON object")
 
 
-def _from_parquet(path: Path, column: str | None) -> Source:
+def _parquet(path: Path) -> Table:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
-        raise ParameterError(
-            "reading Parquet needs pyarrow", hint='pip install "imgopen-nb[fast]"'
-        ) from None
+        hint = 'pip install "imgopen-nb[fast]"'
+        raise ParameterError("reading Parquet needs pyarrow", hint=hint) from None
     try:
         with parquet.ParquetFile(path) as file:
             total, columns = file.metadata.num_rows, list(file.schema_arrow.names)
     except (ArrowException, OSError) as error:
         raise ParameterError(f"{path.name} is no Parquet file ({type(error).__name__})") from None
-    name = _column(column, columns, path.name)
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows(name: str) -> Iterator[dict[str, Any]]:
         with parquet.ParquetFile(path) as file:
             for part in file.iter_batches(batch_size=1000, columns=[name]):
                 yield from part.to_pylist()
 
-    return _from_rows(path, rows, name, total)
-
-
-def _from_rows(
-    path: Path, rows: Callable[[], Iterator[dict[str, Any]]], name: str, total: int | None = None
-) -> Source:
-    def values() -> Iterator[tuple[int, Any]]:
-        return enumerate(_beside(path, row.get(name)) for row in rows())
-
-    return Source(values, total, name=name)
-
-
-def _beside(table: Path, value: Any) -> Any:
-    """Return a picture's path from where the table lies, unless it is there as it stands."""
-    if not isinstance(value, str) or _ONE.match(value) or os.path.exists(value):
-        return value
-    near = table.parent / value
-    return str(near) if near.exists() else value
+    return columns, total, rows
 
 
 _PICTURES = frozenset(SUFFIXES.values()) | {".jpeg", ".tiff"}
-_TABLES: dict[str, Callable[[Path, str | None], Source]] = {
-    ".csv": _from_csv,
-    ".tsv": _from_csv,
-    ".jsonl": _from_jsonl,
-    ".ndjson": _from_jsonl,
-    ".parquet": _from_parquet,
+_TABLES: dict[str, Callable[[Path], Table]] = {
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".parquet": _parquet,
 }
 
 
-def combinations(axes: dict[str, list[Any]]) -> list[dict[str, Any]]:
+def combinations(axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
     """Return every combination of the values of a grid; one empty one where there is no axis."""
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def axes_of(operation: Operation, params: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the parameters that were given several values, as lists.
+
+    Raises:
+        UsageError: there is no such parameter, or its list is empty.
+    """
+    axes = {n: list(v) for n, v in params.items() if _is_axis(operation.param(n), v)}
+    for name, values in axes.items():
+        if not values:
+            raise ParameterError(f"{name} is an empty list: there would be nothing to do")
+    return axes
+
+
+def _is_axis(param: Param, value: Any) -> bool:
+    """Whether a value stands for several: a list where the parameter takes one."""
+    if not isinstance(value, (list, tuple, range)):
+        return False
+    return not many(param) or any(isinstance(item, (list, tuple)) for item in value)
+
+
+def many(param: Param) -> bool:
+    """Whether one value of the parameter is a list."""
+    return param.type in ("images", "strings")
+
+
+def missing(value: Any) -> bool:
+    """Whether a cell of a table is empty."""
+    if isinstance(value, str):
+        return not value.strip()
+    kind = type(value).__name__
+    return kind in ("NoneType", "NAType", "NaTType") or (
+        kind.startswith("float") and value != value
+    )

@@ -6,6 +6,7 @@ under way. Everything else (`Session.map`, `run_all`, the magic) is made of it.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from .errors import (
     SettingsError,
     TaskInterrupted,
     TaskTimeoutError,
+    clip,
 )
 from .result import Result
 from .sending import PASSING
@@ -42,11 +44,15 @@ FOR_ALL = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One call to make: where it stands in the input, what the input calls it, its parameters."""
+    """One call to make: where it stands in the input, what the input calls it, its parameters.
+
+    With `trouble` the input itself tells that the call cannot be made.
+    """
 
     place: int
     index: Any
     params: Mapping[str, Any]
+    trouble: ImgOpenError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +89,15 @@ class Limits:
     most: int | None = None
     fresh: bool = False
     sent: int = field(default=0, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def permit(self) -> bool:
         """Count one more task, unless as many have been sent as were allowed."""
-        if self.most is not None and self.sent >= self.most:
-            return False
-        self.sent += 1
-        return True
+        with self._lock:
+            if self.most is not None and self.sent >= self.most:
+                return False
+            self.sent += 1
+            return True
 
 
 def stream(
@@ -171,19 +179,26 @@ class _Stream:
             yield outcome
 
     def _begin(self, row: Row) -> None:
-        seconds = self._limits.timeout or self._session.settings.timeout
+        seconds = self._limits.timeout
+        if seconds is None:
+            seconds = self._session.settings.timeout
         under_way = self._open[row.place] = _Open(row, time.monotonic() + seconds)
-        if self._trouble:
+        if row.trouble:
+            self._reports.put((row.place, row.trouble))
+        elif self._trouble:
             self._reports.put((row.place, _not_sent(self._trouble)))
         else:
             self._session.later(lambda: self._send(under_way))
 
     def _send(self, under_way: _Open) -> None:
-        if self._stopped:
-            return
         place = under_way.row.place
+        if self._stopped or self._open.get(place) is not under_way:
+            return  # nobody waits for it any more
+        if self._trouble:
+            self._reports.put((place, _not_sent(self._trouble)))
+            return
         try:
-            task = under_way.task = self._session.send(
+            task = under_way.task = self._session.caller.send(
                 self._operation,
                 dict(under_way.row.params),
                 fresh=self._limits.fresh,
@@ -197,9 +212,11 @@ class _Stream:
         except Exception as error:  # one row's odd input must not end the others
             self._reports.put((place, ImgOpenError(f"{type(error).__name__}: {error}")))
         else:
-            self._follow(place, task)
+            self._follow(under_way, task)
 
-    def _follow(self, place: int, task: Task) -> None:
+    def _follow(self, under_way: _Open, task: Task) -> None:
+        place = under_way.row.place
+        task.watch(under_way.deadline - time.monotonic())
         task.add_done_callback(lambda ended: self._reports.put((place, ended)))
 
     def _next(self) -> Outcome:
@@ -220,10 +237,11 @@ class _Stream:
 
     def _goes_on(self, under_way: _Open, report: Task | ImgOpenError) -> bool:
         """Whether a task whose wait was given up is waited for again: trouble may pass."""
-        if not isinstance(report, Task) or report.done or not isinstance(report.trouble, PASSING):
+        if not isinstance(report, Task) or report.done:
             return False
-        report.watch(under_way.deadline - time.monotonic())
-        self._follow(under_way.row.place, report)
+        if report.trouble and not isinstance(report.trouble, PASSING):
+            return False
+        self._follow(under_way, report)  # no trouble left: another row waits for it again already
         return True
 
     def _late(self, under_way: _Open) -> Outcome:
@@ -244,10 +262,11 @@ class _Stream:
             if not report.done and report.trouble:
                 raise report.trouble
             return Outcome(row, report.result(timeout=0))
-        except ImgOpenError as error:
-            if task is not None:
-                return Outcome(row, self._session.ledger.failed_result(task, error.message), error)
-            return Outcome(row, not_run(self._operation, row.params, error.message), error)
+        except ImgOpenError as raised:
+            error = raised.with_traceback(None)  # which would hold whatever was at hand there
+        if task is not None:
+            return Outcome(row, self._session.ledger.failed_result(task, error.message), error)
+        return Outcome(row, not_run(self._operation, row.params, error.message), error)
 
 
 def run_all(
@@ -261,7 +280,7 @@ def run_all(
 ) -> list[Result]:
     """Return a result for each call, in their order; see `Session.run_all`."""
     for call in calls:
-        session.check(operation, call)
+        session.caller.check(operation, call)
     rows = [Row(place, place, call) for place, call in enumerate(calls)]
     results: dict[int, Result] = {}
     limits = Limits(timeout=timeout, fresh=fresh)
@@ -285,7 +304,7 @@ def not_run(operation: Operation, params: Mapping[str, Any], error: str) -> Resu
         operation.kind,
         {},
         model=model if isinstance(model, str) else None,
-        image=image if isinstance(image, str) else None,
+        image=clip(image) if isinstance(image, str) else None,
         status="not sent",
         error=error,
     )

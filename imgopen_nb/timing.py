@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import statistics
 import threading
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
+from .errors import JournalError
 from .journal import Journal
 from .schedule import Durations, Plan, scouts
+from .spec import Operation
 from .task import Task
 from .wire import State
 
 # Shortest seconds between two looks at a task.
 FLOOR = 0.1
+# Durations below this number say nothing of what is usual.
+FEW = 5
 Kind = tuple[str, str | None, str]
 
 
@@ -39,11 +45,7 @@ class Timing:
         self._guard = threading.Lock()
 
     def next_look(self, task: Task) -> float:
-        """Return the seconds until the next look at a task, planned from its last "not yet".
-
-        Raises:
-            JournalError: the history cannot be read.
-        """
+        """Return the seconds until the next look at a task, planned from its last "not yet"."""
         with self._guard:
             known = self._known(kind_of(task))
             known.open.setdefault(task.id, task)
@@ -58,7 +60,8 @@ class Timing:
             The tasks that should be looked at sooner if the plan that is known now says so.
         """
         with self._guard:
-            known = self._forget(task)
+            self._forget(task)
+            known = self._known(kind_of(task))
             if task.state is not State.SUCCEEDED or task.submitted is None:
                 return []
             known.durations.add(min(task.pending, asked), asked, task.submitted)
@@ -69,21 +72,36 @@ class Timing:
             known.plan = known.durations.plan(running, FLOOR)
             return moved
 
+    def usual(self, task: Task) -> tuple[float, float] | None:
+        """Return median and 90 % quantile of the seconds such tasks took, None for too few."""
+        known = [seconds for _, seconds in self._journal.durations(*kind_of(task))]
+        if len(known) < FEW:
+            return None
+        return statistics.median(known), statistics.quantiles(known, n=10)[-1]
+
+    def median(self, operation: Operation, model: str | None, backend: str) -> float | None:
+        """Return the median of the seconds that such tasks took, None where none is known."""
+        default = next((p.default for p in operation.user_params if p.name == "model"), None)
+        known = self._journal.durations(operation.name, model or default, backend)
+        return statistics.median(seconds for _, seconds in known) if known else None
+
     def gone(self, task: Task) -> None:
         """Forget a task that is no longer asked for."""
         with self._guard:
             self._forget(task)
 
-    def _forget(self, task: Task) -> _Known:
-        known = self._known(kind_of(task))
-        known.open.pop(task.id, None)
-        known.scouts.discard(task.id)
-        return known
+    def _forget(self, task: Task) -> None:
+        known = self._kinds.get(kind_of(task))
+        if known:
+            known.open.pop(task.id, None)
+            known.scouts.discard(task.id)
 
     def _known(self, kind: Kind) -> _Known:
         if kind not in self._kinds:
-            durations = Durations()
-            for place, (pending, seconds) in enumerate(self._journal.durations(*kind)):
+            durations, earlier = Durations(), []
+            with contextlib.suppress(JournalError):  # a look can be planned without it
+                earlier = self._journal.durations(*kind)
+            for place, (pending, seconds) in enumerate(earlier):
                 # Before any of this session, in their order.
                 durations.add(pending, seconds, place - 1e6)
             self._kinds[kind] = _Known(durations, durations.plan(floor=FLOOR))

@@ -113,7 +113,7 @@ def wait(session: Session, task: Task, seconds: float | None) -> Any:
     from .progress import follow
 
     if not task.done:
-        follow(task, seconds, session.usual(task))
+        follow(task, seconds, session.timing.usual(task))
     return task.result(seconds)
 
 

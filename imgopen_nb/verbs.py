@@ -12,6 +12,7 @@ from typing import Any
 from .arguments import Parser
 from .catalogue import OPERATIONS
 from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError, near_match
+from .history_verbs import HISTORY_VERBS
 from .settings import KEY_ID, KEY_SECRET, NAMES
 from .values import in_words
 from .verb import Call, OperationVerb, Verb, no_options, operation_options, seconds_of, wait
@@ -39,8 +40,8 @@ def _compare_options(parser: Parser) -> None:
 
 
 def _compare(call: Call) -> Any:
+    from .comparing import compare
     from .progress import counting
-    from .session import compare
 
     lines = [line.strip() for line in (call.body or "").splitlines()]
     images = [*call.options.words, *(line for line in lines if line)]
@@ -292,7 +293,7 @@ _ROWS = (
 )
 VERBS: dict[str, Verb] = {
     **{op.name: OperationVerb(op) for op in OPERATIONS.runnable},
-    **{verb.name: verb for verb in (*_ROWS, *WIDGET_VERBS)},
+    **{verb.name: verb for verb in (*_ROWS, *WIDGET_VERBS, *HISTORY_VERBS)},
 }
 
 

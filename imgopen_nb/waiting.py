@@ -6,6 +6,7 @@ import heapq
 import itertools
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable
 
 from .task import Task
@@ -19,7 +20,7 @@ class Waiter:
 
     Args:
         ask: asks once for a task and returns the seconds until it should be asked for again, or
-            None to let go of it. It must not raise.
+            None to let go of it, as it does after an exception.
     """
 
     def __init__(self, ask: Callable[[Task], float | None]) -> None:
@@ -50,7 +51,7 @@ class Waiter:
                 self._put(task, seconds)
 
     def call(self, job: Job, seconds: float = 0.0) -> None:
-        """Have a job done after so many seconds. It must not raise."""
+        """Have a job done after so many seconds."""
         with self._lock:
             self._put(job, seconds)
 
@@ -89,15 +90,14 @@ class Waiter:
             # Daemons: an open task never keeps a kernel from ending.
             name = f"imgopen-waiter-{len(self._threads)}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
 
     def _work(self) -> None:
         while (item := self._next()) is not None:
+            seconds = self._done(item)
             if not isinstance(item, Task):
-                item()
                 continue
-            seconds = self._ask(item)
             with self._lock:
                 if seconds is not None:
                     self._put(item, seconds)
@@ -106,6 +106,13 @@ class Waiter:
             # Somebody may have begun to wait again just when it was let go of.
             if item.watched and not item.done:
                 self.add(item)
+
+    def _done(self, item: Task | Job) -> float | None:
+        try:
+            return self._ask(item) if isinstance(item, Task) else item()
+        except Exception:  # of somebody's callback: this thread serves others too
+            traceback.print_exc()
+            return None
 
     def _next(self) -> Task | Job | None:
         with self._lock:

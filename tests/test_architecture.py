@@ -26,8 +26,10 @@ FLOORS = (
     {"verb"},
     {"batch_verb"},
     {"doctor", "leaks"},
+    {"comparing"},
     {"session", "login"},
-    {"batch_frames"},
+    {"history"},
+    {"archive", "arrow", "batch_frames"},
     {"batch", "inquiry"},
     {"progress", "sources", "stream", "calling"},
     {"sending"},
@@ -36,7 +38,7 @@ FLOORS = (
     {"connection", "task"},
     {"saving", "edits", "throttle"},
     {"delivery", "result", "comparison", "journal"},
-    {"schema"},
+    {"schema", "arrowreader"},
     {"display", "client", "tables", "frames"},
     {"panels"},
     {"cards", "descriptions", "merging", "uploads"},
@@ -67,17 +69,20 @@ OWNERS = {
     "sqlite3": {"journal", "schema"},
     "pandas": {"frames", "comparison", "batch_frames"},
     "PIL": {"thumbnails", "images"},
-    "numpy": {"thumbnails", "images", "frames", "comparison"},
+    "numpy": {"arrow", "thumbnails", "images", "frames", "comparison"},
     "jinja2": {"rendering"},
     "markupsafe": {"rendering"},
     "platformdirs": {"settings"},
     "IPython": {"magics", "completion", "progress"},
     "tqdm": {"progress"},
     "filelock": {"presence"},
+    "pyarrow": {"archive", "arrow", "arrowreader", "frames", "sources"},
+    "adbc_driver_sqlite": {"arrowreader"},
+    "adbc_driver_manager": {"arrowreader"},
 }
 LAZY = (
     "pandas", "PIL", "numpy", "IPython", "requests", "tornado", "ipywidgets", "onnxruntime",
-    "tokenizers", "huggingface_hub", "anywidget", "filelock",
+    "tokenizers", "huggingface_hub", "anywidget", "filelock", "pyarrow",
 )  # fmt: skip
 
 

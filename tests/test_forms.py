@@ -231,6 +231,27 @@ class TestRunning:
         assert opened.result is not None
         assert opened.error is None
 
+    def test_what_the_history_has_is_shown_at_once_and_asked_again_by_a_button(
+        self, stub: Stub, monkeypatch: pytest.MonkeyPatch
+    ):
+        """The second run sends nothing; "Ask again" is offered then, and sends it."""
+        monkeypatch.setenv("IMGOPEN_CACHE", "on")
+        stub.replies(ok(status=2, caption="a cat"))
+        with Session(stub.url, KEY_ID, KEY_SECRET) as session:
+            opened = form("describe", session, image=URL)
+            for requests, offered in ((1, "none"), (1, None)):
+                opened.run()
+                opened.wait()
+                assert len(stub.submissions()) == requests
+                assert opened.again_button.layout.display == offered
+            assert "cached" in opened._outcome.value
+
+            opened.again_button.click()
+            opened.wait()
+
+            assert len(stub.submissions()) == 2
+            assert opened.again_button.layout.display == "none"
+
     def test_cancel_stops_waiting_at_once_and_says_that_the_task_goes_on(
         self, session: Session, stub: Stub
     ):

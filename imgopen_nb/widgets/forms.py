@@ -95,15 +95,19 @@ class Form(Live):
         """Whether a run is under way."""
         return self._run is not None
 
-    def run(self) -> None:
-        """Start what the Run button starts; nothing happens while there are problems."""
+    def run(self, *, fresh: bool = False) -> None:
+        """Start what the Run button starts; nothing happens while there are problems.
+
+        Args:
+            fresh: whether it is asked again if the history has it, as by "Ask again".
+        """
         self._asked = True
         self._changed()
         if self.problems or self._run is not None:
             return
-        self._run = Run(
-            lambda: self.session, self.operation.name, self.values, self._tell, self._end
-        )
+        call = (self.operation.name, self.values, self._tell, self._end)
+        self._run = Run(lambda: self.session, *call, fresh=fresh)
+        self._again(False)
         for field in self.fields.values():
             field.settle()
         self._buttons()
@@ -154,11 +158,17 @@ class Form(Live):
         more = [self.fields[p.name].box for p in operation.user_params if not _comes_first(p)]
         self.run_button = widgets.Button(description="Run", button_style="primary")
         self.cancel_button = widgets.Button(description="Cancel", disabled=True)
+        self.again_button = widgets.Button(
+            description="Ask again", tooltip="Send it, although the history has its result"
+        )
+        self._again(False)
+        self.again_button.on_click(lambda _: self.run(fresh=True))
         self.run_button.on_click(lambda _: self.run())
         self.cancel_button.on_click(lambda _: self.cancel())
         self._progress, self._outcome = widgets.HTML(), widgets.HTML()
         self._code = CodeView()
-        buttons = widgets.HBox([self.run_button, self.cancel_button, self._progress])
+        shown = [self.run_button, self.cancel_button, self.again_button, self._progress]
+        buttons = widgets.HBox(shown)
         buttons.add_class("imgopen-row")
         folded = [_Folded("More", more)] if more else []
         self._box = widgets.VBox(
@@ -194,6 +204,9 @@ class Form(Live):
         call = python_call(self.operation, values)
         return [("Magic", self.line), ("Python", call), ("curl", command)]
 
+    def _again(self, offered: bool) -> None:
+        self.again_button.layout.display = None if offered else "none"
+
     def _buttons(self) -> None:
         self.run_button.disabled = self._run is not None or bool(self.problems)
         self.cancel_button.disabled = self._run is None
@@ -208,6 +221,7 @@ class Form(Live):
             html = render("formerror.html", message=outcome.message, hint=outcome.hint)
         else:
             self.result, self.error = outcome, None
+            self._again(outcome.cached)
             html = result_bundle(outcome)["text/html"]
         self._outcome.value, self._progress.value = html, ""
         self._run = None

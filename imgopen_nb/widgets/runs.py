@@ -33,6 +33,7 @@ class Run:
         operation, params: what to run.
         tell: called with each Standing.
         end: called once, with the Result or the error.
+        fresh: whether it is asked again if the history has it.
     """
 
     def __init__(
@@ -42,7 +43,10 @@ class Run:
         params: dict[str, Any],
         tell: Callable[[Standing], None],
         end: Callable[[Result | ImgOpenError], None],
+        *,
+        fresh: bool = False,
     ) -> None:
+        self._fresh = fresh
         self._session, self._operation, self._params = session, operation, params
         self._tell, self._end = tell, end
         self._stopped = threading.Event()
@@ -75,10 +79,10 @@ class Run:
     def _outcome(self) -> Result:
         self._tell(Standing("sending …"))
         session = self._session()
-        self.task = task = session.submit(self._operation, **self._params)
+        self.task = task = session.submit(self._operation, fresh=self._fresh, **self._params)
         if self._stopped.is_set():
             raise WaitCancelledError(task.cancel(), task=task)
-        usual = session.usual(task)
+        usual = session.timing.usual(task)
         pause, shown = FIRST_PAUSE, time.monotonic()
         for event in task.events(tick=0.1):
             if time.monotonic() - shown >= pause:

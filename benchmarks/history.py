@@ -1,0 +1,210 @@
+"""A history of 1,000,000 tasks: frames beside pandas.read_sql, filters, changes, files.
+
+All figures are of one run in one process; the ratios are what counts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from imgopen_nb import arrow
+from imgopen_nb.frames import history_frame
+from imgopen_nb.history import History
+from imgopen_nb.journal import Journal
+from imgopen_nb.schema import COLUMNS, HISTORY_COLUMNS
+
+HEAD = ("what", "figure", "ratio")
+Row = tuple[str, str, str]
+TASKS = 1_000_000
+CHANGES = 5_000
+BEGAN = 1.6e9
+WORDS = [
+    "a",
+    "the",
+    "cat",
+    "dog",
+    "man",
+    "woman",
+    "street",
+    "red",
+    "blue",
+    "old",
+    "wooden",
+    "table",
+    "with",
+    "sitting",
+    "on",
+    "standing",
+    "near",
+    "under",
+    "bright",
+    "sunny",
+    "field",
+    "mountain",
+    "river",
+    "small",
+    "large",
+    "photograph",
+    "painting",
+    "of",
+    "and",
+    "in",
+    "front",
+    "white",
+    "black",
+]
+TAGS = [f"{one}_{two}" for one in WORDS for two in WORDS]
+
+
+def rows() -> Iterator[Row]:
+    yield from measured(TASKS)
+
+
+def measured(tasks: int) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        fill(home, tasks)
+        journal = Journal(home)
+        history = History(journal)
+        size = journal.path.stat().st_size
+        yield f"file of {tasks:,} tasks", f"{size / tasks:.0f} B a task", "with 3 events each"
+        yield from frames(journal, history)
+        yield from filters(history, tasks)
+        yield from changes(journal)
+        yield from files(history, home)
+        journal.close()
+
+
+def frames(journal: Journal, history: History) -> Iterator[Row]:
+    """The best of three each, in turn, as other work on the machine comes and goes."""
+    sql = f"SELECT {', '.join(HISTORY_COLUMNS)} FROM tasks"
+    with sqlite3.connect(journal.path) as db:
+        ways: dict[str, Callable[[], Any]] = {
+            "pandas.read_sql on sqlite3": lambda: pd.read_sql(sql, db),
+            "without the extra": lambda: history_frame(history.rows()),
+        }
+        if arrow.available():
+            ways["history() with the extra `fast`"] = history
+        taken: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(3):
+            for name, way in ways.items():
+                taken[name].append(seconds(way))
+    reference = min(taken["pandas.read_sql on sqlite3"])
+    for name, found in taken.items():
+        yield name, f"{min(found):.2f} s", f"{min(found) / reference:.2f} x read_sql"
+
+
+def filters(history: History, tasks: int) -> Iterator[Row]:
+    moments = (None, BEGAN + 60 * tasks * 0.999, BEGAN + 60 * tasks / 2)
+    asked = [
+        dict(zip(("operation", "model", "status", "backend", "since"), values, strict=True))
+        for values in itertools.product(
+            (None, "describe", "flux", "upscale"),
+            (None, "clip", "deepdanbooru"),
+            (None, "succeeded", "refused", ("created", "running", "lost"), ("succeeded", "failed")),
+            (None, "real", "sandbox"),
+            moments,
+        )
+    ]
+    for name, way in (("rows", history.rows), ("frame", history)):
+        taken = [min(seconds(way, limit=1000, **each) for _ in range(2)) for each in asked]
+        yield (
+            f"last 1,000 tasks as {name}: {len(asked)} combinations of filters, median",
+            f"{1000 * statistics.median(taken):.1f} ms",
+            f"worst {1000 * max(taken):.0f} ms",
+        )
+
+
+def changes(journal: Journal) -> Iterator[Row]:
+    task: dict[str, Any] = {"operation": "describe", "model": "clip", "params": {"image": "x"}}
+    now = time.time()
+    for at in range(CHANGES):
+        journal.add({"task_id": f"new{at}", "status": "created", "created": now,
+                     "backend": "real", **task})  # fmt: skip
+    begun = time.perf_counter()
+    for at in range(CHANGES):
+        journal.update(f"new{at}", status="submitted", submitted=now, server_id=str(at))
+        journal.update(f"new{at}", status="succeeded", finished=now, caption="c" * 100, data={})
+    rate = 2 * CHANGES / (time.perf_counter() - begun)
+    yield "changes of state, each journalled with its event", f"{rate:,.0f} a second", ""
+
+
+def files(history: History, home: Path) -> Iterator[Row]:
+    for suffix in (".parquet", ".jsonl", ".csv"):
+        file = home / f"history{suffix}"
+        took = seconds(history.export, file)
+        yield f"export to {suffix}", f"{took:.1f} s", f"{file.stat().st_size / 2**20:.0f} MiB"
+    other = History(Journal(home / "other"))
+    took = seconds(other.import_, home / "history.parquet")
+    yield "import of .parquet", f"{took:.1f} s", f"{len(other):,} tasks"
+
+
+def seconds(call: Callable[..., Any], *given: Any, **named: Any) -> float:
+    begun = time.perf_counter()
+    call(*given, **named)
+    return time.perf_counter() - begun
+
+
+def fill(home: Path, tasks: int) -> None:
+    """Write tasks: 70 % captions by clip, 30 % lists of ten tags, few failures, rare others."""
+    journal = Journal(home)
+    journal.rows(limit=1)
+    journal.close()
+    marks = ", ".join("?" * len(COLUMNS))
+    with sqlite3.connect(home / "imgopen.sqlite") as db:
+        db.execute("PRAGMA synchronous = OFF")
+        db.executemany(f"INSERT INTO tasks VALUES ({marks})", made(tasks))
+        for state, later in (("created", 0), ("submitted", 0.1), ("succeeded", 3.5)):
+            sql = (
+                "INSERT INTO events (task_id, at, state) SELECT task_id, created + ?, ? FROM tasks"
+            )
+            db.execute(sql, (later, state))
+    db.close()
+
+
+def made(tasks: int) -> Iterator[tuple[Any, ...]]:
+    chosen = random.Random(1)
+    captions = [" ".join(chosen.choices(WORDS, k=18))[:100] for _ in range(5000)]
+    for at in range(tasks):
+        share, end = chosen.random(), chosen.random()
+        tagged = share >= 0.7
+        words = chosen.sample(TAGS, 10) if tagged else []
+        said = ", ".join(words) or f"{captions[at % 5000]} {at}"
+        scored = [{"name": word, "score": round(chosen.random(), 6)} for word in words]
+        operation = "flux" if end < 1e-4 else "describe"
+        model = None if operation == "flux" else "deepdanbooru" if tagged else "clip"
+        status = ("succeeded" if end < 0.985 else "failed" if end < 0.998
+                  else "refused" if end < 0.9999 else "lost")  # fmt: skip
+        well, when = status == "succeeded", BEGAN + 60 * at
+        url = f"https://example.org/photos/2025/picture-{at:07}.jpg"
+        params = {"image": url, "model": model} if model else {"prompt": said}
+        data = {"id": str(at), "status": 2, "caption": said}
+        row = {
+            "task_id": f"nb20250101{at:016x}", "server_id": str(at), "operation": operation,
+            "model": model, "image": url, "params": json.dumps(params), "status": status,
+            "caption": said if well else None, "tags": json.dumps(scored) if tagged else None,
+            "image_urls": "[]" if well else None, "created": when, "submitted": when + 0.1,
+            "finished": when + 3.5, "queries": 2, "attempts": 1,
+            "backend": "real" if chosen.random() < 0.9 else "sandbox",
+            "base_url": "https://api.example.org", "engine": None,
+            "error": None if well else "no face found", "data": json.dumps(data),
+            "request": f"{at:032x}", "pending": 1.2, "seconds": 3.4,
+        }  # fmt: skip
+        yield tuple(row.get(name) for name in COLUMNS)
+
+
+if __name__ == "__main__":
+    for cells in measured(int(sys.argv[1]) if len(sys.argv) > 1 else TASKS):
+        print("  ".join(cells), flush=True)

@@ -1,0 +1,278 @@
+"""The history as a file of its own, .parquet, .jsonl or .csv, and back again.
+
+What comes from a file is hostile: each value is checked, and all of a file is imported or nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .catalogue import OPERATIONS
+from .errors import ImgOpenError, UsageError, one_of
+from .journal import Journal
+from .schema import COLUMNS, INTEGERS, JSON_COLUMNS, NUMBERS, select
+from .values import in_words
+from .wire import State
+
+CHUNK = 20_000
+MOST_TEXT = 50_000_000  # characters of a value, and of a line
+NOT_EXPORTED = frozenset({"body", "owner"})
+EXPORTED = tuple(name for name in COLUMNS if name not in NOT_EXPORTED)
+_NEEDED = ("task_id", "operation", "params", "status", "created", "backend")
+Row = dict[str, Any]
+Rows = Iterator[Row]
+
+
+class ArchiveError(ImgOpenError, ValueError):
+    """A file that is to be imported does not hold what an export writes."""
+
+
+class MissingPackageError(ImgOpenError, ImportError):
+    """Something needs a package that is not installed."""
+
+
+class Imported(int):
+    """How many tasks were imported; `known` were there already, `open` have not ended."""
+
+    known: int
+    open: int
+
+    def __new__(cls, added: int, known: int = 0, open: int = 0) -> Imported:
+        """Make the number, with the two others."""
+        made = super().__new__(cls, added)
+        made.known, made.open = known, open
+        return made
+
+    def __str__(self) -> str:
+        parts = [f"{int(self):,} tasks imported"]
+        parts += [f"{self.known:,} were there already"] if self.known else []
+        parts += [f"{self.open:,} have not ended and were left out"] if self.open else []
+        return "; ".join(parts)
+
+
+def export(journal: Journal, path: Path, filters: Mapping[str, Any]) -> Path:
+    """Write the tasks that pass the filters; see `History.export`."""
+    write = _of_suffix(_WRITERS, path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(draft, _chunks(journal, filters))
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def load(journal: Journal, path: Path) -> Imported:
+    """Import what `export` wrote; see `History.import_`."""
+    if path.suffix.lower() == ".csv":
+        raise UsageError(
+            "a .csv file cannot be imported: it does not tell an empty text from none",
+            hint="export to .parquet or .jsonl",
+        )
+    read = _of_suffix(_READERS, path)
+    names, table = ", ".join(EXPORTED), f"incoming_{uuid.uuid4().hex}"
+    # Checked into a table of this connection, as a large file takes longer than others can wait.
+    journal.run(f"CREATE TEMP TABLE {table} ({names})", ())
+    try:
+        total, ended = _fill(journal, table, _readable(read(path), path))
+        sql = f"INSERT OR IGNORE INTO tasks ({names}) SELECT {names} FROM {table} ORDER BY rowid"
+        added = journal.run(sql, ())
+    finally:
+        journal.run(f"DROP TABLE {table}", ())
+    return Imported(added, ended - added, total - ended)
+
+
+def _fill(journal: Journal, table: str, rows: Rows) -> tuple[int, int]:
+    """Write the ended tasks among rows into a table; return how many there are, and of these."""
+    sql = f"INSERT INTO {table} VALUES ({', '.join('?' * len(EXPORTED))})"
+    total = ended = 0
+    for total, row in enumerate(rows, 1):
+        values = _checked(row, total)
+        if State(row["status"]).final:
+            ended += journal.run(sql, values)
+    return total, ended
+
+
+def _readable(rows: Rows, path: Path) -> Rows:
+    try:
+        yield from rows
+    except OSError as error:
+        raise ArchiveError(f"{path.name} cannot be read ({error.strerror or error})") from None
+
+
+def _of_suffix(table: Mapping[str, Callable[..., Any]], path: Path) -> Any:
+    if path.suffix.lower() not in table:
+        said = f"with the suffix {path.suffix!r}" if path.suffix else "without a suffix"
+        raise UsageError(f"a file {path.name!r} {said} is none of ours", hint=one_of(table))
+    return table[path.suffix.lower()]
+
+
+def _chunks(journal: Journal, filters: Mapping[str, Any]) -> Iterator[list[Row]]:
+    """Yield the tasks in the order in which they were written, a bounded number at a time."""
+    wanted = None
+    if filters.get("limit") is not None:
+        found = journal.read(*select(filters, ("rowid",)), ("rowid",))
+        wanted = {row["rowid"] for row in found}
+    sql = "SELECT coalesce(max(rowid), 0) FROM tasks"
+    last = journal.read(sql, (), ("last",))[0]["last"]
+    columns = ("rowid", *EXPORTED)
+    names = ("rowid", *(f"raw {name}" for name in EXPORTED))  # so that no JSON is parsed
+    for first in range(1, last + 1, CHUNK):
+        sql, values = select(filters, columns, (first, min(first + CHUNK - 1, last)))
+        rows = journal.read(sql, values, names)
+        yield [row for row in rows if wanted is None or row["rowid"] in wanted]
+
+
+def _line(row: Row) -> Row:
+    """Return a task as it was read, its JSON texts parsed."""
+    flat = _flat(row)
+    return {n: json.loads(v) if n in JSON_COLUMNS and v is not None else v for n, v in flat.items()}
+
+
+def _flat(row: Row) -> Row:
+    return {name: row[f"raw {name}"] for name in EXPORTED}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _write_jsonl(path: Path, chunks: Iterator[list[Row]]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as out:
+        for rows in chunks:
+            out.writelines(json.dumps(_line(row), ensure_ascii=False) + "\n" for row in rows)
+
+
+def _write_csv(path: Path, chunks: Iterator[list[Row]]) -> None:
+    with path.open("w", encoding="utf-8-sig", newline="") as out:
+        table = csv.DictWriter(out, EXPORTED)
+        table.writeheader()
+        for rows in chunks:
+            table.writerows({n: _cell(v) for n, v in _flat(row).items()} for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    """Return a value for a spreadsheet, which takes some texts for formulas."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
+
+
+def _write_parquet(path: Path, chunks: Iterator[list[Row]]) -> None:
+    pa, parquet = _pyarrow()
+    types = {n: pa.int64() if n in INTEGERS else pa.float64() for n in INTEGERS | NUMBERS}
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in EXPORTED])
+    with parquet.ParquetWriter(path, schema, compression="zstd") as out:
+        for rows in chunks:
+            if rows:
+                columns = {n: [row[f"raw {n}"] for row in rows] for n in EXPORTED}
+                out.write_table(pa.Table.from_pydict(columns, schema))
+
+
+def _read_jsonl(path: Path) -> Rows:
+    with path.open("rb") as lines:
+        number = 0
+        while line := lines.readline(MOST_TEXT):
+            number += 1
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                raise _wrong(number, "a line that is no JSON, or longer than is taken") from None
+            if not isinstance(row, dict):
+                raise _wrong(number, f"{in_words(row)} instead of a task")
+            yield row
+
+
+def _read_parquet(path: Path) -> Rows:
+    pa, parquet = _pyarrow()
+    number = 0
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = [name for name in EXPORTED if name in file.schema_arrow.names]
+            for batch in file.iter_batches(1000, columns=names):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield _unflat(row, number)
+    except (pa.ArrowException, ValueError) as error:
+        if isinstance(error, ArchiveError):
+            raise
+        raise ArchiveError(f"{path.name} is no Parquet file that can be read") from None
+
+
+def _unflat(row: Row, number: int) -> Row:
+    try:
+        return {
+            n: json.loads(v) if n in JSON_COLUMNS and v is not None else v for n, v in row.items()
+        }
+    except (ValueError, TypeError, RecursionError):
+        raise _wrong(number, "a text that should be JSON and is not") from None
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingPackageError(
+            "Parquet files need the package pyarrow",
+            hint="pip install pyarrow, or export to .jsonl",
+        ) from None
+    return pyarrow, pyarrow.parquet
+
+
+_WRITERS = {".parquet": _write_parquet, ".jsonl": _write_jsonl, ".csv": _write_csv}
+_READERS = {".parquet": _read_parquet, ".jsonl": _read_jsonl}
+
+
+def _checked(row: Row, number: int) -> list[Any]:
+    """Return the values of a task in the order of EXPORTED."""
+    missing = [name for name in _NEEDED if row.get(name) is None]
+    if missing:
+        raise _wrong(number, f"no {missing[0]}")
+    for name in EXPORTED:
+        if row.get(name) is not None and not _fits(name, row[name]):
+            raise _wrong(number, f"{in_words(row[name])} as {name}")
+    if row["operation"] not in OPERATIONS and not isinstance(row["params"].get("path"), str):
+        raise _wrong(number, f"{in_words(row['operation'])} as operation")
+    values = {"queries": 0, "attempts": 0} | {n: row[n] for n in EXPORTED if row.get(n) is not None}
+    return [
+        _text(values[n]) if n in JSON_COLUMNS and n in values else values.get(n) for n in EXPORTED
+    ]
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name in NUMBERS:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and abs(value) < 1e11 and math.isfinite(value)
+    if name in INTEGERS:
+        return type(value) is int and 0 <= value < 2**31
+    if name in JSON_COLUMNS:
+        return _fits_json(name, value) and _storable(_text(value))
+    if name == "status":
+        return value in list(State)
+    return isinstance(value, str) and (name != "task_id" or value != "") and _storable(value)
+
+
+def _fits_json(name: str, value: Any) -> bool:
+    if name in ("params", "data"):
+        return isinstance(value, dict)
+    kinds = (str,) if name == "image_urls" else (str, dict)
+    return isinstance(value, list) and all(isinstance(each, kinds) for each in value)
+
+
+def _storable(text: str | None) -> bool:
+    """Whether SQLite takes a text; not half a surrogate pair, which JSON can carry."""
+    try:
+        return text is not None and len(text.encode()) <= MOST_TEXT
+    except UnicodeEncodeError:
+        return False
+
+
+def _wrong(number: int, what: str) -> ArchiveError:
+    said = f"row {number} of the file has {what}: nothing was imported"
+    return ArchiveError(said, hint="give a file that history.export wrote")

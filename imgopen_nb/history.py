@@ -1,0 +1,227 @@
+"""The history as a user handles it: read and filtered, exported and imported, cut and compacted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import archive, arrow
+from .catalogue import OPERATIONS
+from .errors import ParameterError, UsageError
+from .journal import Journal
+from .schema import HISTORY_COLUMNS, counting, select
+from .values import in_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# From so many rows on, starting processes for the fast reader pays.
+LARGE = 100_000
+_FILTERS = ("operation", "model", "status", "since", "backend", "limit")
+_ENDED = (
+    "status IN ('succeeded', 'failed', 'refused') "
+    "AND coalesce(finished, created) < (SELECT moment FROM moment)"
+)
+# All texts in what a task was asked and in what it gave: pictures are among them.
+_TEXTS = (
+    "SELECT image FROM tasks WHERE {0} UNION "
+    "SELECT j.atom FROM tasks, json_tree(params) j WHERE j.type = 'text' AND {0} UNION "
+    "SELECT j.atom FROM tasks, json_each(ifnull(image_urls, '[]')) j WHERE {0}"
+)
+_DELETIONS = (
+    f"CREATE TEMP TABLE unused AS {_TEXTS.format(_ENDED)}",
+    f"DELETE FROM unused WHERE image IN ({_TEXTS.format(f'NOT ({_ENDED})')})",
+    "DELETE FROM thumbnails WHERE image IN (SELECT image FROM unused) "
+    "AND image NOT IN (SELECT image FROM edits)",
+    f"DELETE FROM events WHERE task_id IN (SELECT task_id FROM tasks WHERE {_ENDED})",
+    f"DELETE FROM tasks WHERE {_ENDED}",
+    "DROP TABLE unused",
+)
+
+
+class History:
+    """The tasks of one user, called for a DataFrame of them.
+
+    Raises:
+        JournalError: on every call, where the file cannot be read or written.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def __call__(
+        self,
+        *,
+        operation: str | None = None,
+        model: str | None = None,
+        status: str | Iterable[str] | None = None,
+        since: Any = None,
+        backend: str | None = None,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
+        """Return the task history as a DataFrame, one row per task, oldest first.
+
+        Args:
+            operation: keep only this operation.
+            model: keep only this model.
+            status: one status or several: succeeded, failed, refused, running, submitted ...
+            since: a datetime, an ISO date, a timedelta, or "30min", "12h", "7d" back from now.
+            backend: "real" or "sandbox".
+            limit: keep only the newest so many.
+        """
+        from .frames import history_frame
+
+        given = (operation, model, status, since, backend, limit)
+        filters = checked(dict(zip(_FILTERS, given, strict=True)))
+        fast = self._fast(filters)
+        if fast is not None:
+            return fast
+        with arrow.no_collection():
+            return history_frame(self._read(filters))
+
+    def rows(
+        self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, **filters: Any
+    ) -> list[dict[str, Any]]:
+        """Return the task history as dictionaries; the filters are those of the call."""
+        return self._read(checked(filters), columns)
+
+    def count(self, **filters: Any) -> int:
+        """Return how many tasks pass the filters."""
+        sql, values = counting(checked(filters))
+        return int(self._journal.read(sql, values, ("count",))[0]["count"])
+
+    def events(self, task_id: str) -> pd.DataFrame:
+        """Return the life of a task: when (`at`) it came to which `state`, and a `detail`.
+
+        Raises:
+            UnknownNameError: the history has no such task.
+        """
+        from .frames import events_frame
+
+        return events_frame(self._journal.events(self._journal.get(task_id)["task_id"]))
+
+    def export(self, path: str | Path, **filters: Any) -> Path:
+        """Write tasks, with the raw answers, into a file; the filters are those of the call.
+
+        Args:
+            path: .parquet (needs pyarrow), .jsonl or .csv; a file that is there is replaced.
+            **filters: which tasks; all if none is given.
+
+        Raises:
+            UsageError: another suffix.
+            MissingPackageError: pyarrow is not installed.
+            OSError: the file cannot be written; an older one is as it was.
+        """
+        return archive.export(self._journal, Path(path).expanduser(), checked(filters))
+
+    def import_(self, path: str | Path) -> archive.Imported:
+        """Take over the tasks of an exported .parquet or .jsonl file, and return how many.
+
+        Those that are there already are left as they are. Those that have not ended are left out:
+        they would be asked for by two. The number also has them: `known` and `open`.
+
+        Raises:
+            ArchiveError: the file does not hold what an export writes; nothing was imported.
+            MissingPackageError: pyarrow is not installed.
+        """
+        return archive.load(self._journal, Path(path).expanduser())
+
+    def prune(self, before: Any, *, dry_run: bool = False) -> int:
+        """Delete tasks that ended before a moment, and return how many.
+
+        Their events go too, and small pictures that nothing uses any more. Tasks that have not
+        ended stay, and so does every caption that somebody edited.
+
+        Args:
+            before: as `since` of the call: a date, or "90d" back from now.
+            dry_run: only count them.
+        """
+        moment = _moment(before, "before")
+        journal = self._journal
+        with journal.transaction():
+            journal.run("CREATE TEMP TABLE moment AS SELECT ? AS moment", (moment,))
+            sql = f"SELECT count(*) FROM tasks WHERE {_ENDED}"
+            count = int(journal.read(sql, (), ("count",))[0]["count"])
+            for sql in () if dry_run or not count else _DELETIONS:
+                journal.run(sql, ())
+            journal.run("DROP TABLE moment", ())
+        return count
+
+    def vacuum(self) -> tuple[int, int]:
+        """Give the space of deleted tasks back, and return the bytes before and after.
+
+        Raises:
+            JournalError: another program is using the file at this moment.
+        """
+        before = self._size()
+        self._journal.run("VACUUM", ())
+        self._journal.read("PRAGMA wal_checkpoint(TRUNCATE)", (), ("busy", "log", "done"))
+        return before, self._size()
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return (
+            f"History({self.count():,} tasks in {str(self._journal.path)!r}; call it for a table)"
+        )
+
+    def _read(
+        self, filters: Mapping[str, Any], columns: tuple[str, ...] = HISTORY_COLUMNS
+    ) -> list[dict[str, Any]]:
+        sql, values = select(filters, columns)
+        return self._journal.read(sql, values, columns)[::-1]
+
+    def _fast(self, filters: Mapping[str, Any]) -> pd.DataFrame | None:
+        """Return the frame by the fast reader; None where it does not pay, or in any trouble."""
+        limit = filters.get("limit")
+        if (limit is not None and limit < LARGE) or not arrow.available():
+            return None
+        sql = "SELECT coalesce(max(rowid), 0) FROM tasks"
+        last = self._journal.read(sql, (), ("last",))[0]["last"]
+        if last < LARGE or self.count(**filters) < LARGE:
+            return None
+        try:
+            frame = arrow.read(self._journal.path, last, filters)
+        except Exception:  # the plain reader does it, or tells what is wrong
+            return None
+        return frame if limit is None else frame.tail(limit).reset_index(drop=True)
+
+    def _size(self) -> int:
+        path = self._journal.path
+        files = (path, path.with_name(path.name + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+
+def checked(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return filters with `since` in seconds.
+
+    Raises:
+        UsageError: a filter or an operation that does not exist, or a value that does not fit.
+    """
+    known = dict(filters)
+    for name in known:
+        if name not in _FILTERS:
+            raise ParameterError(f"{name!r} is no filter", hint="one of " + ", ".join(_FILTERS))
+    if known.get("operation") and OPERATIONS[known["operation"]].kind == "status":
+        name = known["operation"]
+        raise UsageError(f"{name} is not run by itself: tasks ask it, so it is not in the history")
+    if known.get("since") is not None:
+        known["since"] = _moment(known["since"], "since")
+    limit = known.get("limit")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
+        raise ParameterError(f"limit must be a whole number, not {in_words(limit)}")
+    return known
+
+
+def _moment(value: Any, name: str) -> float:
+    from .frames import since
+
+    try:
+        return float(since(value))
+    except ParameterError as error:
+        raise ParameterError(error.message.replace("since", name), hint=error.hint) from None
