@@ -5,34 +5,45 @@ pandas is not loaded for it: the accessor is put in place when the notebook itse
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from .errors import UnknownNameError
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from .batch import Plan
+    from .spec import Operation
 
 NAME = "imgopen"
 
 
+class UnknownOperationError(UnknownNameError, AttributeError):  # type: ignore[misc]
+    """An attribute of the accessor that is no operation."""
+
+
 class Accessor:
-    """The operations of Img Open on a column: `df.imgopen.describe("url", models=["clip"])`."""
+    """The operations of Img Open on a column of a DataFrame: `df.imgopen.describe("url")`.
+
+    Each returns a DataFrame with the same index: `df.join(df.imgopen.describe("url"))`.
+    `models=["clip", "deepdanbooru"]` gives a column for each, and `dry_run=True` the plan.
+    """
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
     def __getattr__(self, name: str) -> Any:
-        from .calling import runnable
-
         if name.startswith("_"):
             raise AttributeError(name)
-        operation = runnable(name.replace("_", "-"))
+        operation = _operations().get(name)
+        if operation is None:
+            raise UnknownOperationError("operation", name, _operations())
 
         def run(column: str | None = None, **options: Any) -> pd.DataFrame | Plan:
             from .batch import Batch
@@ -42,49 +53,96 @@ class Accessor:
             return batch.wide() if isinstance(batch, Batch) else batch
 
         run.__name__ = run.__qualname__ = name
-        run.__doc__ = (
-            f"{operation.about}\n\nArgs:\n    column: the column that holds the pictures.\n"
-            "    **options: as for `Session.map`.\n\nReturns:\n"
-            "    A DataFrame with this frame's index; see `Batch.wide`."
-        )
+        run.__doc__ = _help(operation)
         return run
 
     def __dir__(self) -> list[str]:
-        from .catalogue import OPERATIONS
+        return sorted(_operations())
 
-        return [operation.name.replace("-", "_") for operation in OPERATIONS.runnable]
+    def __repr__(self) -> str:
+        return f"The operations on a column, as in df.{NAME}.describe('url'): " + ", ".join(
+            dir(self)
+        )
+
+
+def _operations() -> dict[str, Operation]:
+    """Return the operations that go through pictures or texts, by their names in Python."""
+    from .catalogue import OPERATIONS
+
+    return {row.name.replace("-", "_"): row for row in OPERATIONS.runnable if row.positional}
+
+
+def _help(operation: Operation) -> str:
+    lines = [
+        operation.about,
+        "",
+        "Args:",
+        "    column: the column to go through; one that is called image, url ... is found.",
+        *(f"    {param.name}: {param.help}" for param in operation.user_params),
+        "    **options: as for `Session.map`: dry_run, most, concurrency, timeout, fresh.",
+        "",
+        "Returns:",
+        "    A DataFrame with this frame's index; see `Batch.wide`.",
+    ]
+    return "\n".join(lines)
 
 
 def install() -> None:
     """Put the accessor in place: now if pandas is loaded, else as soon as it is."""
-    if "pandas" in sys.modules and hasattr(sys.modules["pandas"], "api"):
-        _register(sys.modules["pandas"])
-    elif not any(isinstance(finder, _AfterPandas) for finder in sys.meta_path):
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_ours(finder)]
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not register(pandas):
         sys.meta_path.insert(0, _AfterPandas())
 
 
-def _register(pandas: ModuleType) -> None:
-    if not hasattr(pandas.DataFrame, NAME):
+def register(pandas: ModuleType) -> bool:
+    """Give DataFrames the accessor; False where pandas is not ready for it."""
+    frame = getattr(pandas, "DataFrame", None)
+    if frame is None or not hasattr(pandas, "api"):
+        return False
+    if not hasattr(frame, NAME):
         pandas.api.extensions.register_dataframe_accessor(NAME)(Accessor)
+    return True
+
+
+def _is_ours(finder: Any) -> bool:
+    """Whether it is from here, or from an earlier import of this module."""
+    return getattr(finder, "of_imgopen", False) is True
 
 
 class _AfterPandas(importlib.abc.MetaPathFinder):
-    """Finds pandas the usual way, once, and registers the accessor after it has been loaded."""
+    """Finds pandas the usual way, and registers the accessor after it has been loaded."""
+
+    of_imgopen = True
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname != "pandas":
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec("pandas")
+        spec = _found(fullname, path, target)
         if spec is None or spec.loader is None:
             return spec
         load = spec.loader.exec_module
 
         def load_and_register(module: ModuleType) -> None:
             load(module)
-            _register(module)
+            if module.__name__ == fullname and register(module) and self in sys.meta_path:
+                sys.meta_path.remove(self)
 
-        spec.loader.exec_module = load_and_register  # type: ignore[method-assign]
+        # A loader that takes no attribute is left alone: pandas matters more than the accessor.
+        with contextlib.suppress(AttributeError):
+            spec.loader.exec_module = load_and_register  # type: ignore[method-assign]
         return spec
+
+
+def _found(
+    name: str, path: Sequence[str] | None, target: ModuleType | None
+) -> importlib.machinery.ModuleSpec | None:
+    """Return what the other finders say."""
+    for finder in sys.meta_path:
+        if not _is_ours(finder) and hasattr(finder, "find_spec"):
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                return spec
+    return None

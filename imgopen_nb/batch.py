@@ -6,20 +6,19 @@ What is kept of a row is its task's id; results and frames are read from the his
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from .errors import ImgOpenError, ParameterError, TaskInterrupted, UsageError, clip
-from .plaintext import shown
+from .batch_plan import Plan, plan_of
+from .errors import ImgOpenError, ParameterError, UsageError
 from .progress import counting
 from .result import Result
 from .sources import Source, axes_of, combinations, many, missing
 from .spec import Operation, Param
 from .stream import CONCURRENCY, Limits, Outcome, Row, not_run, stream
-from .tables import Table
 from .values import in_words
 from .wire import State
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from .journal import Journal
     from .session import Session
 
+GONE = "it is not in the history any more"
 _PASSWORD = re.compile(r"//[^/\s]*@")
 _FILLED_IN = "https://imgopen.invalid/picture"  # stands for the pictures while the rest is checked
 
@@ -42,60 +42,6 @@ class Kept:
     cached: bool
     error: str | None
     image: str | None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a batch would do, as far as the history tells; nothing was sent.
-
-    Attributes:
-        rows: rows of the input; `combinations` of the grid for each.
-        cached: tasks whose result is in the history; `under_way` those that have not ended.
-        new: tasks that would be sent, each once; `repeated` stand in the input once more.
-        unusable: calls that could not be sent, with the first reason in `reason`.
-        most: how many may be sent; None for any number.
-        seconds: expected time in seconds, None where no such task is known.
-    """
-
-    operation: str
-    rows: int
-    combinations: int
-    cached: int
-    under_way: int
-    new: int
-    repeated: int
-    unusable: int
-    reason: str
-    most: int | None
-    concurrency: int
-    seconds: float | None
-
-    def __repr__(self) -> str:
-        parts = [f"{number:,} {what}" for number, what in self._counts()]
-        time = f"{_time(self.seconds)}, {self.concurrency} at a time"
-        return "\n  ".join([f"{self.operation}: {self._calls()}", *parts, time, "nothing was sent"])
-
-    def _calls(self) -> str:
-        rows = f"{self.rows:,} rows"
-        if self.combinations == 1:
-            return rows
-        return f"{rows} × {self.combinations:,} = {self.rows * self.combinations:,} calls"
-
-    def _counts(self) -> list[tuple[int, str]]:
-        most = f", of which at most {self.most:,} may go" if self.most is not None else ""
-        counts = [
-            (self.repeated, "that stand in the input once more, at no cost"),
-            (self.under_way, "under way already"),
-            (self.unusable, f"that cannot be sent: {shown(self.reason, 200)}"),
-        ]
-        first = [(self.new, f"to send{most}"), (self.cached, "from the history, at no cost")]
-        return first + [(number, what) for number, what in counts if number]
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        rows = [(f"{number:,}", what) for number, what in self._counts()]
-        rows += [("time", f"{_time(self.seconds)}, {self.concurrency} at a time")]
-        html = Table((self.operation, f"{self._calls()}; nothing was sent"), rows)
-        return {**html._repr_mimebundle_(), "text/plain": repr(self)}
 
 
 class Batch:
@@ -125,23 +71,23 @@ class Batch:
         self._limits = limits
         self.operation = operation
         self.param = main_param(operation)
-        self.grid: list[dict[str, Any]] = []
         self._kept: dict[int, Kept] = {}
         _check_limits(limits)
         given = _given(operation, params, self.param)
         axes = axes_of(operation, given)
-        self._fixed = {name: value for name, value in given.items() if name not in axes}
-        for combination in combinations(axes):
-            checked = self._checked({**self._fixed, **combination})
-            self.grid.append({name: checked.get(name) for name in combination})
+        self.fixed = {name: value for name, value in given.items() if name not in axes}
+        calls = [self._example({**self.fixed, **values}) for values in combinations(axes)]
+        checked = [session.caller.check(operation, call) for call in calls]
+        self.grid = [{name: call.get(name) for name in axes} for call in checked]
+        for call in calls:
+            if any(operation.param(name).picture for name in call):
+                session.caller.request(operation, call)  # reads what lies on this machine
 
-    def _checked(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _example(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return a call with something in the place of the picture or text."""
         example = _FILLED_IN if self.param.picture else "x"
         value = [example] * (self.param.min_items or 1) if many(self.param) else example
-        params = {self.param.name: value, **params}
-        if any(self.operation.param(name).picture for name in params):
-            self._session.caller.request(self.operation, params)  # reads what lies on this machine
-        return self._session.caller.check(self.operation, params)
+        return {self.param.name: value, **params}
 
     def rows(self) -> Iterator[Row]:
         """Yield the calls, in the order of the input."""
@@ -152,7 +98,7 @@ class Batch:
                 trouble = ParameterError(f"there is no {self.param.name} in this row")
             given = {} if trouble else {self.param.name: value}
             for at, combination in enumerate(self.grid):
-                params = {**given, **self._fixed, **combination}
+                params = {**given, **self.fixed, **combination}
                 yield Row(number * width + at, index, params, trouble)
 
     def run(self, progress: bool = True) -> Batch:
@@ -199,33 +145,8 @@ class Batch:
                 "a plan would use up this input: it can be read only once",
                 hint="give it as a list",
             )
-        counts: Counter[str] = Counter()
-        seen: set[str] = set()
-        new: Counter[str | None] = Counter()
-        reason = ""
-        for row in self.rows():
-            try:
-                fate = self._fate(row, seen)
-            except ImgOpenError as error:
-                fate, reason = "unusable", reason or error.message
-            except Exception as error:  # one row's odd input, as in `stream`
-                fate, reason = "unusable", reason or f"{type(error).__name__}: {error}"
-            counts[fate] += 1
-            new[row.params.get("model")] += fate == "new"
-        return Plan(
-            self.operation.name,
-            sum(counts.values()) // len(self.grid),
-            len(self.grid),
-            counts["cached"],
-            counts["under way"],
-            counts["new"],
-            counts["repeated"],
-            counts["unusable"],
-            reason,
-            self._limits.most,
-            self._limits.concurrency,
-            self._expected(new),
-        )
+        rows, width = self.rows(), len(self.grid)
+        return plan_of(self._session, self.operation, rows, width, self._limits)
 
     def results(self) -> list[Result]:
         """Return a result for each call that was run, in the order of the input."""
@@ -245,7 +166,8 @@ class Batch:
         """Return one row for each row of the input, in its order and with its index.
 
         There is a column for each combination of the grid, named by its values ("clip"), or by what
-        the result is ("caption") where there is only one; and `error`.
+        the result is ("caption") where there is only one; and `error`. `df.join(wide)` puts it
+        beside the input; where an index repeats, `pd.concat([df, wide], axis=1)` does.
         """
         from .batch_frames import wide
 
@@ -289,38 +211,14 @@ class Batch:
         bundle = overview(self)._repr_mimebundle_()
         return {**bundle, "text/plain": f"{self!r}\n{bundle['text/plain']}"}
 
-    def _fate(self, row: Row, seen: set[str]) -> str:
-        if row.trouble:
-            raise row.trouble
-        request = self._session.caller.request(self.operation, row.params)
-        if request is None or self._limits.fresh:
-            return "new"
-        if request in seen:
-            return "repeated"
-        seen.add(request)
-        known = self._session.journal.same(request)
-        if known is None:
-            return "new"
-        return "cached" if known["status"] == State.SUCCEEDED else "under way"
-
-    def _expected(self, new: Counter[str | None]) -> float | None:
-        total, left = 0.0, self._limits.most
-        for model, count in new.items():
-            usual = self._session.timing.median(self.operation, model, self._session.backend)
-            if count and usual is None:
-                return None
-            total += count * (usual or 0.0)
-        share = min(1.0, left / max(1, new.total())) if left is not None else 1.0
-        return total * share / self._limits.concurrency
-
     def _ids(self) -> Iterable[str]:
         return {kept.task_id for kept in self._kept.values() if kept.task_id}
 
     def _result(self, place: int, kept: Kept, rows: Mapping[str, Any]) -> Result:
         row = rows.get(kept.task_id)
         if row is None:
-            params = {**self._fixed, **self.grid[place % len(self.grid)]}
-            return not_run(self.operation, params, kept.error or "not run")
+            params = {**self.fixed, **self.grid[place % len(self.grid)], "image": kept.image}
+            return not_run(self.operation, params, kept.error or GONE)
         ledger = self._session.ledger
         if row["status"] == State.SUCCEEDED:
             return ledger.cached(row).result(0) if kept.cached else ledger.take(row).result(0)
@@ -340,34 +238,42 @@ def main_param(operation: Operation) -> Param:
     return first
 
 
-def _is_axis(operation: Operation, name: str, value: Any) -> bool:
-    """Whether a value stands for several: a list where the parameter takes one."""
-    if not isinstance(value, (list, tuple)):
-        return False
-    param = operation.param(name)
-    return not _many(param) or any(isinstance(item, (list, tuple)) for item in value)
+def _given(operation: Operation, params: Mapping[str, Any], main: Param) -> dict[str, Any]:
+    """Return parameters by their names in the catalogue, `models` as a list of models."""
+    given: dict[str, Any] = {}
+    for name, value in params.items():
+        if name == "models":
+            value = [value] if isinstance(value, str) or not isinstance(value, Iterable) else value
+            name, value = "model", list(value)
+        name = operation.param(name).name
+        if name in given:
+            raise ParameterError(f"{name} is given twice")
+        given[name] = value
+    if main.name in given:
+        raise ParameterError(
+            f"{main.name} is given twice: it is what the batch goes through",
+            hint=f"leave {main.name}=... out",
+        )
+    return given
 
 
-def _many(param: Param) -> bool:
-    return param.type in ("images", "strings")
+def _check_limits(limits: Limits) -> None:
+    for name, least in (("concurrency", 1), ("most", 0)):
+        number = getattr(limits, name)
+        whole = isinstance(number, Integral) and not isinstance(number, bool)
+        if not (name == "most" and number is None) and not (whole and number >= least):
+            raise ParameterError(
+                f"{name} must be a whole number from {least}, not {in_words(number)}"
+            )
+    seconds = limits.timeout
+    if seconds is not None and not (isinstance(seconds, (int, float)) and seconds >= 0):
+        raise ParameterError(f"timeout must be seconds, not {in_words(seconds)}")
 
 
-def _missing(value: Any) -> bool:
-    if isinstance(value, str):
-        return not value.strip()
-    return value is None or (isinstance(value, float) and value != value) or _is_na(value)
-
-
-def _is_na(value: Any) -> bool:
-    return type(value).__name__ in ("NAType", "NaTType")
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "no such task is known yet, so the time is not either"
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+def _kept(outcome: Outcome) -> Kept:
+    result = outcome.result
+    image = _PASSWORD.sub("//***@", result.image) if result.image and not result.task_id else None
+    return Kept(outcome.row.index, result.task_id, result.cached, result.error, image)
 
 
 __all__ = ["CONCURRENCY", "Batch", "Plan", "main_param"]

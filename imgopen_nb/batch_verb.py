@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import Parser
 from .errors import ParameterError, UnknownNameError, near_match
+from .sources import many
 from .spec import Operation
 from .values import in_words
 
@@ -51,6 +52,11 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Call, seconds:
         raise ParameterError(
             f"{main.name} is given twice: by --from and as {in_words(params[main.name])}"
         )
+    if options.no_wait:
+        raise ParameterError("--no-wait does not go with --from: a batch waits for its rows")
+    grid: dict[str, Any] = _grid(operation, options)
+    for name in set(grid) & set(params):
+        raise ParameterError(f"{name} is given twice: as one value and as several")
     batch = call.session().map(
         operation.name,
         _source(options.source, call.variables),
@@ -61,7 +67,7 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Call, seconds:
         fresh=options.fresh,
         dry_run=options.dry_run,
         **params,
-        **_grid(operation, options),
+        **grid,
     )
     return batch.wide() if options.out and hasattr(batch, "wide") else batch
 
@@ -107,20 +113,27 @@ def _looked_up(path: str, variables: Mapping[str, Any]) -> Any:
 
 
 def _grid(operation: Operation, options: Any) -> dict[str, list[Any]]:
-    given = [("model", getattr(options, "models", None))]
+    models = getattr(options, "models", None)
+    grid = {"model": _parts("--models", models)} if models is not None else {}
     for word in options.grid or ():
         name, sign, values = str(word).partition("=")
         if not sign:
             raise ParameterError(f"--grid takes NAME=A,B, not {in_words(word)}")
-        given.append((operation.param(name.lstrip("-").replace("-", "_")).name, [values]))
-    return {name: _parts(words) for name, words in given if words}
+        param = operation.param(name.lstrip("-"))
+        if param.name in grid:
+            raise ParameterError(f"--grid: {param.name} is given twice")
+        parts = _parts(f"--grid {param.name}", [values])
+        grid[param.name] = [[part] for part in parts] if many(param) else parts
+    return grid
 
 
-def _parts(words: list[Any]) -> list[Any]:
+def _parts(flag: str, words: list[Any]) -> list[Any]:
     """Return the values of "a,b" "c"; objects stand for themselves."""
     found: list[Any] = []
     for word in words:
         found += [p for p in word.split(",") if p] if isinstance(word, str) else [word]
+    if not found:
+        raise ParameterError(f"{flag} names no value", hint="separate values by commas")
     return found
 
 

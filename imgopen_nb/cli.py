@@ -14,7 +14,7 @@ from .errors import ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
 from .records import MIME
 from .result import Result
 from .tables import Table
-from .verb import Call
+from .verb import Call, Verb
 from .verbs import find, overview
 
 PREFIX = "imgopen "
@@ -66,7 +66,7 @@ def _verb(words: list[str]) -> int:
     options = verb.parser(PREFIX).read(words[1:])
     out = getattr(options, "out", None)
     if out and getattr(options, "source", None):
-        return _batch_file(verb.run(Call(options, None, current, PREFIX)), out)
+        return _batch_file(verb, Call(options, None, current, PREFIX), out)
     if out:
         raise UsageError("--out is for notebooks: there is no variable to fill here")
     value = verb.run(Call(options, None, current, PREFIX))
@@ -74,11 +74,16 @@ def _verb(words: list[str]) -> int:
     return 0
 
 
-def _batch_file(frame: Any, name: str) -> int:
-    """Write the wide frame of a batch to a file: .csv, .jsonl or .parquet."""
-    from .batch_frames import write
+def _batch_file(verb: Verb, call: Call, name: str) -> int:
+    """Run a batch and write its wide frame to a file: .csv, .jsonl or .parquet."""
+    from .batch_files import writable, write
 
-    print(f"{len(frame)} rows written to {write(frame, name)}")
+    path = writable(name)  # before anything is sent
+    value = verb.run(call)
+    if call.options.dry_run:
+        print(_plain(value))
+    else:
+        print(f"{len(value):,} rows written to {write(value, path)}")
     return 0
 
 

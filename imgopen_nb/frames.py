@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .errors import ParameterError
+from .json_columns import VIEWS, JsonArray, JsonDtype
 
 _UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _BACK = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
@@ -24,7 +23,8 @@ def history_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
     Args:
         rows: tasks as the journal gives them: `submitted` and `finished` in seconds since the
-            epoch; `tags` as names or as {"name", "score"}. What is missing becomes NA.
+            epoch; `tags` as names or as {"name", "score"}; JSON as texts or as values. What is
+            missing becomes NA.
     """
     rows = list(rows)
     columns = {}
@@ -39,17 +39,11 @@ def _with_seconds(columns: dict[str, pd.Series[Any]]) -> pd.DataFrame:
     return pd.DataFrame(columns, copy=False)
 
 
-def arrow_frame(batches: list[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the same DataFrame as `history_frame`, oldest first, from columns in batches.
-
-    Args:
-        batches: Arrow arrays; for `params`, `tags` (names only) and `image_urls` lists.
-    """
+def arrow_frame(batches: list[Any]) -> pd.DataFrame:
+    """Return the same DataFrame as `history_frame`, oldest first, from Arrow batches."""
     columns = {}
-    for name, build in (_COLUMNS | {"tags": _objects, "created": _floats}).items():
-        parts = [batch[name] for batch in batches]
-        lists = not parts or isinstance(parts[0], list)
-        columns[name] = build(list(chain(*parts))) if lists else _from_arrow(parts, build)
+    for name, build in (_COLUMNS | {"created": _floats}).items():
+        columns[name] = _from_arrow([batch.column(name) for batch in batches], name, build)
     created = columns.pop("created").to_numpy()
     frame = _with_seconds(columns)
     if (created[1:] >= created[:-1]).all():
@@ -57,13 +51,14 @@ def arrow_frame(batches: list[Mapping[str, Any]]) -> pd.DataFrame:
     return frame.iloc[created.argsort(kind="stable")].reset_index(drop=True)
 
 
-def _from_arrow(parts: list[Any], build: Callable[[Any], pd.Series[Any]]) -> pd.Series[Any]:
+def _from_arrow(parts: list[Any], name: str, build: Callable[[Any], Any]) -> pd.Series[Any]:
     if build in (_times, _floats):
         return build(np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts]))
     import pyarrow as pa
 
-    dtype: Any = pd.StringDtype() if build is _strings else pd.Int64Dtype()
-    return pd.Series(dtype.__from_arrow__(pa.chunked_array(parts)))
+    dtype: Any = pd.Int64Dtype() if build is _integers else pd.StringDtype()
+    found = dtype.__from_arrow__(pa.chunked_array(parts))
+    return pd.Series(JsonArray(found, JsonDtype(name)) if name in VIEWS else found)
 
 
 def events_frame(events: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -122,32 +117,11 @@ def _strings(values: list[Any]) -> pd.Series[Any]:
     return pd.Series(values, dtype="string")
 
 
-def _objects(values: list[Any]) -> pd.Series[Any]:
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return pd.Series(column, dtype=object)
+def _json(view: str) -> Callable[[Any], pd.Series[Any]]:
+    def build(values: Any) -> pd.Series[Any]:
+        return pd.Series(JsonArray.of(view, values))
 
-
-def _tags(values: list[Any]) -> pd.Series[Any]:
-    return _objects([None if v is None else tag_names(v) for v in values])
-
-
-def tag_names(tags: Iterable[Any]) -> list[str]:
-    """Return the names of tags, which are names or have one."""
-    return [_tag_name(tag) for tag in tags]
-
-
-def _tag_name(tag: Any) -> str:
-    name = tag.get("name") if isinstance(tag, Mapping) else getattr(tag, "name", tag)
-    return str(name)
-
-
-def _params(values: list[Any]) -> pd.Series[Any]:
-    return _objects([json.loads(v) if isinstance(v, str) else v or {} for v in values])
-
-
-def _lists(values: list[Any]) -> pd.Series[Any]:
-    return _objects([list(v) if v else [] for v in values])
+    return build
 
 
 def _times(values: Any) -> pd.Series[Any]:
@@ -177,11 +151,11 @@ _COLUMNS: dict[str, Callable[[list[Any]], Any]] = {
     "operation": _strings,
     "model": _strings,
     "image": _strings,
-    "params": _params,
+    "params": _json("params"),
     "status": _strings,
     "caption": _strings,
-    "tags": _tags,
-    "image_urls": _lists,
+    "tags": _json("tags"),
+    "image_urls": _json("image_urls"),
     "submitted": _times,
     "finished": _times,
     "seconds": _floats,

@@ -77,8 +77,8 @@ class History:
         fast = self._fast(filters)
         if fast is not None:
             return fast
-        with arrow.no_collection():
-            return history_frame(self._read(filters))
+        sql, values = select(filters, HISTORY_COLUMNS)
+        return history_frame(self._journal.read(sql, values, HISTORY_COLUMNS, raw=True)[::-1])
 
     def rows(
         self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, **filters: Any

@@ -229,12 +229,12 @@ class Journal:
                 raise
 
     def read(
-        self, sql: str, values: Iterable[Any], columns: tuple[str, ...]
+        self, sql: str, values: Iterable[Any], columns: tuple[str, ...], *, raw: bool = False
     ) -> list[dict[str, Any]]:
-        """Return what a query finds, by these names for its columns."""
+        """Return what a query finds, by these names for its columns; `raw`: JSON as texts."""
         with self._open() as db:
             rows = db.execute(sql, tuple(values)).fetchall()
-        places = [i for i, name in enumerate(columns) if name in JSON_COLUMNS]
+        places = [i for i, name in enumerate(columns) if name in JSON_COLUMNS and not raw]
         return [_decode(columns, row, places) for row in rows]
 
     @contextlib.contextmanager

@@ -213,14 +213,14 @@ class Session:
             UsageError: a parameter or the input does not fit; nothing was sent.
             TaskInterrupted: Ctrl-C.
         """
-        from .batch import Batch
+        from .batch import Batch, main_param
         from .sources import source_of
         from .stream import Limits
 
-        if "models" in grid:
-            grid["model"] = list(grid.pop("models"))
+        row = runnable(operation)
+        source = source_of(images, column, main_param(row))
         limits = Limits(concurrency, timeout, most, fresh or self.settings.cache == "off")
-        batch = Batch(self, runnable(operation), source_of(images, column), grid, limits)
+        batch = Batch(self, row, source, grid, limits)
         return batch.plan() if dry_run else batch.run(progress)
 
     @property

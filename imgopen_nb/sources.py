@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import glob
 import itertools
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .batch_files import READERS
 from .errors import ImgOpenError, ParameterError, UnknownNameError, clip
 from .spec import Operation, Param
 from .thumbnails import SUFFIXES
@@ -63,7 +63,7 @@ def source_of(given: Any, column: str | None = None, param: Param = _PICTURE) ->
         return _from_frame(given, column, param)
     if isinstance(given, (str, os.PathLike)):
         path = Path(os.path.expanduser(given))
-        if path.suffix.lower() in _TABLES and os.path.isfile(path):
+        if path.suffix.lower() in READERS and os.path.isfile(path):
             return _from_table(path, column, param)
     if column is not None and not hasattr(given, "index"):
         raise ParameterError(f"column {column!r} goes with a table", hint=_HINT)
@@ -131,7 +131,7 @@ def _from_text(text: str, param: Param) -> Source:
         return _single(text)
     path = Path(os.path.expanduser(text))
     if not param.picture:
-        if path.suffix.lower() in _TABLES or os.path.exists(path):
+        if path.suffix.lower() in READERS or os.path.exists(path):
             raise ParameterError(f"no {param.name}s can be read from {clip(text)}", hint=_HINT)
         return _single(text)
     if os.path.isdir(path):
@@ -179,7 +179,7 @@ def _column(wanted: Any, columns: list[Any], where: str, param: Param) -> Any:
 
 def _from_table(path: Path, column: str | None, param: Param) -> Source:
     try:
-        columns, total, rows = _TABLES[path.suffix.lower()](path)
+        columns, total, rows = READERS[path.suffix.lower()](path)
     except UnicodeDecodeError:
         raise ParameterError(f"{path.name} is not UTF-8", hint="save it as UTF-8") from None
     except (OSError, csv.Error) as error:
@@ -201,72 +201,7 @@ def _value(path: Path, row: dict[str, Any] | ImgOpenError, name: str, param: Par
     return near if os.path.isfile(near) else value
 
 
-Table = tuple[list[str], int, Callable[[str], Iterator[dict[str, Any] | ImgOpenError]]]
-
-
-def _csv(path: Path) -> Table:
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-
-    def rows(_: str = "") -> Iterator[dict[str, Any]]:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.DictReader(file, delimiter=separator)
-
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        columns = next(csv.reader(file, delimiter=separator), [])
-    return columns, sum(1 for _ in rows()), rows
-
-
-def _jsonl(path: Path) -> Table:
-    def rows(_: str = "") -> Iterator[dict[str, Any] | ImgOpenError]:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _object(line, f"{path.name}, line {number}")
-
-    with path.open(encoding="utf-8-sig") as file:
-        total = sum(1 for line in file if line.strip())
-    first = [row for row in itertools.islice(rows(), 100) if isinstance(row, dict)]
-    if total and not first:
-        raise ParameterError(f"{path.name} holds no JSON objects", hint="one object on each line")
-    return list(dict.fromkeys(name for row in first for name in row)), total, rows
-
-
-def _object(line: str, where: str) -> dict[str, Any] | ImgOpenError:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        row = None
-    return row if isinstance(row, dict) else ParameterError(f"{clip(where)} is no JSON object")
-
-
-def _parquet(path: Path) -> Table:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError:
-        hint = 'pip install "imgopen-nb[fast]"'
-        raise ParameterError("reading Parquet needs pyarrow", hint=hint) from None
-    try:
-        with parquet.ParquetFile(path) as file:
-            total, columns = file.metadata.num_rows, list(file.schema_arrow.names)
-    except (ArrowException, OSError) as error:
-        raise ParameterError(f"{path.name} is no Parquet file ({type(error).__name__})") from None
-
-    def rows(name: str) -> Iterator[dict[str, Any]]:
-        with parquet.ParquetFile(path) as file:
-            for part in file.iter_batches(batch_size=1000, columns=[name]):
-                yield from part.to_pylist()
-
-    return columns, total, rows
-
-
 _PICTURES = frozenset(SUFFIXES.values()) | {".jpeg", ".tiff"}
-_TABLES: dict[str, Callable[[Path], Table]] = {
-    ".csv": _csv,
-    ".tsv": _csv,
-    ".jsonl": _jsonl,
-    ".ndjson": _jsonl,
-    ".parquet": _parquet,
-}
 
 
 def combinations(axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from .task import Task
 
 THREADS = 8
+AFTER_TROUBLE = 1.0
 Job = Callable[[], None]
 
 
@@ -20,7 +21,7 @@ class Waiter:
 
     Args:
         ask: asks once for a task and returns the seconds until it should be asked for again, or
-            None to let go of it, as it does after an exception.
+            None to let go of it; after an exception it is asked for again a little later.
     """
 
     def __init__(self, ask: Callable[[Task], float | None]) -> None:
@@ -112,7 +113,7 @@ class Waiter:
             return self._ask(item) if isinstance(item, Task) else item()
         except Exception:  # of somebody's callback: this thread serves others too
             traceback.print_exc()
-            return None
+            return AFTER_TROUBLE
 
     def _next(self) -> Task | Job | None:
         with self._lock:

@@ -94,7 +94,9 @@ def journal(clean_world: Any) -> Journal:
 def versions(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Versions:
     """A real service's; what was learned holds for no time, so that each look is a look."""
     monkeypatch.setattr(versions_module, "HOLDS", 0.0)
-    settings = load(base_url="http://127.0.0.1:9", access_key_id=KEY_ID, access_key_secret=KEY_SECRET)
+    settings = load(
+        base_url="http://127.0.0.1:9", access_key_id=KEY_ID, access_key_secret=KEY_SECRET
+    )
     return Versions(Connection(settings, journal), journal)
 
 

@@ -1,0 +1,153 @@
+"""Files that a batch is read from and written to: .csv, .tsv, .jsonl, .parquet."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ImgOpenError, ParameterError, clip
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NEEDS = 'pip install "imgopen-nb[fast]"'
+# The columns, how many rows, and the rows; one that cannot be read is the error that tells why.
+Table = tuple[list[str], int, Callable[[str], Iterator[dict[str, Any] | ImgOpenError]]]
+
+
+def _csv(path: Path) -> Table:
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+
+    def rows(_: str = "") -> Iterator[dict[str, Any]]:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from csv.DictReader(file, delimiter=separator)
+
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        columns = next(csv.reader(file, delimiter=separator), [])
+    return columns, sum(1 for _ in rows()), rows
+
+
+def _jsonl(path: Path) -> Table:
+    def rows(_: str = "") -> Iterator[dict[str, Any] | ImgOpenError]:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _object(line, f"{path.name}, line {number}")
+
+    with path.open(encoding="utf-8-sig") as file:
+        total = sum(1 for line in file if line.strip())
+    first = [row for row in itertools.islice(rows(), 100) if isinstance(row, dict)]
+    if total and not first:
+        raise ParameterError(f"{path.name} holds no JSON objects", hint="one object on each line")
+    return list(dict.fromkeys(name for row in first for name in row)), total, rows
+
+
+def _object(line: str, where: str) -> dict[str, Any] | ImgOpenError:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    return row if isinstance(row, dict) else ParameterError(f"{clip(where)} is no JSON object")
+
+
+def _parquet(path: Path) -> Table:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise ParameterError("reading Parquet needs pyarrow", hint=_NEEDS) from None
+    try:
+        with parquet.ParquetFile(path) as file:
+            total, columns = file.metadata.num_rows, list(file.schema_arrow.names)
+    except (ArrowException, OSError) as error:
+        raise ParameterError(f"{path.name} is no Parquet file ({type(error).__name__})") from None
+
+    def rows(name: str) -> Iterator[dict[str, Any]]:
+        with parquet.ParquetFile(path) as file:
+            for part in file.iter_batches(batch_size=1000, columns=[name]):
+                yield from part.to_pylist()
+
+    return columns, total, rows
+
+
+READERS: dict[str, Callable[[Path], Table]] = {
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".parquet": _parquet,
+}
+
+
+def writable(name: Any) -> Path:
+    """Return the path of a file that a batch can be written to.
+
+    Raises:
+        ParameterError: it is of another kind, or its folder cannot be written to.
+    """
+    path = Path(os.path.expanduser(name))
+    if path.suffix.lower() not in _WRITERS:
+        raise ParameterError(f"{path.name} is no .csv, .jsonl or .parquet", hint="--out NAME.csv")
+    if path.suffix.lower() == ".parquet":
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            raise ParameterError("writing Parquet needs pyarrow", hint=_NEEDS) from None
+    folder = path.absolute().parent
+    if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise ParameterError(f"{clip(path)} cannot be written", hint=f"is {clip(folder)} a folder?")
+    return path
+
+
+def write(frame: pd.DataFrame, name: Any) -> Path:
+    """Write the frame of a batch to a .csv, .jsonl or .parquet file and return its path.
+
+    Raises:
+        ParameterError: it cannot be written.
+    """
+    path = writable(name)
+    try:
+        _WRITERS[path.suffix.lower()](frame, path)
+    except (OSError, ValueError) as error:
+        raise ParameterError(
+            f"{clip(path)} was not written ({clip(error)})",
+            hint="the results are in the history: the same with another --out sends nothing again",
+        ) from None
+    return path
+
+
+def _to_csv(frame: pd.DataFrame, path: Path) -> None:
+    shown = frame.copy()
+    for name in frame.columns:
+        if frame[name].dtype == object:
+            shown[name] = frame[name].map(_json)
+    shown.to_csv(path, errors="replace")
+
+
+def _to_jsonl(frame: pd.DataFrame, path: Path) -> None:
+    rows = frame.reset_index(names=_index_names(frame))
+    rows.to_json(path, orient="records", lines=True, force_ascii=False, date_format="iso")
+
+
+def _index_names(frame: pd.DataFrame) -> list[str]:
+    names = [str(name or "index") for name in frame.index.names]
+    return [f"{name} {at}" if len(names) > 1 else name for at, name in enumerate(names)]
+
+
+def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_parquet(path)
+
+
+def _json(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
+
+
+_WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+    ".csv": _to_csv,
+    ".jsonl": _to_jsonl,
+    ".parquet": _to_parquet,
+}
