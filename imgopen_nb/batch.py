@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .batch_plan import Plan, plan_of
 from .errors import ImgOpenError, ParameterError, UsageError
+from .plaintext import visible
 from .progress import counting
 from .result import Result
 from .sources import Source, axes_of, combinations, many, missing
@@ -79,9 +80,9 @@ class Batch:
         calls = [self._example({**self.fixed, **values}) for values in combinations(axes)]
         checked = [session.caller.check(operation, call) for call in calls]
         self.grid = [{name: call.get(name) for name in axes} for call in checked]
-        for call in calls:
-            if any(operation.param(name).picture for name in call):
-                session.caller.request(operation, call)  # reads what lies on this machine
+        pictured = any(operation.param(name).picture for name in axes)
+        for call in calls if pictured else calls[:1]:
+            session.caller.request(operation, call)  # reads what lies on this machine
 
     def _example(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return a call with something in the place of the picture or text."""
@@ -272,7 +273,8 @@ def _check_limits(limits: Limits) -> None:
 
 def _kept(outcome: Outcome) -> Kept:
     result = outcome.result
-    image = _PASSWORD.sub("//***@", result.image) if result.image and not result.task_id else None
+    unsent = result.image if result.image and not result.task_id else None
+    image = unsent and visible(_PASSWORD.sub("//***@", unsent))
     return Kept(outcome.row.index, result.task_id, result.cached, result.error, image)
 
 

@@ -134,8 +134,14 @@ def _to_jsonl(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _index_names(frame: pd.DataFrame) -> list[str]:
-    names = [str(name or "index") for name in frame.index.names]
-    return [f"{name} {at}" if len(names) > 1 else name for at, name in enumerate(names)]
+    """Return a name for each level of the index that no other one and no column has."""
+    names: list[str] = []
+    for given in frame.index.names:
+        name = str(given or "index")
+        while name in names or name in frame.columns:
+            name += "_"
+        names.append(name)
+    return names
 
 
 def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
@@ -143,7 +149,9 @@ def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _json(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
+    if not isinstance(value, (list, dict)):
+        return value
+    return json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
 
 
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {

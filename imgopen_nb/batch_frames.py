@@ -137,8 +137,13 @@ def _index(batch: Batch, numbers: list[int]) -> pd.Index[Any]:
     if not numbers:
         return pd.RangeIndex(0)
     width = len(batch.grid)
-    names = {place // width: kept.index for place, kept in batch.kept.items()}
-    found: pd.Index[Any] = pd.Index([names[number] for number in numbers], tupleize_cols=False)
+    known = {place // width: kept.index for place, kept in batch.kept.items()}
+    names = [known[number] for number in numbers]
+    found: pd.Index[Any]
+    try:
+        found = pd.Index(names, tupleize_cols=False)
+    except UnicodeEncodeError:  # a file's name that is no proper text
+        found = pd.Index(names, dtype=object, tupleize_cols=False)
     return found
 
 

@@ -10,7 +10,7 @@ from . import archive, arrow
 from .catalogue import OPERATIONS
 from .errors import ParameterError, UsageError
 from .journal import Journal
-from .schema import HISTORY_COLUMNS, counting, select
+from .schema import HISTORY_COLUMNS, counting
 from .values import in_words
 
 if TYPE_CHECKING:
@@ -77,14 +77,13 @@ class History:
         fast = self._fast(filters)
         if fast is not None:
             return fast
-        sql, values = select(filters, HISTORY_COLUMNS)
-        return history_frame(self._journal.read(sql, values, HISTORY_COLUMNS, raw=True)[::-1])
+        return history_frame(self._journal.rows(raw=True, **filters))
 
     def rows(
         self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, **filters: Any
     ) -> list[dict[str, Any]]:
         """Return the task history as dictionaries; the filters are those of the call."""
-        return self._read(checked(filters), columns)
+        return self._journal.rows(columns=columns, **checked(filters))
 
     def count(self, **filters: Any) -> int:
         """Return how many tasks pass the filters."""
@@ -169,12 +168,6 @@ class History:
         return (
             f"History({self.count():,} tasks in {str(self._journal.path)!r}; call it for a table)"
         )
-
-    def _read(
-        self, filters: Mapping[str, Any], columns: tuple[str, ...] = HISTORY_COLUMNS
-    ) -> list[dict[str, Any]]:
-        sql, values = select(filters, columns)
-        return self._journal.read(sql, values, columns)[::-1]
 
     def _fast(self, filters: Mapping[str, Any]) -> pd.DataFrame | None:
         """Return the frame by the fast reader; None where it does not pay, or in any trouble."""

@@ -6,6 +6,7 @@ Several kernels may use it at once (WAL, busy time-out). `schema.py` has the tab
 from __future__ import annotations
 
 import contextlib
+import heapq
 import json
 import os
 import sqlite3
@@ -16,7 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from .errors import JournalError, UnknownNameError, near_match
-from .schema import COLUMNS, HISTORY_COLUMNS, JSON_COLUMNS, KIND, migrate, select
+from .schema import (
+    COLUMNS,
+    HISTORY_COLUMNS,
+    JSON_COLUMNS,
+    KIND,
+    kinds,
+    migrate,
+    newest_of_kind,
+    select,
+    selected,
+)
 
 BUSY_SECONDS = 15.0
 # JPEG, its width and height, and (width, height) of the picture it was made from.
@@ -164,10 +175,25 @@ class Journal:
         )
 
     def rows(
-        self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, **filters: Any
+        self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, raw: bool = False, **filters: Any
     ) -> list[dict[str, Any]]:
         """Return tasks, oldest first; the filters are those of `schema.select`."""
-        return self.read(*select(filters, columns), columns)[::-1]
+        if filters.get("limit") is not None:
+            return self._newest(filters, columns, raw)
+        return self.read(*select(filters, columns), columns, raw=raw)[::-1]
+
+    def _newest(
+        self, filters: Mapping[str, Any], columns: tuple[str, ...], raw: bool
+    ) -> list[dict[str, Any]]:
+        """Return the newest tasks that pass: each kind's newest are found by the index alone."""
+        found: list[tuple[float, int]] = []
+        for row in self.read(*kinds(filters), ("kind",)):
+            sql, values = newest_of_kind(row["kind"], filters)
+            with self._open() as db:
+                found += db.execute(sql, values).fetchall()
+        found = heapq.nlargest(filters["limit"], found)
+        rowids = json.dumps([rowid for _, rowid in found])
+        return self.read(selected(columns), (rowids,), columns, raw=raw)[::-1]
 
     def durations(
         self, operation: str, model: str | None, backend: str

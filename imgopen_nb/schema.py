@@ -173,6 +173,27 @@ def select(
     return sql, [*values, *moment, limit, limit]
 
 
+def kinds(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Return the query, and its values, for the kinds of tasks that pass filters."""
+    wanted, values = _kinds(filters)
+    return f"{_EVERY_KIND} SELECT kind FROM kinds WHERE {wanted or 'true'}", values
+
+
+def newest_of_kind(kind: str, filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Return the query, and its values, for (created, rowid) of the newest of a kind."""
+    recent, moment = _recent(filters)
+    sql = f"SELECT created, rowid FROM tasks WHERE {KIND} = ? AND {recent}"
+    return f"{sql} ORDER BY created DESC, rowid DESC LIMIT ?", [kind, *moment, filters["limit"]]
+
+
+def selected(columns: Iterable[str]) -> str:
+    """Return the query for tasks by their rowids, given as a JSON list: newest first."""
+    return (
+        f"SELECT {', '.join(columns)} FROM tasks WHERE rowid IN (SELECT value FROM json_each(?)) "
+        "ORDER BY created DESC, rowid DESC"
+    )
+
+
 def counting(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
     """Return the query, and its values, for the number of tasks that pass filters (no limit)."""
     kinds, values = _kinds(filters)

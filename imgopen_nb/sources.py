@@ -65,12 +65,12 @@ def source_of(given: Any, column: str | None = None, param: Param = _PICTURE) ->
         path = Path(os.path.expanduser(given))
         if path.suffix.lower() in READERS and os.path.isfile(path):
             return _from_table(path, column, param)
-    if column is not None and not hasattr(given, "index"):
+    if hasattr(given, "index") and hasattr(given, "items"):
+        return _from_series(given)
+    if column is not None:
         raise ParameterError(f"column {column!r} goes with a table", hint=_HINT)
     if isinstance(given, (str, os.PathLike)):
         return _from_text(os.fspath(given), param)
-    if hasattr(given, "index") and hasattr(given, "items"):
-        return _from_series(given)
     if isinstance(given, Mapping):
         return Source(_whole(given.items), len(given))
     return _single(given) if _is_picture(given) else _from_iterable(given)

@@ -7,7 +7,6 @@ import pickle
 import pydoc
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -26,11 +25,11 @@ URLS = ["https://e.org/1.jpg", "https://e.org/2.jpg", ""]
 
 
 @pytest.fixture
-def frame(session: Session, stub: Stub) -> Iterator[pd.DataFrame]:
+def frame(session: Session, stub: Stub) -> pd.DataFrame:
     """A table of pictures, and a current session whose service describes them."""
     Service(duration=lambda: 0.0).on(stub)
     session_module.set_current(session)
-    yield pd.DataFrame({"url": URLS, "no": [1, 2, 3]}, index=["x", "y", "z"])
+    return pd.DataFrame({"url": URLS, "no": [1, 2, 3]}, index=["x", "y", "z"])
 
 
 IMPORTS = [

@@ -17,6 +17,7 @@ from imgopen_nb.json_columns import JsonArray, JsonDtype
 
 TAGS = [["a", "b"], None, [], ["b"]]
 PARAMS = [{"image": "x"}, {}, {"seed": 3, "deep": {"a": [1]}}, {"image": "猫"}]
+PLAIN = pd.Series(PARAMS, dtype=object)
 
 
 @pytest.fixture
@@ -59,7 +60,8 @@ def test_what_is_done_with_lists_is_the_same_as_on_objects(frame: pd.DataFrame):
     counts = frame.explode("tags").tags.value_counts()
     assert counts.to_dict() == {"a": 1, "b": 2}
     assert frame.tags.map(lambda t: len(t or [])).tolist() == [2, 0, 0, 1]
-    assert frame.params.apply(lambda p: p.get("image")).tolist() == ["x", None, None, "猫"]
+    images = [held.apply(lambda p: p.get("image")) for held in (frame.params, PLAIN)]
+    pd.testing.assert_series_equal(*images, check_names=False, check_index=False)
     assert pd.json_normalize(values(frame.params)).shape[0] == 4
 
 

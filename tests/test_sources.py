@@ -131,7 +131,7 @@ def test_a_column_that_is_not_there_or_not_clear_is_explained():
     with pytest.raises(UnknownNameError, match="column of the DataFrame called 'link'") as caught:
         source_of(frame, "link")
     assert "links" in caught.value.hint
-    with pytest.raises(ParameterError, match="which column .* holds the pictures.*links, notes"):
+    with pytest.raises(ParameterError, match=r"which column .* holds the pictures.*links, notes"):
         source_of(frame)
     with pytest.raises(ParameterError, match="holds the prompts"):
         source_of(frame, param=PROMPT)
