@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-from . import batch, engines, first_light, gallery, history, waiting
+from . import batch, engines, first_light, gallery, history, memory, waiting
 
 PARTS = {
     "Loading and describing": first_light,
     "Waiting: when to ask": waiting,
     "Batch of 1,000 tasks": batch,
+    "Memory of a batch": memory,
     "History of 1,000,000 tasks": history,
     "Gallery in JupyterLab": gallery,
     "Engines: CPU of a call (best of 5), peak memory of its process": engines,

@@ -77,11 +77,7 @@ class Album:
 
     def lives(self, url: str) -> bool:
         """Whether a picture that the service made can still be had; True where nobody tells."""
-        try:
-            self._connection.client.version(self._connection.present(url))
-        except PictureError:
-            return False
-        return True
+        return self._versions.lives(url)
 
     def thumbnail(self, label: str, size: int = SMALL, trusted: bool = True) -> Thumbnail:
         """Return a small version of a picture of the history.

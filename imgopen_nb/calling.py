@@ -63,7 +63,6 @@ class Caller:
         self._connection.delivery().path(row)  # a path that is a guess: nothing is read or sent
         operation, values = self._confirmed(row, checked, params)
         found = self._album.resolve(operation, values)
-
         request = fingerprint(operation, values, found.held, self._place(row))
 
         def sent(anew: bool) -> Task:

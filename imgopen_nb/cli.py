@@ -75,16 +75,18 @@ def _verb(words: list[str]) -> int:
 
 
 def _batch_file(verb: Verb, call: Call, name: str) -> int:
-    """Run a batch and write its wide frame to a file: .csv, .jsonl or .parquet."""
+    """Run a batch and write its wide frame to a file; 1 where no row has a result."""
     from .batch_files import writable, write
 
     path = writable(name)  # before anything is sent
     value = verb.run(call)
     if call.options.dry_run:
         print(_plain(value))
-    else:
-        print(f"{len(value):,} rows written to {write(value, path)}")
-    return 0
+        return 0
+    failed = int(value["error"].notna().sum())
+    said = f"{len(value):,} rows written to {write(value, path)}"
+    print(f"{said}, {failed:,} of them with an error" if failed else said)
+    return 1 if failed and failed == len(value) else 0
 
 
 def _run_named(words: list[str]) -> int:

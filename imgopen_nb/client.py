@@ -109,7 +109,7 @@ class Client:
             raise PictureError(f"{clip(url, 120)} cannot be fetched ({_reason(error)})") from None
         raise PictureError(f"{clip(url, 120)} redirects more than {MAX_REDIRECTS} times")
 
-    def version(self, url: str, seconds: float = 5.0) -> str | None:
+    def version(self, url: str, seconds: float = 5.0, *, trusted: bool = True) -> str | None:
         """Return what tells this content of a URL that the user gave from any other.
 
         That is its ETag, or its date and length, or where its server names neither the hash of its
@@ -119,13 +119,22 @@ class Client:
             PictureError: the server has no such picture.
         """
         try:
+            if not trusted and not self._may_be_asked(url):
+                return None
             for method in ("HEAD", "GET"):
                 with self._pictures.request(
-                    method, url, timeout=(3, seconds), stream=True, proxies=_proxies(url)
+                    method,
+                    url,
+                    timeout=(3, seconds),
+                    stream=True,
+                    allow_redirects=trusted,
+                    proxies=_proxies(url),
                 ) as response:
                     if response.status_code == 200 and (found := _validator(response)):
                         return found
                     if method == "GET":
+                        if response.is_redirect or _passes(response.status_code):
+                            return None
                         data = self._picture(response, url, time.monotonic() + 3 * seconds)
                         return f"sha256 {hashlib.sha256(data).hexdigest()}"
         except PictureError:
@@ -213,6 +222,13 @@ class Client:
             f"no answer from {host} ({_reason(error)})", sent=sent, hint=_NETWORK_HINT
         )
 
+    def _may_be_asked(self, url: str) -> bool:
+        try:
+            self._check_address(url, trusted=False)
+        except PictureError:
+            return False
+        return True
+
     def _check_address(self, url: str, trusted: bool) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -239,13 +255,23 @@ class Client:
         return b"".join(parts)
 
 
+def _passes(http_status: int) -> bool:
+    """Whether a failure says nothing of the picture: its server is in trouble, or too busy."""
+    return http_status >= 500 or http_status in (408, 425, 429)
+
+
 def _validator(response: requests.Response) -> str | None:
     headers = response.headers
     if headers.get("ETag"):
-        return clip(f"etag {headers['ETag'].removeprefix('W/')}", 300)
+        return _short(f"etag {headers['ETag'].removeprefix('W/')}")
     if headers.get("Last-Modified") and headers.get("Content-Length"):
-        return clip(f"date {headers['Last-Modified']} length {headers['Content-Length']}", 300)
+        return _short(f"date {headers['Last-Modified']} length {headers['Content-Length']}")
     return None
+
+
+def _short(text: str) -> str:
+    """Return a text as it is, or its hash where it is long: two long ones must stay two."""
+    return text if len(text) <= 200 else f"hash {hashlib.sha256(text.encode()).hexdigest()}"
 
 
 _NETWORK_HINT = "check the connection and the address (%imgopen config)"

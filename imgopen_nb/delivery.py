@@ -121,6 +121,12 @@ class Delivery:
             raise error
         if not refused and operation.query:
             return self._look_up(operation, task_id, error)
+        if not refused and operation.kind != "rows":
+            raise SubmissionLostError(
+                f"the answer to {operation.name} was lost ({error.message}), and this path cannot "
+                "be asked whether it was accepted",
+                hint="nothing was sent twice: look at the service before you run it again",
+            )
         seconds = pause(attempt, error)
         if seconds > LONGEST_PAUSE:
             raise error

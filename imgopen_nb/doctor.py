@@ -86,6 +86,5 @@ def _reachable(session: Session) -> str:
 
 
 def _history(session: Session) -> str:
-    path = session.journal.path
-    count = len(session.journal.rows(columns=("task_id",)))
-    return f"{count} tasks, {path.stat().st_size / 1e6:.1f} MB, in {session.settings.home}"
+    size = session.journal.path.stat().st_size / 1e6
+    return f"{session.history.count():,} tasks, {size:.1f} MB, in {session.settings.home}"

@@ -6,6 +6,8 @@ service gets it again only where it surely does not know it, and from one sessio
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,6 +49,8 @@ class Sender:
         self._connection = connection
         self._ledger = ledger
         self._presence = presence
+        # Of two rows that ask the same at once, only the one that is new takes of the budget.
+        self._opening = threading.Lock()
 
     def send(
         self,
@@ -74,19 +78,20 @@ class Sender:
             BudgetError: it was not permitted.
             ImgOpenError: it was not accepted, or whether it was cannot be found out.
         """
-        if permit and (fresh or not self._ledger.asked(request)) and not permit():
-            raise BudgetError(f"{row.name} was not sent: the budget is spent")
         with self._presence.needed():
-            task, whole = self._ledger.open(
-                row,
-                shown,
-                body,
-                fresh=fresh,
-                request=request,
-                backend=self._connection.settings.backend,
-                base_url=self._connection.settings.base_url,
-                owner=self._presence.id,
-            )
+            with self._opening if permit else contextlib.nullcontext():
+                if permit and (fresh or not self._ledger.asked(request)) and not permit():
+                    raise BudgetError(f"{row.name} was not sent: the budget is spent")
+                task, whole = self._ledger.open(
+                    row,
+                    shown,
+                    body,
+                    fresh=fresh,
+                    request=request,
+                    backend=self._connection.settings.backend,
+                    base_url=self._connection.settings.base_url,
+                    owner=self._presence.id,
+                )
             if whole is not None:
                 try:
                     self._send(task, lambda: self._submit(task, whole), patient)

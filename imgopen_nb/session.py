@@ -218,9 +218,8 @@ class Session:
         from .stream import Limits
 
         row = runnable(operation)
-        source = source_of(images, column, main_param(row))
         limits = Limits(concurrency, timeout, most, fresh or self.settings.cache == "off")
-        batch = Batch(self, row, source, grid, limits)
+        batch = Batch(self, row, source_of(images, column, main_param(row)), grid, limits)
         return batch.plan() if dry_run else batch.run(progress)
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -93,7 +94,6 @@ class Task:
         self.cached = False
         self.pending = 0.0
         self.took: float | None = None
-        self.body: dict[str, Any] | None = None
         self.sending = False
         self.shared = False
         self.watched = False
@@ -318,7 +318,10 @@ class Task:
         with self._changed:
             calls, self._callbacks = self._callbacks, []
         for call in calls:
-            call(self)
+            try:
+                call(self)
+            except Exception:  # somebody else's: the task and the other callbacks go on
+                traceback.print_exc()
 
     def __repr__(self) -> str:
         seconds = "" if self.seconds is None else f", {self.seconds:.1f} s"

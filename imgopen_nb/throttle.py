@@ -13,13 +13,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from .errors import JournalError
 from .journal import Journal
 from .rates import CLOSED, COLUMNS, WINDOW, Limit, current, lower, moved, sane, take
 
 LOOK = 0.5  # seconds between two looks at the shared limit; no single sleep is longer
+# The share of the last 100 answers that may be refusals by accident; fewer answers than FIRST say
+# nothing yet, so that every refusal counts.
+ACCIDENTS, FIRST = 0.05, 20
 PATIENCE, ALONE = 1.0, 10.0  # seconds: with a locked journal, and until one that failed is tried
 
 Step = Callable[[Limit | None], Limit]
@@ -72,7 +75,7 @@ class Throttle:
         self._limit: Limit | None = None
         self._looked = self._served = self._busy = -math.inf
         self._failed: float | None = None
-        self._accepted = False
+        self._answers: deque[bool] = deque(maxlen=100)
 
     def wait(self) -> None:
         """Return when one request may go out; call it before every request.
@@ -94,13 +97,22 @@ class Throttle:
         if retry_after and retry_after > 0:  # all kernels would come back at the same moment
             pause = min(retry_after, CLOSED) + random.uniform(0, 0.2)
         went, lately = getattr(self._thread, "went", now), self._lately(now)
+        again = bool(self._answers) and not self._answers[-1]
+        self._answers.append(False)
+        share = self._answers.count(False) / max(self._answers.maxlen or 0, len(self._answers))
+        # Now and then a refusal is an accident, and no sign that all of this is too fast.
+        counts = again or share > ACCIDENTS or len(self._answers) < FIRST
 
         def step(old: Limit | None) -> Limit:
-            return lower(old or Limit(written=now), now, went, lately, self._accepted, pause)
+            old = old or Limit(written=now)
+            if not counts:
+                return replace(old, closed_until=max(old.closed_until, now + pause), written=now)
+            return lower(old, now, went, lately, any(self._answers), pause)
 
         with self._lock:
             if self._change(step).refused == now:  # it counted
-                self._accepted, self._busy = False, now
+                self._answers.clear()
+                self._busy = now
 
     def closed_for(self) -> float:
         """Return the seconds for which the service asked that nobody sends, 0 for none."""
@@ -110,7 +122,7 @@ class Throttle:
 
     def accepted(self) -> None:
         """Learn that a request was answered in any other way."""
-        self._accepted = True
+        self._answers.append(True)
 
     def close(self) -> None:
         """Close the file."""

@@ -73,12 +73,12 @@ class Versions:
     def lives(self, url: str) -> bool:
         """Whether a picture can still be had; True where its server cannot be asked."""
         try:
-            self._asked(url)
+            self._asked(url, trusted=False)
         except PictureError:
             return False
         return True
 
-    def _asked(self, url: str) -> str | None:
+    def _asked(self, url: str, trusted: bool = True) -> str | None:
         """Return what the server names; None where it is out of reach, or was a while ago.
 
         Raises:
@@ -90,7 +90,7 @@ class Versions:
                 return None
             begun = time.monotonic()
             try:
-                found = self._in_time(self._connection.present(url))
+                found = self._in_time(self._connection.present(url), trusted)
             except PictureError:
                 if time.monotonic() - begun < SLOW:
                     raise
@@ -100,14 +100,14 @@ class Versions:
                 self._silent[host] = time.monotonic()
         return found
 
-    def _in_time(self, url: str) -> str | None:
+    def _in_time(self, url: str, trusted: bool) -> str | None:
         """Ask in a thread of its own: a server that drips or leads astray has no other end."""
         answers: SimpleQueue[str | PictureError | None] = SimpleQueue()
         client = self._connection.client
 
         def ask() -> None:
             try:
-                answers.put(client.version(url))
+                answers.put(client.version(url, trusted=trusted))
             except PictureError as error:
                 answers.put(error)
             except Exception:  # whatever an odd server brings about

@@ -31,6 +31,7 @@ FLOORS = (
     {"history"},
     {"archive", "arrow", "batch_frames"},
     {"batch", "inquiry"},
+    {"batch_plan"},
     {"progress", "sources", "stream", "calling"},
     {"sending"},
     {"album", "inbox", "ledger", "timing", "waiting"},
@@ -50,7 +51,7 @@ FLOORS = (
     {"spec"},
     {"values"},
     {"keys"},
-    {"files"},
+    {"files", "batch_files", "accessor"},
     {"errors", "presence", "rates", "schedule"},
     {"plaintext"},
 )
@@ -77,7 +78,7 @@ OWNERS = {
     "IPython": {"magics", "completion", "progress"},
     "tqdm": {"progress"},
     "filelock": {"presence"},
-    "pyarrow": {"archive", "arrow", "arrowreader", "frames", "sources"},
+    "pyarrow": {"archive", "arrow", "arrowreader", "frames", "batch_files"},
     "adbc_driver_sqlite": {"arrowreader"},
     "adbc_driver_manager": {"arrowreader"},
 }

@@ -579,7 +579,7 @@ with Session(url, key, secret, home) as session:
 def test_ctrl_c_stops_and_the_same_again_goes_on_and_sends_nothing_twice(
     stub: Stub, tmp_path: Path, cached: None
 ):
-    """A real SIGINT, five times over; the sixth run ends with all rows, each paid once."""
+    """A real SIGINT, three times over; the fourth run ends with all rows, each paid once."""
     books = Odd(duration=lambda: 0.3)
     books.on(stub)
     arguments = [sys.executable, "-c", BATCH, stub.url, str(tmp_path), KEY_ID, KEY_SECRET]

@@ -214,11 +214,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def keys(stub: Stub, books: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def keys(stub: Stub, books: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keys in the environment; the session that a command leaves behind is closed."""
     for name, value in (("BASE_URL", stub.url), ("ACCESS_KEY_ID", KEY_ID)):
         monkeypatch.setenv(f"IMGOPEN_{name}", value)
     monkeypatch.setenv("IMGOPEN_ACCESS_KEY_SECRET", KEY_SECRET)
     monkeypatch.setenv("IMGOPEN_CACHE", "on")
+    yield
+    session_module.current().close()
 
 
 CALL = ["describe", "--from", "pictures.csv", "--models", "clip,deepdanbooru"]
@@ -257,6 +260,18 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_sent(
 
     assert says in capsys.readouterr().err
     assert stub.requests == []
+
+
+@pytest.mark.parametrize(("rows", "code"), [([*URLS, "/no.jpg"], 0), (["/no.jpg"], 1)])
+def test_the_command_says_how_many_rows_failed_and_fails_if_all_did(
+    folder: Path, keys: None, rows: list[str], code: int, capsys: pytest.CaptureFixture[str]
+):
+    (folder / "some.csv").write_text("url\n" + "\n".join(rows) + "\n")
+
+    assert main(["describe", "--from", "some.csv", "--out", "captions.csv"]) == code
+
+    said = f"{len(rows)} rows written to captions.csv, 1 of them with an error"
+    assert said in capsys.readouterr().out
 
 
 def test_a_dry_run_of_the_command_writes_no_file(

@@ -263,18 +263,36 @@ def test_a_picture_that_its_server_does_not_have_is_the_services_to_judge(
     assert len(stub.requests) == 2
 
 
-def test_a_result_picture_that_is_gone_is_made_again(
-    session: Session, stub: Stub, pictures: Pictures
-):
-    at_once(stub, outputImageUrl=pictures.url)
-    first = session.run("flux", prompt="a fox")
-    assert first.images == [pictures.url]
+def test_a_result_picture_that_is_gone_is_made_again(session: Session, stub: Stub):
+    """The service keeps what it made for a while only."""
+    kept = Reply(b"a picture")
+    made: list[str] = []
+
+    def answer(request: Request) -> Reply:
+        if request.path.startswith("/made/"):
+            return kept
+        made.append(f"{stub.url}/made/{len(made)}.png")
+        return ok(status=2, taskId="s", outputImageUrl=made[-1])
+
+    stub.answer = answer
+    assert session.run("flux", prompt="a fox").images == made
     assert session.run("flux", prompt="a fox").cached
 
-    pictures.status = 404
+    kept = Reply(b"gone", 404)
 
-    assert not session.run("flux", prompt="a fox").cached
-    assert len(stub.requests) == 2
+    again = session.run("flux", prompt="a fox")
+    assert (again.cached, again.images) == (False, made[1:])
+    assert len(made) == 2
+
+
+def test_a_result_picture_whose_server_is_out_of_reach_is_not_paid_for_again(
+    session: Session, stub: Stub
+):
+    at_once(stub, outputImageUrl="http://127.0.0.1:9/made.png")
+    session.run("flux", prompt="a fox")
+
+    assert session.run("flux", prompt="a fox").cached
+    assert len(stub.requests) == 1
 
 
 def test_pictures_of_the_sandbox_load_after_it_has_moved_to_another_port(tmp_path: Path):

@@ -91,6 +91,14 @@ class Bucket:
         return accepted
 
 
+def most(rate: float) -> float:
+    """Return the share of refusals that is bearable: each kernel takes one in twenty for chance.
+
+    At a few requests a second two kernels' chances add up before anybody can tell.
+    """
+    return 0.05 if rate > 2 else 0.10
+
+
 class Run:
     """Several kernels against one service; `log` has (seconds, kernel, accepted)."""
 
@@ -208,7 +216,7 @@ def test_kernels_share_what_the_service_allows(tmp_path: Path, rate: float, thre
     run = Run(tmp_path, rate, threads=threads)
 
     assert 0.8 * rate <= run.throughput(60, 240) <= 1.01 * rate
-    assert run.refusals(60, 240) < 0.05
+    assert run.refusals(60, 240) < most(rate)
     assert max(run.shares()) <= 1.3 * min(run.shares())
 
 
@@ -218,7 +226,7 @@ def test_a_rate_that_is_doubled_is_found_within_a_minute(tmp_path: Path, rate: f
 
     assert run.throughput(60, 100) <= 1.1 * rate
     assert run.throughput(160, 240) >= 0.8 * 2 * rate
-    assert run.refusals(160, 240) < 0.05
+    assert run.refusals(160, 240) < most(rate)
 
 
 def test_a_kernel_with_one_thread_does_not_starve_beside_one_with_many(tmp_path: Path):
@@ -682,3 +690,20 @@ def test_three_processes_get_everything_done_at_a_service_that_refuses(
     with capsys.disabled():
         print(f" {1 - len(accepted) / len(log):.0%} refused", end="")
     assert len(log) < 2 * len(accepted)
+
+
+def test_refusals_by_accident_do_not_slow_down_what_is_no_limit(journal: Journal, clock: Clock):
+    """One request in forty is refused whatever the rate: 40 requests a second go on."""
+    throttle = throttle_of(journal, clock)
+    dice = random.Random(3)
+    begun = clock.now
+    for _ in range(2000):
+        throttle.wait()
+        clock.now += 1 / 40
+        if dice.random() < 1 / 40:
+            throttle.refused(0.0)
+        else:
+            throttle.accepted()
+
+    print("took", clock.now - begun)
+    assert clock.now - begun < 1.5 * 2000 / 40

@@ -1,0 +1,59 @@
+"""Peak memory of a batch of 100,000 pictures in a process of its own, beside one of 1,000."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from .service import service
+
+HEAD = ("pictures", "peak memory", "more than for none", "file of the history")
+SIZES = (0, 1_000, 100_000)
+TOGETHER = 64
+
+
+def rows() -> Iterator[tuple[str, ...]]:
+    base = 0.0
+    for size in SIZES:
+        with service() as url, tempfile.TemporaryDirectory() as home:
+            command = [sys.executable, "-m", __spec__.name, url, home, str(size)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            figures = json.loads(done.stdout)
+        base = base or figures["peak"]
+        yield (
+            f"{size:,}",
+            f"{figures['peak']:.0f} MiB",
+            f"{figures['peak'] - base:.0f} MiB",
+            f"{figures['file']:.0f} MiB",
+        )
+
+
+def run(url: str, home: str, size: int) -> dict[str, float]:
+    import pandas as pd
+
+    from imgopen_nb.session import Session
+
+    os.environ["IMGOPEN_HOME"] = home
+    # Answers are immediate: it is the number that counts here.
+    urls = pd.Series([f"https://p.invalid/0.0/{number}" for number in range(size)], dtype="string")
+    with Session(url, "an-access-key-id", "an-access-key-secret") as session:
+        batch = session.map(
+            "describe", urls, model="clip", concurrency=TOGETHER, progress=False
+        )
+        assert len(batch.wide()) == size
+        file = session.journal.path.stat().st_size
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"peak": peak / 1024, "file": file / 2**20}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    for name, kind in {"url": str, "home": str, "size": int}.items():
+        parser.add_argument(name, type=kind)
+    print(json.dumps(run(**vars(parser.parse_args()))))
