@@ -43,9 +43,7 @@ def run(url: str, home: str, size: int) -> dict[str, float]:
     # Answers are immediate: it is the number that counts here.
     urls = pd.Series([f"https://p.invalid/0.0/{number}" for number in range(size)], dtype="string")
     with Session(url, "an-access-key-id", "an-access-key-secret") as session:
-        batch = session.map(
-            "describe", urls, model="clip", concurrency=TOGETHER, progress=False
-        )
+        batch = session.map("describe", urls, model="clip", concurrency=TOGETHER, progress=False)
         assert len(batch.wide()) == size
         file = session.journal.path.stat().st_size
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

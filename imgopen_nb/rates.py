@@ -2,7 +2,8 @@
 
 A refusal halves the rate. It comes back to what was refused in about 20 s, stays near it, and then
 grows faster and faster (as TCP's CUBIC does): so it is mostly close to what the service allows, and
-a limit that was raised is found within a minute. Pure functions over numbers; `throttle` waits.
+a limit that was raised is found within a minute. After the very first refusal, which tells little of
+the rate that is allowed, it doubles every few seconds until the next. Pure functions over numbers; `throttle` waits.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ BATCH = 0.25  # seconds: a kernel takes so many slots at once, and may catch up 
 BURST = 1.0  # seconds within which refusals count as one
 RATES = (0.1, 10_000.0)  # lowest and highest requests per second
 RECOVERY = (20.0, 60.0)  # seconds until the refused rate is tried again; between, 40 requests
+DOUBLING = 4.0  # seconds in which the rate doubles while it is not sure
 CLOSED, GUESS = 3600.0, 30.0  # longest pauses in seconds: asked for, and guessed
 WINDOW = 5.0  # seconds over which requests are counted
 IDLE = 30.0  # a longer gap between two requests counts as so many seconds of use
@@ -33,11 +35,14 @@ class Limit:
     refused: float = 0.0  # when the last refusal came that counted
     sent: float = 0.0  # what goes out, smoothed over WINDOW
     written: float = 0.0
+    sure: float = 1.0  # 0 after the first refusal: what it tells of the rate is little
 
     def rate(self, cap: float | None = None) -> float:
         """Return the requests per second that may go out now, at most `cap`."""
         allowed = RATES[1]
-        if self.peak is not None:
+        if self.peak is not None and not self.sure:
+            allowed = self.peak / 2 * 2 ** min(60.0, self.age / DOUBLING)
+        elif self.peak is not None:
             recovery = min(RECOVERY[1], max(RECOVERY[0], 40 / self.peak))
             allowed = self.peak * (1 + 0.5 * (self.age / recovery - 1) ** 3)
         return min(max(RATES[0], min(allowed, RATES[1])), cap or RATES[1])
@@ -82,7 +87,8 @@ def lower(
         # Everything is refused: this tells to wait longer, and nothing about the rate.
         guess = min(max(BURST, 2 * (old.closed_until - old.refused)), GUESS)
         closed = max(closed, now + guess)
-    return Limit(peak, 0.0, max(closed, now), closed, now, sent=peak, written=now)
+    sure = float(old.peak is not None)
+    return Limit(peak, 0.0, max(closed, now), closed, now, sent=peak, written=now, sure=sure)
 
 
 def current(limit: Limit | None, now: float) -> Limit:
@@ -103,6 +109,7 @@ def sane(row: Mapping[str, Any], now: float) -> Limit | None:
         refused=min(value["refused"], value["written"]),
         sent=min(max(0.0, value["sent"]), RATES[1]),
         written=value["written"],
+        sure=float(bool(value["sure"])),
     )
     return moved(limit, now) if limit.written > now - FORGOTTEN else None
 

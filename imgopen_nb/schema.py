@@ -122,7 +122,8 @@ MIGRATIONS = (
         closed_until REAL NOT NULL,
         refused REAL NOT NULL,
         sent REAL NOT NULL,
-        written REAL NOT NULL
+        written REAL NOT NULL,
+        sure REAL NOT NULL DEFAULT 1
     );
     """,
 )

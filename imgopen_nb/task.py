@@ -299,11 +299,8 @@ class Task:
             return UnknownStatusError(
                 f"{text}; its status {self.status!r} is not documented", task=self, hint=hint
             )
-        if (
-            self.data.get(self.operation.output.partition("[")[0])
-            if self.operation.output
-            else None
-        ):
+        output = self.operation.output.partition("[")[0]
+        if output and self.data.get(output):
             text += (
                 "; the last answer holds a result although its status says generating: task.data"
             )

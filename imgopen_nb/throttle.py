@@ -20,9 +20,8 @@ from .journal import Journal
 from .rates import CLOSED, COLUMNS, WINDOW, Limit, current, lower, moved, sane, take
 
 LOOK = 0.5  # seconds between two looks at the shared limit; no single sleep is longer
-# The share of the last 100 answers that may be refusals by accident; fewer answers than FIRST say
-# nothing yet, so that every refusal counts.
-ACCIDENTS, FIRST = 0.05, 20
+# The share of the last 100 answers that may be refusals by accident, and their number in any case.
+ACCIDENTS, FEW = 0.06, 2
 PATIENCE, ALONE = 1.0, 10.0  # seconds: with a locked journal, and until one that failed is tried
 
 Step = Callable[[Limit | None], Limit]
@@ -99,9 +98,10 @@ class Throttle:
         went, lately = getattr(self._thread, "went", now), self._lately(now)
         again = bool(self._answers) and not self._answers[-1]
         self._answers.append(False)
-        share = self._answers.count(False) / max(self._answers.maxlen or 0, len(self._answers))
+        refusals = self._answers.count(False)
         # Now and then a refusal is an accident, and no sign that all of this is too fast.
-        counts = again or share > ACCIDENTS or len(self._answers) < FIRST
+        first = True not in self._answers
+        counts = first or again or refusals > max(FEW, ACCIDENTS * len(self._answers))
 
         def step(old: Limit | None) -> Limit:
             old = old or Limit(written=now)
@@ -129,14 +129,14 @@ class Throttle:
         self._journal.close()
 
     def _limited(self) -> bool:
-        if self._cap or (self._limit and self._limit.peak):
-            return True
         now = self._clock()
+        if self._cap or _holds(self._limit, now):
+            return True
         if abs(now - self._looked) < LOOK:
             return False
         self._looked = now
         self._limit = self._seen(now)
-        return bool(self._limit and self._limit.peak)
+        return _holds(self._limit, now)
 
     def _in_turn(self) -> bool:
         """Line up for a slot and sleep until it; False where that was in vain."""
@@ -231,6 +231,10 @@ class Throttle:
     def _lately(self, now: float) -> float:
         times = [at for at in self._times.copy() if now - WINDOW < at <= now]
         return len(times) / max(1.0, now - times[0]) if times else 1.0
+
+
+def _holds(limit: Limit | None, now: float) -> bool:
+    return limit is not None and (limit.peak is not None or limit.closed_until > now)
 
 
 def _pace(limit: Limit | None) -> tuple[float, float] | None:

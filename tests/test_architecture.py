@@ -41,6 +41,7 @@ FLOORS = (
     {"delivery", "result", "comparison", "journal"},
     {"schema", "arrowreader"},
     {"display", "client", "tables", "frames"},
+    {"fetching"},
     {"json_columns"},
     {"panels"},
     {"cards", "descriptions", "merging", "uploads"},
@@ -66,8 +67,8 @@ WIDGET_FLOORS = (
 ABOVE_WIDGETS = {"cli", "magics", "demo", "completion", "verbs", "widget_verbs", "verb", "doctor"}
 # Kernel side: one outside library, one owner (the sandbox is a program of its own).
 OWNERS = {
-    "requests": {"client"},
-    "urllib3": {"client"},
+    "requests": {"client", "fetching"},
+    "urllib3": {"client", "fetching"},
     "sqlite3": {"journal", "schema"},
     "pandas": {"frames", "comparison", "batch_frames", "json_columns"},
     "PIL": {"thumbnails", "images"},
