@@ -27,7 +27,7 @@ HEAD = (
     "CPU",
     "CPU / requests",
 )
-TASKS = int(os.environ.get("TASKS", 1000))
+TASKS = 1000
 CASES = ((16, 0.3), (32, 1.0), (64, 2.0))
 Row = tuple[str, ...]
 
@@ -69,8 +69,7 @@ def by_imgopen(url: str, together: int, seconds: float, asked: int) -> dict[str,
 
     os.environ["IMGOPEN_HOME"] = tempfile.mkdtemp()
     with Session(url, "an-access-key-id", "an-access-key-secret") as session:
-        batch = warm(session, seconds, together)
-        with clocks() as read:
+        with Clocks() as read:
             batch = session.map(
                 "describe", images(seconds), concurrency=together, progress=False, model="clip"
             )
@@ -78,10 +77,6 @@ def by_imgopen(url: str, together: int, seconds: float, asked: int) -> dict[str,
     assert len(batch.kept) == TASKS
     assert not any(kept.error for kept in batch.kept.values())
     return figures
-
-
-def warm(session, seconds, together):  # the first tasks teach how long one takes
-    return None
 
 
 def by_requests(url: str, together: int, seconds: float, asked: int) -> dict[str, float]:
@@ -107,7 +102,7 @@ def by_requests(url: str, together: int, seconds: float, asked: int) -> dict[str
             if answer["data"]["status"] == 2:
                 return str(answer["data"]["caption"])
 
-    with clocks() as read, ThreadPoolExecutor(together) as pool:
+    with Clocks() as read, ThreadPoolExecutor(together) as pool:
         captions = list(pool.map(one, range(TASKS)))
     assert len(captions) == TASKS
     return read()
@@ -139,13 +134,13 @@ def by_aiohttp(url: str, together: int, seconds: float, asked: int) -> dict[str,
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=together)) as http:
             return await asyncio.gather(*(one(http, room, number) for number in range(TASKS)))
 
-    with clocks() as read:
+    with Clocks() as read:
         captions = asyncio.run(all_of_them())
     assert len(captions) == TASKS
     return read()
 
 
-class clocks:
+class Clocks:
     """Measures wall time and CPU of this process between entry and exit."""
 
     def __enter__(self) -> Callable[[], dict[str, float]]:

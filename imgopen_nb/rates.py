@@ -2,8 +2,9 @@
 
 A refusal halves the rate. It comes back to what was refused in about 20 s, stays near it, and then
 grows faster and faster (as TCP's CUBIC does): so it is mostly close to what the service allows, and
-a limit that was raised is found within a minute. After the very first refusal, which tells little of
-the rate that is allowed, it doubles every few seconds until the next. Pure functions over numbers; `throttle` waits.
+a limit that was raised is found within a minute. The very first refusal tells little of the rate
+that is allowed: after it the rate doubles every few seconds until the next. Pure functions over
+numbers; `throttle` waits.
 """
 
 from __future__ import annotations

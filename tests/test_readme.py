@@ -17,7 +17,9 @@ from imgopen_nb.session import Session
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 TABLE = re.compile(r"(<!-- operations:.*?-->\n).*?(<!-- /operations -->)", re.DOTALL)
-CELL = re.compile(r"```python\n(?P<code>.*?)```\n\n```text\n(?P<shown>.*?)```", re.DOTALL)
+CELL = re.compile(
+    r"```python\n(?P<code>(?:(?!```).)*)```\n\n```text\n(?P<shown>.*?)```", re.DOTALL
+)
 
 
 def operations_table() -> str:
@@ -49,7 +51,7 @@ def test_the_cells_give_the_outputs_shown(
     monkeypatch.setattr(HistoryAccessor, "enabled", False)
     shell = InteractiveShell()
     cells = list(CELL.finditer(README.read_text("utf-8")))
-    assert len(cells) == 4
+    assert len(cells) == 5
 
     for cell in cells:
         shell.run_cell(cell["code"]).raise_error()
