@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from typing import Any
 
 from .arguments import Parser
@@ -17,6 +18,10 @@ from .settings import KEY_ID, KEY_SECRET, NAMES
 from .values import in_words
 from .verb import Call, OperationVerb, Verb, no_options, operation_options, seconds_of, wait
 from .widget_verbs import WIDGET_VERBS
+from .wire import State
+
+# Lines of %imgopen resume; of more tasks it tells the numbers.
+MOST_LINES = 20
 
 
 def find(name: str) -> Verb:
@@ -140,8 +145,15 @@ def _resume(call: Call) -> Any:
     tasks = call.session().resume()
     if not tasks:
         return "no open tasks"
-    results = [_outcome(task, call) for task in tasks]
-    return "\n".join(results)
+    lines = [_outcome(task, call) for task in tasks]
+    if len(lines) <= MOST_LINES:
+        return "\n".join(lines)
+    states = Counter(task.state.value for task in tasks)
+    counts = ", ".join(f"{count:,} {state}" for state, count in states.items())
+    others = [
+        line for task, line in zip(tasks, lines, strict=True) if task.state is not State.SUCCEEDED
+    ]
+    return "\n".join([f"{len(tasks):,} tasks were open: {counts}", *others[:MOST_LINES]])
 
 
 def _outcome(task: Any, call: Call) -> str:
