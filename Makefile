@@ -32,7 +32,6 @@ fuzz: $(VENV)/.dev  ## 10,000 requests by schemathesis after /openapi.json
 	IMGOPEN_FUZZ=165 $(BIN)/python -m pytest -q -s --timeout 1800 tests/test_sandbox_endurance.py -k schemathesis
 
 bench: $(VENV)/.dev  ## run the benchmarks and rewrite benchmarks/RESULTS.md
-	$(BIN)/python -m pip install -q jupysql
 	$(BIN)/python -m benchmarks
 
 notebooks: $(VENV)/.dev  ## run the notebooks in the sandbox and save their outputs

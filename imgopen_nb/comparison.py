@@ -239,5 +239,11 @@ _SUMMARY = {
 def _frame(rows: list[tuple[Any, ...]], dtypes: Mapping[str, str]) -> pd.DataFrame:
     import pandas as pd
 
-    frame = pd.DataFrame(rows, columns=list(dtypes))
+    plain = [tuple(map(_sendable, row)) for row in rows]
+    frame = pd.DataFrame(plain, columns=list(dtypes))
     return frame.astype(dict(dtypes))
+
+
+def _sendable(value: Any) -> Any:
+    """Return a text without lone surrogates, which Arrow does not take; anything else as it is."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -22,8 +22,8 @@ from .schema import (
     HISTORY_COLUMNS,
     JSON_COLUMNS,
     KIND,
+    connect,
     kinds,
-    migrate,
     newest_of_kind,
     select,
     selected,
@@ -279,13 +279,7 @@ class Journal:
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.touch(mode=0o600)
-        db = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        migrate(db)
-        return db
+        return connect(self.path, BUSY_SECONDS)
 
 
 def _insert(row: Mapping[str, Any]) -> tuple[str, list[Any]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 # Every change of a task's status is appended to `events` by the database itself.
@@ -242,6 +244,28 @@ def _recent(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
 
 def _marks(values: list[Any]) -> str:
     return ", ".join("?" * len(values))
+
+
+def connect(path: Path, patience: float) -> sqlite3.Connection:
+    """Open a file of the newest schema; it waits so many seconds for others to let go of it."""
+    db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+    deadline = time.monotonic() + patience
+    while not _in_wal_mode(db, deadline):
+        time.sleep(0.02)
+    db.execute("PRAGMA synchronous = NORMAL")
+    migrate(db)
+    return db
+
+
+def _in_wal_mode(db: sqlite3.Connection, deadline: float) -> bool:
+    """Change the mode of a new file; of kernels that do so at once SQLite lets none wait."""
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error) or time.monotonic() > deadline:
+            raise
+        return False
+    return True
 
 
 def migrate(db: sqlite3.Connection) -> None:

@@ -127,7 +127,8 @@ class Lab:
             "IPYTHONDIR": "ipython",
             "IMGOPEN_HOME": "home",
         }
-        return {**kept, **{name: str(self.folder / place) for name, place in own.items()}}
+        places = {name: str(self.folder / place) for name, place in own.items()}
+        return {**kept, **places, "IMGOPEN_CACHE": "off"}  # each call of a test is a call
 
     def _start(self) -> subprocess.Popen[bytes]:
         options = {

@@ -544,7 +544,7 @@ def test_what_is_held_does_not_grow_with_the_number_of_rows():
             most = max(most, sum(kinds.count(name) for name in ("Task", "Outcome", "Row", "_Open")))
 
     assert (count, failed) == (20_000, 2_000)
-    assert most <= 16 * 6
+    assert most <= 16 * 10
 
 
 def test_a_task_of_a_row_is_waited_for_as_long_as_the_row(session: Session, books: Service):

@@ -47,7 +47,7 @@ def test_an_error_is_one_short_message(quickstart: Sheet):
     assert quickstart.page.locator(".jp-RenderedText[data-mime-type*=stderr]").count() == 1
     assert output.inner_text().strip().splitlines() == [
         "UnknownNameError: there is no option of %imgopen describe called '--modle'",
-        "  → did you mean --model?",
+        "  → did you mean --model or --models?",
     ]
 
 

@@ -17,9 +17,7 @@ from imgopen_nb.session import Session
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 TABLE = re.compile(r"(<!-- operations:.*?-->\n).*?(<!-- /operations -->)", re.DOTALL)
-CELL = re.compile(
-    r"```python\n(?P<code>(?:(?!```).)*)```\n\n```text\n(?P<shown>.*?)```", re.DOTALL
-)
+CELL = re.compile(r"```python\n(?P<code>(?:(?!```).)*)```\n\n```text\n(?P<shown>.*?)```", re.DOTALL)
 
 
 def operations_table() -> str:

@@ -52,9 +52,19 @@ def until(true: Callable[[], Any], seconds: float = 30.0) -> None:
         time.sleep(0.005)
 
 
+EARLIER: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def earlier() -> None:
+    """Note the threads that are left of other tests of this process."""
+    EARLIER.clear()
+    EARLIER.update(threading.enumerate())
+
+
 def own_threads() -> int:
-    """The threads of this process but those of the stub."""
-    names = [thread.name for thread in threading.enumerate()]
+    """The threads of this process but those of the stub and of earlier tests."""
+    names = [thread.name for thread in threading.enumerate() if thread not in EARLIER]
     return sum("process_request" not in name and "serve_forever" not in name for name in names)
 
 
