@@ -1,17 +1,20 @@
-"""Run every benchmark and write RESULTS.md beside this file."""
+"""Run the benchmarks (all, or those named) and write RESULTS.md beside this file."""
 
 from __future__ import annotations
 
 import datetime
 import os
 import platform
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
 from . import batch, engines, first_light, gallery, history, memory, waiting
 
-PARTS = {
+RESULTS = Path(__file__).with_name("RESULTS.md")
+PARTS: dict[str, ModuleType] = {
     "Loading and describing": first_light,
     "Waiting: when to ask": waiting,
     "Batch of 1,000 tasks": batch,
@@ -25,19 +28,50 @@ The reference is the CPU time of an engine's bare networks and arithmetic on inp
 kind, taken when they were chosen. "At equal speed" divides the ratio by that of the first row, a
 network whose reference is purely its own: 1.5 is the limit that we set ourselves. Linux counts into
 a process's peak memory what its parent had when it started it, here about 110 MiB."""
-PACKAGES = ("ipython", "ipykernel", "requests", "onnxruntime", "pillow", "pandas")
+PACKAGES = (
+    "ipython", "ipykernel", "requests", "aiohttp", "onnxruntime", "pillow", "pandas", "pyarrow",
+)  # fmt: skip
 
 
-def main() -> None:
+def main(names: Sequence[str]) -> None:
+    """Measure the parts of these names, or all; what is not measured stays as it was."""
+    unknown = set(names) - {name_of(part) for part in PARTS.values()}
+    if unknown:
+        raise SystemExit(f"no such part: {', '.join(sorted(unknown))}")
+    sections = earlier()
+    for title, part in PARTS.items():
+        if names and name_of(part) not in names:
+            continue
+        sections[title] = [row(part.HEAD), row(["---"] * len(part.HEAD))]
+        for cells in part.rows():
+            sections[title].append(row(cells))
+            print(sections[title][-1], flush=True)
+        write(sections)
+
+
+def name_of(part: ModuleType) -> str:
+    return part.__name__.rpartition(".")[2]
+
+
+def earlier() -> dict[str, list[str]]:
+    """Return the lines of each table as it was written last."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in RESULTS.read_text("utf-8").splitlines() if RESULTS.exists() else ():
+        if line.startswith("## "):
+            lines = found[line[3:]] = []
+        elif line.startswith("|"):
+            lines.append(line)
+    return found
+
+
+def write(sections: Mapping[str, list[str]]) -> None:
     lines = ["# Results", "", f"{machine()}; {packages()}.", ""]
     lines.append("Absolute figures vary with the machine and its other work: use the ratios.")
-    for title, part in PARTS.items():
-        lines += ["", f"## {title}", "", row(part.HEAD), row(["---"] * len(part.HEAD))]
-        for cells in part.rows():
-            lines.append(row(cells))
-            print(lines[-1], flush=True)
-    lines += ["", NOTE]
-    Path(__file__).with_name("RESULTS.md").write_text("\n".join(lines) + "\n", "utf-8")
+    for title in PARTS:
+        if title in sections:
+            lines += ["", f"## {title}", "", *sections[title]]
+    RESULTS.write_text("\n".join([*lines, "", NOTE]) + "\n", "utf-8")
 
 
 def row(cells: Iterable[str]) -> str:
@@ -56,4 +90,4 @@ def packages() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

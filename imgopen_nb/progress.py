@@ -88,7 +88,7 @@ def _refresh(bar: Any) -> None:
 
 @contextmanager
 def _bar(name: str, total: int | None, postfix: str, bar_format: str = _ELAPSED) -> Iterator[Any]:
-    kind = _NotebookBar if in_notebook() else tqdm
+    kind = _NotebookBar if in_notebook() else _Bar
     bar = kind(
         total=total,
         desc=name,
@@ -96,7 +96,7 @@ def _bar(name: str, total: int | None, postfix: str, bar_format: str = _ELAPSED)
         delay=1e9,  # nothing by itself: `_refresh` decides when
         leave=False,
         file=sys.stderr,
-        disable=None if kind is tqdm else False,  # None: quiet where no terminal is
+        disable=None if kind is _Bar else False,  # None: quiet where no terminal is
         dynamic_ncols=True,
     )
     bar.begun, bar.shown = time.monotonic(), 0.0
@@ -114,7 +114,14 @@ def in_notebook() -> bool:
     return bool(shell and getattr(shell, "kernel", None))
 
 
-class _NotebookBar(tqdm):  # type: ignore[type-arg]
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """tqdm's bar without the thread that looks after forgotten ones: `_refresh` decides when."""
+
+    monitor_interval = 0
+    begun = shown = 0.0
+
+
+class _NotebookBar(_Bar):
     """tqdm's numbers in one output of the cell, updated in place and emptied at the end."""
 
     _handle: Any = None

@@ -153,3 +153,18 @@ def test_two_kernels_with_one_journal_do_the_same_batch_once(stub: Stub, tmp_pat
 
     assert [json.loads(said(one)) for one in both] == [right(), right()]
     paid_once(service)
+
+
+def test_two_kernels_with_500_tasks_each_on_one_journal_find_them_all(stub: Stub, tmp_path: Path):
+    """Different pictures, side by side: 1,000 right rows, and no word of a locked database."""
+    service = Service(duration=lambda: 0.2).on(stub)
+    images = [f"https://pictures.invalid/{number}.jpg" for number in range(1000)]
+    halves = (images[:500], images[500:])
+
+    both = [kernel(BATCH, stub, tmp_path, half) for half in halves]
+
+    assert [json.loads(said(one)) for one in both] == [right(half) for half in halves]
+    with Session(stub.url, KEY_ID, KEY_SECRET, tmp_path) as session:
+        assert session.history.count(status="succeeded") == session.history.count() == 1000
+    assert len(service.accepted) == 1000
+    assert not service.repeated

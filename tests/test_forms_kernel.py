@@ -27,7 +27,7 @@ for each in forms:
 """
 RUN = """
 for each in forms:
-    each.run()
+    each.run(fresh=True)  # the same again each time
 """
 ENDED = "print(not any(each.running for each in forms))"
 READ = """

@@ -73,7 +73,8 @@ function sort(g) {
 
 function known(g, tile) {
   const kept = g.kept.get(tile);
-  return kept && (kept.url || kept.lost);
+  // Pictures for the static stand-in come unasked, and may come before the captions.
+  return kept && kept.text !== undefined && (kept.url || kept.lost);
 }
 
 function askSoon(g) {
