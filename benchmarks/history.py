@@ -93,7 +93,7 @@ def frames(journal: Journal, history: History) -> Iterator[Row]:
     with sqlite3.connect(journal.path) as db:
         ways: dict[str, Callable[[], Any]] = {
             "pandas.read_sql on sqlite3": lambda: pd.read_sql(sql, db),
-            "without the extra": lambda: history_frame(history.rows()),
+            "without the extra": lambda: history_frame(journal.rows(raw=True)),
         }
         if arrow.available():
             ways["history() with the extra `fast`"] = history
