@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from .arguments import Parser
@@ -79,18 +80,20 @@ def _vacuum(call: Call) -> str:
     return f"the history's file had {before:,} bytes and has {after:,} now"
 
 
+# What completion offers for the filters of the history.
+FILTER_VALUES: dict[str, Callable[[], list[str]]] = {
+    "operation": lambda: [op.name for op in OPERATIONS.runnable],
+    "model": lambda: list(OPERATIONS["describe"].param("model").choices),
+    "status": lambda: ["succeeded", "failed", "refused", "running", "submitted", "lost"],
+    "backend": lambda: ["real", "sandbox"],
+}
 HISTORY_VERBS = (
     Verb(
         "export",
         "Write the tasks so far into a file: .parquet, .jsonl or .csv.",
         _export_options,
         _export,
-        values={
-            "operation": lambda: [op.name for op in OPERATIONS.runnable],
-            "model": lambda: list(OPERATIONS["describe"].param("model").choices),
-            "status": lambda: ["succeeded", "failed", "refused", "running", "submitted", "lost"],
-            "backend": lambda: ["real", "sandbox"],
-        },
+        values=FILTER_VALUES,
     ),
     Verb("import", "Take over the tasks of an exported file.", _import_options, _import),
     Verb("prune", "Delete tasks that ended long ago.", _prune_options, _prune),

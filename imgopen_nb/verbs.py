@@ -13,7 +13,7 @@ from typing import Any
 from .arguments import Parser
 from .catalogue import OPERATIONS
 from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError, near_match
-from .history_verbs import HISTORY_VERBS
+from .history_verbs import FILTER_VALUES, HISTORY_VERBS
 from .settings import KEY_ID, KEY_SECRET, NAMES
 from .values import in_words
 from .verb import Call, OperationVerb, Verb, no_options, operation_options, seconds_of, wait
@@ -259,12 +259,7 @@ _ROWS = (
         "Show the tasks so far.",
         _history_options,
         _history,
-        values={
-            "operation": lambda: [op.name for op in OPERATIONS.runnable],
-            "model": lambda: list(OPERATIONS["describe"].param("model").choices),
-            "status": lambda: ["succeeded", "failed", "refused", "running", "submitted", "lost"],
-            "backend": lambda: ["real", "sandbox"],
-        },
+        values=FILTER_VALUES,
     ),
     Verb(
         "login",

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -289,17 +289,23 @@ def test_failures_are_rows_with_their_reason_and_stop_no_other_row(
     assert list(batch.errors()["error"]) == list(wide["error"].dropna())
 
 
-def test_a_row_that_was_too_late_is_there_once_it_has_ended(session: Session, stub: Stub):
-    """It goes on at the service and into the history; the batch then shows its result."""
-    gate = threading.Event()
-    books = Odd(duration=lambda: 0.0)
+def gated(books: Odd, gate: threading.Event) -> Callable[[Request], Reply]:
+    """Return an answering after which no task ends before the gate is open."""
 
     def answer(request: Request) -> Reply:
         if "query" in request.path and not gate.is_set():
             return ok(taskId="x", status=1)
         return books.answer(request)
 
-    stub.answer = answer
+    return answer
+
+
+def test_a_row_that_was_too_late_is_there_once_it_has_ended(session: Session, stub: Stub):
+    """It goes on at the service and into the history; the batch then shows its result."""
+    gate = threading.Event()
+    books = Odd(duration=lambda: 0.0)
+
+    stub.answer = gated(books, gate)
     batch = describe(session, urls(1), timeout=0.5)
     late = batch.wide()
     gate.set()
@@ -604,12 +610,7 @@ def test_ctrl_c_in_the_notebook_leaves_the_kernel_as_it_was(session: Session, st
     gate = threading.Event()
     books = Odd(duration=lambda: 0.0)
 
-    def answer(request: Request) -> Reply:
-        if "query" in request.path and not gate.is_set():
-            return ok(taskId="x", status=1)
-        return books.answer(request)
-
-    stub.answer = answer
+    stub.answer = gated(books, gate)
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(TaskInterrupted, match="0 done, 5 under way go on at the service"):
         describe(session, urls(*range(12)), concurrency=5)
