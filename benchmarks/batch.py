@@ -1,7 +1,7 @@
 """A batch against hand-written clients that send the same requests: wall time and CPU per task.
 
 Each client has a process of its own. The others are told what ours must find out: how long a task
-takes; they ask as often as ours did, the last time just after its end.
+takes; they ask as often as ours did on average, the last time just after its end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def rows() -> Iterator[Row]:
     for together, seconds in CASES:
         ideal = TASKS / together * seconds
         ours = measured("imgopen", together, seconds, 0)
-        asked = max(1, round(ours["queries"] / TASKS))
+        asked = max(1.0, ours["queries"] / TASKS)
         bare = measured("requests", together, seconds, asked)
         fast = measured("aiohttp", together, seconds, asked)
         for name, one in (("imgopen_nb", ours), ("requests pool", bare), ("aiohttp", fast)):
@@ -50,7 +50,7 @@ def rows() -> Iterator[Row]:
             )
 
 
-def measured(client: str, together: int, seconds: float, asked: int) -> dict[str, float]:
+def measured(client: str, together: int, seconds: float, asked: float) -> dict[str, float]:
     with service() as url:
         command = [sys.executable, "-m", __spec__.name, client, url]
         command += [str(together), str(seconds), str(asked)]
@@ -64,7 +64,12 @@ def images(seconds: float, count: int = TASKS) -> list[str]:
     return [f"https://p.invalid/{seconds}/{number}" for number in range(count)]
 
 
-def by_imgopen(url: str, together: int, seconds: float, asked: int) -> dict[str, float]:
+def turns(number: int, asked: float) -> int:
+    """Return how often task `number` is asked for, so that all tasks together reach the average."""
+    return int((number + 1) * asked) - int(number * asked)
+
+
+def by_imgopen(url: str, together: int, seconds: float, asked: float) -> dict[str, float]:
     from imgopen_nb.session import Session
 
     os.environ["IMGOPEN_HOME"] = tempfile.mkdtemp()
@@ -79,7 +84,7 @@ def by_imgopen(url: str, together: int, seconds: float, asked: int) -> dict[str,
     return figures
 
 
-def by_requests(url: str, together: int, seconds: float, asked: int) -> dict[str, float]:
+def by_requests(url: str, together: int, seconds: float, asked: float) -> dict[str, float]:
     import requests
     from requests.adapters import HTTPAdapter
 
@@ -91,7 +96,7 @@ def by_requests(url: str, together: int, seconds: float, asked: int) -> dict[str
         key, begun = f"t{number}", time.monotonic()
         body = {"businessTaskId": key, "image": f"https://p.invalid/{seconds}/{number}"}
         http.post(url + PATH, json=body, timeout=30).json()
-        for _ in range(asked - 1):
+        for _ in range(turns(number, asked) - 1):
             time.sleep(seconds / asked)
             http.post(url + PATH + "/queryTask", json={"businessTaskId": key}, timeout=30).json()
         while True:
@@ -108,7 +113,7 @@ def by_requests(url: str, together: int, seconds: float, asked: int) -> dict[str
     return read()
 
 
-def by_aiohttp(url: str, together: int, seconds: float, asked: int) -> dict[str, float]:
+def by_aiohttp(url: str, together: int, seconds: float, asked: float) -> dict[str, float]:
     import aiohttp
 
     async def post(http: aiohttp.ClientSession, path: str, body: dict[str, str]) -> dict:
@@ -120,7 +125,7 @@ def by_aiohttp(url: str, together: int, seconds: float, asked: int) -> dict[str,
             key, begun = f"t{number}", time.monotonic()
             body = {"businessTaskId": key, "image": f"https://p.invalid/{seconds}/{number}"}
             await post(http, PATH, body)
-            for _ in range(asked - 1):
+            for _ in range(turns(number, asked) - 1):
                 await asyncio.sleep(seconds / asked)
                 await post(http, PATH + "/queryTask", {"businessTaskId": key})
             while True:
@@ -161,7 +166,7 @@ if __name__ == "__main__":
         "url": str,
         "together": int,
         "seconds": float,
-        "asked": int,
+        "asked": float,
     }.items():
         parser.add_argument(name, type=kind)
     options = parser.parse_args()

@@ -14,6 +14,7 @@ from itertools import accumulate
 
 LONGEST_KNOWN = 1e9  # s: what takes longer is a mistake
 FLOOR = 0.1  # s: the shortest time between two looks at a task
+QUICK = (0.15, 0.02)  # of the median, s: the same where FLOOR is a large part of a task
 WINDOW = 200  # durations that are remembered of a kind of task
 ENOUGH = 5  # known durations from which on they are taken at their word
 SPREAD = (0.85, 0.95, 1.0, 1.1, 1.3)  # what fewer than ENOUGH durations are multiplied with
@@ -22,6 +23,7 @@ RENEWALS = (0.24, 0.049)  # part of the durations that is new at a new plan: bef
 TRUST = 0.8  # how often a duration that fits what is known is taken to be one of the known
 POINTS = 48  # ages that a plan may choose its looks from
 PRICE = (0.025, 0.003)  # lag worth one query: seconds, or that part of the median if it is more
+CHEAP = 0.05  # of the median: a query is never worth more lag
 EARLY = 2.8  # how much more a query is worth while all tasks still run: the median is yet to come
 GAP = 0.5  # of the age: the longest step between looks of a plan, in case that a gap has filled
 TAIL = 0.05  # part of the tasks, the longest, that a plan leaves to steps that grow gently
@@ -108,16 +110,21 @@ class Durations:
         Args:
             running: of each open task (age in seconds of its last "not yet", submitted). They are
                 known to take longer, without which a batch would seem as short as its first tasks.
-            floor: shortest time between two looks in seconds.
+            floor: shortest time between two looks in seconds; quick tasks have a shorter one.
         """
         self._changes = 0
         self._redraw()
+        floor = min(floor, self._quickest()) if self._sorted else floor
         since = self._entries[0][0] if self.known == self._size else -math.inf
         ages = sorted(age for age, submitted in running if submitted >= since)
         if self.known >= ENOUGH:
             return Plan(self._sorted, ages, floor)
         wide = sorted(duration * factor for duration in self._sorted for factor in SPREAD)
         return Plan(wide, [age for age in ages for _ in SPREAD], floor)
+
+    def _quickest(self) -> float:
+        share, least = QUICK
+        return max(least, share * self.quantile(0.5))
 
     def _redraw(self) -> None:
         self._sorted = sorted(self._point(low, high) for _, low, high in self._entries)
@@ -183,7 +190,8 @@ class Plan:
     def _lay_out(self, durations: Sequence[float], left: Sequence[float]) -> None:
         inside = max(1, sum(part > TAIL for part in left))
         middle = durations[min(sum(part > 0.5 for part in left), len(left) - 1)]
-        price = max(PRICE[0], PRICE[1] * middle) * (1 + EARLY * left[-1])
+        worth = min(max(PRICE[0], PRICE[1] * middle), CHEAP * middle)
+        price = worth * (1 + EARLY * left[-1])
         self._share = SHARE * (1 + left[-1])
         self._tail = _step(durations[:inside], left[:inside], price)
         masses = [before - after for before, after in zip([1.0, *left], left, strict=False)]

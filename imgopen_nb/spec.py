@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from .errors import ParameterError, UnknownNameError, near_match
@@ -101,7 +102,7 @@ class Param:
         return to_wire(self, value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operation:
     """One operation of the service.
 
@@ -157,7 +158,7 @@ class Operation:
         """The field that carries the caller's task id."""
         return next((p for p in self.params if p.task_id), None)
 
-    @property
+    @cached_property
     def user_params(self) -> tuple[Param, ...]:
         """The parameters a user may give."""
         return tuple(p for p in self.params if not p.task_id)

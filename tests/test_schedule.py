@@ -58,7 +58,16 @@ def test_a_step_is_finite_and_never_below_the_floor(learned, running, age, scout
     durations.extend((low, high, at) for (low, high), at in learned)
     plan = durations.plan(running)
     for progress in (None, 0.0, 0.3, 1.0, math.nan, 7.0, -1.0):
-        assert FLOOR <= plan.next_look(age, progress, scout) < math.inf
+        assert plan.floor <= plan.next_look(age, progress, scout) < math.inf
+
+
+@given(st.lists(SECONDS, min_size=1, max_size=50), st.sampled_from([0.01, 0.1, 3.0]))
+def test_the_floor_is_lower_only_where_it_is_a_large_part_of_a_task(known, floor):
+    """15 % of the median, 20 ms at least, and never more than what was asked for."""
+    durations = Durations(0)
+    durations.extend((seconds, seconds, 0.0) for seconds in known)
+    lowest = durations.plan(floor=floor).floor
+    assert lowest == min(floor, max(0.02, 0.15 * durations.quantile(0.5)))
 
 
 @given(LEARNED, st.sampled_from([0.01, 0.1, 0.5, 3.0]))
@@ -70,9 +79,9 @@ def test_a_task_that_never_ends_is_looked_at_for_ever_and_never_too_often(learne
     ages = looks(plan, 60)
     steps = [after - before for before, after in pairwise(ages)]
     # The difference of two large ages is only as exact as these.
-    assert all(step >= floor - ages[-1] * 1e-15 for step in steps)
+    assert all(step >= plan.floor - ages[-1] * 1e-15 for step in steps)
     longest = durations.quantile(1) if durations.known else 0.0
-    assert plan.next_look(2 * longest + 1) <= max(30.0, floor)
+    assert plan.next_look(2 * longest + 1) <= max(30.0, plan.floor)
 
 
 @given(st.lists(PAIRS, min_size=1, max_size=300))
