@@ -39,8 +39,9 @@ notebooks: $(VENV)/.dev  ## run the notebooks in the sandbox and save their outp
 	  IMGOPEN_HOME=$$(mktemp -d) $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 	  --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
-browser:
+browser: $(VENV)/.dev
 	@sh tests/get_chromium.sh
+	@sh tests/get_proxy.sh $(CURDIR)/$(VENV)
 
 clean:  ## remove the environment and what the tests leave
 	rm -rf $(VENV) artifacts imgopen-demo.html .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,12 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from . import batch, engines, first_light, gallery, history, memory, waiting
+from . import batch, callbacks, engines, first_light, gallery, history, memory, waiting
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PARTS: dict[str, ModuleType] = {
     "Loading and describing": first_light,
     "Waiting: when to ask": waiting,
+    "Callbacks: when the kernel knows": callbacks,
     "Batch of 1,000 tasks": batch,
     "Memory of a batch": memory,
     "History of 1,000,000 tasks": history,

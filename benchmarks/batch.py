@@ -28,6 +28,7 @@ HEAD = (
     "CPU / requests",
 )
 TASKS = 1000
+ROUNDS = 2  # taken in turn, of which the one with the least CPU time counts
 CASES = ((16, 0.3), (32, 1.0), (64, 2.0))
 Row = tuple[str, ...]
 
@@ -35,10 +36,10 @@ Row = tuple[str, ...]
 def rows() -> Iterator[Row]:
     for together, seconds in CASES:
         ideal = TASKS / together * seconds
-        ours = measured("imgopen", together, seconds, 0)
-        asked = max(1.0, ours["queries"] / TASKS)
-        bare = measured("requests", together, seconds, asked)
-        fast = measured("aiohttp", together, seconds, asked)
+        rounds = [turn(together, seconds) for _ in range(ROUNDS)]
+        ours, bare, fast = (
+            min(each, key=lambda one: one["cpu"]) for each in zip(*rounds, strict=True)
+        )
         for name, one in (("imgopen_nb", ours), ("requests pool", bare), ("aiohttp", fast)):
             yield (
                 name,
@@ -48,6 +49,12 @@ def rows() -> Iterator[Row]:
                 f"{1000 * one['cpu'] / TASKS:.2f} ms",
                 f"{one['cpu'] / bare['cpu']:.2f}",
             )
+
+
+def turn(together: int, seconds: float) -> tuple[dict[str, float], ...]:
+    ours = measured("imgopen", together, seconds, 0)
+    asked = max(1.0, ours["queries"] / TASKS)
+    return ours, *(measured(name, together, seconds, asked) for name in ("requests", "aiohttp"))
 
 
 def measured(client: str, together: int, seconds: float, asked: float) -> dict[str, float]:

@@ -17,6 +17,8 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+from tornado.httpclient import AsyncHTTPClient
+from tornado.ioloop import IOLoop
 from tornado.web import Application, RequestHandler
 
 PATH = "/AIGCImgOpenServ/saas/tool/interrogate"
@@ -29,6 +31,7 @@ class Books:
         self.due: dict[str, float] = {}
         self.images: dict[str, str] = {}
         self.noticed: dict[str, float] = {}
+        self.posted: dict[str, float] = {}
         self.queries = 0
         self.submissions = 0
 
@@ -43,7 +46,18 @@ class Submit(RequestHandler):
         self.books.submissions += 1
         self.books.due.setdefault(key, time.monotonic() + float(image.split("/")[3]))
         self.books.images[key] = image
+        if body.get("callbackUrl"):
+            wait = self.books.due[key] - time.monotonic()
+            IOLoop.current().call_later(wait, self.call_back, key, body["callbackUrl"])
         self.finish({"code": "200", "msg": "success", "data": {"task_id": f"s-{key}"}})
+
+    async def call_back(self, key: str, url: str) -> None:
+        """Tell the end of a task, once."""
+        data = {"taskId": f"s-{key}", "status": 2, "caption": f"a caption of {key}"}
+        told = json.dumps({"code": "200", "msg": "success", "data": data})
+        self.books.posted[key] = time.monotonic()
+        headers = {"Content-Type": "application/json"}
+        await AsyncHTTPClient().fetch(url, method="POST", body=told, headers=headers)
 
 
 class Query(Submit):
@@ -64,7 +78,8 @@ class Told(Submit):
     def get(self) -> None:
         books = self.books
         lags = [noticed - books.due[key] for key, noticed in books.noticed.items()]
-        self.finish({"lags": lags, "queries": books.queries, "submissions": books.submissions})
+        figures = {"queries": books.queries, "submissions": books.submissions}
+        self.finish({"lags": lags, "due": books.due, "posted": books.posted, **figures})
         books.__init__()  # type: ignore[misc]
 
 

@@ -92,6 +92,10 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
     load(ipython)
 
 
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "imgopen_nb.callbacks"}]
+
+
 _accessor.install()
 
 

@@ -11,6 +11,7 @@ from .connection import Connection
 from .errors import PictureError, naming
 from .images import Picture, Thumbnail, read_picture, thumbnail
 from .journal import Journal, Small
+from .links import Links
 from .spec import Operation, Param
 from .versions import Versions
 
@@ -21,7 +22,7 @@ KEPT_UPLOADS = 1000
 
 
 class Resolved(NamedTuple):
-    """A call's values with its pictures found."""
+    """A call's values with its pictures found; in `sent` those to be published as `Picture`."""
 
     shown: dict[str, Any]
     sent: dict[str, Any]
@@ -31,9 +32,10 @@ class Resolved(NamedTuple):
 class Album:
     """Reads the pictures of a call and keeps small versions of them in the journal."""
 
-    def __init__(self, connection: Connection, journal: Journal) -> None:
+    def __init__(self, connection: Connection, journal: Journal, links: Links) -> None:
         self._connection = connection
         self._journal = journal
+        self._links = links
         self._versions = Versions(connection, journal)
         self._uploads: OrderedDict[str, str] = OrderedDict()
         self._originals: OrderedDict[str, bytes] = OrderedDict()
@@ -53,10 +55,10 @@ class Album:
         for param in given:
             pictures, one = read[param.name], param.type == "image"
             with naming(param.name):
-                urls = [self._url(picture) for picture in pictures]
+                places = [self._place(picture) for picture in pictures]
             labels = [picture.label for picture in pictures]
             shown[param.name] = labels[0] if one else labels
-            sent[param.name] = urls[0] if one else urls
+            sent[param.name] = places[0] if one else places
             held[param.name] = [self._versions.of(picture) for picture in pictures]
         return Resolved(shown, sent, held)
 
@@ -141,12 +143,16 @@ class Album:
         while len(self._originals) > 1 and sum(map(len, self._originals.values())) > KEPT_BYTES:
             self._originals.popitem(last=False)
 
-    def _url(self, picture: Picture) -> str:
+    def _place(self, picture: Picture) -> str | Picture:
+        """Return where the service finds a picture, or itself if a link is to be made for it."""
         if picture.url:
             return picture.url
-        if not self._connection.local:
+        if self._links.publish_always or not self._connection.local:
+            if self._links.address:
+                return picture
             raise PictureError(
-                f"{picture.label} is on this machine, and Img Open fetches pictures itself",
+                f"{picture.label} is on this machine, and Img Open fetches pictures itself: "
+                f"{self._links.why}",
                 hint="put it where a public URL reaches it and give that URL; "
                 "without keys the sandbox takes local files",
             )

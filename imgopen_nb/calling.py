@@ -14,6 +14,7 @@ from .connection import Connection
 from .errors import UsageError, clip
 from .fingerprints import backend_of, fingerprint
 from .guesses import confirmed
+from .links import Links
 from .raw import raw_body, raw_operation
 from .sending import Sender
 from .spec import Operation
@@ -25,11 +26,12 @@ _PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 class Caller:
     """Makes tasks of calls, or finds the tasks that asked the same before."""
 
-    def __init__(self, connection: Connection, album: Album, sender: Sender) -> None:
+    def __init__(self, connection: Connection, album: Album, sender: Sender, links: Links) -> None:
         self._connection = connection
         self._settings = connection.settings
         self._album = album
         self._sender = sender
+        self._links = links
         self._where = backend_of(self._settings, __version__)
 
     def check(self, row: Operation, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,11 +67,17 @@ class Caller:
         found = self._album.resolve(operation, values)
         request = fingerprint(operation, values, found.held, self._place(row))
 
+        dressed: list[str] = []
+
+        def body(task_id: str) -> dict[str, Any]:
+            dressed.append(task_id)
+            return operation.body(self._links.dress(operation, found.sent, task_id), task_id)
+
         def sent(anew: bool) -> Task:
             return self._sender.send(
                 operation,
                 found.shown,
-                lambda task_id: operation.body(found.sent, task_id),
+                body,
                 request=request,
                 patient=patient,
                 permit=permit,
@@ -77,7 +85,10 @@ class Caller:
             )
 
         task = sent(fresh or self._settings.cache == "off")
-        return sent(True) if task.cached and not self._lives(task) else task
+        if task.cached and not self._lives(task):
+            task = sent(True)
+        self._links.settle(task, dressed)
+        return task
 
     def request(self, row: Operation, params: Mapping[str, Any]) -> str | None:
         """Return the fingerprint of a call, as far as it is known without asking anybody.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from . import selftest
 from .errors import ImgOpenError
 from .tables import Table
 
@@ -27,12 +28,19 @@ PLATFORMS = {
     "JUPYTERHUB_USER": "JupyterHub",
     "VSCODE_PID": "VS Code",
 }
+Checks = tuple[tuple[str, Callable[["Session"], str]], ...]
+CALLBACKS: Checks = (("callbacks", selftest.callbacks), ("self-test", selftest.reached))
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy")
 
 
-def examine(session: Session) -> Table:
+def examine(session: Session, checks: Checks | None = None) -> Table:
     """Return the table of findings; no key, and no path below the home folder, is in it."""
-    checks: tuple[tuple[str, Callable[[Session], str]], ...] = (
+    made = [(name, _found(check, session)) for name, check in checks or _all()]
+    return Table(("check", "finding"), made)
+
+
+def _all() -> Checks:
+    return (
         ("python", lambda s: f"{platform.python_version()} on {platform.platform()}"),
         ("packages", lambda s: ", ".join(_versions())),
         ("front end", lambda s: _front_end()),
@@ -41,9 +49,9 @@ def examine(session: Session) -> Table:
         ("sandbox", lambda s: _sandbox()),
         ("proxy", lambda s: "set" if any(os.environ.get(p) for p in PROXIES) else "none"),
         ("service", _reachable),
+        *CALLBACKS,
         ("history", _history),
     )
-    return Table(("check", "finding"), [(name, _found(check, session)) for name, check in checks])
 
 
 def _found(check: Callable[[Session], str], session: Session) -> str:

@@ -35,6 +35,7 @@ _DELETIONS = (
     "DELETE FROM thumbnails WHERE image IN (SELECT image FROM unused) "
     "AND image NOT IN (SELECT image FROM edits)",
     f"DELETE FROM events WHERE task_id IN (SELECT task_id FROM tasks WHERE {_ENDED})",
+    f"DELETE FROM inbox WHERE task_id IN (SELECT task_id FROM tasks WHERE {_ENDED})",
     f"DELETE FROM tasks WHERE {_ENDED}",
     "DROP TABLE unused",
 )

@@ -80,6 +80,11 @@ def _vacuum(call: Call) -> str:
     return f"the history's file had {before:,} bytes and has {after:,} now"
 
 
+def _rotate(call: Call) -> str:
+    call.session().links.rotate()
+    return "a new key is in use: every address that was given away before is dead"
+
+
 # What completion offers for the filters of the history.
 FILTER_VALUES: dict[str, Callable[[], list[str]]] = {
     "operation": lambda: [op.name for op in OPERATIONS.runnable],
@@ -98,4 +103,5 @@ HISTORY_VERBS = (
     Verb("import", "Take over the tasks of an exported file.", _import_options, _import),
     Verb("prune", "Delete tasks that ended long ago.", _prune_options, _prune),
     Verb("vacuum", "Make the history's file smaller after a prune.", no_options, _vacuum),
+    Verb("rotate", "Make a new key for callbacks and published pictures.", no_options, _rotate),
 )

@@ -6,17 +6,22 @@ over like the answer to a query, and marked as taken.
 
 from __future__ import annotations
 
-import json
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import APIError, ImgOpenError
+from .errors import ImgOpenError
 from .journal import Journal
-from .wire import Answer, read_answer
+from .news import News, read_news
+from .wire import Answer
 
 # Seconds between two looks, which cost some 20 microseconds each.
-INTERVAL = 0.05
+INTERVAL = 0.03
+# Seconds after which news of a task that has ended is of no use to anybody who waits.
+OLD = 60.0
+# News that are read again when a wait begins: another kernel may just have taken them.
+RECENT = 200
 
 
 class Inbox:
@@ -32,6 +37,7 @@ class Inbox:
         self, journal: Journal, news: Callable[[str, Answer], bool], wanted: Callable[[], bool]
     ) -> None:
         self._journal = journal
+        self._rows = News(journal)
         self._news = news
         self._wanted = wanted
         self._guard = threading.Lock()
@@ -63,14 +69,17 @@ class Inbox:
         """
         with self._guard:
             last = self._last
-        rows = self._journal.inbox(last)
+        latest = max(0, self._rows.latest() - RECENT) if last is None else last
+        rows = self._rows.after(last)
         for row in rows:
             self._take(row)
         with self._guard:
             if last is self._last:
-                self._last = max((row["inbox_id"] for row in rows), default=last or 0)
+                self._last = max((row["inbox_id"] for row in rows), default=latest)
 
     def _work(self) -> None:
+        with contextlib.suppress(ImgOpenError):
+            self._rows.close(OLD)
         while not self._closed.wait(INTERVAL):
             try:
                 self.look()
@@ -83,35 +92,7 @@ class Inbox:
 
     def _take(self, row: Mapping[str, Any]) -> None:
         answer = read_news(row["message"])
-        if answer is None:
+        if answer is None and row["taken"] is None:
             self._journal.note(row["task_id"], "noted", "news that cannot be read")
-        if answer is None or self._news(row["task_id"], answer):
-            self._journal.take_news(row["inbox_id"])
-
-
-def read_news(text: str) -> Answer | None:
-    """Return what a message says of a task: an envelope or its data alone; None if neither.
-
-    How the vendor's callbacks look is not documented, so both are read.
-    """
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(content, dict):
-        return None
-    if "code" in content and "data" in content:
-        return _enveloped(text)
-    return Answer(content) if _tells(content) else None
-
-
-def _enveloped(text: str) -> Answer | None:
-    try:
-        answer = read_answer(text.encode(), 200, {})
-    except APIError:
-        return None
-    return answer if _tells(answer.data) else None
-
-
-def _tells(data: Mapping[str, Any]) -> bool:
-    return data.get("status") is not None
+        if (answer is None or self._news(row["task_id"], answer)) and row["taken"] is None:
+            self._rows.take(row["inbox_id"])

@@ -17,10 +17,11 @@ from .errors import (
     SubmissionLostError,
 )
 from .ledger import Ledger
+from .links import Links
 from .sending import Sender
 from .task import Task
 from .timing import Timing
-from .wire import UNSENT
+from .wire import UNSENT, Answer
 
 # How many failures of the query in a row end a wait; any other error ends it at once.
 PATIENCE: dict[type[ImgOpenError], int] = {
@@ -47,12 +48,14 @@ class Inquiry:
         ledger: Ledger,
         sender: Sender,
         timing: Timing,
+        links: Links,
         replan: Callable[[list[Task]], None],
     ) -> None:
         self._connection = connection
         self._ledger = ledger
         self._sender = sender
         self._timing = timing
+        self._links = links
         self._replan = replan
 
     def __call__(self, task: Task) -> float | None:
@@ -74,6 +77,18 @@ class Inquiry:
             task.stop(error)
             return None
 
+    def told(self, task_id: str, answer: Answer) -> bool:
+        """Take over what the service told by itself of a task; False if nobody here has it."""
+        task = self._ledger.known(task_id)
+        if task is None or task.state.final:
+            return task is not None
+        self._ledger.learn(task, answer)
+        self._links.arrived(task)
+        if task.state.final:
+            task.pending = task.took or 0.0  # its duration is known exactly
+            self._replan([*self._timing.ended(task, task.pending), task])
+        return True
+
     def _look(self, task: Task) -> float | None:
         if task.state in UNSENT:
             again = self._sender.take_up(task)
@@ -89,7 +104,9 @@ class Inquiry:
         task.failures_in_a_row = 0
         self._ledger.learn(task, answer)
         if task.state.final:
-            self._replan(self._timing.ended(task, asked))
+            moved = self._timing.ended(task, asked)
+            # No callback came for this one: nor may one for the others.
+            self._replan(self._timing.waiting() if self._links.ended(task.id) else moved)
             return None
         task.pending = asked
         return self._timing.next_look(task)

@@ -30,6 +30,8 @@ from .schema import (
 )
 
 BUSY_SECONDS = 15.0
+# Of one task; whoever holds the address of its callbacks could send without end.
+MAX_EVENTS = 100
 # JPEG, its width and height, and (width, height) of the picture it was made from.
 Small = tuple[bytes, int, int, tuple[int, int]]
 
@@ -123,28 +125,11 @@ class Journal:
 
     def note(self, task_id: str, state: str, detail: str) -> None:
         """Append to the life of a task something that does not change it."""
-        sql = "INSERT INTO events (task_id, at, state, detail) VALUES (?, ?, ?, ?)"
-        self.run(sql, (task_id, time.time(), state, detail))
-
-    def post(self, task_id: str, body: str) -> None:
-        """Put news of a task into the inbox."""
-        sql = "INSERT INTO inbox (task_id, received, body) VALUES (?, ?, ?)"
-        self.run(sql, (task_id, time.time(), body))
-
-    def inbox(self, after: int | None) -> list[dict[str, Any]]:
-        """Return news: inbox_id, task_id, message (JSON text).
-
-        Args:
-            after: the inbox_id of the last known ones; None for those that nobody has taken yet.
-        """
-        columns = ("inbox_id", "task_id", "message")
-        fresh = "taken IS NULL" if after is None else "inbox_id > ?"
-        sql = f"SELECT inbox_id, task_id, body FROM inbox WHERE {fresh} ORDER BY inbox_id"
-        return self.read(sql, () if after is None else (after,), columns)
-
-    def take_news(self, inbox_id: int) -> None:
-        """Mark news as taken."""
-        self.run("UPDATE inbox SET taken = ? WHERE inbox_id = ?", (time.time(), inbox_id))
+        sql = (
+            "INSERT INTO events (task_id, at, state, detail) SELECT ?, ?, ?, ? "
+            "WHERE (SELECT count(*) FROM events WHERE task_id = ?) < ?"
+        )
+        self.run(sql, (task_id, time.time(), state, detail, task_id, MAX_EVENTS))
 
     def events(self, task_id: str) -> list[dict[str, Any]]:
         """Return the life of a task: when (seconds since the epoch), state, detail of each step."""

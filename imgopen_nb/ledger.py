@@ -20,6 +20,9 @@ from .spec import Operation
 from .task import Task
 from .wire import UNSENT, Answer, State
 
+# What a result has from its task, by the names of both.
+SHOWN = ("model", "image", "params", "backend", "submitted", "finished", "queries", "attempts")
+
 
 class Ledger:
     """Makes tasks, reads them back, and writes what becomes known of them.
@@ -141,13 +144,9 @@ class Ledger:
             return known
         return self.take(self._journal.get(task_id))
 
-    def news(self, task_id: str, answer: Answer) -> bool:
-        """Take over what the service told by itself of a task that somebody here waits for."""
-        task = self._tasks.get(task_id)
-        if task is None:
-            return False
-        self.learn(task, answer)
-        return True
+    def known(self, task_id: str) -> Task | None:
+        """Return the handle of a task that somebody here has, None where nobody has."""
+        return self._tasks.get(task_id)
 
     def sending(self, task: Task) -> None:
         """Note that the request goes out now."""
@@ -183,46 +182,27 @@ class Ledger:
     def result(self, task: Task, **later: Any) -> Result:
         """Return the result of a task that has succeeded; `later` is not in the task yet."""
         row, data = task.operation, later.get("data", task.data)
-        return Result(
-            task_id=task.id,
-            operation=row.name,
-            kind=row.kind,
+        known = (*_cached_note(task), *missing_note(row, data), *_known_note(task), *_told(data))
+        return self._shown(
+            task,
             data=data,
             output=row.output,
             server_id=later.get("server_id", task.server_id),
-            model=task.model,
-            image=task.image,
-            params=task.params,
             backend="sandbox" if data.get("backend") == "sandbox" else task.backend,
-            submitted=task.submitted,
             finished=later.get("finished", task.finished),
-            queries=task.queries,
-            attempts=task.attempts,
             cached=task.cached,
-            notes=(*_cached_note(task), *missing_note(row, data), *_known_note(task), *_told(data)),
+            notes=(*task.remarks, *known),
             download=self._download,
-            fetch=self._fetch,
         )
 
     def failed_result(self, task: Task, error: str) -> Result:
         """Return a stand-in for the result of a task that has none, to be shown beside others."""
-        return Result(
-            task_id=task.id,
-            operation=task.operation.name,
-            kind=task.operation.kind,
-            data={},
-            model=task.model,
-            image=task.image,
-            params=task.params,
-            backend=task.backend,
-            status=task.state.value,
-            error=error,
-            submitted=task.submitted,
-            finished=task.finished,
-            queries=task.queries,
-            attempts=task.attempts,
-            fetch=self._fetch,
-        )
+        return self._shown(task, data={}, status=task.state.value, error=error)
+
+    def _shown(self, task: Task, **facts: Any) -> Result:
+        row, known = task.operation, {name: getattr(task, name) for name in SHOWN}
+        about = {"task_id": task.id, "operation": row.name, "kind": row.kind, "fetch": self._fetch}
+        return Result(**{**about, **known, **facts})
 
     def _columns(self, task: Task, state: State, changes: Mapping[str, Any]) -> dict[str, Any]:
         columns: dict[str, Any] = {

@@ -128,6 +128,7 @@ MIGRATIONS = (
         sure REAL NOT NULL DEFAULT 1
     );
     """,
+    "CREATE INDEX inbox_task ON inbox (task_id);",
 )
 COLUMNS = (
     "task_id", "server_id", "operation", "model", "image", "params", "status", "caption", "tags",

@@ -18,6 +18,7 @@ from .inbox import Inbox
 from .inquiry import Inquiry
 from .journal import Journal
 from .ledger import Ledger
+from .links import Links
 from .presence import Presence
 from .result import Result
 from .sending import Sender
@@ -42,6 +43,10 @@ class Session:
         home: folder of the history; also from IMGOPEN_HOME.
         backend: "sandbox" uses the sandbox even where there are keys; also from IMGOPEN_BACKEND.
 
+    Attributes:
+        ledger: the tasks that it knows; `caller` makes tasks of calls.
+        links: the addresses that outsiders get.
+
     Raises:
         SettingsError: half a key pair or an unusable address.
     """
@@ -65,25 +70,22 @@ class Session:
         self.history = History(self.journal)
         self._presence = Presence(self.settings.home)
         self._connection = Connection(self.settings, self.journal)
-        self._album = Album(self._connection, self.journal)
-        self._ledger = Ledger(
+        self.links = Links(self.settings)
+        self._album = Album(self._connection, self.journal, self.links)
+        self.ledger = Ledger(
             self.journal,
             watch=self._watch,
             fetch=self._album.thumbnail,
             download=self._album.download,
             timeout=self.settings.timeout,
         )
-        self._sender = Sender(self._connection, self._ledger, self._presence)
-        self._caller = Caller(self._connection, self._album, self._sender)
-        self._timing = Timing(self.journal)
-        parts = (self._connection, self._ledger, self._sender, self._timing)
-        self._waiter = Waiter(Inquiry(*parts, replan=self._replan))
-        self._inbox = Inbox(self.journal, self._ledger.news, wanted=lambda: self._waiter.busy)
-
-    @property
-    def ledger(self) -> Ledger:
-        """The tasks that this session knows."""
-        return self._ledger
+        self._sender = Sender(self._connection, self.ledger, self._presence)
+        self.caller = Caller(self._connection, self._album, self._sender, self.links)
+        self._timing = Timing(self.journal, self.links.hold)
+        parts = (self._connection, self.ledger, self._sender, self._timing, self.links)
+        inquiry = Inquiry(*parts, replan=self._replan)
+        self._waiter = Waiter(inquiry)
+        self._inbox = Inbox(self.journal, inquiry.told, wanted=lambda: self._waiter.busy)
 
     @property
     def backend(self) -> settings_module.Backend:
@@ -106,7 +108,7 @@ class Session:
             SubmissionLostError: whether the task was accepted cannot be found out now.
             APIError: the service did not accept it.
         """
-        return self._caller.send(runnable(operation), params, fresh=fresh)
+        return self.caller.send(runnable(operation), params, fresh=fresh)
 
     def later(self, job: Callable[[], None]) -> None:
         """Have a short job done in the background; it must not raise."""
@@ -122,7 +124,7 @@ class Session:
         Raises:
             ImgOpenError: as `submit` raises.
         """
-        return self._caller.send_raw(path, body)
+        return self.caller.send_raw(path, body)
 
     def run(
         self,
@@ -223,11 +225,6 @@ class Session:
         return batch.plan() if dry_run else batch.run(progress)
 
     @property
-    def caller(self) -> Caller:
-        """What makes tasks of calls."""
-        return self._caller
-
-    @property
     def timing(self) -> Timing:
         """What is known of how long tasks take."""
         return self._timing
@@ -238,12 +235,12 @@ class Session:
         Raises:
             UnknownNameError: the history has no such task.
         """
-        return self._ledger.find(task_id)
+        return self.ledger.find(task_id)
 
     def resume(self) -> list[Task]:
         """Take up every task of this backend that has not ended, and return their handles."""
         tasks = [
-            self._ledger.take(row)
+            self.ledger.take(row)
             for row in self.journal.open_tasks(self.backend, self.settings.base_url)
         ]
         for task in tasks:
@@ -307,7 +304,9 @@ class Session:
         self._waiter.add(task, 0.0 if task.state in UNSENT else self._timing.next_look(task))
 
     def _replan(self, tasks: list[Task]) -> None:
-        self._waiter.sooner([(task, self._timing.next_look(task)) for task in tasks])
+        self._waiter.sooner(
+            [(task, 0.0 if task.state.final else self._timing.next_look(task)) for task in tasks]
+        )
 
 
 _current: Session | None = None

@@ -91,11 +91,10 @@ class Task:
         self.finished: float | None = None
         self.queries = 0
         self.attempts = 0
-        self.cached = False
         self.pending = 0.0
         self.took: float | None = None
-        self.sending = False
-        self.shared = False
+        self.cached = self.sending = self.shared = False
+        self.remarks: tuple[str, ...] = ()
         self.watched = False
         self.failures_in_a_row = 0
         self._began: float | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
@@ -37,10 +38,15 @@ class Timing:
 
     Args:
         journal: the history, from which the durations of earlier tasks are read once.
+        hold: tells the age in seconds before which a task is not looked at, as its end will be
+            told; is given the seconds that nine of ten such tasks take, if they are known.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(
+        self, journal: Journal, hold: Callable[[Task, float | None], float] = lambda *_: 0.0
+    ) -> None:
         self._journal = journal
+        self._hold = hold
         self._kinds: dict[Kind, _Known] = {}
         self._guard = threading.Lock()
 
@@ -51,7 +57,9 @@ class Timing:
             known.open.setdefault(task.id, task)
             scout = known.durations.known == 0 and _is_scout(known, task)
             step = known.plan.next_look(task.pending, task.progress, scout)
-            return max(0.0, task.pending + step - (task.seconds or 0.0))
+            longest = known.durations.quantile(0.9) if known.durations.known else None
+            when = max(task.pending + step, self._hold(task, longest))
+            return max(0.0, when - (task.seconds or 0.0))
 
     def ended(self, task: Task, asked: float) -> list[Task]:
         """Learn from an end that was seen by a look at the age of `asked` seconds.
@@ -71,6 +79,11 @@ class Timing:
             running = [(t.pending, t.submitted or 0.0) for t in known.open.values()]
             known.plan = known.durations.plan(running, FLOOR)
             return moved
+
+    def waiting(self) -> list[Task]:
+        """Return the tasks that are looked at."""
+        with self._guard:
+            return [task for known in self._kinds.values() for task in known.open.values()]
 
     def usual(self, task: Task) -> tuple[float, float] | None:
         """Return median and 90 % quantile of the seconds such tasks took, None for too few."""

@@ -234,14 +234,20 @@ def _doctor_options(parser: Parser) -> None:
         help="look for the access key in notebooks, IPython's history and the data folder",
     )
 
+    parser.add_argument(
+        "--callbacks", action="store_true", help="only try whether the service could reach us"
+    )
+
 
 def _doctor(call: Call) -> Any:
-    from .doctor import examine
+    from .doctor import CALLBACKS, examine
     from .leaks import find_leaks
 
     session = call.session()
     files = call.options.leaks
-    return examine(session) if files is None else find_leaks(session.settings, files)
+    if files is not None:
+        return find_leaks(session.settings, files)
+    return examine(session, CALLBACKS) if call.options.callbacks else examine(session)
 
 
 _ROWS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +29,11 @@ def clean_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     home = tmp_path / "home"
     names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "BASE_URL", "PATHS", "FIELDS", "BACKEND")
     monkeypatch.setenv("IMGOPEN_CACHE", "off")  # each call of a test is a call
-    for name in (*names, "TRACEBACK", "TAGGER", "CAPTIONER", "CLIP", "DIFFUSERS"):
+    more = ("TRACEBACK", "TAGGER", "CAPTIONER", "CLIP", "DIFFUSERS", "PUBLIC_URL", "SERVER")
+    for name in (*names, *more):
         monkeypatch.delenv(f"IMGOPEN_{name}", raising=False)
+    for name in [name for name in os.environ if name.startswith(("JUPYTERHUB_", "BINDER_"))]:
+        monkeypatch.delenv(name)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("IMGOPEN_HOME", str(home))

@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 NOTEBOOKS = {
     "03_every_operation.ipynb": (9, ("approximate", "real")),
     "04_generate_and_control.ipynb": (6, ("placeholder",)),
+    "07_callbacks_and_local_pictures.ipynb": (1, ("approximate",)),
+    "08_many_pictures.ipynb": (1, ("real",)),
 }
 MOST_BYTES = 2_000_000
 

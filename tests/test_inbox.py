@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.inbox import read_news
 from imgopen_nb.journal import Journal
+from imgopen_nb.news import News, read_news
 from imgopen_nb.session import Session
 from imgopen_nb.wire import State
 
@@ -26,7 +26,8 @@ POST = """
 import sys
 from pathlib import Path
 from imgopen_nb.journal import Journal
-Journal(Path(sys.argv[1])).post(sys.argv[2], sys.argv[3])
+from imgopen_nb.news import News
+News(Journal(Path(sys.argv[1]))).post(sys.argv[2], sys.argv[3])
 """
 
 
@@ -68,7 +69,7 @@ def test_news_from_another_process_end_the_wait_with_no_request(
 
     assert task.result(20).caption == "a cat"
     assert (task.queries, len(stub.requests)) == (0, 1)
-    wait_for(lambda: slow.journal.inbox(None) == [])
+    wait_for(lambda: News(slow.journal).after(None) == [])
     slow.close()
 
 
@@ -76,7 +77,7 @@ def test_news_that_came_before_anybody_waited_count_too(slow: Session):
     task = slow.submit("describe", image=URL, model="clip")
     task.cancel()
     wait_for(lambda: not any(t.name == "imgopen-inbox" for t in threading.enumerate()), 40)
-    slow.journal.post(task.id, news(status=2, caption="a cat"))
+    News(slow.journal).post(task.id, news(status=2, caption="a cat"))
 
     assert task.result(20).caption == "a cat"
     slow.close()
@@ -86,7 +87,7 @@ def test_two_sessions_that_wait_for_one_task_both_hear_of_it(slow: Session, stub
     task = slow.submit("describe", image=URL, model="clip")
     with Session(stub.url, KEY_ID, KEY_SECRET) as other:
         (same,) = other.resume()
-        slow.journal.post(task.id, news(status=2, caption="a cat"))
+        News(slow.journal).post(task.id, news(status=2, caption="a cat"))
 
         assert same.result(20).caption == task.result(20).caption == "a cat"
     slow.close()
@@ -95,10 +96,10 @@ def test_two_sessions_that_wait_for_one_task_both_hear_of_it(slow: Session, stub
 def test_the_first_end_stays_and_later_ones_change_nothing(slow: Session):
     task = slow.submit("describe", image=URL, model="clip")
     for end in (news(status=2, caption="first"), news(status=0, msg="no"), news(status=2)):
-        slow.journal.post(task.id, end)
+        News(slow.journal).post(task.id, end)
 
     assert task.result(20).caption == "first"
-    wait_for(lambda: slow.journal.inbox(None) == [])
+    wait_for(lambda: News(slow.journal).after(None) == [])
     assert slow.journal.get(task.id)["caption"] == "first"
     assert slow.journal.get(task.id)["status"] == State.SUCCEEDED
     slow.close()
@@ -106,12 +107,12 @@ def test_the_first_end_stays_and_later_ones_change_nothing(slow: Session):
 
 def test_news_of_a_task_that_nobody_here_knows_stay_for_whoever_does(slow: Session):
     task = slow.submit("describe", image=URL, model="clip")
-    slow.journal.post("somebody-elses", news(status=2, caption="x"))
-    slow.journal.post(task.id, news(status=2, caption="mine"))
+    News(slow.journal).post("somebody-elses", news(status=2, caption="x"))
+    News(slow.journal).post(task.id, news(status=2, caption="mine"))
 
     assert task.result(20).caption == "mine"
-    wait_for(lambda: len(slow.journal.inbox(None)) == 1)
-    assert slow.journal.inbox(None)[0]["task_id"] == "somebody-elses"
+    wait_for(lambda: len(News(slow.journal).after(None)) == 1)
+    assert News(slow.journal).after(None)[0]["task_id"] == "somebody-elses"
     slow.close()
 
 
@@ -125,8 +126,8 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_what_cannot_be_read_is_noted_once_and_ends_nothing(slow: Session, text: str):
     task = slow.submit("describe", image=URL, model="clip")
-    slow.journal.post(task.id, text)
-    wait_for(lambda: slow.journal.inbox(None) == [])
+    News(slow.journal).post(task.id, text)
+    wait_for(lambda: News(slow.journal).after(None) == [])
 
     assert read_news(text) is None
     assert not task.done
@@ -138,7 +139,7 @@ def test_what_cannot_be_read_is_noted_once_and_ends_nothing(slow: Session, text:
 def test_nobody_looks_once_nobody_waits(slow: Session):
     """The thread that looks ends with the last open task."""
     task = slow.submit("describe", image=URL, model="clip")
-    slow.journal.post(task.id, news(status=2, caption="x"))
+    News(slow.journal).post(task.id, news(status=2, caption="x"))
     task.wait(20)
     slow._waiter.sooner([(task, 0.0)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ from .service import Service
 from .store import Files
 
 HOSTS = ("127.0.0.1", "localhost")
+# Where a proxy in front of us shows our paths (see imgopen_nb/serving.py).
+PREFIX_HEADER = "X-Forwarded-Prefix"
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~@%+-]+)+/?", re.ASCII)
 MAX_JSON = 1_000_000
 
 log = logging.getLogger(__name__)
@@ -58,6 +62,13 @@ class Base(RequestHandler):
             raise HTTPError(403, "this host name is not one of the sandbox's")
         if origin is not None and origin != f"http://{host}":
             raise HTTPError(403, "other origins may not ask the sandbox")
+
+    @property
+    def shown_at(self) -> list[str]:
+        """The addresses of the sandbox, that of a proxy first."""
+        prefix = self.request.headers.get(PREFIX_HEADER, "")
+        proxy = [prefix.rstrip("/")] if _PREFIX.fullmatch(prefix) else []
+        return [*proxy, self.sandbox.url]
 
     def write_error(self, status_code: int, **more: Any) -> None:
         """Answer in the envelope."""

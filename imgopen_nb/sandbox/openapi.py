@@ -36,8 +36,8 @@ KEYS = {
 }
 
 
-def openapi(url: str) -> dict[str, Any]:
-    """Return the description of the sandbox at `url`."""
+def openapi(*urls: str) -> dict[str, Any]:
+    """Return the description of the sandbox at `urls`."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -45,7 +45,7 @@ def openapi(url: str) -> dict[str, Any]:
             "version": "1",
             "description": "The wire protocol of Img Open, served on this machine.",
         },
-        "servers": [{"url": url}],
+        "servers": [{"url": url} for url in urls],
         "security": [{}, {name: [] for name in KEYS}],
         "paths": _paths(),
         "components": {"securitySchemes": KEYS, "schemas": {"Envelope": ENVELOPE}},

@@ -223,7 +223,7 @@ class OpenAPI(Base):
     async def get(self) -> None:
         """Answer."""
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps(openapi(self.sandbox.url)))
+        self.finish(json.dumps(openapi(*self.shown_at)))
 
 
 class Health(Base):

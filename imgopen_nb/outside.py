@@ -1,0 +1,300 @@
+"""What those outside may ask a notebook server, with no login: each address carries its signature.
+
+Nobody is asked who he is, so no cookie is read or set. What is not found, forged or mangled gets
+one and the same 404, and no line in the log holds an address, a signature or a body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.base.handlers import JupyterHandler
+from tornado.web import HTTPError, stream_request_body
+
+from . import __version__
+from .errors import ImgOpenError
+
+if TYPE_CHECKING:
+    from .reception import Reception
+
+T = TypeVar("T")
+MAX_BODY = 1 << 20
+# So much is read, and thrown away, for the sake of an answer; then the connection is closed.
+MAX_DRAINED = 4 << 20
+BODY_SECONDS = 60.0
+THREADS = 4
+JSON = "application/json"
+NONCE = re.compile(r"[0-9a-f]{32}", re.ASCII)
+CALLED = re.compile(r"([A-Za-z0-9_-]{1,64})/([A-Za-z0-9_-]{43})", re.ASCII)
+
+
+class Reply(NamedTuple):
+    """What is answered, and why, for the log."""
+
+    status: int
+    body: bytes
+    why: str
+    type: str = JSON
+
+
+def _reply(status: int, msg: str, why: str) -> Reply:
+    said = {"code": str(status), **({"msg": msg} if msg else {})}
+    return Reply(status, json.dumps(said, separators=(",", ":")).encode(), why)
+
+
+NOT_FOUND = _reply(404, "not found", "unknown address")
+NO_METHOD = _reply(405, "use POST", "another method")
+NOT_JSON = _reply(415, "send application/json", "no JSON")
+TOO_LARGE = _reply(413, "too large", "too large")
+TROUBLE = _reply(503, "try again later", "the history or its key cannot be used")
+# By the name of the verdict.
+VERDICTS = {
+    "ACCEPTED": _reply(200, "", "taken"),
+    "REPEATED": _reply(200, "", "known already"),
+    "UNKNOWN": _reply(404, "not found", "no such task in this history"),
+    "UNREADABLE": _reply(400, "no state of a task", "no state of a task"),
+    "FOREIGN": _reply(400, "another task", "it tells of another task"),
+}
+
+
+class Desk:
+    """The reception, opened by the first request, and worked at by threads of its own.
+
+    The journal may make one wait for others; neither the server's loop nor its threads shall.
+    """
+
+    def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any]) -> None:
+        self._log = log
+        self._guard = threading.Lock()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="imgopen-desk")
+        self._reception: Reception | None = None
+
+    async def ask(self, do: Callable[[Reception], T]) -> T:
+        """Have something done at the reception.
+
+        Raises:
+            ImgOpenError: the home folder, its history or its key cannot be used.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: do(self._open()))
+
+    async def tidy_up(self) -> None:
+        """Remove what nobody can fetch any more, and say once if something is broken."""
+        try:
+            await self.ask(lambda reception: reception.check())
+            await self.ask(lambda reception: reception.sweep())
+        except ImgOpenError as error:
+            self._log.warning("imgopen_nb takes no callbacks: %s", error.message)
+        except Exception as error:
+            self._log.debug("imgopen_nb: %s while tidying up", type(error).__name__)
+
+    def _open(self) -> Reception:
+        with self._guard:
+            if self._reception is None:
+                from .reception import Reception
+                from .settings import home_folder
+
+                self._reception = Reception(home_folder())
+            return self._reception
+
+
+@stream_request_body
+class Outsider(JupyterHandler):
+    """What the handlers for outsiders share; derived ones tell what they refuse and serve.
+
+    A refusal that is known before the body came waits until it has come and thrown away: a
+    connection that is closed early may lose the answer.
+    """
+
+    name = "address"
+    trouble = NOT_FOUND
+
+    def initialize(self, desk: Desk, root: re.Pattern[str]) -> None:
+        """Take what the extension made, and the part of the path that is ours."""
+        self.desk = desk
+        found = root.match(self.request.path)
+        # As it came: still percent-encoded, so that nothing is hidden in it.
+        self.tail = self.request.path[found.end() :] if found else ""
+        self.body, self.size, self.why = bytearray(), 0, "failed"
+        self.refused: Reply | None = NOT_FOUND
+
+    async def refusal(self) -> Reply | None:
+        """Return why the request is refused, as far as its head tells; None if it is not."""
+        return NOT_FOUND
+
+    async def serve(self) -> Reply:
+        """Return the answer to a request that was not refused."""
+        return NOT_FOUND
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Look at the head. Whoever is behind it is no user, so Jupyter's login is left out."""
+        self.current_user = self._jupyter_current_user = None
+        connection: Any = self.request.connection
+        connection.set_max_body_size(1 << 62)  # data_received counts
+        connection.set_body_timeout(BODY_SECONDS)
+        self.refused = await self._tried(self.refusal) if self.check_host() else NOT_FOUND
+        if self.declared > MAX_DRAINED:
+            self._send(self.refused or TOO_LARGE)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep the body as long as it may be taken."""
+        self.size += len(chunk)
+        if self.refused or self.size > MAX_BODY:
+            self.body.clear()
+        else:
+            self.body += chunk
+        if self.size > MAX_DRAINED and not self._finished:
+            self._send(self.refused or TOO_LARGE)
+
+    @property
+    def declared(self) -> int:
+        """The length that the request says its body has."""
+        with contextlib.suppress(ValueError):
+            return int(self.request.headers.get("Content-Length", "0"))
+        return 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the path is all of the address: no question mark follows it."""
+        return self.request.uri == self.request.path
+
+    @allow_unauthenticated
+    async def _any(self, *_: Any, **__: Any) -> None:
+        self._send(self.refused or await self._tried(self.serve) or NOT_FOUND)
+
+    get = head = post = put = patch = delete = options = _any
+
+    def check_xsrf_cookie(self) -> None:
+        """Let pass: there is no cookie on which somebody else could ride."""
+
+    def set_default_headers(self) -> None:
+        """Set the headers of every answer; whatever it holds is nothing to be run."""
+        self.clear_header("Server")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Content-Security-Policy", "sandbox; default-src 'none'")
+
+    def compute_etag(self) -> None:
+        """Give no tag: nothing is kept."""
+
+    def write_error(self, status_code: int, **more: Any) -> None:
+        """Answer what Tornado refuses, such as a method nobody knows, like all else."""
+        if self.declared or "Transfer-Encoding" in self.request.headers:
+            self.set_header("Connection", "close")  # the body may not have been read
+        self._send(NOT_FOUND if status_code < 500 else self.trouble)
+
+    def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
+        """Log where it happened, never what was sent."""
+        if not isinstance(error, HTTPError):
+            place = traceback.extract_tb(trace)[-1]
+            self.log.error("imgopen %s: %s at %s:%s", self.name, kind.__name__, *place[:2])
+
+    async def _tried(self, do: Callable[[], Any]) -> Any:
+        try:
+            return await do()
+        except ImgOpenError:
+            return self.trouble._replace(why=TROUBLE.why)
+        except Exception as error:
+            self.log_exception(type(error), error, error.__traceback__)
+            return self.trouble._replace(why=type(error).__name__)
+
+    def _send(self, reply: Reply) -> None:
+        self.set_status(reply.status)
+        self.why = reply.why
+        self.set_header("Content-Type", reply.type)
+        if reply.status == 405:
+            self.set_header("Allow", "POST")
+        if reply.status == 413:
+            self.set_header("Connection", "close")
+        self.finish(reply.body)
+
+    def _log(self) -> None:
+        status = self.get_status()
+        level = logging.INFO if status < 400 else logging.WARNING
+        self.log.log(
+            level, "imgopen %s: %s %s, %s", self.name, status, self.why, self.request.remote_ip
+        )
+
+
+class Nothing(Outsider):
+    """Everything below `imgopen` that is nothing."""
+
+
+class Callback(Outsider):
+    """POST callback/<task>/<signature>: the service tells how a task ended."""
+
+    name = "callback"
+    trouble = TROUBLE
+
+    async def refusal(self) -> Reply | None:
+        """Look at the address first: whoever does not know one learns nothing else."""
+        found = CALLED.fullmatch(self.tail)
+        if not found:
+            return NOT_FOUND
+        self.task_id, signature = found.groups()
+        if not await self.desk.ask(lambda r: r.authentic(self.task_id, signature)):
+            return NOT_FOUND
+        if self.request.method != "POST":
+            return NO_METHOD
+        if not _is_json(self.request.headers.get("Content-Type", "")):
+            return NOT_JSON
+        return TOO_LARGE if self.declared > MAX_BODY else None
+
+    async def serve(self) -> Reply:
+        """Answer once it is on disk."""
+        if self.size > MAX_BODY:
+            return TOO_LARGE
+        body = bytes(self.body)
+        verdict = await self.desk.ask(lambda r: r.receive(self.task_id, body))
+        return VERDICTS[verdict.name]
+
+
+class Picture(Outsider):
+    """GET files/<name>: a picture that a call was given, while its task runs."""
+
+    name = "picture"
+
+    async def refusal(self) -> Reply | None:
+        """Refuse what is no plain request for a name."""
+        plain = self.request.method in ("GET", "HEAD") and self.is_whole
+        return None if plain and self.tail else NOT_FOUND
+
+    async def serve(self) -> Reply:
+        """Send the picture."""
+        found = await self.desk.ask(lambda r: r.picture(self.tail))
+        if found is None:
+            return NOT_FOUND
+        self.set_header("Content-Disposition", "inline")
+        return Reply(200, found.data, "sent", found.type)
+
+
+class Hello(Outsider):
+    """GET hello/<nonce>: proves to a kernel that this server has its home folder."""
+
+    name = "hello"
+
+    async def refusal(self) -> Reply | None:
+        """Refuse all but a nonce."""
+        plain = self.request.method == "GET" and self.is_whole and NONCE.fullmatch(self.tail)
+        return None if plain else NOT_FOUND
+
+    async def serve(self) -> Reply:
+        """Prove it."""
+        proof = await self.desk.ask(lambda r: r.hello(self.tail))
+        said = {"proof": proof, "version": __version__}
+        return Reply(200, json.dumps(said).encode(), "answered")
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == JSON or (kind.startswith("application/") and kind.endswith("+json"))

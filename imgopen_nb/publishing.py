@@ -1,0 +1,144 @@
+"""Local pictures that the service may fetch: only those a call was given, only while it runs.
+
+What is published is a copy, named after its content, in a folder of its task. The address is
+signed, ends by itself, and names task and content, so whatever lies in the folder by any other way
+is not served.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import stat
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from .errors import PictureError
+from .signing import SIGNATURE, Signer
+from .thumbnails import MAX_BYTES
+
+FOLDER = "published"
+PURPOSE = "picture"
+LIFETIME = 24 * 3600  # seconds that an address works at most
+TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".bmp": "image/bmp",
+    ".tif": "image/tiff",
+    ".avif": "image/avif",
+}
+TASK = r"[A-Za-z0-9_-]{1,64}"
+# Neither a link is followed nor a pipe waited for, where the system has them.
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_READ |= getattr(os, "O_BINARY", 0)
+_NAME = re.compile(
+    rf"(?P<task>{TASK})\.(?P<content>[0-9a-f]{{64}})\.(?P<ends>[0-9]{{10}})"
+    rf"\.(?P<signature>{SIGNATURE})(?P<suffix>\.[a-z]{{3,4}})",
+    re.ASCII,
+)
+
+
+class Published(NamedTuple):
+    """A picture that an address leads to."""
+
+    task_id: str
+    data: bytes
+    type: str
+
+
+class Publisher:
+    """Publishes pictures in a home folder, and finds them again by the name in their address."""
+
+    def __init__(self, home: Path, signer: Signer) -> None:
+        self._folder = home / FOLDER
+        self._signer = signer
+
+    def publish(self, task_id: str, data: bytes, suffix: str) -> str:
+        """Keep a copy for a task and return the last part of its address.
+
+        Args:
+            task_id: the only task it is for.
+            data: the picture's bytes.
+            suffix: of its format, such as ".png".
+
+        Raises:
+            PictureError: it cannot be kept, or is of a format that is not published.
+            SettingsError: there is no key to sign with.
+        """
+        if not re.fullmatch(TASK, task_id, re.ASCII):  # it names a folder
+            raise ValueError("no id of a task")
+        if suffix not in TYPES:
+            raise PictureError(f"a picture of the kind {suffix or 'unknown'} cannot be published")
+        content, ends = hashlib.sha256(data).hexdigest(), str(int(time.time()) + LIFETIME)
+        signature = self._signer.sign(PURPOSE, task_id, content, ends, suffix)
+        try:
+            self._keep(self._folder / task_id, content, data)
+        except OSError as error:
+            raise PictureError(
+                f"the picture cannot be published in {self._folder} ({error.strerror})"
+            ) from None
+        return f"{task_id}.{content}.{ends}.{signature}{suffix}"
+
+    def find(self, name: str) -> Published | None:
+        """Return what a name leads to; None whatever is wrong with it. The task is not looked at.
+
+        Raises:
+            SettingsError: the key cannot be read.
+        """
+        match = _NAME.fullmatch(name)
+        if not match or match["suffix"] not in TYPES:
+            return None
+        task_id, content, ends, signature, suffix = match.groups()
+        if not self._signer.check(signature, PURPOSE, task_id, content, ends, suffix):
+            return None
+        if int(ends) < time.time():
+            return None
+        data = _read(self._folder / task_id, content)
+        return Published(task_id, data, TYPES[suffix]) if data is not None else None
+
+    def withdraw(self, task_id: str) -> None:
+        """Remove what was published for a task."""
+        if re.fullmatch(TASK, task_id, re.ASCII):
+            shutil.rmtree(self._folder / task_id, ignore_errors=True)
+
+    def leftovers(self) -> list[str]:
+        """Return the tasks whose pictures have been published for longer than an address lives."""
+        oldest = time.time() - LIFETIME
+        found = []
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self._folder):
+                with contextlib.suppress(OSError):  # gone meanwhile
+                    if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                        found.append(entry.name)
+        return found
+
+    def _keep(self, folder: Path, content: str, data: bytes) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = folder / f"{content}.{os.getpid()}.{os.urandom(4).hex()}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(draft, folder / content)
+
+
+def _read(folder: Path, content: str) -> bytes | None:
+    """Return the bytes of that content, None where the folder holds anything else by that name."""
+    try:
+        descriptor = os.open(folder / content, _READ)
+    except OSError:
+        return None
+    try:
+        seen = os.fstat(descriptor)
+        if not stat.S_ISREG(seen.st_mode) or seen.st_size > MAX_BYTES:
+            return None
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    return data if hashlib.sha256(data).hexdigest() == content else None

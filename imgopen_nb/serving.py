@@ -1,0 +1,154 @@
+"""The sandbox's page, pictures and /openapi.json through the notebook server, for its own user.
+
+Only what is named here is asked of the sandbox, and nothing of what the browser sent goes along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.base.handlers import JupyterHandler
+from tornado.httpclient import HTTPRequest, HTTPResponse
+from tornado.simple_httpclient import HTTPStreamClosedError, SimpleAsyncHTTPClient
+from tornado.web import authenticated
+
+from .errors import SandboxError
+
+if TYPE_CHECKING:
+    from .sandbox.process import SandboxProcess
+
+MAX_BYTES = 64 << 20
+SECONDS = 60.0
+PAGE = "/"
+# The paths of the sandbox that are passed on, as they stand in a request line.
+KNOWN = re.compile(r"/|/openapi\.json|/health|/files/[0-9a-f]{32,64}\.[a-z]{3}", re.ASCII)
+# The page holds its own style and nothing else; pictures and JSON are nothing to be run.
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+POLICY = "sandbox; default-src 'none'"
+
+
+class Kitchen:
+    """The sandbox of this server's home folder: started by the first request, ends with us."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._process: SandboxProcess | None = None
+
+    async def url(self, silent: str = "") -> str:
+        """Return where it listens; one that died is started again.
+
+        Args:
+            silent: where one did not answer; it is replaced.
+
+        Raises:
+            SandboxError: it cannot be started.
+        """
+        async with self._turn:
+            if self._process and self._process.url == silent:
+                await asyncio.to_thread(self._process.stop)
+            if self._process is None or not self._process.alive:
+                self._process = await asyncio.to_thread(_start)
+            return self._process.url
+
+
+class SandboxPages(JupyterHandler):
+    """GET sandbox/...: for whoever is logged in to the notebook server."""
+
+    def initialize(self, kitchen: Kitchen, prefix: str, root: re.Pattern[str]) -> None:
+        """Take what the extension made."""
+        self.kitchen, self.prefix = kitchen, prefix
+        found = root.match(self.request.path)
+        self.tail = self.request.path[found.end() :] if found else "?"
+
+    @authenticated
+    async def get(self) -> None:
+        """Pass the sandbox's answer on."""
+        if not self.tail:
+            self.redirect(f"{self.prefix}/")
+        elif not KNOWN.fullmatch(self.tail):
+            self._say(404, "The sandbox has no such page.")
+        else:
+            await self._fetch()
+
+    head = get
+
+    async def _fetch(self) -> None:
+        try:
+            answer = await self._answer()
+        except SandboxError as error:
+            self.log.warning("imgopen sandbox: %s", error.message)
+            self._say(503, f"{_sentence(error.message)} {_hint(error)}".strip())
+        except Exception as error:
+            self.log.warning("imgopen sandbox: %s", type(error).__name__)
+            self._say(502, "The sandbox did not answer; try again.")
+        else:
+            self._pass_on(answer)
+
+    async def _answer(self) -> HTTPResponse:
+        url = await self.kitchen.url()
+        try:
+            return await _asked(url, self.tail, self._told())
+        except (ConnectionError, HTTPStreamClosedError):  # it died a moment ago
+            return await _asked(await self.kitchen.url(silent=url), self.tail, self._told())
+
+    def _told(self) -> dict[str, str]:
+        accepted = self.request.headers.get("Accept", "")
+        kind = "application/json" if accepted.startswith("application/json") else "text/html"
+        return {"Accept": kind, "X-Forwarded-Prefix": self.prefix}
+
+    def _pass_on(self, answer: HTTPResponse) -> None:
+        if answer.code != 200:
+            self._say(404 if answer.code == 404 else 502, "The sandbox has no such page.")
+            return
+        kind = answer.headers.get("Content-Type", "application/octet-stream")
+        self._finish(200, kind, answer.body)
+
+    def _say(self, status: int, text: str) -> None:
+        self._finish(status, "text/plain; charset=UTF-8", f"{text}\n".encode())
+
+    def _finish(self, status: int, kind: str, body: bytes) -> None:
+        self.clear_header("Server")
+        self.set_status(status)
+        self.set_header("Content-Type", kind)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-store")
+        is_page = self.tail == PAGE and kind.startswith("text/html")
+        self.set_header("Content-Security-Policy", PAGE_POLICY if is_page else POLICY)
+        self.finish(body)
+
+
+def _start() -> SandboxProcess:
+    from .sandbox.process import SandboxProcess
+    from .settings import home_folder
+
+    return SandboxProcess.start(home_folder())
+
+
+async def _asked(url: str, path: str, headers: dict[str, str]) -> HTTPResponse:
+    client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=MAX_BYTES)
+    request = HTTPRequest(
+        url + path,
+        headers=headers,
+        follow_redirects=False,
+        request_timeout=SECONDS,
+        decompress_response=False,
+    )
+    try:
+        return await client.fetch(request, raise_error=False)
+    finally:
+        client.close()
+
+
+def _sentence(text: str) -> str:
+    """Return the first line of a message; what follows quotes a log."""
+    line = text.partition("\n")[0]
+    return f"{line[:1].upper()}{line[1:]}."
+
+
+def _hint(error: Any) -> str:
+    """Return how to install it, without the rest, which may name folders."""
+    from .sandbox.process import EXTRA_HINT
+
+    return f"Install it with {EXTRA_HINT}" if EXTRA_HINT in error.hint else ""

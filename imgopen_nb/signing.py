@@ -1,0 +1,127 @@
+"""The secret behind the addresses that outsiders may use: made on first use, kept 0600, rotated.
+
+Whoever holds an address with a right signature may do what it names (tell the end of one task,
+fetch one picture) and nothing else. HMAC-SHA256 (RFC 2104) of the purpose and its parts.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from .errors import SettingsError
+
+FILE = "callbacks.key"
+BYTES = 32
+# What a signature looks like in an address: 43 letters, digits, - and _.
+SIGNATURE = r"[A-Za-z0-9_-]{43}"
+
+
+class Signer:
+    """Signs and checks with the key of a home folder; another process's rotation counts at once."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / FILE
+        self._known: tuple[tuple[int, int, int], bytes] | None = None
+
+    def sign(self, purpose: str, *parts: str) -> str:
+        """Return the signature of a purpose and its parts, which must not hold line breaks.
+
+        Raises:
+            SettingsError: the key can be neither read nor made.
+        """
+        return _signature(self._key(make=True), purpose, parts)
+
+    def check(self, signature: str, purpose: str, *parts: str) -> bool:
+        """Whether a signature is right, compared in constant time; False where there is no key.
+
+        Raises:
+            SettingsError: the key cannot be read.
+        """
+        key = self._key(make=False)
+        if not key:
+            return False
+        wanted = _signature(key, purpose, parts).encode()
+        return hmac.compare_digest(wanted, signature.encode("utf-8", "replace"))
+
+    def rotate(self) -> None:
+        """Make a new key: every address that was signed before is dead.
+
+        Raises:
+            SettingsError: it cannot be written.
+        """
+        draft = self._path.with_suffix(f".{os.getpid()}.{secrets.token_hex(4)}")
+        try:
+            self._write(draft)
+            os.replace(draft, self._path)
+        except OSError as error:
+            raise self._trouble("written", error) from None
+
+    def _key(self, *, make: bool) -> bytes:
+        try:
+            found = self._read()
+            if found is None and make:
+                with contextlib.suppress(FileExistsError):  # another kernel was quicker
+                    self._make()
+                found = self._read()
+        except OSError as error:
+            raise self._trouble("read", error) from None
+        return found or b""
+
+    def _read(self) -> bytes | None:
+        """Return the key, read anew only when its file has changed."""
+        try:
+            seen = os.stat(self._path, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
+        if self._known and self._known[0] == mark:
+            return self._known[1]
+        if not stat.S_ISREG(seen.st_mode) or seen.st_size != BYTES:  # a pipe would have us wait
+            raise OSError(0, "it is no key of ours")
+        key = self._path.read_bytes()
+        if len(key) != BYTES:
+            raise OSError(0, "it changed meanwhile")
+        if stat.S_IMODE(seen.st_mode) & 0o077:  # a backup or a copy may have lost the mode
+            os.chmod(self._path, 0o600)
+        self._known = mark, key
+        return key
+
+    def _make(self) -> None:
+        """Write the key whole or not at all: a hard link fails where there is one already."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = self._path.with_suffix(f".{os.getpid()}.{secrets.token_hex(4)}")
+        self._write(draft)
+        try:
+            os.link(draft, self._path)
+        finally:
+            draft.unlink()
+
+    def _write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(BYTES))
+
+    def _trouble(self, done: str, error: OSError) -> SettingsError:
+        return SettingsError(
+            f"the key of the callbacks, {self._path}, cannot be {done} ({error.strerror})",
+            hint="mend or remove the file; without it results are asked for as ever",
+        )
+
+    def __repr__(self) -> str:
+        return f"Signer({str(self._path)!r})"
+
+
+def _signature(key: bytes, purpose: str, parts: tuple[str, ...]) -> str:
+    text = "\n".join((purpose, *parts))
+    if text.count("\n") != len(parts):
+        raise ValueError("a signed part holds a line break")
+    made = hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()

@@ -1,0 +1,354 @@
+"""What comes of a callback: the first end stays, whoever told it, and nothing foreign gets in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from imgopen_nb.errors import JournalError
+from imgopen_nb.inbox import read_news
+from imgopen_nb.journal import MAX_EVENTS, Journal
+from imgopen_nb.news import MAX_NEWS, News
+from imgopen_nb.reception import CALLBACK, Reception, Verdict
+from imgopen_nb.signing import Signer
+from imgopen_nb.wire import State
+
+TASK = "nb20260101abc"
+PICTURE = b"\x89PNG\r\n\x1a\n the bytes of a picture"
+URL = "https://example.org/cat.png"
+DONE = {"status": 2, "caption": "a cat"}
+FAILED = {"status": 0, "msg": "it was no picture"}
+
+
+def add(home: Path, task_id: str = TASK, **columns: Any) -> None:
+    journal = Journal(home)
+    journal.add({
+        "task_id": task_id, "operation": "describe", "model": "clip", "params": {"image": URL},
+        "image": URL, "status": "submitted", "created": 1.0, "submitted": 1.0, "backend": "real",
+        "base_url": "https://api.example.org", "server_id": None, **columns,
+    })  # fmt: skip
+    journal.close()
+
+
+def body(**data: Any) -> bytes:
+    return json.dumps({"code": "200", "msg": "", "data": data}).encode()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    add(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def reception(home: Path) -> Reception:
+    return Reception(home)
+
+
+def row(home: Path, task_id: str = TASK) -> dict[str, Any]:
+    return Journal(home).get(task_id)
+
+
+def noted(home: Path, task_id: str = TASK) -> list[str]:
+    return [e["detail"] for e in Journal(home).events(task_id) if e["state"] == "noted"]
+
+
+def inbox(home: Path) -> int:
+    return len(News(Journal(home)).after(0))
+
+
+def test_an_end_is_in_the_history_when_it_is_accepted(reception: Reception, home: Path):
+    assert reception.receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+
+    assert (row(home)["status"], row(home)["caption"]) == ("succeeded", "a cat")
+    assert row(home)["finished"] > 1.0
+    assert inbox(home) == 1
+
+
+def test_it_is_read_with_and_without_the_envelope(reception: Reception, home: Path):
+    assert reception.receive(TASK, json.dumps(DONE).encode()) is Verdict.ACCEPTED
+    assert row(home)["caption"] == "a cat"
+
+
+def test_a_failure_is_an_end_too(reception: Reception, home: Path):
+    assert reception.receive(TASK, body(**FAILED)) is Verdict.ACCEPTED
+    assert (row(home)["status"], row(home)["error"]) == ("failed", "it was no picture")
+
+
+def test_work_under_way_ends_nothing(reception: Reception, home: Path):
+    assert reception.receive(TASK, body(status=1)) is Verdict.ACCEPTED
+    assert row(home)["status"] == "running"
+    assert reception.receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+    assert row(home)["status"] == "succeeded"
+
+
+def test_a_callback_may_come_before_the_answer_to_the_request(tmp_path: Path):
+    add(tmp_path, status="created", submitted=None)
+    assert Reception(tmp_path).receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+    assert row(tmp_path)["status"] == "succeeded"
+
+
+def test_what_comes_again_changes_nothing(reception: Reception, home: Path):
+    reception.receive(TASK, body(**DONE))
+    before = row(home)
+
+    assert [reception.receive(TASK, body(**DONE)) for _ in range(5)] == [Verdict.REPEATED] * 5
+    assert (row(home), inbox(home)) == (before, 1)
+    assert noted(home) == ["a callback came again"] * 5
+
+
+@pytest.mark.parametrize("later", [FAILED, {"status": 2, "caption": "a dog"}, {"status": 1}])
+def test_the_first_callback_stays_and_contradictions_are_noted(
+    reception: Reception, home: Path, later: dict[str, Any]
+):
+    reception.receive(TASK, body(**DONE))
+    before = row(home)
+
+    assert reception.receive(TASK, body(**later)) is Verdict.REPEATED
+    assert (row(home), inbox(home)) == (before, 1)
+    (said,) = noted(home)
+    assert said.startswith("a callback after the end told ")
+    assert ("the same" in said) is (later["status"] == 2)
+
+
+def test_a_query_that_ended_it_first_stays(reception: Reception, home: Path):
+    end = {"status": "succeeded", "caption": "by query", "finished": 5.0}
+    assert Journal(home).update(TASK, **end)
+
+    assert reception.receive(TASK, body(**FAILED)) is Verdict.REPEATED
+    assert (row(home)["status"], row(home)["caption"]) == ("succeeded", "by query")
+    assert (noted(home), inbox(home)) == (
+        ["a callback after the end told another state (failed)"], 0,
+    )  # fmt: skip
+
+
+def test_a_query_after_a_callback_changes_nothing_and_its_session_shows_the_first(
+    reception: Reception, home: Path
+):
+    journal = Journal(home)
+    ledger = reception._ledger()
+    task = ledger.take(journal.get(TASK))  # a session's handle, which knows of no end
+    reception.receive(TASK, body(**DONE))
+    answer = read_news(body(**FAILED).decode())
+    assert answer
+    ledger.learn(task, answer)
+
+    assert (row(home)["status"], row(home)["caption"]) == ("succeeded", "a cat")
+    assert (task.state, task.data["caption"]) == (State.SUCCEEDED, "a cat")
+    assert not journal.update(TASK, status="failed")
+
+
+def test_a_task_that_this_history_does_not_know_is_refused(reception: Reception, home: Path):
+    """Nor does the beginning of an id do, or an id of the service's."""
+    add(home, "nb20260101def", server_id="s-1")
+    for name in ("nb-nobody", TASK[:-1], TASK.upper(), "s-1", "%", "nb2026010_abc"):
+        assert reception.receive(name, body(**DONE)) is Verdict.UNKNOWN
+    assert (row(home)["status"], inbox(home)) == ("submitted", 0)
+
+
+def test_a_task_is_found_though_another_one_has_its_id_from_the_service(tmp_path: Path):
+    add(tmp_path, "first", server_id=TASK)
+    add(tmp_path)
+
+    assert Reception(tmp_path).receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+    assert row(tmp_path, "first")["status"] == "submitted"
+
+
+UNREADABLE = [
+    b"", b"null", b"[]", b"7", b"{", b"{}", b'{"status": null}', b'{"a":' * 5000, b"\xff", b"\0",
+    b'{"code": "500", "msg": "no", "data": {"status": 2}}', b'{"code": "200", "data": null}',
+    b'{"status": 2, "caption": "\\ud800"}', b'{"status": 2, "msg": ' + b"9" * 5000 + b"}",
+    "{\"status\": 2}".encode("utf-16"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", UNREADABLE, ids=range(len(UNREADABLE)))
+def test_what_tells_no_state_is_refused_and_leaves_nothing(
+    reception: Reception, home: Path, text: bytes
+):
+    assert reception.receive(TASK, text) is Verdict.UNREADABLE
+    assert (row(home)["status"], inbox(home), noted(home)) == ("submitted", 0, [])
+
+
+@pytest.mark.parametrize("name", ["businessTaskId", "business_task_id", "id_task"])
+def test_what_tells_of_another_task_is_refused(reception: Reception, home: Path, name: str):
+    assert reception.receive(TASK, body(**DONE, **{name: "nb-other"})) is Verdict.FOREIGN
+    assert (row(home)["status"], inbox(home)) == ("submitted", 0)
+    assert reception.receive(TASK, body(**DONE, **{name: TASK})) is Verdict.ACCEPTED
+
+
+def test_the_service_may_call_it_by_its_own_id(home: Path):
+    add(home, "named", server_id="s-1")
+    reception = Reception(home)
+
+    assert reception.receive("named", body(**DONE, task_id="s-2")) is Verdict.FOREIGN
+    assert reception.receive("named", body(**DONE, task_id="s-1")) is Verdict.ACCEPTED
+
+
+def test_one_address_has_only_so_much_to_say(reception: Reception, home: Path):
+    """Neither the inbox nor the events of a task grow without end."""
+    for number in range(MAX_NEWS):
+        told = reception.receive(TASK, body(status=1, percentage=number))
+        assert told is Verdict.ACCEPTED
+    for number in range(MAX_EVENTS + 20):
+        assert reception.receive(TASK, body(status=1, n=number)) is Verdict.REPEATED
+
+    assert inbox(home) == MAX_NEWS
+    assert len(Journal(home).events(TASK)) <= MAX_EVENTS
+
+
+def test_threads_that_bring_the_same_at_once_leave_one(home: Path):
+    receptions = [Reception(home), Reception(home)]
+    start, verdicts = threading.Barrier(8), []
+
+    def post(number: int) -> None:
+        start.wait()
+        verdicts.append(receptions[number % 2].receive(TASK, body(**DONE)))
+
+    threads = [threading.Thread(target=post, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(v.name for v in verdicts) == ["ACCEPTED"] + ["REPEATED"] * 7
+    assert inbox(home) == 1
+
+
+POST = """
+import sys
+from pathlib import Path
+from imgopen_nb.reception import Reception
+reception = Reception(Path(sys.argv[1]))
+sys.stdin.readline()
+print(reception.receive(sys.argv[2], sys.argv[3].encode()).name)
+"""
+
+
+def test_of_processes_that_bring_contradicting_ends_at_once_one_wins(home: Path):
+    ends = [body(status=2, caption=f"cat {n}").decode() for n in range(4)]
+    command = [sys.executable, "-c", POST, str(home), TASK]
+    processes = [subprocess.Popen([*command, end], stdin=-1, stdout=-1, text=True) for end in ends]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate()[0].strip() for process in processes]
+
+    assert sorted(said) == ["ACCEPTED", "REPEATED", "REPEATED", "REPEATED"]
+    assert row(home)["caption"] == f"cat {said.index('ACCEPTED')}"
+    assert inbox(home) == 1
+
+
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(
+    ["status", "caption", "task_id", "tags", "percentage", "temporaryImageDto", "imageUrl",
+     "images", "output", "data", "code", "msg", "businessTaskId", "errorMessage"]
+)  # fmt: skip
+
+
+@given(data=st.dictionaries(NAMES, JSONS, max_size=6), status=st.integers(-1, 4) | JSONS)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_it_holds_it_gets_a_verdict_and_the_history_stays_readable(
+    tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any], status: Any
+):
+    home = tmp_path_factory.getbasetemp() / "fuzzed"
+    task_id = f"nb{len(list(home.glob('*.mark'))) if home.exists() else 0}"
+    add(home, task_id)
+    (home / f"{task_id}.mark").touch()
+    reception = Reception(home)
+    for content in (
+        {**data, "status": status},
+        {"code": "200", "data": {**data, "status": status}},
+    ):
+        assert reception.receive(task_id, json.dumps(content).encode()) in Verdict
+    assert row(home, task_id)["task_id"] == task_id
+    reception.close()
+
+
+@pytest.mark.parametrize("trouble", ["corrupt", "home is a file"])
+def test_a_history_that_cannot_be_used_is_an_error(tmp_path: Path, trouble: str):
+    home = tmp_path / "home"
+    if trouble == "corrupt":
+        home.mkdir()
+        (home / "imgopen.sqlite").write_bytes(b"this is no database" * 100)
+    else:
+        home.write_text("")
+
+    with pytest.raises(JournalError, match="cannot be used"):
+        Reception(home).receive(TASK, body(**DONE))
+    with pytest.raises(Exception, match="cannot be"):
+        Reception(home).check()
+
+
+def test_looking_whether_all_is_well_makes_nothing(tmp_path: Path):
+    Reception(tmp_path / "new").check()
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_address_is_authentic_for_its_task_alone(reception: Reception, home: Path):
+    signature = Signer(home).sign(CALLBACK, TASK)
+
+    assert reception.authentic(TASK, signature)
+    assert not reception.authentic("nb-other", signature)
+    assert not reception.authentic(TASK, Signer(home).sign("picture", TASK))
+    Signer(home).rotate()
+    assert not reception.authentic(TASK, signature)
+
+
+def test_a_hello_proves_the_same_home_and_is_good_for_nothing_else(
+    reception: Reception, tmp_path: Path
+):
+    nonce = "0" * 32
+    assert Signer(tmp_path).check(reception.hello(nonce), "hello", nonce)
+    assert not reception.authentic(nonce, reception.hello(nonce))
+    assert Reception(tmp_path / "other").hello(nonce) != reception.hello(nonce)
+
+
+class TestPictures:
+    def test_a_picture_is_there_while_its_task_runs(self, reception: Reception, home: Path):
+        name = reception.publisher.publish(TASK, PICTURE, ".png")
+        found = reception.picture(name)
+        assert found
+        assert found.data == PICTURE
+
+        reception.receive(TASK, body(**DONE))
+        assert reception.picture(name) is None
+        assert not (home / "published" / TASK).exists()
+
+    def test_it_is_gone_too_when_a_query_ended_the_task(self, reception: Reception, home: Path):
+        name = reception.publisher.publish(TASK, PICTURE, ".png")
+        Journal(home).update(TASK, status="failed")
+
+        assert reception.picture(name) is None
+
+    def test_without_a_task_there_is_no_picture(self, reception: Reception):
+        assert reception.picture(reception.publisher.publish("nobody", PICTURE, ".png")) is None
+
+    def test_a_refused_callback_leaves_it(self, reception: Reception):
+        name = reception.publisher.publish(TASK, PICTURE, ".png")
+        reception.receive(TASK, b"{}")
+        reception.receive(TASK, body(status=1))
+
+        assert reception.picture(name)
+
+    def test_old_ones_are_swept_away(self, reception: Reception, home: Path):
+        name = reception.publisher.publish(TASK, PICTURE, ".png")
+        reception.sweep()
+        assert reception.picture(name)
+        os.utime(home / "published" / TASK, (1, 1))
+        reception.sweep()
+        assert reception.picture(name) is None
