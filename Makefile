@@ -20,7 +20,7 @@ lab: $(VENV)/.lab  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 test: $(VENV)/.dev browser lint  ## lint, types, tests, notebooks, browser
-	$(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadfile --durations 40 --durations-min 8
 
 lint: $(VENV)/.dev  ## ruff, ruff format and mypy --strict
 	$(BIN)/ruff check .
@@ -34,9 +34,9 @@ fuzz: $(VENV)/.dev  ## 10,000 requests by schemathesis after /openapi.json
 bench: $(VENV)/.dev  ## run the benchmarks and rewrite benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
-notebooks: $(VENV)/.dev  ## run the notebooks in the sandbox and save their outputs
+notebooks: $(VENV)/.dev  ## run the notebooks in the sandbox, beside a server, and save their outputs
 	env -u IMGOPEN_ACCESS_KEY_ID -u IMGOPEN_ACCESS_KEY_SECRET IMGOPEN_BACKEND=sandbox \
-	  IMGOPEN_HOME=$$(mktemp -d) $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+	  $(BIN)/python -m tests.notebook_server $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 	  --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 browser: $(VENV)/.dev

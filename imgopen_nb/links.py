@@ -22,7 +22,7 @@ from .fetching import small_json
 from .images import Picture
 from .publishing import TASK, Publisher
 from .settings import Settings
-from .signing import Signer
+from .signing import CALLBACK, HELLO, Signer
 from .spec import Operation, Param
 from .task import Task
 
@@ -31,7 +31,6 @@ RETRY = 300.0
 # What is waited for a callback before a task is asked for: seconds at least, of the usual longest.
 # None has come yet: an address that works from here may not work from there.
 HOPE, TRUST = (20.0, 2.0), (60.0, 3.0)
-CALLBACK, HELLO = "callback", "hello"
 OPEN_TASKS = 100_000
 
 

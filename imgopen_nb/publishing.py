@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .errors import PictureError
-from .signing import SIGNATURE, Signer
+from .signing import PICTURE, SIGNATURE, Signer
 from .thumbnails import MAX_BYTES
 
 FOLDER = "published"
-PURPOSE = "picture"
 LIFETIME = 24 * 3600  # seconds that an address works at most
 TYPES = {
     ".png": "image/png",
@@ -76,7 +75,7 @@ class Publisher:
         if suffix not in TYPES:
             raise PictureError(f"a picture of the kind {suffix or 'unknown'} cannot be published")
         content, ends = hashlib.sha256(data).hexdigest(), str(int(time.time()) + LIFETIME)
-        signature = self._signer.sign(PURPOSE, task_id, content, ends, suffix)
+        signature = self._signer.sign(PICTURE, task_id, content, ends, suffix)
         try:
             self._keep(self._folder / task_id, content, data)
         except OSError as error:
@@ -95,7 +94,7 @@ class Publisher:
         if not match or match["suffix"] not in TYPES:
             return None
         task_id, content, ends, signature, suffix = match.groups()
-        if not self._signer.check(signature, PURPOSE, task_id, content, ends, suffix):
+        if not self._signer.check(signature, PICTURE, task_id, content, ends, suffix):
             return None
         if int(ends) < time.time():
             return None

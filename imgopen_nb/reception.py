@@ -15,10 +15,9 @@ from .journal import Journal
 from .ledger import Ledger
 from .news import News, read_news
 from .publishing import Published, Publisher
-from .signing import Signer
+from .signing import CALLBACK, HELLO, Signer
 from .wire import Answer, State
 
-CALLBACK, HELLO = "callback", "hello"
 # What a callback may call the task by our own id.
 OWN_IDS = ("businessTaskId", "business_task_id", "id_task")
 

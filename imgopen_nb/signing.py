@@ -21,6 +21,8 @@ FILE = "callbacks.key"
 BYTES = 32
 # What a signature looks like in an address: 43 letters, digits, - and _.
 SIGNATURE = r"[A-Za-z0-9_-]{43}"
+# What is signed: the end of a task may be told, a picture fetched, a server recognized.
+CALLBACK, PICTURE, HELLO = "callback", "picture", "hello"
 
 
 class Signer:

@@ -1,4 +1,8 @@
-"""A real Jupyter Server process with our extension, for tests of what outsiders can do to it."""
+"""A real Jupyter Server process with our extension, for tests of what outsiders can do to it.
+
+`python -m tests.notebook_server COMMAND ...` runs a command as such a server runs kernels: with its
+address, and with its home folder.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -113,3 +118,15 @@ def _wait(server: NotebookServer, seconds: float = 60) -> None:
         except OSError:
             time.sleep(0.1)
     raise AssertionError(f"the server did not start:\n{server.log[-2000:]}")
+
+
+def main(command: list[str]) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(os.environ.get("IMGOPEN_HOME") or f"{folder}/home")
+        with notebook_server(Path(folder), home=home) as server:
+            inside = {"IMGOPEN_SERVER": server.url, "IMGOPEN_HOME": str(home)}
+            return subprocess.run(command, env={**os.environ, **inside}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

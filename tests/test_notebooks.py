@@ -28,6 +28,7 @@ from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
 from imgopen_nb.settings import KEY_ID, KEY_SECRET
 
+from .notebook_server import notebook_server
 from .sandbox_fixtures import Api
 from .stub import Reply, Request, Stub, ok, refusal
 
@@ -72,7 +73,12 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Any:
         if path not in done:
             folder = tmp_path_factory.mktemp(path.stem)
             env = {**environment(folder), "IMGOPEN_BACKEND": "sandbox"}
-            done[path] = execute(nbformat.read(path, as_version=4), env, FOLDER)
+            notebook = nbformat.read(path, as_version=4)
+            if path.name.startswith("07"):  # which shows what a kernel of a server can do
+                with notebook_server(folder / "server", home=folder / "home") as server:
+                    done[path] = execute(notebook, {**env, "IMGOPEN_SERVER": server.url}, FOLDER)
+            else:
+                done[path] = execute(notebook, env, FOLDER)
         return done[path]
 
     return run
@@ -133,6 +139,22 @@ def test_a_fresh_run_names_the_subjects_and_stays_small(path: Path, executed: An
 
     assert_subjects_named(notebook)
     assert len(nbformat.writes(notebook).encode()) < MOST_BYTES
+
+
+@pytest.mark.kernel
+def test_beside_a_server_results_arrive_by_themselves_and_without_one_they_are_asked_for(
+    executed: Any, tmp_path: Path
+):
+    path = next(path for path in NOTEBOOKS if path.name.startswith("07"))
+    env = {**environment(tmp_path), "IMGOPEN_BACKEND": "sandbox"}
+    env.pop("IMGOPEN_SERVER", None)
+    beside = json.dumps(executed(path).cells)
+    alone = json.dumps(execute(nbformat.read(path, as_version=4), env, FOLDER).cells)
+
+    assert "Callbacks come to http://127.0.0.1" in beside
+    assert "0 queries" in beside
+    assert "results are asked for instead" in alone
+    assert "0 queries" not in alone
 
 
 # As saved
