@@ -61,7 +61,7 @@ class Links:
         self._address: Address | None = None
         self._again = 0.0
         self._why = ""
-        self._told = False
+        self._told = self._swept = False
 
     @property
     def address(self) -> Address | None:
@@ -184,6 +184,9 @@ class Links:
         address = self.address
         if address is None or picture.data is None or not re.fullmatch(TASK, task_id):
             raise PictureError(f"{picture.label} cannot be published: {self._why}")
+        if not self._swept:  # a server that runs for weeks sweeps only at its start
+            self._swept = True
+            self.publisher.sweep()
         name = self.publisher.publish(task_id, picture.data, picture.suffix)
         return f"{address.url}imgopen/files/{name}"
 

@@ -106,6 +106,11 @@ class Publisher:
         if re.fullmatch(TASK, task_id, re.ASCII):
             shutil.rmtree(self._folder / task_id, ignore_errors=True)
 
+    def sweep(self) -> None:
+        """Remove what no address leads to any more."""
+        for task_id in self.leftovers():
+            self.withdraw(task_id)
+
     def leftovers(self) -> list[str]:
         """Return the tasks whose pictures have been published for longer than an address lives."""
         oldest = time.time() - LIFETIME

@@ -89,8 +89,7 @@ class Reception:
 
     def sweep(self) -> None:
         """Remove pictures that nobody can fetch any more."""
-        for task_id in self.publisher.leftovers():
-            self.publisher.withdraw(task_id)
+        self.publisher.sweep()
 
     def check(self) -> None:
         """Look whether what there is by now can be used; nothing is made.

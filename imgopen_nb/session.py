@@ -44,8 +44,8 @@ class Session:
         backend: "sandbox" uses the sandbox even where there are keys; also from IMGOPEN_BACKEND.
 
     Attributes:
-        ledger: the tasks that it knows; `caller` makes tasks of calls.
-        links: the addresses that outsiders get.
+        ledger, caller: the tasks that it knows, and what makes tasks of calls.
+        links, timing: the addresses that outsiders get, and how long tasks take.
 
     Raises:
         SettingsError: half a key pair or an unusable address.
@@ -81,10 +81,9 @@ class Session:
         )
         self._sender = Sender(self._connection, self.ledger, self._presence)
         self.caller = Caller(self._connection, self._album, self._sender, self.links)
-        self._timing = Timing(self.journal, self.links.hold)
-        parts = (self._connection, self.ledger, self._sender, self._timing, self.links)
-        inquiry = Inquiry(*parts, replan=self._replan)
-        self._waiter = Waiter(inquiry)
+        self.timing = Timing(self.journal, self.links.hold)
+        parts = (self._connection, self.ledger, self._sender, self.timing, self.links)
+        self._waiter = Waiter(inquiry := Inquiry(*parts, replan=self._replan))
         self._inbox = Inbox(self.journal, inquiry.told, wanted=lambda: self._waiter.busy)
 
     @property
@@ -224,11 +223,6 @@ class Session:
         batch = Batch(self, row, source_of(images, column, main_param(row)), grid, limits)
         return batch.plan() if dry_run else batch.run(progress)
 
-    @property
-    def timing(self) -> Timing:
-        """What is known of how long tasks take."""
-        return self._timing
-
     def task(self, task_id: str) -> Task:
         """Return the handle of a task of the history, by its id or the beginning of it.
 
@@ -301,12 +295,19 @@ class Session:
 
     def _watch(self, task: Task) -> None:
         self._inbox.watch()
-        self._waiter.add(task, 0.0 if task.state in UNSENT else self._timing.next_look(task))
+        if self._waiter.add(task, self._when(task)):
+            task.add_done_callback(self._let_go)
+
+    def _let_go(self, task: Task) -> None:
+        if not task.state.final:  # only the wait was given up
+            self._waiter.sooner([(task, 0.0)])
 
     def _replan(self, tasks: list[Task]) -> None:
-        self._waiter.sooner(
-            [(task, 0.0 if task.state.final else self._timing.next_look(task)) for task in tasks]
-        )
+        self._waiter.sooner([(task, self._when(task)) for task in tasks])
+
+    def _when(self, task: Task) -> float:
+        ready = task.state.final or task.state in UNSENT
+        return 0.0 if ready else self.timing.next_look(task)
 
 
 _current: Session | None = None

@@ -44,12 +44,14 @@ class Waiter:
         """Whether any task is open."""
         return bool(self._known)
 
-    def add(self, task: Task, seconds: float = 0.0) -> None:
-        """Have a task asked for after so many seconds; one that is already is left as it is."""
+    def add(self, task: Task, seconds: float = 0.0) -> bool:
+        """Have a task asked for after so many seconds; False for one that is already."""
         with self._lock:
-            if task.id not in self._known:
+            new = task.id not in self._known
+            if new:
                 self._known.add(task.id)
                 self._put(task, seconds)
+            return new
 
     def call(self, job: Job, seconds: float = 0.0) -> None:
         """Have a job done after so many seconds."""

@@ -87,13 +87,16 @@ def test_what_is_signed_for_one_user_is_nothing_at_anothers_server(public: Hub):
     bob = f"{public.url}user/bob/imgopen/"
     callback = f"{bob}callback/nb20260101aaaaaaaaaaaaaaaa/{signature}"
 
-    answers = {
+    own = status(f"{public.url}user/alice/imgopen/files/{name}")  # there is no such task
+    answers = [
         status(callback, "POST", b'{"status": 2}'),
         status(f"{bob}files/{name}"),
-        status(f"{bob}files/../../alice/imgopen/files/{name}"),
         status(f"{bob}files/..%2f..%2falice%2fimgopen%2ffiles%2f{name}"),
-    }
-    assert [code for code, _ in answers] == [404]
+    ]
+    assert answers == [own] * 3
+    assert own[0] == 404
+    mangled = status(f"{bob}files/../../alice/imgopen/files/{name}")
+    assert (mangled[0], b"bytes" in mangled[1]) == (404, False)  # this one the hub answers
     reception.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 import urllib.error
@@ -197,7 +198,7 @@ def test_doubt_brings_forward_what_is_held(
 ):
     holds = {"first": 1.0}
     monkeypatch.setattr(session.links, "hold", lambda task, usual: holds.get(task.id, 60.0))
-    monkeypatch.setattr(session._timing, "_hold", lambda *a: session.links.hold(*a))
+    monkeypatch.setattr(session.timing, "_hold", lambda *a: session.links.hold(*a))
     Service(stub, delay=60.0)
     second = session.submit("describe", image=URL, model="clip")
     first = session.submit("describe", image=URL, model="clip")
@@ -341,6 +342,19 @@ def test_what_comes_from_the_history_publishes_nothing(
     assert again.cached
     assert not list((session.settings.home / "published").iterdir())
     assert len(stub.submissions()) == 1
+
+
+def test_the_first_picture_of_a_session_sweeps_what_is_older_than_any_address(
+    session: Session, stub: Stub
+):
+    """Such as a killed kernel leaves behind."""
+    old = session.settings.home / "published" / "nb-of-a-killed-kernel"
+    old.mkdir(parents=True)
+    os.utime(old, (1, 1))
+    Service(stub)
+    session.submit("describe", image=Image.new("RGB", (3, 3)), model="clip").result(20)
+
+    assert not old.exists()
 
 
 def test_a_batch_of_local_pictures_leaves_nothing_behind(session: Session, stub: Stub):
