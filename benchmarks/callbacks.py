@@ -20,8 +20,6 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from tests.notebook_server import notebook_server
-
 from .service import service, told
 from .waiting import JITTER, Ruled
 
@@ -54,6 +52,8 @@ def spread(seconds: list[float]) -> tuple[str, str]:
 @contextmanager
 def client(way: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Yield the service and the client of one way, both running."""
+    from tests.notebook_server import notebook_server
+
     folder = Path(tempfile.mkdtemp())
     server = notebook_server(folder, home=folder) if way == "callbacks" else nullcontext()
     with service() as url, server as running:
