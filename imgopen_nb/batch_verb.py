@@ -52,6 +52,8 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Call, seconds:
         raise ParameterError(
             f"{main.name} is given twice: by --from and as {in_words(params[main.name])}"
         )
+    if options.form:
+        raise ParameterError("--form does not go with --from: a form asks for one task at a time")
     if options.no_wait:
         raise ParameterError("--no-wait does not go with --from: a batch waits for its rows")
     grid: dict[str, Any] = _grid(operation, options)

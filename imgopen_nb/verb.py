@@ -96,13 +96,13 @@ def _run_operation(operation: Operation, call: Call) -> Any:
         if body.name in params:
             raise ParameterError(f"{body.name} is given twice: on the line and in the cell")
         params[body.name] = call.body.strip("\n")
+    if getattr(call.options, "source", None):
+        return run_batch(operation, params, call, seconds)
+    refuse_alone(call.options)
     if call.options.form:
         from .widget_verbs import open_form
 
         return open_form(operation, params, call)
-    if getattr(call.options, "source", None):
-        return run_batch(operation, params, call, seconds)
-    refuse_alone(call.options)
     session = call.session()
     task = session.submit(operation.name, fresh=call.options.fresh, **params)
     return task if call.options.no_wait else wait(session, task, seconds)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from imgopen_nb import delivery
 from imgopen_nb import session as session_module
 from imgopen_nb.session import Session
 
+from .pictures import Pictures
 from .stub import Stub
 
 if TYPE_CHECKING:
@@ -54,6 +56,21 @@ def session(stub: Stub) -> Iterator[Session]:
     """A session with keys, whose service is the stub."""
     with Session(stub.url, KEY_ID, KEY_SECRET) as made:
         yield made
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache on, and short pauses between looks for a lost task."""
+    monkeypatch.setenv("IMGOPEN_CACHE", "on")
+    monkeypatch.setattr(delivery, "LOOKS", (0.01, 0.05))
+
+
+@pytest.fixture
+def pictures() -> Iterator[Pictures]:
+    """A picture server that answers as the test tells it to."""
+    server = Pictures()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import pytest
 
-from imgopen_nb import delivery as delivery_module
 from imgopen_nb import journal as journal_module
 from imgopen_nb.errors import ImgOpenError, JournalError
 from imgopen_nb.session import Session
@@ -30,6 +29,8 @@ from imgopen_nb.wire import State
 from .conftest import KEY_ID, KEY_SECRET
 from .service import Service, caption_of
 from .stub import Reply, Request, Stub
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 IMAGE = "http://127.0.0.1:9/cat.png"
 LOCKING = """
@@ -43,12 +44,6 @@ TRIGGER = """
 CREATE TRIGGER full_{what} BEFORE {what} ON tasks
 BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END
 """
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMGOPEN_CACHE", "on")
-    monkeypatch.setattr(delivery_module, "LOOKS", (0.01, 0.05))
 
 
 @pytest.fixture

@@ -171,6 +171,8 @@ def test_the_cell_is_the_prompt_of_every_picture(shell: InteractiveShell):
         ("--from df.url --concurrency 0", "--concurrency must be a whole number from 1"),
         ("--from df.url --timeout soon", "--timeout must be seconds"),
         ("--from df.url --no-wait", "--no-wait does not go with --from"),
+        ("--from df.url --form", "--form does not go with --from"),
+        ("--form --max 3", "--max goes with --from"),
         ("--from df.url --image https://e.org/x", "image is given twice"),
         ("https://e.org/x --from df.url", "image is given twice"),
         ("https://e.org/x --max 3", "--max goes with --from"),

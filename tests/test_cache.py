@@ -6,7 +6,6 @@ import io
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from imgopen_nb.images import samples
 from imgopen_nb.session import Session
 
 from .conftest import KEY_ID, KEY_SECRET
+from .pictures import Pictures
 from .service import Service
 from .stub import TOOL, Reply, Request, Stub, ok, refusal
-from .test_versions import Pictures
 
 URL = "http://127.0.0.1:9/cat.png"  # nobody is there: the address counts
 
@@ -33,13 +32,6 @@ URL = "http://127.0.0.1:9/cat.png"  # nobody is there: the address counts
 def cached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGOPEN_CACHE", "on")
     monkeypatch.setattr(versions_module, "HOLDS", 0.0)
-
-
-@pytest.fixture
-def pictures() -> Iterator[Pictures]:
-    server = Pictures()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb import delivery as delivery_module
 from imgopen_nb.errors import ImgOpenError, SubmissionLostError, TaskFailedError
 from imgopen_nb.session import Session
 from imgopen_nb.wire import Answer, State
@@ -22,6 +21,8 @@ from imgopen_nb.wire import Answer, State
 from .conftest import KEY_ID, KEY_SECRET
 from .service import Service, caption_of
 from .stub import Reply, Request, Stub, ok, refusal
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 IMAGE = "http://127.0.0.1:9/cat.png"
 KERNEL = """
@@ -59,13 +60,6 @@ STEPS = {
     "after the last answer": ("at_the_end(ledger.Ledger, 'write')", 1),
     "after the end was written": ("at_the_end(task.Task, 'note')", 1),
 }
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache on, and short pauses between looks for a lost task."""
-    monkeypatch.setenv("IMGOPEN_CACHE", "on")
-    monkeypatch.setattr(delivery_module, "LOOKS", (0.01, 0.05))
 
 
 @pytest.fixture

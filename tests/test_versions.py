@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -20,69 +20,7 @@ from imgopen_nb.settings import load
 from imgopen_nb.versions import UNCHECKED, Versions
 
 from .conftest import KEY_ID, KEY_SECRET
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Pictures:
-    """A picture server on a real port: bytes, headers and manners as a test sets them."""
-
-    def __init__(self) -> None:
-        self.body = b"one"
-        self.headers: dict[str, str] = {}
-        self.status = 200
-        self.head = True
-        self.instead: Answer | None = None
-        self.asked: list[str] = []
-        handler = type("Handler", (_Handler,), {"pictures": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.host = f"127.0.0.1:{self._server.server_port}"
-        self.url = f"http://{self.host}/cat.png"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-
-    def stop(self) -> None:
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._server.server_close()
-            self._thread.join()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    pictures: Pictures
-
-    def do_GET(self) -> None:
-        self.pictures.asked.append(self.command)
-        try:
-            (self.pictures.instead or _plainly)(self)
-        except OSError:
-            self.close_connection = True
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-def _plainly(handler: BaseHTTPRequestHandler) -> None:
-    assert isinstance(handler, _Handler)
-    pictures, head = handler.pictures, handler.command == "HEAD"
-    status = 405 if head and not pictures.head else pictures.status
-    handler.send_response(status)
-    for name, value in pictures.headers.items():
-        handler.send_header(name, value)
-    handler.send_header("Content-Length", str(len(pictures.body)))
-    handler.end_headers()
-    if not head:
-        handler.wfile.write(pictures.body)
-
-
-@pytest.fixture
-def pictures() -> Iterator[Pictures]:
-    server = Pictures()
-    yield server
-    server.stop()
+from .pictures import Pictures, plainly
 
 
 @pytest.fixture
@@ -202,7 +140,7 @@ def test_a_server_that_refuses_head_is_asked_with_get(versions: Versions, pictur
 def test_a_redirect_is_followed_to_the_picture(versions: Versions, pictures: Pictures):
     def moved(handler: BaseHTTPRequestHandler) -> None:
         if handler.path.endswith("/there"):
-            return _plainly(handler)
+            return plainly(handler)
         handler.send_response(302)
         handler.send_header("Location", "/there")
         handler.send_header("Content-Length", "0")
@@ -383,7 +321,7 @@ def test_a_slow_refusal_counts_as_a_server_that_hangs(
 
     def slowly(handler: BaseHTTPRequestHandler) -> None:
         time.sleep(0.3)
-        _plainly(handler)
+        plainly(handler)
 
     pictures.instead = slowly
     of(versions, pictures.url)
