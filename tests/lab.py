@@ -232,6 +232,11 @@ class Sheet:
     def captions(self) -> str:
         return "\n".join(self.text(f"{OURS} .caption"))
 
+    def left(self, text: str) -> None:
+        """Wait until a stand-in, hidden while its widget lives, says a text: it follows later."""
+        place = self.page.locator(".imgopen-static", has_text=text)
+        place.first.wait_for(state="attached")
+
     def theme(self, name: str) -> None:
         self.command("apputils:change-theme", theme=f"JupyterLab {name}")
         light = "true" if name == "Light" else "false"

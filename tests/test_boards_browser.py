@@ -380,7 +380,7 @@ def test_it_fits_a_narrow_window(sheet: Sheet):
 def test_saved_and_reopened_without_a_kernel_the_table_reads(
     sheet: Sheet, lab: Lab, browser: Browser
 ):
-    sheet.page.wait_for_timeout(1_500)  # the stand-in follows after a second
+    sheet.left("kept by Esc and Enter")
     sheet.save()
     saved = nbformat.read(sheet.path, as_version=4)
     again = reopened(lab, browser, "reopened-board.ipynb", saved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -71,8 +72,12 @@ class Service:
         body = request.body
         if body.get("callbackUrl"):
             self.called[body["businessTaskId"]] = body["callbackUrl"]
-            threading.Timer(self.delay, self.call_back, [body]).start()
+            threading.Timer(self.delay, self.try_to_call_back, [body]).start()
         return ok(task_id=f"s-{body['businessTaskId']}")
+
+    def try_to_call_back(self, body: dict[str, Any]) -> None:
+        with contextlib.suppress(urllib.error.URLError):  # nobody listens: the test was over before
+            self.call_back(body)
 
     def call_back(self, body: dict[str, Any]) -> None:
         if str(body.get("image", "")).startswith("http://127.0.0.1"):

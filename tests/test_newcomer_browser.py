@@ -235,6 +235,7 @@ def test_reopened_without_a_kernel_every_widget_has_left_something_to_read(
     hand: Hand, front_end: Lab, browser: Browser
 ):
     """The erased picture, the pair, five pictures and what was written; in an export as well."""
+    hand.sheet.left("my own caption")
     hand.sheet.save()
     saved = nbformat.read(hand.sheet.path, 4)
     again = reopened(front_end, browser, f"again-{hand.sheet.path.name}", saved)

@@ -495,6 +495,7 @@ def test_saved_and_reopened_without_a_kernel_it_shows_the_mask(
     shared.drag((100, 100), (400, 300))
     shared.wait_for("% painted")
     wait_until(lambda: bool(shared.mask().any()))
+    shared.sheet.left("3.8 % painted")
     shared.sheet.save()
     saved = nbformat.read(shared.sheet.path, as_version=4)
     assert shared.sheet.path.stat().st_size < 80_000
