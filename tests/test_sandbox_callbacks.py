@@ -169,8 +169,7 @@ def socket_that_drips() -> Iterator[str]:
     gone = threading.Event()
 
     def serve() -> None:
-        client, _ = server.accept()
-        with client, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), server.accept()[0] as client:
             client.recv(1000)
             client.sendall(b"HTTP/1.1 200 OK\r\nX: ")
             while not gone.wait(0.2):
