@@ -8,17 +8,17 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .catalogue import OPERATIONS
-from .errors import ImgOpenError, UsageError, one_of
+from .errors import ImgOpenError, UsageError
+from .files import draft
 from .journal import Journal
 from .schema import COLUMNS, INTEGERS, JSON_COLUMNS, NUMBERS, select
-from .values import in_words
+from .text import in_words, one_of
 from .wire import State
 
 CHUNK = 20_000
@@ -60,12 +60,8 @@ class Imported(int):
 def export(journal: Journal, path: Path, filters: Mapping[str, Any]) -> Path:
     """Write the tasks that pass the filters; see `History.export`."""
     write = _of_suffix(_WRITERS, path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(draft, _chunks(journal, filters))
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with draft(path, 0o666) as part:
+        write(part, _chunks(journal, filters))
     return path
 
 

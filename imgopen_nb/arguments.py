@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from .errors import ParameterError, UnknownNameError
 from .spec import Operation, Param
-from .values import in_words
+from .text import in_words
 
 # What argparse would take for an option, as it knows -1 and -0.5 only.
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b|nan\b)", re.IGNORECASE)

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from .batch_plan import Plan, plan_of
 from .errors import ImgOpenError, ParameterError, UsageError
-from .plaintext import visible
 from .progress import counting
 from .result import Result
 from .sources import Source, axes_of, combinations, many, missing
 from .spec import Operation, Param
 from .stream import CONCURRENCY, Limits, Outcome, Row, not_run, stream
-from .values import in_words
+from .text import in_words, visible
 from .wire import State
 
 if TYPE_CHECKING:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from .errors import clip
 from .frames import history_frame
-from .plaintext import visible
 from .result import Result
 from .spec import Operation
 from .tables import Table
-from .values import in_words
+from .text import clip, in_words, visible
 from .wire import State
 
 if TYPE_CHECKING:

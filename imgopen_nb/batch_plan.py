@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import ImgOpenError
-from .plaintext import shown
 from .spec import Operation
 from .stream import FOR_ALL, Limits, Row
 from .tables import Table
+from .text import shown
 from .wire import State
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .arguments import Parser
-from .errors import ParameterError, UnknownNameError, near_match
+from .errors import ParameterError, UnknownNameError
 from .sources import many
 from .spec import Operation
-from .values import in_words
+from .text import in_words, near_match
 
 if TYPE_CHECKING:
     from .verb import Call

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import __version__
+from ._version import __version__
 from .album import Album
 from .catalogue import OPERATIONS
 from .connection import Connection
-from .errors import UsageError, clip
+from .errors import UsageError
 from .fingerprints import backend_of, fingerprint
 from .guesses import confirmed
 from .links import Links
@@ -19,6 +19,7 @@ from .raw import raw_body, raw_operation
 from .sending import Sender
 from .spec import Operation
 from .task import Task
+from .text import clip
 
 _PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 

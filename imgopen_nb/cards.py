@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .errors import ImgOpenError
-from .plaintext import shown, text_table, visible
+from .tables import text_table
+from .text import shown, visible
 from .thumbnails import JPEG, Thumbnail, data_url
 
 MAX_ROWS = 20

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import __version__
+from ._version import __version__
 from .arguments import HelpAsked, Parser
 from .catalogue import OPERATIONS
 from .errors import ImgOpenError, TaskInterrupted, UnknownNameError, UsageError

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from .cards import result_text, result_view, task_view
 from .panels import comparison_text, comparison_view, headline, history_text, history_view
-from .plaintext import shown, text_table
 from .records import MIME, record
 from .rendering import render
+from .tables import text_table
+from .text import shown
 
 if TYPE_CHECKING:
     import pandas as pd

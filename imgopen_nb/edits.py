@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from .descriptions import Description, Row
-from .errors import ImgOpenError, UsageError, clip
+from .errors import ImgOpenError, UsageError
 from .journal import Journal
 from .merging import MAJORITY, MERGES, as_tags, listed, vote
+from .text import clip
 from .thumbnails import SUFFIXES
 
 if TYPE_CHECKING:

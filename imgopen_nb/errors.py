@@ -26,16 +26,12 @@ TaskInterrupted                 Ctrl-C while waiting (a KeyboardInterrupt, so th
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import traceback
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .plaintext import visible
-
-if TYPE_CHECKING:
-    from .task import Task
+from .text import clip, near_match, one_of, visible
 
 
 class _ShortTraceback:
@@ -51,11 +47,11 @@ class _ShortTraceback:
 class ImgOpenError(_ShortTraceback, Exception):
     """Base of all errors of this package: catch it to catch them all.
 
-    `message` says what happened, `hint` what to do next, and `task` holds the task it happened to,
-    once there is one.
+    `message` says what happened, `hint` what to do next, and `task` holds the `Task` it happened
+    to, once there is one.
     """
 
-    def __init__(self, message: str, *, hint: str = "", task: Task | None = None) -> None:
+    def __init__(self, message: str, *, hint: str = "", task: object | None = None) -> None:
         super().__init__(message)
         self.message = visible(message)
         self.hint = visible(hint)
@@ -209,23 +205,3 @@ def naming(field: str) -> Iterator[None]:
         error.message = f"{visible(field)}: {error.message}"
         error.args = (error.message,)
         raise
-
-
-def near_match(name: str, known: Iterable[str]) -> str:
-    """Return "did you mean ...?" with up to three near names, or ""."""
-    folded = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(str(name).lower()[:80], folded, n=3, cutoff=0.6)
-    return "did you mean " + " or ".join(folded[f] for f in found) + "?" if found else ""
-
-
-def one_of(known: Iterable[str], most: int = 40) -> str:
-    """Return "one of a, b, c" for the end of a message."""
-    names = list(known)
-    tail = ", ..." if len(names) > most else ""
-    return "one of " + ", ".join(names[:most]) + tail if names else ""
-
-
-def clip(text: object, most: int = 200) -> str:
-    """Return text cut to `most` characters, for messages that quote what came from elsewhere."""
-    text = str(text)
-    return text if len(text) <= most else text[: most - 1] + "…"

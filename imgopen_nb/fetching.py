@@ -17,9 +17,10 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from . import __version__
-from .errors import PictureError, clip
+from ._version import __version__
+from .errors import PictureError
 from .settings import LOOPBACK
+from .text import clip
 
 MAX_PICTURE = 25 * 2**20
 MAX_REDIRECTS = 3

@@ -11,7 +11,7 @@ from .catalogue import OPERATIONS
 from .errors import ParameterError, UsageError
 from .journal import Journal
 from .schema import HISTORY_COLUMNS, counting
-from .values import in_words
+from .text import in_words
 
 if TYPE_CHECKING:
     import pandas as pd

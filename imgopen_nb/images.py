@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from .errors import PictureError, UnknownNameError, clip, near_match
+from .errors import PictureError, UnknownNameError
+from .text import clip, near_match
 from .thumbnails import (
     MAX_BYTES,
     MAX_PIXELS,

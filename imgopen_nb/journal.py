@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import JournalError, UnknownNameError, near_match
+from .errors import JournalError, UnknownNameError
 from .schema import (
     COLUMNS,
     HISTORY_COLUMNS,
@@ -28,6 +28,7 @@ from .schema import (
     select,
     selected,
 )
+from .text import near_match
 
 BUSY_SECONDS = 15.0
 # Of one task; whoever holds the address of its callbacks could send without end.

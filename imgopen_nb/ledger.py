@@ -12,12 +12,13 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from .catalogue import OPERATIONS
-from .errors import JournalError, clip
+from .errors import JournalError
 from .journal import Journal
 from .raw import raw_operation
 from .result import Result, missing_note
 from .spec import Operation
 from .task import Task
+from .text import clip
 from .wire import UNSENT, Answer, State
 
 # What a result has from its task, by the names of both.

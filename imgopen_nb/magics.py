@@ -11,7 +11,7 @@ from . import tokens
 from .arguments import HelpAsked
 from .completion import Completion
 from .errors import ImgOpenError, ParameterError, SettingsError
-from .values import in_words
+from .text import in_words
 from .verb import Call, Verb
 from .verbs import find, overview
 

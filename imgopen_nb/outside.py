@@ -21,7 +21,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from tornado.web import HTTPError, stream_request_body
 
-from . import __version__
+from ._version import __version__
 from .errors import ImgOpenError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from html import escape
 from typing import Any
 
 from .cards import seconds
-from .plaintext import shown, text_table, visible
+from .tables import text_table
+from .text import shown, visible
 from .thumbnails import data_url
 
 # 100 pictures at 192 px take about 0.9 MB; one output gives a notebook at most 1.5 MB.

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .errors import PictureError
+from .files import write_whole
 from .signing import PICTURE, SIGNATURE, Signer
 from .thumbnails import MAX_BYTES
 
@@ -77,7 +78,7 @@ class Publisher:
         content, ends = hashlib.sha256(data).hexdigest(), str(int(time.time()) + LIFETIME)
         signature = self._signer.sign(PICTURE, task_id, content, ends, suffix)
         try:
-            self._keep(self._folder / task_id, content, data)
+            write_whole(self._folder / task_id / content, data, durable=False)
         except OSError as error:
             raise PictureError(
                 f"the picture cannot be published in {self._folder} ({error.strerror})"
@@ -121,14 +122,6 @@ class Publisher:
                     if entry.stat(follow_symlinks=False).st_mtime < oldest:
                         found.append(entry.name)
         return found
-
-    def _keep(self, folder: Path, content: str, data: bytes) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = folder / f"{content}.{os.getpid()}.{os.urandom(4).hex()}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.replace(draft, folder / content)
 
 
 def _read(folder: Path, content: str) -> bytes | None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .errors import PictureError, clip
+from .errors import PictureError
 from .spec import Operation
+from .text import clip
 from .wire import find
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from .errors import SettingsError, UnknownNameError, near_match
+from .errors import SettingsError, UnknownNameError
 from .files import read_json, write_json
 from .keys import KEY_ID, KEY_SECRET, Keys, Secret, find_keys, store_keys
+from .text import near_match
 
 __all__ = ["KEY_ID", "KEY_SECRET", "Keys", "Secret", "Settings", "load", "store_keys"]
 

@@ -16,6 +16,7 @@ import stat
 from pathlib import Path
 
 from .errors import SettingsError
+from .files import write_whole
 
 FILE = "callbacks.key"
 BYTES = 32
@@ -58,10 +59,8 @@ class Signer:
         Raises:
             SettingsError: it cannot be written.
         """
-        draft = self._path.with_suffix(f".{os.getpid()}.{secrets.token_hex(4)}")
         try:
-            self._write(draft)
-            os.replace(draft, self._path)
+            write_whole(self._path, secrets.token_bytes(BYTES))
         except OSError as error:
             raise self._trouble("written", error) from None
 
@@ -70,7 +69,7 @@ class Signer:
             found = self._read()
             if found is None and make:
                 with contextlib.suppress(FileExistsError):  # another kernel was quicker
-                    self._make()
+                    write_whole(self._path, secrets.token_bytes(BYTES), replace=False)
                 found = self._read()
         except OSError as error:
             raise self._trouble("read", error) from None
@@ -94,22 +93,6 @@ class Signer:
             os.chmod(self._path, 0o600)
         self._known = mark, key
         return key
-
-    def _make(self) -> None:
-        """Write the key whole or not at all: a hard link fails where there is one already."""
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = self._path.with_suffix(f".{os.getpid()}.{secrets.token_hex(4)}")
-        self._write(draft)
-        try:
-            os.link(draft, self._path)
-        finally:
-            draft.unlink()
-
-    def _write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(BYTES))
 
     def _trouble(self, done: str, error: OSError) -> SettingsError:
         return SettingsError(

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .batch_files import READERS
-from .errors import ImgOpenError, ParameterError, UnknownNameError, clip
+from .errors import ImgOpenError, ParameterError, UnknownNameError
 from .spec import Operation, Param
+from .text import clip
 from .thumbnails import SUFFIXES
 
 # What a column of pictures is usually called, in the order in which they are looked for.

@@ -23,12 +23,12 @@ from .errors import (
     SettingsError,
     TaskInterrupted,
     TaskTimeoutError,
-    clip,
 )
 from .result import Result
 from .sending import PASSING
 from .spec import Operation
 from .task import Task
+from .text import clip
 
 if TYPE_CHECKING:
     from .session import Session
@@ -264,7 +264,7 @@ class _Stream:
             return Outcome(row, report.result(timeout=0))
         except ImgOpenError as raised:
             error = raised.with_traceback(None)  # which would hold whatever was at hand there
-        if task is not None:
+        if isinstance(task, Task):
             return Outcome(row, self._session.ledger.failed_result(task, error.message), error)
         return Outcome(row, not_run(self._operation, row.params, error.message), error)
 

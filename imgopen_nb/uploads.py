@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
+from .files import write_whole
 from .images import suffix_of
 
 FOLDER = "uploads"
@@ -28,8 +28,5 @@ def keep(home: Path, name: str, data: bytes) -> Path:
     stem = re.sub(r"[^\w-]+", "-", Path(name).stem, flags=re.ASCII).strip("-")[:40] or "picture"
     path = home / FOLDER / f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}{suffix}"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_bytes(data)
-        os.replace(draft, path)
+        write_whole(path, data)
     return path

@@ -9,7 +9,8 @@ from decimal import Decimal
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
-from .errors import ParameterError, clip, near_match
+from .errors import ParameterError
+from .text import in_words, near_match
 
 if TYPE_CHECKING:
     from .spec import Param
@@ -62,18 +63,6 @@ def to_wire(param: Param, value: Any) -> Any:
     if param.wire_type == "string" and not isinstance(value, str):
         return format(Decimal(str(value)), "f")
     return value
-
-
-def in_words(value: Any) -> str:
-    """Return a value for a message: one short line; of an odd object only its type."""
-    if not isinstance(value, (str, bytes, int, float, dict, list, tuple, type(None))):
-        return f"an object of type {clip(type(value).__name__, 40)}"
-    if isinstance(value, (str, bytes)):
-        value = value[:100]
-    try:
-        return clip(" ".join(repr(value).split()), 80)
-    except ValueError:  # Python spells no integer of more than 4300 digits
-        return "a number of thousands of digits"
 
 
 def _fail(param: Param, value: Any) -> ParameterError:

@@ -11,7 +11,7 @@ from .arguments import Parser, given, operation_parser
 from .batch_verb import batch_options, refuse_alone, run_batch
 from .errors import ParameterError
 from .spec import Operation
-from .values import in_words
+from .text import in_words
 
 if TYPE_CHECKING:
     from .session import Session

@@ -12,10 +12,10 @@ from typing import Any
 
 from .arguments import Parser
 from .catalogue import OPERATIONS
-from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError, near_match
+from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError
 from .history_verbs import FILTER_VALUES, HISTORY_VERBS
 from .settings import KEY_ID, KEY_SECRET, NAMES
-from .values import in_words
+from .text import in_words, near_match
 from .verb import Call, OperationVerb, Verb, no_options, operation_options, seconds_of, wait
 from .widget_verbs import WIDGET_VERBS
 from .wire import State

@@ -24,9 +24,9 @@ from .errors import (
     RedirectError,
     RefusedError,
     ServerError,
-    clip,
 )
 from .spec import Operation
+from .text import clip
 
 SUCCESS = "200"
 # Which failure a code stands for. The vendor documents none: these follow HTTP's meaning.

@@ -717,7 +717,7 @@ class TestLoading:
         took, modules = json.loads(done.stdout)
         print(f"\nthe extension's import: {1000 * took:.1f} ms")
         ours = {name for name in modules if name.startswith("imgopen_nb.")}
-        needed = ("callbacks", "outside", "serving", "errors", "plaintext", "accessor")
+        needed = ("_version", "accessor", "callbacks", "errors", "outside", "serving", "text")
         assert ours == {f"imgopen_nb.{name}" for name in needed}
 
     def test_a_failure_of_its_own_never_breaks_the_server(self, tmp_path: Path):

@@ -28,10 +28,11 @@ from imgopen_nb.display import (
 )
 from imgopen_nb.errors import JournalError
 from imgopen_nb.images import Thumbnail, samples, thumbnail
-from imgopen_nb.plaintext import display_width, shown, text_table, visible
 from imgopen_nb.records import MAX_BYTES, MIME
 from imgopen_nb.rendering import environment, is_link
 from imgopen_nb.result import Result as RealResult
+from imgopen_nb.tables import display_width, text_table
+from imgopen_nb.text import shown, visible
 
 KINDS = ["caption", "style", "images", "boxes", "prompts", "rows", "training"]
 HOSTILE = [

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
-from ..errors import near_match, one_of
+from ..text import near_match, one_of
 from . import edge_maps, pose
 from .engines import EngineError, Fidelity
 from .networks import subject_mask

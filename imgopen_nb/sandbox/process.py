@@ -15,7 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import SandboxError, clip
+from ..errors import SandboxError
+from ..text import clip
 
 NEEDED = ("tornado", "onnxruntime", "numpy")
 SECRETS = ("IMGOPEN_ACCESS_KEY_ID", "IMGOPEN_ACCESS_KEY_SECRET")

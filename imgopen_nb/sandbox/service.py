@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..catalogue import OPERATIONS
-from ..errors import near_match
 from ..spec import PREFIX, Operation
+from ..text import near_match
 from . import answers, bodies
 from .answers import Answer
 from .job import Job

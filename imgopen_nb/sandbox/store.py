@@ -6,13 +6,13 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from ..files import write_whole
 
 FILE_NAME = re.compile(r"[0-9a-f]{32,64}\.(png|jpg|gif|webp|bmp|tif)")
 LOCAL_URL = re.compile(rf"http://(?:127\.0\.0\.1|localhost)(?::\d+)?/files/({FILE_NAME.pattern})")
@@ -35,7 +35,7 @@ class Files:
         if path.is_file() and path.stat().st_size == len(data):
             path.touch()
         else:
-            write_whole(path, data)
+            write_whole(path, data, durable=False)
         return name
 
     def find(self, name: str) -> Path | None:
@@ -58,7 +58,8 @@ class Tasks:
 
     def write(self, key: str, record: dict[str, Any]) -> None:
         """Keep the record of the task that the caller calls `key`."""
-        write_whole(self._path(key), json.dumps(record, allow_nan=False).encode())
+        text = json.dumps(record, allow_nan=False)
+        write_whole(self._path(key), text.encode(), durable=False)
 
     def read(self, key: str) -> dict[str, Any] | None:
         """Return the record of `key`, or None where there is none that can be read."""
@@ -73,19 +74,6 @@ class Tasks:
         # A JSON string may hold half a surrogate pair, which plain UTF-8 refuses.
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
         return self.folder / f"{digest}.json"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees all of it or nothing, whenever the process is killed."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 def prune(folder: Path, keep: float = KEEP_SECONDS) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import ImgOpenError, clip
+from ..errors import ImgOpenError
+from ..text import clip
 
 MOST = 300
 

@@ -16,8 +16,8 @@ from ..edits import Edit, tags_of, text_of
 from ..errors import UsageError
 from ..merging import listed, whose
 from ..panels import number
-from ..plaintext import cut, shown
 from ..rendering import middle
+from ..text import cut, shown
 from . import STATIC
 
 PAGE = 25  # pictures that the browser holds at a time

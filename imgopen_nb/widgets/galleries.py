@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from ..errors import UsageError, clip
-from ..plaintext import shown
+from ..errors import UsageError
 from ..rendering import render
 from ..session import Session, current
+from ..text import clip, shown
 from ..thumbnails import data_url
 from . import STATIC
 from .live import Live

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from ..errors import PictureError, clip
+from ..errors import PictureError
 from ..images import decode, read_picture
 from ..rendering import render
 from ..result import ResultImage
 from ..session import current
+from ..text import clip
 from ..thumbnails import data_url, plain, thumbnail, upright
 from . import STATIC
 from .live import Live

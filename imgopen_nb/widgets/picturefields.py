@@ -14,9 +14,9 @@ import ipywidgets as widgets
 
 from ..errors import ImgOpenError, PictureError
 from ..images import read_picture, samples
-from ..plaintext import cut
 from ..session import Session
 from ..spec import Operation, Param
+from ..text import cut
 from ..uploads import keep
 from .dropzone import DropZone
 from .fields import Field

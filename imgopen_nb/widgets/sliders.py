@@ -9,11 +9,12 @@ import anywidget
 import traitlets
 
 from ..cards import shot
-from ..errors import ParameterError, PictureError, clip
+from ..errors import ParameterError, PictureError
 from ..images import read_picture
 from ..rendering import render
 from ..result import Result, ResultImage
 from ..session import current
+from ..text import clip
 from ..thumbnails import Thumbnail, thumbnail
 from . import STATIC
 from .live import Live

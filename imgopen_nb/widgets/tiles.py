@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from ..cards import seconds
 from ..catalogue import OPERATIONS
 from ..errors import PictureError, UsageError
-from ..plaintext import shown, visible
 from ..snippets import magic_line, tidy
+from ..text import shown, visible
 from ..thumbnails import SUFFIXES, Thumbnail
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...catalogue import OPERATIONS
-from ...errors import clip
+from ...text import clip
 from . import EngineError, Work, engine
 
 

@@ -1,0 +1,73 @@
+"""Text from elsewhere made safe to look at, and the phrases that messages share.
+
+Captions, tags and error messages come from elsewhere: control characters could recolour or rewrite
+a terminal, bidirectional overrides could make a text read as another one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+# Controls but newline and tab, bidirectional overrides, invisible marks, private "tag" characters.
+# The joiners U+200C and U+200D stay: Persian, Indic scripts and emoji need them.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
+)
+
+
+def visible(value: object) -> str:
+    """Return text with control characters shown as symbols, such as ␛ or ⟨U+202E⟩."""
+    return _UNSEEN.sub(_symbol, str(value).replace("\r\n", "\n"))
+
+
+def _symbol(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return chr(0x2400 + code) if code < 32 else f"⟨U+{code:04X}⟩"
+
+
+def cut(value: object, most: int) -> tuple[str, int]:
+    """Return (visible text of at most `most` characters, how many characters are left out)."""
+    text = str(value)
+    return visible(text[:most]), max(0, len(text) - most)
+
+
+def shown(value: object, most: int = 2000) -> str:
+    """Return visible text that says at its end how much is left out."""
+    text, left = cut(value, most)
+    return f"{text} … {left:,} more characters" if left else text
+
+
+def near_match(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean ...?" with up to three near names, or ""."""
+    folded = {k.lower(): k for k in known}
+    found = difflib.get_close_matches(str(name).lower()[:80], folded, n=3, cutoff=0.6)
+    return "did you mean " + " or ".join(folded[f] for f in found) + "?" if found else ""
+
+
+def one_of(known: Iterable[str], most: int = 40) -> str:
+    """Return "one of a, b, c" for the end of a message."""
+    names = list(known)
+    tail = ", ..." if len(names) > most else ""
+    return "one of " + ", ".join(names[:most]) + tail if names else ""
+
+
+def clip(text: object, most: int = 200) -> str:
+    """Return text cut to `most` characters, for messages that quote what came from elsewhere."""
+    text = str(text)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def in_words(value: Any) -> str:
+    """Return a value for a message: one short line; of an odd object only its type."""
+    if not isinstance(value, (str, bytes, int, float, dict, list, tuple, type(None))):
+        return f"an object of type {clip(type(value).__name__, 40)}"
+    if isinstance(value, (str, bytes)):
+        value = value[:100]
+    try:
+        return clip(" ".join(repr(value).split()), 80)
+    except ValueError:  # Python spells no integer of more than 4300 digits
+        return "a number of thousands of digits"
