@@ -92,7 +92,7 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "imgopen_nb.callbacks"}]
+    return [{"module": "imgopen_nb.server_extension.extension"}]
 
 
 _accessor.install()

@@ -93,11 +93,10 @@ PLACES = {
     "images": "album fetching thumbnails versions",
     "magics": "completion",
     "pandas_accessor": "accessor",
-    "server_extension": "callbacks outside reception serving",
     "session": "comparing",
     "syntax": "arguments snippets tokens",
-    "tasks": "calling cards fingerprints inquiry ledger presence result saving schedule sending "
-    "task timing waiting",
+    "tasks": "calling cards fingerprints inquiry ledger presence result saving schedule "
+    "sending task timing waiting",
     "widgets": "uploads",
 }
 TODAY = {name: place for place, names in PLACES.items() for name in names.split()}

@@ -22,9 +22,9 @@ import psutil
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
 
-from imgopen_nb.callbacks import local_address, routes
 from imgopen_nb.journal import Journal
 from imgopen_nb.publishing import LIFETIME, Publisher
+from imgopen_nb.server_extension.extension import local_address, routes
 from imgopen_nb.signing import Signer
 
 from .notebook_server import TOKEN, NotebookServer, notebook_server
@@ -707,7 +707,7 @@ class TestLoading:
             "import json, sys, time\n"
             "import jupyter_server.serverapp\n"
             "before, began = set(sys.modules), time.perf_counter()\n"
-            "import imgopen_nb.callbacks\n"
+            "import imgopen_nb.server_extension.extension\n"
             "took = time.perf_counter() - began\n"
             "print(json.dumps([took, sorted(set(sys.modules) - before)]))"
         )
@@ -717,12 +717,14 @@ class TestLoading:
         took, modules = json.loads(done.stdout)
         print(f"\nthe extension's import: {1000 * took:.1f} ms")
         ours = {name for name in modules if name.startswith("imgopen_nb.")}
-        needed = ("_version", "accessor", "callbacks", "errors", "outside", "serving", "text")
+        package = {"", ".extension", ".handlers", ".sandbox_proxy"}
+        needed = {"_version", "accessor", "errors", "text"}
+        needed |= {f"server_extension{name}" for name in package}
         assert ours == {f"imgopen_nb.{name}" for name in needed}
 
     def test_a_failure_of_its_own_never_breaks_the_server(self, tmp_path: Path):
         config = (
-            "import imgopen_nb.callbacks as callbacks\n"
+            "import imgopen_nb.server_extension.extension as callbacks\n"
             "def fail(*_):\n"
             "    raise RuntimeError('secret')\n"
             "callbacks.routes = fail\n"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from imgopen_nb.reception import Reception
+from imgopen_nb.server_extension.receiver import Reception
 
 from .hub import Hub, find_proxy, hub
 

@@ -18,7 +18,7 @@ from imgopen_nb.errors import JournalError
 from imgopen_nb.inbox import read_news
 from imgopen_nb.journal import MAX_EVENTS, Journal
 from imgopen_nb.news import MAX_NEWS, News
-from imgopen_nb.reception import CALLBACK, Reception, Verdict
+from imgopen_nb.server_extension.receiver import CALLBACK, Reception, Verdict
 from imgopen_nb.signing import Signer
 from imgopen_nb.wire import State
 

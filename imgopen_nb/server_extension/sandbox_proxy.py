@@ -14,10 +14,10 @@ from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError, SimpleAsyncHTTPClient
 from tornado.web import authenticated
 
-from .errors import SandboxError
+from ..errors import SandboxError
 
 if TYPE_CHECKING:
-    from .sandbox.process import SandboxProcess
+    from ..sandbox.process import SandboxProcess
 
 MAX_BYTES = 64 << 20
 SECONDS = 60.0
@@ -120,8 +120,8 @@ class SandboxPages(JupyterHandler):
 
 
 def _start() -> SandboxProcess:
-    from .sandbox.process import SandboxProcess
-    from .settings import home_folder
+    from ..sandbox.process import SandboxProcess
+    from ..settings import home_folder
 
     return SandboxProcess.start(home_folder())
 
@@ -149,6 +149,6 @@ def _sentence(text: str) -> str:
 
 def _hint(error: Any) -> str:
     """Return how to install it, without the rest, which may name folders."""
-    from .sandbox.process import EXTRA_HINT
+    from ..sandbox.process import EXTRA_HINT
 
     return f"Install it with {EXTRA_HINT}" if EXTRA_HINT in error.hint else ""

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from tornado.ioloop import IOLoop
 
-from .outside import Callback, Desk, Hello, Nothing, Picture
-from .serving import Kitchen, SandboxPages
+from .handlers import Callback, Desk, Hello, Nothing, Picture
+from .sandbox_proxy import Kitchen, SandboxPages
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp

@@ -21,11 +21,11 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from tornado.web import HTTPError, stream_request_body
 
-from ._version import __version__
-from .errors import ImgOpenError
+from .._version import __version__
+from ..errors import ImgOpenError
 
 if TYPE_CHECKING:
-    from .reception import Reception
+    from .receiver import Reception
 
 T = TypeVar("T")
 MAX_BODY = 1 << 20
@@ -101,8 +101,8 @@ class Desk:
     def _open(self) -> Reception:
         with self._guard:
             if self._reception is None:
-                from .reception import Reception
-                from .settings import home_folder
+                from ..settings import home_folder
+                from .receiver import Reception
 
                 self._reception = Reception(home_folder())
             return self._reception
