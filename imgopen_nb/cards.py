@@ -1,14 +1,20 @@
-"""What a card says of one result or one task, as values for the templates and as plain text."""
+"""The cards of a result and of a task: plain text, HTML, and the JSON that a saved notebook keeps.
+
+Everything that comes from elsewhere is escaped by Jinja2; nothing is ever passed to
+`IPython.display.HTML`, which reads files and URLs. Loads neither pandas nor Pillow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .errors import ImgOpenError
+from .parts import Bundle, seconds, shot, thumbnail_of
+from .records import MIME, record
+from .rendering import render
 from .tables import text_table
 from .text import shown, visible
-from .thumbnails import JPEG, Thumbnail, data_url
+from .thumbnails import Thumbnail
 
 MAX_ROWS = 20
 MAX_COLUMNS = 8
@@ -125,36 +131,6 @@ def backend(result: Any) -> str:
 def engine(result: Any) -> str:
     """Return what computed a result, as far as it is known."""
     return ", ".join(filter(None, [result.engine, result.fidelity]))
-
-
-def seconds(value: float | None) -> str:
-    """Return a duration for people: 0.42 s, 3.2 s, 42 s, 3 min 5 s, 1 h 3 min."""
-    if value is None or value != value:
-        return ""
-    if value < 59.5:
-        return f"{value:.{2 if value < 1 else 1 if value < 9.95 else 0}f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def shot(
-    found: Thumbnail | None, label: str, alt: str, notes: Iterable[str] = ()
-) -> dict[str, Any]:
-    """Return what the template shows of one picture."""
-    view: dict[str, Any] = {"src": "", "label": label, "alt": alt, "notes": list(notes)}
-    if found and found.jpeg.startswith(JPEG):
-        view |= {"src": data_url(found.jpeg), "notes": [*found.notes, *notes]}
-        view |= {"width": found.width, "height": found.height}
-    return view
-
-
-def thumbnail_of(call: Any, *args: Any) -> Thumbnail | None:
-    """Return call(*args), or None where a picture or the history cannot be read: a card shows."""
-    try:
-        found: Thumbnail | None = call(*args)
-    except (ImgOpenError, OSError):
-        return None
-    return found
 
 
 def _same(caption: str | None, tags: Sequence[Any]) -> bool:
@@ -284,3 +260,29 @@ def _word(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value[:20]))
     return "" if value is None else str(value)
+
+
+def result_bundle(result: Any) -> Bundle:
+    """Return what a notebook shows of a result."""
+    return {
+        "text/plain": result_text(result),
+        "text/html": render("result.html", **result_view(result)),
+        MIME: record([result]),
+    }
+
+
+def task_bundle(task: Any) -> Bundle:
+    """Return what a notebook shows of a task: its result, or where it stands and what to do."""
+    result = task.result_or_none
+    if result is not None:
+        return result_bundle(result)
+    view = task_view(task)
+    said = [f"{view['operation']}: {view['state']}", view["message"], view["advice"]]
+    row = {name: getattr(task, name, None) for name in ("server_id", "image", "params", "backend")}
+    row |= {"task_id": task.id, "operation": view["operation"], "model": task.params.get("model")}
+    row |= {"status": view["state"], "error": view["message"]}
+    return {
+        "text/plain": "\n  ".join(shown(s) for s in (*said, " · ".join(view["facts"])) if s),
+        "text/html": render("task.html", **view),
+        MIME: record([row]),
+    }

@@ -161,7 +161,7 @@ class Comparison:
         return f"Comparison({count}; {', '.join(self.models)})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from .display import comparison_bundle
+        from .panels import comparison_bundle
 
         return comparison_bundle(self)
 

@@ -1,14 +1,15 @@
-"""What a comparison and a history show, as values for the templates, within a budget of bytes."""
+"""What a comparison shows, within a budget of bytes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from html import escape
 from typing import Any
 
-from .cards import seconds
+from .parts import Bundle, number, seconds
+from .records import MIME, record
+from .rendering import render
 from .tables import text_table
 from .text import shown, visible
 from .thumbnails import data_url
@@ -18,8 +19,7 @@ BUDGET = 1_400_000
 MAX_PICTURES = 200
 MAX_TERMS = 40
 CAPTION = 400
-MAX_TASKS = 50
-SYMBOLS = {"succeeded": "✓", "failed": "✗", "refused": "✗"}
+MAX_LINES = 50
 _SUMMARY = (
     "model", "answers", "failed", "median time", "words", "vocabulary", "own terms", "novelty",
 )  # fmt: skip
@@ -55,7 +55,7 @@ def comparison_text(comparison: Any, width: int | None = None) -> str:
     """Return a comparison for terminals: captions side by side, then the models in numbers."""
     rows = [
         (row.image, number(row.agreement), *(_said(row.said.get(m)) for m in comparison.models))
-        for row in comparison.rows[:MAX_TASKS]
+        for row in comparison.rows[:MAX_LINES]
     ]
     more = len(comparison.rows) - len(rows)
     parts = [
@@ -76,29 +76,6 @@ def headline(comparison: Any) -> str:
     if known:
         said.append(f"mean agreement {sum(known) / len(known):.2f}")
     return " · ".join(said)
-
-
-def history_view(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what history.html shows: the newest tasks first."""
-    newest = list(rows)[: -MAX_TASKS - 1 : -1]
-    tasks = [{**_task(row), "sandbox": row.get("backend") == "sandbox"} for row in newest]
-    return {"more": len(rows) - len(tasks), "tasks": tasks}
-
-
-def history_text(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
-    """Return a history for terminals: the newest tasks first."""
-    newest = [_task(row) for row in list(rows)[: -MAX_TASKS - 1 : -1]]
-    if not newest:
-        return "The history is empty."
-    columns = ["when", "operation", "model", "picture", "result", "status", "time", "task"]
-    table = text_table(newest, columns, width)
-    more = len(rows) - len(newest)
-    return f"{table}\n… {more} older tasks" if more else table
-
-
-def number(value: float | None) -> str:
-    """Return a share for people; "–" where there is none."""
-    return "–" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
 def _rows_within(comparison: Any, budget: int) -> tuple[list[tuple[Any, dict[str, Any]]], int]:
@@ -197,37 +174,24 @@ def _said(said: Any) -> str:
     return shown(said.caption or ", ".join(name for name, _ in said.tags), 200)
 
 
-def _task(row: Mapping[str, Any]) -> dict[str, Any]:
-    status = str(row.get("status") or "")
-    taken = row.get("seconds")
-    if taken is None and row.get("submitted") and row.get("finished"):
-        taken = row["finished"] - row["submitted"]
+def comparison_bundle(comparison: Any) -> Bundle:
+    """Return what a notebook shows of a comparison: at most 1.5 MB, however many pictures."""
     return {
-        "when": _when(row.get("submitted")),
-        "operation": row.get("operation") or "",
-        "model": row.get("model") or "",
-        "picture": row.get("image") or "",
-        "result": _outcome(row),
-        "status": status,
-        "time": seconds(taken),
-        "task": row.get("task_id") or "",
-        "symbol": SYMBOLS.get(status, "…"),
+        "text/plain": comparison_text(comparison),
+        "text/html": render("comparison.html", **comparison_view(comparison)),
+        MIME: record(
+            _with_operation(said) for row in comparison.rows for said in row.said.values()
+        ),
     }
 
 
-def _outcome(row: Mapping[str, Any]) -> str:
-    for name in ("error", "caption"):
-        if row.get(name):
-            return str(row[name])
-    if row.get("tags"):
-        return ", ".join(str(t["name"]) if isinstance(t, Mapping) else str(t) for t in row["tags"])
-    count = len(row.get("image_urls") or ())
-    return f"{count} picture{'s' * (count > 1)}" if count else ""
+def report(comparison: Any, title: str = "") -> str:
+    """Return a comparison as a complete HTML page that needs nothing else."""
+    return render("report.html", title=title or headline(comparison), **comparison_view(comparison))
 
 
-def _when(moment: float | None) -> str:
-    if not moment:
-        return ""
-    there = datetime.fromtimestamp(moment).astimezone()
-    today = there.date() == datetime.now().astimezone().date()
-    return there.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
+def _with_operation(said: Any) -> dict[str, Any]:
+    names = ("task_id", "model", "image", "caption", "tags", "status", "error", "backend", "engine")
+    tags = [{"name": name, "score": score} for name, score in said.tags]
+    known = {name: getattr(said, name) for name in names}
+    return {**known, "operation": "describe", "seconds": said.seconds, "tags": tags}

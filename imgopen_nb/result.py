@@ -200,7 +200,7 @@ class Result:
             return None
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from .display import result_bundle
+        from .cards import result_bundle
 
         return result_bundle(self)
 

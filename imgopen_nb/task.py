@@ -324,6 +324,6 @@ class Task:
         return f"Task({self.operation.name} {self.id}: {self.state}{seconds}, {self.backend})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from .display import task_bundle
+        from .cards import task_bundle
 
         return task_bundle(self)

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from imgopen_nb.display import result_bundle
+from imgopen_nb.cards import result_bundle
 from imgopen_nb.errors import PictureError
 from imgopen_nb.images import Thumbnail, thumbnail
 from imgopen_nb.result import Result

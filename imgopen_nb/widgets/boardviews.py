@@ -15,7 +15,7 @@ from ..descriptions import Description, Row
 from ..edits import Edit, tags_of, text_of
 from ..errors import UsageError
 from ..merging import listed, whose
-from ..panels import number
+from ..parts import number
 from ..rendering import middle
 from ..text import cut, shown
 from . import STATIC

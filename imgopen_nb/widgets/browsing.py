@@ -10,9 +10,10 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
+from ..cards import task_bundle
 from ..catalogue import OPERATIONS
-from ..display import history_bundle, task_bundle
 from ..errors import ImgOpenError
+from ..history_table import history_bundle
 from ..rendering import render
 from ..session import Session
 from ..snippets import magic_line

@@ -12,8 +12,8 @@ from typing import Any
 import ipywidgets as widgets
 import markupsafe
 
+from ..cards import result_bundle
 from ..catalogue import OPERATIONS
-from ..display import result_bundle
 from ..errors import ImgOpenError, JournalError
 from ..rendering import render
 from ..result import Result

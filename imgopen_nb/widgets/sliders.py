@@ -8,9 +8,9 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ..cards import shot
 from ..errors import ParameterError, PictureError
 from ..images import read_picture
+from ..parts import shot
 from ..rendering import render
 from ..result import Result, ResultImage
 from ..session import current

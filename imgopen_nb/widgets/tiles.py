@@ -16,9 +16,9 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cards import seconds
 from ..catalogue import OPERATIONS
 from ..errors import PictureError, UsageError
+from ..parts import seconds
 from ..snippets import magic_line, tidy
 from ..text import shown, visible
 from ..thumbnails import SUFFIXES, Thumbnail

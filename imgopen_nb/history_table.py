@@ -1,0 +1,111 @@
+"""The history as a notebook and a terminal show it: the newest tasks first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from .parts import Bundle, seconds
+from .records import MIME, record
+from .rendering import render
+from .tables import text_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_TASKS = 50
+
+
+SYMBOLS = {"succeeded": "✓", "failed": "✗", "refused": "✗"}
+
+
+def history_view(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what history.html shows: the newest tasks first."""
+    newest = list(rows)[: -MAX_TASKS - 1 : -1]
+    tasks = [{**_task(row), "sandbox": row.get("backend") == "sandbox"} for row in newest]
+    return {"more": len(rows) - len(tasks), "tasks": tasks}
+
+
+def history_text(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
+    """Return a history for terminals: the newest tasks first."""
+    newest = [_task(row) for row in list(rows)[: -MAX_TASKS - 1 : -1]]
+    if not newest:
+        return "The history is empty."
+    columns = ["when", "operation", "model", "picture", "result", "status", "time", "task"]
+    table = text_table(newest, columns, width)
+    more = len(rows) - len(newest)
+    return f"{table}\n… {more} older tasks" if more else table
+
+
+def _task(row: Mapping[str, Any]) -> dict[str, Any]:
+    status = str(row.get("status") or "")
+    taken = row.get("seconds")
+    if taken is None and row.get("submitted") and row.get("finished"):
+        taken = row["finished"] - row["submitted"]
+    return {
+        "when": _when(row.get("submitted")),
+        "operation": row.get("operation") or "",
+        "model": row.get("model") or "",
+        "picture": row.get("image") or "",
+        "result": _outcome(row),
+        "status": status,
+        "time": seconds(taken),
+        "task": row.get("task_id") or "",
+        "symbol": SYMBOLS.get(status, "…"),
+    }
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    for name in ("error", "caption"):
+        if row.get(name):
+            return str(row[name])
+    if row.get("tags"):
+        return ", ".join(str(t["name"]) if isinstance(t, Mapping) else str(t) for t in row["tags"])
+    count = len(row.get("image_urls") or ())
+    return f"{count} picture{'s' * (count > 1)}" if count else ""
+
+
+def _when(moment: float | None) -> str:
+    if not moment:
+        return ""
+    there = datetime.fromtimestamp(moment).astimezone()
+    today = there.date() == datetime.now().astimezone().date()
+    return there.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
+
+
+def history_bundle(rows: Iterable[Mapping[str, Any]]) -> Bundle:
+    """Return what a notebook shows of journal rows: the newest 50, newest first."""
+    rows = list(rows)
+    return {
+        "text/plain": history_text(rows),
+        "text/html": render("history.html", **history_view(rows)),
+        MIME: record(rows[:-51:-1]),
+    }
+
+
+class HistoryView:
+    """Journal rows that show as a table; `frame` is the DataFrame of them all."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.rows = list(rows)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The history as `session.history()` returns it."""
+        from .frames import history_frame
+
+        return history_frame(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        return history_text(self.rows)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
+        return history_bundle(self.rows)
