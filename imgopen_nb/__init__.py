@@ -15,7 +15,7 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .catalogue import OPERATIONS
+    from .catalogue.operations import OPERATIONS
     from .comparing import compare
     from .comparison import Comparison
     from .errors import ImgOpenError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Public name -> module that holds it.
 _HOMES = {
-    "OPERATIONS": "catalogue",
+    "OPERATIONS": "catalogue.operations",
     "Comparison": "comparison",
     "Form": "widgets.forms",
     "ImgOpenError": "errors",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .batch import Plan
-    from .spec import Operation
+    from .catalogue.operation import Operation
 
 NAME = "imgopen"
 
@@ -67,7 +67,7 @@ class Accessor:
 
 def _operations() -> dict[str, Operation]:
     """Return the operations that go through pictures or texts, by their names in Python."""
-    from .catalogue import OPERATIONS
+    from .catalogue.operations import OPERATIONS
 
     return {row.name.replace("-", "_"): row for row in OPERATIONS.runnable if row.positional}
 

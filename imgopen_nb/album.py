@@ -7,12 +7,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .catalogue.operation import Operation, Param
 from .connection import Connection
 from .errors import PictureError, naming
 from .images import Picture, Thumbnail, read_picture, thumbnail
 from .journal import Journal, Small
 from .links import Links
-from .spec import Operation, Param
 from .versions import Versions
 
 SMALL = 192

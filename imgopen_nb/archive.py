@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .catalogue import OPERATIONS
+from .catalogue.operations import OPERATIONS
 from .errors import ImgOpenError, UsageError
 from .files import draft
 from .journal import Journal

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from .catalogue.operation import Operation, Param
 from .errors import ParameterError, UnknownNameError
-from .spec import Operation, Param
 from .text import in_words
 
 # What argparse would take for an option, as it knows -1 and -0.5 only.

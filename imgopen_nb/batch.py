@@ -13,11 +13,11 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from .batch_plan import Plan, plan_of
+from .catalogue.operation import Operation, Param
 from .errors import ImgOpenError, ParameterError, UsageError
 from .progress import counting
 from .result import Result
 from .sources import Source, axes_of, combinations, many, missing
-from .spec import Operation, Param
 from .stream import CONCURRENCY, Limits, Outcome, Row, not_run, stream
 from .text import in_words, visible
 from .wire import State

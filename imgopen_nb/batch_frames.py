@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from .catalogue.operation import Operation
 from .frames import history_frame
 from .result import Result
-from .spec import Operation
 from .tables import Table
 from .text import clip, in_words, visible
 from .wire import State

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .catalogue.operation import Operation
 from .errors import ImgOpenError
-from .spec import Operation
 from .stream import FOR_ALL, Limits, Row
 from .tables import Table
 from .text import shown

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .arguments import Parser
+from .catalogue.operation import Operation
 from .errors import ParameterError, UnknownNameError
 from .sources import many
-from .spec import Operation
 from .text import in_words, near_match
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from typing import Any
 
 from ._version import __version__
 from .album import Album
-from .catalogue import OPERATIONS
+from .catalogue.operation import Operation
+from .catalogue.operations import OPERATIONS
+from .catalogue.raw import raw_body, raw_operation
+from .catalogue.undocumented import confirmed
 from .connection import Connection
 from .errors import UsageError
 from .fingerprints import backend_of, fingerprint
-from .guesses import confirmed
 from .links import Links
-from .raw import raw_body, raw_operation
 from .sending import Sender
-from .spec import Operation
 from .task import Task
 from .text import clip
 

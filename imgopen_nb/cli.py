@@ -9,7 +9,7 @@ from typing import Any
 
 from ._version import __version__
 from .arguments import HelpAsked, Parser
-from .catalogue import OPERATIONS
+from .catalogue.operations import OPERATIONS
 from .errors import ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
 from .records import MIME
 from .result import Result

@@ -13,7 +13,8 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .catalogue import OPERATIONS
+from .catalogue.operation import Operation
+from .catalogue.operations import OPERATIONS
 from .client import Client
 from .errors import (
     APIError,
@@ -26,7 +27,6 @@ from .errors import (
     ServerError,
     SubmissionLostError,
 )
-from .spec import Operation
 from .wire import Answer
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from .catalogue import OPERATIONS
+from .catalogue.operations import OPERATIONS
 from .comparing import compare
 from .images import samples
 from .session import Session, set_current

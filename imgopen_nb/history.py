@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import archive, arrow
-from .catalogue import OPERATIONS
+from .catalogue.operations import OPERATIONS
 from .errors import ParameterError, UsageError
 from .journal import Journal
 from .schema import HISTORY_COLUMNS, counting

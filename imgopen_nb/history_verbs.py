@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .arguments import Parser
-from .catalogue import OPERATIONS
+from .catalogue.operations import OPERATIONS
 from .errors import ParameterError, UsageError
 from .verb import Call, Verb, no_options
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
-from .catalogue import OPERATIONS
+from .catalogue.operation import Operation
+from .catalogue.operations import OPERATIONS
+from .catalogue.raw import raw_operation
 from .errors import JournalError
 from .journal import Journal
-from .raw import raw_operation
 from .result import Result, missing_note
-from .spec import Operation
 from .task import Task
 from .text import clip
 from .wire import UNSENT, Answer, State

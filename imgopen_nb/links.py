@@ -17,13 +17,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .addresses import Address, addresses, in_a_server, is_private, missing
+from .catalogue.operation import Operation, Param
 from .errors import ImgOpenError, PictureError
 from .fetching import small_json
 from .images import Picture
 from .publishing import TASK, Publisher
 from .settings import Settings
 from .signing import CALLBACK, HELLO, Signer
-from .spec import Operation, Param
 from .task import Task
 
 # Seconds after which an address that did not work is tried again.

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .catalogue.operation import Operation
 from .errors import PictureError
-from .spec import Operation
 from .text import clip
 from .wire import find
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .catalogue.operation import Operation
 from .connection import Connection
 from .errors import (
     BudgetError,
@@ -25,7 +26,6 @@ from .errors import (
 )
 from .ledger import Ledger
 from .presence import Presence
-from .spec import Operation
 from .task import Task
 from .wire import UNSENT, Answer, State
 

@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from .catalogue.operation import Operation, Param
 from .settings import KEY_ID, KEY_SECRET
-from .spec import Operation, Param
 from .tokens import quote
 
 # Whatever ends a line for Python or for IPython.

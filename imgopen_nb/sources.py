@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .batch_files import READERS
+from .catalogue.operation import Operation, Param
 from .errors import ImgOpenError, ParameterError, UnknownNameError
-from .spec import Operation, Param
 from .text import clip
 from .thumbnails import SUFFIXES
 

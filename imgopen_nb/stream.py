@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from .catalogue.operation import Operation
 from .errors import (
     AssumedFieldError,
     AssumedPathError,
@@ -26,7 +27,6 @@ from .errors import (
 )
 from .result import Result
 from .sending import PASSING
-from .spec import Operation
 from .task import Task
 from .text import clip
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .catalogue.operation import Operation
 from .errors import (
     ImgOpenError,
     TaskFailedError,
@@ -20,7 +21,6 @@ from .errors import (
     WaitCancelledError,
 )
 from .result import Result
-from .spec import Operation
 from .wire import State
 
 

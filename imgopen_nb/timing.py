@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
+from .catalogue.operation import Operation
 from .errors import JournalError
 from .journal import Journal
 from .schedule import Durations, Plan, scouts
-from .spec import Operation
 from .task import Task
 from .wire import State
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import Parser, given, operation_parser
 from .batch_verb import batch_options, refuse_alone, run_batch
+from .catalogue.operation import Operation
 from .errors import ParameterError
-from .spec import Operation
 from .text import in_words
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 from .arguments import Parser
-from .catalogue import OPERATIONS
+from .catalogue.operations import OPERATIONS
 from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError
 from .history_verbs import FILTER_VALUES, HISTORY_VERBS
 from .settings import KEY_ID, KEY_SECRET, NAMES

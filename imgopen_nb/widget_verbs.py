@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .arguments import Parser
-from .catalogue import OPERATIONS
+from .catalogue.operation import Operation
+from .catalogue.operations import OPERATIONS
 from .errors import UsageError
-from .spec import Operation
 from .verb import Call, Verb, no_options
 
 

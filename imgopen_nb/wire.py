@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from .catalogue.operation import Operation
 from .errors import (
     APIError,
     AuthenticationError,
@@ -25,7 +26,6 @@ from .errors import (
     RefusedError,
     ServerError,
 )
-from .spec import Operation
 from .text import clip
 
 SUCCESS = "200"

@@ -24,7 +24,7 @@ import pytest
 import requests
 from PIL import Image
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.sandbox.process import SandboxProcess
 
 numbers = itertools.count(1)

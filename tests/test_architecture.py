@@ -83,7 +83,6 @@ PLACES = {
     "batch": "batch_files batch_frames batch_plan sources stream",
     "callbacks": "inbox links news publishing signing",
     "captions": "comparison descriptions edits merging panels words",
-    "catalogue": "guesses raw spec values",
     "cli": "demo",
     "commands": "batch_verb doctor history_verbs leaks login selftest verb verbs widget_verbs",
     "config": "addresses keys settings",

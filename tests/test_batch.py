@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from imgopen_nb.batch import Batch
 from imgopen_nb.batch_plan import Plan
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ImgOpenError, TaskInterrupted, UsageError
 from imgopen_nb.images import samples
 from imgopen_nb.session import Session

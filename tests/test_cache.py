@@ -437,7 +437,7 @@ def test_a_task_that_the_service_forgot_says_how_to_send_a_new_one(
 
 
 def test_what_is_in_the_history_needs_no_permission(session: Session, service: Service):
-    from imgopen_nb.catalogue import OPERATIONS
+    from imgopen_nb.catalogue.operations import OPERATIONS
 
     row = OPERATIONS["describe"]
     session.run("describe", image=URL)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operation import Operation, Param
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ParameterError, UnknownNameError
-from imgopen_nb.spec import Operation, Param
 
 CONTRACT = yaml.safe_load((Path(__file__).parent / "data/img_open.yaml").read_text("utf-8"))
 BY_ID = {op["id"]: op for op in CONTRACT["operations"]}

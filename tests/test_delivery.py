@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from imgopen_nb import delivery as delivery_module
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.client import Client
 from imgopen_nb.delivery import Delivery
 from imgopen_nb.errors import (

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import imgopen_nb as imgopen
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import TaskFailedError
 from imgopen_nb.sandbox import engines
 from imgopen_nb.session import Session

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.fingerprints import backend_of, fingerprint
 from imgopen_nb.settings import Keys, Secret, Settings
 

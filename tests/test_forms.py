@@ -13,7 +13,7 @@ import pytest
 from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ParameterError, UnknownNameError, UsageError
 from imgopen_nb.session import Session
 from imgopen_nb.verbs import find

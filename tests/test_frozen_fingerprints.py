@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.session import Session
 
 CALLS = json.loads((Path(__file__).parent / "data" / "fingerprints.json").read_text("utf-8"))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import AssumedFieldError, AssumedPathError, SettingsError, UnknownNameError
 from imgopen_nb.session import Session
 

@@ -16,7 +16,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from imgopen_nb import session as session_module
 from imgopen_nb import tokens
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import (
     ImgOpenError,
     ParameterError,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from imgopen_nb.catalogue.raw import raw_operation
 from imgopen_nb.errors import NotFoundError, ParameterError
-from imgopen_nb.raw import raw_operation
 from imgopen_nb.session import Session
 
 from .conftest import KEY_ID, KEY_SECRET

@@ -10,7 +10,7 @@ import pytest
 from IPython.core.history import HistoryAccessor
 from IPython.core.interactiveshell import InteractiveShell
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.sandbox import engines
 from imgopen_nb.session import Session
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.sandbox import answers, callbacks
 from imgopen_nb.sandbox.clock import Clock
 from imgopen_nb.sandbox.job import Job

@@ -22,7 +22,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import PictureError
 from imgopen_nb.images import samples
 from imgopen_nb.sandbox.pictures import decode

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.sandbox import faults as module
 from imgopen_nb.sandbox.faults import FaultError, Faults
 from imgopen_nb.sandbox.process import SandboxProcess

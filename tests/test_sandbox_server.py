@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operation import PREFIX, Operation
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.sandbox import answers
 from imgopen_nb.sandbox import jobs as jobs_module
 from imgopen_nb.sandbox.job import Job
@@ -25,7 +26,6 @@ from imgopen_nb.sandbox.refusal import WireError
 from imgopen_nb.sandbox.registry import Registry
 from imgopen_nb.sandbox.store import Files, Tasks
 from imgopen_nb.sandbox.work import Work
-from imgopen_nb.spec import PREFIX, Operation
 
 from .sandbox_fixtures import Api, command, new_key, noisy_jpeg, picture_bytes, png_bomb
 

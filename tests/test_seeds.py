@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operation import Operation
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.images import samples
 from imgopen_nb.sandbox.process import SandboxProcess
-from imgopen_nb.spec import Operation
 
 from .sandbox_fixtures import Api, new_key
 

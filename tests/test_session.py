@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from imgopen_nb import session as session_module
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import (
     AssumedPathError,
     AuthenticationError,

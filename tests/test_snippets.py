@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from imgopen_nb import tokens
 from imgopen_nb.arguments import given as parsed
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operation import Operation, Param
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.snippets import curl, magic_line, python_call
-from imgopen_nb.spec import Operation, Param
 from imgopen_nb.verbs import find
 from imgopen_nb.widgets.forms import Form, form
 

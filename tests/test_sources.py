@@ -13,7 +13,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ParameterError, UnknownNameError
 from imgopen_nb.images import samples
 from imgopen_nb.sources import axes_of, combinations, missing, source_of

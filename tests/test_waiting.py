@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import JournalError
 from imgopen_nb.journal import Journal
 from imgopen_nb.session import Session

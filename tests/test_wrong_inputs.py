@@ -24,7 +24,8 @@ from PIL import Image
 
 from imgopen_nb import cli
 from imgopen_nb import session as session_module
-from imgopen_nb.catalogue import OPERATIONS
+from imgopen_nb.catalogue.operation import Operation, Param
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import (
     BadRequestError,
     ParameterError,
@@ -35,7 +36,6 @@ from imgopen_nb.errors import (
 from imgopen_nb.images import samples
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
-from imgopen_nb.spec import Operation, Param
 from imgopen_nb.tokens import quote
 
 from .sandbox_fixtures import Api, gallery, new_key, picture_bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..spec import Operation
+from ..catalogue.operation import Operation
 from .audit import CLEAN
 from .job import Job
 from .jobs import Jobs

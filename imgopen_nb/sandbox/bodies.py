@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..catalogue.operation import Operation
 from ..errors import ParameterError
-from ..spec import Operation
 from .refusal import WireError
 from .texts import tidy, told
 

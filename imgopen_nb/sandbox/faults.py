@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..catalogue import OPERATIONS
+from ..catalogue.operations import OPERATIONS
 
 WHEN = ("submit", "query", "callback")
 # What each kind does, and whether it keeps the request from the service.

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..catalogue import OPERATIONS
+from ..catalogue.operation import Operation
+from ..catalogue.operations import OPERATIONS
 from ..errors import PictureError
-from ..spec import Operation
 from .callbacks import Callbacks
 from .clock import Clock
 from .job import Job, State, new_server_id, revive

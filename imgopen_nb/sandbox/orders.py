@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from ..catalogue import OPERATIONS
+from ..catalogue.operations import OPERATIONS
 from .engines import EngineError
 from .networks import flatten
 

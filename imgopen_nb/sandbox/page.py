@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, Template
 
-from ..catalogue import OPERATIONS
-from ..spec import Operation
+from ..catalogue.operation import Operation
+from ..catalogue.operations import OPERATIONS
 from .registry import Registry
 
 ABSENT = "not there yet"

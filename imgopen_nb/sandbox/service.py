@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..catalogue import OPERATIONS
-from ..spec import PREFIX, Operation
+from ..catalogue.operation import PREFIX, Operation
+from ..catalogue.operations import OPERATIONS
 from ..text import near_match
 from . import answers, bodies
 from .answers import Answer

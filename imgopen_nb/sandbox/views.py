@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..catalogue import OPERATIONS
+from ..catalogue.operations import OPERATIONS
 from .job import Job
 from .jobs import Jobs
 from .work import with_defaults

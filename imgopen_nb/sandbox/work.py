@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..catalogue.operation import Operation
 from ..errors import PictureError, naming
-from ..spec import Operation
 from .fetch import DEADLINE_SECONDS, fetch
 from .pictures import decode, encode
 from .store import Files

@@ -11,13 +11,13 @@ import ipywidgets as widgets
 import traitlets
 
 from ..cards import task_bundle
-from ..catalogue import OPERATIONS
+from ..catalogue.operation import Operation
+from ..catalogue.operations import OPERATIONS
 from ..errors import ImgOpenError
 from ..history_table import history_bundle
 from ..rendering import render
 from ..session import Session
 from ..snippets import magic_line
-from ..spec import Operation
 from ..wire import State
 from . import STATIC
 from .forms import Form

@@ -14,10 +14,10 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from ..catalogue.operation import Operation, Param
 from ..errors import ParameterError
 from ..rendering import render
 from ..snippets import tidy
-from ..spec import Operation, Param
 
 MOST_BUTTONS = 4
 SEEDS = 2**31

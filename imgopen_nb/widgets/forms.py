@@ -13,14 +13,14 @@ import ipywidgets as widgets
 import markupsafe
 
 from ..cards import result_bundle
-from ..catalogue import OPERATIONS
+from ..catalogue.operation import Operation, Param
+from ..catalogue.operations import OPERATIONS
 from ..errors import ImgOpenError, JournalError
 from ..rendering import render
 from ..result import Result
 from ..session import Session
 from ..settings import VENDOR_URL
 from ..snippets import curl, magic_line, python_call
-from ..spec import Operation, Param
 from .codeview import CodeView
 from .fields import Field, field_for
 from .live import Live

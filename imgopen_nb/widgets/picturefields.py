@@ -12,10 +12,10 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from ..catalogue.operation import Operation, Param
 from ..errors import ImgOpenError, PictureError
 from ..images import read_picture, samples
 from ..session import Session
-from ..spec import Operation, Param
 from ..text import cut
 from ..uploads import keep
 from .dropzone import DropZone

@@ -6,7 +6,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ..catalogue import OPERATIONS
+from ..catalogue.operations import OPERATIONS
 from ..result import Result
 from ..session import Session
 from .forms import Form

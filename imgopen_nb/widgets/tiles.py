@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalogue import OPERATIONS
+from ..catalogue.operations import OPERATIONS
 from ..errors import PictureError, UsageError
 from ..parts import seconds
 from ..snippets import magic_line, tidy

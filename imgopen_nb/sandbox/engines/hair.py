@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...catalogue import OPERATIONS
+from ...catalogue.operations import OPERATIONS
 from ...text import clip
 from . import EngineError, Work, engine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from ...catalogue import OPERATIONS
+from ...catalogue.operations import OPERATIONS
 from . import EngineError, Work, engine
 from .pixels import check_size
 

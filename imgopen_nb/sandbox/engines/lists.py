@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ...catalogue import OPERATIONS
+from ...catalogue.operations import OPERATIONS
 from . import EngineError, Seen, Work, engine
 
 if TYPE_CHECKING:

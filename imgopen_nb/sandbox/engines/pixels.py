@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...catalogue import OPERATIONS
+from ...catalogue.operations import OPERATIONS
 from . import EngineError, Work, engine
 
 if TYPE_CHECKING:

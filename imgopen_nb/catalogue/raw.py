@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .errors import ParameterError
-from .spec import PREFIX, Operation
+from ..errors import ParameterError
+from .operation import PREFIX, Operation
 
 NAME = "call"
 

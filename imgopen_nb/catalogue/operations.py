@@ -10,8 +10,8 @@ a path or a field is not from there. To add an operation, add a row here and an 
 
 from __future__ import annotations
 
-from .spec import PREFIX, Catalogue, Operation
-from .spec import Param as _p  # noqa: N813 - short, as it starts 300 rows
+from .operation import PREFIX, Catalogue, Operation
+from .operation import Param as _p  # noqa: N813 - short, as it starts 300 rows
 
 OPERATIONS = Catalogue((
     Operation(

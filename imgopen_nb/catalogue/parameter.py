@@ -9,11 +9,11 @@ from decimal import Decimal
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
-from .errors import ParameterError
-from .text import in_words, near_match
+from ..errors import ParameterError
+from ..text import in_words, near_match
 
 if TYPE_CHECKING:
-    from .spec import Param
+    from .operation import Param
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}

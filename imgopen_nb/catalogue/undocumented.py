@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .errors import AssumedFieldError
-from .spec import Operation, Param
+from ..errors import AssumedFieldError
+from .operation import Operation, Param
 
 
 def confirmed(

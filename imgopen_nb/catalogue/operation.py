@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from .errors import ParameterError, UnknownNameError
-from .text import near_match
-from .values import check_sendable, check_value, to_wire
+from ..errors import ParameterError, UnknownNameError
+from ..text import near_match
+from .parameter import check_sendable, check_value, to_wire
 
 Known = Literal["documented", "client", "assumed"]
 Mark = Literal["required", "optional", "unmarked", "conflict"]
