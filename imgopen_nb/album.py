@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from .catalogue.operation import Operation, Param
 from .connection import Connection
+from .database.task_table import Journal, Small
 from .errors import PictureError, naming
 from .images import Picture, Thumbnail, read_picture, thumbnail
-from .journal import Journal, Small
 from .links import Links
 from .versions import Versions
 

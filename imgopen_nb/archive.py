@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from .catalogue.operations import OPERATIONS
+from .database.task_queries import COLUMNS, INTEGERS, JSON_COLUMNS, NUMBERS, select
+from .database.task_table import Journal
 from .errors import ImgOpenError, UsageError
 from .files import draft
-from .journal import Journal
-from .schema import COLUMNS, INTEGERS, JSON_COLUMNS, NUMBERS, select
 from .text import in_words, one_of
 from .wire import State
 

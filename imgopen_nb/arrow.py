@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .schema import HISTORY_COLUMNS, INTEGERS, NUMBERS, select
+from .database.task_queries import HISTORY_COLUMNS, INTEGERS, NUMBERS, select
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,7 +25,7 @@ from .wire import State
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .journal import Journal
+    from .database.task_table import Journal
     from .session import Session
 
 GONE = "it is not in the history any more"

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from .addresses import addresses
 from .client import Client
+from .database.task_table import Journal
 from .delivery import Delivery
 from .errors import SettingsError
-from .journal import Journal
 from .settings import LOOPBACK, Settings
 from .throttle import Throttle, name_of
 

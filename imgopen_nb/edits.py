@@ -16,9 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from .database.task_table import Journal
 from .descriptions import Description, Row
 from .errors import ImgOpenError, UsageError
-from .journal import Journal
 from .merging import MAJORITY, MERGES, as_tags, listed, vote
 from .text import clip
 from .thumbnails import SUFFIXES

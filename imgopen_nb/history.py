@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import archive, arrow
 from .catalogue.operations import OPERATIONS
+from .database.task_queries import HISTORY_COLUMNS, counting
+from .database.task_table import Journal
 from .errors import ParameterError, UsageError
-from .journal import Journal
-from .schema import HISTORY_COLUMNS, counting
 from .text import in_words
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .database.task_table import Journal
 from .errors import ImgOpenError
-from .journal import Journal
 from .news import News, read_news
 from .wire import Answer
 

@@ -14,8 +14,8 @@ from weakref import WeakValueDictionary
 from .catalogue.operation import Operation
 from .catalogue.operations import OPERATIONS
 from .catalogue.raw import raw_operation
+from .database.task_table import Journal
 from .errors import JournalError
-from .journal import Journal
 from .result import Result, missing_note
 from .task import Task
 from .text import clip

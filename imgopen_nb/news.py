@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from .database.task_table import Journal
 from .errors import APIError
-from .journal import Journal
 from .wire import Answer, read_answer
 
 # Of one task; whoever holds the address of its callbacks could send without end.

@@ -12,11 +12,11 @@ from . import settings as settings_module
 from .album import Album
 from .calling import Caller, runnable
 from .connection import Connection
+from .database.task_table import Journal
 from .errors import PictureError
 from .history import History
 from .inbox import Inbox
 from .inquiry import Inquiry
-from .journal import Journal
 from .ledger import Ledger
 from .links import Links
 from .presence import Presence

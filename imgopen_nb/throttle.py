@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 
+from .database.task_table import Journal
 from .errors import JournalError
-from .journal import Journal
 from .rates import CLOSED, COLUMNS, WINDOW, Limit, current, lower, moved, sane, take
 
 LOOK = 0.5  # seconds between two looks at the shared limit; no single sleep is longer

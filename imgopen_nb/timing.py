@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from .catalogue.operation import Operation
+from .database.task_table import Journal
 from .errors import JournalError
-from .journal import Journal
 from .schedule import Durations, Plan, scouts
 from .task import Task
 from .wire import State

@@ -11,9 +11,9 @@ from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 from .connection import Connection
+from .database.task_table import Journal
 from .errors import PictureError
 from .images import Picture
-from .journal import Journal
 
 # Seconds for which an answer holds, and for which a server that was out of reach is let alone.
 HOLDS = 60.0

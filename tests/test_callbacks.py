@@ -22,7 +22,7 @@ import psutil
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
 
-from imgopen_nb.journal import Journal
+from imgopen_nb.database.task_table import Journal
 from imgopen_nb.publishing import LIFETIME, Publisher
 from imgopen_nb.server_extension.extension import local_address, routes
 from imgopen_nb.signing import Signer

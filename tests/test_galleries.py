@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
+from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import UsageError
-from imgopen_nb.journal import Journal
 from imgopen_nb.session import Session, set_current
 from imgopen_nb.thumbnails import JPEG, thumbnail
 from imgopen_nb.widgets.galleries import Gallery, gallery

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 
 from imgopen_nb import arrow, history_verbs
 from imgopen_nb import history as history_module
+from imgopen_nb.database.task_queries import MIGRATIONS
+from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import ImgOpenError, JournalError, ParameterError, UnknownNameError
 from imgopen_nb.frames import history_frame
 from imgopen_nb.history import History
 from imgopen_nb.history_verbs import HISTORY_VERBS
-from imgopen_nb.journal import Journal
-from imgopen_nb.schema import MIGRATIONS
 from imgopen_nb.verb import Call
 
 OLD = Path(__file__).parent / "data" / "journals"
@@ -292,7 +292,7 @@ class TestPruning:
     def test_vacuum_tells_of_another_program(
         self, journal: Journal, history: History, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("imgopen_nb.journal.BUSY_SECONDS", 0.1)
+        monkeypatch.setattr("imgopen_nb.database.task_table.BUSY_SECONDS", 0.1)
         fill(journal, [row("a")])
         other = sqlite3.connect(journal.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -400,7 +400,7 @@ class TestOldFiles:
             assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
     def test_two_programs_open_it_at_once(self, home: Path, name: str):
-        code = "import sys; from pathlib import Path; from imgopen_nb.journal import Journal; "
+        code = "import sys; from pathlib import Path; from imgopen_nb.database.task_table import Journal; "
         code += "print(len(Journal(Path(sys.argv[1])).rows()))"
         command = [sys.executable, "-c", code, str(home)]
         both = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
@@ -419,7 +419,7 @@ class TestOldFiles:
             "        left[0] -= 1\n"
             "        yield statement\n"
             "schema.statements = some\n"
-            "from imgopen_nb.journal import Journal\n"
+            "from imgopen_nb.database.task_table import Journal\n"
             "Journal(Path(sys.argv[1])).rows()"
         )
         for at in (0,) if name == "m3" else (0, 3, 9):

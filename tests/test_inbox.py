@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.journal import Journal
+from imgopen_nb.database.task_table import Journal
 from imgopen_nb.news import News, read_news
 from imgopen_nb.session import Session
 from imgopen_nb.wire import State

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb import journal as journal_module
+from imgopen_nb.database import task_table as journal_module
+from imgopen_nb.database.task_table import COLUMNS, Journal
 from imgopen_nb.errors import JournalError, UnknownNameError
-from imgopen_nb.journal import COLUMNS, Journal
 
 WRITER = """
 import sys

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from imgopen_nb.database.task_table import MAX_EVENTS, Journal
 from imgopen_nb.errors import JournalError
 from imgopen_nb.inbox import read_news
-from imgopen_nb.journal import MAX_EVENTS, Journal
 from imgopen_nb.news import MAX_NEWS, News
 from imgopen_nb.server_extension.receiver import CALLBACK, Reception, Verdict
 from imgopen_nb.signing import Signer

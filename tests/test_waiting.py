@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import JournalError
-from imgopen_nb.journal import Journal
 from imgopen_nb.session import Session
 from imgopen_nb.task import Task
 from imgopen_nb.timing import Timing

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..journal import Journal
+from ..database.task_table import Journal
 from ..ledger import Ledger
 from ..news import News, read_news
 from ..publishing import Published, Publisher

@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import JournalError, UnknownNameError
-from .schema import (
+from ..errors import JournalError, UnknownNameError
+from ..text import near_match
+from .task_queries import (
     COLUMNS,
     HISTORY_COLUMNS,
     JSON_COLUMNS,
@@ -28,7 +29,6 @@ from .schema import (
     select,
     selected,
 )
-from .text import near_match
 
 BUSY_SECONDS = 15.0
 # Of one task; whoever holds the address of its callbacks could send without end.

@@ -1,0 +1,1 @@
+"""The one SQLite file of a user: its tables, its migrations and its queries."""
