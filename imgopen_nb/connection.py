@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .addresses import addresses
 from .client import Client
+from .config.server_address import addresses
+from .config.settings import LOOPBACK, Settings
 from .database.task_table import Journal
 from .delivery import Delivery
 from .errors import SettingsError
-from .settings import LOOPBACK, Settings
 from .throttle import Throttle, name_of
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from ._version import __version__
+from .config.settings import LOOPBACK
 from .errors import PictureError
-from .settings import LOOPBACK
 from .text import clip
 
 MAX_PICTURE = 25 * 2**20

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .catalogue.operation import Operation
-from .settings import LOCAL_MODELS, Settings
+from .config.settings import LOCAL_MODELS, Settings
 
 
 def fingerprint(

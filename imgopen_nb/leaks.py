@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from .config.settings import Keys, Settings
 from .errors import SettingsError, UsageError
-from .settings import Keys, Settings
 from .tables import Table
 
 OWN = "keys.json"  # where a stored key belongs

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .addresses import Address, addresses, in_a_server, is_private, missing
 from .catalogue.operation import Operation, Param
+from .config.server_address import Address, addresses, in_a_server, is_private, missing
+from .config.settings import Settings
 from .errors import ImgOpenError, PictureError
 from .fetching import small_json
 from .images import Picture
 from .publishing import TASK, Publisher
-from .settings import Settings
 from .signing import CALLBACK, HELLO, Signer
 from .task import Task
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from .addresses import Address, addresses, missing
+from .config.server_address import Address, addresses, missing
+from .config.settings import Settings
 from .errors import ImgOpenError
 from .images import samples
 from .session import Session
-from .settings import Settings
 
 SAMPLE = "coffee"
 # Seconds that a callback may take; describing the sample takes the sandbox about one.

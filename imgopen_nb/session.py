@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import settings as settings_module
 from .album import Album
 from .calling import Caller, runnable
+from .config import settings as settings_module
 from .connection import Connection
 from .database.task_table import Journal
 from .errors import PictureError

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .catalogue.operation import Operation, Param
-from .settings import KEY_ID, KEY_SECRET
+from .config.settings import KEY_ID, KEY_SECRET
 from .tokens import quote
 
 # Whatever ends a line for Python or for IPython.

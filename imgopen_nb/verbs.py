@@ -12,9 +12,9 @@ from typing import Any
 
 from .arguments import Parser
 from .catalogue.operations import OPERATIONS
+from .config.settings import KEY_ID, KEY_SECRET, NAMES
 from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError
 from .history_verbs import FILTER_VALUES, HISTORY_VERBS
-from .settings import KEY_ID, KEY_SECRET, NAMES
 from .text import in_words, near_match
 from .verb import Call, OperationVerb, Verb, no_options, operation_options, seconds_of, wait
 from .widget_verbs import WIDGET_VERBS
@@ -176,7 +176,7 @@ def _config_options(parser: Parser) -> None:
 
 def _config(call: Call) -> Any:
     from . import session as session_module
-    from .settings import home_folder, store_setting
+    from .config.settings import home_folder, store_setting
     from .tables import Table
 
     words = call.options.words

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgopen_nb.addresses import Address, addresses, is_private, missing
+from imgopen_nb.config.server_address import Address, addresses, is_private, missing
 from imgopen_nb.errors import SettingsError
 
 LOCAL = {"IMGOPEN_SERVER": "http://127.0.0.1:8888/"}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from imgopen_nb.client import Client
+from imgopen_nb.config.settings import Keys, Secret
 from imgopen_nb.errors import (
     APIError,
     AuthenticationError,
@@ -25,7 +26,6 @@ from imgopen_nb.errors import (
     RequestTimeoutError,
     ServerError,
 )
-from imgopen_nb.settings import Keys, Secret
 
 from .conftest import KEY_ID, KEY_SECRET
 from .stub import Reply, Stub, ok, refusal

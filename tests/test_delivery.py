@@ -10,6 +10,7 @@ import pytest
 from imgopen_nb import delivery as delivery_module
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.client import Client
+from imgopen_nb.config.settings import Keys, Secret
 from imgopen_nb.delivery import Delivery
 from imgopen_nb.errors import (
     AssumedPathError,
@@ -20,7 +21,6 @@ from imgopen_nb.errors import (
     ServerError,
     SubmissionLostError,
 )
-from imgopen_nb.settings import Keys, Secret
 
 from .stub import SD, TOOL, Reply, Request, Stub, ok, refusal
 

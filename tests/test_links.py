@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from imgopen_nb import links as links_module
-from imgopen_nb.addresses import SERVER
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.config.server_address import SERVER
 from imgopen_nb.errors import PictureError
 from imgopen_nb.images import samples
 from imgopen_nb.links import Faith

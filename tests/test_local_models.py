@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgopen_nb import settings
+from imgopen_nb.config import settings
 from imgopen_nb.errors import SettingsError
 from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.local_models import Model

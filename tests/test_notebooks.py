@@ -23,10 +23,10 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
+from imgopen_nb.config.settings import KEY_ID, KEY_SECRET
 from imgopen_nb.errors import BadRequestError
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
-from imgopen_nb.settings import KEY_ID, KEY_SECRET
 
 from .notebook_server import notebook_server
 from .sandbox_fixtures import Api

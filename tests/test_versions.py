@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from imgopen_nb import versions as versions_module
+from imgopen_nb.config.settings import load
 from imgopen_nb.connection import Connection
 from imgopen_nb.database.task_table import Journal
 from imgopen_nb.images import read_picture
-from imgopen_nb.settings import load
 from imgopen_nb.versions import UNCHECKED, Versions
 
 from .conftest import KEY_ID, KEY_SECRET

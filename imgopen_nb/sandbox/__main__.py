@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..settings import home_folder
+from ..config.settings import home_folder
 
 if TYPE_CHECKING:
     from .faults import Faults

@@ -101,7 +101,7 @@ class Desk:
     def _open(self) -> Reception:
         with self._guard:
             if self._reception is None:
-                from ..settings import home_folder
+                from ..config.settings import home_folder
                 from .receiver import Reception
 
                 self._reception = Reception(home_folder())

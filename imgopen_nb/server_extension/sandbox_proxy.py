@@ -120,8 +120,8 @@ class SandboxPages(JupyterHandler):
 
 
 def _start() -> SandboxProcess:
+    from ..config.settings import home_folder
     from ..sandbox.process import SandboxProcess
-    from ..settings import home_folder
 
     return SandboxProcess.start(home_folder())
 

@@ -15,11 +15,11 @@ import markupsafe
 from ..cards import result_bundle
 from ..catalogue.operation import Operation, Param
 from ..catalogue.operations import OPERATIONS
+from ..config.settings import VENDOR_URL
 from ..errors import ImgOpenError, JournalError
 from ..rendering import render
 from ..result import Result
 from ..session import Session
-from ..settings import VENDOR_URL
 from ..snippets import curl, magic_line, python_call
 from .codeview import CodeView
 from .fields import Field, field_for

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from .errors import SettingsError
+from ..errors import SettingsError
 
 PUBLIC_URL = "IMGOPEN_PUBLIC_URL"
 SERVER = "IMGOPEN_SERVER"

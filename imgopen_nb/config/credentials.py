@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import SettingsError
-from .files import read_json, write_json
+from ..errors import SettingsError
+from ..files import read_json, write_json
 
 KEY_ID = "IMGOPEN_ACCESS_KEY_ID"
 KEY_SECRET = "IMGOPEN_ACCESS_KEY_SECRET"

@@ -1,0 +1,1 @@
+"""Settings, the access key, and where this Jupyter Server can be reached."""
