@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .arguments import Parser
 from .catalogue.operation import Operation
 from .errors import ParameterError, UnknownNameError
 from .sources import many
+from .syntax.parser import Parser
 from .text import in_words, near_match
 
 if TYPE_CHECKING:

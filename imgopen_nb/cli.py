@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._version import __version__
-from .arguments import HelpAsked, Parser
 from .catalogue.operations import OPERATIONS
 from .errors import ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
 from .records import MIME
 from .result import Result
+from .syntax.parser import HelpAsked, Parser
 from .tables import Table
 from .verb import Call, Verb
 from .verbs import find, overview

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from .arguments import Parser
 from .catalogue.operations import OPERATIONS
 from .errors import ParameterError, UsageError
+from .syntax.parser import Parser
 from .verb import Call, Verb, no_options
 
 _FILTERS = {

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .arguments import Parser, given, operation_parser
 from .batch_verb import batch_options, refuse_alone, run_batch
 from .catalogue.operation import Operation
 from .errors import ParameterError
+from .syntax.parser import Parser, given, operation_parser
 from .text import in_words
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import json
 from collections import Counter
 from typing import Any
 
-from .arguments import Parser
 from .catalogue.operations import OPERATIONS
 from .config.settings import KEY_ID, KEY_SECRET, NAMES
 from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError
 from .history_verbs import FILTER_VALUES, HISTORY_VERBS
+from .syntax.parser import Parser
 from .text import in_words, near_match
 from .verb import Call, OperationVerb, Verb, no_options, operation_options, seconds_of, wait
 from .widget_verbs import WIDGET_VERBS

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .arguments import Parser
 from .catalogue.operation import Operation
 from .catalogue.operations import OPERATIONS
 from .errors import UsageError
+from .syntax.parser import Parser
 from .verb import Call, Verb, no_options
 
 

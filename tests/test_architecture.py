@@ -91,7 +91,6 @@ PLACES = {
     "magics": "completion",
     "pandas_accessor": "accessor",
     "session": "comparing",
-    "syntax": "arguments snippets tokens",
     "tasks": "calling cards fingerprints inquiry ledger presence result saving schedule "
     "sending task timing waiting",
     "widgets": "uploads",

@@ -15,7 +15,6 @@ from IPython.core.history import HistoryAccessor
 from IPython.core.interactiveshell import InteractiveShell
 
 from imgopen_nb import session as session_module
-from imgopen_nb import tokens
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import (
     ImgOpenError,
@@ -27,6 +26,7 @@ from imgopen_nb.errors import (
 )
 from imgopen_nb.result import Result
 from imgopen_nb.session import Session
+from imgopen_nb.syntax import words as tokens
 from imgopen_nb.verbs import VERBS
 
 from .stub import Reply, Stub, ok, refusal

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb import tokens
-from imgopen_nb.arguments import given as parsed
 from imgopen_nb.catalogue.operation import Operation, Param
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.snippets import curl, magic_line, python_call
+from imgopen_nb.syntax import words as tokens
+from imgopen_nb.syntax.parser import given as parsed
+from imgopen_nb.syntax.snippets import curl, magic_line, python_call
 from imgopen_nb.verbs import find
 from imgopen_nb.widgets.forms import Form, form
 

@@ -36,7 +36,7 @@ from imgopen_nb.errors import (
 from imgopen_nb.images import samples
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
-from imgopen_nb.tokens import quote
+from imgopen_nb.syntax.words import quote
 
 from .sandbox_fixtures import Api, gallery, new_key, picture_bytes
 from .stub import Stub, ok

@@ -17,7 +17,7 @@ from ..errors import ImgOpenError
 from ..history_table import history_bundle
 from ..rendering import render
 from ..session import Session
-from ..snippets import magic_line
+from ..syntax.snippets import magic_line
 from ..wire import State
 from . import STATIC
 from .forms import Form

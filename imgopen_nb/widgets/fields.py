@@ -17,7 +17,7 @@ import ipywidgets as widgets
 from ..catalogue.operation import Operation, Param
 from ..errors import ParameterError
 from ..rendering import render
-from ..snippets import tidy
+from ..syntax.snippets import tidy
 
 MOST_BUTTONS = 4
 SEEDS = 2**31

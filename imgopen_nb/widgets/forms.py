@@ -20,7 +20,7 @@ from ..errors import ImgOpenError, JournalError
 from ..rendering import render
 from ..result import Result
 from ..session import Session
-from ..snippets import curl, magic_line, python_call
+from ..syntax.snippets import curl, magic_line, python_call
 from .codeview import CodeView
 from .fields import Field, field_for
 from .live import Live

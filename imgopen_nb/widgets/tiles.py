@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..catalogue.operations import OPERATIONS
 from ..errors import PictureError, UsageError
 from ..parts import seconds
-from ..snippets import magic_line, tidy
+from ..syntax.snippets import magic_line, tidy
 from ..text import shown, visible
 from ..thumbnails import SUFFIXES, Thumbnail
 

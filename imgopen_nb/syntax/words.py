@@ -13,8 +13,8 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .errors import ParameterError, UnknownNameError
-from .text import clip, near_match
+from ..errors import ParameterError, UnknownNameError
+from ..text import clip, near_match
 
 _BRACES = re.compile(r"\{\{|\}\}|\{([^\W\d]\w*)\}")
 

@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from .catalogue.operation import Operation, Param
-from .config.settings import KEY_ID, KEY_SECRET
-from .tokens import quote
+from ..catalogue.operation import Operation, Param
+from ..config.settings import KEY_ID, KEY_SECRET
+from .words import quote
 
 # Whatever ends a line for Python or for IPython.
 LINE_ENDS = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from .catalogue.operation import Operation, Param
-from .errors import ParameterError, UnknownNameError
-from .text import in_words
+from ..catalogue.operation import Operation, Param
+from ..errors import ParameterError, UnknownNameError
+from ..text import in_words
 
 # What argparse would take for an option, as it knows -1 and -0.5 only.
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b|nan\b)", re.IGNORECASE)
