@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .api.backend import Connection
 from .catalogue.operation import Operation, Param
-from .connection import Connection
 from .database.task_table import Journal, Small
 from .errors import PictureError, naming
 from .images import Picture, Thumbnail, read_picture, thumbnail

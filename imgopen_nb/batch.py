@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+from .api.envelope import State
 from .batch_plan import Plan, plan_of
 from .catalogue.operation import Operation, Param
 from .errors import ImgOpenError, ParameterError, UsageError
@@ -20,7 +21,6 @@ from .result import Result
 from .sources import Source, axes_of, combinations, many, missing
 from .stream import CONCURRENCY, Limits, Outcome, Row, not_run, stream
 from .text import in_words, visible
-from .wire import State
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from .api.envelope import State
 from .catalogue.operation import Operation
 from .frames import history_frame
 from .result import Result
 from .tables import Table
 from .text import clip, in_words, visible
-from .wire import State
 
 if TYPE_CHECKING:
     from .batch import Batch, Kept

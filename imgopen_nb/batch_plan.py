@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .api.envelope import State
 from .catalogue.operation import Operation
 from .errors import ImgOpenError
 from .stream import FOR_ALL, Limits, Row
 from .tables import Table
 from .text import shown
-from .wire import State
 
 if TYPE_CHECKING:
     from .session import Session

@@ -9,11 +9,11 @@ from typing import Any
 
 from ._version import __version__
 from .album import Album
+from .api.backend import Connection
 from .catalogue.operation import Operation
 from .catalogue.operations import OPERATIONS
 from .catalogue.raw import raw_body, raw_operation
 from .catalogue.undocumented import confirmed
-from .connection import Connection
 from .errors import UsageError
 from .fingerprints import backend_of, fingerprint
 from .links import Links

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .api.envelope import Answer
 from .database.task_table import Journal
 from .errors import ImgOpenError
 from .news import News, read_news
-from .wire import Answer
 
 # Seconds between two looks, which cost some 20 microseconds each.
 INTERVAL = 0.03

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .connection import Connection
-from .delivery import pause
+from .api.backend import Connection
+from .api.envelope import UNSENT, Answer
+from .api.retrying_client import pause
 from .errors import (
     APIError,
     ImgOpenError,
@@ -21,7 +22,6 @@ from .links import Links
 from .sending import Sender
 from .task import Task
 from .timing import Timing
-from .wire import UNSENT, Answer
 
 # How many failures of the query in a row end a wait; any other error ends it at once.
 PATIENCE: dict[type[ImgOpenError], int] = {

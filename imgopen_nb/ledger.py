@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
+from .api.envelope import UNSENT, Answer, State
 from .catalogue.operation import Operation
 from .catalogue.operations import OPERATIONS
 from .catalogue.raw import raw_operation
@@ -19,7 +20,6 @@ from .errors import JournalError
 from .result import Result, missing_note
 from .task import Task
 from .text import clip
-from .wire import UNSENT, Answer, State
 
 # What a result has from its task, by the names of both.
 SHOWN = ("model", "image", "params", "backend", "submitted", "finished", "queries", "attempts")

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .api.envelope import find
 from .catalogue.operation import Operation
 from .errors import PictureError
 from .text import clip
-from .wire import find
 
 if TYPE_CHECKING:
     from pathlib import Path

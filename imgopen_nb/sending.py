@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .api.backend import Connection
+from .api.envelope import UNSENT, Answer, State
 from .catalogue.operation import Operation
-from .connection import Connection
 from .errors import (
     BudgetError,
     ImgOpenError,
@@ -27,7 +28,6 @@ from .errors import (
 from .ledger import Ledger
 from .presence import Presence
 from .task import Task
-from .wire import UNSENT, Answer, State
 
 # Seconds until a task that another session is sending is looked at again.
 ELSEWHERE = 0.25

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .album import Album
+from .api.backend import Connection
+from .api.envelope import UNSENT
 from .calling import Caller, runnable
 from .config import settings as settings_module
-from .connection import Connection
 from .database.task_table import Journal
 from .errors import PictureError
 from .history import History
@@ -25,7 +26,6 @@ from .sending import Sender
 from .task import Task
 from .timing import Timing
 from .waiting import Waiter
-from .wire import UNSENT
 
 if TYPE_CHECKING:
     from .batch import Batch, Plan

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .api.envelope import State
 from .catalogue.operation import Operation
 from .errors import (
     ImgOpenError,
@@ -21,7 +22,6 @@ from .errors import (
     WaitCancelledError,
 )
 from .result import Result
-from .wire import State
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from typing import Any
 
+from .api.envelope import State
 from .catalogue.operations import OPERATIONS
 from .config.settings import KEY_ID, KEY_SECRET, NAMES
 from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError
@@ -18,7 +19,6 @@ from .syntax.parser import Parser
 from .text import in_words, near_match
 from .verb import Call, OperationVerb, Verb, no_options, operation_options, seconds_of, wait
 from .widget_verbs import WIDGET_VERBS
-from .wire import State
 
 # Lines of %imgopen resume; of more tasks it tells the numbers.
 MOST_LINES = 20

@@ -10,7 +10,7 @@ import uuid
 from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
-from .connection import Connection
+from .api.backend import Connection
 from .database.task_table import Journal
 from .errors import PictureError
 from .images import Picture

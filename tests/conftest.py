@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from imgopen_nb import delivery
 from imgopen_nb import session as session_module
+from imgopen_nb.api import retrying_client as delivery
 from imgopen_nb.session import Session
 
 from .pictures import Pictures

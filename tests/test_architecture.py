@@ -79,7 +79,6 @@ LAZY = (
 )  # fmt: skip
 # While the modules move: those that still lie at the root, by the room that they belong to.
 PLACES = {
-    "api": "client connection delivery rates throttle wire",
     "batch": "batch_files batch_frames batch_plan sources stream",
     "callbacks": "inbox links news publishing signing",
     "captions": "comparison descriptions edits merging panels words",

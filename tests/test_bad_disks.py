@@ -21,10 +21,10 @@ from pathlib import Path
 
 import pytest
 
+from imgopen_nb.api.envelope import State
 from imgopen_nb.database import task_table as journal_module
 from imgopen_nb.errors import ImgOpenError, JournalError
 from imgopen_nb.session import Session
-from imgopen_nb.wire import State
 
 from .conftest import KEY_ID, KEY_SECRET
 from .service import Service, caption_of

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from imgopen_nb.api.envelope import State
 from imgopen_nb.batch import Batch
 from imgopen_nb.batch_plan import Plan
 from imgopen_nb.catalogue.operations import OPERATIONS
@@ -30,7 +31,6 @@ from imgopen_nb.session import Session
 from imgopen_nb.sources import source_of
 from imgopen_nb.stream import Limits, Row, stream
 from imgopen_nb.task import Task
-from imgopen_nb.wire import State
 
 from .conftest import KEY_ID, KEY_SECRET
 from .service import Service, caption_of

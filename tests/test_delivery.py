@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb import delivery as delivery_module
+from imgopen_nb.api import retrying_client as delivery_module
+from imgopen_nb.api.client import Client
+from imgopen_nb.api.retrying_client import Delivery
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.client import Client
 from imgopen_nb.config.settings import Keys, Secret
-from imgopen_nb.delivery import Delivery
 from imgopen_nb.errors import (
     AssumedPathError,
     AuthenticationError,

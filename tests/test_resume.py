@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from imgopen_nb.api.envelope import Answer, State
 from imgopen_nb.errors import ImgOpenError, SubmissionLostError, TaskFailedError
 from imgopen_nb.session import Session
-from imgopen_nb.wire import Answer, State
 
 from .conftest import KEY_ID, KEY_SECRET
 from .service import Service, caption_of

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from imgopen_nb import session as session_module
+from imgopen_nb.api.envelope import State
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import (
     AssumedPathError,
@@ -33,7 +34,6 @@ from imgopen_nb.errors import (
     WaitCancelledError,
 )
 from imgopen_nb.session import Session
-from imgopen_nb.wire import State
 
 from .conftest import KEY_ID, KEY_SECRET
 from .stub import Reply, Request, Stub, ok, refusal
@@ -326,8 +326,8 @@ def test_a_new_session_resumes_what_an_earlier_one_left(session: Session, stub: 
 
 
 def test_a_lost_submission_is_found_again_by_resume(session: Session, stub: Stub, monkeypatch):
-    monkeypatch.setattr("imgopen_nb.delivery.LOOKS", (0.01,))
-    monkeypatch.setattr("imgopen_nb.delivery.pause", lambda *_: 0.01)
+    monkeypatch.setattr("imgopen_nb.api.retrying_client.LOOKS", (0.01,))
+    monkeypatch.setattr("imgopen_nb.api.retrying_client.pause", lambda *_: 0.01)
     stub.replies(Reply(drop=True))
     with pytest.raises(SubmissionLostError) as caught:
         session.submit("describe", image=URL)

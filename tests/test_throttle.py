@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
+from imgopen_nb.api.rate_limit import COLUMNS, Limit, current, lower, sane, take
+from imgopen_nb.api.throttle import Throttle, name_of
 from imgopen_nb.config.settings import Secret
 from imgopen_nb.database.task_table import Journal
-from imgopen_nb.rates import COLUMNS, Limit, current, lower, sane, take
-from imgopen_nb.throttle import Throttle, name_of
 
 NOW = 1.7e9
 HOURS = 3 * 3600.0

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from imgopen_nb.api.envelope import State
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import JournalError
@@ -20,7 +21,6 @@ from imgopen_nb.session import Session
 from imgopen_nb.task import Task
 from imgopen_nb.timing import Timing
 from imgopen_nb.waiting import THREADS, Waiter
-from imgopen_nb.wire import State
 
 from .service import Entry, Service
 from .stub import Stub

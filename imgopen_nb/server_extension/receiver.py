@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..api.envelope import Answer, State
 from ..database.task_table import Journal
 from ..ledger import Ledger
 from ..news import News, read_news
 from ..publishing import Published, Publisher
 from ..signing import CALLBACK, HELLO, Signer
-from ..wire import Answer, State
 
 # What a callback may call the task by our own id.
 OWN_IDS = ("businessTaskId", "business_task_id", "id_task")

@@ -10,6 +10,7 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
+from ..api.envelope import State
 from ..cards import task_bundle
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
@@ -18,7 +19,6 @@ from ..history_table import history_bundle
 from ..rendering import render
 from ..session import Session
 from ..syntax.snippets import magic_line
-from ..wire import State
 from . import STATIC
 from .forms import Form
 from .live import Live

@@ -13,10 +13,9 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .catalogue.operation import Operation
-from .catalogue.operations import OPERATIONS
-from .client import Client
-from .errors import (
+from ..catalogue.operation import Operation
+from ..catalogue.operations import OPERATIONS
+from ..errors import (
     APIError,
     AssumedPathError,
     AuthenticationError,
@@ -27,7 +26,8 @@ from .errors import (
     ServerError,
     SubmissionLostError,
 )
-from .wire import Answer
+from .client import Client
+from .envelope import Answer
 
 if TYPE_CHECKING:
     from .throttle import Throttle

@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ..config.server_address import addresses
+from ..config.settings import LOOPBACK, Settings
+from ..database.task_table import Journal
+from ..errors import SettingsError
 from .client import Client
-from .config.server_address import addresses
-from .config.settings import LOOPBACK, Settings
-from .database.task_table import Journal
-from .delivery import Delivery
-from .errors import SettingsError
+from .retrying_client import Delivery
 from .throttle import Throttle, name_of
 
 if TYPE_CHECKING:
-    from .sandbox.process import SandboxProcess
+    from ..sandbox.process import SandboxProcess
 
 
 _SANDBOX_FILE = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d{1,5}/files/")
@@ -100,7 +100,7 @@ class Connection:
         if url and urlsplit(url).hostname not in LOOPBACK:
             raise SettingsError(f"{url} needs an access key", hint="run %imgopen login")
         if not url:
-            from .sandbox.process import SandboxProcess
+            from ..sandbox.process import SandboxProcess
 
             self._sandbox = SandboxProcess.start(wanted.home, *_callback_hosts())
             url = self._sandbox.url

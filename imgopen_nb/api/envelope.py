@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from .catalogue.operation import Operation
-from .errors import (
+from ..catalogue.operation import Operation
+from ..errors import (
     APIError,
     AuthenticationError,
     BadRequestError,
@@ -26,7 +26,7 @@ from .errors import (
     RefusedError,
     ServerError,
 )
-from .text import clip
+from ..text import clip
 
 SUCCESS = "200"
 # Which failure a code stands for. The vendor documents none: these follow HTTP's meaning.

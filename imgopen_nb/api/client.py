@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from .config.settings import Keys
-from .errors import MalformedAnswerError, NetworkError, RequestTimeoutError
-from .fetching import Fetcher, chunks, proxies, reason, session
-from .wire import Answer, read_answer
+from ..config.settings import Keys
+from ..errors import MalformedAnswerError, NetworkError, RequestTimeoutError
+from ..fetching import Fetcher, chunks, proxies, reason, session
+from .envelope import Answer, read_answer
 
 MAX_ANSWER = 8 * 2**20
 

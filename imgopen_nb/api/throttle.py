@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 
-from .database.task_table import Journal
-from .errors import JournalError
-from .rates import CLOSED, COLUMNS, WINDOW, Limit, current, lower, moved, sane, take
+from ..database.task_table import Journal
+from ..errors import JournalError
+from .rate_limit import CLOSED, COLUMNS, WINDOW, Limit, current, lower, moved, sane, take
 
 LOOK = 0.5  # seconds between two looks at the shared limit; no single sleep is longer
 # The share of the last 100 answers that may be refusals by accident, and their number in any case.

@@ -1,0 +1,1 @@
+"""HTTP with Img Open: one exchange, submitting at most once, the shared rate."""
