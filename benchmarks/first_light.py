@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
-from imgopen_nb.images import samples
+from imgopen_nb.images.picture import samples
 from imgopen_nb.session import Session
 
 HEAD = ("what", "median", "ratio")

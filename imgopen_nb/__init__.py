@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .comparing import compare
     from .comparison import Comparison
     from .errors import ImgOpenError
-    from .images import samples
+    from .images.picture import samples
     from .result import Result
     from .session import Session, current
     from .task import Task
@@ -48,7 +48,7 @@ _HOMES = {
     "form": "widgets.forms",
     "gallery": "widgets.galleries",
     "paint": "widgets.painting",
-    "samples": "images",
+    "samples": "images.picture",
     "studio": "widgets.studios",
 }
 __all__ = [

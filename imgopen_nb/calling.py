@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._version import __version__
-from .album import Album
 from .api.backend import Connection
 from .catalogue.operation import Operation
 from .catalogue.operations import OPERATIONS
@@ -16,6 +15,7 @@ from .catalogue.raw import raw_body, raw_operation
 from .catalogue.undocumented import confirmed
 from .errors import UsageError
 from .fingerprints import backend_of, fingerprint
+from .images.cache import Album
 from .links import Links
 from .sending import Sender
 from .task import Task

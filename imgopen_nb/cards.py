@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .images.thumbnail import Thumbnail
 from .parts import Bundle, seconds, shot, thumbnail_of
 from .records import MIME, record
 from .rendering import render
 from .tables import text_table
 from .text import shown, visible
-from .thumbnails import Thumbnail
 
 MAX_ROWS = 20
 MAX_COLUMNS = 8

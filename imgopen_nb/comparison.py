@@ -98,7 +98,7 @@ class Comparison:
 
     def thumbnail(self, row: Row) -> bytes | None:
         """Return a 192 px JPEG of a picture, or None where it cannot be had."""
-        from .thumbnails import JPEG, thumbnail
+        from .images.thumbnail import JPEG, thumbnail
 
         for get in self._sources(row):
             try:

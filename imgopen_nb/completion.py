@@ -99,6 +99,6 @@ def _choices(verb: Verb, name: str) -> list[str]:
 
 
 def _samples() -> list[str]:
-    from .images import samples
+    from .images.picture import samples
 
     return [f"sample:{name}" for name in samples()]

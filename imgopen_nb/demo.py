@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .catalogue.operations import OPERATIONS
 from .comparing import compare
-from .images import samples
+from .images.picture import samples
 from .session import Session, set_current
 
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "grace_hopper", "rocket")

@@ -19,9 +19,9 @@ from urllib.parse import unquote, urlsplit
 from .database.task_table import Journal
 from .descriptions import Description, Row
 from .errors import ImgOpenError, UsageError
+from .images.thumbnail import SUFFIXES
 from .merging import MAJORITY, MERGES, as_tags, listed, vote
 from .text import clip
-from .thumbnails import SUFFIXES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,8 +20,8 @@ from .catalogue.operation import Operation, Param
 from .config.server_address import Address, addresses, in_a_server, is_private, missing
 from .config.settings import Settings
 from .errors import ImgOpenError, PictureError
-from .fetching import small_json
-from .images import Picture
+from .images.download import small_json
+from .images.picture import Picture
 from .publishing import TASK, Publisher
 from .signing import CALLBACK, HELLO, Signer
 from .task import Task

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from .images.thumbnail import data_url
 from .parts import Bundle, number, seconds
 from .records import MIME, record
 from .rendering import render
 from .tables import text_table
 from .text import shown, visible
-from .thumbnails import data_url
 
 # 100 pictures at 192 px take about 0.9 MB; one output gives a notebook at most 1.5 MB.
 BUDGET = 1_400_000

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .errors import ImgOpenError
-from .thumbnails import JPEG, Thumbnail, data_url
+from .images.thumbnail import JPEG, Thumbnail, data_url
 
 # What a notebook shows of a value: a text by mime type.
 Bundle = dict[str, Any]

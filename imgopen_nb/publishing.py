@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from .errors import PictureError
 from .files import write_whole
+from .images.thumbnail import MAX_BYTES
 from .signing import PICTURE, SIGNATURE, Signer
-from .thumbnails import MAX_BYTES
 
 FOLDER = "published"
 LIFETIME = 24 * 3600  # seconds that an address works at most

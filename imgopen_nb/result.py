@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import PIL.Image
 
-    from .images import Thumbnail
+    from .images.picture import Thumbnail
 
 MAX_CAPTION = 1_000_000
 _WEIGHT = re.compile(r"^\(?(?P<name>.*?):(?P<score>[01](?:\.\d+)?)\)?$")
@@ -58,7 +58,7 @@ class ResultImage(str):
 
     def pil(self) -> PIL.Image.Image:
         """Return the picture as a PIL image."""
-        from .images import decode
+        from .images.picture import decode
 
         image: PIL.Image.Image = decode(self.data())
         return image

@@ -7,7 +7,7 @@ import time
 from .config.server_address import Address, addresses, missing
 from .config.settings import Settings
 from .errors import ImgOpenError
-from .images import samples
+from .images.picture import samples
 from .session import Session
 
 SAMPLE = "coffee"

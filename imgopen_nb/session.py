@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .album import Album
 from .api.backend import Connection
 from .api.envelope import UNSENT
 from .calling import Caller, runnable
@@ -16,6 +15,7 @@ from .config import settings as settings_module
 from .database.task_table import Journal
 from .errors import PictureError
 from .history import History
+from .images.cache import Album
 from .inbox import Inbox
 from .inquiry import Inquiry
 from .ledger import Ledger
@@ -29,7 +29,7 @@ from .waiting import Waiter
 
 if TYPE_CHECKING:
     from .batch import Batch, Plan
-    from .images import Thumbnail
+    from .images.picture import Thumbnail
     from .stream import Watch
 
 

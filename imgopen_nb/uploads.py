@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from .files import write_whole
-from .images import suffix_of
+from .images.picture import suffix_of
 
 FOLDER = "uploads"
 

@@ -86,7 +86,6 @@ PLACES = {
     "commands": "batch_verb doctor history_verbs leaks login selftest verb verbs widget_verbs",
     "display": "parts progress records rendering tables",
     "history": "history_table archive arrow arrowreader frames json_columns",
-    "images": "album fetching thumbnails versions",
     "magics": "completion",
     "pandas_accessor": "accessor",
     "session": "comparing",

@@ -26,7 +26,7 @@ from imgopen_nb.batch import Batch
 from imgopen_nb.batch_plan import Plan
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ImgOpenError, TaskInterrupted, UsageError
-from imgopen_nb.images import samples
+from imgopen_nb.images.picture import samples
 from imgopen_nb.session import Session
 from imgopen_nb.sources import source_of
 from imgopen_nb.stream import Limits, Row, stream

@@ -9,7 +9,7 @@ from PIL import Image
 
 from imgopen_nb.cards import result_bundle
 from imgopen_nb.errors import PictureError
-from imgopen_nb.images import Thumbnail, thumbnail
+from imgopen_nb.images.picture import Thumbnail, thumbnail
 from imgopen_nb.result import Result
 
 

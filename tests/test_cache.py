@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from imgopen_nb import session as session_module
-from imgopen_nb import versions as versions_module
 from imgopen_nb.errors import BudgetError, ImgOpenError, TaskFailedError, UsageError
-from imgopen_nb.images import samples
+from imgopen_nb.images import version as versions_module
+from imgopen_nb.images.picture import samples
 from imgopen_nb.session import Session
 
 from .conftest import KEY_ID, KEY_SECRET

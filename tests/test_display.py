@@ -21,7 +21,7 @@ from imgopen_nb.cards import result_bundle, task_bundle
 from imgopen_nb.comparison import compare
 from imgopen_nb.errors import JournalError
 from imgopen_nb.history_table import HistoryView, history_bundle
-from imgopen_nb.images import Thumbnail, samples, thumbnail
+from imgopen_nb.images.picture import Thumbnail, samples, thumbnail
 from imgopen_nb.panels import comparison_bundle, report
 from imgopen_nb.records import MAX_BYTES, MIME
 from imgopen_nb.rendering import environment, is_link

@@ -18,7 +18,7 @@ from imgopen_nb.sandbox import engines, findings, subjects, tags
 from imgopen_nb.sandbox.networks import MODELS
 from imgopen_nb.sandbox.styles import recognise
 
-SAMPLES = Path(engines.__file__).parents[2] / "samples"
+SAMPLES = Path(engines.__file__).parents[2] / "images" / "samples"
 ENGINES = engines.load()
 
 

@@ -15,7 +15,7 @@ from imgopen_nb.sandbox.blend import match_colours, poisson
 from imgopen_nb.sandbox.hair import colour_in
 from imgopen_nb.sandbox.mesh import Mesh, largest_mesh, read_meshes
 
-SAMPLES = Path(engines.__file__).parents[2] / "samples"
+SAMPLES = Path(engines.__file__).parents[2] / "images" / "samples"
 ENGINES = engines.load()
 ASTRONAUT_FACE, HOPPER_FACE = (170, 50, 280, 200), (125, 100, 330, 310)
 

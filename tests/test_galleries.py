@@ -20,8 +20,8 @@ from PIL import Image, ImageDraw
 
 from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import UsageError
+from imgopen_nb.images.thumbnail import JPEG, thumbnail
 from imgopen_nb.session import Session, set_current
-from imgopen_nb.thumbnails import JPEG, thumbnail
 from imgopen_nb.widgets.galleries import Gallery, gallery
 from imgopen_nb.widgets.loading import Key, Loader
 from imgopen_nb.widgets.tiles import Query, Source

@@ -400,7 +400,8 @@ class TestOldFiles:
             assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
     def test_two_programs_open_it_at_once(self, home: Path, name: str):
-        code = "import sys; from pathlib import Path; from imgopen_nb.database.task_table import Journal; "
+        code = "import sys; from pathlib import Path; "
+        code += "from imgopen_nb.database.task_table import Journal; "
         code += "print(len(Journal(Path(sys.argv[1])).rows()))"
         command = [sys.executable, "-c", code, str(home)]
         both = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]

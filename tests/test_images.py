@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from imgopen_nb.errors import PictureError, UnknownNameError
-from imgopen_nb.images import Picture, data_url, read_picture, samples, thumbnail
-from imgopen_nb.thumbnails import MAX_PIXELS, MAX_SIDE
+from imgopen_nb.images.picture import Picture, data_url, read_picture, samples, thumbnail
+from imgopen_nb.images.thumbnail import MAX_PIXELS, MAX_SIDE
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)
 
@@ -50,7 +50,7 @@ def near(pixel: Any, colour: tuple[int, int, int]) -> bool:
 PNG = encoded(halves())
 
 
-@pytest.mark.parametrize("module", ["imgopen_nb.images", "imgopen_nb.cards"])
+@pytest.mark.parametrize("module", ["imgopen_nb.images.picture", "imgopen_nb.cards"])
 def test_importing_loads_neither_pillow_nor_numpy_nor_pandas_nor_jinja(module: str) -> None:
     heavy = "{'PIL', 'numpy', 'pandas', 'jinja2', 'IPython'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"

@@ -20,7 +20,7 @@ from imgopen_nb import links as links_module
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.config.server_address import SERVER
 from imgopen_nb.errors import PictureError
-from imgopen_nb.images import samples
+from imgopen_nb.images.picture import samples
 from imgopen_nb.links import Faith
 from imgopen_nb.session import Session
 from imgopen_nb.task import Task

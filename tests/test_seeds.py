@@ -16,7 +16,7 @@ from PIL import Image
 
 from imgopen_nb.catalogue.operation import Operation
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.images import samples
+from imgopen_nb.images.picture import samples
 from imgopen_nb.sandbox.process import SandboxProcess
 
 from .sandbox_fixtures import Api, new_key

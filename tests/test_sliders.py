@@ -11,7 +11,7 @@ from PIL import Image
 from traitlets import TraitError
 
 from imgopen_nb.errors import ParameterError, PictureError
-from imgopen_nb.images import Thumbnail, thumbnail
+from imgopen_nb.images.picture import Thumbnail, thumbnail
 from imgopen_nb.result import Result
 from imgopen_nb.session import Session
 from imgopen_nb.widgets.sliders import before_after

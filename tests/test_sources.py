@@ -15,7 +15,7 @@ import pytest
 
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ParameterError, UnknownNameError
-from imgopen_nb.images import samples
+from imgopen_nb.images.picture import samples
 from imgopen_nb.sources import axes_of, combinations, missing, source_of
 
 PROMPT = OPERATIONS["text2image"].param("prompt")

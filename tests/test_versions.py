@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb import versions as versions_module
 from imgopen_nb.api.backend import Connection
 from imgopen_nb.config.settings import load
 from imgopen_nb.database.task_table import Journal
-from imgopen_nb.images import read_picture
-from imgopen_nb.versions import UNCHECKED, Versions
+from imgopen_nb.images import version as versions_module
+from imgopen_nb.images.picture import read_picture
+from imgopen_nb.images.version import UNCHECKED, Versions
 
 from .conftest import KEY_ID, KEY_SECRET
 from .pictures import Pictures, plainly

@@ -33,7 +33,7 @@ from imgopen_nb.errors import (
     TaskFailedError,
     UsageError,
 )
-from imgopen_nb.images import samples
+from imgopen_nb.images.picture import samples
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
 from imgopen_nb.syntax.words import quote

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from ..config.settings import Keys
 from ..errors import MalformedAnswerError, NetworkError, RequestTimeoutError
-from ..fetching import Fetcher, chunks, proxies, reason, session
+from ..images.download import Fetcher, chunks, proxies, reason, session
 from .envelope import Answer, read_answer
 
 MAX_ANSWER = 8 * 2**20

@@ -18,11 +18,11 @@ from ..comparison import Comparison
 from ..descriptions import Description, Row
 from ..edits import Draft, Edit, Edits, OverwriteError, edited, merged, picked, write_files
 from ..errors import ImgOpenError, UsageError
+from ..images.thumbnail import data_url
 from ..merging import MAJORITY
 from ..rendering import middle, render
 from ..session import Session, current
 from ..text import shown
-from ..thumbnails import data_url
 from .boardviews import PAGE, BoardView, Worker, checked, row_view, static_view
 from .live import Live
 

@@ -19,10 +19,10 @@ import anywidget
 import traitlets
 
 from ..errors import UsageError
+from ..images.thumbnail import data_url
 from ..rendering import render
 from ..session import Session, current
 from ..text import clip, shown
-from ..thumbnails import data_url
 from . import STATIC
 from .live import Live
 from .loading import Key, Loader

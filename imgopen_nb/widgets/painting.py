@@ -17,12 +17,12 @@ import anywidget
 import traitlets
 
 from ..errors import PictureError
-from ..images import decode, read_picture
+from ..images.picture import decode, read_picture
+from ..images.thumbnail import data_url, plain, thumbnail, upright
 from ..rendering import render
 from ..result import ResultImage
 from ..session import current
 from ..text import clip
-from ..thumbnails import data_url, plain, thumbnail, upright
 from . import STATIC
 from .live import Live
 

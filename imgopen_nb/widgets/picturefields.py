@@ -14,7 +14,7 @@ import ipywidgets as widgets
 
 from ..catalogue.operation import Operation, Param
 from ..errors import ImgOpenError, PictureError
-from ..images import read_picture, samples
+from ..images.picture import read_picture, samples
 from ..session import Session
 from ..text import cut
 from ..uploads import keep

@@ -9,13 +9,13 @@ import anywidget
 import traitlets
 
 from ..errors import ParameterError, PictureError
-from ..images import read_picture
+from ..images.picture import read_picture
+from ..images.thumbnail import Thumbnail, thumbnail
 from ..parts import shot
 from ..rendering import render
 from ..result import Result, ResultImage
 from ..session import current
 from ..text import clip
-from ..thumbnails import Thumbnail, thumbnail
 from . import STATIC
 from .live import Live
 

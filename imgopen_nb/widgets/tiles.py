@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
 from ..errors import PictureError, UsageError
+from ..images.thumbnail import SUFFIXES, Thumbnail
 from ..parts import seconds
 from ..syntax.snippets import magic_line, tidy
 from ..text import shown, visible
-from ..thumbnails import SUFFIXES, Thumbnail
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ def _files(labels: Iterable[str]) -> Source:
 
 
 def _read_file(label: str, size: int) -> Thumbnail | None:
-    from ..images import read_picture, thumbnail
+    from ..images.picture import read_picture, thumbnail
 
     data = read_picture(label).data
     return thumbnail(data, size) if data else None

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import PictureError
+from ..errors import PictureError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

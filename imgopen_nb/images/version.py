@@ -10,10 +10,10 @@ import uuid
 from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
-from .api.backend import Connection
-from .database.task_table import Journal
-from .errors import PictureError
-from .images import Picture
+from ..api.backend import Connection
+from ..database.task_table import Journal
+from ..errors import PictureError
+from .picture import Picture
 
 # Seconds for which an answer holds, and for which a server that was out of reach is let alone.
 HOLDS = 60.0

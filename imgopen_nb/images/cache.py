@@ -7,13 +7,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .api.backend import Connection
-from .catalogue.operation import Operation, Param
-from .database.task_table import Journal, Small
-from .errors import PictureError, naming
-from .images import Picture, Thumbnail, read_picture, thumbnail
-from .links import Links
-from .versions import Versions
+from ..api.backend import Connection
+from ..catalogue.operation import Operation, Param
+from ..database.task_table import Journal, Small
+from ..errors import PictureError, naming
+from ..links import Links
+from .picture import Picture, Thumbnail, read_picture, thumbnail
+from .version import Versions
 
 SMALL = 192
 KEPT_THUMBNAILS = 64

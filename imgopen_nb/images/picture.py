@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from .errors import PictureError, UnknownNameError
-from .text import clip, near_match
-from .thumbnails import (
+from ..errors import PictureError, UnknownNameError
+from ..text import clip, near_match
+from .thumbnail import (
     MAX_BYTES,
     MAX_PIXELS,
     SUFFIXES,

@@ -17,10 +17,10 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from ._version import __version__
-from .config.settings import LOOPBACK
-from .errors import PictureError
-from .text import clip
+from .._version import __version__
+from ..config.settings import LOOPBACK
+from ..errors import PictureError
+from ..text import clip
 
 MAX_PICTURE = 25 * 2**20
 MAX_REDIRECTS = 3
