@@ -9,6 +9,7 @@ from typing import Any
 
 from ._version import __version__
 from .api.backend import Connection
+from .callbacks.public_urls import Links
 from .catalogue.operation import Operation
 from .catalogue.operations import OPERATIONS
 from .catalogue.raw import raw_body, raw_operation
@@ -16,7 +17,6 @@ from .catalogue.undocumented import confirmed
 from .errors import UsageError
 from .fingerprints import backend_of, fingerprint
 from .images.cache import Album
-from .links import Links
 from .sending import Sender
 from .task import Task
 from .text import clip

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from .api.backend import Connection
 from .api.envelope import UNSENT, Answer
 from .api.retrying_client import pause
+from .callbacks.public_urls import Links
 from .errors import (
     APIError,
     ImgOpenError,
@@ -18,7 +19,6 @@ from .errors import (
     SubmissionLostError,
 )
 from .ledger import Ledger
-from .links import Links
 from .sending import Sender
 from .task import Task
 from .timing import Timing

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from .api.backend import Connection
 from .api.envelope import UNSENT
+from .callbacks.inbox import Inbox
+from .callbacks.public_urls import Links
 from .calling import Caller, runnable
 from .config import settings as settings_module
 from .database.task_table import Journal
 from .errors import PictureError
 from .history import History
 from .images.cache import Album
-from .inbox import Inbox
 from .inquiry import Inquiry
 from .ledger import Ledger
-from .links import Links
 from .presence import Presence
 from .result import Result
 from .sending import Sender

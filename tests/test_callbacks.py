@@ -22,10 +22,10 @@ import psutil
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
 
+from imgopen_nb.callbacks.published_pictures import LIFETIME, Publisher
+from imgopen_nb.callbacks.signing import Signer
 from imgopen_nb.database.task_table import Journal
-from imgopen_nb.publishing import LIFETIME, Publisher
 from imgopen_nb.server_extension.extension import local_address, routes
-from imgopen_nb.signing import Signer
 
 from .notebook_server import TOKEN, NotebookServer, notebook_server
 from .test_reception import DONE, FAILED, PICTURE, add, body, inbox, row

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgopen_nb import links as links_module
+from imgopen_nb.callbacks import public_urls as links_module
+from imgopen_nb.callbacks.public_urls import Faith
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.config.server_address import SERVER
 from imgopen_nb.errors import PictureError
 from imgopen_nb.images.picture import samples
-from imgopen_nb.links import Faith
 from imgopen_nb.session import Session
 from imgopen_nb.task import Task
 

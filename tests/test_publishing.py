@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb import publishing
+from imgopen_nb.callbacks import published_pictures as publishing
+from imgopen_nb.callbacks.published_pictures import LIFETIME, TYPES, Published, Publisher
+from imgopen_nb.callbacks.signing import Signer
 from imgopen_nb.errors import PictureError
-from imgopen_nb.publishing import LIFETIME, TYPES, Published, Publisher
-from imgopen_nb.signing import Signer
 
 TASK = "nb20260101abc"
 PICTURE = b"\x89PNG\r\n\x1a\n the bytes of a picture"

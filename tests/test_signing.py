@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgopen_nb.callbacks.signing import BYTES, FILE, SIGNATURE, Signer
 from imgopen_nb.errors import SettingsError
-from imgopen_nb.signing import BYTES, FILE, SIGNATURE, Signer
 
 SIGN = """
 import sys

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..api.backend import Connection
+from ..callbacks.public_urls import Links
 from ..catalogue.operation import Operation, Param
 from ..database.task_table import Journal, Small
 from ..errors import PictureError, naming
-from ..links import Links
 from .picture import Picture, Thumbnail, read_picture, thumbnail
 from .version import Versions
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ..api.envelope import Answer, State
+from ..callbacks.news import News, read_news
+from ..callbacks.published_pictures import Published, Publisher
+from ..callbacks.signing import CALLBACK, HELLO, Signer
 from ..database.task_table import Journal
 from ..ledger import Ledger
-from ..news import News, read_news
-from ..publishing import Published, Publisher
-from ..signing import CALLBACK, HELLO, Signer
 
 # What a callback may call the task by our own id.
 OWN_IDS = ("businessTaskId", "business_task_id", "id_task")

@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .api.envelope import Answer
-from .database.task_table import Journal
-from .errors import ImgOpenError
+from ..api.envelope import Answer
+from ..database.task_table import Journal
+from ..errors import ImgOpenError
 from .news import News, read_news
 
 # Seconds between two looks, which cost some 20 microseconds each.

@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import PictureError
-from .files import write_whole
-from .images.thumbnail import MAX_BYTES
+from ..errors import PictureError
+from ..files import write_whole
+from ..images.thumbnail import MAX_BYTES
 from .signing import PICTURE, SIGNATURE, Signer
 
 FOLDER = "published"

@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .catalogue.operation import Operation, Param
-from .config.server_address import Address, addresses, in_a_server, is_private, missing
-from .config.settings import Settings
-from .errors import ImgOpenError, PictureError
-from .images.download import small_json
-from .images.picture import Picture
-from .publishing import TASK, Publisher
+from ..catalogue.operation import Operation, Param
+from ..config.server_address import Address, addresses, in_a_server, is_private, missing
+from ..config.settings import Settings
+from ..errors import ImgOpenError, PictureError
+from ..images.download import small_json
+from ..images.picture import Picture
+from ..task import Task
+from .published_pictures import TASK, Publisher
 from .signing import CALLBACK, HELLO, Signer
-from .task import Task
 
 # Seconds after which an address that did not work is tried again.
 RETRY = 300.0

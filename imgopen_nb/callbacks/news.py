@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from .api.envelope import Answer, read_answer
-from .database.task_table import Journal
-from .errors import APIError
+from ..api.envelope import Answer, read_answer
+from ..database.task_table import Journal
+from ..errors import APIError
 
 # Of one task; whoever holds the address of its callbacks could send without end.
 MAX_NEWS = 100

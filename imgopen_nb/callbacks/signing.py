@@ -15,8 +15,8 @@ import secrets
 import stat
 from pathlib import Path
 
-from .errors import SettingsError
-from .files import write_whole
+from ..errors import SettingsError
+from ..files import write_whole
 
 FILE = "callbacks.key"
 BYTES = 32
