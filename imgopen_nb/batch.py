@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from .api.envelope import State
 from .batch_plan import Plan, plan_of
 from .catalogue.operation import Operation, Param
+from .display.progress_bar import counting
 from .errors import ImgOpenError, ParameterError, UsageError
-from .progress import counting
 from .result import Result
 from .sources import Source, axes_of, combinations, many, missing
 from .stream import CONCURRENCY, Limits, Outcome, Row, not_run, stream

@@ -10,9 +10,9 @@ import pandas as pd
 
 from .api.envelope import State
 from .catalogue.operation import Operation
+from .display.tables import Table
 from .frames import history_frame
 from .result import Result
-from .tables import Table
 from .text import clip, in_words, visible
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from .api.envelope import State
 from .catalogue.operation import Operation
+from .display.tables import Table
 from .errors import ImgOpenError
 from .stream import FOR_ALL, Limits, Row
-from .tables import Table
 from .text import shown
 
 if TYPE_CHECKING:

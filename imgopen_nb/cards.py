@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .display.parts import Bundle, seconds, shot, thumbnail_of
+from .display.record import MIME, record
+from .display.rendering import render
+from .display.tables import text_table
 from .images.thumbnail import Thumbnail
-from .parts import Bundle, seconds, shot, thumbnail_of
-from .records import MIME, record
-from .rendering import render
-from .tables import text_table
 from .text import shown, visible
 
 MAX_ROWS = 20

@@ -9,11 +9,11 @@ from typing import Any
 
 from ._version import __version__
 from .catalogue.operations import OPERATIONS
+from .display.record import MIME
+from .display.tables import Table
 from .errors import ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
-from .records import MIME
 from .result import Result
 from .syntax.parser import HelpAsked, Parser
-from .tables import Table
 from .verb import Call, Verb
 from .verbs import find, overview
 

@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from . import selftest
+from .display.tables import Table
 from .errors import ImgOpenError
-from .tables import Table
 
 if TYPE_CHECKING:
     from .session import Session

@@ -7,10 +7,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .parts import Bundle, seconds
-from .records import MIME, record
-from .rendering import render
-from .tables import text_table
+from .display.parts import Bundle, seconds
+from .display.record import MIME, record
+from .display.rendering import render
+from .display.tables import text_table
 
 if TYPE_CHECKING:
     import pandas as pd

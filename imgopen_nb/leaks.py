@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .config.settings import Keys, Settings
+from .display.tables import Table
 from .errors import SettingsError, UsageError
-from .tables import Table
 
 OWN = "keys.json"  # where a stored key belongs
 BLOCK = 1 << 20

@@ -46,7 +46,7 @@ def _compare_options(parser: Parser) -> None:
 
 def _compare(call: Call) -> Any:
     from .comparing import compare
-    from .progress import counting
+    from .display.progress_bar import counting
 
     lines = [line.strip() for line in (call.body or "").splitlines()]
     images = [*call.options.words, *(line for line in lines if line)]
@@ -63,7 +63,7 @@ def _compare(call: Call) -> Any:
 
 
 def _operations(call: Call) -> Any:
-    from .tables import Table
+    from .display.tables import Table
 
     columns = ("operation", "what it does", "result", "path")
     rows = [(op.name, op.about, op.kind, op.known) for op in OPERATIONS.runnable]
@@ -177,7 +177,7 @@ def _config_options(parser: Parser) -> None:
 def _config(call: Call) -> Any:
     from . import session as session_module
     from .config.settings import home_folder, store_setting
-    from .tables import Table
+    from .display.tables import Table
 
     words = call.options.words
     if len(words) == 2:

@@ -25,7 +25,7 @@ def open_form(operation: Operation, params: Mapping[str, Any], call: Call) -> An
 
 
 def _need_notebook(what: str) -> None:
-    from .progress import in_notebook
+    from .display.progress_bar import in_notebook
 
     if not in_notebook():
         raise UsageError(

@@ -19,14 +19,14 @@ from PIL import Image
 
 from imgopen_nb.cards import result_bundle, task_bundle
 from imgopen_nb.comparison import compare
+from imgopen_nb.display.record import MAX_BYTES, MIME
+from imgopen_nb.display.rendering import environment, is_link
+from imgopen_nb.display.tables import display_width, text_table
 from imgopen_nb.errors import JournalError
 from imgopen_nb.history_table import HistoryView, history_bundle
 from imgopen_nb.images.picture import Thumbnail, samples, thumbnail
 from imgopen_nb.panels import comparison_bundle, report
-from imgopen_nb.records import MAX_BYTES, MIME
-from imgopen_nb.rendering import environment, is_link
 from imgopen_nb.result import Result as RealResult
-from imgopen_nb.tables import display_width, text_table
 from imgopen_nb.text import shown, visible
 
 KINDS = ["caption", "style", "images", "boxes", "prompts", "rows", "training"]

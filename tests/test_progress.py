@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from tqdm.std import tqdm
 
-from imgopen_nb import progress
+from imgopen_nb.display import progress_bar as progress
 from imgopen_nb.errors import TaskFailedError, TaskInterrupted
 from imgopen_nb.session import Session
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from .. import comparison as comparisons
 from ..comparison import Comparison
 from ..descriptions import Description, Row
+from ..display.rendering import middle, render
 from ..edits import Draft, Edit, Edits, OverwriteError, edited, merged, picked, write_files
 from ..errors import ImgOpenError, UsageError
 from ..images.thumbnail import data_url
 from ..merging import MAJORITY
-from ..rendering import middle, render
 from ..session import Session, current
 from ..text import shown
 from .boardviews import PAGE, BoardView, Worker, checked, row_view, static_view

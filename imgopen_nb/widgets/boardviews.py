@@ -12,11 +12,11 @@ import anywidget
 import traitlets
 
 from ..descriptions import Description, Row
+from ..display.parts import number
+from ..display.rendering import middle
 from ..edits import Edit, tags_of, text_of
 from ..errors import UsageError
 from ..merging import listed, whose
-from ..parts import number
-from ..rendering import middle
 from ..text import cut, shown
 from . import STATIC
 

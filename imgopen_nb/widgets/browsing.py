@@ -14,9 +14,9 @@ from ..api.envelope import State
 from ..cards import task_bundle
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
+from ..display.rendering import render
 from ..errors import ImgOpenError
 from ..history_table import history_bundle
-from ..rendering import render
 from ..session import Session
 from ..syntax.snippets import magic_line
 from . import STATIC

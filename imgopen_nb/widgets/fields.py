@@ -15,8 +15,8 @@ from typing import Any
 import ipywidgets as widgets
 
 from ..catalogue.operation import Operation, Param
+from ..display.rendering import render
 from ..errors import ParameterError
-from ..rendering import render
 from ..syntax.snippets import tidy
 
 MOST_BUTTONS = 4

@@ -16,8 +16,8 @@ from ..cards import result_bundle
 from ..catalogue.operation import Operation, Param
 from ..catalogue.operations import OPERATIONS
 from ..config.settings import VENDOR_URL
+from ..display.rendering import render
 from ..errors import ImgOpenError, JournalError
-from ..rendering import render
 from ..result import Result
 from ..session import Session
 from ..syntax.snippets import curl, magic_line, python_call

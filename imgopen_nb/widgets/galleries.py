@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from ..display.rendering import render
 from ..errors import UsageError
 from ..images.thumbnail import data_url
-from ..rendering import render
 from ..session import Session, current
 from ..text import clip, shown
 from . import STATIC

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import markupsafe
 
-from ..progress import in_notebook
-from ..rendering import render
+from ..display.progress_bar import in_notebook
+from ..display.rendering import render
 from ..session import Session, current
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from ..display.rendering import render
 from ..errors import PictureError
 from ..images.picture import decode, read_picture
 from ..images.thumbnail import data_url, plain, thumbnail, upright
-from ..rendering import render
 from ..result import ResultImage
 from ..session import current
 from ..text import clip

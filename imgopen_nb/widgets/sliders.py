@@ -8,11 +8,11 @@ from typing import Any
 import anywidget
 import traitlets
 
+from ..display.parts import shot
+from ..display.rendering import render
 from ..errors import ParameterError, PictureError
 from ..images.picture import read_picture
 from ..images.thumbnail import Thumbnail, thumbnail
-from ..parts import shot
-from ..rendering import render
 from ..result import Result, ResultImage
 from ..session import current
 from ..text import clip

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
+from ..display.parts import seconds
 from ..errors import PictureError, UsageError
 from ..images.thumbnail import SUFFIXES, Thumbnail
-from ..parts import seconds
 from ..syntax.snippets import magic_line, tidy
 from ..text import shown, visible
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..text import shown, visible
 from .rendering import render
-from .text import shown, visible
 
 _GAP = "  "
 

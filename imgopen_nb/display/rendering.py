@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .text import cut, shown, visible
+from ..text import cut, shown, visible
 
 if TYPE_CHECKING:
     import jinja2

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.std import tqdm
 
+from ..task import Event, Task
 from .rendering import render
-from .task import Event, Task
 
 if TYPE_CHECKING:
-    from .stream import Outcome
+    from ..stream import Outcome
 
 APPEARS_AFTER = 0.5
 INTERVAL = 0.25

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from .errors import ImgOpenError
-from .images.thumbnail import JPEG, Thumbnail, data_url
+from ..errors import ImgOpenError
+from ..images.thumbnail import JPEG, Thumbnail, data_url
 
 # What a notebook shows of a value: a text by mime type.
 Bundle = dict[str, Any]
