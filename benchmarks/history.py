@@ -19,11 +19,11 @@ from typing import Any
 
 import pandas as pd
 
-from imgopen_nb import arrow
 from imgopen_nb.database.task_queries import COLUMNS, HISTORY_COLUMNS
 from imgopen_nb.database.task_table import Journal
-from imgopen_nb.frames import history_frame
-from imgopen_nb.history import History
+from imgopen_nb.history import arrow
+from imgopen_nb.history.frame import history_frame
+from imgopen_nb.history.history import History
 
 HEAD = ("what", "figure", "ratio")
 Row = tuple[str, str, str]

@@ -11,7 +11,7 @@ import pandas as pd
 from .api.envelope import State
 from .catalogue.operation import Operation
 from .display.tables import Table
-from .frames import history_frame
+from .history.frame import history_frame
 from .result import Result
 from .text import clip, in_words, visible
 

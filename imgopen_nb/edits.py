@@ -215,7 +215,7 @@ class Edits:
 
 
 def _frame(edits: Iterable[Edit]) -> pd.DataFrame:
-    from .frames import rows_frame
+    from .history.frame import rows_frame
 
     rows = [{name: getattr(edit, name) for name in _DTYPES} for edit in edits]
     for row in rows:

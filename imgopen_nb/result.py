@@ -187,7 +187,7 @@ class Result:
 
     def frame(self) -> pd.DataFrame:
         """Return the rows of a list as a DataFrame."""
-        from .frames import rows_frame
+        from .history.frame import rows_frame
 
         return rows_frame(self.rows)
 

@@ -16,7 +16,7 @@ from .calling import Caller, runnable
 from .config import settings as settings_module
 from .database.task_table import Journal
 from .errors import PictureError
-from .history import History
+from .history.history import History
 from .images.cache import Album
 from .inquiry import Inquiry
 from .ledger import Ledger

@@ -87,7 +87,7 @@ _HISTORY_HELP = {
 
 
 def _history(call: Call) -> Any:
-    from .history_table import HistoryView
+    from .history.table import HistoryView
 
     names = ("operation", "model", "status", "since", "backend")
     filters = {name: getattr(call.options, name) for name in names}

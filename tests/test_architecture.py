@@ -83,7 +83,6 @@ PLACES = {
     "captions": "comparison descriptions edits merging panels words",
     "cli": "demo",
     "commands": "batch_verb doctor history_verbs leaks login selftest verb verbs widget_verbs",
-    "history": "history_table archive arrow arrowreader frames json_columns",
     "magics": "completion",
     "pandas_accessor": "accessor",
     "session": "comparing",

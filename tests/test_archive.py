@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from imgopen_nb import archive
-from imgopen_nb.archive import EXPORTED, ArchiveError, MissingPackageError
 from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import UsageError
-from imgopen_nb.history import History
+from imgopen_nb.history import export as archive
+from imgopen_nb.history.export import EXPORTED, ArchiveError, MissingPackageError
+from imgopen_nb.history.history import History
 
 from .test_history import ROWS, fill, row
 

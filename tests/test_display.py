@@ -23,7 +23,7 @@ from imgopen_nb.display.record import MAX_BYTES, MIME
 from imgopen_nb.display.rendering import environment, is_link
 from imgopen_nb.display.tables import display_width, text_table
 from imgopen_nb.errors import JournalError
-from imgopen_nb.history_table import HistoryView, history_bundle
+from imgopen_nb.history.table import HistoryView, history_bundle
 from imgopen_nb.images.picture import Thumbnail, samples, thumbnail
 from imgopen_nb.panels import comparison_bundle, report
 from imgopen_nb.result import Result as RealResult

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from imgopen_nb.frames import history_frame, moment
+from imgopen_nb.history.frame import history_frame, moment
 
 DTYPES = {
     "task_id": "string",

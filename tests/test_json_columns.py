@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgopen_nb.json_columns import JsonArray, JsonDtype
+from imgopen_nb.history.json_dtype import JsonArray, JsonDtype
 
 TAGS = [["a", "b"], None, [], ["b"]]
 PARAMS = [{"image": "x"}, {}, {"seed": 3, "deep": {"a": [1]}}, {"image": "猫"}]

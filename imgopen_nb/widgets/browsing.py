@@ -16,7 +16,7 @@ from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
 from ..display.rendering import render
 from ..errors import ImgOpenError
-from ..history_table import history_bundle
+from ..history.table import history_bundle
 from ..session import Session
 from ..syntax.snippets import magic_line
 from . import STATIC

@@ -60,7 +60,7 @@ class Source:
         """The rows as a DataFrame."""
         if self.given is not None:
             return self.given
-        from ..frames import history_frame
+        from ..history.frame import history_frame
 
         return history_frame(self.rows)
 

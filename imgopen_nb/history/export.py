@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .api.envelope import State
-from .catalogue.operations import OPERATIONS
-from .database.task_queries import COLUMNS, INTEGERS, JSON_COLUMNS, NUMBERS, select
-from .database.task_table import Journal
-from .errors import ImgOpenError, UsageError
-from .files import draft
-from .text import in_words, one_of
+from ..api.envelope import State
+from ..catalogue.operations import OPERATIONS
+from ..database.task_queries import COLUMNS, INTEGERS, JSON_COLUMNS, NUMBERS, select
+from ..database.task_table import Journal
+from ..errors import ImgOpenError, UsageError
+from ..files import draft
+from ..text import in_words, one_of
 
 CHUNK = 20_000
 MOST_TEXT = 50_000_000  # characters of a value, and of a line

@@ -7,10 +7,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .display.parts import Bundle, seconds
-from .display.record import MIME, record
-from .display.rendering import render
-from .display.tables import text_table
+from ..display.parts import Bundle, seconds
+from ..display.record import MIME, record
+from ..display.rendering import render
+from ..display.tables import text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +94,7 @@ class HistoryView:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The history as `session.history()` returns it."""
-        from .frames import history_frame
+        from .frame import history_frame
 
         return history_frame(self.rows)
 

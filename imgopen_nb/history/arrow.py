@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .database.task_queries import HISTORY_COLUMNS, INTEGERS, NUMBERS, select
+from ..database.task_queries import HISTORY_COLUMNS, INTEGERS, NUMBERS, select
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ def read(path: Path, last: int, filters: Mapping[str, Any]) -> pd.DataFrame:
     Raises:
         Exception: any; the plain reader then has to do it, or to tell what is wrong.
     """
-    from .frames import arrow_frame
+    from .frame import arrow_frame
 
     share = -(-last // READERS)
     spans = [(at * share + 1, min((at + 1) * share, last)) for at in range(READERS)]

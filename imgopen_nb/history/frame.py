@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .errors import ParameterError
-from .json_columns import VIEWS, JsonArray, JsonDtype
+from ..errors import ParameterError
+from .json_dtype import VIEWS, JsonArray, JsonDtype
 
 _UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _BACK = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import archive, arrow
-from .catalogue.operations import OPERATIONS
-from .database.task_queries import HISTORY_COLUMNS, counting
-from .database.task_table import Journal
-from .errors import ParameterError, UsageError
-from .text import in_words
+from ..catalogue.operations import OPERATIONS
+from ..database.task_queries import HISTORY_COLUMNS, counting
+from ..database.task_table import Journal
+from ..errors import ParameterError, UsageError
+from ..text import in_words
+from . import arrow
+from . import export as archive
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ class History:
             backend: "real" or "sandbox".
             limit: keep only the newest so many.
         """
-        from .frames import history_frame
+        from .frame import history_frame
 
         given = (operation, model, status, since, backend, limit)
         filters = checked(dict(zip(_FILTERS, given, strict=True)))
@@ -97,7 +98,7 @@ class History:
         Raises:
             UnknownNameError: the history has no such task.
         """
-        from .frames import events_frame
+        from .frame import events_frame
 
         return events_frame(self._journal.events(self._journal.get(task_id)["task_id"]))
 
@@ -213,7 +214,7 @@ def checked(filters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _moment(value: Any, name: str) -> float:
-    from .frames import since
+    from .frame import since
 
     try:
         return float(since(value))

@@ -1,0 +1,1 @@
+"""The tasks so far: filtered, as DataFrames, exported and imported."""
