@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from imgopen_nb.schedule import FLOOR, Durations, scouts
+from imgopen_nb.tasks.polling.plan import FLOOR, Durations, scouts
 
 HEAD = ("tasks", "open", "strategy", "queries", "lag mean", "lag p95", "of duration", "plan ms")
 
@@ -56,7 +56,7 @@ class Simple:
 
 
 class Learned:
-    """What a waiter does with `imgopen_nb.schedule`."""
+    """What a waiter does with `imgopen_nb.tasks.polling.plan`."""
 
     def __init__(self, known: Iterable[float] = (), seed: int = 0, floor: float = FLOOR) -> None:
         self.floor, self.scouting, self.plans, self.cpu = floor, 0, 0, 0.0

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .comparison import Comparison
     from .errors import ImgOpenError
     from .images.picture import samples
-    from .result import Result
     from .session import Session, current
-    from .task import Task
+    from .tasks.result import Result
+    from .tasks.task import Task
     from .widgets.boards import board
     from .widgets.browsing import browse
     from .widgets.forms import Form, form
@@ -37,9 +37,9 @@ _HOMES = {
     "Comparison": "comparison",
     "Form": "widgets.forms",
     "ImgOpenError": "errors",
-    "Result": "result",
+    "Result": "tasks.result",
     "Session": "session",
-    "Task": "task",
+    "Task": "tasks.task",
     "before_after": "widgets.sliders",
     "board": "widgets.boards",
     "browse": "widgets.browsing",

@@ -17,9 +17,9 @@ from .batch_plan import Plan, plan_of
 from .catalogue.operation import Operation, Param
 from .display.progress_bar import counting
 from .errors import ImgOpenError, ParameterError, UsageError
-from .result import Result
 from .sources import Source, axes_of, combinations, many, missing
 from .stream import CONCURRENCY, Limits, Outcome, Row, not_run, stream
+from .tasks.result import Result
 from .text import in_words, visible
 
 if TYPE_CHECKING:

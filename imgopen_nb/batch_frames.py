@@ -12,7 +12,7 @@ from .api.envelope import State
 from .catalogue.operation import Operation
 from .display.tables import Table
 from .history.frame import history_frame
-from .result import Result
+from .tasks.result import Result
 from .text import clip, in_words, visible
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from .catalogue.operations import OPERATIONS
 from .display.record import MIME
 from .display.tables import Table
 from .errors import ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
-from .result import Result
 from .syntax.parser import HelpAsked, Parser
+from .tasks.result import Result
 from .verb import Call, Verb
 from .verbs import find, overview
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .comparison import Comparison
-    from .result import Result
+    from .tasks.result import Result
 
 
 def compare(source: pd.DataFrame | Iterable[Result]) -> Comparison:

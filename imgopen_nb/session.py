@@ -12,20 +12,20 @@ from .api.backend import Connection
 from .api.envelope import UNSENT
 from .callbacks.inbox import Inbox
 from .callbacks.public_urls import Links
-from .calling import Caller, runnable
 from .config import settings as settings_module
 from .database.task_table import Journal
 from .errors import PictureError
 from .history.history import History
 from .images.cache import Album
-from .inquiry import Inquiry
-from .ledger import Ledger
-from .presence import Presence
-from .result import Result
-from .sending import Sender
-from .task import Task
-from .timing import Timing
-from .waiting import Waiter
+from .tasks.calling import Caller, runnable
+from .tasks.polling.poller import Inquiry
+from .tasks.polling.scheduler import Waiter
+from .tasks.polling.timing import Timing
+from .tasks.result import Result
+from .tasks.session_lock import Presence
+from .tasks.store import Ledger
+from .tasks.submission import Sender
+from .tasks.task import Task
 
 if TYPE_CHECKING:
     from .batch import Batch, Plan

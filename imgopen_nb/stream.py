@@ -25,9 +25,9 @@ from .errors import (
     TaskInterrupted,
     TaskTimeoutError,
 )
-from .result import Result
-from .sending import PASSING
-from .task import Task
+from .tasks.result import Result
+from .tasks.submission import PASSING
+from .tasks.task import Task
 from .text import clip
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from .text import in_words
 
 if TYPE_CHECKING:
     from .session import Session
-    from .task import Task
+    from .tasks.task import Task
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,6 @@ PLACES = {
     "magics": "completion",
     "pandas_accessor": "accessor",
     "session": "comparing",
-    "tasks": "calling cards fingerprints inquiry ledger presence result saving schedule "
-    "sending task timing waiting",
     "widgets": "uploads",
 }
 TODAY = {name: place for place, names in PLACES.items() for name in names.split()}

@@ -30,7 +30,7 @@ from imgopen_nb.images.picture import samples
 from imgopen_nb.session import Session
 from imgopen_nb.sources import source_of
 from imgopen_nb.stream import Limits, Row, stream
-from imgopen_nb.task import Task
+from imgopen_nb.tasks.task import Task
 
 from .conftest import KEY_ID, KEY_SECRET
 from .service import Service, caption_of

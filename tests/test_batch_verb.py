@@ -23,8 +23,8 @@ from imgopen_nb.batch_files import writable, write
 from imgopen_nb.batch_plan import Plan
 from imgopen_nb.cli import main
 from imgopen_nb.errors import ImgOpenError, ParameterError
-from imgopen_nb.result import Result
 from imgopen_nb.session import Session
+from imgopen_nb.tasks.result import Result
 
 from .conftest import KEY_ID, KEY_SECRET
 from .service import Service, caption_of

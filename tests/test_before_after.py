@@ -7,10 +7,10 @@ from typing import Any
 
 from PIL import Image
 
-from imgopen_nb.cards import result_bundle
 from imgopen_nb.errors import PictureError
 from imgopen_nb.images.picture import Thumbnail, thumbnail
-from imgopen_nb.result import Result
+from imgopen_nb.tasks.cards import result_bundle
+from imgopen_nb.tasks.result import Result
 
 
 def made(sizes: dict[str, tuple[int, int]]) -> Result:

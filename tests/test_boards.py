@@ -17,8 +17,8 @@ from imgopen_nb import session as session_module
 from imgopen_nb.comparison import compare
 from imgopen_nb.edits import Draft, Edits
 from imgopen_nb.errors import UsageError
-from imgopen_nb.result import Result
 from imgopen_nb.session import Session
+from imgopen_nb.tasks.result import Result
 from imgopen_nb.widgets import boards
 from imgopen_nb.widgets.boards import Board, board
 

@@ -20,8 +20,8 @@ import pytest
 from PIL import Image
 
 from imgopen_nb.errors import TaskFailedError
-from imgopen_nb.result import Result
 from imgopen_nb.session import Session
+from imgopen_nb.tasks.result import Result
 
 MISSING = [name for name in ("diffusers", "torch", "transformers") if find_spec(name) is None]
 pytestmark = pytest.mark.skipif(

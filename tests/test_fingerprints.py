@@ -9,7 +9,7 @@ import pytest
 
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.config.settings import Keys, Secret, Settings
-from imgopen_nb.fingerprints import backend_of, fingerprint
+from imgopen_nb.tasks.cache_key import backend_of, fingerprint
 
 HOME = Path("/nowhere")
 REAL = Keys(Secret("id-123456"), Secret("secret-123456"))

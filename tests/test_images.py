@@ -50,7 +50,7 @@ def near(pixel: Any, colour: tuple[int, int, int]) -> bool:
 PNG = encoded(halves())
 
 
-@pytest.mark.parametrize("module", ["imgopen_nb.images.picture", "imgopen_nb.cards"])
+@pytest.mark.parametrize("module", ["imgopen_nb.images.picture", "imgopen_nb.tasks.cards"])
 def test_importing_loads_neither_pillow_nor_numpy_nor_pandas_nor_jinja(module: str) -> None:
     heavy = "{'PIL', 'numpy', 'pandas', 'jinja2', 'IPython'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"

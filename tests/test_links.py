@@ -23,7 +23,7 @@ from imgopen_nb.config.server_address import SERVER
 from imgopen_nb.errors import PictureError
 from imgopen_nb.images.picture import samples
 from imgopen_nb.session import Session
-from imgopen_nb.task import Task
+from imgopen_nb.tasks.task import Task
 
 from .conftest import KEY_ID, KEY_SECRET
 from .notebook_server import NotebookServer, notebook_server

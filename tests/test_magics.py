@@ -24,9 +24,9 @@ from imgopen_nb.errors import (
     UnknownNameError,
     UsageError,
 )
-from imgopen_nb.result import Result
 from imgopen_nb.session import Session
 from imgopen_nb.syntax import words as tokens
+from imgopen_nb.tasks.result import Result
 from imgopen_nb.verbs import VERBS
 
 from .stub import Reply, Stub, ok, refusal

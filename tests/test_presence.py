@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from imgopen_nb import presence as presence_module
-from imgopen_nb.presence import FOLDER, UNLOCKED, Presence
+from imgopen_nb.tasks import session_lock as presence_module
+from imgopen_nb.tasks.session_lock import FOLDER, UNLOCKED, Presence
 
 LIVING = """
 import sys
@@ -145,7 +145,7 @@ def test_a_forked_child_is_a_session_of_its_own_and_does_not_end_its_parents(tmp
 def test_two_processes_that_look_at_once_never_take_a_living_one_for_dead(tmp_path: Path):
     """Looking takes the lock for a moment: that must not make another look wrong."""
     code = (
-        "import sys; from pathlib import Path; from imgopen_nb.presence import Presence\n"
+        "import sys; from pathlib import Path; from imgopen_nb.tasks.session_lock import Presence\n"
         "p = Presence(Path(sys.argv[1]))\n"
         "print(sum(p.alive(sys.argv[2]) for _ in range(400)))"
     )

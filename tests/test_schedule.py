@@ -23,7 +23,7 @@ from benchmarks.schedule_simulation import (
     mixed,
     narrow,
 )
-from imgopen_nb.schedule import FLOOR, Durations, Plan, scouts
+from imgopen_nb.tasks.polling.plan import FLOOR, Durations, Plan, scouts
 
 SECONDS = st.floats(0, 1e9)
 PAIRS = st.tuples(SECONDS, SECONDS).map(sorted)

@@ -18,9 +18,9 @@ from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import JournalError
 from imgopen_nb.session import Session
-from imgopen_nb.task import Task
-from imgopen_nb.timing import Timing
-from imgopen_nb.waiting import THREADS, Waiter
+from imgopen_nb.tasks.polling.scheduler import THREADS, Waiter
+from imgopen_nb.tasks.polling.timing import Timing
+from imgopen_nb.tasks.task import Task
 
 from .service import Entry, Service
 from .stub import Stub

@@ -22,7 +22,7 @@ from ..config.settings import Settings
 from ..errors import ImgOpenError, PictureError
 from ..images.download import small_json
 from ..images.picture import Picture
-from ..task import Task
+from ..tasks.task import Task
 from .published_pictures import TASK, Publisher
 from .signing import CALLBACK, HELLO, Signer
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.std import tqdm
 
-from ..task import Event, Task
+from ..tasks.task import Event, Task
 from .rendering import render
 
 if TYPE_CHECKING:

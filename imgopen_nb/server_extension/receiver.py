@@ -16,7 +16,7 @@ from ..callbacks.news import News, read_news
 from ..callbacks.published_pictures import Published, Publisher
 from ..callbacks.signing import CALLBACK, HELLO, Signer
 from ..database.task_table import Journal
-from ..ledger import Ledger
+from ..tasks.store import Ledger
 
 # What a callback may call the task by our own id.
 OWN_IDS = ("businessTaskId", "business_task_id", "id_task")

@@ -11,7 +11,6 @@ import ipywidgets as widgets
 import traitlets
 
 from ..api.envelope import State
-from ..cards import task_bundle
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
 from ..display.rendering import render
@@ -19,6 +18,7 @@ from ..errors import ImgOpenError
 from ..history.table import history_bundle
 from ..session import Session
 from ..syntax.snippets import magic_line
+from ..tasks.cards import task_bundle
 from . import STATIC
 from .forms import Form
 from .live import Live

@@ -12,15 +12,15 @@ from typing import Any
 import ipywidgets as widgets
 import markupsafe
 
-from ..cards import result_bundle
 from ..catalogue.operation import Operation, Param
 from ..catalogue.operations import OPERATIONS
 from ..config.settings import VENDOR_URL
 from ..display.rendering import render
 from ..errors import ImgOpenError, JournalError
-from ..result import Result
 from ..session import Session
 from ..syntax.snippets import curl, magic_line, python_call
+from ..tasks.cards import result_bundle
+from ..tasks.result import Result
 from .codeview import CodeView
 from .fields import Field, field_for
 from .live import Live

@@ -20,8 +20,8 @@ from ..display.rendering import render
 from ..errors import PictureError
 from ..images.picture import decode, read_picture
 from ..images.thumbnail import data_url, plain, thumbnail, upright
-from ..result import ResultImage
 from ..session import current
+from ..tasks.result import ResultImage
 from ..text import clip
 from . import STATIC
 from .live import Live

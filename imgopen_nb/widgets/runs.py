@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ImgOpenError, WaitCancelledError
-from ..result import Result
 from ..session import Session
-from ..task import Event, Task
+from ..tasks.result import Result
+from ..tasks.task import Event, Task
 
 # A form's progress is for one pair of eyes: rarely, and ever more rarely, as each is a message.
 FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.4, 1.6, 30.0

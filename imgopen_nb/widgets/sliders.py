@@ -13,8 +13,8 @@ from ..display.rendering import render
 from ..errors import ParameterError, PictureError
 from ..images.picture import read_picture
 from ..images.thumbnail import Thumbnail, thumbnail
-from ..result import Result, ResultImage
 from ..session import current
+from ..tasks.result import Result, ResultImage
 from ..text import clip
 from . import STATIC
 from .live import Live

@@ -7,8 +7,8 @@ from typing import Any
 import ipywidgets as widgets
 
 from ..catalogue.operations import OPERATIONS
-from ..result import Result
 from ..session import Session
+from ..tasks.result import Result
 from .forms import Form
 from .live import Live
 

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
-from .api.envelope import State
-from .catalogue.operation import Operation
-from .database.task_table import Journal
-from .errors import JournalError
-from .schedule import Durations, Plan, scouts
-from .task import Task
+from ...api.envelope import State
+from ...catalogue.operation import Operation
+from ...database.task_table import Journal
+from ...errors import JournalError
+from ..task import Task
+from .plan import Durations, Plan, scouts
 
 # Shortest seconds between two looks at a task.
 FLOOR = 0.1

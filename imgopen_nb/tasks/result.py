@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .api.envelope import find
-from .catalogue.operation import Operation
-from .errors import PictureError
-from .text import clip
+from ..api.envelope import find
+from ..catalogue.operation import Operation
+from ..errors import PictureError
+from ..text import clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import PIL.Image
 
-    from .images.picture import Thumbnail
+    from ..images.picture import Thumbnail
 
 MAX_CAPTION = 1_000_000
 _WEIGHT = re.compile(r"^\(?(?P<name>.*?):(?P<score>[01](?:\.\d+)?)\)?$")
@@ -58,7 +58,7 @@ class ResultImage(str):
 
     def pil(self) -> PIL.Image.Image:
         """Return the picture as a PIL image."""
-        from .images.picture import decode
+        from ..images.picture import decode
 
         image: PIL.Image.Image = decode(self.data())
         return image
@@ -187,7 +187,7 @@ class Result:
 
     def frame(self) -> pd.DataFrame:
         """Return the rows of a list as a DataFrame."""
-        from .history.frame import rows_frame
+        from ..history.frame import rows_frame
 
         return rows_frame(self.rows)
 

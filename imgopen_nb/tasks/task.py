@@ -11,9 +11,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .api.envelope import State
-from .catalogue.operation import Operation
-from .errors import (
+from ..api.envelope import State
+from ..catalogue.operation import Operation
+from ..errors import (
     ImgOpenError,
     TaskFailedError,
     TaskInterrupted,

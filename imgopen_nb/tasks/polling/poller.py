@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .api.backend import Connection
-from .api.envelope import UNSENT, Answer
-from .api.retrying_client import pause
-from .callbacks.public_urls import Links
-from .errors import (
+from ...api.backend import Connection
+from ...api.envelope import UNSENT, Answer
+from ...api.retrying_client import pause
+from ...callbacks.public_urls import Links
+from ...errors import (
     APIError,
     ImgOpenError,
     MalformedAnswerError,
@@ -18,9 +18,9 @@ from .errors import (
     ServerError,
     SubmissionLostError,
 )
-from .ledger import Ledger
-from .sending import Sender
-from .task import Task
+from ..store import Ledger
+from ..submission import Sender
+from ..task import Task
 from .timing import Timing
 
 # How many failures of the query in a row end a wait; any other error ends it at once.

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .display.parts import Bundle, seconds, shot, thumbnail_of
-from .display.record import MIME, record
-from .display.rendering import render
-from .display.tables import text_table
-from .images.thumbnail import Thumbnail
-from .text import shown, visible
+from ..display.parts import Bundle, seconds, shot, thumbnail_of
+from ..display.record import MIME, record
+from ..display.rendering import render
+from ..display.tables import text_table
+from ..images.thumbnail import Thumbnail
+from ..text import shown, visible
 
 MAX_ROWS = 20
 MAX_COLUMNS = 8

@@ -7,19 +7,19 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ._version import __version__
-from .api.backend import Connection
-from .callbacks.public_urls import Links
-from .catalogue.operation import Operation
-from .catalogue.operations import OPERATIONS
-from .catalogue.raw import raw_body, raw_operation
-from .catalogue.undocumented import confirmed
-from .errors import UsageError
-from .fingerprints import backend_of, fingerprint
-from .images.cache import Album
-from .sending import Sender
+from .._version import __version__
+from ..api.backend import Connection
+from ..callbacks.public_urls import Links
+from ..catalogue.operation import Operation
+from ..catalogue.operations import OPERATIONS
+from ..catalogue.raw import raw_body, raw_operation
+from ..catalogue.undocumented import confirmed
+from ..errors import UsageError
+from ..images.cache import Album
+from ..text import clip
+from .cache_key import backend_of, fingerprint
+from .submission import Sender
 from .task import Task
-from .text import clip
 
 _PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 

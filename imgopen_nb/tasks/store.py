@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
-from .api.envelope import UNSENT, Answer, State
-from .catalogue.operation import Operation
-from .catalogue.operations import OPERATIONS
-from .catalogue.raw import raw_operation
-from .database.task_table import Journal
-from .errors import JournalError
+from ..api.envelope import UNSENT, Answer, State
+from ..catalogue.operation import Operation
+from ..catalogue.operations import OPERATIONS
+from ..catalogue.raw import raw_operation
+from ..database.task_table import Journal
+from ..errors import JournalError
+from ..text import clip
 from .result import Result, missing_note
 from .task import Task
-from .text import clip
 
 # What a result has from its task, by the names of both.
 SHOWN = ("model", "image", "params", "backend", "submitted", "finished", "queries", "attempts")

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .api.backend import Connection
-from .api.envelope import UNSENT, Answer, State
-from .catalogue.operation import Operation
-from .errors import (
+from ..api.backend import Connection
+from ..api.envelope import UNSENT, Answer, State
+from ..catalogue.operation import Operation
+from ..errors import (
     BudgetError,
     ImgOpenError,
     JournalError,
@@ -25,8 +25,8 @@ from .errors import (
     SubmissionLostError,
     TaskInterrupted,
 )
-from .ledger import Ledger
-from .presence import Presence
+from .session_lock import Presence
+from .store import Ledger
 from .task import Task
 
 # Seconds until a task that another session is sending is looked at again.

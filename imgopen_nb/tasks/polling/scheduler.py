@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 
-from .task import Task
+from ..task import Task
 
 THREADS = 8
 AFTER_TROUBLE = 1.0

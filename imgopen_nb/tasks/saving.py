@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .images.picture import suffix_of
+from ..images.picture import suffix_of
 
 if TYPE_CHECKING:
     from .result import Result

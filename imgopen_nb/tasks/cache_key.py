@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .catalogue.operation import Operation
-from .config.settings import LOCAL_MODELS, Settings
+from ..catalogue.operation import Operation
+from ..config.settings import LOCAL_MODELS, Settings
 
 
 def fingerprint(

@@ -1,0 +1,1 @@
+"""A task from the call to its result: checked, looked up, written down, sent, polled."""

@@ -1,0 +1,1 @@
+"""When to ask for which task, and one thread pool that does it."""
