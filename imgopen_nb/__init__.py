@@ -15,9 +15,9 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from .captions.comparison import Comparison
     from .catalogue.operations import OPERATIONS
     from .comparing import compare
-    from .comparison import Comparison
     from .errors import ImgOpenError
     from .images.picture import samples
     from .session import Session, current
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Public name -> module that holds it.
 _HOMES = {
     "OPERATIONS": "catalogue.operations",
-    "Comparison": "comparison",
+    "Comparison": "captions.comparison",
     "Form": "widgets.forms",
     "ImgOpenError": "errors",
     "Result": "tasks.result",

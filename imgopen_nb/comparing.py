@@ -10,7 +10,7 @@ from .session import current
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .comparison import Comparison
+    from .captions.comparison import Comparison
     from .tasks.result import Result
 
 
@@ -24,7 +24,7 @@ def compare(source: pd.DataFrame | Iterable[Result]) -> Comparison:
         The comparison, shown as a table; its `wide()`, `tidy()` and `agreement()` are DataFrames.
         `comparison.compare` tells how a sentence and a list of tags are made comparable.
     """
-    from . import comparison
+    from .captions import comparison
 
     session = current()
 

@@ -23,7 +23,7 @@ def demo(report_file: str | Path) -> int:
     Returns:
         The exit code: 0 if every picture was described.
     """
-    from .panels import report
+    from .captions.comparison_card import report
 
     begun = time.monotonic()
     with Session(backend="sandbox") as session:

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from imgopen_nb import session as session_module
-from imgopen_nb.comparison import compare
-from imgopen_nb.edits import Draft, Edits
+from imgopen_nb.captions.comparison import compare
+from imgopen_nb.captions.edits import Draft, Edits
 from imgopen_nb.errors import UsageError
 from imgopen_nb.session import Session
 from imgopen_nb.tasks.result import Result

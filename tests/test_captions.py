@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from imgopen_nb.captions import (
+from imgopen_nb.captions.terms import (
     MAX_TEXT,
     jaccard,
     ordered_terms,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imgopen_nb.comparison import Comparison, compare
+from imgopen_nb.captions.comparison import Comparison, compare
 from imgopen_nb.errors import JournalError, UsageError
 from imgopen_nb.history.frame import history_frame
 from imgopen_nb.images.picture import thumbnail

@@ -17,14 +17,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imgopen_nb.comparison import compare
+from imgopen_nb.captions.comparison import compare
+from imgopen_nb.captions.comparison_card import comparison_bundle, report
 from imgopen_nb.display.record import MAX_BYTES, MIME
 from imgopen_nb.display.rendering import environment, is_link
 from imgopen_nb.display.tables import display_width, text_table
 from imgopen_nb.errors import JournalError
 from imgopen_nb.history.table import HistoryView, history_bundle
 from imgopen_nb.images.picture import Thumbnail, samples, thumbnail
-from imgopen_nb.panels import comparison_bundle, report
 from imgopen_nb.tasks.cards import result_bundle, task_bundle
 from imgopen_nb.tasks.result import Result as RealResult
 from imgopen_nb.text import shown, visible

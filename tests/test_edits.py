@@ -10,9 +10,18 @@ from typing import Any
 
 import pytest
 
+from imgopen_nb.captions.descriptions import Description, Row
+from imgopen_nb.captions.edits import (
+    Draft,
+    Edits,
+    OverwriteError,
+    edited,
+    merged,
+    picked,
+    stem,
+    write_files,
+)
 from imgopen_nb.database.task_table import Journal
-from imgopen_nb.descriptions import Description, Row
-from imgopen_nb.edits import Draft, Edits, OverwriteError, edited, merged, picked, stem, write_files
 from imgopen_nb.errors import UsageError
 
 CAT = Draft("a cat", [], {"models": ["clip"], "tasks": ["nb1"], "merge": None}, "picked")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgopen_nb.merging import (
+from imgopen_nb.captions.tag_merge import (
     MERGES,
     as_tags,
     intersection,

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from imgopen_nb.comparison import compare
+from imgopen_nb.captions.comparison import compare
 from imgopen_nb.errors import PictureError, UsageError
 from imgopen_nb.history.frame import history_frame
 from imgopen_nb.images.picture import Thumbnail, samples

@@ -13,14 +13,14 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import comparison as comparisons
-from ..comparison import Comparison
-from ..descriptions import Description, Row
+from ..captions import comparison as comparisons
+from ..captions.comparison import Comparison
+from ..captions.descriptions import Description, Row
+from ..captions.edits import Draft, Edit, Edits, OverwriteError, edited, merged, picked, write_files
+from ..captions.tag_merge import MAJORITY
 from ..display.rendering import middle, render
-from ..edits import Draft, Edit, Edits, OverwriteError, edited, merged, picked, write_files
 from ..errors import ImgOpenError, UsageError
 from ..images.thumbnail import data_url
-from ..merging import MAJORITY
 from ..session import Session, current
 from ..text import shown
 from .boardviews import PAGE, BoardView, Worker, checked, row_view, static_view

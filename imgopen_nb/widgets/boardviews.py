@@ -11,12 +11,12 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ..descriptions import Description, Row
+from ..captions.descriptions import Description, Row
+from ..captions.edits import Edit, tags_of, text_of
+from ..captions.tag_merge import listed, whose
 from ..display.parts import number
 from ..display.rendering import middle
-from ..edits import Edit, tags_of, text_of
 from ..errors import UsageError
-from ..merging import listed, whose
 from ..text import cut, shown
 from . import STATIC
 

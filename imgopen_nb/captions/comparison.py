@@ -9,9 +9,9 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .captions import jaccard, word_count
+from ..errors import ImgOpenError, UsageError
 from .descriptions import ENDED_BADLY, Description, Row, count, group, mean, read, state_notes
-from .errors import ImgOpenError, UsageError
+from .terms import jaccard, word_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ class Comparison:
     A sentence and a tag list become comparable as sets of content words: lower case, singular,
     American spelling, without stop words, tags split at underscores, "no humans" left out. Two
     captions agree by the Jaccard index of their sets: shared words / all words of either. Synonyms
-    count as different, so agreement is rather under- than overstated. See `imgopen_nb.captions`.
+    count as different, so agreement is rather under- than overstated. See `imgopen_nb.captions.terms`.
 
     Attributes:
         models: by name.
@@ -98,7 +98,7 @@ class Comparison:
 
     def thumbnail(self, row: Row) -> bytes | None:
         """Return a 192 px JPEG of a picture, or None where it cannot be had."""
-        from .images.thumbnail import JPEG, thumbnail
+        from ..images.thumbnail import JPEG, thumbnail
 
         for get in self._sources(row):
             try:
@@ -161,7 +161,7 @@ class Comparison:
         return f"Comparison({count}; {', '.join(self.models)})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from .panels import comparison_bundle
+        from .comparison_card import comparison_bundle
 
         return comparison_bundle(self)
 

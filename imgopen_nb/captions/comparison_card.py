@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from .display.parts import Bundle, number, seconds
-from .display.record import MIME, record
-from .display.rendering import render
-from .display.tables import text_table
-from .images.thumbnail import data_url
-from .text import shown, visible
+from ..display.parts import Bundle, number, seconds
+from ..display.record import MIME, record
+from ..display.rendering import render
+from ..display.tables import text_table
+from ..images.thumbnail import data_url
+from ..text import shown, visible
 
 # 100 pictures at 192 px take about 0.9 MB; one output gives a notebook at most 1.5 MB.
 BUDGET = 1_400_000

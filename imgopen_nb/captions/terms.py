@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from .words import BOILERPLATE, LONE, MEN, PLURALS, SPELLINGS, STOP_WORDS, UNCHANGED
+from .word_lists import BOILERPLATE, LONE, MEN, PLURALS, SPELLINGS, STOP_WORDS, UNCHANGED
 
 MAX_TEXT = 20_000  # a caption that is longer is compared by its beginning
 

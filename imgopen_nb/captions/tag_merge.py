@@ -19,7 +19,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from .captions import MAX_TEXT, ordered_terms, terms
+from .terms import MAX_TEXT, ordered_terms, terms
 
 MAJORITY = 0.5
 MOST_TAGS = 1_000  # of one list

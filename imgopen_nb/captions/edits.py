@@ -16,12 +16,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from .database.task_table import Journal
+from ..database.task_table import Journal
+from ..errors import ImgOpenError, UsageError
+from ..images.thumbnail import SUFFIXES
+from ..text import clip
 from .descriptions import Description, Row
-from .errors import ImgOpenError, UsageError
-from .images.thumbnail import SUFFIXES
-from .merging import MAJORITY, MERGES, as_tags, listed, vote
-from .text import clip
+from .tag_merge import MAJORITY, MERGES, as_tags, listed, vote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -215,7 +215,7 @@ class Edits:
 
 
 def _frame(edits: Iterable[Edit]) -> pd.DataFrame:
-    from .history.frame import rows_frame
+    from ..history.frame import rows_frame
 
     rows = [{name: getattr(edit, name) for name in _DTYPES} for edit in edits]
     for row in rows:

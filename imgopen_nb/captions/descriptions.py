@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .captions import Shared, jaccard, ordered_terms, shared_and_only
-from .errors import UsageError
+from ..errors import UsageError
+from .terms import Shared, jaccard, ordered_terms, shared_and_only
 
 if TYPE_CHECKING:
     import pandas as pd

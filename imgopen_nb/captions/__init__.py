@@ -1,0 +1,1 @@
+"""What captions say: comparable words, comparisons, merged tags, what people wrote."""
