@@ -18,7 +18,7 @@ from .errors import UnknownNameError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .batch import Plan
+    from .batch.batch import Plan
     from .catalogue.operation import Operation
 
 NAME = "imgopen"
@@ -46,7 +46,7 @@ class Accessor:
             raise UnknownOperationError("operation", name, _operations())
 
         def run(column: str | None = None, **options: Any) -> pd.DataFrame | Plan:
-            from .batch import Batch
+            from .batch.batch import Batch
             from .session import current
 
             batch = current().map(operation.name, self._frame, column=column, **options)

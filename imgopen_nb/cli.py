@@ -76,7 +76,7 @@ def _verb(words: list[str]) -> int:
 
 def _batch_file(verb: Verb, call: Call, name: str) -> int:
     """Run a batch and write its wide frame to a file; 1 where no row has a result."""
-    from .batch_files import writable, write
+    from .batch.table_files import writable, write
 
     path = writable(name)  # before anything is sent
     value = verb.run(call)

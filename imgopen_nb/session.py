@@ -28,9 +28,9 @@ from .tasks.submission import Sender
 from .tasks.task import Task
 
 if TYPE_CHECKING:
-    from .batch import Batch, Plan
+    from .batch.batch import Batch, Plan
+    from .batch.stream import Watch
     from .images.picture import Thumbnail
-    from .stream import Watch
 
 
 class Session:
@@ -169,7 +169,7 @@ class Session:
             fresh: send them even if the same was asked before.
             watch: is told of each outcome as it comes, and with None that time passes.
         """
-        from .stream import run_all
+        from .batch.stream import run_all
 
         row = runnable(operation)
         return run_all(self, row, list(calls), timeout, fresh=fresh, watch=watch)
@@ -214,9 +214,9 @@ class Session:
             UsageError: a parameter or the input does not fit; nothing was sent.
             TaskInterrupted: Ctrl-C.
         """
-        from .batch import Batch, main_param
-        from .sources import source_of
-        from .stream import Limits
+        from .batch.batch import Batch, main_param
+        from .batch.sources import source_of
+        from .batch.stream import Limits
 
         row = runnable(operation)
         limits = Limits(concurrency, timeout, most, fresh or self.settings.cache == "off")

@@ -14,7 +14,7 @@ import pytest
 
 import imgopen_nb
 from imgopen_nb import session as session_module
-from imgopen_nb.batch_plan import Plan
+from imgopen_nb.batch.plan import Plan
 from imgopen_nb.errors import ImgOpenError, UnknownNameError
 from imgopen_nb.session import Session
 

@@ -79,7 +79,6 @@ LAZY = (
 )  # fmt: skip
 # While the modules move: those that still lie at the root, by the room that they belong to.
 PLACES = {
-    "batch": "batch_files batch_frames batch_plan sources stream",
     "cli": "demo",
     "commands": "batch_verb doctor history_verbs leaks login selftest verb verbs widget_verbs",
     "magics": "completion",

@@ -22,14 +22,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imgopen_nb.api.envelope import State
-from imgopen_nb.batch import Batch
-from imgopen_nb.batch_plan import Plan
+from imgopen_nb.batch.batch import Batch
+from imgopen_nb.batch.plan import Plan
+from imgopen_nb.batch.sources import source_of
+from imgopen_nb.batch.stream import Limits, Row, stream
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ImgOpenError, TaskInterrupted, UsageError
 from imgopen_nb.images.picture import samples
 from imgopen_nb.session import Session
-from imgopen_nb.sources import source_of
-from imgopen_nb.stream import Limits, Row, stream
 from imgopen_nb.tasks.task import Task
 
 from .conftest import KEY_ID, KEY_SECRET

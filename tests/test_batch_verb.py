@@ -18,9 +18,9 @@ from IPython.core.history import HistoryAccessor
 from IPython.core.interactiveshell import InteractiveShell
 
 from imgopen_nb import session as session_module
-from imgopen_nb.batch import Batch
-from imgopen_nb.batch_files import writable, write
-from imgopen_nb.batch_plan import Plan
+from imgopen_nb.batch.batch import Batch
+from imgopen_nb.batch.plan import Plan
+from imgopen_nb.batch.table_files import writable, write
 from imgopen_nb.cli import main
 from imgopen_nb.errors import ImgOpenError, ParameterError
 from imgopen_nb.session import Session

@@ -13,10 +13,10 @@ import pandas as pd
 import PIL.Image
 import pytest
 
+from imgopen_nb.batch.sources import axes_of, combinations, missing, source_of
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ParameterError, UnknownNameError
 from imgopen_nb.images.picture import samples
-from imgopen_nb.sources import axes_of, combinations, missing, source_of
 
 PROMPT = OPERATIONS["text2image"].param("prompt")
 URLS = ["https://e.org/1.jpg", "https://e.org/2.jpg"]

@@ -18,7 +18,7 @@ from ..tasks.task import Event, Task
 from .rendering import render
 
 if TYPE_CHECKING:
-    from ..stream import Outcome
+    from ..batch.stream import Outcome
 
 APPEARS_AFTER = 0.5
 INTERVAL = 0.25

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .batch_files import READERS
-from .catalogue.operation import Operation, Param
-from .errors import ImgOpenError, ParameterError, UnknownNameError
-from .images.thumbnail import SUFFIXES
-from .text import clip
+from ..catalogue.operation import Operation, Param
+from ..errors import ImgOpenError, ParameterError, UnknownNameError
+from ..images.thumbnail import SUFFIXES
+from ..text import clip
+from .table_files import READERS
 
 # What a column of pictures is usually called, in the order in which they are looked for.
 USUAL = ("image", "url", "image_url", "picture", "path", "file", "filename", "file_name")

@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from .api.envelope import State
-from .batch_plan import Plan, plan_of
-from .catalogue.operation import Operation, Param
-from .display.progress_bar import counting
-from .errors import ImgOpenError, ParameterError, UsageError
+from ..api.envelope import State
+from ..catalogue.operation import Operation, Param
+from ..display.progress_bar import counting
+from ..errors import ImgOpenError, ParameterError, UsageError
+from ..tasks.result import Result
+from ..text import in_words, visible
+from .plan import Plan, plan_of
 from .sources import Source, axes_of, combinations, many, missing
 from .stream import CONCURRENCY, Limits, Outcome, Row, not_run, stream
-from .tasks.result import Result
-from .text import in_words, visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .database.task_table import Journal
-    from .session import Session
+    from ..database.task_table import Journal
+    from ..session import Session
 
 GONE = "it is not in the history any more"
 _PASSWORD = re.compile(r"//[^/\s]*@")
@@ -158,7 +158,7 @@ class Batch:
 
         Further columns: `cached`, and those of the grid.
         """
-        from .batch_frames import tidy
+        from .frame import tidy
 
         return tidy(self)
 
@@ -169,7 +169,7 @@ class Batch:
         the result is ("caption") where there is only one; and `error`. `df.join(wide)` puts it
         beside the input; where an index repeats, `pd.concat([df, wide], axis=1)` does.
         """
-        from .batch_frames import wide
+        from .frame import wide
 
         return wide(self)
 
@@ -206,7 +206,7 @@ class Batch:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from .batch_frames import overview
+        from .frame import overview
 
         bundle = overview(self)._repr_mimebundle_()
         return {**bundle, "text/plain": f"{self!r}\n{bundle['text/plain']}"}

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from .catalogue.operation import Operation
-from .errors import (
+from ..catalogue.operation import Operation
+from ..errors import (
     AssumedFieldError,
     AssumedPathError,
     AuthenticationError,
@@ -25,13 +25,13 @@ from .errors import (
     TaskInterrupted,
     TaskTimeoutError,
 )
-from .tasks.result import Result
-from .tasks.submission import PASSING
-from .tasks.task import Task
-from .text import clip
+from ..tasks.result import Result
+from ..tasks.submission import PASSING
+from ..tasks.task import Task
+from ..text import clip
 
 if TYPE_CHECKING:
-    from .session import Session
+    from ..session import Session
 
 CONCURRENCY = 16
 TICK = 0.25  # seconds between two signs that time passes

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import ImgOpenError, ParameterError
-from .text import clip
+from ..errors import ImgOpenError, ParameterError
+from ..text import clip
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .api.envelope import State
-from .catalogue.operation import Operation
-from .display.tables import Table
-from .errors import ImgOpenError
+from ..api.envelope import State
+from ..catalogue.operation import Operation
+from ..display.tables import Table
+from ..errors import ImgOpenError
+from ..text import shown
 from .stream import FOR_ALL, Limits, Row
-from .text import shown
 
 if TYPE_CHECKING:
-    from .session import Session
+    from ..session import Session
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from .api.envelope import State
-from .catalogue.operation import Operation
-from .display.tables import Table
-from .history.frame import history_frame
-from .tasks.result import Result
-from .text import clip, in_words, visible
+from ..api.envelope import State
+from ..catalogue.operation import Operation
+from ..display.tables import Table
+from ..history.frame import history_frame
+from ..tasks.result import Result
+from ..text import clip, in_words, visible
 
 if TYPE_CHECKING:
     from .batch import Batch, Kept

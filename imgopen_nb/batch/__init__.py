@@ -1,0 +1,1 @@
+"""One operation on many pictures: where rows come from, how they run, what comes back."""
