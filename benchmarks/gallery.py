@@ -20,7 +20,7 @@ PICTURES = 10_000
 ROUNDS = 5
 CELLS = (
     "import psutil, imgopen_nb as imgopen\n"
-    "from imgopen_nb.widgets.galleries import gallery\n"
+    "from imgopen_nb.widgets.gallery.gallery import gallery\n"
     "imgopen.current().rows(limit=1)\n"
     "before = psutil.Process().memory_info().rss",
     "gallery()",

@@ -23,33 +23,33 @@ if TYPE_CHECKING:
     from .session import Session, current
     from .tasks.result import Result
     from .tasks.task import Task
-    from .widgets.boards import board
-    from .widgets.browsing import browse
-    from .widgets.forms import Form, form
-    from .widgets.galleries import gallery
-    from .widgets.painting import paint
-    from .widgets.sliders import before_after
-    from .widgets.studios import studio
+    from .widgets.before_after import before_after
+    from .widgets.caption_board.board import board
+    from .widgets.forms.form import Form, form
+    from .widgets.forms.studio import studio
+    from .widgets.gallery.gallery import gallery
+    from .widgets.history_browser import browse
+    from .widgets.mask_painter import paint
 
 # Public name -> module that holds it.
 _HOMES = {
     "OPERATIONS": "catalogue.operations",
     "Comparison": "captions.comparison",
-    "Form": "widgets.forms",
+    "Form": "widgets.forms.form",
     "ImgOpenError": "errors",
     "Result": "tasks.result",
     "Session": "session",
     "Task": "tasks.task",
-    "before_after": "widgets.sliders",
-    "board": "widgets.boards",
-    "browse": "widgets.browsing",
+    "before_after": "widgets.before_after",
+    "board": "widgets.caption_board.board",
+    "browse": "widgets.history_browser",
     "compare": "comparing",
     "current": "session",
-    "form": "widgets.forms",
-    "gallery": "widgets.galleries",
-    "paint": "widgets.painting",
+    "form": "widgets.forms.form",
+    "gallery": "widgets.gallery.gallery",
+    "paint": "widgets.mask_painter",
     "samples": "images.picture",
-    "studio": "widgets.studios",
+    "studio": "widgets.forms.studio",
 }
 __all__ = [
     "OPERATIONS",

@@ -19,7 +19,7 @@ def open_form(operation: Operation, params: Mapping[str, Any], call: Call) -> An
         UsageError: there is no front end here that could show it.
     """
     _need_notebook("a form")
-    from .widgets.forms import Form
+    from .widgets.forms.form import Form
 
     return Form(operation, call.session(), params)
 
@@ -48,21 +48,21 @@ def _studio_options(parser: Parser) -> None:
 
 def _studio(call: Call) -> Any:
     _need_notebook("the studio")
-    from .widgets.studios import Studio
+    from .widgets.forms.studio import Studio
 
     return Studio(call.session(), call.options.words or "describe")
 
 
 def _gallery(call: Call) -> Any:
     _need_notebook("the gallery")
-    from .widgets.galleries import gallery
+    from .widgets.gallery.gallery import gallery
 
     return gallery(call.options.words or None, session=call.session())
 
 
 def _board(call: Call) -> Any:
     _need_notebook("the caption board")
-    from .widgets.boards import board
+    from .widgets.caption_board.board import board
 
     return board(None, session=call.session())
 
@@ -73,7 +73,7 @@ def _gallery_options(parser: Parser) -> None:
 
 def _browse(call: Call) -> Any:
     _need_notebook("the live table")
-    from .widgets.browsing import HistoryBrowser
+    from .widgets.history_browser import HistoryBrowser
 
     return HistoryBrowser(call.session())
 

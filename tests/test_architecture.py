@@ -84,7 +84,6 @@ PLACES = {
     "magics": "completion",
     "pandas_accessor": "accessor",
     "session": "comparing",
-    "widgets": "uploads",
 }
 TODAY = {name: place for place, names in PLACES.items() for name in names.split()}
 # Imports from a room to one that it must not know; this list only shrinks.

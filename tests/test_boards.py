@@ -19,8 +19,8 @@ from imgopen_nb.captions.edits import Draft, Edits
 from imgopen_nb.errors import UsageError
 from imgopen_nb.session import Session
 from imgopen_nb.tasks.result import Result
-from imgopen_nb.widgets import boards
-from imgopen_nb.widgets.boards import Board, board
+from imgopen_nb.widgets.caption_board import board as boards
+from imgopen_nb.widgets.caption_board.board import Board, board
 
 HOSTILE = "<img src=x onerror=alert(1)> {{ 7*7 }} </script>\u202e"
 SAID = [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from imgopen_nb.session import Session
-from imgopen_nb.widgets.browsing import HistoryBrowser, browse
+from imgopen_nb.widgets.history_browser import HistoryBrowser, browse
 
 from .stub import Stub, ok, refusal
 from .test_session import URL

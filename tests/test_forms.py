@@ -17,10 +17,16 @@ from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ParameterError, UnknownNameError, UsageError
 from imgopen_nb.session import Session
 from imgopen_nb.verbs import find
-from imgopen_nb.widgets.fields import BooleanField, ChoiceField, NumberField, SeedField, SliderField
-from imgopen_nb.widgets.forms import Form, _Folded, form
-from imgopen_nb.widgets.picturefields import PictureField, PicturesField
-from imgopen_nb.widgets.studios import studio
+from imgopen_nb.widgets.forms.fields import (
+    BooleanField,
+    ChoiceField,
+    NumberField,
+    SeedField,
+    SliderField,
+)
+from imgopen_nb.widgets.forms.form import Form, _Folded, form
+from imgopen_nb.widgets.forms.picture_fields import PictureField, PicturesField
+from imgopen_nb.widgets.forms.studio import studio
 
 from .conftest import KEY_ID, KEY_SECRET
 from .sandbox_fixtures import picture_bytes

@@ -22,9 +22,9 @@ from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import UsageError
 from imgopen_nb.images.thumbnail import JPEG, thumbnail
 from imgopen_nb.session import Session, set_current
-from imgopen_nb.widgets.galleries import Gallery, gallery
-from imgopen_nb.widgets.loading import Key, Loader
-from imgopen_nb.widgets.tiles import Query, Source
+from imgopen_nb.widgets.gallery.gallery import Gallery, gallery
+from imgopen_nb.widgets.gallery.loader import Key, Loader
+from imgopen_nb.widgets.gallery.tiles import Query, Source
 
 from .stub import Stub
 
@@ -348,7 +348,7 @@ class TestTheLoader:
         assert sorted(told) == [(at, 192) for at in range(91, 95)]
 
     def test_what_it_keeps_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("imgopen_nb.widgets.loading.KEPT_BYTES", 100_000)
+        monkeypatch.setattr("imgopen_nb.widgets.gallery.loader.KEPT_BYTES", 100_000)
         told: dict[Key, bytes] = {}
         loader = Loader(lambda key: None, lambda key: JPEG + bytes(10_000), told.update)
         loader.want([(at, 192) for at in range(50)])
@@ -416,7 +416,7 @@ def test_the_package_loads_no_widgets_and_a_gallery_of_the_history_no_pandas(
 ) -> None:
     code = (
         "import sys, imgopen_nb; print('anywidget' in sys.modules);"
-        "from imgopen_nb.widgets.galleries import gallery; g = gallery(); len(g);"
+        "from imgopen_nb.widgets.gallery.gallery import gallery; g = gallery(); len(g);"
         "print('pandas' in sys.modules, 'PIL' in sys.modules)"
     )
     environment = {**os.environ, "IMGOPEN_HOME": str(tmp_path)}

@@ -22,7 +22,7 @@ COUNT = 10_000
 ROOT = ".imgopen-gallery"
 TILE = f"{ROOT} .tile"
 SEEN = f"{TILE} img:not([hidden])"
-IMPORT = "from imgopen_nb.widgets.galleries import gallery"
+IMPORT = "from imgopen_nb.widgets.gallery.gallery import gallery"
 HACK = "window.hacked=1"
 HOSTILE = (
     f'<img src=x onerror="{HACK}">',

@@ -19,7 +19,7 @@ from imgopen_nb import session as session_module
 from imgopen_nb.errors import PictureError
 from imgopen_nb.session import Session
 from imgopen_nb.tasks.result import ResultImage
-from imgopen_nb.widgets.painting import MaskPainter, pack, paint, unpack
+from imgopen_nb.widgets.mask_painter import MaskPainter, pack, paint, unpack
 
 SIZE = (37, 23)  # a row does not fill its last byte
 

@@ -14,7 +14,7 @@ from imgopen_nb.errors import ParameterError, PictureError
 from imgopen_nb.images.picture import Thumbnail, thumbnail
 from imgopen_nb.session import Session
 from imgopen_nb.tasks.result import Result
-from imgopen_nb.widgets.sliders import before_after
+from imgopen_nb.widgets.before_after import before_after
 
 AFTER = "https://example.org/after.png"
 

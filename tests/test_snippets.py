@@ -16,7 +16,7 @@ from imgopen_nb.syntax import words as tokens
 from imgopen_nb.syntax.parser import given as parsed
 from imgopen_nb.syntax.snippets import curl, magic_line, python_call
 from imgopen_nb.verbs import find
-from imgopen_nb.widgets.forms import Form, form
+from imgopen_nb.widgets.forms.form import Form, form
 
 NAMES = [row.name for row in OPERATIONS.runnable]
 TEXT = st.text(max_size=40)

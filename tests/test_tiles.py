@@ -13,7 +13,7 @@ from imgopen_nb.errors import PictureError, UsageError
 from imgopen_nb.history.frame import history_frame
 from imgopen_nb.images.picture import Thumbnail, samples
 from imgopen_nb.tasks.result import Result
-from imgopen_nb.widgets.tiles import Query, Source, choices, details, read_source, tiles_of
+from imgopen_nb.widgets.gallery.tiles import Query, Source, choices, details, read_source, tiles_of
 
 URL = "https://example.org/{}.png"
 

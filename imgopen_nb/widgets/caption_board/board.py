@@ -13,18 +13,27 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..captions import comparison as comparisons
-from ..captions.comparison import Comparison
-from ..captions.descriptions import Description, Row
-from ..captions.edits import Draft, Edit, Edits, OverwriteError, edited, merged, picked, write_files
-from ..captions.tag_merge import MAJORITY
-from ..display.rendering import middle, render
-from ..errors import ImgOpenError, UsageError
-from ..images.thumbnail import data_url
-from ..session import Session, current
-from ..text import shown
-from .boardviews import PAGE, BoardView, Worker, checked, row_view, static_view
-from .live import Live
+from ...captions import comparison as comparisons
+from ...captions.comparison import Comparison
+from ...captions.descriptions import Description, Row
+from ...captions.edits import (
+    Draft,
+    Edit,
+    Edits,
+    OverwriteError,
+    edited,
+    merged,
+    picked,
+    write_files,
+)
+from ...captions.tag_merge import MAJORITY
+from ...display.rendering import middle, render
+from ...errors import ImgOpenError, UsageError
+from ...images.thumbnail import data_url
+from ...session import Session, current
+from ...text import shown
+from ..static_fallback import Live
+from .messages import PAGE, BoardView, Worker, checked, row_view, static_view
 
 if TYPE_CHECKING:
     import pandas as pd

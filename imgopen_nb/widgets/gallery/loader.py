@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 
-from ..images.thumbnail import JPEG
+from ...images.thumbnail import JPEG
 
 BATCH = 12
 THREADS = 5

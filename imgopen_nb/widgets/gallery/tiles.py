@@ -16,12 +16,12 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalogue.operations import OPERATIONS
-from ..display.parts import seconds
-from ..errors import PictureError, UsageError
-from ..images.thumbnail import SUFFIXES, Thumbnail
-from ..syntax.snippets import magic_line, tidy
-from ..text import shown, visible
+from ...catalogue.operations import OPERATIONS
+from ...display.parts import seconds
+from ...errors import PictureError, UsageError
+from ...images.thumbnail import SUFFIXES, Thumbnail
+from ...syntax.snippets import magic_line, tidy
+from ...text import shown, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,7 @@ class Source:
         """The rows as a DataFrame."""
         if self.given is not None:
             return self.given
-        from ..history.frame import history_frame
+        from ...history.frame import history_frame
 
         return history_frame(self.rows)
 
@@ -112,7 +112,7 @@ def _files(labels: Iterable[str]) -> Source:
 
 
 def _read_file(label: str, size: int) -> Thumbnail | None:
-    from ..images.picture import read_picture, thumbnail
+    from ...images.picture import read_picture, thumbnail
 
     data = read_picture(label).data
     return thumbnail(data, size) if data else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anywidget
 import traitlets
 
-from . import STATIC
+from .. import STATIC
 
 
 class CodeView(anywidget.AnyWidget):

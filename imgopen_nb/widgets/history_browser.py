@@ -20,8 +20,8 @@ from ..session import Session
 from ..syntax.snippets import magic_line
 from ..tasks.cards import task_bundle
 from . import STATIC
-from .forms import Form
-from .live import Live
+from .forms.form import Form
+from .static_fallback import Live
 
 SHOWN = 100
 MOST_TEXT = 200

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ImgOpenError, WaitCancelledError
-from ..session import Session
-from ..tasks.result import Result
-from ..tasks.task import Event, Task
+from ...errors import ImgOpenError, WaitCancelledError
+from ...session import Session
+from ...tasks.result import Result
+from ...tasks.task import Event, Task
 
 # A form's progress is for one pair of eyes: rarely, and ever more rarely, as each is a message.
 FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.4, 1.6, 30.0

@@ -8,7 +8,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from . import STATIC
+from .. import STATIC
 
 MOST_NAME = 200
 

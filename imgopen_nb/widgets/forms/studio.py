@@ -6,11 +6,11 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ..catalogue.operations import OPERATIONS
-from ..session import Session
-from ..tasks.result import Result
-from .forms import Form
-from .live import Live
+from ...catalogue.operations import OPERATIONS
+from ...session import Session
+from ...tasks.result import Result
+from ..static_fallback import Live
+from .form import Form
 
 
 class Studio(Live):

@@ -17,7 +17,7 @@ from ..session import current
 from ..tasks.result import Result, ResultImage
 from ..text import clip
 from . import STATIC
-from .live import Live
+from .static_fallback import Live
 
 VIEW = 1280  # pixels of the long side of what the browser shows
 STILL = 288  # of each picture of the stand-in: 8 kB at most

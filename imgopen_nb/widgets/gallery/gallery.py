@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from ..display.rendering import render
-from ..errors import UsageError
-from ..images.thumbnail import data_url
-from ..session import Session, current
-from ..text import clip, shown
-from . import STATIC
-from .live import Live
-from .loading import Key, Loader
+from ...display.rendering import render
+from ...errors import UsageError
+from ...images.thumbnail import data_url
+from ...session import Session, current
+from ...text import clip, shown
+from .. import STATIC
+from ..static_fallback import Live
+from .loader import Key, Loader
 from .tiles import MOST_CAPTION, Query, Source, Tile, choices, details, read_source, tiles_of
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ..captions.descriptions import Description, Row
-from ..captions.edits import Edit, tags_of, text_of
-from ..captions.tag_merge import listed, whose
-from ..display.parts import number
-from ..display.rendering import middle
-from ..errors import UsageError
-from ..text import cut, shown
-from . import STATIC
+from ...captions.descriptions import Description, Row
+from ...captions.edits import Edit, tags_of, text_of
+from ...captions.tag_merge import listed, whose
+from ...display.parts import number
+from ...display.rendering import middle
+from ...errors import UsageError
+from ...text import cut, shown
+from .. import STATIC
 
 PAGE = 25  # pictures that the browser holds at a time
 SHOWN_TEXT, SHOWN_TAGS, STATIC_TEXT = 2_000, 60, 400

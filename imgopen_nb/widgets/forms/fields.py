@@ -14,10 +14,10 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ..catalogue.operation import Operation, Param
-from ..display.rendering import render
-from ..errors import ParameterError
-from ..syntax.snippets import tidy
+from ...catalogue.operation import Operation, Param
+from ...display.rendering import render
+from ...errors import ParameterError
+from ...syntax.snippets import tidy
 
 MOST_BUTTONS = 4
 SEEDS = 2**31

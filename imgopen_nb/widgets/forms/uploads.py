@@ -6,8 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 
-from .files import write_whole
-from .images.picture import suffix_of
+from ...files import write_whole
+from ...images.picture import suffix_of
 
 FOLDER = "uploads"
 

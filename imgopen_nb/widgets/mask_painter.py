@@ -24,7 +24,7 @@ from ..session import current
 from ..tasks.result import ResultImage
 from ..text import clip
 from . import STATIC
-from .live import Live
+from .static_fallback import Live
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,20 +12,20 @@ from typing import Any
 import ipywidgets as widgets
 import markupsafe
 
-from ..catalogue.operation import Operation, Param
-from ..catalogue.operations import OPERATIONS
-from ..config.settings import VENDOR_URL
-from ..display.rendering import render
-from ..errors import ImgOpenError, JournalError
-from ..session import Session
-from ..syntax.snippets import curl, magic_line, python_call
-from ..tasks.cards import result_bundle
-from ..tasks.result import Result
-from .codeview import CodeView
+from ...catalogue.operation import Operation, Param
+from ...catalogue.operations import OPERATIONS
+from ...config.settings import VENDOR_URL
+from ...display.rendering import render
+from ...errors import ImgOpenError, JournalError
+from ...session import Session
+from ...syntax.snippets import curl, magic_line, python_call
+from ...tasks.cards import result_bundle
+from ...tasks.result import Result
+from ..static_fallback import Live
+from .code_view import CodeView
 from .fields import Field, field_for
-from .live import Live
-from .picturefields import MaskField, PictureField, PicturesField
-from .runs import Run, Standing
+from .picture_fields import MaskField, PictureField, PicturesField
+from .run import Run, Standing
 
 # Besides what is required, these are what people reach for first.
 FIRST = ("image", "mask", "prompt", "model", "scale", "text", "watermark", "position", "opacity")

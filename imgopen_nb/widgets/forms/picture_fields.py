@@ -12,15 +12,15 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ..catalogue.operation import Operation, Param
-from ..errors import ImgOpenError, PictureError
-from ..images.picture import read_picture, samples
-from ..session import Session
-from ..text import cut
-from ..uploads import keep
-from .dropzone import DropZone
+from ...catalogue.operation import Operation, Param
+from ...errors import ImgOpenError, PictureError
+from ...images.picture import read_picture, samples
+from ...session import Session
+from ...text import cut
+from ..mask_painter import MaskPainter
+from .drop_zone import DropZone
 from .fields import Field
-from .painting import MaskPainter
+from .uploads import keep
 
 PREVIEW = 192
 RECENT = 30

@@ -1,0 +1,1 @@
+"""Captions side by side, to pick, merge and edit."""

@@ -1,0 +1,1 @@
+"""A form for each operation, made from its row of the catalogue."""
