@@ -9,13 +9,13 @@ from typing import Any
 
 from ._version import __version__
 from .catalogue.operations import OPERATIONS
+from .commands.command import Call, Verb
+from .commands.registry import find, overview
 from .display.record import MIME
 from .display.tables import Table
 from .errors import ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
 from .syntax.parser import HelpAsked, Parser
 from .tasks.result import Result
-from .verb import Call, Verb
-from .verbs import find, overview
 
 PREFIX = "imgopen "
 

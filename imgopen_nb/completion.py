@@ -13,8 +13,8 @@ from IPython.core.completer import (
 )
 from IPython.core.interactiveshell import InteractiveShell
 
-from .verb import OperationVerb, Verb
-from .verbs import VERBS
+from .commands.command import OperationVerb, Verb
+from .commands.registry import VERBS
 
 _LINE = re.compile(r"^\s*(?:[\w.,\s\[\]]+=\s*)?%{1,2}imgopen(?P<rest>\s.*|)$", re.DOTALL)
 

@@ -7,13 +7,13 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
+from .commands.command import Call, Verb
+from .commands.registry import find, overview
 from .completion import Completion
 from .errors import ImgOpenError, ParameterError, SettingsError
 from .syntax import words as tokens
 from .syntax.parser import HelpAsked
 from .text import in_words
-from .verb import Call, Verb
-from .verbs import find, overview
 
 
 @magics_class

@@ -80,7 +80,6 @@ LAZY = (
 # While the modules move: those that still lie at the root, by the room that they belong to.
 PLACES = {
     "cli": "demo",
-    "commands": "batch_verb doctor history_verbs leaks login selftest verb verbs widget_verbs",
     "magics": "completion",
     "pandas_accessor": "accessor",
     "session": "comparing",

@@ -14,9 +14,9 @@ from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.commands.registry import find
 from imgopen_nb.errors import ParameterError, UnknownNameError, UsageError
 from imgopen_nb.session import Session
-from imgopen_nb.verbs import find
 from imgopen_nb.widgets.forms.fields import (
     BooleanField,
     ChoiceField,
@@ -311,7 +311,7 @@ class TestStudioAndVerbs:
 
     @pytest.mark.parametrize("line", ["form describe", "studio", "describe sample:x --form"])
     def test_without_a_notebook_a_form_is_refused_with_the_reason(self, line: str, local: Session):
-        from imgopen_nb.verb import Call
+        from imgopen_nb.commands.command import Call
 
         name, *words = line.split()
         verb = find(name)

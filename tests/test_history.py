@@ -19,7 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb import history_verbs
+from imgopen_nb.commands import history as history_verbs
+from imgopen_nb.commands.command import Call
+from imgopen_nb.commands.history import HISTORY_VERBS
 from imgopen_nb.database.task_queries import MIGRATIONS
 from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import ImgOpenError, JournalError, ParameterError, UnknownNameError
@@ -27,8 +29,6 @@ from imgopen_nb.history import arrow
 from imgopen_nb.history import history as history_module
 from imgopen_nb.history.frame import history_frame
 from imgopen_nb.history.history import History
-from imgopen_nb.history_verbs import HISTORY_VERBS
-from imgopen_nb.verb import Call
 
 OLD = Path(__file__).parent / "data" / "journals"
 NAMES = {"operation": ("describe", "flux"), "model": (None, "clip", "deepdanbooru"),

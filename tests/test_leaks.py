@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
+from imgopen_nb.commands.key_leaks import BLOCK, find_leaks
 from imgopen_nb.config.settings import Keys, Secret, Settings, load, store_keys
 from imgopen_nb.errors import SettingsError, UsageError
-from imgopen_nb.leaks import BLOCK, find_leaks
 
 KEY, SECRET = "canary-id-1f", 'canary"secret/\u00e9=2'
 

@@ -16,6 +16,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from imgopen_nb import session as session_module
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.commands.registry import VERBS
 from imgopen_nb.errors import (
     ImgOpenError,
     ParameterError,
@@ -27,7 +28,6 @@ from imgopen_nb.errors import (
 from imgopen_nb.session import Session
 from imgopen_nb.syntax import words as tokens
 from imgopen_nb.tasks.result import Result
-from imgopen_nb.verbs import VERBS
 
 from .stub import Reply, Stub, ok, refusal
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from imgopen_nb.catalogue.operation import Operation, Param
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.commands.registry import find
 from imgopen_nb.syntax import words as tokens
 from imgopen_nb.syntax.parser import given as parsed
 from imgopen_nb.syntax.snippets import curl, magic_line, python_call
-from imgopen_nb.verbs import find
 from imgopen_nb.widgets.forms.form import Form, form
 
 NAMES = [row.name for row in OPERATIONS.runnable]

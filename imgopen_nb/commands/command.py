@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .batch_verb import batch_options, refuse_alone, run_batch
-from .catalogue.operation import Operation
-from .errors import ParameterError
-from .syntax.parser import Parser, given, operation_parser
-from .text import in_words
+from ..catalogue.operation import Operation
+from ..errors import ParameterError
+from ..syntax.parser import Parser, given, operation_parser
+from ..text import in_words
+from .batch import batch_options, refuse_alone, run_batch
 
 if TYPE_CHECKING:
-    from .session import Session
-    from .tasks.task import Task
+    from ..session import Session
+    from ..tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _run_operation(operation: Operation, call: Call) -> Any:
         return run_batch(operation, params, call, seconds)
     refuse_alone(call.options)
     if call.options.form:
-        from .widget_verbs import open_form
+        from .widgets import open_form
 
         return open_form(operation, params, call)
     session = call.session()
@@ -110,7 +110,7 @@ def _run_operation(operation: Operation, call: Call) -> Any:
 
 def wait(session: Session, task: Task, seconds: float | None) -> Any:
     """Return the result of a task, with a progress bar while it lasts."""
-    from .display.progress_bar import follow
+    from ..display.progress_bar import follow
 
     if not task.done:
         follow(task, seconds, session.timing.usual(task))

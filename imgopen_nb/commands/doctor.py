@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from ..display.tables import Table
+from ..errors import ImgOpenError
 from . import selftest
-from .display.tables import Table
-from .errors import ImgOpenError
 
 if TYPE_CHECKING:
-    from .session import Session
+    from ..session import Session
 
 PACKAGES = (
     "imgopen-nb", "ipython", "ipykernel", "ipywidgets", "jupyterlab", "notebook", "requests",

@@ -7,14 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .batch.sources import many
-from .catalogue.operation import Operation
-from .errors import ParameterError, UnknownNameError
-from .syntax.parser import Parser
-from .text import in_words, near_match
+from ..batch.sources import many
+from ..catalogue.operation import Operation
+from ..errors import ParameterError, UnknownNameError
+from ..syntax.parser import Parser
+from ..text import in_words, near_match
 
 if TYPE_CHECKING:
-    from .verb import Call
+    from .command import Call
 
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -44,7 +44,7 @@ def batch_options(parser: Parser, operation: Operation) -> None:
 
 def run_batch(operation: Operation, params: dict[str, Any], call: Call, seconds: Any) -> Any:
     """Run the batch of a line and return it; its wide frame where --out takes it."""
-    from .batch.batch import main_param
+    from ..batch.batch import main_param
 
     options = call.options
     main = main_param(operation)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from .catalogue.operations import OPERATIONS
-from .errors import ParameterError, UsageError
-from .syntax.parser import Parser
-from .verb import Call, Verb, no_options
+from ..catalogue.operations import OPERATIONS
+from ..errors import ParameterError, UsageError
+from ..syntax.parser import Parser
+from .command import Call, Verb, no_options
 
 _FILTERS = {
     "operation": "only this operation",

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from .config.settings import Keys, Settings
-from .display.tables import Table
-from .errors import SettingsError, UsageError
+from ..config.settings import Keys, Settings
+from ..display.tables import Table
+from ..errors import SettingsError, UsageError
 
 OWN = "keys.json"  # where a stored key belongs
 BLOCK = 1 << 20

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 
-from .config.settings import KEY_ID, KEY_SECRET, home_folder, load, store_keys
-from .errors import SettingsError
+from ..config.settings import KEY_ID, KEY_SECRET, home_folder, load, store_keys
+from ..errors import SettingsError
 
 
 def login() -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .catalogue.operation import Operation
-from .catalogue.operations import OPERATIONS
-from .errors import UsageError
-from .syntax.parser import Parser
-from .verb import Call, Verb, no_options
+from ..catalogue.operation import Operation
+from ..catalogue.operations import OPERATIONS
+from ..errors import UsageError
+from ..syntax.parser import Parser
+from .command import Call, Verb, no_options
 
 
 def open_form(operation: Operation, params: Mapping[str, Any], call: Call) -> Any:
@@ -19,13 +19,13 @@ def open_form(operation: Operation, params: Mapping[str, Any], call: Call) -> An
         UsageError: there is no front end here that could show it.
     """
     _need_notebook("a form")
-    from .widgets.forms.form import Form
+    from ..widgets.forms.form import Form
 
     return Form(operation, call.session(), params)
 
 
 def _need_notebook(what: str) -> None:
-    from .display.progress_bar import in_notebook
+    from ..display.progress_bar import in_notebook
 
     if not in_notebook():
         raise UsageError(
@@ -48,21 +48,21 @@ def _studio_options(parser: Parser) -> None:
 
 def _studio(call: Call) -> Any:
     _need_notebook("the studio")
-    from .widgets.forms.studio import Studio
+    from ..widgets.forms.studio import Studio
 
     return Studio(call.session(), call.options.words or "describe")
 
 
 def _gallery(call: Call) -> Any:
     _need_notebook("the gallery")
-    from .widgets.gallery.gallery import gallery
+    from ..widgets.gallery.gallery import gallery
 
     return gallery(call.options.words or None, session=call.session())
 
 
 def _board(call: Call) -> Any:
     _need_notebook("the caption board")
-    from .widgets.caption_board.board import board
+    from ..widgets.caption_board.board import board
 
     return board(None, session=call.session())
 
@@ -73,7 +73,7 @@ def _gallery_options(parser: Parser) -> None:
 
 def _browse(call: Call) -> Any:
     _need_notebook("the live table")
-    from .widgets.history_browser import HistoryBrowser
+    from ..widgets.history_browser import HistoryBrowser
 
     return HistoryBrowser(call.session())
 

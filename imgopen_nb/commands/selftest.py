@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from .config.server_address import Address, addresses, missing
-from .config.settings import Settings
-from .errors import ImgOpenError
-from .images.picture import samples
-from .session import Session
+from ..config.server_address import Address, addresses, missing
+from ..config.settings import Settings
+from ..errors import ImgOpenError
+from ..images.picture import samples
+from ..session import Session
 
 SAMPLE = "coffee"
 # Seconds that a callback may take; describing the sample takes the sandbox about one.

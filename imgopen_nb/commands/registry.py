@@ -10,15 +10,15 @@ import json
 from collections import Counter
 from typing import Any
 
-from .api.envelope import State
-from .catalogue.operations import OPERATIONS
-from .config.settings import KEY_ID, KEY_SECRET, NAMES
-from .errors import ImgOpenError, ParameterError, UnknownNameError, UsageError
-from .history_verbs import FILTER_VALUES, HISTORY_VERBS
-from .syntax.parser import Parser
-from .text import in_words, near_match
-from .verb import Call, OperationVerb, Verb, no_options, operation_options, seconds_of, wait
-from .widget_verbs import WIDGET_VERBS
+from ..api.envelope import State
+from ..catalogue.operations import OPERATIONS
+from ..config.settings import KEY_ID, KEY_SECRET, NAMES
+from ..errors import ImgOpenError, ParameterError, UnknownNameError, UsageError
+from ..syntax.parser import Parser
+from ..text import in_words, near_match
+from .command import Call, OperationVerb, Verb, no_options, operation_options, seconds_of, wait
+from .history import FILTER_VALUES, HISTORY_VERBS
+from .widgets import WIDGET_VERBS
 
 # Lines of %imgopen resume; of more tasks it tells the numbers.
 MOST_LINES = 20
@@ -45,8 +45,8 @@ def _compare_options(parser: Parser) -> None:
 
 
 def _compare(call: Call) -> Any:
-    from .comparing import compare
-    from .display.progress_bar import counting
+    from ..comparing import compare
+    from ..display.progress_bar import counting
 
     lines = [line.strip() for line in (call.body or "").splitlines()]
     images = [*call.options.words, *(line for line in lines if line)]
@@ -63,7 +63,7 @@ def _compare(call: Call) -> Any:
 
 
 def _operations(call: Call) -> Any:
-    from .display.tables import Table
+    from ..display.tables import Table
 
     columns = ("operation", "what it does", "result", "path")
     rows = [(op.name, op.about, op.kind, op.known) for op in OPERATIONS.runnable]
@@ -87,7 +87,7 @@ _HISTORY_HELP = {
 
 
 def _history(call: Call) -> Any:
-    from .history.table import HistoryView
+    from ..history.table import HistoryView
 
     names = ("operation", "model", "status", "since", "backend")
     filters = {name: getattr(call.options, name) for name in names}
@@ -108,7 +108,7 @@ def _login_options(parser: Parser) -> None:
 
 
 def _login(call: Call) -> str:
-    from . import session as session_module
+    from .. import session as session_module
     from .login import forget, login
 
     if call.options.words:
@@ -175,9 +175,9 @@ def _config_options(parser: Parser) -> None:
 
 
 def _config(call: Call) -> Any:
-    from . import session as session_module
-    from .config.settings import home_folder, store_setting
-    from .display.tables import Table
+    from .. import session as session_module
+    from ..config.settings import home_folder, store_setting
+    from ..display.tables import Table
 
     words = call.options.words
     if len(words) == 2:
@@ -201,7 +201,7 @@ def _config(call: Call) -> Any:
 
 
 def _recent_tasks() -> list[str]:
-    from .session import current
+    from ..session import current
 
     rows = current().journal.rows(limit=30, columns=("task_id",))
     return [row["task_id"] for row in rows[::-1]]
@@ -241,7 +241,7 @@ def _doctor_options(parser: Parser) -> None:
 
 def _doctor(call: Call) -> Any:
     from .doctor import CALLBACKS, examine
-    from .leaks import find_leaks
+    from .key_leaks import find_leaks
 
     session = call.session()
     files = call.options.leaks

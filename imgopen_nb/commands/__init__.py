@@ -1,0 +1,1 @@
+"""What can follow `%imgopen` in a notebook and `imgopen` in a shell."""
