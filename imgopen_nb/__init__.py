@@ -86,7 +86,7 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Bring the magics: called by `%load_ext imgopen_nb`."""
-    from .magics import load
+    from .magics.magic import load
 
     load(ipython)
 
@@ -100,6 +100,6 @@ _accessor.install()
 
 def unload_ipython_extension(ipython: InteractiveShell) -> None:
     """Take the magics and the completion away again: called by `%unload_ext imgopen_nb`."""
-    from .magics import unload
+    from .magics.magic import unload
 
     unload(ipython)

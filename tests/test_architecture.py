@@ -80,7 +80,6 @@ LAZY = (
 # While the modules move: those that still lie at the root, by the room that they belong to.
 PLACES = {
     "cli": "demo",
-    "magics": "completion",
     "pandas_accessor": "accessor",
     "session": "comparing",
 }

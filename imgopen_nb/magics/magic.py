@@ -7,13 +7,13 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from .commands.command import Call, Verb
-from .commands.registry import find, overview
+from ..commands.command import Call, Verb
+from ..commands.registry import find, overview
+from ..errors import ImgOpenError, ParameterError, SettingsError
+from ..syntax import words as tokens
+from ..syntax.parser import HelpAsked
+from ..text import in_words
 from .completion import Completion
-from .errors import ImgOpenError, ParameterError, SettingsError
-from .syntax import words as tokens
-from .syntax.parser import HelpAsked
-from .text import in_words
 
 
 @magics_class
@@ -47,7 +47,7 @@ class ImgOpenMagics(Magics):
         return self._run(verb, options, cell)
 
     def _run(self, verb: Verb, options: Any, cell: str | None) -> Any:
-        from .session import current
+        from ..session import current
 
         out = getattr(options, "out", None)
         if out is not None and not (isinstance(out, str) and out.isidentifier()):

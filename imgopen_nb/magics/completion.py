@@ -13,8 +13,8 @@ from IPython.core.completer import (
 )
 from IPython.core.interactiveshell import InteractiveShell
 
-from .commands.command import OperationVerb, Verb
-from .commands.registry import VERBS
+from ..commands.command import OperationVerb, Verb
+from ..commands.registry import VERBS
 
 _LINE = re.compile(r"^\s*(?:[\w.,\s\[\]]+=\s*)?%{1,2}imgopen(?P<rest>\s.*|)$", re.DOTALL)
 
@@ -99,6 +99,6 @@ def _choices(verb: Verb, name: str) -> list[str]:
 
 
 def _samples() -> list[str]:
-    from .images.picture import samples
+    from ..images.picture import samples
 
     return [f"sample:{name}" for name in samples()]

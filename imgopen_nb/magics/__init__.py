@@ -1,0 +1,1 @@
+"""`%imgopen` and `%%imgopen`, and Tab after them."""
