@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import accessor as _accessor
+from . import pandas_accessor as _accessor
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:

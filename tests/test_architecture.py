@@ -80,7 +80,6 @@ LAZY = (
 # While the modules move: those that still lie at the root, by the room that they belong to.
 PLACES = {
     "cli": "demo",
-    "pandas_accessor": "accessor",
     "session": "comparing",
 }
 TODAY = {name: place for place, names in PLACES.items() for name in names.split()}
