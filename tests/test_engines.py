@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from imgopen_nb.sandbox import engines, findings, subjects, tags
-from imgopen_nb.sandbox.networks import MODELS
-from imgopen_nb.sandbox.styles import recognise
+from imgopen_nb.sandbox import engines, findings, tags
+from imgopen_nb.sandbox.vision import subjects
+from imgopen_nb.sandbox.vision.networks import MODELS
+from imgopen_nb.sandbox.vision.styles import recognise
 
 SAMPLES = Path(engines.__file__).parents[2] / "images" / "samples"
 ENGINES = engines.load()
@@ -127,7 +128,7 @@ def test_tags_are_spelled_as_danbooru_spells_and_sorted_by_score() -> None:
 
 
 def test_the_same_picture_gets_the_same_words() -> None:
-    from imgopen_nb.sandbox import scene
+    from imgopen_nb.sandbox.vision import scene
 
     first = caption(sample("coffee"))
     scene._scenes.clear()
@@ -136,7 +137,7 @@ def test_the_same_picture_gets_the_same_words() -> None:
 
 
 def test_caption_and_tags_of_one_picture_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from imgopen_nb.sandbox import scene
+    from imgopen_nb.sandbox.vision import scene
 
     caption(sample("chelsea"))
     monkeypatch.setattr(scene, "_measure", lambda image: pytest.fail("measured again"))
@@ -195,7 +196,7 @@ def test_every_group_index_is_an_imagenet_class_of_one_group_only() -> None:
 
 
 def test_every_detector_class_belongs_to_one_family() -> None:
-    from imgopen_nb.sandbox.objects import NAMES
+    from imgopen_nb.sandbox.vision.objects import NAMES
 
     families = [members for _, members, _ in findings.FAMILIES] + [findings.ANIMALS, findings.WORN]
     listed = [name for members in families for name in members]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from imgopen_nb.sandbox import control_maps, edge_maps, engines, pose
+from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.vision import control_maps, edge_maps, pose
 
 from .test_engines import FakeWork, sample
 

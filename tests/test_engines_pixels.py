@@ -10,8 +10,8 @@ from PIL import Image, ImageChops, ImageDraw
 
 from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.fonts import undrawable
-from imgopen_nb.sandbox.networks import quadruple
 from imgopen_nb.sandbox.resolution import TILE, quadrupled
+from imgopen_nb.sandbox.vision.networks import quadruple
 
 from .test_engines_faces import ENGINES, FakeWork, changed, run, sample, within
 

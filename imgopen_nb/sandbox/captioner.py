@@ -19,8 +19,8 @@ from PIL import Image
 from . import local_models
 from .local_models import Model
 from .local_networks import Network
-from .networks import Array
 from .preparation import Preparation, preparation
+from .vision.networks import Array
 
 ENCODER = ("onnx/encoder_model.onnx", "encoder_model.onnx")
 DECODER = tuple(

@@ -19,8 +19,8 @@ from PIL import Image
 from . import local_models
 from .local_models import Model
 from .local_networks import Network
-from .networks import Array, softmax
 from .preparation import Preparation, preparation
+from .vision.networks import Array, softmax
 
 TERMS = Path(__file__).with_name("terms.csv")
 VISION = ("onnx/vision_model.onnx", "vision_model.onnx", "onnx/model.onnx", "model.onnx")

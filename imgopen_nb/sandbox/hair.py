@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from .colours import lab
-from .cutout import alpha_of, grey, guided
-from .mesh import OVAL, Mesh, outlined
-from .networks import Array, flatten
 from .swapping import Region, region
+from .vision.colours import lab
+from .vision.cutout import alpha_of, grey, guided
+from .vision.mesh import OVAL, Mesh, outlined
+from .vision.networks import Array, flatten
 
 Mask = NDArray[np.bool_]
 

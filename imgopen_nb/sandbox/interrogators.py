@@ -19,7 +19,7 @@ from PIL import Image
 from . import local_models
 from .local_models import Model
 from .local_networks import Network
-from .networks import Array, shrink
+from .vision.networks import Array, shrink
 
 GENERAL, CHARACTER, RATING = 0, 4, 9
 MOST = 4096

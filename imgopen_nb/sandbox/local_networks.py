@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .local_models import Model
-from .networks import Array, session
+from .vision.networks import Array, session
 
 TYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from . import control_maps, scenery
+from . import scenery
 from .engines import EngineError
 from .marking import mark
-from .networks import shrink
 from .orders import Order, Tell
 from .palettes import mix, palette_of
+from .vision import control_maps
+from .vision.networks import shrink
 
 PREVIEW_SIDE = 192
 STAGES = (0.35, 0.7)

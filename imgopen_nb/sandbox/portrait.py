@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from .blend import feathered
-from .cutout import alpha_of
 from .fonts import font_for, undrawable
-from .mesh import OVAL, Mesh, outlined
-from .networks import flatten, shrink
 from .swapping import region
+from .vision.cutout import alpha_of
+from .vision.mesh import OVAL, Mesh, outlined
+from .vision.networks import flatten, shrink
 
 LABEL = "sandbox placeholder"
 AROUND = 0.75

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from .local_models import Model
-from .networks import Array, flatten
+from .vision.networks import Array, flatten
 
 FILE = "preprocessor_config.json"
 MOST = 2048

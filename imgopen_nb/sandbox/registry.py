@@ -60,7 +60,7 @@ class Registry:
 def _preload() -> None:
     """Read the networks in before the first picture comes."""
     try:
-        from .networks import MODELS, session
+        from .vision.networks import MODELS, session
 
         for path in sorted(MODELS.glob("*.onnx")):
             session(path.stem)

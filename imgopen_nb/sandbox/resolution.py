@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from .blend import as_image
-from .networks import Array, flatten, quadruple
+from .vision.networks import Array, flatten, quadruple
 
 FACTOR = 4
 TILE, OVERLAP = 176, 10

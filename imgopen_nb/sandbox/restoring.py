@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from .blend import as_image
-from .mesh import OVAL, Mesh, look, outlined, view
-from .networks import Array
 from .resolution import enhanced, resized
 from .swapping import region
+from .vision.mesh import OVAL, Mesh, look, outlined, view
+from .vision.networks import Array
 
 # The square that is looked at, in sizes of the face; the network pays for every pixel of it.
 AROUND = 1.2

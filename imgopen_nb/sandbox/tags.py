@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TypedDict
 
 from .caption import CLOSE_UP, OUTDOORS, PORTRAIT
-from .colours import ACHROMATIC
 from .findings import HEDGED, Findings, conclude
-from .scene import Scene
+from .vision.colours import ACHROMATIC
+from .vision.scene import Scene
 
 LEAST = 0.1
 COARSE = ("animal", "vehicle", "building", "plant", "food")

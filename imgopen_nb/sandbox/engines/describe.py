@@ -31,8 +31,8 @@ def describe(work: Work) -> dict[str, Any]:
 
 def _tags(image: Image.Image) -> dict[str, Any]:
     from .. import interrogators
-    from ..scene import analyse
     from ..tags import tags
+    from ..vision.scene import analyse
 
     tagger = interrogators.chosen()
     if tagger:
@@ -45,7 +45,7 @@ def _sentence(image: Image.Image) -> dict[str, Any]:
     """Return a sentence and, where there is a CLIP, the terms that it adds."""
     from .. import captioner, clip
     from ..caption import caption
-    from ..scene import analyse
+    from ..vision.scene import analyse
 
     writer, ranker = captioner.chosen(), clip.chosen()
     text = writer.caption(image) if writer else caption(analyse(image))

@@ -16,7 +16,7 @@ from . import Work, engine
 )
 def control_preview(work: Work) -> dict[str, Any]:
     """Return what the preprocessor makes of the picture `image`, and what it really is."""
-    from ..control_maps import find
+    from ..vision.control_maps import find
 
     module = find(str(work.params.get("preprocessor") or "canny"))
     made = module.make(work.picture("image"))

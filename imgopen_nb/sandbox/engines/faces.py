@@ -9,7 +9,7 @@ from . import EngineError, Work, engine
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..faces import Face
+    from ..vision.faces import Face
 
 MARGIN = 0.35
 
@@ -48,7 +48,7 @@ def _row(work: Work, image: Image.Image, face: Face) -> dict[str, Any]:
 )
 def detect(work: Work) -> dict[str, Any]:
     """Return the faces of the picture `image`, left to right, in its pixels."""
-    from ..faces import detect_faces
+    from ..vision.faces import detect_faces
 
     image = work.picture("image")
     faces = detect_faces(image)

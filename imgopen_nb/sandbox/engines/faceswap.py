@@ -10,7 +10,7 @@ from . import EngineError, Work, engine
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..mesh import Mesh
+    from ..vision.mesh import Mesh
 
 ABOUT = (
     "Face mesh, warped and blended (Poisson); keeps the receiver's outline and hair, carries over "
@@ -26,7 +26,7 @@ def _without_face(which: str) -> EngineError:
 
 
 def _giver(image: Image.Image, which: str = "gives the face") -> tuple[Image.Image, Mesh]:
-    from ..mesh import largest_mesh
+    from ..vision.mesh import largest_mesh
 
     face = largest_mesh(image)
     if face is None:
@@ -36,8 +36,8 @@ def _giver(image: Image.Image, which: str = "gives the face") -> tuple[Image.Ima
 
 def _swapped(work: Work) -> tuple[Image.Image, Mesh]:
     """Return the picture `image` with the largest face of `face` in its largest, and the place."""
-    from ..networks import flatten
     from ..swapping import swap
+    from ..vision.networks import flatten
 
     giver, face = _giver(work.picture("face"))
     receiver, place = _giver(work.picture("image"), "receives the face")
@@ -67,7 +67,7 @@ def swap_and_enhance(work: Work) -> dict[str, Any]:
 
 def _places(image: Image.Image, index: int | None) -> list[Mesh]:
     """Return the faces to replace: all, or the one that is counted `index` from the left."""
-    from ..mesh import read_meshes
+    from ..vision.mesh import read_meshes
 
     places = read_meshes(image)
     if not places:
@@ -84,8 +84,8 @@ def _places(image: Image.Image, index: int | None) -> list[Mesh]:
 @engine("face-fusion", name="mesh-swap-many", fidelity="real", about=ABOUT)
 def swap_many(work: Work) -> dict[str, Any]:
     """Return the picture `image` with its faces replaced by those of `faces` in turn."""
-    from ..networks import flatten
     from ..swapping import swap
+    from ..vision.networks import flatten
 
     pictures = work.pictures("faces")
     named = "gives the face" if len(pictures) == 1 else "gives face {}"

@@ -30,8 +30,8 @@ def erase(work: Work) -> dict[str, Any]:
     import numpy as np
 
     from ..filling import patched
-    from ..networks import flatten
     from ..orders import check_mask
+    from ..vision.networks import flatten
 
     image, mask = work.picture("image"), work.picture("mask")
     check_mask("erase", mask, image)

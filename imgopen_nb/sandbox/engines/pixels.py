@@ -26,7 +26,7 @@ def remove_background(work: Work) -> dict[str, Any]:
     """Return the picture `image` with everything but its subject made transparent."""
     from PIL import ImageChops
 
-    from ..cutout import alpha_of
+    from ..vision.cutout import alpha_of
 
     image = work.picture("image")
     alpha = alpha_of(image)

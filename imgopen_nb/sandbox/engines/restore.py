@@ -16,9 +16,9 @@ from . import EngineError, Work, engine
 )
 def restore(work: Work) -> dict[str, Any]:
     """Return the picture `image` with all its faces enhanced; fidelity 0 most, 1 least."""
-    from ..mesh import read_meshes
-    from ..networks import flatten
     from ..restoring import enhance, strength
+    from ..vision.mesh import read_meshes
+    from ..vision.networks import flatten
 
     image = flatten(work.picture("image"))
     meshes = read_meshes(image)

@@ -16,7 +16,7 @@ from . import Work, engine
 )
 def style(work: Work) -> dict[str, Any]:
     """Return the likeliest style of the picture `image`, and the probability of each."""
-    from ..styles import recognise
+    from ..vision.styles import recognise
 
     found = recognise(work.picture("image"))
     return {

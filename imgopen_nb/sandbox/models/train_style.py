@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
-from imgopen_nb.sandbox.networks import Array, shrink, softmax
-from imgopen_nb.sandbox.styles import SIDE, features
+from imgopen_nb.sandbox.vision.networks import Array, shrink, softmax
+from imgopen_nb.sandbox.vision.styles import SIDE, features
 
 HEAD = Path(__file__).with_name("style_head.npz")
 CROPS = 4

@@ -16,7 +16,7 @@ from PIL import Image
 
 Array = NDArray[np.float32]
 
-MODELS = Path(__file__).with_name("models")
+MODELS = Path(__file__).parents[1] / "models"
 # A second thread costs the small networks up to twice the processor time, for no speed.
 THREADS = {"nanodet": 2, "realesr_animevideov3_x4": 2, "u2netp": 2}
 ALL_CORES = 0  # for networks of a user's own, which are large

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
-from ..text import near_match, one_of
+from ...text import near_match, one_of
+from ..engines import EngineError, Fidelity
 from . import edge_maps, pose
-from .engines import EngineError, Fidelity
 from .networks import subject_mask
 
 MASK_SIDE = 320
