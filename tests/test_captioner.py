@@ -15,7 +15,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 
-from imgopen_nb.sandbox import captioner, engines
+from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.user_models import captioner
 
 from .onnx_files import BOOL, INT64, floats, mean, model, node, value
 from .test_engines import FakeWork

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgopen_nb.sandbox import clip, engines
+from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.user_models import clip
 
 from .onnx_files import INT64, floats, mean, model, node, value
 from .test_captioner import BLUE, PREPARATION, RED, describe, export, picture, tokenizer, write

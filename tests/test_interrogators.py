@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgopen_nb.sandbox import engines, interrogators
+from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.user_models import tagger as interrogators
 
 from .onnx_files import floats, mean, model, node, tensor, value
 from .test_engines import FakeWork, sample

@@ -14,8 +14,8 @@ from PIL import Image
 from imgopen_nb.config import settings
 from imgopen_nb.errors import SettingsError
 from imgopen_nb.sandbox import engines
-from imgopen_nb.sandbox.local_models import Model
-from imgopen_nb.sandbox.preparation import preparation
+from imgopen_nb.sandbox.user_models.local_models import Model
+from imgopen_nb.sandbox.user_models.preprocessing import preparation
 from imgopen_nb.session import Session
 
 from .test_captioner import ENGINES, export, picture

@@ -15,8 +15,8 @@ from typing import Any
 
 from PIL import Image
 
-from .local_models import Model, model
 from .orders import Order, Tell
+from .user_models.local_models import Model, model
 
 STEPS, GUIDANCE = 25, 7.0
 CLASSES = {

@@ -243,7 +243,7 @@ class Jobs:
         self._fail(job, f"{what} ({type(error).__name__}); sandbox.log has the place")
 
     def _allowed(self) -> float:
-        from .local_models import any_chosen
+        from .user_models.local_models import any_chosen
 
         return max(self._limit, OWN_MODEL_SECONDS) if any_chosen() else self._limit
 

@@ -30,8 +30,8 @@ def describe(work: Work) -> dict[str, Any]:
 
 
 def _tags(image: Image.Image) -> dict[str, Any]:
-    from .. import interrogators
     from ..tags import tags
+    from ..user_models import tagger as interrogators
     from ..vision.scene import analyse
 
     tagger = interrogators.chosen()
@@ -43,8 +43,8 @@ def _tags(image: Image.Image) -> dict[str, Any]:
 
 def _sentence(image: Image.Image) -> dict[str, Any]:
     """Return a sentence and, where there is a CLIP, the terms that it adds."""
-    from .. import captioner, clip
     from ..caption import caption
+    from ..user_models import captioner, clip
     from ..vision.scene import analyse
 
     writer, ranker = captioner.chosen(), clip.chosen()

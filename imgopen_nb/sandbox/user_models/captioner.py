@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..vision.networks import Array
 from . import local_models
 from .local_models import Model
 from .local_networks import Network
-from .preparation import Preparation, preparation
-from .vision.networks import Array
+from .preprocessing import Preparation, preparation
 
 ENCODER = ("onnx/encoder_model.onnx", "encoder_model.onnx")
 DECODER = tuple(

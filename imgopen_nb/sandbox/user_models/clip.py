@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..vision.networks import Array, softmax
 from . import local_models
 from .local_models import Model
 from .local_networks import Network
-from .preparation import Preparation, preparation
-from .vision.networks import Array, softmax
+from .preprocessing import Preparation, preparation
 
 TERMS = Path(__file__).with_name("terms.csv")
 VISION = ("onnx/vision_model.onnx", "vision_model.onnx", "onnx/model.onnx", "model.onnx")

@@ -13,9 +13,9 @@ from os.path import expanduser, isdir, isfile  # unlike Path's, these never rais
 from pathlib import Path
 from typing import Any
 
-from ..config.settings import HUB_ID, LOCAL_MODELS, local_model
-from ..errors import SettingsError
-from .engines import EngineError
+from ...config.settings import HUB_ID, LOCAL_MODELS, local_model
+from ...errors import SettingsError
+from ..engines import EngineError
 
 EXTRA = 'pip install "imgopen-nb[models]"'
 

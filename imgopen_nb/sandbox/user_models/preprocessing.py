@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..vision.networks import Array, flatten
 from .local_models import Model
-from .vision.networks import Array, flatten
 
 FILE = "preprocessor_config.json"
 MOST = 2048

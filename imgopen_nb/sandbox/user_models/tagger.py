@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..vision.networks import Array, shrink
 from . import local_models
 from .local_models import Model
 from .local_networks import Network
-from .vision.networks import Array, shrink
 
 GENERAL, CHARACTER, RATING = 0, 4, 9
 MOST = 4096

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..vision.networks import Array, session
 from .local_models import Model
-from .vision.networks import Array, session
 
 TYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,

@@ -1,0 +1,1 @@
+"""ONNX models of the user's own for describe."""
