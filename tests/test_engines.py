@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from imgopen_nb.sandbox import engines, findings, tags
+from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.captioning import findings, tags
 from imgopen_nb.sandbox.vision import subjects
 from imgopen_nb.sandbox.vision.networks import MODELS
 from imgopen_nb.sandbox.vision.styles import recognise

@@ -13,8 +13,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from .captioning.wording import an, listed
 from .vocabulary import KINDS, ORDER, ROWS
-from .wording import an, listed
 
 # Scores: of phrases for the first kind of subject, for a later one, for every subject.
 FIRST, LATER, ANY = 2.0, 1.2, 1.0

@@ -30,7 +30,7 @@ def describe(work: Work) -> dict[str, Any]:
 
 
 def _tags(image: Image.Image) -> dict[str, Any]:
-    from ..tags import tags
+    from ..captioning.tags import tags
     from ..user_models import tagger as interrogators
     from ..vision.scene import analyse
 
@@ -43,7 +43,7 @@ def _tags(image: Image.Image) -> dict[str, Any]:
 
 def _sentence(image: Image.Image) -> dict[str, Any]:
     """Return a sentence and, where there is a CLIP, the terms that it adds."""
-    from ..caption import caption
+    from ..captioning.caption import caption
     from ..user_models import captioner, clip
     from ..vision.scene import analyse
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from ..vision.colours import ACHROMATIC
+from ..vision.scene import Scene
 from .caption import CLOSE_UP, OUTDOORS, PORTRAIT
 from .findings import HEDGED, Findings, conclude
-from .vision.colours import ACHROMATIC
-from .vision.scene import Scene
 
 LEAST = 0.1
 COARSE = ("animal", "vehicle", "building", "plant", "food")

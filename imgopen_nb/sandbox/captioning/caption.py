@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ..vision.colours import ACHROMATIC, leading
+from ..vision.scene import Scene
+from ..vision.subjects import Subject
 from .findings import HEDGED, Findings, conclude
-from .vision.colours import ACHROMATIC, leading
-from .vision.scene import Scene
-from .vision.subjects import Subject
 from .wording import an, count, listed
 
 COLOURED = frozenset({"animal", "plant"})

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from .vision.objects import Detection
-from .vision.scene import Scene
-from .vision.subjects import Reading, Subject
+from ..vision.objects import Detection
+from ..vision.scene import Scene
+from ..vision.subjects import Reading, Subject
 from .wording import an
 
 Certainty = Literal["sure", "coarse", "possible", "none"]

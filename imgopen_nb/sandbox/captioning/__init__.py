@@ -1,0 +1,1 @@
+"""What a picture shows, as a sentence and as tags."""
