@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.sandbox import engines, vocabulary
-from imgopen_nb.sandbox.expansion import kinds_of
+from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.prompts import vocabulary
+from imgopen_nb.sandbox.prompts.expansion import kinds_of
 
 ENGINES = engines.load()
 

@@ -9,7 +9,7 @@ from ...catalogue.operations import OPERATIONS
 from . import EngineError, Work, engine
 
 if TYPE_CHECKING:
-    from ..expansion import Options
+    from ..prompts.expansion import Options
 
 # Parameter, its lowest and its highest value here (the vendor states few of them).
 LIMITS = (
@@ -32,7 +32,7 @@ LIMITS = (
 )
 def expand_prompt(work: Work) -> dict[str, Any]:
     """Return `count` different expansions of `prompt`."""
-    from ..expansion import expand
+    from ..prompts.expansion import expand
 
     prompt = str(work.params.get("prompt") or "").strip()
     if not prompt:
@@ -42,7 +42,7 @@ def expand_prompt(work: Work) -> dict[str, Any]:
 
 def options(params: Mapping[str, Any]) -> Options:
     """Return the options of an expansion, checked."""
-    from ..expansion import Options
+    from ..prompts.expansion import Options
 
     for name, low, high in LIMITS:
         value = params.get(name)

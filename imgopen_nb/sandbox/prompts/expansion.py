@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from .captioning.wording import an, listed
+from ..captioning.wording import an, listed
 from .vocabulary import KINDS, ORDER, ROWS
 
 # Scores: of phrases for the first kind of subject, for a later one, for every subject.
