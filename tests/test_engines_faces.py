@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageChops
 
 from imgopen_nb.sandbox import engines
-from imgopen_nb.sandbox.blend import match_colours, poisson
-from imgopen_nb.sandbox.hair import colour_in
+from imgopen_nb.sandbox.editing.blend import match_colours, poisson
+from imgopen_nb.sandbox.editing.hair import colour_in
 from imgopen_nb.sandbox.vision.mesh import Mesh, largest_mesh, read_meshes
 
 SAMPLES = Path(engines.__file__).parents[2] / "images" / "samples"

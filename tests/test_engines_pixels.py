@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw
 
 from imgopen_nb.sandbox import engines
-from imgopen_nb.sandbox.fonts import undrawable
-from imgopen_nb.sandbox.resolution import TILE, quadrupled
+from imgopen_nb.sandbox.editing.fonts import undrawable
+from imgopen_nb.sandbox.editing.super_resolution import TILE, quadrupled
 from imgopen_nb.sandbox.vision.networks import quadruple
 
 from .test_engines_faces import ENGINES, FakeWork, changed, run, sample, within
@@ -80,7 +80,7 @@ def test_upscaling_by_two_gives_twice_the_size_and_keeps_transparency() -> None:
 def test_tiles_leave_no_seams() -> None:
     """Beside a seam the tiled picture differs from the whole one as little as anywhere."""
     image = sample("coffee").crop((150, 60, 150 + TILE + 24, 100))
-    from imgopen_nb.sandbox.resolution import enhanced
+    from imgopen_nb.sandbox.editing.super_resolution import enhanced
 
     whole = enhanced(np.asarray(image, np.float32))
     tiled = np.asarray(quadrupled(image), np.float32)

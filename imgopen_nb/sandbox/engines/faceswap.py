@@ -36,7 +36,7 @@ def _giver(image: Image.Image, which: str = "gives the face") -> tuple[Image.Ima
 
 def _swapped(work: Work) -> tuple[Image.Image, Mesh]:
     """Return the picture `image` with the largest face of `face` in its largest, and the place."""
-    from ..swapping import swap
+    from ..editing.face_swap import swap
     from ..vision.networks import flatten
 
     giver, face = _giver(work.picture("face"))
@@ -58,7 +58,7 @@ def swap_one(work: Work) -> dict[str, Any]:
 )
 def swap_and_enhance(work: Work) -> dict[str, Any]:
     """Return the picture `image` with the face of `face`, which is then enhanced."""
-    from ..restoring import enhance, strength
+    from ..editing.face_restore import enhance, strength
 
     image, place = _swapped(work)
     weight = strength(work.params.get("fidelity"))
@@ -84,7 +84,7 @@ def _places(image: Image.Image, index: int | None) -> list[Mesh]:
 @engine("face-fusion", name="mesh-swap-many", fidelity="real", about=ABOUT)
 def swap_many(work: Work) -> dict[str, Any]:
     """Return the picture `image` with its faces replaced by those of `faces` in turn."""
-    from ..swapping import swap
+    from ..editing.face_swap import swap
     from ..vision.networks import flatten
 
     pictures = work.pictures("faces")

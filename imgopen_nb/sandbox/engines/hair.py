@@ -18,7 +18,7 @@ from . import EngineError, Work, engine
 )
 def hairstyle(work: Work) -> dict[str, Any]:
     """Return the picture `image` with the hair in the colour that `hair` names."""
-    from ..hair import COLOURS, colour_in, find_hair, recoloured
+    from ..editing.hair import COLOURS, colour_in, find_hair, recoloured
     from ..vision.mesh import largest_mesh
 
     asked = str(work.params["hair"])

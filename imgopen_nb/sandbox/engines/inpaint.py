@@ -29,7 +29,7 @@ def erase(work: Work) -> dict[str, Any]:
     """Return the picture `image` without what is white in `mask`."""
     import numpy as np
 
-    from ..filling import patched
+    from ..editing.inpaint import patched
     from ..orders import check_mask
     from ..vision.networks import flatten
 
@@ -53,7 +53,7 @@ def erase(work: Work) -> dict[str, Any]:
 )
 def outpaint(work: Work) -> dict[str, Any]:
     """Return `count` pictures with the picture `image` in the middle of new borders."""
-    from ..filling import expanded
+    from ..editing.inpaint import expanded
 
     image = work.picture("image")
     size = (

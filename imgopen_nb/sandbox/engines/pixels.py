@@ -46,7 +46,7 @@ def remove_background(work: Work) -> dict[str, Any]:
 )
 def upscale(work: Work) -> dict[str, Any]:
     """Return the picture `image` twice or four times as wide and high."""
-    from ..resolution import upscaled
+    from ..editing.super_resolution import upscaled
 
     image, scale = work.picture("image"), int(work.params.get("scale", 2))
     if image.width * image.height > MOST_UPSCALED:
@@ -82,7 +82,7 @@ def enlarge(work: Work) -> dict[str, Any]:
 )
 def watermark(work: Work) -> dict[str, Any]:
     """Return the picture `image` under the text `text`, or under the picture `watermark`."""
-    from ..watermarks import marked
+    from ..editing.watermarks import marked
 
     image = work.picture("image")
     mark = _mark(work, image.size)
@@ -91,8 +91,8 @@ def watermark(work: Work) -> dict[str, Any]:
 
 
 def _mark(work: Work, size: tuple[int, int]) -> Image.Image:
-    from ..fonts import undrawable
-    from ..watermarks import picture_mark, text_mark
+    from ..editing.fonts import undrawable
+    from ..editing.watermarks import picture_mark, text_mark
 
     text = str(work.params.get("text") or "").strip()
     field = OPERATIONS["watermark"].param("watermark").label

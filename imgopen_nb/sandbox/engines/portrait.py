@@ -19,7 +19,7 @@ SIDE = 960
 )
 def instant_id(work: Work) -> dict[str, Any]:
     """Return a poster with the face of the picture `image`, coloured by prompt and seed."""
-    from ..portrait import poster
+    from ..editing.portrait import poster
     from ..vision.mesh import largest_mesh
 
     image = work.picture("image")

@@ -16,7 +16,7 @@ from . import EngineError, Work, engine
 )
 def restore(work: Work) -> dict[str, Any]:
     """Return the picture `image` with all its faces enhanced; fidelity 0 most, 1 least."""
-    from ..restoring import enhance, strength
+    from ..editing.face_restore import enhance, strength
     from ..vision.mesh import read_meshes
     from ..vision.networks import flatten
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from PIL import Image
 
+from ..vision.mesh import LIPS, Mesh, outlined, warp
+from ..vision.networks import Array, flatten
 from .blend import as_image, eroded, feathered, match_colours, poisson
-from .vision.mesh import LIPS, Mesh, outlined, warp
-from .vision.networks import Array, flatten
 
 # Larger faces are worked on at this size, to bound time and memory.
 SIDE = 1024

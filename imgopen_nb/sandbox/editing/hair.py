@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from .swapping import Region, region
-from .vision.colours import lab
-from .vision.cutout import alpha_of, grey, guided
-from .vision.mesh import OVAL, Mesh, outlined
-from .vision.networks import Array, flatten
+from ..vision.colours import lab
+from ..vision.cutout import alpha_of, grey, guided
+from ..vision.mesh import OVAL, Mesh, outlined
+from ..vision.networks import Array, flatten
+from .face_swap import Region, region
 
 Mask = NDArray[np.bool_]
 

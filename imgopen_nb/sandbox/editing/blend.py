@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from .vision.cutout import box_mean
-from .vision.networks import Array
+from ..vision.cutout import box_mean
+from ..vision.networks import Array
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.floating[Any]]

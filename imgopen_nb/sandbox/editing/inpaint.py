@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from .vision.cutout import box_mean
-from .vision.networks import flatten
+from ..vision.cutout import box_mean
+from ..vision.networks import flatten
 
 SIDE = 768
 # A border is a larger gap than most, and takes longer.

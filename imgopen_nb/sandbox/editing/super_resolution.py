@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
+from ..vision.networks import Array, flatten, quadruple
 from .blend import as_image
-from .vision.networks import Array, flatten, quadruple
 
 FACTOR = 4
 TILE, OVERLAP = 176, 10

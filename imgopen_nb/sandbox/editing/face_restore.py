@@ -7,11 +7,11 @@ import math
 import numpy as np
 from PIL import Image, ImageFilter
 
+from ..vision.mesh import OVAL, Mesh, look, outlined, view
+from ..vision.networks import Array
 from .blend import as_image
-from .resolution import enhanced, resized
-from .swapping import region
-from .vision.mesh import OVAL, Mesh, look, outlined, view
-from .vision.networks import Array
+from .face_swap import region
+from .super_resolution import enhanced, resized
 
 # The square that is looked at, in sizes of the face; the network pays for every pixel of it.
 AROUND = 1.2

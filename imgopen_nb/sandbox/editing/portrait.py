@@ -8,12 +8,12 @@ import zlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
+from ..vision.cutout import alpha_of
+from ..vision.mesh import OVAL, Mesh, outlined
+from ..vision.networks import flatten, shrink
 from .blend import feathered
+from .face_swap import region
 from .fonts import font_for, undrawable
-from .swapping import region
-from .vision.cutout import alpha_of
-from .vision.mesh import OVAL, Mesh, outlined
-from .vision.networks import flatten, shrink
 
 LABEL = "sandbox placeholder"
 AROUND = 0.75

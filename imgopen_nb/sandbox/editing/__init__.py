@@ -1,0 +1,1 @@
+"""What changes a picture: faces, hair, masks, size, watermarks."""
