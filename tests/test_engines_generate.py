@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 
-from imgopen_nb.sandbox import diffusion, engines, marking, palettes, scenery
+from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.generation import diffusion, marking, palettes, scenery
 
 from .test_engines import sample
 

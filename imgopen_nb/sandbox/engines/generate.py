@@ -15,7 +15,7 @@ from . import Work, engine
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..orders import Order, Tell
+    from ..generation.request import Order, Tell
 
 Paint = Callable[["Order", int, "Tell"], "Image.Image"]
 
@@ -31,7 +31,7 @@ PLACEHOLDER = "local-placeholder"
 )
 def text2image(work: Work) -> dict[str, Any]:
     """Draw `batches` times `batch_size` pictures after `prompt`."""
-    from .. import orders
+    from ..generation import request as orders
 
     paint, about = _painter("text2image")
     return {**_listed(work, orders.read(work.params), paint), **about}
@@ -46,7 +46,7 @@ def text2image(work: Work) -> dict[str, Any]:
 )
 def image2image(work: Work) -> dict[str, Any]:
     """Redraw `image`, or what is white in `mask`, as far as `denoising` says."""
-    from .. import orders
+    from ..generation import request as orders
 
     mask = work.picture("mask") if work.params.get("mask") else None
     paint, about = _painter("image2image")
@@ -68,7 +68,8 @@ def controlnet(work: Work) -> dict[str, Any]:
     already; and `args` or `units`, a list whose first object holds these. Without `image` the
     scene is drawn alone.
     """
-    from .. import orders, placeholder
+    from ..generation import placeholder
+    from ..generation import request as orders
 
     given = work.picture("image") if work.params.get("image") else None
     found = _listed(work, orders.read(work.params, given), placeholder.controlnet)
@@ -84,7 +85,8 @@ def controlnet(work: Work) -> dict[str, Any]:
 )
 def flux(work: Work) -> dict[str, Any]:
     """Draw one picture after `prompt`; the operation takes no seed, so equal calls are equal."""
-    from .. import diffusion, orders, placeholder
+    from ..generation import diffusion, placeholder
+    from ..generation import request as orders
 
     seed = orders.seed_of(str(work.params.get("prompt") or ""))
     order = orders.read({**work.params, "seed": seed})
@@ -99,7 +101,7 @@ def flux(work: Work) -> dict[str, Any]:
 
 def _painter(kind: str) -> tuple[Paint, dict[str, str]]:
     """Return what draws, and what the result says of it where that is not the engine's own row."""
-    from .. import diffusion, placeholder
+    from ..generation import diffusion, placeholder
 
     found = diffusion.chosen()
     if found is None:

@@ -30,7 +30,7 @@ def erase(work: Work) -> dict[str, Any]:
     import numpy as np
 
     from ..editing.inpaint import patched
-    from ..orders import check_mask
+    from ..generation.request import check_mask
     from ..vision.networks import flatten
 
     image, mask = work.picture("image"), work.picture("mask")

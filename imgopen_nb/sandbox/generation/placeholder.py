@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
+from ..engines import EngineError
+from ..vision import control_maps
+from ..vision.networks import shrink
 from . import scenery
-from .engines import EngineError
 from .marking import mark
-from .orders import Order, Tell
 from .palettes import mix, palette_of
-from .vision import control_maps
-from .vision.networks import shrink
+from .request import Order, Tell
 
 PREVIEW_SIDE = 192
 STAGES = (0.35, 0.7)

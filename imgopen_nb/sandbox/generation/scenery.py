@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..prompts.expansion import kinds_of
 from .palettes import Colour, Palette, mix, palette_of
-from .prompts.expansion import kinds_of
 
 Random = np.random.Generator
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)

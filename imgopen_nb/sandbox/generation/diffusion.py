@@ -15,8 +15,8 @@ from typing import Any
 
 from PIL import Image
 
-from .orders import Order, Tell
-from .user_models.local_models import Model, model
+from ..user_models.local_models import Model, model
+from .request import Order, Tell
 
 STEPS, GUIDANCE = 25, 7.0
 CLASSES = {

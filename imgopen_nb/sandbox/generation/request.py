@@ -10,9 +10,9 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from ..catalogue.operations import OPERATIONS
-from .engines import EngineError
-from .vision.networks import flatten
+from ...catalogue.operations import OPERATIONS
+from ..engines import EngineError
+from ..vision.networks import flatten
 
 SIDE, LEAST, MOST, MOST_PICTURES = 512, 64, 2048, 16
 DENOISING = 0.75

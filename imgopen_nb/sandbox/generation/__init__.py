@@ -1,0 +1,1 @@
+"""Pictures drawn from a prompt: by a diffusion model, or as a placeholder."""
