@@ -16,14 +16,15 @@ import pytest
 from PIL import Image
 
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.sandbox import answers, callbacks
-from imgopen_nb.sandbox.clock import Clock
-from imgopen_nb.sandbox.job import Job
-from imgopen_nb.sandbox.jobs import Jobs
+from imgopen_nb.sandbox import answers
+from imgopen_nb.sandbox.jobs import callback_sender as callbacks
+from imgopen_nb.sandbox.jobs.clock import Clock
+from imgopen_nb.sandbox.jobs.engine_loader import Registry
+from imgopen_nb.sandbox.jobs.job import Job
+from imgopen_nb.sandbox.jobs.jobs import Jobs
+from imgopen_nb.sandbox.jobs.store import Files, Tasks
+from imgopen_nb.sandbox.jobs.work import Work
 from imgopen_nb.sandbox.process import SandboxProcess
-from imgopen_nb.sandbox.registry import Registry
-from imgopen_nb.sandbox.store import Files, Tasks
-from imgopen_nb.sandbox.work import Work
 
 from .sandbox_fixtures import Api, new_key, noisy_jpeg
 

@@ -25,7 +25,7 @@ from PIL import Image
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import PictureError
 from imgopen_nb.images.picture import samples
-from imgopen_nb.sandbox.pictures import decode
+from imgopen_nb.sandbox.jobs.pictures import decode
 from imgopen_nb.sandbox.process import SandboxProcess
 
 from .broken_images import corpus

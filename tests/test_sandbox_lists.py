@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.jobs.engine_loader import Registry
 from imgopen_nb.sandbox.page import page
 from imgopen_nb.sandbox.process import SandboxProcess
-from imgopen_nb.sandbox.registry import Registry
 from imgopen_nb.session import Session
 
 from .sandbox_fixtures import Api, new_key, noisy_jpeg, picture_bytes

@@ -16,16 +16,16 @@ import requests
 from imgopen_nb.catalogue.operation import PREFIX, Operation
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.sandbox import answers
-from imgopen_nb.sandbox import jobs as jobs_module
-from imgopen_nb.sandbox.job import Job
-from imgopen_nb.sandbox.jobs import Jobs
-from imgopen_nb.sandbox.line import Line
+from imgopen_nb.sandbox.jobs import jobs as jobs_module
+from imgopen_nb.sandbox.jobs.engine_loader import Registry
+from imgopen_nb.sandbox.jobs.job import Job
+from imgopen_nb.sandbox.jobs.jobs import Jobs
+from imgopen_nb.sandbox.jobs.store import Files, Tasks
+from imgopen_nb.sandbox.jobs.work import Work
+from imgopen_nb.sandbox.jobs.worker import Line
 from imgopen_nb.sandbox.page import page, table
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.sandbox.refusal import WireError
-from imgopen_nb.sandbox.registry import Registry
-from imgopen_nb.sandbox.store import Files, Tasks
-from imgopen_nb.sandbox.work import Work
 
 from .sandbox_fixtures import Api, command, new_key, noisy_jpeg, picture_bytes, png_bomb
 

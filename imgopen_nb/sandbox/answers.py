@@ -6,8 +6,8 @@ from typing import Any
 
 from ..catalogue.operation import Operation
 from .audit import CLEAN
-from .job import Job
-from .jobs import Jobs
+from .jobs.job import Job
+from .jobs.jobs import Jobs
 from .refusal import WireError
 
 BARE = ("style", "outpaint", "control-preview")  # acknowledged by task_id only

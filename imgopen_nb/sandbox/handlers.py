@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from . import answers
-from .clock import Clock
 from .faults import Faults
+from .jobs.clock import Clock
+from .jobs.engine_loader import Registry
+from .jobs.store import Files
 from .refusal import WireError
-from .registry import Registry
 from .request_log import Requests
 from .service import Service
-from .store import Files
 
 HOSTS = ("127.0.0.1", "localhost")
 # Where a proxy in front of us shows our paths (see imgopen_nb/serving.py).

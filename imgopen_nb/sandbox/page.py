@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, Template
 
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
-from .registry import Registry
+from .jobs.engine_loader import Registry
 
 ABSENT = "not there yet"
 

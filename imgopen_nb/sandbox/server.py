@@ -19,20 +19,20 @@ from tornado.web import Application, HTTPError
 from ..errors import PictureError
 from . import answers
 from .admin import routes as admin_routes
-from .callbacks import Callbacks
-from .clock import Clock
 from .faults import Fault, Faults
-from .fetch import MAX_BYTES
 from .handlers import Base, Sandbox, WithBody
-from .jobs import Jobs
+from .jobs.callback_sender import Callbacks
+from .jobs.clock import Clock
+from .jobs.download import MAX_BYTES
+from .jobs.engine_loader import Registry
+from .jobs.jobs import Jobs
+from .jobs.pictures import TYPES, identify, suffix_of
+from .jobs.store import Files, Tasks, prune
 from .openapi import openapi
 from .page import page, table
-from .pictures import TYPES, identify, suffix_of
 from .refusal import WireError
-from .registry import Registry
 from .request_log import Request, Requests
 from .service import PATHS, Service, kind_of, task_of, unknown_path
-from .store import Files, Tasks, prune
 from .texts import told
 
 ADDRESS = "127.0.0.1"

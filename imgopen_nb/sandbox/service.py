@@ -14,15 +14,15 @@ from ..catalogue.operations import OPERATIONS
 from ..text import near_match
 from . import answers, bodies
 from .answers import Answer
-from .job import Job
-from .jobs import Jobs
+from .jobs.engine_loader import Registry
+from .jobs.job import Job
+from .jobs.jobs import Jobs
+from .jobs.store import Files
+from .jobs.views import Views
+from .jobs.work import Work
 from .refusal import WireError
-from .registry import Registry
 from .request_log import Request
-from .store import Files
 from .texts import tidy, told
-from .views import Views
-from .work import Work
 
 ID_HEADER = "X-Request-req-accessKeyId"
 SECRET_HEADER = "X-Request-req-accessKeySecret"

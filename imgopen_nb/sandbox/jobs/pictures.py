@@ -7,7 +7,7 @@ import io
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..errors import PictureError
+from ...errors import PictureError
 
 MAX_PIXELS = 64_000_000
 SUFFIXES = {

@@ -11,18 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..catalogue.operation import Operation
-from ..catalogue.operations import OPERATIONS
-from ..errors import PictureError
-from .callbacks import Callbacks
+from ...catalogue.operation import Operation
+from ...catalogue.operations import OPERATIONS
+from ...errors import PictureError
+from ..refusal import WireError
+from ..texts import place_of, tidy, told
+from .callback_sender import Callbacks
 from .clock import Clock
+from .engine_loader import Registry
 from .job import Job, State, new_server_id, revive
-from .line import Line
-from .refusal import WireError
-from .registry import Registry
 from .store import LOCAL_URL, Files, Tasks
-from .texts import place_of, tidy, told
 from .work import Work
+from .worker import Line
 
 MOST_OPEN = 10_000
 MOST_FETCHED = 8
@@ -231,7 +231,7 @@ class Jobs:
             run.leave()
 
     def _explain(self, job: Job, error: Exception) -> None:
-        from .engines import EngineError
+        from ..engines import EngineError
 
         if isinstance(error, (EngineError, PictureError)):
             self._fail(job, told(error))
@@ -243,7 +243,7 @@ class Jobs:
         self._fail(job, f"{what} ({type(error).__name__}); sandbox.log has the place")
 
     def _allowed(self) -> float:
-        from .user_models.local_models import any_chosen
+        from ..user_models.local_models import any_chosen
 
         return max(self._limit, OWN_MODEL_SECONDS) if any_chosen() else self._limit
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..catalogue.operations import OPERATIONS
+from ...catalogue.operations import OPERATIONS
 from .store import LOCAL_URL
 
 State = Literal["accepted", "running", "succeeded", "failed"]

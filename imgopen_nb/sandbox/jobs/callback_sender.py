@@ -18,10 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..faults import Faults
 from .clock import Clock
-from .faults import Faults
-from .fetch import LOOPBACK
-from .fetch import _Guard as Guard
+from .download import LOOPBACK
+from .download import _Guard as Guard
 from .job import Job
 
 LADDER = (3, 5, 15, 30, 60, 600, 3600)

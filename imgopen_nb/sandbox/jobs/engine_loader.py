@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .engines import Engine
+    from ..engines import Engine
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Registry:
 
     def load(self) -> None:
         """Load the engines; what cannot be loaded is named in `missing`, the server stays up."""
-        from . import engines
+        from .. import engines
 
         self._engines = engines.ENGINES
         try:
@@ -60,7 +60,7 @@ class Registry:
 def _preload() -> None:
     """Read the networks in before the first picture comes."""
     try:
-        from .vision.networks import MODELS, session
+        from ..vision.networks import MODELS, session
 
         for path in sorted(MODELS.glob("*.onnx")):
             session(path.stem)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from ..errors import PictureError
-from .texts import tidy
+from ...errors import PictureError
+from ..texts import tidy
 
 MAX_BYTES = 20_000_000
 STEP_SECONDS = 10.0

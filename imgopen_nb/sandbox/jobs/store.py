@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..files import write_whole
+from ...files import write_whole
 
 FILE_NAME = re.compile(r"[0-9a-f]{32,64}\.(png|jpg|gif|webp|bmp|tif)")
 LOCAL_URL = re.compile(rf"http://(?:127\.0\.0\.1|localhost)(?::\d+)?/files/({FILE_NAME.pattern})")

@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..catalogue.operation import Operation
-from ..errors import PictureError, naming
-from .fetch import DEADLINE_SECONDS, fetch
+from ...catalogue.operation import Operation
+from ...errors import PictureError, naming
+from .download import DEADLINE_SECONDS, fetch
 from .pictures import decode, encode
 from .store import Files
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from .engines import Seen
+    from ..engines import Seen
 
 PREVIEW_SIDE = 256
 ALL_BYTES = 100_000_000

@@ -1,0 +1,1 @@
+"""The sandbox's tasks: queued, worked at, kept as files, called back about."""
