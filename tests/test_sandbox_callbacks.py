@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.sandbox import answers
+from imgopen_nb.sandbox.http import responses as answers
 from imgopen_nb.sandbox.jobs import callback_sender as callbacks
 from imgopen_nb.sandbox.jobs.clock import Clock
 from imgopen_nb.sandbox.jobs.engine_loader import Registry

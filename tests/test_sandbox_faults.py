@@ -17,8 +17,8 @@ import requests
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.sandbox import faults as module
 from imgopen_nb.sandbox.faults import FaultError, Faults
+from imgopen_nb.sandbox.http.request_log import Request, Requests
 from imgopen_nb.sandbox.process import SandboxProcess
-from imgopen_nb.sandbox.request_log import Request, Requests
 from imgopen_nb.session import Session
 
 from .sandbox_fixtures import Api, command, new_key, picture_bytes

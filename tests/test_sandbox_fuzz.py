@@ -15,7 +15,7 @@ import requests
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb.sandbox.openapi import openapi
+from imgopen_nb.sandbox.http.openapi import openapi
 from imgopen_nb.sandbox.process import SandboxProcess
 
 PATHS = openapi("")["paths"]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.http.page import page
 from imgopen_nb.sandbox.jobs.engine_loader import Registry
-from imgopen_nb.sandbox.page import page
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
 

@@ -15,7 +15,8 @@ import requests
 
 from imgopen_nb.catalogue.operation import PREFIX, Operation
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.sandbox import answers
+from imgopen_nb.sandbox.http import responses as answers
+from imgopen_nb.sandbox.http.page import page, table
 from imgopen_nb.sandbox.jobs import jobs as jobs_module
 from imgopen_nb.sandbox.jobs.engine_loader import Registry
 from imgopen_nb.sandbox.jobs.job import Job
@@ -23,7 +24,6 @@ from imgopen_nb.sandbox.jobs.jobs import Jobs
 from imgopen_nb.sandbox.jobs.store import Files, Tasks
 from imgopen_nb.sandbox.jobs.work import Work
 from imgopen_nb.sandbox.jobs.worker import Line
-from imgopen_nb.sandbox.page import page, table
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.sandbox.refusal import WireError
 

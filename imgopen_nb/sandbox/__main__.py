@@ -90,7 +90,7 @@ def _keys(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple
 
 
 async def _serve(options: argparse.Namespace, keys: tuple[str, str] | None, parent: int) -> None:
-    from .server import Options, listen
+    from .http.server import Options, listen
 
     home = home_folder(options.home)
     os.environ["IMGOPEN_HOME"] = str(home)  # where the engines look for the settings

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..catalogue.operation import Operation
-from ..errors import ParameterError
-from .refusal import WireError
-from .texts import tidy, told
+from ...catalogue.operation import Operation
+from ...errors import ParameterError
+from ..refusal import WireError
+from ..texts import tidy, told
 
 
 def parse(body: bytes) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, Template
 
-from ..catalogue.operation import Operation
-from ..catalogue.operations import OPERATIONS
-from .jobs.engine_loader import Registry
+from ...catalogue.operation import Operation
+from ...catalogue.operations import OPERATIONS
+from ..jobs.engine_loader import Registry
 
 ABSENT = "not there yet"
 
@@ -42,5 +42,5 @@ def _row(operation: Operation, registry: Registry) -> dict[str, str]:
 
 @cache
 def _template() -> Template:
-    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    loader = FileSystemLoader(Path(__file__).parent)
     return Environment(loader=loader, autoescape=True).get_template("page.html")

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from . import answers
-from .faults import Faults
-from .jobs.clock import Clock
-from .jobs.engine_loader import Registry
-from .jobs.store import Files
-from .refusal import WireError
+from ..faults import Faults
+from ..jobs.clock import Clock
+from ..jobs.engine_loader import Registry
+from ..jobs.store import Files
+from ..refusal import WireError
+from . import responses as answers
 from .request_log import Requests
 from .service import Service
 

@@ -9,20 +9,21 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..catalogue.operation import PREFIX, Operation
-from ..catalogue.operations import OPERATIONS
-from ..text import near_match
-from . import answers, bodies
-from .answers import Answer
-from .jobs.engine_loader import Registry
-from .jobs.job import Job
-from .jobs.jobs import Jobs
-from .jobs.store import Files
-from .jobs.views import Views
-from .jobs.work import Work
-from .refusal import WireError
+from ...catalogue.operation import PREFIX, Operation
+from ...catalogue.operations import OPERATIONS
+from ...text import near_match
+from ..jobs.engine_loader import Registry
+from ..jobs.job import Job
+from ..jobs.jobs import Jobs
+from ..jobs.store import Files
+from ..jobs.views import Views
+from ..jobs.work import Work
+from ..refusal import WireError
+from ..texts import tidy, told
+from . import requests as bodies
+from . import responses as answers
 from .request_log import Request
-from .texts import tidy, told
+from .responses import Answer
 
 ID_HEADER = "X-Request-req-accessKeyId"
 SECRET_HEADER = "X-Request-req-accessKeySecret"
@@ -92,7 +93,7 @@ class Service:
         engine = await asyncio.to_thread(self._registry.engine, operation.name)
         if engine is None:
             raise WireError("501", self._registry.missing(operation.name))
-        from .engines import EngineError
+        from ..engines import EngineError
 
         work = Work(operation, values, self._files, self._base_url, register=self._views)
         try:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..catalogue.operation import Operation
-from .audit import CLEAN
-from .jobs.job import Job
-from .jobs.jobs import Jobs
-from .refusal import WireError
+from ...catalogue.operation import Operation
+from ..audit import CLEAN
+from ..jobs.job import Job
+from ..jobs.jobs import Jobs
+from ..refusal import WireError
 
 BARE = ("style", "outpaint", "control-preview")  # acknowledged by task_id only
 Answer = dict[str, Any]

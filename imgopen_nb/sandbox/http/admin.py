@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import answers, bodies
-from .faults import KINDS, FaultError
+from ..faults import KINDS, FaultError
+from ..refusal import WireError
+from ..texts import tidy
+from . import requests as bodies
+from . import responses as answers
 from .handlers import WithBody
-from .refusal import WireError
-from .texts import tidy
 
 MOST_ADVANCE = 10 * 366 * 24 * 3600
 

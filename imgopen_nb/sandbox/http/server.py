@@ -16,24 +16,24 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError
 
-from ..errors import PictureError
-from . import answers
+from ...errors import PictureError
+from ..faults import Fault, Faults
+from ..jobs.callback_sender import Callbacks
+from ..jobs.clock import Clock
+from ..jobs.download import MAX_BYTES
+from ..jobs.engine_loader import Registry
+from ..jobs.jobs import Jobs
+from ..jobs.pictures import TYPES, identify, suffix_of
+from ..jobs.store import Files, Tasks, prune
+from ..refusal import WireError
+from ..texts import told
+from . import responses as answers
 from .admin import routes as admin_routes
-from .faults import Fault, Faults
 from .handlers import Base, Sandbox, WithBody
-from .jobs.callback_sender import Callbacks
-from .jobs.clock import Clock
-from .jobs.download import MAX_BYTES
-from .jobs.engine_loader import Registry
-from .jobs.jobs import Jobs
-from .jobs.pictures import TYPES, identify, suffix_of
-from .jobs.store import Files, Tasks, prune
 from .openapi import openapi
 from .page import page, table
-from .refusal import WireError
 from .request_log import Request, Requests
 from .service import PATHS, Service, kind_of, task_of, unknown_path
-from .texts import told
 
 ADDRESS = "127.0.0.1"
 MAX_DRAINED = 1 << 30
