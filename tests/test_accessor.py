@@ -39,7 +39,8 @@ IMPORTS = [
     "import imgopen_nb; import pandas.core.frame; import pandas",
     "import imgopen_nb, importlib.util; importlib.util.find_spec('pandas'); import pandas",
     "import imgopen_nb, importlib; importlib.reload(imgopen_nb); import pandas",
-    "import imgopen_nb, importlib; importlib.reload(imgopen_nb.pandas_accessor).install(); import pandas",
+    "import imgopen_nb, importlib; importlib.reload(imgopen_nb.pandas_accessor).install(); "
+    "import pandas",
     "import imgopen_nb, sys; [sys.modules.pop(n) for n in list(sys.modules) "
     "if n.startswith('imgopen_nb')]; import imgopen_nb, pandas",
     "import imgopen_nb, pandas, importlib; importlib.reload(imgopen_nb); "

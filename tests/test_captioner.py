@@ -16,6 +16,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 
 from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.user_models import captioner
 
 from .onnx_files import BOOL, INT64, floats, mean, model, node, value
@@ -185,7 +186,7 @@ def test_an_older_export_tells_the_tokens_in_config_json(chosen: Path) -> None:
     inner = {"decoder_start_token_id": 5, "eos_token_id": None, "max_length": 3}
     write(chosen, {"config.json": {"decoder": inner, "bos_token_id": START, "eos_token_id": [END]}})
 
-    with pytest.raises(engines.EngineError, match="says nothing"):
+    with pytest.raises(EngineError, match="says nothing"):
         describe(picture("red"))  # after "square" comes the end
 
     outer = {"decoder": inner, "decoder_start_token_id": START, "eos_token_id": [END]}
@@ -243,7 +244,7 @@ def test_broken_files_are_one_sentence_without_a_path(
 ) -> None:
     write(chosen, {file: content})
 
-    with pytest.raises(engines.EngineError, match=words) as caught:
+    with pytest.raises(EngineError, match=words) as caught:
         describe(picture("red"))
     assert str(caught.value).startswith("the setting captioner (tiny-captioner): ")
     assert str(chosen.parent) not in str(caught.value)
@@ -253,9 +254,9 @@ def test_a_missing_file_is_named_and_so_is_a_missing_package(
     chosen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(engines.EngineError, match=r'tokenizers is missing: pip .*\[models\]"'):
+    with pytest.raises(EngineError, match=r'tokenizers is missing: pip .*\[models\]"'):
         describe(picture("red"))
 
     (chosen / "onnx" / "encoder_model.onnx").unlink()
-    with pytest.raises(engines.EngineError, match=r"it has no onnx/encoder_model\.onnx and no enc"):
+    with pytest.raises(EngineError, match=r"it has no onnx/encoder_model\.onnx and no enc"):
         describe(picture("red"))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.user_models import clip
 
 from .onnx_files import INT64, floats, mean, model, node, value
@@ -215,7 +215,7 @@ def test_broken_files_are_one_sentence_without_a_path(
 ) -> None:
     write(chosen, {file: content})
 
-    with pytest.raises(engines.EngineError, match=words) as caught:
+    with pytest.raises(EngineError, match=words) as caught:
         describe(picture("red"))
     assert str(caught.value).startswith("the setting clip (tiny-clip): ")
     assert str(chosen.parent) not in str(caught.value)
@@ -224,7 +224,5 @@ def test_broken_files_are_one_sentence_without_a_path(
 def test_missing_networks_are_named(chosen: Path) -> None:
     (chosen / "onnx" / "text_model.onnx").unlink()
 
-    with pytest.raises(
-        engines.EngineError, match=r"has no onnx/text_model\.onnx and no text_model"
-    ):
+    with pytest.raises(EngineError, match=r"has no onnx/text_model\.onnx and no text_model"):
         describe(picture("red"))

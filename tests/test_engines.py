@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.captioning import findings, tags
+from imgopen_nb.sandbox.engine import EngineError, engine
 from imgopen_nb.sandbox.vision import subjects
 from imgopen_nb.sandbox.vision.networks import MODELS
 from imgopen_nb.sandbox.vision.styles import recognise
@@ -178,7 +179,7 @@ def test_no_vocabulary_speaks_of_sex_age_or_mood() -> None:
     source = " ".join(
         path.read_text(encoding="utf-8")
         for path in (
-            Path(engines.__file__).parent.parent / f"{name}.py"
+            Path(engines.__file__).parents[1] / "captioning" / f"{name}.py"
             for name in ("caption", "tags", "findings")
         )
     )
@@ -218,7 +219,7 @@ def test_transparent_pictures_are_seen_on_white() -> None:
 
 
 def test_an_unknown_model_is_refused() -> None:
-    with pytest.raises(engines.EngineError, match="clip"):
+    with pytest.raises(EngineError, match="clip"):
         ENGINES["describe"].run(FakeWork(sample("coffee"), {"model": "gpt"}))
 
 
@@ -233,7 +234,7 @@ def test_loading_the_registry_loads_no_network_runtime() -> None:
 
 def test_a_second_engine_for_an_operation_is_refused() -> None:
     with pytest.raises(ValueError, match="describe"):
-        engines.engine("describe", name="x", fidelity="real", about="x")(lambda work: {})
+        engine("describe", name="x", fidelity="real", about="x")(lambda work: {})
 
 
 @pytest.mark.parametrize(
@@ -280,7 +281,7 @@ def test_a_small_face_in_a_large_picture_is_found() -> None:
     "image", [sample("chelsea"), noise(), Image.new("RGB", (1, 1))], ids=["cat", "noise", "1x1"]
 )
 def test_a_picture_without_a_face_is_an_error_that_says_so(image: Image.Image) -> None:
-    with pytest.raises(engines.EngineError, match="no face"):
+    with pytest.raises(EngineError, match="no face"):
         ENGINES["detect-faces"].run(FakeWork(image))
 
 

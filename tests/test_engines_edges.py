@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.vision import control_maps, edge_maps, pose
 
 from .test_engines import FakeWork, sample
@@ -113,7 +114,7 @@ def test_openpose_draws_both_people_of_a_collage() -> None:
 
 @pytest.mark.parametrize("name", ["chelsea", "coffee"])
 def test_openpose_without_a_person_is_an_error_that_says_so(name: str) -> None:
-    with pytest.raises(engines.EngineError, match="no person"):
+    with pytest.raises(EngineError, match="no person"):
         preview(sample(name), "openpose")
 
 
@@ -127,14 +128,14 @@ def test_segmentation_is_named_the_subject_mask_that_it_is() -> None:
 
 
 def test_depth_is_refused_and_names_the_pseudo_depth() -> None:
-    with pytest.raises(engines.EngineError, match=r"no depth network.*pseudo_depth"):
+    with pytest.raises(EngineError, match=r"no depth network.*pseudo_depth"):
         preview(sample("coffee"), "depth_midas")
 
     assert preview(sample("coffee"), "pseudo_depth")[1]["fidelity"] == "placeholder"
 
 
 def test_an_unknown_module_is_refused_with_the_near_match_and_the_list() -> None:
-    with pytest.raises(engines.EngineError) as caught:
+    with pytest.raises(EngineError) as caught:
         preview(sample("coffee"), "cany")
 
     assert "did you mean canny?" in str(caught.value)
@@ -143,7 +144,7 @@ def test_an_unknown_module_is_refused_with_the_near_match_and_the_list() -> None
 
 def test_networks_that_are_not_here_are_not_passed_off_as_something_else() -> None:
     for name in ("softedge_hed", "lineart_anime", "mlsd", "normal_bae"):
-        with pytest.raises(engines.EngineError, match="no preprocessor"):
+        with pytest.raises(EngineError, match="no preprocessor"):
             preview(sample("coffee"), name)
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageChops
 from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.editing.blend import match_colours, poisson
 from imgopen_nb.sandbox.editing.hair import colour_in
+from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.vision.mesh import Mesh, largest_mesh, read_meshes
 
 SAMPLES = Path(engines.__file__).parents[2] / "images" / "samples"
@@ -150,7 +151,7 @@ def test_the_same_pictures_give_the_same_bytes() -> None:
 def test_a_picture_without_a_face_is_named(
     operation: str, face: str, image: str, which: str
 ) -> None:
-    with pytest.raises(engines.EngineError, match=f"no face was found in the picture that {which}"):
+    with pytest.raises(EngineError, match=f"no face was found in the picture that {which}"):
         run(operation, face=sample(face), image=sample(image))
 
 
@@ -200,14 +201,12 @@ def test_fusion_with_an_index_replaces_that_face_only(index: int, half: int) -> 
 
 
 def test_fusion_refuses_an_index_beyond_the_faces() -> None:
-    with pytest.raises(
-        engines.EngineError, match=r"face_index \(faceIdx\) is 3, but .* has 2 faces"
-    ):
+    with pytest.raises(EngineError, match=r"face_index \(faceIdx\) is 3, but .* has 2 faces"):
         run("face-fusion", {"face_index": 3}, faces=[sample("astronaut")], image=pair())
 
 
 def test_fusion_names_the_giver_without_a_face() -> None:
-    with pytest.raises(engines.EngineError, match="gives face 2"):
+    with pytest.raises(EngineError, match="gives face 2"):
         run("face-fusion", faces=[sample("astronaut"), sample("coffee")], image=pair())
 
 
@@ -229,7 +228,7 @@ def test_restoring_brings_a_blurred_face_nearer_to_the_sharp_one() -> None:
 
 
 def test_restoring_needs_a_face() -> None:
-    with pytest.raises(engines.EngineError, match="no face was found"):
+    with pytest.raises(EngineError, match="no face was found"):
         run("face-restore", image=sample("chelsea"))
 
 
@@ -273,7 +272,7 @@ def test_hair_takes_the_colour_of_the_word_and_the_face_keeps_its_own(
 
 def test_hair_without_a_colour_word_is_refused_with_the_list() -> None:
     with pytest.raises(
-        engines.EngineError, match=r"hair \(hairStyle\) must name a colour.*black.*blonde.*blue"
+        EngineError, match=r"hair \(hairStyle\) must name a colour.*black.*blonde.*blue"
     ):
         run("hairstyle", {"hair": "a bob with bangs"}, image=sample("astronaut"))
 

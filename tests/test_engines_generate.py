@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw
 
 from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.generation import diffusion, marking, palettes, scenery
 
 from .test_engines import sample
@@ -125,7 +126,7 @@ def test_the_second_pass_enlarges() -> None:
     ],
 )
 def test_values_outside_the_limits_are_refused(params: dict[str, Any], word: str) -> None:
-    with pytest.raises(engines.EngineError, match=word):
+    with pytest.raises(EngineError, match=word):
         run("text2image", **params)
 
 
@@ -280,7 +281,7 @@ def test_tiny_masks_are_no_trouble(side: int) -> None:
 
 
 def test_a_black_mask_is_refused() -> None:
-    with pytest.raises(engines.EngineError, match="no white"):
+    with pytest.raises(EngineError, match="no white"):
         picture("image2image", {"mask": Image.new("L", (512, 341))})
 
 
@@ -307,7 +308,7 @@ def test_controlnet_takes_poses_and_ready_maps_and_refuses_unknown_modules() -> 
 
     assert pose.size == (512, 512)
     assert picture("controlnet", control={"module": "none"}).size == sample("coffee").size
-    with pytest.raises(engines.EngineError, match="one of canny"):
+    with pytest.raises(EngineError, match="one of canny"):
         picture("controlnet", control={"module": "mlsd"})
 
 
@@ -317,7 +318,7 @@ def test_controlnet_without_a_picture_draws_the_scene_alone_and_says_so() -> Non
 
     assert "no image was given" in result["note"]
     assert work.saved[0][0].size == (512, 512)
-    with pytest.raises(engines.EngineError, match="no preprocessor"):
+    with pytest.raises(EngineError, match="no preprocessor"):
         ENGINES["controlnet"].run(Drawing({"prompt": "x", "control": {"module": "mlsd"}}))
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 
-from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.editing.fonts import undrawable
 from imgopen_nb.sandbox.editing.super_resolution import TILE, quadrupled
+from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.vision.networks import quadruple
 
 from .test_engines_faces import ENGINES, FakeWork, changed, run, sample, within
@@ -91,7 +91,7 @@ def test_tiles_leave_no_seams() -> None:
 
 
 def test_too_large_a_picture_is_not_upscaled_and_the_limit_is_told() -> None:
-    with pytest.raises(engines.EngineError, match=r"1000 × 700 .* at most 640,000"):
+    with pytest.raises(EngineError, match=r"1000 × 700 .* at most 640,000"):
         run("upscale", image=Image.new("RGB", (1000, 700)))
 
 
@@ -101,7 +101,7 @@ def test_enlarging_multiplies_both_sides(scale: float, size: tuple[int, int]) ->
 
 
 def test_an_enlarged_picture_beyond_the_limit_is_refused() -> None:
-    with pytest.raises(engines.EngineError, match="at most 36 megapixels"):
+    with pytest.raises(EngineError, match="at most 36 megapixels"):
         run("enlarge", {"scale": 8}, image=Image.new("RGB", (1000, 1000)))
 
 
@@ -152,15 +152,15 @@ def test_a_transparent_picture_keeps_its_alpha_where_no_mark_is() -> None:
 
 
 def test_a_mark_is_needed_and_only_one() -> None:
-    with pytest.raises(engines.EngineError, match="give text, or a picture as watermark"):
+    with pytest.raises(EngineError, match="give text, or a picture as watermark"):
         run("watermark", image=sample("coffee"))
-    with pytest.raises(engines.EngineError, match="not both"):
+    with pytest.raises(EngineError, match="not both"):
         run("watermark", {"text": "a", "watermark": "b"}, image=sample("coffee"))
 
 
 def test_signs_that_the_font_lacks_are_named() -> None:
     assert undrawable("© Img Open 2026, all rights reserved!") == ""
-    with pytest.raises(engines.EngineError, match="no font here has a sign for"):
+    with pytest.raises(EngineError, match="no font here has a sign for"):
         run("watermark", {"text": "mark \ue123"}, image=sample("coffee"))
 
 
@@ -208,7 +208,7 @@ def test_erasing_twice_gives_the_same_bytes() -> None:
     ids=["size", "black", "transparent", "white"],
 )
 def test_masks_that_cannot_be_used_are_refused(mask: Image.Image, message: str) -> None:
-    with pytest.raises(engines.EngineError, match=message):
+    with pytest.raises(EngineError, match=message):
         run("erase", image=sample("coffee"), mask=mask)
 
 
@@ -257,5 +257,5 @@ def test_factors_of_one_return_the_picture() -> None:
     ],
 )
 def test_growth_and_count_have_limits(params: dict[str, Any], message: str) -> None:
-    with pytest.raises(engines.EngineError, match=message):
+    with pytest.raises(EngineError, match=message):
         outpainted(Image.new("RGB", (20, 20)), **params)

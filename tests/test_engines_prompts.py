@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.prompts import vocabulary
 from imgopen_nb.sandbox.prompts.expansion import kinds_of
 
@@ -125,7 +126,7 @@ def test_any_prompt_is_expanded(prompt: str) -> None:
     ],
 )
 def test_values_that_make_no_sense_are_refused(params: dict[str, Any], word: str) -> None:
-    with pytest.raises(engines.EngineError, match=word):
+    with pytest.raises(EngineError, match=word):
         expand(**{"prompt": "a cat", **params})
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.user_models import tagger as interrogators
 
 from .onnx_files import floats, mean, model, node, tensor, value
@@ -139,11 +140,11 @@ def test_a_folder_without_the_files_or_with_too_few_tags_is_refused(
 ) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv(VARIABLE, str(tmp_path / "empty"))
-    with pytest.raises(engines.EngineError, match=r"has no selected_tags\.csv and no tags\.txt"):
+    with pytest.raises(EngineError, match=r"has no selected_tags\.csv and no tags\.txt"):
         describe(Image.new("RGB", (64, 64)))
 
     monkeypatch.setenv(VARIABLE, str(write(tmp_path / "few", tags=TAGS[:2])))
-    with pytest.raises(engines.EngineError, match="6 outputs, but 2 tags"):
+    with pytest.raises(EngineError, match="6 outputs, but 2 tags"):
         describe(Image.new("RGB", (64, 64)))
 
 
@@ -224,7 +225,7 @@ def test_broken_files_are_one_sentence_without_a_path(
 ) -> None:
     (danbooru / file).write_bytes(content)
 
-    with pytest.raises(engines.EngineError, match=words) as caught:
+    with pytest.raises(EngineError, match=words) as caught:
         describe(Image.new("RGB", (64, 64)))
     assert str(caught.value).startswith("the setting tagger (tiny-danbooru): ")
     assert str(danbooru.parent) not in str(caught.value)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from imgopen_nb.config import settings
 from imgopen_nb.errors import SettingsError
-from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.user_models.local_models import Model
 from imgopen_nb.sandbox.user_models.preprocessing import preparation
 from imgopen_nb.session import Session
@@ -51,7 +51,7 @@ def test_a_hub_id_is_taken_from_the_cache_without_a_network(
     assert tagged(picture("blue"))["engine"] == "someone/some-tagger"
 
     monkeypatch.setenv("IMGOPEN_TAGGER", "someone/else")
-    with pytest.raises(engines.EngineError, match=r"tagger \(someone/else\): the hub .* has no"):
+    with pytest.raises(EngineError, match=r"tagger \(someone/else\): the hub .* has no"):
         tagged(picture("red"))
 
 
@@ -61,7 +61,7 @@ def test_without_the_package_a_hub_id_is_an_error_that_says_what_to_install(
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as if it were not installed
     monkeypatch.setenv("IMGOPEN_TAGGER", "someone/other")
 
-    with pytest.raises(engines.EngineError, match=r'pip install "imgopen-nb\[models\]"'):
+    with pytest.raises(EngineError, match=r'pip install "imgopen-nb\[models\]"'):
         tagged(picture("red"))
 
 
@@ -74,7 +74,7 @@ def test_an_error_of_the_hub_is_one_sentence_that_names_the_setting(
     monkeypatch.setattr("huggingface_hub.hf_hub_download", refused)
     monkeypatch.setenv("IMGOPEN_TAGGER", "someone/private")
 
-    with pytest.raises(engines.EngineError) as caught:
+    with pytest.raises(EngineError) as caught:
         tagged(picture("red"))
     assert str(caught.value) == (
         "the setting tagger (someone/private): cannot be had from the hub (PermissionError); "
@@ -90,7 +90,7 @@ def test_a_folder_that_is_not_there_is_named_by_its_last_part(
 ) -> None:
     monkeypatch.setenv("IMGOPEN_TAGGER", named)
 
-    with pytest.raises(engines.EngineError, match="neither a folder") as caught:
+    with pytest.raises(EngineError, match="neither a folder") as caught:
         tagged(picture("red"))
     assert "somewhere" not in str(caught.value)
 
@@ -133,7 +133,7 @@ def test_settings_that_cannot_be_read_are_an_error_that_says_so(clean_world: Pat
     clean_world.mkdir(exist_ok=True)
     (clean_world / "settings.json").write_text("{")
 
-    with pytest.raises(engines.EngineError, match=r"cannot read settings\.json"):
+    with pytest.raises(EngineError, match=r"cannot read settings\.json"):
         tagged(picture("red"))
 
 

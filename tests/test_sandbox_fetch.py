@@ -11,7 +11,7 @@ from PIL import Image
 from imgopen_nb.errors import PictureError
 from imgopen_nb.sandbox.jobs.download import fetch
 from imgopen_nb.sandbox.jobs.pictures import decode, encode, identify
-from imgopen_nb.sandbox.texts import tidy
+from imgopen_nb.sandbox.messages import tidy
 
 from .sandbox_fixtures import noisy_jpeg, picture_bytes, png_bomb
 

@@ -24,8 +24,8 @@ from imgopen_nb.sandbox.jobs.jobs import Jobs
 from imgopen_nb.sandbox.jobs.store import Files, Tasks
 from imgopen_nb.sandbox.jobs.work import Work
 from imgopen_nb.sandbox.jobs.worker import Line
+from imgopen_nb.sandbox.messages import WireError
 from imgopen_nb.sandbox.process import SandboxProcess
-from imgopen_nb.sandbox.refusal import WireError
 
 from .sandbox_fixtures import Api, command, new_key, noisy_jpeg, picture_bytes, png_bomb
 

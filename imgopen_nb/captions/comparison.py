@@ -23,7 +23,8 @@ class Comparison:
     A sentence and a tag list become comparable as sets of content words: lower case, singular,
     American spelling, without stop words, tags split at underscores, "no humans" left out. Two
     captions agree by the Jaccard index of their sets: shared words / all words of either. Synonyms
-    count as different, so agreement is rather under- than overstated. See `imgopen_nb.captions.terms`.
+    count as different, so agreement is rather under- than overstated. See
+    `imgopen_nb.captions.terms`.
 
     Attributes:
         models: by name.

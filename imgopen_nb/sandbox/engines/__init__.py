@@ -1,127 +1,23 @@
-"""The sandbox's engines: what really does the work behind each operation.
+"""The sandbox's engines: what really does the work behind each operation, a module for each family.
 
-An engine is one function, registered by the `engine` decorator. Importing this package costs
-nothing, nor does `load`: an engine imports numpy and onnxruntime when it first runs.
+Importing this package costs nothing, nor does `load`: an engine imports numpy and onnxruntime when
+it first runs.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-Fidelity = Literal["real", "approximate", "placeholder"]
+from ..engine import ENGINES, Engine
 
 FAMILIES = (
-    "describe",
-    "edges",
-    "faces",
-    "generate",
-    "lists",
-    "prompts",
-    "style",
-    "training",
-    "faceswap",
-    "hair",
-    "inpaint",
-    "pixels",
-    "portrait",
-    "restore",
-)
-
-log = logging.getLogger(__name__)
-
-
-class EngineError(Exception):
-    """The picture or the parameters cannot be worked on; the message is shown to the user."""
-
-    code = "400"
-
-
-class AbsentError(EngineError):
-    """What was asked for is not there."""
-
-    code = "404"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A task as another one sees it; `fraction` is how far it is, 1.0 at its end."""
-
-    key: str
-    server_id: str
-    operation: str
-    state: Literal["running", "succeeded", "failed"]
-    fraction: float
-    params: Mapping[str, Any]
-    result: Mapping[str, Any]
-    error: str
-
-
-class Work(Protocol):
-    """What the server hands to an engine: checked parameters, pictures to read, a place to save."""
-
-    @property
-    def params(self) -> Mapping[str, Any]:
-        """Parameters by user-facing name, checked, with the defaults filled in."""
-
-    def picture(self, name: str) -> Image.Image:
-        """Return the picture of parameter `name`: decoded, upright by EXIF, mode RGB or RGBA."""
-
-    def each_picture(self, name: str) -> Iterator[Image.Image]:
-        """Yield the pictures of a parameter one by one; one that cannot be read is named."""
-
-    def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
-        """Tell how far the work is, from 0 to 1, and how the picture looks by now."""
-
-    def pictures(self, name: str) -> list[Image.Image]:
-        """Return the pictures of parameter `name`, which takes several."""
-
-    def save(self, image: Image.Image, suffix: str = "png") -> str:
-        """Store a result and return the URL that serves it."""
-
-    def task(self, asked: str) -> Seen | None:
-        """Return the task that the caller, or the sandbox, calls so."""
-
-    def trainings(self) -> list[Seen]:
-        """Return the training jobs, the oldest first."""
-
-
-Run = Callable[[Work], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Engine:
-    """One operation's engine; `about` says in one line what it is and what it is not."""
-
-    operation: str
-    name: str
-    fidelity: Fidelity
-    about: str
-    run: Run
-
-
-ENGINES: dict[str, Engine] = {}
+    "describe", "edges", "faces", "generate", "lists", "prompts", "style", "training", "faceswap",
+    "hair", "inpaint", "pixels", "portrait", "restore",
+)  # fmt: skip
 PROBLEMS: dict[str, str] = {}
 
-
-def engine(operation: str, *, name: str, fidelity: Fidelity, about: str) -> Callable[[Run], Run]:
-    """Register the decorated function as the engine of `operation`."""
-
-    def register(run: Run) -> Run:
-        if operation in ENGINES:
-            raise ValueError(
-                f"operation {operation!r} already has the engine {ENGINES[operation].name!r}"
-            )
-        ENGINES[operation] = Engine(operation, name, fidelity, about, run)
-        return run
-
-    return register
+log = logging.getLogger(__name__)
 
 
 def load() -> dict[str, Engine]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from . import EngineError, Work, engine
+from ..engine import EngineError, Work, engine
 
 if TYPE_CHECKING:
     from PIL import Image

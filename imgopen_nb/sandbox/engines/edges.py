@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import Work, engine
+from ..engine import Work, engine
 
 
 @engine(

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..audit import CLEAN
-from . import Work, engine
+from ..engine import CLEAN, Work, engine
 
 if TYPE_CHECKING:
     from PIL import Image

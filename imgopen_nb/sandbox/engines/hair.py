@@ -6,7 +6,7 @@ from typing import Any
 
 from ...catalogue.operations import OPERATIONS
 from ...text import clip
-from . import EngineError, Work, engine
+from ..engine import EngineError, Work, engine
 
 
 @engine(

@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from ...catalogue.operations import OPERATIONS
-from . import EngineError, Work, engine
+from ..engine import EngineError, Work, engine
 from .pixels import check_size
 
 if TYPE_CHECKING:

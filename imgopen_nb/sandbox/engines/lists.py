@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...catalogue.operations import OPERATIONS
-from . import EngineError, Seen, Work, engine
+from ..engine import EngineError, Seen, Work, engine
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...catalogue.operations import OPERATIONS
-from . import EngineError, Work, engine
+from ..engine import EngineError, Work, engine
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import EngineError, Work, engine
+from ..engine import EngineError, Work, engine
 from .inpaint import seed_of
 
 SIDE = 960

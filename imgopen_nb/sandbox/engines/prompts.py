@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...catalogue.operations import OPERATIONS
-from . import EngineError, Work, engine
+from ..engine import EngineError, Work, engine
 
 if TYPE_CHECKING:
     from ..prompts.expansion import Options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from . import AbsentError, Seen, Work, engine
+from ..engine import AbsentError, Seen, Work, engine
 
 ABOUT = "Checks the pictures and lets time pass; no weights are trained."
 NOTE = "the sandbox trained no weights"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from ..engines import EngineError
+from ..engine import EngineError
 from ..vision import control_maps
 from ..vision.networks import shrink
 from . import scenery

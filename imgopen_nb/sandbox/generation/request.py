@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from ...catalogue.operations import OPERATIONS
-from ..engines import EngineError
+from ..engine import EngineError
 from ..vision.networks import flatten
 
 SIDE, LEAST, MOST, MOST_PICTURES = 512, 64, 2048, 16

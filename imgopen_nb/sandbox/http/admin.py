@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..faults import KINDS, FaultError
-from ..refusal import WireError
-from ..texts import tidy
+from ..messages import WireError, tidy
 from . import requests as bodies
 from . import responses as answers
 from .handlers import WithBody

@@ -15,7 +15,7 @@ from ..faults import Faults
 from ..jobs.clock import Clock
 from ..jobs.engine_loader import Registry
 from ..jobs.store import Files
-from ..refusal import WireError
+from ..messages import WireError
 from . import responses as answers
 from .request_log import Requests
 from .service import Service

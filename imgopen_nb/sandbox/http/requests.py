@@ -7,8 +7,7 @@ from typing import Any
 
 from ...catalogue.operation import Operation
 from ...errors import ParameterError
-from ..refusal import WireError
-from ..texts import tidy, told
+from ..messages import WireError, tidy, told
 
 
 def parse(body: bytes) -> dict[str, Any]:

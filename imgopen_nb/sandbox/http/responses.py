@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...catalogue.operation import Operation
-from ..audit import CLEAN
+from ..engine import CLEAN
 from ..jobs.job import Job
 from ..jobs.jobs import Jobs
-from ..refusal import WireError
+from ..messages import WireError
 
 BARE = ("style", "outpaint", "control-preview")  # acknowledged by task_id only
 Answer = dict[str, Any]

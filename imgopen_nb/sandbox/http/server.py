@@ -25,8 +25,7 @@ from ..jobs.engine_loader import Registry
 from ..jobs.jobs import Jobs
 from ..jobs.pictures import TYPES, identify, suffix_of
 from ..jobs.store import Files, Tasks, prune
-from ..refusal import WireError
-from ..texts import told
+from ..messages import WireError, told
 from . import responses as answers
 from .admin import routes as admin_routes
 from .handlers import Base, Sandbox, WithBody

@@ -18,8 +18,7 @@ from ..jobs.jobs import Jobs
 from ..jobs.store import Files
 from ..jobs.views import Views
 from ..jobs.work import Work
-from ..refusal import WireError
-from ..texts import tidy, told
+from ..messages import WireError, tidy, told
 from . import requests as bodies
 from . import responses as answers
 from .request_log import Request
@@ -93,7 +92,7 @@ class Service:
         engine = await asyncio.to_thread(self._registry.engine, operation.name)
         if engine is None:
             raise WireError("501", self._registry.missing(operation.name))
-        from ..engines import EngineError
+        from ..engine import EngineError
 
         work = Work(operation, values, self._files, self._base_url, register=self._views)
         try:

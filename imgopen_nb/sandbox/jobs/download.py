@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ...errors import PictureError
-from ..texts import tidy
+from ..messages import tidy
 
 MAX_BYTES = 20_000_000
 STEP_SECONDS = 10.0

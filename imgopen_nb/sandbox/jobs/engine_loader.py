@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..engines import Engine
+from ..engine import ENGINES, Engine
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +26,7 @@ class Registry:
         """Load the engines; what cannot be loaded is named in `missing`, the server stays up."""
         from .. import engines
 
-        self._engines = engines.ENGINES
+        self._engines = ENGINES
         try:
             engines.load()
             self._problem = "; ".join(engines.PROBLEMS.values())

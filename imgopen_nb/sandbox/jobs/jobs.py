@@ -14,8 +14,7 @@ from typing import Any
 from ...catalogue.operation import Operation
 from ...catalogue.operations import OPERATIONS
 from ...errors import PictureError
-from ..refusal import WireError
-from ..texts import place_of, tidy, told
+from ..messages import WireError, place_of, tidy, told
 from .callback_sender import Callbacks
 from .clock import Clock
 from .engine_loader import Registry
@@ -231,7 +230,7 @@ class Jobs:
             run.leave()
 
     def _explain(self, job: Job, error: Exception) -> None:
-        from ..engines import EngineError
+        from ..engine import EngineError
 
         if isinstance(error, (EngineError, PictureError)):
             self._fail(job, told(error))

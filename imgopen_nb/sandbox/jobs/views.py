@@ -10,7 +10,7 @@ from .jobs import Jobs
 from .work import with_defaults
 
 if TYPE_CHECKING:
-    from ..engines import Seen
+    from ..engine import Seen
 
 
 class Views:
@@ -35,7 +35,7 @@ class Views:
         return [self._seen(job) for job in jobs if job]
 
     def _seen(self, job: Job) -> Seen:
-        from ..engines import Seen
+        from ..engine import Seen
 
         shown = job.state if self._jobs.shows_end(job) else "running"
         return Seen(

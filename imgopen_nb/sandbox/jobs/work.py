@@ -16,7 +16,7 @@ from .store import Files
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..engines import Seen
+    from ..engine import Seen
 
 PREVIEW_SIDE = 256
 ALL_BYTES = 100_000_000

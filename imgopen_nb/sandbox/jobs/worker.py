@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from ..texts import place_of
+from ..messages import place_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...config.settings import HUB_ID, LOCAL_MODELS, local_model
 from ...errors import SettingsError
-from ..engines import EngineError
+from ..engine import EngineError
 
 EXTRA = 'pip install "imgopen-nb[models]"'
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PIL import Image, ImageOps
 
 from ...text import near_match, one_of
-from ..engines import EngineError, Fidelity
+from ..engine import EngineError, Fidelity
 from . import edge_maps, pose
 from .networks import subject_mask
 

@@ -8,6 +8,15 @@ from ..text import clip
 MOST = 300
 
 
+class WireError(Exception):
+    """A request that is answered with another code than "200"."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
 def tidy(text: object, most: int = MOST) -> str:
     """Return text as one printable line of at most `most` characters."""
     line = "".join(c if c.isprintable() else " " for c in str(text)[: most * 4])

@@ -1,0 +1,110 @@
+"""The contract of an engine: what it gets, what it gives, and how it is registered.
+
+An engine is one function behind one operation. It imports numpy and onnxruntime when it first runs,
+so that registering it costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# What the content check of the sd family says of a picture: the sandbox has none, and says clean.
+CLEAN: dict[str, Any] = {
+    "image_status": 1,
+    "img_audit_status": True,
+    "img_audit": [{"confidence": None, "label": "nonLabel"}],
+}
+
+
+Fidelity = Literal["real", "approximate", "placeholder"]
+
+
+class EngineError(Exception):
+    """The picture or the parameters cannot be worked on; the message is shown to the user."""
+
+    code = "400"
+
+
+class AbsentError(EngineError):
+    """What was asked for is not there."""
+
+    code = "404"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A task as another one sees it; `fraction` is how far it is, 1.0 at its end."""
+
+    key: str
+    server_id: str
+    operation: str
+    state: Literal["running", "succeeded", "failed"]
+    fraction: float
+    params: Mapping[str, Any]
+    result: Mapping[str, Any]
+    error: str
+
+
+class Work(Protocol):
+    """What the server hands to an engine: checked parameters, pictures to read, a place to save."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Parameters by user-facing name, checked, with the defaults filled in."""
+
+    def picture(self, name: str) -> Image.Image:
+        """Return the picture of parameter `name`: decoded, upright by EXIF, mode RGB or RGBA."""
+
+    def each_picture(self, name: str) -> Iterator[Image.Image]:
+        """Yield the pictures of a parameter one by one; one that cannot be read is named."""
+
+    def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
+        """Tell how far the work is, from 0 to 1, and how the picture looks by now."""
+
+    def pictures(self, name: str) -> list[Image.Image]:
+        """Return the pictures of parameter `name`, which takes several."""
+
+    def save(self, image: Image.Image, suffix: str = "png") -> str:
+        """Store a result and return the URL that serves it."""
+
+    def task(self, asked: str) -> Seen | None:
+        """Return the task that the caller, or the sandbox, calls so."""
+
+    def trainings(self) -> list[Seen]:
+        """Return the training jobs, the oldest first."""
+
+
+Run = Callable[[Work], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One operation's engine; `about` says in one line what it is and what it is not."""
+
+    operation: str
+    name: str
+    fidelity: Fidelity
+    about: str
+    run: Run
+
+
+ENGINES: dict[str, Engine] = {}
+
+
+def engine(operation: str, *, name: str, fidelity: Fidelity, about: str) -> Callable[[Run], Run]:
+    """Register the decorated function as the engine of `operation`."""
+
+    def register(run: Run) -> Run:
+        if operation in ENGINES:
+            raise ValueError(
+                f"operation {operation!r} already has the engine {ENGINES[operation].name!r}"
+            )
+        ENGINES[operation] = Engine(operation, name, fidelity, about, run)
+        return run
+
+    return register
