@@ -29,7 +29,7 @@ lint: $(VENV)/.dev  ## ruff, ruff format and mypy --strict
 
 fuzz: $(VENV)/.dev  ## 10,000 requests by schemathesis after /openapi.json
 	$(BIN)/python -m pip install -q -e '.[fuzz]'
-	IMGOPEN_FUZZ=165 $(BIN)/python -m pytest -q -s --timeout 1800 tests/test_sandbox_endurance.py -k schemathesis
+	IMGOPEN_FUZZ=165 $(BIN)/python -m pytest -q -s --timeout 1800 tests/sandbox/test_endurance.py -k schemathesis
 
 bench: $(VENV)/.dev  ## run the benchmarks and rewrite benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

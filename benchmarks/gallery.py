@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser
 
 from tests.lab import Lab, Sheet, open_browser, without_outputs
-from tests.test_galleries import fill_history
+from tests.widgets.test_galleries import fill_history
 
 HEAD = ("what", "figure", "ratio")
 Row = tuple[str, str, str]

@@ -35,9 +35,9 @@ from imgopen_nb.errors import (
 )
 from imgopen_nb.session import Session
 
+from .catalogue.test_catalogue import BY_ID
 from .conftest import KEY_ID, KEY_SECRET
 from .stub import Reply, Request, Stub, ok, refusal
-from .test_catalogue import BY_ID
 
 URL = "https://example.org/cat.png"
 

@@ -1,0 +1,259 @@
+"""The client against a stub that answers well and badly, over real HTTP."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Iterator
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from imgopen_nb.api.client import Client
+from imgopen_nb.config.settings import Keys, Secret
+from imgopen_nb.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    MalformedAnswerError,
+    NetworkError,
+    NotFoundError,
+    PictureError,
+    RateLimitError,
+    RedirectError,
+    RefusedError,
+    RequestTimeoutError,
+    ServerError,
+)
+
+from ..conftest import KEY_ID, KEY_SECRET
+from ..stub import Reply, Stub, ok, refusal
+
+KEYS = Keys(Secret(KEY_ID), Secret(KEY_SECRET))
+
+
+@pytest.fixture
+def client(stub: Stub) -> Iterator[Client]:
+    made = Client(stub.url, KEYS, connect=1, read=0.6, total=1.2)
+    yield made
+    made.close()
+
+
+def test_every_call_is_a_json_post_with_both_headers(client: Client, stub: Stub):
+    stub.replies(ok(taskId="1"))
+
+    answer = client.exchange("/a/b", {"prompt": "ein Füchslein"})
+
+    sent = stub.requests[0]
+    assert answer.server_id == "1"
+    assert sent.body == {"prompt": "ein Füchslein"}
+    assert sent.headers["Content-Type"] == "application/json"
+    assert sent.headers["X-Request-req-accessKeyId"] == KEY_ID
+    assert sent.headers["X-Request-req-accessKeySecret"] == KEY_SECRET
+
+
+def test_connections_are_kept_alive(client: Client, stub: Stub):
+    """Twenty calls in a row open one connection."""
+    stub.replies(ok())
+    for _ in range(20):
+        client.exchange("/a", {})
+
+    pools = client._http.get_adapter(stub.url).poolmanager.pools  # type: ignore[attr-defined]
+    assert sum(pools[key].num_connections for key in pools.keys()) == 1  # noqa: SIM118
+
+
+HTML = b"<!DOCTYPE html><html><body>maintenance</body></html>"
+ODD_ANSWERS: list[tuple[str, Reply, type[APIError], str]] = [
+    ("html", Reply(HTML), MalformedAnswerError, "a web page"),
+    ("html-502", Reply(HTML, 502), ServerError, "502"),
+    ("html-403", Reply(HTML, 403), AuthenticationError, "403"),
+    ("html-404", Reply(HTML, 404), NotFoundError, "404"),
+    ("empty", Reply(b""), MalformedAnswerError, "nothing"),
+    ("blank", Reply(b"  \n "), MalformedAnswerError, "nothing"),
+    ("cut", Reply(b'{"code": "200", "msg": "su'), MalformedAnswerError, "cut off"),
+    ("array", Reply([1]), MalformedAnswerError, "no object"),
+    ("null", Reply(b"null"), MalformedAnswerError, "no object"),
+    ("no-code", Reply({"msg": "success", "data": {}}), MalformedAnswerError, "no usable code"),
+    ("null-code", Reply({"code": None}), MalformedAnswerError, "no usable code"),
+    ("bool-code", Reply({"code": True}), MalformedAnswerError, "no usable code"),
+    ("list-data", Reply({"code": "200", "data": [1]}), MalformedAnswerError, "no object"),
+    ("text-data", Reply({"code": "200", "data": "x"}), MalformedAnswerError, "no object"),
+    ("binary", Reply(bytes(range(256))), MalformedAnswerError, "not JSON"),
+    ("deep", Reply(b"[" * 100_000), MalformedAnswerError, "not JSON"),
+    ("huge-number", Reply(b'{"code":' + b"9" * 9000), MalformedAnswerError, "cut off"),
+    ("filler-80", refusal("80", "et tempor nulla"), RefusedError, "code 80: et tempor nulla"),
+    ("filler-96", refusal("96", "laborum"), RefusedError, "laborum"),
+    ("refused-400", refusal("7", "no", 400), BadRequestError, "code 7: no"),
+    ("code-401", refusal("401", "who"), AuthenticationError, "who"),
+    ("code-404", refusal("404"), NotFoundError, "404"),
+    ("code-500", refusal("500", "oops"), ServerError, "oops"),
+    ("200-in-500", Reply({"code": "200", "data": {}}, 500), ServerError, "500"),
+    ("503", Reply(b"", 503), ServerError, "503"),
+    ("shorter-than-told", Reply(b'{"code"', length=500), MalformedAnswerError, ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "part"), [row[1:] for row in ODD_ANSWERS], ids=[row[0] for row in ODD_ANSWERS]
+)
+def test_odd_answers_are_typed_errors(
+    client: Client, stub: Stub, reply: Reply, kind: type[APIError], part: str
+):
+    stub.replies(reply)
+
+    with pytest.raises((kind, NetworkError) if not part else kind) as caught:
+        client.exchange("/a", {})
+
+    assert part in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_numeric_code_is_read_like_the_documented_string(client: Client, stub: Stub):
+    stub.replies(Reply({"code": 200, "msg": "success", "data": {"task_id": "9"}}))
+
+    assert client.exchange("/a", {}).server_id == "9"
+
+
+def test_endless_garbage_is_cut_off_in_bounded_memory(client: Client, stub: Stub):
+    """Ten and more megabytes end in a clear error, without ever being held whole many times."""
+
+    def flood(out: Any) -> None:
+        for _ in range(4000):
+            out.write(b"x" * 65536)
+
+    stub.replies(Reply(write=flood))
+    tracemalloc.start()
+    with pytest.raises(MalformedAnswerError, match="longer than 8 MiB"):
+        client.exchange("/a", {})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 40 * 2**20
+
+
+def test_a_dripping_answer_ends_at_the_total_deadline(client: Client, stub: Stub):
+    def drip(out: Any) -> None:
+        for _ in range(60):
+            out.write(b" ")
+            out.flush()
+            time.sleep(0.1)
+
+    stub.replies(Reply(write=drip))
+
+    with pytest.raises(RequestTimeoutError, match="not complete after"):
+        client.exchange("/a", {})
+
+
+def test_no_answer_in_time_may_have_been_sent(client: Client, stub: Stub):
+    stub.replies(Reply(ok().body, delay=5))
+
+    with pytest.raises(RequestTimeoutError, match="did not answer within") as caught:
+        client.exchange("/a", {})
+    assert caught.value.sent
+
+
+def test_a_dropped_connection_may_have_been_sent(client: Client, stub: Stub):
+    stub.replies(Reply(drop=True))
+
+    with pytest.raises(NetworkError) as caught:
+        client.exchange("/a", {})
+    assert caught.value.sent
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+def test_no_connection_surely_sent_nothing(url: str):
+    with pytest.raises(NetworkError) as caught:
+        Client(url, KEYS, connect=1).exchange("/a", {})
+    assert not caught.value.sent
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed_with_the_keys(client: Client, stub: Stub, status: int):
+    with Stub() as other:
+        stub.replies(Reply(b"", status, {"Location": f"{other.url}/steal"}))
+
+        with pytest.raises(RedirectError, match=r"127\.0\.0\.1"):
+            client.exchange("/a", {})
+
+        assert other.requests == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "low", "high"),
+    [
+        ({"Retry-After": "3"}, 3, 3),
+        ({"Retry-After-Ms": "250"}, 0.25, 0.25),
+        ({"Retry-After": formatdate(time.time() + 900, usegmt=True)}, 300, 900),
+        ({"Retry-After": "soon"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_retry_after_is_read_in_every_form(
+    client: Client, stub: Stub, headers: dict[str, str], low: float | None, high: float | None
+):
+    stub.replies(Reply({"code": "429", "msg": "slow down"}, 429, headers))
+
+    with pytest.raises(RateLimitError) as caught:
+        client.exchange("/a", {})
+    if low is None or high is None:
+        assert caught.value.retry_after is None
+    else:
+        assert low <= (caught.value.retry_after or 0) <= high
+
+
+def test_keys_that_the_service_echoes_are_taken_out(client: Client, stub: Stub):
+    stub.replies(refusal("401", f"bad key {KEY_SECRET} of {KEY_ID}"))
+
+    with pytest.raises(AuthenticationError) as caught:
+        client.exchange("/a", {})
+
+    assert KEY_SECRET not in str(caught.value)
+    assert KEY_ID not in str(caught.value)
+
+
+def test_no_repr_shows_the_keys(client: Client):
+    shown = f"{KEYS!r} {KEYS.secret} {KEYS.secret!r} {client!r} {client._http.headers!r}"
+
+    assert KEY_SECRET not in shown
+    assert KEY_ID not in shown
+
+
+def test_pictures_are_downloaded_without_keys(client: Client, stub: Stub):
+    stub.replies(Reply(b"picture"))
+
+    assert client.download(f"{stub.url}/p.png") == b"picture"
+    assert not any("access" in name.lower() for name in stub.requests[0].headers)
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("file:///etc/passwd", "no http"),
+        ("http://127.0.0.1:1/x", "private network"),
+        ("http://169.254.169.254/latest/meta-data", "private network"),
+        ("http://[::1]:1/x", "private network"),
+        ("http://no-such-host.invalid/x", "cannot be fetched"),
+    ],
+)
+def test_addresses_from_the_wire_cannot_reach_private_networks(client: Client, url: str, part: str):
+    with pytest.raises(PictureError, match=part):
+        client.download(url)
+
+
+def test_a_redirect_into_a_private_network_is_refused(client: Client, stub: Stub):
+    stub.replies(Reply(b"", 302, {"Location": "http://127.0.0.1:1/secret"}))
+
+    with pytest.raises(PictureError, match="private network"):
+        client.download(f"{stub.url}/p.png")
+
+
+def test_an_endless_picture_is_cut_off(client: Client, stub: Stub):
+    def flood(out: Any) -> None:
+        for _ in range(4000):
+            out.write(b"x" * 65536)
+
+    stub.replies(Reply(write=flood))
+
+    with pytest.raises(PictureError, match="larger than 25 MiB"):
+        client.download(f"{stub.url}/p.png")

@@ -1,0 +1,368 @@
+"""--from on a line of the magic and of the command: batches of files, folders and variables."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import PIL.Image
+import pytest
+from IPython.core.history import HistoryAccessor
+from IPython.core.interactiveshell import InteractiveShell
+
+from imgopen_nb import session as session_module
+from imgopen_nb.batch.batch import Batch
+from imgopen_nb.batch.plan import Plan
+from imgopen_nb.batch.table_files import writable, write
+from imgopen_nb.cli import main
+from imgopen_nb.errors import ImgOpenError, ParameterError
+from imgopen_nb.session import Session
+from imgopen_nb.tasks.result import Result
+
+from ..conftest import KEY_ID, KEY_SECRET
+from ..service import Service, caption_of
+from ..stub import Stub
+
+URLS = ["https://e.org/1.jpg", "https://e.org/2.jpg"]
+
+
+@pytest.fixture
+def books(stub: Stub) -> Service:
+    return Service(duration=lambda: 0.0).on(stub)
+
+
+@pytest.fixture
+def shell(
+    stub: Stub, books: Service, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[InteractiveShell]:
+    """A shell with the extension and a DataFrame `df`, whose session talks to the service."""
+    monkeypatch.setenv("IMGOPEN_CACHE", "on")
+    monkeypatch.setattr(HistoryAccessor, "enabled", False)
+    with Session(stub.url, KEY_ID, KEY_SECRET) as session:
+        session_module.set_current(session)
+        made = InteractiveShell()
+        made.run_line_magic("load_ext", "imgopen_nb")
+        made.user_ns["df"] = pd.DataFrame({"url": URLS, "no": [1, 2]}, index=["a", "b"])
+        made.user_ns["links"] = URLS
+        made.user_ns["one"] = URLS[:1]
+        yield made
+        made.run_line_magic("unload_ext", "imgopen_nb")
+
+
+def line(shell: InteractiveShell, text: str) -> Any:
+    return shell.run_line_magic("imgopen", text)
+
+
+def test_a_column_with_models_fills_a_variable_with_the_wide_frame(shell: InteractiveShell):
+    value = line(shell, "describe --from df.url --models clip,deepdanbooru --out captions")
+
+    wide = shell.user_ns["captions"]
+    assert value is None
+    assert list(wide.columns) == ["clip", "deepdanbooru", "error"]
+    assert list(wide.index) == ["a", "b"]
+    assert list(wide["clip"]) == [caption_of(url, "clip") for url in URLS]
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["df.url", "df --column url", "df", "links", "{links}", "{df}", " ".join(URLS), "pictures.csv",
+     "pictures.jsonl", "pictures.parquet", "sub.pictures.csv"],
+)  # fmt: skip
+def test_many_pictures_may_be_given_in_many_ways(
+    shell: InteractiveShell, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    frame = shell.user_ns["df"]
+    frame.to_csv(tmp_path / "pictures.csv")
+    frame.to_csv(tmp_path / "sub.pictures.csv")
+    frame.to_json(tmp_path / "pictures.jsonl", orient="records", lines=True)
+    frame.to_parquet(tmp_path / "pictures.parquet")
+    monkeypatch.chdir(tmp_path)
+
+    batch = line(shell, f"describe --model clip --from {given}")
+
+    assert isinstance(batch, Batch)
+    assert [r.caption for r in batch] == [caption_of(url, "clip") for url in URLS]
+
+
+def test_one_picture_is_a_batch_too(shell: InteractiveShell):
+    for given in (URLS[0], "{one}", "one"):
+        assert [r.image for r in line(shell, f"describe --from {given}")] == URLS[:1]
+
+
+def test_a_dry_run_sends_nothing(shell: InteractiveShell, stub: Stub):
+    made = line(shell, "describe --from df.url --models clip deepdanbooru --max 3 --dry-run")
+
+    assert isinstance(made, Plan)
+    assert (made.new, made.most, stub.requests) == (4, 3, [])
+
+
+def test_max_and_concurrency_are_kept(shell: InteractiveShell, books: Service):
+    batch = line(
+        shell, "describe --from {links} --models clip,deepdanbooru --max 1 --concurrency 1"
+    )
+
+    assert len(books.accepted) == 1
+    assert sum("budget" in (r.error or "") for r in batch) == 3
+
+
+def test_fresh_asks_again(shell: InteractiveShell, books: Service):
+    for more in ("", "", "--fresh"):
+        line(shell, f"describe --from df.url --model clip {more}")
+
+    assert len(books.accepted) == 4
+
+
+def test_a_grid_on_the_line_has_an_axis_for_each_name(shell: InteractiveShell):
+    made = line(shell, "text2image --from links --model m --grid seed=1,2,3 steps=10,20 --dry-run")
+
+    assert (made.rows, made.combinations) == (2, 6)
+
+
+def test_a_grid_of_lists_has_a_list_for_each_value(shell: InteractiveShell):
+    made = line(shell, f"face-fusion --from df.url --grid faces={','.join(URLS)} --dry-run")
+
+    assert made.combinations == 2
+
+
+def test_words_before_from_fill_the_other_parameters(shell: InteractiveShell):
+    made = line(shell, f"face-swap {URLS[0]} --from df.url --dry-run")
+
+    assert (made.rows, made.combinations, made.new) == (2, 1, 2)
+
+
+def test_the_cell_is_the_prompt_of_every_picture(shell: InteractiveShell):
+    made = shell.run_cell_magic(
+        "imgopen", "image2image --from df.url --model m --seed 1 --dry-run", "a red fox"
+    )
+
+    assert (made.new, made.unusable) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--from linkz", "did you mean links"),
+        ("--from df.urls", "did you mean url"),
+        ("--from nowhere.csv", "there is no variable, file or folder 'nowhere.csv'"),
+        ("--from folder/none", "there is no file or folder folder/none"),
+        ("--from *.none", "no file fits *.none"),
+        ("--from df.shape.x", "there is no column"),
+        ("--from df.head", "a batch cannot be read from a method"),
+        ("--from df --column no-such", "there is no column of the DataFrame called 'no-such'"),
+        ("--from", "expected at least one argument"),
+        ("--from df.url --models clop", "did you mean clip"),
+        ("--from df.url --models ,", "--models names no value"),
+        ("--from df.url --model clip --models clip", "model is given twice"),
+        ("--from df.url --grid model=clip --models clip", "model is given twice"),
+        ("--from df.url --grid model=clip model=clip", "model is given twice"),
+        ("--from df.url --grid model=", "--grid model names no value"),
+        ("--from df.url --grid clip", "--grid takes NAME=A,B, not 'clip'"),
+        ("--from df.url --grid modle=clip", "did you mean model"),
+        ("--from df.url --grid image=x", "image is given twice"),
+        ("--from df.url --max -1", "--max must be a whole number from 0"),
+        ("--from df.url --max many", "--max must be a whole number from 0, not 'many'"),
+        ("--from df.url --concurrency 0", "--concurrency must be a whole number from 1"),
+        ("--from df.url --timeout soon", "--timeout must be seconds"),
+        ("--from df.url --no-wait", "--no-wait does not go with --from"),
+        ("--from df.url --form", "--form does not go with --from"),
+        ("--form --max 3", "--max goes with --from"),
+        ("--from df.url --image https://e.org/x", "image is given twice"),
+        ("https://e.org/x --from df.url", "image is given twice"),
+        ("https://e.org/x --max 3", "--max goes with --from"),
+        ("https://e.org/x --dry-run", "--dry-run goes with --from"),
+        ("https://e.org/x --models clip", "--models goes with --from"),
+    ],
+)
+def test_a_slip_on_the_line_is_one_sentence_and_nothing_is_sent(
+    shell: InteractiveShell, stub: Stub, words: str, says: str
+):
+    with pytest.raises(ImgOpenError, match=re.escape(says)) as caught:
+        line(shell, f"describe {words}")
+
+    assert "\n" not in caught.value.message
+    assert stub.requests == []
+
+
+def test_a_single_call_is_as_before(shell: InteractiveShell):
+    assert isinstance(line(shell, f"describe {URLS[0]} --model clip"), Result)
+
+
+def test_help_lists_the_options_of_a_batch(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+):
+    line(shell, "describe --help")
+
+    said = capsys.readouterr().out
+    for flag in ("--from", "--column", "--models", "--grid", "--max", "--concurrency", "--dry-run"):
+        assert flag in said
+
+
+# The command line.
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a CSV of two pictures, before a service with keys."""
+    (tmp_path / "pictures.csv").write_text("url\n" + "\n".join(URLS) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def keys(stub: Stub, books: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keys in the environment; the session that a command leaves behind is closed."""
+    for name, value in (("BASE_URL", stub.url), ("ACCESS_KEY_ID", KEY_ID)):
+        monkeypatch.setenv(f"IMGOPEN_{name}", value)
+    monkeypatch.setenv("IMGOPEN_ACCESS_KEY_SECRET", KEY_SECRET)
+    monkeypatch.setenv("IMGOPEN_CACHE", "on")
+    yield
+    session_module.current().close()
+
+
+CALL = ["describe", "--from", "pictures.csv", "--models", "clip,deepdanbooru"]
+
+
+@pytest.mark.parametrize("name", ["captions.csv", "captions.JSONL", "captions.parquet"])
+def test_the_command_writes_a_file(
+    folder: Path, keys: None, name: str, capsys: pytest.CaptureFixture[str]
+):
+    assert main([*CALL, "--out", name]) == 0
+
+    read = {
+        ".csv": lambda path: pd.read_csv(path, index_col=0),
+        ".jsonl": lambda path: pd.read_json(path, lines=True).set_index("index"),
+        ".parquet": pd.read_parquet,
+    }[Path(name).suffix.lower()](folder / name)
+    assert f"2 rows written to {name}" in capsys.readouterr().out
+    assert list(read.columns) == ["clip", "deepdanbooru", "error"]
+    assert list(read["clip"]) == [caption_of(url, "clip") for url in URLS]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("captions.txt", "captions.txt is no .csv, .jsonl or .parquet"),
+        ("nowhere/captions.csv", "nowhere/captions.csv cannot be written"),
+        ("folder.csv", "folder.csv cannot be written"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_sent(
+    folder: Path, keys: None, stub: Stub, name: str, says: str, capsys: pytest.CaptureFixture[str]
+):
+    (folder / "folder.csv").mkdir()
+
+    assert main([*CALL, "--out", name]) == 2
+
+    assert says in capsys.readouterr().err
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize(("rows", "code"), [([*URLS, "/no.jpg"], 0), (["/no.jpg"], 1)])
+def test_the_command_says_how_many_rows_failed_and_fails_if_all_did(
+    folder: Path, keys: None, rows: list[str], code: int, capsys: pytest.CaptureFixture[str]
+):
+    (folder / "some.csv").write_text("url\n" + "\n".join(rows) + "\n")
+
+    assert main(["describe", "--from", "some.csv", "--out", "captions.csv"]) == code
+
+    said = f"{len(rows)} rows written to captions.csv, 1 of them with an error"
+    assert said in capsys.readouterr().out
+
+
+def test_a_dry_run_of_the_command_writes_no_file(
+    folder: Path, keys: None, stub: Stub, capsys: pytest.CaptureFixture[str]
+):
+    assert main([*CALL, "--out", "captions.csv", "--dry-run"]) == 0
+
+    assert "4 to send" in capsys.readouterr().out
+    assert not (folder / "captions.csv").exists()
+    assert stub.requests == []
+
+
+def test_without_out_the_command_says_how_it_went(
+    folder: Path, keys: None, capsys: pytest.CaptureFixture[str]
+):
+    assert main(CALL) == 0
+
+    said = capsys.readouterr()
+    assert "4 calls done: 4 sent" in said.out
+    assert said.err == ""  # no bar where there is no terminal
+
+
+def test_the_command_has_no_variables_and_says_what_it_looked_for(
+    folder: Path, keys: None, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["describe", "--from", "df.url", "--out", "x.csv"]) == 2
+
+    assert "there is no variable, file or folder 'df.url'" in capsys.readouterr().err
+
+
+def test_a_folder_in_the_sandbox_becomes_a_csv_by_a_true_command(sandbox_url: str, tmp_path: Path):
+    """`imgopen describe --from FOLDER --out captions.csv`, as the README has it."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for at, name in enumerate(["b.png", "a.png"]):
+        PIL.Image.new("RGB", (64, 64), (200 * at, 90, 30)).save(photos / name)
+    (photos / "broken.jpg").write_text("no picture")
+    command = [sys.executable, "-m", "imgopen_nb.cli", "describe", "--from", "photos"]
+    environment = {**os.environ, "IMGOPEN_BASE_URL": sandbox_url}
+
+    done = subprocess.run(
+        [*command, "--out", "captions.csv", "--model", "clip"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    frame = pd.read_csv(tmp_path / "captions.csv", index_col=0)
+    assert list(frame.index) == ["photos/a.png", "photos/b.png", "photos/broken.jpg"]
+    assert list(frame["caption"].notna()) == [True, True, False]
+    assert "broken.jpg" in frame.loc["photos/broken.jpg", "error"]
+
+
+# The files themselves.
+
+
+def test_lists_are_json_in_a_csv_and_lists_elsewhere(tmp_path: Path):
+    images = pd.Series([["u1", "ü"], None, ["\ud800"]], dtype=object)
+    frame = pd.DataFrame({"images": images, "error": ["", "x", ""]})
+
+    rows = pd.read_csv(write(frame, tmp_path / "a.csv"))
+    lines = write(frame.iloc[:1], tmp_path / "a.jsonl").read_text().splitlines()
+
+    assert [json.loads(rows["images"][at]) for at in (0, 2)] == [["u1", "ü"], ["?"]]
+    assert json.loads(lines[0])["images"] == ["u1", "ü"]
+
+
+def test_an_index_of_any_kind_is_written(tmp_path: Path):
+    """Also one that is called like a column, or has several levels."""
+    named = pd.DataFrame({"caption": ["x"]}, index=pd.Index(["k"], name="caption"))
+    levels = pd.DataFrame(
+        {"caption": ["x"]}, index=pd.MultiIndex.from_tuples([("a", 1)], names=["l", None])
+    )
+    times = pd.DataFrame({"caption": ["x"]}, index=pd.date_range("2026-01-01", periods=1, tz="UTC"))
+
+    for frame in (named, levels, times):
+        for suffix in ("csv", "jsonl"):
+            assert "x" in write(frame, tmp_path / f"a.{suffix}").read_text()
+    assert "2026-01-01" in (tmp_path / "a.jsonl").read_text()
+
+
+def test_a_full_disk_is_one_sentence_that_says_nothing_is_lost(tmp_path: Path):
+    frame = pd.DataFrame({"caption": ["x" * 10_000]})
+
+    class Full(pd.DataFrame):
+        def copy(self, deep: bool = True) -> Any:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(ParameterError, match=r"was not written .*No space left") as caught:
+        write(Full(frame), tmp_path / "a.csv")
+
+    assert "sends nothing again" in caught.value.hint
+    assert writable(tmp_path / "a.csv") == tmp_path / "a.csv"

@@ -1,0 +1,357 @@
+"""%imgopen in a real InteractiveShell, against the stub."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from IPython.core.history import HistoryAccessor
+from IPython.core.interactiveshell import InteractiveShell
+
+from imgopen_nb import session as session_module
+from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.commands.registry import VERBS
+from imgopen_nb.errors import (
+    ImgOpenError,
+    ParameterError,
+    SettingsError,
+    TaskFailedError,
+    UnknownNameError,
+    UsageError,
+)
+from imgopen_nb.session import Session
+from imgopen_nb.syntax import words as tokens
+from imgopen_nb.tasks.result import Result
+
+from ..stub import Reply, Stub, ok, refusal
+
+URL = "https://example.org/cat.png"
+ODD_URL = "https://example.org/a%20b.png?x=1&y={}#frag=~;'"[:-1]
+
+
+@pytest.fixture
+def shell(session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    """A shell with the extension loaded, whose current session talks to the stub."""
+    monkeypatch.setattr(HistoryAccessor, "enabled", False)
+    session_module.set_current(session)
+    made = InteractiveShell()
+    made.run_line_magic("load_ext", "imgopen_nb")
+    yield made
+    made.run_line_magic("unload_ext", "imgopen_nb")
+
+
+def line(shell: InteractiveShell, text: str) -> Any:
+    return shell.run_line_magic("imgopen", text)
+
+
+def test_describe_returns_the_result(shell: InteractiveShell, stub: Stub):
+    stub.replies(ok(status=2, caption="a cat"))
+
+    result = line(shell, f"describe {URL} --model clip")
+
+    assert isinstance(result, Result)
+    assert (result.caption, stub.requests[0].body["model"]) == ("a cat", "clip")
+
+
+def test_a_magic_can_be_assigned_or_named(shell: InteractiveShell, stub: Stub):
+    stub.replies(ok(status=2, caption="a cat"))
+
+    shell.run_cell(f"r = %imgopen describe {URL}").raise_error()
+    assert line(shell, f"describe {URL} --out kept") is None
+
+    assert shell.user_ns["r"].caption == shell.user_ns["kept"].caption == "a cat"
+
+
+@pytest.mark.parametrize(
+    "url", [ODD_URL, "https://e.org/%7Bq%7D?a=1&b=%20&c=#d", "https://e.org/?a=$x"]
+)
+def test_urls_survive_as_they_are(shell: InteractiveShell, stub: Stub, url: str):
+    stub.replies(ok(status=2, caption="x"))
+
+    shell.run_cell(f"%imgopen describe {url}").raise_error()
+
+    assert stub.requests[0].body["image"] == url
+
+
+def test_variables_are_put_in_and_braces_can_be_escaped(shell: InteractiveShell, stub: Stub):
+    stub.replies(ok(status=2, outputImageUrl="https://example.org/o.png"))
+    shell.user_ns["animal"] = "fox"
+
+    line(shell, 'flux "a {animal} in {{braces}} and {}"')
+
+    assert stub.requests[0].body["prompt"] == "a fox in {braces} and {}"
+
+
+def test_an_undefined_variable_fails_loudly_and_sends_nothing(shell: InteractiveShell, stub: Stub):
+    shell.user_ns["animals"] = 1
+
+    with pytest.raises(UnknownNameError, match=r"did you mean animals\?.*\{\{animal\}\}"):
+        line(shell, 'flux "a {animal}"')
+    assert stub.requests == []
+
+
+def test_a_cell_is_the_prompt_as_it_stands(shell: InteractiveShell, stub: Stub):
+    """The vendor's own example prompt is full of braces."""
+    prompt = "{best quality}, {{masterpiece}}, {highres}, 100% $real"
+    stub.replies(ok(status=2, differentialImageRspList=[]))
+
+    shell.run_cell_magic("imgopen", "text2image --width 512 --seed -1", prompt + "\n")
+
+    assert stub.requests[0].body["prompt"] == prompt
+    assert stub.requests[0].body["seed"] == "-1"
+
+
+SLIPS = [
+    ("descripe x", UnknownNameError, "did you mean describe?"),
+    ("describe x --modle clip", UnknownNameError, "did you mean --model"),
+    (f"describe {URL} --model clp", ParameterError, "clip or deepdanbooru"),
+    (f"describe {URL} --model clip --model clip", ParameterError, "given twice"),
+    (f"describe {URL} --image {URL}", ParameterError, "one word too many"),
+    (f"describe {URL} {URL}", ParameterError, "use compare"),
+    ("describe", ParameterError, "needs image"),
+    ("describe 'open", ParameterError, "a quote is not closed"),
+    (f"describe {URL} --model", ParameterError, "expected one argument"),
+    (f"describe {URL} --timeout soon", ParameterError, "must be seconds"),
+    (f"describe {URL} --out 1x", ParameterError, "name of a variable"),
+    (f"describe {URL} --out {{Out}}", ParameterError, "name of a variable"),
+    ("flux a red fox", ParameterError, "texts with blanks need quotes"),
+    ("flux fox --width wide", ParameterError, "a whole number"),
+    ("outpaint x --vertical 1", UsageError, "needs horizontal"),
+    ("erase a b", UsageError, "IMGOPEN_PATHS"),
+    ("status nosuchtask", UnknownNameError, "there is no task"),
+    ("history --limit few", ParameterError, "whole number"),
+    ("config timeout never", SettingsError, "timeout must be seconds"),
+    ("config tiemout 5", UnknownNameError, "did you mean timeout?"),
+    ("compare", ParameterError, "needs pictures"),
+    (f"compare {URL} --models clp", ParameterError, "clip or deepdanbooru"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "part"), SLIPS, ids=[row[0] for row in SLIPS])
+def test_slips_are_explained_and_send_nothing(
+    shell: InteractiveShell, stub: Stub, text: str, kind: type[Exception], part: str
+):
+    with pytest.raises(kind) as caught:
+        line(shell, text)
+
+    assert part in str(caught.value)
+    assert stub.requests == []
+
+
+def test_a_slip_fails_the_cell_with_one_message_and_no_stack(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+):
+    result = shell.run_cell("%imgopen descripe x")
+
+    out = capsys.readouterr().out
+    assert isinstance(result.error_in_exec, UnknownNameError)
+    assert "did you mean describe?" in out
+    assert "Traceback" not in out
+    assert "magics.py" not in out
+
+
+def test_the_whole_stack_can_be_had(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("IMGOPEN_TRACEBACK", "1")
+
+    shell.run_cell("%imgopen descripe x")
+
+    assert "verbs.py" in capsys.readouterr().out
+
+
+def test_a_failed_task_is_kept_under_the_name(shell: InteractiveShell, stub: Stub):
+    stub.replies(ok(status=0, errorMessage="too dark"))
+
+    with pytest.raises(TaskFailedError, match="too dark"):
+        line(shell, f"describe {URL} --out r")
+
+    assert shell.user_ns["r"].state == "failed"
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_has_help(
+    shell: InteractiveShell, stub: Stub, capsys: pytest.CaptureFixture[str], name: str
+):
+    assert line(shell, f"{name} --help") is None
+
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: %imgopen {name}")
+    assert VERBS[name].about.split()[0] in out
+    assert "%%" not in out
+    if name in OPERATIONS:
+        assert f"Example: %imgopen {name}" in out
+    assert stub.requests == []
+
+
+def test_the_magic_alone_lists_every_verb(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+):
+    line(shell, "")
+
+    out = capsys.readouterr().out
+    assert all(f"  {name} " in out for name in VERBS)
+
+
+def test_help_marks_guesses(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):
+    line(shell, "erase --help")
+
+    assert "Guess: the vendor does not document this path" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["login SECRET123", "describe x --access-key-secret SECRET123", "flux x --token=SECRET123"],
+)
+def test_a_key_on_the_line_is_refused_and_not_repeated(shell: InteractiveShell, text: str):
+    with pytest.raises(ImgOpenError, match="would stay in the notebook") as caught:
+        line(shell, text)
+
+    assert "SECRET123" not in str(caught.value)
+
+
+def test_login_asks_stores_0600_and_shows_nothing(
+    shell: InteractiveShell,
+    clean_world: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    answers = iter(["my-key-id", "my-key-secret"])
+    monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
+
+    line(shell, "login")
+
+    file = clean_world / "keys.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "my-key" not in capsys.readouterr().out
+    assert session_module.current().backend == "real"
+    assert "my-key" not in repr(session_module.current().settings)
+    line(shell, "login --forget")
+    assert not file.exists()
+
+
+def test_login_where_nobody_can_be_asked_says_what_to_do(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(prompt: str) -> str:
+        raise RuntimeError("no frontend")
+
+    monkeypatch.setattr("getpass.getpass", refuse)
+
+    with pytest.raises(SettingsError, match="IMGOPEN_ACCESS_KEY_ID"):
+        line(shell, "login")
+
+
+def test_compare_puts_models_side_by_side(shell: InteractiveShell, stub: Stub):
+    stub.answer = lambda r: ok(
+        status=2, caption="a cat" if r.body["model"] == "clip" else "cat, solo"
+    )
+
+    comparison = line(shell, f"compare {URL} https://example.org/b.png --models clip deepdanbooru")
+
+    assert comparison.wide().shape == (2, 2)
+    assert comparison.models == ("clip", "deepdanbooru")
+
+
+def test_compare_takes_its_pictures_from_the_cell_or_a_list(shell: InteractiveShell, stub: Stub):
+    stub.replies(ok(status=2, caption="a cat"))
+    shell.user_ns["urls"] = [URL, "https://example.org/b.png"]
+
+    by_cell = shell.run_cell_magic("imgopen", "compare", f"{URL}\n\nhttps://example.org/b.png\n")
+    by_list = line(shell, "compare {urls}")
+
+    assert len(by_cell) == len(by_list) == 2
+
+
+def test_compare_raises_if_nothing_could_be_described(shell: InteractiveShell, stub: Stub):
+    stub.replies(refusal("77", "closed"))
+
+    with pytest.raises(UsageError, match="closed"):
+        line(shell, f"compare {URL}")
+
+
+def test_history_status_wait_and_resume(
+    shell: InteractiveShell, stub: Stub, capsys: pytest.CaptureFixture[str]
+):
+    stub.answer = lambda r: ok(status=1, taskId="s1")
+    task = line(shell, f"describe {URL} --no-wait")
+    assert line(shell, f"status {task.id}") is task
+
+    stub.answer = lambda r: ok(status=2, caption="later")
+    assert line(shell, f"wait {task.id[:16]}").caption == "later"
+    line(shell, "resume")
+    assert "no open tasks" in capsys.readouterr().out
+    line(shell, "history --out df")
+    assert shell.user_ns["df"].caption.tolist() == ["later"]
+    assert "later" in repr(line(shell, "history"))
+
+
+def test_config_shows_and_stores(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):
+    line(shell, "config timeout 42")
+
+    assert "timeout is now 42.0" in capsys.readouterr().out
+    assert session_module.current().settings.timeout == 42
+    assert "42" in repr(line(shell, "config"))
+
+
+def test_the_body_is_refused_where_there_is_no_place_for_it(shell: InteractiveShell):
+    with pytest.raises(ParameterError, match="takes no cell"):
+        shell.run_cell_magic("imgopen", "history", "x\n")
+    with pytest.raises(ParameterError, match="given twice"):
+        shell.run_cell_magic("imgopen", "flux fox", "a fox\n")
+
+
+def test_loading_twice_is_harmless_and_unloading_leaves_nothing(shell: InteractiveShell):
+    shell.run_line_magic("reload_ext", "imgopen_nb")
+    shell.extension_manager.load_extension("imgopen_nb")
+    names = [getattr(m, "matcher_identifier", "") for m in shell.Completer.custom_matchers]
+    assert names.count("imgopen") == 1
+
+    shell.run_line_magic("unload_ext", "imgopen_nb")
+
+    assert shell.find_line_magic("imgopen") is None
+    assert shell.find_cell_magic("imgopen") is None
+    assert shell.Completer.custom_matchers == []
+    shell.run_line_magic("load_ext", "imgopen_nb")
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))))
+def test_words_written_by_quote_are_read_back_by_split_and_expand(words: list[str]):
+    text = " ".join(map(tokens.quote, words))
+
+    assert tokens.expand(tokens.split(text), {}) == words
+
+
+@given(st.text())
+def test_any_line_is_split_or_explained(text: str):
+    with contextlib.suppress(ParameterError):
+        assert all(isinstance(word, str) for word in tokens.split(text))
+
+
+def test_loading_the_extension_imports_nothing_heavy():
+    """No pandas, ipywidgets, PIL, numpy, onnxruntime, requests or tornado until they are needed."""
+    code = (
+        "import sys; from IPython.core.interactiveshell import InteractiveShell as S;"
+        "before = set(sys.modules); s = S(); s.run_line_magic('load_ext', 'imgopen_nb');"
+        "heavy = {'pandas', 'ipywidgets', 'PIL', 'numpy', 'onnxruntime', 'requests', 'jinja2'};"
+        "print(sorted(heavy & (set(sys.modules) - before)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_error_reply_with_markup_is_plain_text(
+    shell: InteractiveShell, stub: Stub, capsys: pytest.CaptureFixture[str]
+):
+    stub.replies(Reply({"code": "9", "msg": "<script>alert(1)</script>\x1b[31m"}))
+
+    shell.run_cell(f"%imgopen describe {URL}")
+
+    assert "\x1b[31m" not in capsys.readouterr().out

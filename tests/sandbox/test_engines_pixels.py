@@ -1,0 +1,261 @@
+"""The engines that cut out, enlarge, mark, erase and extend: their effects, measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageChops, ImageDraw
+
+from imgopen_nb.sandbox.editing.fonts import undrawable
+from imgopen_nb.sandbox.editing.super_resolution import TILE, quadrupled
+from imgopen_nb.sandbox.engine import EngineError
+from imgopen_nb.sandbox.vision.networks import quadruple
+
+from ..sandbox.test_engines_faces import ENGINES, FakeWork, changed, run, sample, within
+
+
+def alpha(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.getchannel("A"))
+
+
+def psnr(one: Image.Image, other: Image.Image) -> float:
+    error = (np.asarray(one, float) - np.asarray(other, float)) ** 2
+    return float(10 * np.log10(255**2 / error.mean()))
+
+
+def mask_of(size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
+    mask = Image.new("L", size)
+    ImageDraw.Draw(mask).rectangle(box, fill=255)
+    return mask
+
+
+def test_the_cat_is_opaque_and_what_is_behind_it_transparent() -> None:
+    image = sample("chelsea")
+    result = run("remove-background", image=image)
+    found = alpha(result)
+
+    assert result.mode == "RGBA"
+    assert result.size == image.size
+    assert found[100:170, 150:300].min() > 240
+    assert found[:40, -40:].max() < 30
+    assert found[-40:, -40:].max() < 30
+
+
+def test_the_coffee_cup_is_cut_out_by_a_sharp_edge() -> None:
+    found = alpha(run("remove-background", image=sample("coffee")))
+
+    assert 0.2 < (found > 127).mean() < 0.6
+    assert ((found > 25) & (found < 230)).mean() < 0.05
+
+
+def test_what_was_transparent_stays_so() -> None:
+    image = sample("coffee")
+    image.putalpha(0)
+
+    assert alpha(run("remove-background", image=image)).max() == 0
+
+
+@pytest.mark.parametrize("name", ["coffee", "astronaut", "chelsea"])
+def test_upscaling_a_shrunk_photograph_beats_bicubic_interpolation(name: str) -> None:
+    image = sample(name).crop((100, 40, 356, 296))
+    small = image.resize((64, 64), Image.Resampling.LANCZOS)
+    result = run("upscale", {"scale": 4}, image=small)
+
+    assert result.size == image.size
+    assert psnr(result, image) > psnr(small.resize(image.size, Image.Resampling.BICUBIC), image)
+
+
+def test_upscaling_by_two_gives_twice_the_size_and_keeps_transparency() -> None:
+    image = sample("chelsea").crop((200, 60, 261, 100)).convert("RGBA")
+    image.putalpha(mask_of(image.size, (0, 0, 30, 39)))
+    result = run("upscale", {"scale": 2}, image=image)
+
+    assert result.size == (122, 80)
+    assert alpha(result)[:, :50].min() > 250
+    assert alpha(result)[:, 80:].max() < 5
+
+
+def test_tiles_leave_no_seams() -> None:
+    """Beside a seam the tiled picture differs from the whole one as little as anywhere."""
+    image = sample("coffee").crop((150, 60, 150 + TILE + 24, 100))
+    from imgopen_nb.sandbox.editing.super_resolution import enhanced
+
+    whole = enhanced(np.asarray(image, np.float32))
+    tiled = np.asarray(quadrupled(image), np.float32)
+
+    assert quadruple(np.asarray(image, np.float32)).shape == tiled.shape
+    assert np.abs(whole - tiled).mean() < 0.3
+    assert np.abs(whole - tiled).max() < 12
+
+
+def test_too_large_a_picture_is_not_upscaled_and_the_limit_is_told() -> None:
+    with pytest.raises(EngineError, match=r"1000 × 700 .* at most 640,000"):
+        run("upscale", image=Image.new("RGB", (1000, 700)))
+
+
+@pytest.mark.parametrize(("scale", "size"), [(2, (40, 20)), (1.5, (30, 15)), (8, (160, 80))])
+def test_enlarging_multiplies_both_sides(scale: float, size: tuple[int, int]) -> None:
+    assert run("enlarge", {"scale": scale}, image=Image.new("RGB", (20, 10))).size == size
+
+
+def test_an_enlarged_picture_beyond_the_limit_is_refused() -> None:
+    with pytest.raises(EngineError, match="at most 36 megapixels"):
+        run("enlarge", {"scale": 8}, image=Image.new("RGB", (1000, 1000)))
+
+
+QUARTERS = {
+    "top-left": (0, 0, 256, 170),
+    "top-right": (256, 0, 512, 170),
+    "bottom-left": (0, 170, 256, 341),
+    "bottom-right": (256, 170, 512, 341),
+    "center": (128, 85, 384, 256),
+}
+
+
+@pytest.mark.parametrize("position", QUARTERS)
+@pytest.mark.parametrize("kind", ["text", "watermark"])
+def test_a_mark_touches_its_place_only(kind: str, position: str) -> None:
+    image = sample("coffee")
+    params = {kind: "img open", "position": position}
+    result = run("watermark", params, image=image, watermark=sample("chelsea"))
+
+    assert result.mode == image.mode
+    assert within(changed(image, result), QUARTERS[position])
+
+
+def test_tiles_of_a_mark_reach_every_quarter() -> None:
+    image = sample("coffee")
+    result = run("watermark", {"text": "SAMPLE", "position": "tile"}, image=image)
+
+    for box in QUARTERS.values():
+        assert changed(image.crop(box), result.crop(box))
+
+
+def test_opacity_scales_the_mark_down_to_nothing() -> None:
+    image = Image.new("RGB", (3000, 2000), (0, 0, 0))
+    tops = [
+        np.asarray(run("watermark", {"text": "X", "opacity": opacity}, image=image)).max()
+        for opacity in (0, 0.5, 1)
+    ]
+
+    assert tops == [0, pytest.approx(128, abs=2), 255]
+
+
+def test_a_transparent_picture_keeps_its_alpha_where_no_mark_is() -> None:
+    image = Image.new("RGBA", (300, 200), (10, 20, 30, 0))
+    result = run("watermark", {"text": "mark", "position": "top-left"}, image=image)
+
+    assert alpha(result)[100:].max() == 0
+    assert alpha(result)[:60, :150].max() > 0
+
+
+def test_a_mark_is_needed_and_only_one() -> None:
+    with pytest.raises(EngineError, match="give text, or a picture as watermark"):
+        run("watermark", image=sample("coffee"))
+    with pytest.raises(EngineError, match="not both"):
+        run("watermark", {"text": "a", "watermark": "b"}, image=sample("coffee"))
+
+
+def test_signs_that_the_font_lacks_are_named() -> None:
+    assert undrawable("© Img Open 2026, all rights reserved!") == ""
+    with pytest.raises(EngineError, match="no font here has a sign for"):
+        run("watermark", {"text": "mark \ue123"}, image=sample("coffee"))
+
+
+HOLE = (200, 60, 259, 119)
+
+
+def erased(image: Image.Image, box: tuple[int, int, int, int] = HOLE) -> Image.Image:
+    return run("erase", image=image, mask=mask_of(image.size, box))
+
+
+def test_what_is_painted_white_goes_and_all_else_stays() -> None:
+    image = sample("rocket").resize((400, 267))
+    ImageDraw.Draw(image).rectangle((210, 70, 250, 110), fill=(255, 0, 0))
+    result = erased(image)
+    pixels = np.asarray(result, int)[60:120, 200:260]
+
+    assert within(changed(image, result), (200, 60, 260, 120))
+    assert (pixels[..., 0] - pixels[..., 2]).max() < 120
+
+
+def test_a_large_picture_is_worked_on_small_but_only_the_gap_changes() -> None:
+    image = sample("chelsea").resize((1804, 1200))
+    result = erased(image, (800, 500, 899, 599))
+
+    assert within(changed(image, result), (800, 500, 900, 600))
+
+
+def test_erasing_twice_gives_the_same_bytes() -> None:
+    image = sample("coffee").resize((256, 170))
+
+    assert erased(image).tobytes() == erased(image).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (
+            Image.new("L", (10, 20), 255),
+            r"mask \(maskImage\) has 10 × 20 pixels, .* \(sourceImage\) has 512 × 341",
+        ),
+        (Image.new("L", (512, 341)), "mask .* is empty"),
+        (Image.new("RGBA", (512, 341), (255, 255, 255, 0)), "mask .* is empty"),
+        (Image.new("L", (512, 341), 255), "covers the whole picture"),
+    ],
+    ids=["size", "black", "transparent", "white"],
+)
+def test_masks_that_cannot_be_used_are_refused(mask: Image.Image, message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        run("erase", image=sample("coffee"), mask=mask)
+
+
+def outpainted(image: Image.Image, **params: Any) -> tuple[FakeWork, dict[str, Any]]:
+    work = FakeWork({"image": image}, params)
+    return work, ENGINES["outpaint"].run(work)
+
+
+def test_the_outpainted_picture_has_the_factors_size_and_the_original_in_its_middle() -> None:
+    image = sample("rocket").resize((201, 133))
+    work, answer = outpainted(image, horizontal=1.5, vertical=1.25, seed=7)
+    result = work.saved[0]
+    left, top = (result.width - 201) // 2, (result.height - 133) // 2
+
+    assert result.size == (round(201 * 1.5), round(133 * 1.25)) == (302, 166)
+    assert (answer["width"], answer["height"], answer["seed"]) == (302, 166, 7)
+    assert "prompt" in answer["note"]
+    middle = result.crop((left, top, left + 201, top + 133))
+    assert ImageChops.difference(middle, image).getbbox() is None
+    assert np.asarray(result, float)[:, :20].std() > 5
+
+
+def test_each_of_several_pictures_has_its_own_border_and_a_seed_repeats_them() -> None:
+    image = sample("coffee").resize((150, 100))
+    (first, answer), (second, _) = (
+        outpainted(image, horizontal=1.4, vertical=1, count=2, seed=5) for _ in range(2)
+    )
+    one, other = (each.tobytes() for each in first.saved)
+
+    assert answer["outputImageUrls"] == [answer["outputImageUrl"], "http://localhost/results/2.png"]
+    assert one != other
+    assert [one, other] == [each.tobytes() for each in second.saved]
+
+
+def test_factors_of_one_return_the_picture() -> None:
+    work, _ = outpainted(sample("coffee"), horizontal=1, vertical=1)
+
+    assert work.saved[0].tobytes() == sample("coffee").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"horizontal": 0.5, "vertical": 1}, "horizontal .* must be a factor from 1 to 4, not 0.5"),
+        ({"horizontal": 1, "vertical": 1, "count": 9}, r"count \(imageCount\) must be from 1 to 4"),
+    ],
+)
+def test_growth_and_count_have_limits(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        outpainted(Image.new("RGB", (20, 20)), **params)

@@ -1,0 +1,96 @@
+"""Results as files, as PIL images and as DataFrames."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imgopen_nb.errors import PictureError
+from imgopen_nb.session import Session
+
+from ..stub import Reply, Request, Stub, ok
+from ..test_session import URL
+
+
+def picture(kind: str = "PNG") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(out, kind)
+    return out.getvalue()
+
+
+def serving(stub: Stub, count: int, data: bytes) -> None:
+    """Have the stub finish a drawing with so many pictures, and serve them."""
+
+    def answer(request: Request) -> Reply:
+        if request.body is None:
+            return Reply(data)
+        urls = [{"image_url": f"{stub.url}/out/{i}.bin"} for i in range(count)]
+        return ok(status=2, differentialImageRspList=urls)
+
+    stub.answer = answer
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("PNG", ".png"), ("JPEG", ".jpg"), ("WEBP", ".webp")])
+def test_originals_are_saved_under_the_suffix_of_their_bytes(
+    session: Session, stub: Stub, tmp_path: Path, kind: str, suffix: str
+):
+    serving(stub, 2, picture(kind))
+    result = session.run("text2image", prompt="a fox", seed=7)
+
+    *pictures, origin = result.save(tmp_path / "new" / "folder")
+
+    assert [p.name for p in pictures] == [
+        f"text2image-{result.task_id}-1{suffix}",
+        f"text2image-{result.task_id}-2{suffix}",
+    ]
+    assert pictures[0].read_bytes() == picture(kind)
+    told = json.loads(origin.read_text("utf-8"))
+    assert (told["params"]["seed"], told["operation"]) == (7, "text2image")
+    assert told["files"] == [p.name for p in pictures]
+    assert told["urls"] == result.images
+
+
+def test_a_caption_is_saved_as_text(session: Session, stub: Stub, tmp_path: Path):
+    stub.replies(ok(status=2, caption="eine Katze 猫"))
+
+    text, _ = session.run("describe", image=URL).save(tmp_path)
+
+    assert text.read_text("utf-8") == "eine Katze 猫\n"
+
+
+def test_a_picture_can_be_had_as_pil(session: Session, stub: Stub):
+    serving(stub, 1, picture())
+
+    image = session.run("text2image", prompt="a fox").images[0].pil()
+
+    assert (image.size, image.mode) == ((40, 30), "RGB")
+
+
+def test_something_else_than_a_picture_is_told(session: Session, stub: Stub, tmp_path: Path):
+    serving(stub, 1, b"<html>gone</html>")
+    result = session.run("text2image", prompt="a fox")
+
+    with pytest.raises(PictureError, match="not a picture"):
+        result.images[0].pil()
+    with pytest.raises(PictureError, match="not a picture"):
+        result.save(tmp_path)
+
+
+def test_a_picture_inside_a_private_network_is_not_fetched(session: Session, stub: Stub):
+    stub.replies(ok(status=2, differentialImageRspList=[{"image_url": "http://127.0.0.1:1/x.png"}]))
+
+    with pytest.raises(PictureError, match="private network"):
+        session.run("text2image", prompt="a fox").images[0].data()
+
+
+def test_a_list_is_a_frame_with_the_vendors_columns(session: Session, stub: Stub):
+    stub.replies(ok(rows=[{"id": 39, "sdModelName": "Photon"}], total=1))
+
+    frame = session.run("models").frame()
+
+    assert frame.columns.tolist() == ["id", "sdModelName"]
+    assert frame.sdModelName[0] == "Photon"

@@ -1,0 +1,342 @@
+"""Forms from Python's side: what they hold, what they refuse, and how they run."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+import pytest
+from ipywidgets.widgets.widget import _instances
+from PIL import Image
+
+from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.commands.registry import find
+from imgopen_nb.errors import ParameterError, UnknownNameError, UsageError
+from imgopen_nb.session import Session
+from imgopen_nb.widgets.forms.fields import (
+    BooleanField,
+    ChoiceField,
+    NumberField,
+    SeedField,
+    SliderField,
+)
+from imgopen_nb.widgets.forms.form import Form, _Folded, form
+from imgopen_nb.widgets.forms.picture_fields import PictureField, PicturesField
+from imgopen_nb.widgets.forms.studio import studio
+
+from ..conftest import KEY_ID, KEY_SECRET
+from ..sandbox_fixtures import picture_bytes
+from ..stub import Stub, ok, refusal
+from ..test_session import URL
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be in time"
+        time.sleep(0.02)
+
+
+def note(opened: Form, name: str) -> str:
+    """Return what stands beside a field as its error."""
+    return str(opened.fields[name]._note.value)
+
+
+class TestFields:
+    @pytest.mark.parametrize("name", [row.name for row in OPERATIONS.runnable])
+    def test_each_operation_has_a_form_with_a_field_for_each_parameter(self, name: str):
+        opened = form(name)
+        required = {p.name for p in opened.operation.user_params if p.required}
+
+        assert list(opened.fields) == [p.name for p in opened.operation.user_params]
+        assert set(opened.problems) == required
+        assert opened.run_button.disabled == bool(required)
+        assert opened.values == {}
+
+    @pytest.mark.parametrize(
+        ("operation", "name", "kind", "control"),
+        [
+            ("describe", "image", PictureField, widgets.Text),
+            ("describe", "model", ChoiceField, widgets.ToggleButtons),
+            ("watermark", "position", ChoiceField, widgets.Dropdown),
+            ("watermark", "opacity", SliderField, widgets.FloatSlider),
+            ("train", "epochs", SliderField, widgets.IntSlider),
+            ("train", "images", PicturesField, widgets.Textarea),
+            ("text2image", "seed", SeedField, widgets.Text),
+            ("text2image", "width", NumberField, widgets.Text),
+            ("text2image", "hires", BooleanField, widgets.Dropdown),
+        ],
+    )
+    def test_the_row_decides_the_control(
+        self, operation: str, name: str, kind: type, control: type
+    ):
+        field = form(operation).fields[name]
+
+        assert type(field) is kind
+        assert type(field.control) is control
+        assert field.control.tooltip == OPERATIONS[operation].param(name).help
+
+    def test_what_is_required_is_marked_and_comes_before_what_is_folded(self):
+        opened = form("text2image")
+        more, code = (child for child in opened.widget.children if isinstance(child, _Folded))
+
+        assert opened.fields["prompt"].control.description == "prompt *"
+        assert opened.fields["prompt"].box in opened.widget.children
+        assert opened.fields["steps"].box in more.inside.children
+        assert (more.inside.layout.display, code.inside.layout.display) == ("none", "none")
+        more.button.value = True
+        assert more.inside.layout.display == ""
+
+    def test_a_missing_value_is_no_error_before_the_first_try(self):
+        opened = form("describe")
+        before = note(opened, "image")
+        opened.run()
+
+        assert before == ""
+        assert "image is needed" in note(opened, "image")
+
+    def test_an_error_stands_beside_its_field_and_goes_when_it_is_mended(self):
+        opened = form("text2image", prompt="a fox", width="wide")
+
+        assert "width must be a whole number" in note(opened, "width")
+        assert opened.run_button.disabled
+        opened.fields["width"].control.value = "512"
+        assert note(opened, "width") == ""
+        assert not opened.run_button.disabled
+        assert opened.values == {"prompt": "a fox", "width": 512}
+
+    def test_errors_are_escaped(self):
+        opened = form("text2image", prompt="x", width="<img src=x onerror=alert(1)>")
+
+        assert "&lt;img" in note(opened, "width")
+        assert "<img" not in note(opened, "width")
+
+    def test_the_dice_throws_a_seed(self):
+        opened = form("text2image", prompt="x")
+        opened.fields["seed"].dice.click()  # type: ignore[attr-defined]
+        first = opened.values["seed"]
+        opened.fields["seed"].dice.click()  # type: ignore[attr-defined]
+
+        assert isinstance(first, int)
+        assert opened.values["seed"] != first
+
+    def test_unknown_names_are_explained(self):
+        with pytest.raises(UnknownNameError, match="describe"):
+            form("descrbe")
+        with pytest.raises(UnknownNameError, match="model"):
+            form("describe", modle="clip")
+        with pytest.raises(ParameterError, match="clip or deepdanbooru"):
+            form("describe", model="blip")
+
+
+class TestPictures:
+    @pytest.fixture
+    def opened(self, local: Session) -> Form:
+        return form("describe", local)
+
+    def zone(self, opened: Form) -> Any:
+        return opened.fields["image"]._zone  # type: ignore[attr-defined]
+
+    def test_a_picture_is_shown_with_its_size(self, opened: Form):
+        opened.values = {"image": "sample:chelsea"}
+        wait_for(lambda: self.zone(opened).preview)
+
+        assert self.zone(opened).text == "451 × 300 pixels"
+        assert self.zone(opened).preview[:2] == b"\xff\xd8"
+        assert len(self.zone(opened).preview) < 8_000
+
+    def test_what_cannot_be_read_says_why(self, opened: Form):
+        opened.values = {"image": "/nowhere/cat.png"}
+        wait_for(lambda: "there is no file" in self.zone(opened).text)
+
+        assert self.zone(opened).preview == b""
+
+    def test_a_dropped_file_is_kept_and_named_by_its_path(self, opened: Form, local: Session):
+        data = picture_bytes(size=(50, 40))
+        self.zone(opened)._handle_custom_msg({"kind": "file", "name": "../../my cat.png"}, [data])
+        path = opened.values["image"]
+
+        assert path.startswith(str(local.settings.home / "uploads" / "my-cat-"))
+        with open(path, "rb") as file:
+            assert file.read() == data
+
+    @pytest.mark.parametrize(
+        ("message", "buffers"),
+        [
+            ({"kind": "file", "name": "x.png"}, []),
+            ({"kind": "file"}, [b"1", b"2"]),
+            ("file", [b"1"]),
+            ({"kind": {"a": 1}}, [b"1"]),
+            ({}, []),
+        ],
+    )
+    def test_odd_messages_change_nothing(self, opened: Form, message: Any, buffers: list[bytes]):
+        self.zone(opened)._handle_custom_msg(message, buffers)
+
+        assert opened.values == {}
+
+    def test_a_dropped_file_that_is_no_picture_is_refused_beside_the_field(self, opened: Form):
+        self.zone(opened)._handle_custom_msg({"kind": "file", "name": "x.png"}, [b"hello"])
+
+        assert "picture" in note(opened, "image")
+        assert opened.values == {}
+
+    def test_a_sample_and_an_earlier_result_can_be_chosen(self, local: Session):
+        local.run("enlarge", image="sample:coffee", scale=2)
+        field = form("describe", local).fields["image"]
+        assert isinstance(field, PictureField)
+        field._samples.value = "sample:rocket"
+        assert field.value == "sample:rocket"
+        (title, url) = field._results.options[1]
+        field._results.value = url
+
+        assert title.startswith("enlarge")
+        assert field.value == url
+        assert field._results.value == "results …"  # ready for the next choice
+
+    def test_pictures_that_live_in_the_kernel_become_files(self, local: Session):
+        opened = form("describe", local, image=Image.new("RGB", (30, 20)))
+
+        with Image.open(opened.values["image"]) as found:
+            assert found.size == (30, 20)
+
+
+class TestRunning:
+    def test_a_run_ends_in_a_card_a_result_and_a_row_of_the_history(self, local: Session):
+        opened = form("describe", local, image="sample:chelsea")
+        opened.run()
+        assert opened.running
+        assert (opened.run_button.disabled, opened.cancel_button.disabled) == (True, False)
+        opened.wait()
+
+        assert opened.result is not None
+        assert "cat" in (opened.result.caption or "")
+        assert "cat" in opened._outcome.value
+        assert opened._progress.value == ""
+        assert (opened.run_button.disabled, opened.cancel_button.disabled) == (False, True)
+        assert local.history().index.name in ("task_id", None)
+        assert opened.result.task_id in str(local.history().reset_index())
+
+    def test_a_failure_is_told_in_the_form_and_the_next_run_works(
+        self, session: Session, stub: Stub
+    ):
+        stub.replies(refusal("400", "no such picture <b>"), ok(status=2, caption="a cat"))
+        opened = form("describe", session, image=URL)
+        opened.run()
+        opened.wait()
+
+        assert opened.result is None
+        assert "no such picture &lt;b&gt;" in opened._outcome.value
+        assert opened.error is not None
+        opened.run()
+        opened.wait()
+        assert opened.result is not None
+        assert opened.error is None
+
+    def test_what_the_history_has_is_shown_at_once_and_asked_again_by_a_button(
+        self, stub: Stub, monkeypatch: pytest.MonkeyPatch
+    ):
+        """The second run sends nothing; "Ask again" is offered then, and sends it."""
+        monkeypatch.setenv("IMGOPEN_CACHE", "on")
+        stub.replies(ok(status=2, caption="a cat"))
+        with Session(stub.url, KEY_ID, KEY_SECRET) as session:
+            opened = form("describe", session, image=URL)
+            for requests, offered in ((1, "none"), (1, None)):
+                opened.run()
+                opened.wait()
+                assert len(stub.submissions()) == requests
+                assert opened.again_button.layout.display == offered
+            assert "cached" in opened._outcome.value
+
+            opened.again_button.click()
+            opened.wait()
+
+            assert len(stub.submissions()) == 2
+            assert opened.again_button.layout.display == "none"
+
+    def test_cancel_stops_waiting_at_once_and_says_that_the_task_goes_on(
+        self, session: Session, stub: Stub
+    ):
+        stub.answer = lambda request: ok(status=1)
+        opened = form("describe", session, image=URL)
+        opened.run()
+        wait_for(lambda: len(stub.requests) >= 2)
+        opened.cancel()
+        opened.wait(5)
+
+        assert not opened.running
+        assert "no longer waited for" in opened._outcome.value
+        assert "%imgopen wait nb" in opened._outcome.value
+
+    def test_several_forms_run_at_once_each_with_its_own_result(self, local: Session):
+        names = ["chelsea", "coffee", "rocket"]
+        opened = [form("enlarge", local, image=f"sample:{name}") for name in names]
+        for each in opened:
+            each.run()
+        for each in opened:
+            each.wait()
+
+        assert [each.result and each.result.image for each in opened] == [
+            f"sample:{name}" for name in names
+        ]
+
+    def test_no_trait_of_any_widget_ever_holds_a_key(self, session: Session, stub: Stub):
+        stub.replies(ok(status=2, caption=f"you sent {KEY_SECRET} and {KEY_ID}"))
+        opened = form("describe", session, image=URL)
+        opened.run()
+        opened.wait()
+        states = [each.get_state() for each in list(_instances.values())]
+        state = json.dumps(states, default=str) + opened.stand_in()
+
+        assert opened.result is not None
+        assert "you sent" in state
+        assert KEY_SECRET not in state
+        assert KEY_ID not in state
+
+
+class TestStudioAndVerbs:
+    def test_the_studio_keeps_each_form_while_another_is_in_front(self, local: Session):
+        opened = studio(session=local)
+        opened.form.values = {"image": "sample:coffee"}
+        opened.choose("erase")
+        assert opened.form.operation.name == "erase"
+        opened.choose("describe")
+
+        assert opened.form.values == {"image": "sample:coffee"}
+        assert len(opened.choice.options) == len(OPERATIONS.runnable)
+
+    @pytest.mark.parametrize("line", ["form describe", "studio", "describe sample:x --form"])
+    def test_without_a_notebook_a_form_is_refused_with_the_reason(self, line: str, local: Session):
+        from imgopen_nb.commands.command import Call
+
+        name, *words = line.split()
+        verb = find(name)
+        with pytest.raises(UsageError, match="needs a notebook"):
+            verb.run(Call(verb.parser().read(words), None, lambda: local, "imgopen "))
+
+
+def test_the_stand_in_holds_the_line_and_the_last_result_and_is_small(local: Session):
+    opened = form("describe", local, image="sample:chelsea")
+    before = opened.stand_in()
+    opened.run()
+    opened.wait()
+    after = opened.stand_in()
+
+    assert "%imgopen describe sample:chelsea" in before
+    assert "data:image/jpeg;base64," in after
+    assert len(after) < 20_000
+    assert repr(opened) == opened.line
+
+
+def test_buffers_of_uploads_do_not_stay_in_the_widget(local: Session):
+    data = io.BytesIO()
+    Image.effect_noise((600, 600), 80).save(data, "PNG")
+    field = form("describe", local).fields["image"]
+    field._zone._handle_custom_msg({"kind": "file", "name": "big.png"}, [data.getvalue()])  # type: ignore[attr-defined]
+    wait_for(lambda: field._zone.preview)  # type: ignore[attr-defined]
+
+    assert len(json.dumps(field._zone.get_state(), default=repr)) < 60_000  # type: ignore[attr-defined]
