@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import AssumedFieldError
-from .operation import Operation, Param
+from .operation import Operation
+from .parameter import Param
 
 
 def confirmed(

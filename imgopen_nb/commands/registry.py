@@ -10,8 +10,8 @@ import json
 from collections import Counter
 from typing import Any
 
-from ..api.envelope import State
 from ..catalogue.operations import OPERATIONS
+from ..catalogue.status import State
 from ..config.settings import KEY_ID, KEY_SECRET, NAMES
 from ..errors import ImgOpenError, ParameterError, UnknownNameError, UsageError
 from ..syntax.parser import Parser

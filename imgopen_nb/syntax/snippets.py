@@ -8,7 +8,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from ..catalogue.operation import Operation, Param
+from ..catalogue.operation import Operation
+from ..catalogue.parameter import Param
 from ..config.settings import KEY_ID, KEY_SECRET
 from .words import quote
 
