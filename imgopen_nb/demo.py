@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 
 from .catalogue.operations import OPERATIONS
-from .comparing import compare
 from .images.picture import samples
-from .session import Session, set_current
+from .session import Session, compare, set_current
 
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "grace_hopper", "rocket")
 

@@ -58,7 +58,7 @@ OWNERS: dict[str, set[str]] = {
     "requests": {"api", "images"},
     "urllib3": {"api", "images"},
     "sqlite3": {"database"},
-    "pandas": {"history", "captions", "batch"},
+    "pandas": {"history", "captions", "batch", "tasks"},
     "PIL": {"images"},
     "numpy": {"history", "images", "captions"},
     "jinja2": {"display"},
@@ -86,15 +86,11 @@ TODAY = {name: place for place, names in PLACES.items() for name in names.split(
 # Imports from a room to one that it must not know; this list only shrinks.
 EXCEPTIONS = {
     ("api", "images"),
-    ("batch", "session"),
-    ("callbacks", "tasks"),
     ("display", "batch"),
     ("display", "tasks"),
-    ("images", "callbacks"),
-    ("tasks", "history"),
 }
 # Modules that import each other in a circle; this number only shrinks.
-IN_CIRCLES = 11
+IN_CIRCLES = 3
 
 
 def dotted(path: Path) -> str:

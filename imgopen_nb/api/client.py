@@ -14,13 +14,13 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from ..config.settings import Keys
 from ..errors import MalformedAnswerError, NetworkError, RequestTimeoutError
-from ..images.download import Fetcher, chunks, proxies, reason, session
+from ..images.download import chunks, proxies, reason, session
 from .envelope import Answer, read_answer
 
 MAX_ANSWER = 8 * 2**20
 
 
-class Client(Fetcher):
+class Client:
     """The service at one address, with one pool of connections; safe to use from several threads.
 
     Args:
@@ -40,7 +40,8 @@ class Client(Fetcher):
         read: float = 30.0,
         total: float = 60.0,
     ) -> None:
-        super().__init__(base_url, connections)
+        self.base_url = base_url
+        self._pictures = session(1)
         self._secrets = (keys.secret, keys.id) if keys else ()
         self._timeout = (connect, read)
         self._total = total

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 
-from ..database.task_table import Journal
+from ..database.database import Database
 from ..errors import JournalError
 from .rate_limit import CLOSED, COLUMNS, WINDOW, Limit, current, lower, moved, sane, take
 
@@ -56,7 +56,7 @@ class Throttle:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Database,
         name: str,
         *,
         clock: Callable[[], float] = time.time,
@@ -64,7 +64,7 @@ class Throttle:
         cap: float | None = None,
     ) -> None:
         # A connection of its own, less patient than the one that writes the history.
-        self._journal = Journal(journal.path.parent)
+        self._journal = Database(journal.path.parent)
         self._name, self._clock, self._sleep = name, clock, sleep
         self._cap = cap if cap and 0 < cap < math.inf else None
         self._lock = threading.Lock()

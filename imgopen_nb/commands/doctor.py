@@ -94,5 +94,5 @@ def _reachable(session: Session) -> str:
 
 
 def _history(session: Session) -> str:
-    size = session.journal.path.stat().st_size / 1e6
+    size = session.manager.database.path.stat().st_size / 1e6
     return f"{session.history.count():,} tasks, {size:.1f} MB, in {session.settings.home}"

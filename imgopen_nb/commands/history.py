@@ -81,7 +81,7 @@ def _vacuum(call: Call) -> str:
 
 
 def _rotate(call: Call) -> str:
-    call.session().links.rotate()
+    call.session().manager.rotate()
     return "a new key is in use: every address that was given away before is dead"
 
 

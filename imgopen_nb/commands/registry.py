@@ -45,8 +45,8 @@ def _compare_options(parser: Parser) -> None:
 
 
 def _compare(call: Call) -> Any:
-    from ..comparing import compare
     from ..display.progress_bar import counting
+    from ..session import compare
 
     lines = [line.strip() for line in (call.body or "").splitlines()]
     images = [*call.options.words, *(line for line in lines if line)]
@@ -203,7 +203,7 @@ def _config(call: Call) -> Any:
 def _recent_tasks() -> list[str]:
     from ..session import current
 
-    rows = current().journal.rows(limit=30, columns=("task_id",))
+    rows = current().manager.table.rows(limit=30, columns=("task_id",))
     return [row["task_id"] for row in rows[::-1]]
 
 

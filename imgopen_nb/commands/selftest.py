@@ -17,10 +17,10 @@ PATIENCE = 30.0
 
 def callbacks(session: Session) -> str:
     """Return whether this session's submissions ask for callbacks, and where to, or why not."""
-    address = session.links.address
+    address = session.manager.urls.address
     if address:
         return f"come to {address.url} ({address.source})"
-    return f"none: {session.links.why}; results are asked for instead"
+    return f"none: {session.manager.urls.why}; results are asked for instead"
 
 
 def reached(session: Session) -> str:
@@ -39,9 +39,9 @@ def reached(session: Session) -> str:
 
 def _tried(settings: Settings, address: Address) -> str:
     with Session(home=settings.home, backend="sandbox") as own:
-        own.links.candidates, own.links.publish_always = (lambda: [address]), True
-        if own.links.address is None:
-            return f"TROUBLE: {own.links.why}"
+        own.manager.urls.candidates, own.manager.urls.publish_always = (lambda: [address]), True
+        if own.manager.urls.address is None:
+            return f"TROUBLE: {own.manager.urls.why}"
         begun = time.monotonic()
         try:
             task = own.submit("describe", fresh=True, image=samples()[SAMPLE].read_bytes())

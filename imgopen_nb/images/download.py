@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -26,17 +26,22 @@ MAX_PICTURE = 25 * 2**20
 MAX_REDIRECTS = 3
 
 
-class Fetcher:
-    """Fetches pictures for one service; safe to use from several threads.
+class Downloader:
+    """Fetches pictures; safe to use from several threads.
 
     Args:
-        base_url: the address of the service, whose own pictures may lie in a private network.
+        own_address: returns the service's present address, "" while there is none; its own
+            pictures may lie in a private network.
         connections: how many calls may run at once without opening further connections.
     """
 
-    def __init__(self, base_url: str, connections: int = 16) -> None:
-        self.base_url = base_url
+    def __init__(self, own_address: Callable[[], str] = lambda: "", connections: int = 16) -> None:
+        self._own_address = own_address
         self._pictures = session(connections)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pictures.close()
 
     def download(self, url: str, *, trusted: bool = False, seconds: float = 15.0) -> bytes:
         """Return the picture file at `url`, without keys, at most 25 MiB.
@@ -115,7 +120,7 @@ class Fetcher:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise PictureError(f"{clip(url, 120)} is no http(s) URL")
-        own = urlsplit(self.base_url)
+        own = urlsplit(self._own_address())
         if trusted or (parts.hostname, parts.port) == (own.hostname, own.port):
             return
         for info in socket.getaddrinfo(parts.hostname, parts.port or 443):

@@ -58,6 +58,7 @@ class Picture:
         data: the original bytes of a file; PNG for PIL images and arrays.
         suffix: of the format found in the bytes, such as ".jpg"; "" where it is not known.
         notes: what was changed on the way, for people.
+        hidden: whether the label leaves out a password that the URL holds.
     """
 
     label: str
@@ -65,6 +66,7 @@ class Picture:
     data: bytes | None
     suffix: str
     notes: tuple[str, ...] = ()
+    hidden: bool = False
 
 
 def read_picture(source: Any) -> Picture:
@@ -134,7 +136,8 @@ def _from_url(url: str) -> Picture:
     user, _, netloc = parts.netloc.rpartition("@")
     label = urlunsplit(parts._replace(netloc="***@" + netloc)) if user else url
     suffix = Path(parts.path).suffix.lower()
-    return Picture(label, url, None, suffix if suffix in SUFFIXES.values() else "")
+    known = suffix if suffix in SUFFIXES.values() else ""
+    return Picture(label, url, None, known, hidden=bool(user))
 
 
 def _from_data_url(url: str) -> Picture:

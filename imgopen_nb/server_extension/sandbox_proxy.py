@@ -29,7 +29,7 @@ PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; f
 POLICY = "sandbox; default-src 'none'"
 
 
-class Kitchen:
+class SandboxProcessPool:
     """The sandbox of this server's home folder: started by the first request, ends with us."""
 
     def __init__(self) -> None:
@@ -56,9 +56,9 @@ class Kitchen:
 class SandboxPages(JupyterHandler):
     """GET sandbox/...: for whoever is logged in to the notebook server."""
 
-    def initialize(self, kitchen: Kitchen, prefix: str, root: re.Pattern[str]) -> None:
+    def initialize(self, processes: SandboxProcessPool, prefix: str, root: re.Pattern[str]) -> None:
         """Take what the extension made."""
-        self.kitchen, self.prefix = kitchen, prefix
+        self.processes, self.prefix = processes, prefix
         found = root.match(self.request.path)
         self.tail = self.request.path[found.end() :] if found else "?"
 
@@ -87,11 +87,11 @@ class SandboxPages(JupyterHandler):
             self._pass_on(answer)
 
     async def _answer(self) -> HTTPResponse:
-        url = await self.kitchen.url()
+        url = await self.processes.url()
         try:
             return await _asked(url, self.tail, self._told())
         except (ConnectionError, HTTPStreamClosedError):  # it died a moment ago
-            return await _asked(await self.kitchen.url(silent=url), self.tail, self._told())
+            return await _asked(await self.processes.url(silent=url), self.tail, self._told())
 
     def _told(self) -> dict[str, str]:
         accepted = self.request.headers.get("Accept", "")

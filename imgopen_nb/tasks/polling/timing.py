@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from ...catalogue.operation import Operation
 from ...catalogue.status import State
-from ...database.task_table import Journal
+from ...database.task_table import TaskTable
 from ...errors import JournalError
 from ..task import Task
 from .plan import Durations, Plan, scouts
@@ -37,15 +37,15 @@ class Timing:
     """Tells when to look at a task, and learns from every end; safe to use from several threads.
 
     Args:
-        journal: the history, from which the durations of earlier tasks are read once.
+        table: the history, from which the durations of earlier tasks are read once.
         hold: tells the age in seconds before which a task is not looked at, as its end will be
             told; is given the seconds that nine of ten such tasks take, if they are known.
     """
 
     def __init__(
-        self, journal: Journal, hold: Callable[[Task, float | None], float] = lambda *_: 0.0
+        self, table: TaskTable, hold: Callable[[Task, float | None], float] = lambda *_: 0.0
     ) -> None:
-        self._journal = journal
+        self._table = table
         self._hold = hold
         self._kinds: dict[Kind, _Known] = {}
         self._guard = threading.Lock()
@@ -87,7 +87,7 @@ class Timing:
 
     def usual(self, task: Task) -> tuple[float, float] | None:
         """Return median and 90 % quantile of the seconds such tasks took, None for too few."""
-        known = [seconds for _, seconds in self._journal.durations(*kind_of(task))]
+        known = [seconds for _, seconds in self._table.durations(*kind_of(task))]
         if len(known) < FEW:
             return None
         return statistics.median(known), statistics.quantiles(known, n=10)[-1]
@@ -95,7 +95,7 @@ class Timing:
     def median(self, operation: Operation, model: str | None, backend: str) -> float | None:
         """Return the median of the seconds that such tasks took, None where none is known."""
         default = next((p.default for p in operation.user_params if p.name == "model"), None)
-        known = self._journal.durations(operation.name, model or default, backend)
+        known = self._table.durations(operation.name, model or default, backend)
         return statistics.median(seconds for _, seconds in known) if known else None
 
     def gone(self, task: Task) -> None:
@@ -113,7 +113,7 @@ class Timing:
         if kind not in self._kinds:
             durations, earlier = Durations(), []
             with contextlib.suppress(JournalError):  # a look can be planned without it
-                earlier = self._journal.durations(*kind)
+                earlier = self._table.durations(*kind)
             for place, (pending, seconds) in enumerate(earlier):
                 # Before any of this session, in their order.
                 durations.add(pending, seconds, place - 1e6)
