@@ -15,7 +15,7 @@ from ..database.task_table import Journal
 from ..errors import SettingsError
 from .client import Client
 from .retrying_client import Delivery
-from .throttle import Throttle, name_of
+from .throttle import Throttle, limit_name
 
 if TYPE_CHECKING:
     from ..sandbox.process import SandboxProcess
@@ -92,7 +92,7 @@ class Connection:
     def _connect(self) -> Delivery:
         wanted = self.settings
         if not self.local:
-            name = name_of(wanted.base_url, wanted.keys.id if wanted.keys else "")
+            name = limit_name(wanted.base_url, wanted.keys.id if wanted.keys else "")
             self._throttle = Throttle(self._journal, name, cap=wanted.rate)
             client = Client(wanted.base_url, wanted.keys)
             return Delivery(client, wanted.paths, throttle=self._throttle)
