@@ -1,6 +1,6 @@
 """One rate of requests per access key, shared by all kernels of a user through the history file.
 
-`rate_limit` has the rule; this shares its state, queues the threads and waits.
+`rate_limit` has the rule; this module shares its state, queues the threads and waits.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dataclasses import astuple, dataclass
 
 from ..database.task_table import Journal
 from ..errors import JournalError
-from .rate_limit import CLOSED, COLUMNS, WINDOW, RateLimit, refuse, restore, take
+from .rate_limit import COLUMNS, MAX_PAUSE, WINDOW, RateLimit, refuse, restore, take
 
-LOOK = 0.5  # seconds between two looks at the shared limit; no sleep is longer
-PATIENCE = 1.0  # seconds to wait for a locked history
-ALONE = 10.0  # seconds without the history after it failed
+POLL = 0.5  # seconds between two reads of the shared limit; no sleep is longer
+LOCK_TIMEOUT = 1.0  # seconds to wait for a locked history
+RETRY = 10.0  # seconds until a history that failed is tried again
 READ = f"SELECT {', '.join(COLUMNS)} FROM limits WHERE name = ?"
 WRITE = f"REPLACE INTO limits (name, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"
 
@@ -35,7 +35,7 @@ def limit_name(base_url: str, key_id: str) -> str:
 
 @dataclass(eq=False)
 class _Turn:
-    seconds: float | None = None  # until the slot of a thread; None: it has none yet
+    seconds: float | None = None  # until this thread's slot; None while it has no slot
 
 
 class Throttle:
@@ -61,14 +61,14 @@ class Throttle:
         sleep: Callable[[float], None] = time.sleep,
         cap: float | None = None,
     ) -> None:
-        # A connection of its own, which waits less for a lock than the one for the history.
+        # Its own connection, which waits less long for a lock than that of the history.
         self._journal = Journal(journal.path.parent)
         self._name, self._clock, self._sleep = name, clock, sleep
         self._cap = cap if cap and 0 < cap < math.inf else None
         self._lock = threading.Lock()
         self._thread = threading.local()
         self._limit = RateLimit()
-        self._looked_at = self._failed_at = -math.inf
+        self._read_at = self._failed_at = -math.inf
         self._queue: deque[_Turn] = deque()
         self._batch = (0.0, 0.0)  # when slots were given last, and the time of the last of them
         self._times: deque[float] = deque(maxlen=1000)
@@ -97,13 +97,13 @@ class Throttle:
             retry_after: seconds that the service asks for, None if it does not.
         """
         now, pause = self._clock(), 0.0
-        if retry_after and retry_after > 0:  # not all kernels should come back at the same moment
-            pause = min(retry_after, CLOSED) + random.uniform(0, 0.2)
+        if retry_after and retry_after > 0:  # spread the kernels over a moment
+            pause = min(retry_after, MAX_PAUSE) + random.uniform(0, 0.2)
         sent_at = getattr(self._thread, "sent_at", now)
         times = [at for at in self._times.copy() if now - WINDOW < at <= now] or [now]
         lately = len(times) / max(1.0, now - times[0])
         with self._lock:
-            earlier = tuple(self._answers)
+            earlier = list(self._answers)
             self._share(lambda limit: refuse(limit, now, sent_at, lately, earlier, pause))
             self._answers.append(False)
             if self._limit.refused == now:  # it counted
@@ -117,7 +117,7 @@ class Throttle:
         """Return the seconds for which the service asked that nobody sends, 0 for none."""
         with self._lock:
             self._share()
-            return min(CLOSED, max(0.0, self._limit.closed_until - self._clock()))
+            return min(MAX_PAUSE, max(0.0, self._limit.closed_until - self._clock()))
 
     def close(self) -> None:
         """Close the file."""
@@ -138,9 +138,9 @@ class Throttle:
                 if not self._batch[0] <= now < self._batch[1]:
                     self._give_slots(now)
             if turn.seconds is None:
-                return min(max(self._batch[1] - now, 0.001), LOOK)
-            # Counted down, because the clock may jump.
-            step = min(turn.seconds, LOOK)
+                return min(max(self._batch[1] - now, 0.001), POLL)
+            # Count down, because the clock may jump.
+            step = min(turn.seconds, POLL)
             turn.seconds -= step
             return step
 
@@ -157,13 +157,13 @@ class Throttle:
             self._queue.popleft().seconds = slot - now
 
     def _share(self, step: _Step | None = None) -> None:
-        """Read the shared limit, and change it by `step`; the own one while the history fails."""
+        """Update the limit from the file and apply `step`; without the file if that fails."""
         now = self._clock()
-        if step is None and abs(now - self._looked_at) < LOOK:
+        if step is None and abs(now - self._read_at) < POLL:
             return
-        self._looked_at = now
+        self._read_at = now
         own = restore(vars(self._limit), now)
-        if abs(now - self._failed_at) >= ALONE:
+        if abs(now - self._failed_at) >= RETRY:
             try:
                 self._limit = self._change(step, now, own) if step else self._read(now, own)
                 return
@@ -172,13 +172,13 @@ class Throttle:
         self._limit = step(own) if step else own
 
     def _change(self, step: _Step, now: float, own: RateLimit) -> RateLimit:
-        self._journal.run(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}", ())
+        self._journal.run(f"PRAGMA busy_timeout = {LOCK_TIMEOUT * 1000:.0f}", ())
         with self._journal.transaction():
             limit = step(self._read(now, own))
             self._journal.run(WRITE, (self._name, *astuple(limit)))
         return limit
 
     def _read(self, now: float, own: RateLimit) -> RateLimit:
-        """Return what is newer: the shared limit, or what this kernel learned alone."""
+        """Return the newer limit: the shared one, or what this kernel learned without the file."""
         rows = self._journal.read(READ, (self._name,), COLUMNS)
         return max([*(restore(row, now) for row in rows), own], key=lambda limit: limit.written)

@@ -22,7 +22,7 @@ def refused(
     lately: float = 40.0,
     pause: float = 0.0,
 ) -> RateLimit:
-    return refuse(limit, now, sent_at, lately, earlier, pause)
+    return refuse(limit, now, sent_at, lately, list(earlier), pause)
 
 
 def test_the_example_of_the_rule_is_right():

@@ -498,6 +498,21 @@ def test_what_was_learned_alone_is_shared_once_the_journal_works(journal: Journa
     assert row_of(journal)["refused"] == pytest.approx(NOW)
 
 
+def test_a_change_by_a_kernel_that_read_the_clock_a_little_earlier_is_not_lost(
+    journal: Journal, clock: Clock
+):
+    write_row(journal)
+    first, second = throttle_of(journal, clock), throttle_of(journal, clock)
+    second.wait()
+    clock.now += 2.0
+    first.wait()
+    clock.now -= 0.02
+    second.refused(9.0)
+    clock.now += 0.6
+
+    assert 8 < first.closed_for() < 9
+
+
 def test_an_interrupt_while_waiting_leaves_everything_usable(journal: Journal, clock: Clock):
     throttle = throttle_of(journal, clock)
     throttle.refused(30.0)
