@@ -16,7 +16,7 @@ from ..database.database import Database
 from ..errors import SettingsError
 from .client import Client
 from .retrying_client import RetryingClient, path_of
-from .throttle import Throttle, name_of
+from .throttle import Throttle, limit_name
 
 if TYPE_CHECKING:
     from ..sandbox.process import SandboxProcess
@@ -108,7 +108,7 @@ class Backend:
     def _connect(self) -> RetryingClient:
         settings = self.settings
         if not self.local:
-            name = name_of(settings.base_url, settings.keys.id if settings.keys else "")
+            name = limit_name(settings.base_url, settings.keys.id if settings.keys else "")
             self._throttle = Throttle(self._database, name, cap=settings.rate)
             client = Client(settings.base_url, settings.keys)
             return RetryingClient(client, settings.paths, throttle=self._throttle)

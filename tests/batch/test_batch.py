@@ -759,8 +759,9 @@ def test_a_batch_shows_counts_and_the_first_error_harmlessly(session: Session, b
 
 
 def test_a_batch_of_a_thousand_columns_shows_twenty(session: Session, stub: Stub):
-    made = Batch(session.manager, OPERATIONS["text2image"], source_of(["a fox"]), {"seed": range(1000),
-                 "model": "m"}, Limits())  # fmt: skip
+    grid = {"seed": range(1000), "model": "m"}
+    source = source_of(["a fox"])
+    made = Batch(session.manager, OPERATIONS["text2image"], source, grid, Limits())
 
     bundle = made._repr_mimebundle_()
 
