@@ -177,7 +177,7 @@ def clock() -> Clock:
 @pytest.fixture
 def journal(tmp_path: Path) -> Database:
     journal = Database(tmp_path)
-    journal.rows()
+    journal.run("SELECT 1")
     return journal
 
 
