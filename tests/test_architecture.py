@@ -59,7 +59,7 @@ OWNERS: dict[str, set[str]] = {
     "urllib3": {"api", "images"},
     "sqlite3": {"database"},
     "pandas": {"history", "captions", "batch"},
-    "PIL": {"images"},
+    "PIL": {"images", "media"},
     "numpy": {"history", "images", "captions"},
     "jinja2": {"display"},
     "markupsafe": {"display"},

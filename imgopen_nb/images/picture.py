@@ -21,11 +21,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ..errors import PictureError, UnknownNameError
+from ..media.formats import MAX_BYTES, MAX_PIXELS, MIME_TYPES, format_named
 from ..text import clip, near_match
 from .thumbnail import (
-    MAX_BYTES,
-    MAX_PIXELS,
-    SUFFIXES,
     Thumbnail,
     check_pixels,
     damaged,
@@ -102,12 +100,12 @@ def decode(data: bytes) -> Image:
 
 def suffix_of(data: bytes) -> str:
     """Return the usual suffix of a picture file's bytes, such as ".png"; PictureError if none."""
-    return SUFFIXES[str(open_picture(data).format)]
+    return _suffix(open_picture(data))
 
 
 def samples() -> dict[str, Path]:
     """Return the pictures that come with the package, by name."""
-    files = (f for f in SAMPLES.glob("*") if f.suffix in SUFFIXES.values())
+    files = (f for f in SAMPLES.glob("*") if f.suffix in MIME_TYPES)
     return {f.stem: f for f in sorted(files)}
 
 
@@ -134,7 +132,7 @@ def _from_url(url: str) -> Picture:
     user, _, netloc = parts.netloc.rpartition("@")
     label = urlunsplit(parts._replace(netloc="***@" + netloc)) if user else url
     suffix = Path(parts.path).suffix.lower()
-    return Picture(label, url, None, suffix if suffix in SUFFIXES.values() else "")
+    return Picture(label, url, None, suffix if suffix in MIME_TYPES else "")
 
 
 def _from_data_url(url: str) -> Picture:
@@ -153,7 +151,7 @@ def _from_data_url(url: str) -> Picture:
 def _from_sample(text: str) -> Picture:
     name = text.partition(":")[2]
     known = samples()
-    stem = name.rpartition(".")[0] if name.endswith(tuple(SUFFIXES.values())) else name
+    stem = name.rpartition(".")[0] if name.endswith(tuple(MIME_TYPES)) else name
     if stem not in known:
         raise UnknownNameError("sample picture called", name, known)
     return Picture(f"sample:{stem}", None, known[stem].read_bytes(), known[stem].suffix)
@@ -288,7 +286,7 @@ def _label(kind: str, image: Image, data: bytes) -> str:
 
 
 def _suffix(image: Image) -> str:
-    return SUFFIXES.get(image.format or "", "")
+    return format_named(image.format).suffix
 
 
 def _is_image(source: Any) -> bool:

@@ -11,25 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PictureError
+from ..media.formats import (
+    MAX_BYTES,
+    MAX_MEGABYTES,
+    MAX_MEGAPIXELS,
+    NAMES,
+    decodable,
+    too_many_pixels,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 JPEG = b"\xff\xd8\xff"
-MAX_BYTES = 50_000_000
-MAX_PIXELS = 64_000_000
-MAX_SIDE = 100_000  # Pillow keeps a pointer for each row
-SUFFIXES = {
-    "PNG": ".png",
-    "JPEG": ".jpg",
-    "MPO": ".jpg",  # what Pillow calls a phone's JPEG that holds a second picture
-    "GIF": ".gif",
-    "WEBP": ".webp",
-    "BMP": ".bmp",
-    "TIFF": ".tif",
-    "AVIF": ".avif",
-}
-_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF")
 _IMPOSTORS = (
     (rb"\s*<(!doctype\s+html|html)", "a web page", "give the address of the picture itself"),
     (rb"\s*<(\?xml|svg)", "SVG or XML", "draw it to PNG first"),
@@ -38,7 +32,7 @@ _IMPOSTORS = (
     (rb"version https://git-lfs", "a Git LFS pointer", "fetch the file with git lfs pull"),
     (rb"\s*[{\[\"]", "text or JSON", "give the picture itself"),
 )
-_KNOWN = "give a PNG, JPEG, GIF, WebP, BMP, TIFF or AVIF picture"
+_KNOWN = f"give a {NAMES} picture"
 _QUALITIES = (80, 70, 60, 50, 40, 30, 20, 12, 6, 1)
 _STRIP = 2_000_000  # pixels converted at a time, so that memory stays that of the decoded picture
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation -> PIL's Transpose
@@ -88,15 +82,14 @@ def data_url(jpeg: bytes) -> str:
 
 def open_picture(data: bytes, name: str = "the picture") -> Image:
     """Return the picture opened but not decoded, of a known format and a bearable size."""
-    from PIL import Image, features
+    from PIL import Image
 
     if not data:
         raise PictureError(f"{name} is empty", hint=_KNOWN)
     if len(data) > MAX_BYTES:
         raise too_large(name, len(data))
-    optional = [f for f in ("WEBP", "AVIF") if features.check(f.lower())]
     try:
-        image = Image.open(io.BytesIO(data), formats=[*_FORMATS, *optional])
+        image = Image.open(io.BytesIO(data), formats=decodable())
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError(f"{name} has far too many pixels", hint=_SMALLER) from error
     except Exception as error:
@@ -105,13 +98,13 @@ def open_picture(data: bytes, name: str = "the picture") -> Image:
     return image
 
 
-_SMALLER = f"make it smaller: at most {MAX_PIXELS // 10**6} megapixels, {MAX_BYTES // 10**6} MB"
+_SMALLER = f"make it smaller: at most {MAX_MEGAPIXELS} megapixels, {MAX_MEGABYTES} MB"
 
 
 def check_pixels(image: Image, name: str) -> None:
     """Refuse a picture that would take too much memory, before it is decoded."""
     width, height = image.size
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+    if too_many_pixels(width, height):
         size = f"{width}×{height} = {width * height / 1e6:.2f} megapixels"
         raise PictureError(f"{name} is too large: {size}", hint=_SMALLER)
 

@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ...errors import PictureError
+from ...media.formats import MAX_BYTES
 from ..messages import tidy
 
-MAX_BYTES = 20_000_000
+
 STEP_SECONDS = 10.0
 DEADLINE_SECONDS = 20.0
 MAX_REDIRECTS = 3
