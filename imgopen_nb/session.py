@@ -259,7 +259,7 @@ class Session:
         Raises:
             PictureError: it cannot be had, or is too large.
         """
-        return self._connection.client.download(url, trusted=True)
+        return self._album.downloader.download(url, trusted=True)
 
     def small(self, label: str, size: int = 192) -> Thumbnail:
         """Return a small version of a picture, by its URL, path, sample or name in the history.

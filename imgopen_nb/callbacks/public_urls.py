@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..api.http import small_json
 from ..catalogue.operation import Operation, Param
 from ..config.server_address import Address, addresses, in_a_server, is_private, missing
 from ..config.settings import Settings
 from ..errors import ImgOpenError, PictureError
-from ..images.download import small_json
 from ..images.picture import Picture
 from ..tasks.task import Task
 from .published_pictures import TASK, Publisher

@@ -12,6 +12,7 @@ from ..callbacks.public_urls import Links
 from ..catalogue.operation import Operation, Param
 from ..database.task_table import Journal, Small
 from ..errors import PictureError, naming
+from .download import Downloader
 from .picture import Picture, Thumbnail, read_picture, thumbnail
 from .version import Versions
 
@@ -37,6 +38,7 @@ class Album:
         self._journal = journal
         self._links = links
         self._versions = Versions(connection, journal)
+        self.downloader = Downloader(lambda: connection.client.base_url)
         self._uploads: OrderedDict[str, str] = OrderedDict()
         self._originals: OrderedDict[str, bytes] = OrderedDict()
         self._thumbnails: OrderedDict[tuple[str, int], Thumbnail] = OrderedDict()
@@ -87,7 +89,7 @@ class Album:
         Args:
             label: the picture as the history shows it: a URL, a path or <...>.
             size: the long side in pixels, 512 at most.
-            trusted: whether the user gave the address (see `Client.download`).
+            trusted: whether the user gave the address (see `Downloader`).
 
         Raises:
             PictureError: it is gone, cannot be fetched, or is no picture.
@@ -167,8 +169,8 @@ class Album:
         return url
 
     def download(self, url: str) -> bytes:
-        """Return a picture that came over the wire, such as a result; see `Client.download`."""
-        return self._connection.client.download(self._connection.present(url))
+        """Return a picture that came over the wire, such as a result; see `Downloader`."""
+        return self.downloader.download(self._connection.present(url))
 
     def _bytes(self, label: str, trusted: bool) -> bytes:
         if label in self._originals:
@@ -177,7 +179,7 @@ class Album:
         if picture.data is not None:
             return picture.data
         url = self._connection.present(label)
-        return self._connection.client.download(url, trusted=trusted)
+        return self.downloader.download(url, trusted=trusted)
 
 
 def _check_mask(read: Mapping[str, list[Picture]]) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ..api.backend import Connection
 from ..database.task_table import Journal
 from ..errors import PictureError
+from .download import Downloader
 from .picture import Picture
 
 # Seconds for which an answer holds, and for which a server that was out of reach is let alone.
@@ -36,6 +37,7 @@ class Versions:
 
     def __init__(self, connection: Connection, journal: Journal) -> None:
         self._connection = connection
+        self._downloader = Downloader(lambda: connection.client.base_url)
         self._journal = journal
         self._silent: dict[str, float] = {}
         self._guard = threading.Lock()
@@ -103,11 +105,10 @@ class Versions:
     def _in_time(self, url: str, trusted: bool) -> str | None:
         """Ask in a thread of its own: a server that drips or leads astray has no other end."""
         answers: SimpleQueue[str | PictureError | None] = SimpleQueue()
-        client = self._connection.client
 
         def ask() -> None:
             try:
-                answers.put(client.version(url, trusted=trusted))
+                answers.put(self._downloader.version(url, trusted=trusted))
             except PictureError as error:
                 answers.put(error)
             except Exception:  # whatever an odd server brings about
