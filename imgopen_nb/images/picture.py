@@ -1,7 +1,7 @@
 """Pictures in: a URL, a file, bytes, a PIL image or an array become a `Picture`.
 
-Only this module, `thumbnails` and the sandbox use Pillow, and only inside functions: a kernel
-that shows no picture does not load it.
+Pillow is imported inside functions only, here and in `thumbnail`: a kernel that shows no picture
+does not load it.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class Picture:
     """One picture as it goes to the service.
 
     Attributes:
-        label: what the history shows: the URL, the path as given, `<PIL 640x480 3fa9c1d2>` ...
+        label: what the history shows: the URL, the path as given, `<PIL 640x480 3fa9c1d2>`, ...
         url: set where the service fetches the picture itself; then `data` is None.
         data: the original bytes of a file; PNG for PIL images and arrays.
         suffix: of the format found in the bytes, such as ".jpg"; "" where it is not known.
-        notes: what was changed on the way, for people.
+        notes: what was changed before sending, in words for people.
     """
 
     label: str
@@ -66,7 +66,7 @@ class Picture:
 
 
 def read_picture(source: Any) -> Picture:
-    """Return any picture ready to be sent; local ones are opened and checked at once.
+    """Return any picture ready to be sent; local ones are opened and checked right away.
 
     Args:
         source: an http(s) URL (not fetched), a `data:` URL, a path, bytes, an open binary file,
@@ -75,6 +75,9 @@ def read_picture(source: Any) -> Picture:
     Raises:
         PictureError: it cannot be read, is too large or is not a picture.
         UnknownNameError: there is no such sample.
+
+    Example:
+        read_picture("sample:astronaut").suffix
     """
     for fits, read in _READERS:
         if fits(source):
@@ -99,7 +102,11 @@ def decode(data: bytes) -> Image:
 
 
 def suffix_of(data: bytes) -> str:
-    """Return the usual suffix of a picture file's bytes, such as ".png"; PictureError if none."""
+    """Return the usual suffix for a picture file's bytes, such as ".png".
+
+    Raises:
+        PictureError: they are no picture, or hold too many pixels.
+    """
     return _suffix(open_picture(data))
 
 
@@ -128,7 +135,7 @@ def _from_url(url: str) -> Picture:
     if not host or re.search(r"[\s\x00-\x1f\x7f]", url):
         hint = "an address looks like https://example.org/cat.jpg, with %20 for a space"
         raise PictureError(f"{clip(url, 80)!r} is not a usable address", hint=hint)
-    # The label goes into the history and into notebooks: not with a password in it.
+    # The label goes into the history and into notebooks, where no password belongs.
     user, _, netloc = parts.netloc.rpartition("@")
     label = urlunsplit(parts._replace(netloc="***@" + netloc)) if user else url
     suffix = Path(parts.path).suffix.lower()
@@ -238,7 +245,7 @@ def _from_array(source: Any) -> Picture:
 
     try:
         array = np.asarray(source)
-    except Exception as error:  # tensors on a graphics card, objects that only look the part
+    except Exception as error:  # tensors on a graphics card, objects that pretend to be arrays
         raise PictureError(f"this is no array of pixels: {error}", hint=_ACCEPTED) from error
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]

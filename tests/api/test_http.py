@@ -152,7 +152,7 @@ def test_the_text_of_an_error_decides_nothing():
 
 def test_the_error_of_an_earlier_attempt_decides_nothing():
     """A second attempt that is lost on the way, made while the first one's error is handled."""
-    with pytest.raises(requests.ConnectionError) as caught:
+    with pytest.raises(requests.ConnectionError) as caught:  # noqa: PT012
         try:
             raise ERRORS["refused"][0]
         except requests.ConnectionError:
