@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..api.http import small_json
 from ..config.server_address import Address, addresses, in_a_server, is_private, missing
 from ..config.settings import Settings
 from ..errors import ImgOpenError, PictureError, SettingsError
-from ..images.download import small_json
 from ..images.picture import Picture
 from .published_pictures import TASK, Publisher
 from .signing import CALLBACK, HELLO, Signer

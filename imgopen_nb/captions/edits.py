@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..database.database import Database
 from ..errors import ImgOpenError, UsageError
-from ..images.thumbnail import SUFFIXES
+from ..media.formats import FILE_SUFFIXES
 from ..text import clip
 from .descriptions import Description, Row
 from .tag_merge import MAJORITY, MERGES, as_tags, listed, vote
@@ -279,8 +279,7 @@ def stem(image: str) -> str:
 
 
 def _text_suffix(suffix: str) -> str:
-    pictures = {*SUFFIXES.values(), ".jpeg", ".tiff"}
-    if not re.fullmatch(r"\.[A-Za-z0-9_-]{1,20}", suffix) or suffix.lower() in pictures:
+    if not re.fullmatch(r"\.[A-Za-z0-9_-]{1,20}", suffix) or suffix.lower() in FILE_SUFFIXES:
         raise UsageError(f"{suffix[:40]!r} is no suffix of a caption file", hint='give ".txt"')
     return suffix
 

@@ -23,7 +23,7 @@ MAX_BYTES = 64 << 20
 SECONDS = 60.0
 PAGE = "/"
 # The paths of the sandbox that are passed on, as they stand in a request line.
-KNOWN = re.compile(r"/|/openapi\.json|/health|/files/[0-9a-f]{32,64}\.[a-z]{3}", re.ASCII)
+KNOWN = re.compile(r"/|/openapi\.json|/health|/files/[0-9a-f]{32,64}\.[a-z]{3,4}", re.ASCII)
 # The page holds its own style and nothing else; pictures and JSON are nothing to be run.
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 POLICY = "sandbox; default-src 'none'"
