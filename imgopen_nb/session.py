@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .api.backend import Connection
-from .api.envelope import UNSENT
 from .callbacks.inbox import Inbox
 from .callbacks.public_urls import Links
+from .catalogue.status import UNSENT
 from .config import settings as settings_module
 from .database.task_table import Journal
 from .errors import PictureError

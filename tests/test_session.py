@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from imgopen_nb import session as session_module
-from imgopen_nb.api.envelope import State
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.catalogue.status import State
 from imgopen_nb.errors import (
     AssumedPathError,
     AuthenticationError,

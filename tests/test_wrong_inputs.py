@@ -24,8 +24,9 @@ from PIL import Image
 
 from imgopen_nb import cli
 from imgopen_nb import session as session_module
-from imgopen_nb.catalogue.operation import Operation, Param
+from imgopen_nb.catalogue.operation import Operation
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.catalogue.parameter import Param
 from imgopen_nb.errors import (
     BadRequestError,
     ParameterError,

@@ -11,10 +11,10 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from ..catalogue.operation import Operation
+from ..catalogue.operation import Operation, find
+from ..catalogue.status import STATUSES, State
 from ..errors import (
     APIError,
     AuthenticationError,
@@ -48,35 +48,6 @@ HINTS: dict[type[APIError], str] = {
     RateLimitError: "wait a little and run it again",
     ServerError: "the trouble is on the service's side; try again later",
     RefusedError: "the vendor does not document its failure codes; the text above is all it says",
-}
-
-
-class State(StrEnum):
-    """Where a task stands; the last three are final."""
-
-    CREATED = "created"  # in the journal, not known to have been sent
-    LOST = "lost"  # sent, but the answer was lost and could not be looked up
-    SUBMITTED = "submitted"  # accepted
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"  # the service worked on it and failed
-    REFUSED = "refused"  # the service did not accept it
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more can come."""
-        return self in (State.SUCCEEDED, State.FAILED, State.REFUSED)
-
-
-# Whether the service has these is not known.
-UNSENT = frozenset({State.CREATED, State.LOST})
-
-# 0, 1, 2 are documented for tools; for sd, 2 is documented, 1 and 3 come from a working client,
-# 0 as failure is inferred. Any other status is shown and taken as not final.
-STATUSES = {
-    "tool": {0: State.FAILED, 1: State.RUNNING, 2: State.SUCCEEDED},
-    "sd": {0: State.FAILED, 1: State.RUNNING, 2: State.SUCCEEDED, 3: State.RUNNING},
-    "training": {0: State.FAILED, 1: State.RUNNING, 2: State.SUCCEEDED, 3: State.RUNNING},
 }
 
 
@@ -146,19 +117,6 @@ class Answer:
     def output(self, operation: Operation) -> Any:
         """Return what sits where the operation's result belongs, None where nothing does."""
         return find(self.data, operation.output) if operation.output else None
-
-
-def find(data: Any, place: str) -> Any:
-    """Return what sits at `place` ("a.b" or "list[].member"), None where nothing does."""
-    head, _, rest = place.partition(".")
-    name, many = head.removesuffix("[]"), head.endswith("[]")
-    node = data.get(name) if isinstance(data, Mapping) else None
-    if not rest:
-        return node
-    if many:
-        found = [find(item, rest) for item in node] if isinstance(node, list) else []
-        return [item for item in found if item is not None]
-    return find(node, rest)
 
 
 def read_answer(body: bytes, http_status: int, headers: Mapping[str, str]) -> Answer:

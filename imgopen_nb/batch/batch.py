@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from ..api.envelope import State
-from ..catalogue.operation import Operation, Param
+from ..catalogue.operation import Operation
+from ..catalogue.parameter import Param
+from ..catalogue.status import State
 from ..display.progress_bar import counting
 from ..errors import ImgOpenError, ParameterError, UsageError
 from ..tasks.result import Result

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..api.envelope import State
 from ..catalogue.operation import Operation
+from ..catalogue.status import State
 from ..display.tables import Table
 from ..history.frame import history_frame
 from ..tasks.result import Result

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..api.envelope import State
 from ..catalogue.operation import Operation
+from ..catalogue.status import State
 from ..display.tables import Table
 from ..errors import ImgOpenError
 from ..text import shown

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..catalogue.operation import Operation, Param
+from ..catalogue.operation import Operation
+from ..catalogue.parameter import Param
 from ..errors import ImgOpenError, ParameterError, UnknownNameError
 from ..images.thumbnail import SUFFIXES
 from ..text import clip

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..catalogue.operation import Operation, Param
+from ..catalogue.operation import Operation
+from ..catalogue.parameter import Param
 from ..config.server_address import Address, addresses, in_a_server, is_private, missing
 from ..config.settings import Settings
 from ..errors import ImgOpenError, PictureError

@@ -13,94 +13,12 @@ from typing import Any, Literal
 
 from ..errors import ParameterError, UnknownNameError
 from ..text import near_match
-from .parameter import check_sendable, check_value, to_wire
+from .parameter import Known, Param
 
-Known = Literal["documented", "client", "assumed"]
-Mark = Literal["required", "optional", "unmarked", "conflict"]
 Kind = Literal[
     "caption", "style", "images", "boxes", "prompts", "rows", "training", "status", "raw"
 ]
 PREFIX = "/AIGCImgOpenServ/saas"
-
-
-@dataclass(frozen=True, slots=True)
-class Param:
-    """One parameter: what a user types, and where it goes.
-
-    Attributes:
-        name: the user's name, `snake_case` in Python and `--kebab-case` on a line.
-        wire: the vendor's name of the field.
-        type: string, text (long), url, integer, number, boolean, object, strings, image or images.
-        help: one line for people.
-        mark: what the documentation says: required, optional, unmarked, or conflict (both).
-        needed: whether a call without it is refused; follows `mark` unless set.
-        default: the documented default, applied by the service; None where none is documented.
-        preset: what imgopen_nb sends when the user gives nothing (its own choice).
-        inside: the object that holds the field on the wire, dotted; "" is the body itself.
-        wire_type: the JSON type on the wire, where it is not the natural one of `type`.
-        known: documented, client (seen only in a working client) or assumed.
-        inside_known: the same for its place in `inside`.
-        aliases: other spellings of the vendor's own texts, which the sandbox takes too.
-        task_id: True for the field that carries the caller's own task id.
-    """
-
-    name: str
-    wire: str
-    type: str = "string"
-    help: str = ""
-    mark: Mark = "optional"
-    needed: bool | None = None
-    default: Any = None
-    preset: Any = None
-    choices: tuple[Any, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    min_items: int | None = None
-    max_items: int | None = None
-    inside: str = ""
-    wire_type: str = ""
-    known: Known = "documented"
-    inside_known: Known = "documented"
-    aliases: tuple[str, ...] = ()
-    task_id: bool = False
-
-    @property
-    def required(self) -> bool:
-        """Whether a user must give a value."""
-        return self.expected and not self.task_id and self.preset is None
-
-    @property
-    def expected(self) -> bool:
-        """Whether a body without the field is incomplete."""
-        return self.mark == "required" if self.needed is None else self.needed
-
-    @property
-    def flag(self) -> str:
-        """The option on a magic or command line."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def field(self) -> str:
-        """The vendor's name of the field, with the objects that hold it."""
-        return f"{self.inside}.{self.wire}" if self.inside else self.wire
-
-    @property
-    def label(self) -> str:
-        """What a message calls it that people and callers of the wire may both read."""
-        return self.name if self.name == self.wire else f"{self.name} ({self.wire})"
-
-    @property
-    def picture(self) -> bool:
-        """Whether the value is one picture or several."""
-        return self.type in ("image", "images")
-
-    def check(self, value: Any) -> Any:
-        """Return value as this parameter's Python type, or raise ParameterError."""
-        return check_value(self, value)
-
-    def encode(self, value: Any) -> Any:
-        """Return a checked value as it goes on the wire."""
-        return to_wire(self, value)
 
 
 @dataclass(frozen=True)
@@ -203,7 +121,7 @@ class Operation:
             if value is not None:
                 param = self.param(name)
                 values[param.name] = param.check(value)
-                check_sendable(param, values[param.name])
+                param.check_sendable(values[param.name])
         for param in self.user_params:
             if param.name not in values and param.preset is not None:
                 values[param.name] = param.preset
@@ -282,6 +200,19 @@ class Catalogue(Mapping[str, Operation]):
     def runnable(self) -> tuple[Operation, ...]:
         """The operations that a user runs: all but the queries."""
         return tuple(row for row in self._rows.values() if row.kind != "status")
+
+
+def find(data: Any, place: str) -> Any:
+    """Return the value at `place` ("a.b" or "list[].member") in an answer's data, or None."""
+    head, _, rest = place.partition(".")
+    name, many = head.removesuffix("[]"), head.endswith("[]")
+    node = data.get(name) if isinstance(data, Mapping) else None
+    if not rest:
+        return node
+    if many:
+        found = [find(item, rest) for item in node] if isinstance(node, list) else []
+        return [item for item in found if item is not None]
+    return find(node, rest)
 
 
 def _place(body: dict[str, Any], param: Param, value: Any) -> None:

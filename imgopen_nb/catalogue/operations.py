@@ -11,7 +11,7 @@ a path or a field is not from there. To add an operation, add a row here and an 
 from __future__ import annotations
 
 from .operation import PREFIX, Catalogue, Operation
-from .operation import Param as _p  # noqa: N813 - short, as it starts 300 rows
+from .parameter import Param as _p  # noqa: N813 - short, as it starts 300 rows
 
 OPERATIONS = Catalogue((
     Operation(

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Number
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from ..errors import ParameterError
 from ..text import in_words, near_match
 
-if TYPE_CHECKING:
-    from .operation import Param
-
+Known = Literal["documented", "client", "assumed"]
+Mark = Literal["required", "optional", "unmarked", "conflict"]
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
 _WORDS = {
@@ -33,36 +33,113 @@ _BYTES = (str, bytes, bytearray, memoryview)
 _PICTURE_MARKS = ("__fspath__", "__array__", "__array_interface__", "read", "label")
 
 
-def check_value(param: Param, value: Any) -> Any:
-    """Return value as the type of `param`, in its choices and range, or raise ParameterError."""
-    checked = _CHECKS[param.type](param, value)
-    _check_choice(param, checked)
-    _check_range(param, checked)
-    _check_count(param, checked)
-    return checked
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One parameter: what a user types, and where it goes.
 
+    Attributes:
+        name: the user's name, `snake_case` in Python and `--kebab-case` on a line.
+        wire: the vendor's name of the field.
+        type: string, text (long), url, integer, number, boolean, object, strings, image or images.
+        help: one line for people.
+        mark: what the documentation says: required, optional, unmarked, or conflict (both).
+        needed: whether a call without it is refused; follows `mark` unless set.
+        default: the documented default, applied by the service; None where none is documented.
+        preset: what imgopen_nb sends when the user gives nothing (its own choice).
+        inside: the object that holds the field on the wire, dotted; "" is the body itself.
+        wire_type: the JSON type on the wire, where it is not the natural one of `type`.
+        known: documented, client (seen only in a working client) or assumed.
+        inside_known: the same for its place in `inside`.
+        aliases: other spellings of the vendor's own texts, which the sandbox takes too.
+        task_id: True for the field that carries the caller's own task id.
+    """
 
-def check_sendable(param: Param, value: Any) -> None:
-    """Refuse text and objects that no JSON body takes, before the task is written down."""
-    items = value if isinstance(value, list) else [value]
-    try:
-        content = [item for item in items if isinstance(item, (str, dict))]
-        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
-    except UnicodeEncodeError as error:
-        half = in_words(error.object[error.start])
-        raise ParameterError(f"{param.name} must be proper Unicode, without {half}") from None
-    except (TypeError, ValueError, RecursionError):
-        raise ParameterError(
-            f"{param.name} must be a JSON object without NaN or objects of Python, "
-            f"not {in_words(value)}"
-        ) from None
+    name: str
+    wire: str
+    type: str = "string"
+    help: str = ""
+    mark: Mark = "optional"
+    needed: bool | None = None
+    default: Any = None
+    preset: Any = None
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    min_items: int | None = None
+    max_items: int | None = None
+    inside: str = ""
+    wire_type: str = ""
+    known: Known = "documented"
+    inside_known: Known = "documented"
+    aliases: tuple[str, ...] = ()
+    task_id: bool = False
 
+    @property
+    def required(self) -> bool:
+        """Whether a user must give a value."""
+        return self.expected and not self.task_id and self.preset is None
 
-def to_wire(param: Param, value: Any) -> Any:
-    """Return a checked value in its JSON type: some numbers travel as strings."""
-    if param.wire_type == "string" and not isinstance(value, str):
-        return format(Decimal(str(value)), "f")
-    return value
+    @property
+    def expected(self) -> bool:
+        """Whether a body without the field is incomplete."""
+        return self.mark == "required" if self.needed is None else self.needed
+
+    @property
+    def flag(self) -> str:
+        """The option on a magic or command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def field(self) -> str:
+        """The vendor's name of the field, with the objects that hold it."""
+        return f"{self.inside}.{self.wire}" if self.inside else self.wire
+
+    @property
+    def label(self) -> str:
+        """What a message calls it that people and callers of the wire may both read."""
+        return self.name if self.name == self.wire else f"{self.name} ({self.wire})"
+
+    @property
+    def picture(self) -> bool:
+        """Whether the value is one picture or several."""
+        return self.type in ("image", "images")
+
+    def check(self, value: Any) -> Any:
+        """Return the value as this parameter's Python type.
+
+        Raises:
+            ParameterError: it has another type, or is not among the choices or in the range.
+        """
+        checked = _CHECKS[self.type](self, value)
+        _check_choice(self, checked)
+        _check_range(self, checked)
+        _check_count(self, checked)
+        return checked
+
+    def check_sendable(self, value: Any) -> None:
+        """Refuse text and objects that cannot be written as JSON, before the task is stored.
+
+        Raises:
+            ParameterError: it is one of these.
+        """
+        items = value if isinstance(value, list) else [value]
+        try:
+            content = [item for item in items if isinstance(item, (str, dict))]
+            json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+        except UnicodeEncodeError as error:
+            half = in_words(error.object[error.start])
+            raise ParameterError(f"{self.name} must be proper Unicode, without {half}") from None
+        except (TypeError, ValueError, RecursionError):
+            raise ParameterError(
+                f"{self.name} must be a JSON object without NaN or objects of Python, "
+                f"not {in_words(value)}"
+            ) from None
+
+    def encode(self, value: Any) -> Any:
+        """Return a checked value in its JSON type: some numbers are sent as strings."""
+        if self.wire_type == "string" and not isinstance(value, str):
+            return format(Decimal(str(value)), "f")
+        return value
 
 
 def _fail(param: Param, value: Any) -> ParameterError:

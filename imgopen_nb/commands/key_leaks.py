@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from ..config.settings import Keys, Settings
+from ..config.credentials import Keys
+from ..config.settings import Settings
 from ..display.tables import Table
 from ..errors import SettingsError, UsageError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import getpass
 
-from ..config.settings import KEY_ID, KEY_SECRET, home_folder, load, store_keys
+from ..config.credentials import KEY_ID, KEY_SECRET, store_keys
+from ..config.settings import home_folder, load
 from ..errors import SettingsError
 
 

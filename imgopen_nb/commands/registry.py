@@ -10,9 +10,10 @@ import json
 from collections import Counter
 from typing import Any
 
-from ..api.envelope import State
 from ..catalogue.operations import OPERATIONS
-from ..config.settings import KEY_ID, KEY_SECRET, NAMES
+from ..catalogue.status import State
+from ..config.credentials import KEY_ID, KEY_SECRET
+from ..config.settings import NAMES
 from ..errors import ImgOpenError, ParameterError, UnknownNameError, UsageError
 from ..syntax.parser import Parser
 from ..text import in_words, near_match

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from ..catalogue.operations import OPERATIONS
 from ..errors import SettingsError, UnknownNameError
 from ..files import read_json, write_json
 from ..text import near_match
-from .credentials import KEY_ID, KEY_SECRET, Keys, Secret, find_keys, store_keys
-
-__all__ = ["KEY_ID", "KEY_SECRET", "Keys", "Secret", "Settings", "load", "store_keys"]
+from .credentials import Keys, find_keys
 
 Backend = Literal["real", "sandbox"]
 VENDOR_URL = "https://api.zhiqite.com"
@@ -177,8 +176,6 @@ def _seconds(value: Any) -> float:
 
 
 def _model(value: Any) -> str:
-    from ..catalogue.operations import OPERATIONS
-
     param = OPERATIONS["describe"].param("model")
     return str(param.check(value)) if value else ""
 
@@ -216,8 +213,6 @@ def _model_source(value: Any) -> str:
 
 def _fields(value: Any) -> dict[str, dict[str, str]]:
     """Read {"hairstyle": {"hair": "trueName"}} as an object or as JSON."""
-    from ..catalogue.operations import OPERATIONS
-
     if isinstance(value, str):
         try:
             value = json.loads(value or "{}")
@@ -236,8 +231,6 @@ def _fields(value: Any) -> dict[str, dict[str, str]]:
 
 def _paths(value: Any) -> dict[str, str]:
     """Read {"erase": "/AIGC.../tool/x"} as an object, as JSON, or as erase=/path,upscale=/path."""
-    from ..catalogue.operations import OPERATIONS
-
     if isinstance(value, str) and value.strip().startswith("{"):
         try:
             value = json.loads(value)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..api.envelope import State
 from ..catalogue.operations import OPERATIONS
+from ..catalogue.status import State
 from ..database.task_queries import COLUMNS, INTEGERS, JSON_COLUMNS, NUMBERS, select
 from ..database.task_table import Journal
 from ..errors import ImgOpenError, UsageError

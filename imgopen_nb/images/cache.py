@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from ..api.backend import Connection
 from ..callbacks.public_urls import Links
-from ..catalogue.operation import Operation, Param
+from ..catalogue.operation import Operation
+from ..catalogue.parameter import Param
 from ..database.task_table import Journal, Small
 from ..errors import PictureError, naming
 from .picture import Picture, Thumbnail, read_picture, thumbnail

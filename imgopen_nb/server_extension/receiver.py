@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..api.envelope import Answer, State
+from ..api.envelope import Answer
 from ..callbacks.news import News, read_news
 from ..callbacks.published_pictures import Published, Publisher
 from ..callbacks.signing import CALLBACK, HELLO, Signer
+from ..catalogue.status import State
 from ..database.task_table import Journal
 from ..tasks.store import Ledger
 

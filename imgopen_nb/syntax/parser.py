@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from ..catalogue.operation import Operation, Param
+from ..catalogue.operation import Operation
+from ..catalogue.parameter import Param
 from ..errors import ParameterError, UnknownNameError
 from ..text import in_words
 

@@ -8,8 +8,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from ..catalogue.operation import Operation, Param
-from ..config.settings import KEY_ID, KEY_SECRET
+from ..catalogue.operation import Operation
+from ..catalogue.parameter import Param
+from ..config.credentials import KEY_ID, KEY_SECRET
 from .words import quote
 
 # Whatever ends a line for Python or for IPython.

@@ -12,8 +12,7 @@ from ..api.backend import Connection
 from ..callbacks.public_urls import Links
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
-from ..catalogue.raw import raw_body, raw_operation
-from ..catalogue.undocumented import confirmed
+from ..catalogue.undocumented import confirmed, raw_body, raw_operation
 from ..errors import UsageError
 from ..images.cache import Album
 from ..text import clip

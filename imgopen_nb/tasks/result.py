@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..api.envelope import find
-from ..catalogue.operation import Operation
+from ..catalogue.operation import Operation, find
 from ..errors import PictureError
 from ..text import clip
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ..api.envelope import UNSENT, Answer, State
+from ..api.envelope import Answer
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
-from ..catalogue.raw import raw_operation
+from ..catalogue.status import UNSENT, State
+from ..catalogue.undocumented import raw_operation
 from ..database.task_table import Journal
 from ..errors import JournalError
 from ..text import clip

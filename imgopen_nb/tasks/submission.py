@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..api.backend import Connection
-from ..api.envelope import UNSENT, Answer, State
+from ..api.envelope import Answer
 from ..catalogue.operation import Operation
+from ..catalogue.status import UNSENT, State
 from ..errors import (
     BudgetError,
     ImgOpenError,

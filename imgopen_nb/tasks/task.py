@@ -11,8 +11,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.envelope import State
 from ..catalogue.operation import Operation
+from ..catalogue.status import State
 from ..errors import (
     ImgOpenError,
     TaskFailedError,

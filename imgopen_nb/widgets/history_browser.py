@@ -10,9 +10,9 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from ..api.envelope import State
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
+from ..catalogue.status import State
 from ..display.rendering import render
 from ..errors import ImgOpenError
 from ..history.table import history_bundle

@@ -22,7 +22,7 @@ import pytest
 
 from imgopen_nb.api.rate_limit import COLUMNS, Limit, current, lower, sane, take
 from imgopen_nb.api.throttle import Throttle, name_of
-from imgopen_nb.config.settings import Secret
+from imgopen_nb.config.credentials import Secret
 from imgopen_nb.database.task_table import Journal
 
 NOW = 1.7e9

@@ -21,12 +21,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb.api.envelope import State
 from imgopen_nb.batch.batch import Batch
 from imgopen_nb.batch.plan import Plan
 from imgopen_nb.batch.sources import source_of
 from imgopen_nb.batch.stream import Limits, Row, stream
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.catalogue.status import State
 from imgopen_nb.errors import ImgOpenError, TaskInterrupted, UsageError
 from imgopen_nb.images.picture import samples
 from imgopen_nb.session import Session

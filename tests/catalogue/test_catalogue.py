@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from imgopen_nb.catalogue.operation import Operation, Param
+from imgopen_nb.catalogue.operation import Operation
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.catalogue.parameter import Param
 from imgopen_nb.errors import ParameterError, UnknownNameError
 
 CONTRACT = yaml.safe_load((Path(__file__).parents[1] / "data/img_open.yaml").read_text("utf-8"))

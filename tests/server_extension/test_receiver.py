@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb.api.envelope import State
 from imgopen_nb.callbacks.inbox import read_news
 from imgopen_nb.callbacks.news import MAX_NEWS, News
 from imgopen_nb.callbacks.signing import Signer
+from imgopen_nb.catalogue.status import State
 from imgopen_nb.database.task_table import MAX_EVENTS, Journal
 from imgopen_nb.errors import JournalError
 from imgopen_nb.server_extension.receiver import CALLBACK, Reception, Verdict

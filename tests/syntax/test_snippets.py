@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb.catalogue.operation import Operation, Param
+from imgopen_nb.catalogue.operation import Operation
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.catalogue.parameter import Param
 from imgopen_nb.commands.registry import find
 from imgopen_nb.syntax import words as tokens
 from imgopen_nb.syntax.parser import given as parsed

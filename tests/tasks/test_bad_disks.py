@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from imgopen_nb.api.envelope import State
+from imgopen_nb.catalogue.status import State
 from imgopen_nb.database import task_table as journal_module
 from imgopen_nb.errors import ImgOpenError, JournalError
 from imgopen_nb.session import Session

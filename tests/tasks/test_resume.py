@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.api.envelope import Answer, State
+from imgopen_nb.api.envelope import Answer
+from imgopen_nb.catalogue.status import State
 from imgopen_nb.errors import ImgOpenError, SubmissionLostError, TaskFailedError
 from imgopen_nb.session import Session
 

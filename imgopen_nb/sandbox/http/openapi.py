@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from ...catalogue.operation import PREFIX, Operation, Param
+from ...catalogue.operation import PREFIX, Operation
 from ...catalogue.operations import OPERATIONS
+from ...catalogue.parameter import Param
 from .service import ID_HEADER, QUERIED, SECRET_HEADER
 
 TYPES: dict[str, dict[str, Any]] = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...api.backend import Connection
-from ...api.envelope import UNSENT, Answer
+from ...api.envelope import Answer
 from ...api.retrying_client import pause
 from ...callbacks.public_urls import Links
+from ...catalogue.status import UNSENT
 from ...errors import (
     APIError,
     ImgOpenError,

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
-from ...api.envelope import State
 from ...catalogue.operation import Operation
+from ...catalogue.status import State
 from ...database.task_table import Journal
 from ...errors import JournalError
 from ..task import Task

@@ -14,7 +14,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ...catalogue.operation import Operation, Param
+from ...catalogue.operation import Operation
+from ...catalogue.parameter import Param
 from ...display.rendering import render
 from ...errors import ParameterError
 from ...syntax.snippets import tidy

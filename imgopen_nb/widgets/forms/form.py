@@ -12,8 +12,9 @@ from typing import Any
 import ipywidgets as widgets
 import markupsafe
 
-from ...catalogue.operation import Operation, Param
+from ...catalogue.operation import Operation
 from ...catalogue.operations import OPERATIONS
+from ...catalogue.parameter import Param
 from ...config.settings import VENDOR_URL
 from ...display.rendering import render
 from ...errors import ImgOpenError, JournalError

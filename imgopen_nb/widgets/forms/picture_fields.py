@@ -12,7 +12,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ...catalogue.operation import Operation, Param
+from ...catalogue.operation import Operation
+from ...catalogue.parameter import Param
 from ...errors import ImgOpenError, PictureError
 from ...images.picture import read_picture, samples
 from ...session import Session

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.api.envelope import State
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.catalogue.status import State
 from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import JournalError
 from imgopen_nb.session import Session

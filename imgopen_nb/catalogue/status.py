@@ -1,0 +1,35 @@
+"""The states of a task, and the vendor's status numbers that stand for them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a task stands; the last three are final."""
+
+    CREATED = "created"  # in the history, not known to have been sent
+    LOST = "lost"  # sent, but the answer was lost and could not be looked up
+    SUBMITTED = "submitted"  # accepted
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # the service worked on it and failed
+    REFUSED = "refused"  # the service did not accept it
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more can come."""
+        return self in (State.SUCCEEDED, State.FAILED, State.REFUSED)
+
+
+# It is not known whether the service has a task in one of these states.
+UNSENT = frozenset({State.CREATED, State.LOST})
+
+# By `Operation.family`. For tools, 0, 1 and 2 are documented. For sd, 2 is documented, 1 and 3 come
+# from a working client, and 0 as failure is inferred. Any other status is shown as it is and taken
+# as not final.
+STATUSES = {
+    "tool": {0: State.FAILED, 1: State.RUNNING, 2: State.SUCCEEDED},
+    "sd": {0: State.FAILED, 1: State.RUNNING, 2: State.SUCCEEDED, 3: State.RUNNING},
+    "training": {0: State.FAILED, 1: State.RUNNING, 2: State.SUCCEEDED, 3: State.RUNNING},
+}
