@@ -104,6 +104,11 @@ class Param:
         """Whether the value is one picture or several."""
         return self.type in ("image", "images")
 
+    @property
+    def several(self) -> bool:
+        """Whether the value is a list."""
+        return self.type in ("images", "strings")
+
     def check(self, value: Any) -> Any:
         """Return the value as this parameter's Python type.
 

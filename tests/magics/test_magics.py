@@ -16,7 +16,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from imgopen_nb import session as session_module
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.commands.registry import VERBS
+from imgopen_nb.commands.registry import COMMANDS
 from imgopen_nb.errors import (
     ImgOpenError,
     ParameterError,
@@ -153,7 +153,7 @@ def test_a_slip_fails_the_cell_with_one_message_and_no_stack(
     assert isinstance(result.error_in_exec, UnknownNameError)
     assert "did you mean describe?" in out
     assert "Traceback" not in out
-    assert "magics.py" not in out
+    assert "magic.py" not in out
 
 
 def test_the_whole_stack_can_be_had(
@@ -163,7 +163,7 @@ def test_the_whole_stack_can_be_had(
 
     shell.run_cell("%imgopen descripe x")
 
-    assert "verbs.py" in capsys.readouterr().out
+    assert "registry.py" in capsys.readouterr().out
 
 
 def test_a_failed_task_is_kept_under_the_name(shell: InteractiveShell, stub: Stub):
@@ -175,7 +175,7 @@ def test_a_failed_task_is_kept_under_the_name(shell: InteractiveShell, stub: Stu
     assert shell.user_ns["r"].state == "failed"
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_verb_has_help(
     shell: InteractiveShell, stub: Stub, capsys: pytest.CaptureFixture[str], name: str
 ):
@@ -183,7 +183,7 @@ def test_every_verb_has_help(
 
     out = capsys.readouterr().out
     assert out.startswith(f"usage: %imgopen {name}")
-    assert VERBS[name].about.split()[0] in out
+    assert COMMANDS[name].about.split()[0] in out
     assert "%%" not in out
     if name in OPERATIONS:
         assert f"Example: %imgopen {name}" in out
@@ -196,7 +196,7 @@ def test_the_magic_alone_lists_every_verb(
     line(shell, "")
 
     out = capsys.readouterr().out
-    assert all(f"  {name} " in out for name in VERBS)
+    assert all(f"  {name} " in out for name in COMMANDS)
 
 
 def test_help_marks_guesses(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):
