@@ -250,6 +250,10 @@ def test_the_public_names_are_these_and_all_exist():
         assert getattr(imgopen_nb, name).__doc__
 
 
+def test_dir_lists_the_public_names_alone():
+    assert dir(imgopen_nb) == sorted([*imgopen_nb.__all__, "__version__"])
+
+
 def test_no_file_names_a_machine_path():
     """Nothing in the project depends on where it was made."""
     root = PACKAGE.parent

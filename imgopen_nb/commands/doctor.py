@@ -114,8 +114,9 @@ def _service(session: Session) -> str:
 
 
 def _history(session: Session) -> str:
+    count = session.history.count()  # makes the file if there is none
     size = session.journal.path.stat().st_size / 1e6
-    return f"{session.history.count():,} tasks, {size:.1f} MB, in {session.settings.home}"
+    return f"{count:,} tasks, {size:.1f} MB, in {session.settings.home}"
 
 
 def callback_address(session: Session) -> str:

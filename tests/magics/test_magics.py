@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.core.completer import provisionalcompleter
 from IPython.core.history import HistoryAccessor
 from IPython.core.interactiveshell import InteractiveShell
 
+import imgopen_nb
 from imgopen_nb import session as session_module
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.commands.registry import COMMANDS
@@ -164,6 +166,17 @@ def test_the_whole_stack_can_be_had(
     shell.run_cell("%imgopen descripe x")
 
     assert "registry.py" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("jedi", [True, False])
+def test_tab_after_the_package_offers_its_public_names_alone(shell: InteractiveShell, jedi: bool):
+    shell.run_cell("import imgopen_nb as imgopen; imgopen.form; imgopen.board").raise_error()
+    shell.Completer.use_jedi = jedi
+
+    with provisionalcompleter():
+        offered = {c.text.lstrip(".") for c in shell.Completer.completions("imgopen.", 8)}
+
+    assert offered == set(imgopen_nb.__all__)
 
 
 def test_a_failed_task_is_kept_under_the_name(shell: InteractiveShell, stub: Stub):
