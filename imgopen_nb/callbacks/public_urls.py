@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
-from ..config.server_address import Address, addresses, in_a_server, is_private, missing
+from ..config.server_address import Address, addresses, in_a_server, is_private, why_not_public
 from ..config.settings import Settings
 from ..errors import ImgOpenError, PictureError
 from ..images.download import small_json
@@ -193,7 +193,7 @@ class Links:
 
     def _search(self) -> Address | None:
         """Return the first address that is of use to the service and leads to our server."""
-        self._why = missing()
+        self._why = why_not_public()
         outside = self._settings.backend == "real" and not is_private(
             urlsplit(self._settings.base_url).hostname or ""
         )

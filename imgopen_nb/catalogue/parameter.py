@@ -1,4 +1,4 @@
-"""Values of parameters: text or Python objects in, the parameter's type and the wire's JSON out."""
+"""A parameter of an operation, and the checks that turn text or objects into its type."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ _WORDS = {
     "url": "an http(s) URL",
 }
 _BYTES = (str, bytes, bytearray, memoryview)
-# What gives away a file, an array, a PIL image, an open file and a `Picture`.
+# Attributes of a path, an array, a PIL image, an open file and a `Picture`.
 _PICTURE_MARKS = ("__fspath__", "__array__", "__array_interface__", "read", "label")
 
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One parameter: what a user types, and where it goes.
+    """One parameter: what a user types, and the field in which it is sent.
 
     Attributes:
         name: the user's name, `snake_case` in Python and `--kebab-case` on a line.
         wire: the vendor's name of the field.
         type: string, text (long), url, integer, number, boolean, object, strings, image or images.
-        help: one line for people.
+        help: one line for `--help` and the form.
         mark: what the documentation says: required, optional, unmarked, or conflict (both).
-        needed: whether a call without it is refused; follows `mark` unless set.
-        default: the documented default, applied by the service; None where none is documented.
-        preset: what imgopen_nb sends when the user gives nothing (its own choice).
-        inside: the object that holds the field on the wire, dotted; "" is the body itself.
-        wire_type: the JSON type on the wire, where it is not the natural one of `type`.
+        needed: whether a call without it is refused; by default if `mark` is "required".
+        default: the documented default, which the service applies; None if none is documented.
+        preset: what imgopen_nb sends if the user gives nothing (its own choice).
+        inside: the object that holds the field, dotted; "" is the body itself.
+        wire_type: the JSON type, if it is not the usual one for `type`.
         known: documented, client (seen only in a working client) or assumed.
-        inside_known: the same for its place in `inside`.
-        aliases: other spellings of the vendor's own texts, which the sandbox takes too.
+        inside_known: likewise for its place in `inside`.
+        aliases: other spellings in the vendor's documentation, which the sandbox accepts too.
         task_id: True for the field that carries the caller's own task id.
     """
 
@@ -91,17 +91,17 @@ class Param:
 
     @property
     def field(self) -> str:
-        """The vendor's name of the field, with the objects that hold it."""
+        """The vendor's name of the field, dotted with the objects that hold it."""
         return f"{self.inside}.{self.wire}" if self.inside else self.wire
 
     @property
     def label(self) -> str:
-        """What a message calls it that people and callers of the wire may both read."""
+        """Its name in a message: the user's, and the vendor's if that differs."""
         return self.name if self.name == self.wire else f"{self.name} ({self.wire})"
 
     @property
     def picture(self) -> bool:
-        """Whether the value is one picture or several."""
+        """Whether the value is a picture or several."""
         return self.type in ("image", "images")
 
     @property

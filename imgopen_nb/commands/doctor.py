@@ -135,11 +135,11 @@ def run_callback_test(session: Session) -> str:
     Raises:
         SettingsError: IMGOPEN_PUBLIC_URL is no address.
     """
-    from ..config.server_address import addresses, missing
+    from ..config.server_address import addresses, why_not_public
 
     found = addresses()
     if not found:
-        return f"not done: {missing()}"
+        return f"not done: {why_not_public()}"
     return "; ".join(f"{address.url}: {_tested(session.settings, address)}" for address in found)
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..config.credentials import KEY_ID, KEY_SECRET, store_keys
-from ..config.settings import NAMES, home_folder, load, store_setting
+from ..config.settings import EDITABLE, home_folder, load, store_setting
 from ..errors import ParameterError, SettingsError, UsageError
 from ..syntax.parser import Parser
 from .command import Command, Invocation, no_options
@@ -94,7 +94,7 @@ def _config(call: Invocation) -> Any:
     session = call.session()
     found = session.settings
     keys = f"set ({found.keys.source})" if found.keys else "none: the sandbox is used"
-    rows = [(name, getattr(found, name) or "", about) for name, about in NAMES.items()]
+    rows = [(name, getattr(found, name) or "", about) for name, about in EDITABLE.items()]
     rows += [
         ("access key", keys, "change it with login"),
         ("backend", session.backend, "follows from the access key"),
@@ -120,7 +120,7 @@ COMMANDS = (
         "Show the settings, or change one.",
         _config_options,
         _config,
-        values={"words": lambda: list(NAMES)},
+        values={"words": lambda: list(EDITABLE)},
     ),
     Command("rotate", "Make a new key for callbacks and published pictures.", no_options, _rotate),
 )

@@ -13,7 +13,7 @@ from .command import Command, Invocation, no_options, operation_names
 
 
 def open_form(operation: Operation, params: Mapping[str, Any], call: Invocation) -> Any:
-    """Return the form of an operation, filled in.
+    """Return the form of an operation, with values filled in.
 
     Raises:
         UsageError: there is no front end here that could show it.

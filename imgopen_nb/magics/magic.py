@@ -23,11 +23,11 @@ class ImgOpenMagics(Magics):
     @no_var_expand
     @line_cell_magic
     def imgopen(self, line: str, cell: str | None = None) -> Any:
-        """Run an operation of Img Open, or look after tasks; `%imgopen` alone lists the verbs.
+        """Run an operation of Img Open, or see to tasks and settings; `%imgopen` alone lists them.
 
         `%imgopen describe URL --model clip` shows the caption; `r = %imgopen describe URL` and
-        `--out r` keep the Result. Over a cell, the cell is the prompt. `{name}` on the line stands
-        for a variable, `{{` for a brace; the cell is taken as it is.
+        `--out r` keep the Result. With `%%imgopen`, the cell is the prompt. `{name}` on the line
+        stands for a variable, `{{` for a brace; the cell is used as it is.
         """
         words = split(line)
         if not words or words[0] in ("--help", "-h", "help"):
@@ -57,7 +57,7 @@ class ImgOpenMagics(Magics):
             value = command.run(Invocation(options, cell, current, "%imgopen ", variables))
         except ImgOpenError as error:
             if out and error.task is not None:
-                _shell(self).user_ns[out] = error.task  # what was paid for stays at hand
+                _shell(self).user_ns[out] = error.task  # it may be paid for: do not lose it
             raise
         if out:
             _shell(self).user_ns[out] = value
@@ -74,14 +74,14 @@ def _shell(magics: Magics) -> InteractiveShell:
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics and the completion; doing it twice is harmless."""
+    """Register the magics and the completion; it may be called twice."""
     unload(shell)
     shell.register_magics(ImgOpenMagics)
     shell.Completer.custom_matchers.append(Completion(shell).matcher)
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take the magics and the completion away again."""
+    """Remove the magics and the completion."""
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("imgopen", None)
     shell.magics_manager.registry.pop("ImgOpenMagics", None)
@@ -92,7 +92,7 @@ def unload(shell: InteractiveShell) -> None:
 def _refuse_keys(words: list[str]) -> None:
     """Refuse an access key on the line: the line stays in the notebook."""
     if words[0] == "login":
-        return  # refuses by itself, with the same reason
+        return  # the command itself refuses it, with the same reason
     for word in words[1:]:
         name = word.lstrip("-").partition("=")[0].replace("_", "-").lower()
         if word.startswith("--") and name.startswith(

@@ -152,7 +152,7 @@ def add_operation(parser: Parser, operation: Operation) -> None:
 
 
 def given(operation: Operation, namespace: argparse.Namespace) -> dict[str, Any]:
-    """Return the parameters of a parsed line by name, not checked yet.
+    """Return the parameters of a parsed line by name, before they are checked.
 
     Raises:
         ParameterError: there are more words than parameters without a name.
