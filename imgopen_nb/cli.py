@@ -67,18 +67,19 @@ def _run_command(words: list[str]) -> int:
     words = [word for word in words if word != "--json"]
     command = find(words[0])
     options = command.parser(PREFIX).read(words[1:])
+    call = Invocation(options, None, current, PREFIX)
     out = getattr(options, "out", None)
     if out and getattr(options, "source", None):
-        return _batch_file(command, Invocation(options, None, current, PREFIX), out)
+        return _write_batch(command, call, out)
     if out:
         raise UsageError("--out is for notebooks: there is no variable to fill here")
-    value = command.run(Invocation(options, None, current, PREFIX))
+    value = command.run(call)
     print(_json(value) if as_json else _plain(value))
     return 0
 
 
-def _batch_file(command: Command, call: Invocation, name: str) -> int:
-    """Run a batch and write its wide frame to a file; 1 where no row has a result."""
+def _write_batch(command: Command, call: Invocation, name: str) -> int:
+    """Run a batch, write its wide frame into a file, and return 1 if no row has a result."""
     from .batch.table_files import writable, write
 
     path = writable(name)  # before anything is sent
@@ -87,8 +88,8 @@ def _batch_file(command: Command, call: Invocation, name: str) -> int:
         print(_plain(value))
         return 0
     failed = int(value["error"].notna().sum())
-    said = f"{len(value):,} rows written to {write(value, path)}"
-    print(f"{said}, {failed:,} of them with an error" if failed else said)
+    errors = f", {failed:,} of them with an error" if failed else ""
+    print(f"{len(value):,} rows written to {write(value, path)}{errors}")
     return 1 if failed and failed == len(value) else 0
 
 
@@ -101,7 +102,7 @@ def _run_named(words: list[str]) -> int:
 
 
 def _json(value: Any) -> str:
-    """Return a value as JSON: the record that notebook outputs carry, or rows."""
+    """Return a value as JSON: the record that notebook outputs contain, or the rows of a table."""
     bundle = getattr(value, "_repr_mimebundle_", None)
     record = bundle().get(MIME) if bundle else None
     if isinstance(value, Result):

@@ -44,7 +44,7 @@ def add_batch_options(parser: Parser, operation: Operation) -> None:
     parser.option("--max", dest="most", metavar="N", help="with --from: send at most so many tasks")
     parser.option("--concurrency", metavar="N", help="with --from: so many at a time (16)")
     parser.add_argument(
-        "--dry-run", action="store_true", help="with --from: tell what would be sent, send nothing"
+        "--dry-run", action="store_true", help="with --from: show what would be sent, send nothing"
     )
 
 

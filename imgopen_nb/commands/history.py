@@ -77,8 +77,8 @@ def _path(call: Invocation) -> Path:
 
 def _prune_options(parser: Parser) -> None:
     parser.option("--before", metavar="MOMENT", help="a date, or back from now: 90d")
-    parser.add_argument("--dry-run", action="store_true", help="only tell how many it would be")
-    parser.add_argument("--yes", action="store_true", help="delete them; they are gone then")
+    parser.add_argument("--dry-run", action="store_true", help="only count them")
+    parser.add_argument("--yes", action="store_true", help="delete them for good")
 
 
 def _prune(call: Invocation) -> str:

@@ -39,7 +39,7 @@ def overview(prefix: str = "%imgopen ") -> str:
     lines = {name: f"  {name:<{width}}  {command.about}" for name, command in COMMANDS.items()}
     return "\n".join(
         [
-            f"{prefix}VERB ...     {prefix}VERB --help tells more about each",
+            f"{prefix}VERB ...     {prefix}VERB --help explains one",
             "",
             "Operations",
             *(line for name, line in lines.items() if name in OPERATIONS),
