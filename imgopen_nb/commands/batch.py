@@ -71,7 +71,7 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
         column=options.column,
         concurrency=whole_number("--concurrency", options.concurrency, 1) or 16,
         timeout=seconds,
-        most=whole_number("--max", options.most),
+        most=whole_number("--max", options.most, 0),
         fresh=options.fresh,
         dry_run=options.dry_run,
         **params,

@@ -20,11 +20,6 @@ class HelpAsked(Exception):  # noqa: N818 - no error: carries the help text out 
     """`--help` was given; the argument is the help text."""
 
 
-class _Help(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        raise HelpAsked(parser.format_help())
-
-
 class _Once(argparse.Action):
     """Store a value, and refuse the second one."""
 
@@ -56,12 +51,15 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        self.register("action", "help", _Help)
-        self.add_argument("--help", "-h", action="help", nargs=0, help="show this text")
+        self.add_argument("--help", "-h", action="help", help="show this text")
 
     def option(self, *flags: str, **more: Any) -> None:
         """Add an option that may be given once."""
         self.add_argument(*flags, action=_Once, default=None, **more)
+
+    def print_help(self, file: Any = None) -> NoReturn:
+        """Raise what argparse would print for --help."""
+        raise HelpAsked(self.format_help())
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print before it exits."""
@@ -127,7 +125,7 @@ def seconds_of(text: Any) -> float | None:
     return seconds
 
 
-def whole_number(flag: str, text: Any, least: int = 0) -> int | None:
+def whole_number(flag: str, text: Any, least: int | None = None) -> int | None:
     """Return the value of an option that takes a whole number, None if it was not given.
 
     Raises:
@@ -135,8 +133,9 @@ def whole_number(flag: str, text: Any, least: int = 0) -> int | None:
     """
     if text is None:
         return None
-    if not str(text).isdecimal() or int(text) < least:
-        raise ParameterError(f"{flag} must be a whole number from {least}, not {in_words(text)}")
+    if not str(text).isdecimal() or int(text) < (least or 0):
+        wanted = "a whole number" + ("" if least is None else f" from {least}")
+        raise ParameterError(f"{flag} must be {wanted}, not {in_words(text)}")
     return int(text)
 
 
