@@ -1,7 +1,7 @@
 """Img Open in Jupyter: magics, results inline, a history, and a sandbox that needs no key.
 
-`%load_ext imgopen_nb` brings the magics; `import imgopen_nb as imgopen` the names below. Everything
-is loaded on first use, so that importing the package costs next to nothing.
+`%load_ext imgopen_nb` registers the magics; `import imgopen_nb as imgopen` gives the names below.
+Everything is loaded on first use, so that importing the package costs next to nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .widgets.history_browser import browse
     from .widgets.mask_painter import paint
 
-# Public name -> module that holds it.
+# Public name -> the module that defines it.
 _HOMES = {
     "OPERATIONS": "catalogue.operations",
     "Comparison": "captions.comparison",
@@ -80,11 +80,11 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return [*__all__, "__version__"]  # Tab offers these, not the modules that happen to be loaded
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
-    """Bring the magics: called by `%load_ext imgopen_nb`."""
+    """Register the magics and the completion: called by `%load_ext imgopen_nb`."""
     from .magics.magic import load
 
     load(ipython)
@@ -94,11 +94,11 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": "imgopen_nb.server_extension.extension"}]
 
 
-_accessor.install()
-
-
 def unload_ipython_extension(ipython: InteractiveShell) -> None:
-    """Take the magics and the completion away again: called by `%unload_ext imgopen_nb`."""
+    """Remove the magics and the completion: called by `%unload_ext imgopen_nb`."""
     from .magics.magic import unload
 
     unload(ipython)
+
+
+_accessor.install()

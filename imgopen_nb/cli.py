@@ -1,15 +1,17 @@
-"""The command `imgopen`: the verbs of the magic on a command line, the demo and the sandbox."""
+"""The command `imgopen`: the commands of the magic in a terminal, the demo and the sandbox."""
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ._version import __version__
 from .catalogue.operations import OPERATIONS
-from .commands.command import Call, Verb
+from .commands.command import Command, Invocation
 from .commands.registry import find, overview
 from .display.record import MIME
 from .display.tables import Table
@@ -18,13 +20,18 @@ from .syntax.parser import HelpAsked, Parser
 from .tasks.result import Result
 
 PREFIX = "imgopen "
+PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "grace_hopper", "rocket")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0 done, 1 failed, 2 a slip in the call, 130 Ctrl-C."""
+    """Run one command.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _answer(words)
+        return _run(words)
     except ImgOpenError as error:
         print(f"imgopen: {error}".replace("%imgopen", "imgopen"), file=sys.stderr)
         return 2 if isinstance(error, (UsageError, ValueError)) else 1
@@ -35,57 +42,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _answer(words: list[str]) -> int:
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(overview(PREFIX))
+        print("\nOn the command line only")
+        print("\n".join(f"  {name:<17}  {about}" for name, (about, _) in TERMINAL_COMMANDS.items()))
+        return 0
+    if words[0] == "--version":
+        print(f"imgopen_nb {__version__}")
+        return 0
     try:
-        return _run(words)
+        if words[0] in TERMINAL_COMMANDS:
+            return TERMINAL_COMMANDS[words[0]][1](words[1:])
+        return _run_command(words)
     except HelpAsked as asked:
         print(asked)
         return 0
 
 
-def _run(words: list[str]) -> int:
-    if not words or words[0] in ("--help", "-h", "help"):
-        print(overview(PREFIX))
-        print("\nOn the command line only")
-        print("\n".join(f"  {name:<17}  {about}" for name, (about, _) in COMMANDS.items()))
-        return 0
-    if words[0] == "--version":
-        print(f"imgopen_nb {__version__}")
-        return 0
-    if words[0] in COMMANDS:
-        return COMMANDS[words[0]][1](words[1:])
-    return _verb(words)
-
-
-def _verb(words: list[str]) -> int:
+def _run_command(words: list[str]) -> int:
     from .session import current
 
     as_json = "--json" in words
     words = [word for word in words if word != "--json"]
-    verb = find(words[0])
-    options = verb.parser(PREFIX).read(words[1:])
+    command = find(words[0])
+    options = command.parser(PREFIX).read(words[1:])
+    call = Invocation(options, None, current, PREFIX)
     out = getattr(options, "out", None)
     if out and getattr(options, "source", None):
-        return _batch_file(verb, Call(options, None, current, PREFIX), out)
+        return _write_batch(command, call, out)
     if out:
         raise UsageError("--out is for notebooks: there is no variable to fill here")
-    value = verb.run(Call(options, None, current, PREFIX))
+    value = command.run(call)
     print(_json(value) if as_json else _plain(value))
     return 0
 
 
-def _batch_file(verb: Verb, call: Call, name: str) -> int:
-    """Run a batch and write its wide frame to a file; 1 where no row has a result."""
+def _write_batch(command: Command, call: Invocation, name: str) -> int:
+    """Run a batch, write its wide frame into a file, and return 1 if no row has a result."""
     from .batch.table_files import writable, write
 
     path = writable(name)  # before anything is sent
-    value = verb.run(call)
+    value = command.run(call)
     if call.options.dry_run:
         print(_plain(value))
         return 0
     failed = int(value["error"].notna().sum())
-    said = f"{len(value):,} rows written to {write(value, path)}"
-    print(f"{said}, {failed:,} of them with an error" if failed else said)
+    errors = f", {failed:,} of them with an error" if failed else ""
+    print(f"{len(value):,} rows written to {write(value, path)}{errors}")
     return 1 if failed and failed == len(value) else 0
 
 
@@ -94,11 +98,11 @@ def _run_named(words: list[str]) -> int:
         raise HelpAsked(f"usage: {PREFIX}run NAME ... [--json]\n\n{overview(PREFIX)}")
     if words[0] not in OPERATIONS:
         raise UnknownNameError("operation", words[0], OPERATIONS)
-    return _verb(words)
+    return _run_command(words)
 
 
 def _json(value: Any) -> str:
-    """Return a value as JSON: the record that notebook outputs carry, or rows."""
+    """Return a value as JSON: the record that notebook outputs contain, or the rows of a table."""
     bundle = getattr(value, "_repr_mimebundle_", None)
     record = bundle().get(MIME) if bundle else None
     if isinstance(value, Result):
@@ -114,13 +118,34 @@ def _plain(value: Any) -> str:
 
 
 def _demo(words: list[str]) -> int:
-    parser = Parser(PREFIX + "demo", "Describe the sample photographs in the sandbox and compare.")
+    """Describe six photographs with every model in the sandbox; print and write the comparison."""
+    parser = Parser(PREFIX + "demo", TERMINAL_COMMANDS["demo"][0])
     parser.option("--report", metavar="FILE", help="where the HTML report goes")
-    options = parser.read(words)
+    path = Path(parser.read(words).report or "imgopen-demo.html")
 
-    from .demo import demo
+    from .captions.comparison_card import report
+    from .session import Session, compare, set_current
 
-    return demo(options.report or "imgopen-demo.html")
+    begun = time.monotonic()
+    models = OPERATIONS["describe"].param("model").choices
+    calls = [{"image": f"sample:{n}", "model": model} for n in PHOTOGRAPHS for model in models]
+    with Session(backend="sandbox") as session:
+        set_current(session)
+        print(
+            "Starting the sandbox: nothing leaves this machine, and no key is needed.", flush=True
+        )
+        results = session.run_all("describe", calls)
+        comparison = compare(results)
+        print(_plain(comparison))
+        path.write_text(report(comparison, "Six photographs, two models"), "utf-8")
+    set_current(None)
+    failed = [result for result in results if result.error]
+    print(f"\n{len(results) - len(failed)} captions in {time.monotonic() - begun:.1f} s.")
+    print(f"Report with pictures:  {path.resolve()}")
+    print("Go on in JupyterLab:   make lab")
+    for result in failed:
+        print(f"failed: {result.image} ({result.model}): {result.error}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _sandbox(words: list[str]) -> int:
@@ -129,7 +154,7 @@ def _sandbox(words: list[str]) -> int:
     return int(serve(words) or 0)
 
 
-COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
+TERMINAL_COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "run": ("Run an operation by its name; --json prints the result as JSON.", _run_named),
     "demo": ("Describe the sample photographs in the sandbox and compare.", _demo),
     "sandbox": ("Serve the sandbox until Ctrl-C.", _sandbox),

@@ -1,6 +1,6 @@
 """`df.imgopen.describe("url")`: the operations on a column of a DataFrame.
 
-pandas is not loaded for it: the accessor is put in place when the notebook itself loads pandas.
+It does not load pandas: the accessor is registered when the notebook itself loads pandas.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NAME = "imgopen"
 
 
 class UnknownOperationError(UnknownNameError, AttributeError):  # type: ignore[misc]
-    """An attribute of the accessor that is no operation."""
+    """The accessor has no operation of that name."""
 
 
 class Accessor:
@@ -66,7 +66,7 @@ class Accessor:
 
 
 def _operations() -> dict[str, Operation]:
-    """Return the operations that go through pictures or texts, by their names in Python."""
+    """Return the operations that take pictures or texts, by their names in Python."""
     from .catalogue.operations import OPERATIONS
 
     return {row.name.replace("-", "_"): row for row in OPERATIONS.runnable if row.positional}
@@ -77,7 +77,7 @@ def _help(operation: Operation) -> str:
         operation.about,
         "",
         "Args:",
-        "    column: the column to go through; one that is called image, url ... is found.",
+        "    column: the column to go through; by default the one that is called image, url ...",
         *(f"    {param.name}: {param.help}" for param in operation.user_params),
         "    **options: as for `Session.map`: dry_run, most, concurrency, timeout, fresh.",
         "",
@@ -88,7 +88,7 @@ def _help(operation: Operation) -> str:
 
 
 def install() -> None:
-    """Put the accessor in place: now if pandas is loaded, else as soon as it is."""
+    """Register the accessor: now if pandas is loaded, else as soon as it is."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_ours(finder)]
     pandas = sys.modules.get("pandas")
     if pandas is None or not register(pandas):
@@ -96,7 +96,7 @@ def install() -> None:
 
 
 def register(pandas: ModuleType) -> bool:
-    """Give DataFrames the accessor; False where pandas is not ready for it."""
+    """Register the accessor with pandas; False if pandas is not loaded completely yet."""
     frame = getattr(pandas, "DataFrame", None)
     if frame is None or not hasattr(pandas, "api"):
         return False
@@ -106,12 +106,12 @@ def register(pandas: ModuleType) -> bool:
 
 
 def _is_ours(finder: Any) -> bool:
-    """Whether it is from here, or from an earlier import of this module."""
+    """Whether a finder is ours, from this or an earlier import of this module."""
     return getattr(finder, "of_imgopen", False) is True
 
 
 class _AfterPandas(importlib.abc.MetaPathFinder):
-    """Finds pandas the usual way, and registers the accessor after it has been loaded."""
+    """Finds pandas with the other finders, and registers the accessor once it is loaded."""
 
     of_imgopen = True
 
@@ -120,7 +120,7 @@ class _AfterPandas(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname != "pandas":
             return None
-        spec = _found(fullname, path, target)
+        spec = _find_elsewhere(fullname, path, target)
         if spec is None or spec.loader is None:
             return spec
         load = spec.loader.exec_module
@@ -130,16 +130,16 @@ class _AfterPandas(importlib.abc.MetaPathFinder):
             if module.__name__ == fullname and register(module) and self in sys.meta_path:
                 sys.meta_path.remove(self)
 
-        # A loader that takes no attribute is left alone: pandas matters more than the accessor.
+        # Some loaders allow no new attribute; then there is no accessor, but pandas still loads.
         with contextlib.suppress(AttributeError):
             spec.loader.exec_module = load_and_register  # type: ignore[method-assign]
         return spec
 
 
-def _found(
+def _find_elsewhere(
     name: str, path: Sequence[str] | None, target: ModuleType | None
 ) -> importlib.machinery.ModuleSpec | None:
-    """Return what the other finders say."""
+    """Return the spec that the other finders return."""
     for finder in sys.meta_path:
         if not _is_ours(finder) and hasattr(finder, "find_spec"):
             spec = finder.find_spec(name, path, target)

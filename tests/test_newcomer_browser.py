@@ -16,7 +16,7 @@ from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, expect
 
-from imgopen_nb.config.settings import KEY_ID, KEY_SECRET
+from imgopen_nb.config.credentials import KEY_ID, KEY_SECRET
 
 from .conftest import KEY_ID as CANARY_ID
 from .conftest import KEY_SECRET as CANARY_SECRET

@@ -23,7 +23,7 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
-from imgopen_nb.config.settings import KEY_ID, KEY_SECRET
+from imgopen_nb.config.credentials import KEY_ID, KEY_SECRET
 from imgopen_nb.errors import BadRequestError
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from ..config.settings import Keys
+from ..config.credentials import Keys
 from ..errors import MalformedAnswerError, NetworkError, RequestTimeoutError
 from ..media.fetch import USER_AGENT, chunks, proxies, reason
 from .envelope import Answer, read_answer

@@ -21,7 +21,7 @@ from ..tasks.result import Result
 from ..text import in_words, visible
 from .plan import Plan, plan_of
 from .rows import GONE, Calls, Kept, Limits, Outcome, Row, not_run
-from .sources import Source, axes_of, combinations, many, missing
+from .sources import Source, axes_of, combinations, missing
 from .stream import stream
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Batch:
     def _example(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return a call with something in the place of the picture or text."""
         example = _FILLED_IN if self.param.picture else "x"
-        value = [example] * (self.param.min_items or 1) if many(self.param) else example
+        value = [example] * (self.param.min_items or 1) if self.param.several else example
         return {self.param.name: value, **params}
 
     def rows(self) -> Iterator[Row]:

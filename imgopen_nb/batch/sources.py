@@ -225,12 +225,7 @@ def _is_axis(param: Param, value: Any) -> bool:
     """Whether a value stands for several: a list where the parameter takes one."""
     if not isinstance(value, (list, tuple, range)):
         return False
-    return not many(param) or any(isinstance(item, (list, tuple)) for item in value)
-
-
-def many(param: Param) -> bool:
-    """Whether one value of the parameter is a list."""
-    return param.type in ("images", "strings")
+    return not param.several or any(isinstance(item, (list, tuple)) for item in value)
 
 
 def missing(value: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..api.http import small_json
-from ..config.server_address import Address, addresses, in_a_server, is_private, missing
+from ..config.server_address import Address, addresses, in_a_server, is_private, why_not_public
 from ..config.settings import Settings
 from ..errors import ImgOpenError, PictureError, SettingsError
 from ..images.picture import Picture
@@ -107,7 +107,7 @@ class PublicUrls:
 
     def _search(self) -> Address | None:
         """Return the first address that the service can use and that leads to our server."""
-        self._why = missing()
+        self._why = why_not_public()
         outside = self._settings.backend == "real" and not is_private(
             urlsplit(self._settings.base_url).hostname or ""
         )

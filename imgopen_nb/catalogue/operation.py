@@ -1,6 +1,6 @@
-"""What an operation is: its parameters, how they are checked and how they look on the wire.
+"""What an operation is, how a call of it is checked, and how it is written as JSON and read back.
 
-A row of `catalogue.py` is an `Operation`; the parser, the help, the completion, the Python call,
+A row of `operations.py` is an `Operation`. The parser, the help, the completion, the Python call,
 the sandbox's validation and its /openapi.json all read the same row.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..errors import ParameterError, UnknownNameError
 from ..text import near_match
-from .parameter import Known, Param, check_sendable
+from .parameter import Known, Param
 
 Kind = Literal[
     "caption", "style", "images", "boxes", "prompts", "rows", "training", "status", "raw"
@@ -31,12 +31,12 @@ class Operation:
         title, category: the vendor's words.
         about: one line for people.
         path: below the host; a guess where `known` is "assumed".
-        params: the parameters, the ones a user thinks of first coming first.
+        params: the parameters, the most used ones first.
         kind: what the result is.
-        output: where the result sits in `data`.
-        query: the operation that asks for the result; "" where the answer itself is the result.
-        known, result_known: where the path and the result's place are known from.
-        zero_may_succeed: the vendor's own example shows status 0 beside a filled result.
+        output: where the result is in the answer's `data`; see `find`.
+        query: the operation that polls for the result; "" if the answer itself is the result.
+        known, result_known: how the path and the result's place are known.
+        zero_may_succeed: the vendor's own example shows status 0 with a result.
         unknown: what the documentation leaves open.
         source: a page of the documentation.
     """
@@ -68,9 +68,7 @@ class Operation:
         """The family that decides how a status is read: sd, tool, training or list."""
         if self.tool_code:
             return "tool"
-        if self.kind in ("rows", "training"):
-            return "list" if self.kind == "rows" else "training"
-        return "sd"
+        return {"rows": "list", "training": "training"}.get(self.kind, "sd")
 
     @property
     def id_param(self) -> Param | None:
@@ -84,13 +82,13 @@ class Operation:
 
     @property
     def positional(self) -> tuple[Param, ...]:
-        """Those that may be given without their name, in this order."""
+        """The parameters that may be given without their name, in this order."""
         types = ("image", "images", "text")
         return tuple(p for p in self.user_params if p.required and p.type in types)
 
     @property
     def body_param(self) -> Param | None:
-        """The one that takes the body of a cell magic: the first long text."""
+        """The parameter that takes the body of a cell magic: the first long text."""
         return next((p for p in self.user_params if p.type == "text"), None)
 
     def param(self, name: str) -> Param:
@@ -110,18 +108,18 @@ class Operation:
         return UnknownNameError(f"parameter of {self.name} called", name, names, hint=hint)
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the given parameters checked and with presets, by user-facing name.
+        """Return the given parameters, checked and with presets, by the user's names.
 
         Raises:
-            UnknownNameError: a name that this operation does not have.
-            ParameterError: a value that does not fit, or a required one that is missing.
+            UnknownNameError: this operation has no parameter of that name.
+            ParameterError: a value does not fit, or a required one is missing.
         """
         values = {}
         for name, value in given.items():
             if value is not None:
                 param = self.param(name)
                 values[param.name] = param.check(value)
-                check_sendable(param, values[param.name])
+                param.check_sendable(values[param.name])
         for param in self.user_params:
             if param.name not in values and param.preset is not None:
                 values[param.name] = param.preset
@@ -134,9 +132,9 @@ class Operation:
         return values
 
     def body(self, values: Mapping[str, Any], task_id: str = "") -> dict[str, Any]:
-        """Return the JSON body for checked values (pictures as URLs by now)."""
+        """Return the JSON body for checked values, in which pictures are URLs already."""
         body: dict[str, Any] = {}
-        # Whole objects first, so that a member given by its own name is laid over them.
+        # Objects first, so that a member that is given by its own name overrides theirs.
         for param in sorted(self.params, key=lambda p: p.type != "object"):
             value = task_id if param.task_id else values.get(param.name)
             if value is not None and value != "":
@@ -149,10 +147,10 @@ class Operation:
         return replace(self, params=tuple(params)) if fields else self
 
     def read(self, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return (task id, checked values) of a JSON body: what the sandbox does with a request.
+        """Return (task id, checked values) of a JSON body that the sandbox received.
 
         Raises:
-            ParameterError: in the vendor's field names, for the caller of the wire.
+            ParameterError: the body does not fit; the message has the vendor's field names.
         """
         extra = sorted(set(_leaves(body)) - set(self._wire_names()))
         if extra:
@@ -177,7 +175,7 @@ class Operation:
 
 
 class Catalogue(Mapping[str, Operation]):
-    """The operations by name; unknown names are explained."""
+    """The operations by name; an unknown name is answered with a similar one."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._rows = {row.name: row for row in operations}
@@ -198,8 +196,21 @@ class Catalogue(Mapping[str, Operation]):
 
     @property
     def runnable(self) -> tuple[Operation, ...]:
-        """The operations that a user runs: all but the queries."""
+        """The operations that a user can run: all but the queries."""
         return tuple(row for row in self._rows.values() if row.kind != "status")
+
+
+def find(data: Any, place: str) -> Any:
+    """Return the value at `place` ("a.b" or "list[].member") in an answer's data, or None."""
+    head, _, rest = place.partition(".")
+    name, many = head.removesuffix("[]"), head.endswith("[]")
+    node = data.get(name) if isinstance(data, Mapping) else None
+    if not rest:
+        return node
+    if many:
+        found = [find(item, rest) for item in node] if isinstance(node, list) else []
+        return [item for item in found if item is not None]
+    return find(node, rest)
 
 
 def _place(body: dict[str, Any], param: Param, value: Any) -> None:
@@ -221,21 +232,8 @@ def _take(body: Mapping[str, Any], param: Param) -> Any:
 
 
 def _leaves(body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the dotted names of a body down to the members of alwayson_scripts."""
+    """Yield the names of a body's fields, and dotted those of alwayson_scripts."""
     for key, value in body.items():
         yield key
         if key == "alwayson_scripts" and isinstance(value, Mapping):
             yield from (f"{key}.{member}" for member in value)
-
-
-def find(data: Any, place: str) -> Any:
-    """Return what sits at `place` ("a.b" or "list[].member"), None where nothing does."""
-    head, _, rest = place.partition(".")
-    name, many = head.removesuffix("[]"), head.endswith("[]")
-    node = data.get(name) if isinstance(data, Mapping) else None
-    if not rest:
-        return node
-    if many:
-        found = [find(item, rest) for item in node] if isinstance(node, list) else []
-        return [item for item in found if item is not None]
-    return find(node, rest)

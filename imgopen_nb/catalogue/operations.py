@@ -1,7 +1,7 @@
 """The 30 operations of Img Open, one row each: data only.
 
-Field names, marks, defaults, choices and ranges are the vendor's documentation's; `known` tells where
-a path or a field is not from there. To add an operation, add a row here and an engine function in
+Field names, marks, defaults, choices and ranges come from the vendor's documentation; `known` marks a
+path or a field that does not. To add an operation, add a row here and an engine function in
 `sandbox/engines/`.
 """
 
@@ -11,7 +11,7 @@ a path or a field is not from there. To add an operation, add a row here and an 
 from __future__ import annotations
 
 from .operation import PREFIX, Catalogue, Operation
-from .parameter import Param as _p  # noqa: N813 - short, as it starts 300 rows
+from .parameter import Param as _p  # noqa: N813 - short, because it starts 300 rows
 
 OPERATIONS = Catalogue((
     Operation(

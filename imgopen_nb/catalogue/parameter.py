@@ -1,4 +1,4 @@
-"""Values of parameters: text or Python objects in, the parameter's type and the wire's JSON out."""
+"""A parameter of an operation, and the checks that turn text or objects into its type."""
 
 from __future__ import annotations
 
@@ -14,29 +14,43 @@ from ..errors import ParameterError
 from ..text import in_words, near_match
 
 Known = Literal["documented", "client", "assumed"]
-
-
 Mark = Literal["required", "optional", "unmarked", "conflict"]
+_TRUE = {"true", "yes", "on", "1"}
+_FALSE = {"false", "no", "off", "0"}
+_WORDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a JSON object",
+    "strings": "a list of strings",
+    "image": "a picture (URL, file, bytes, PIL image or array)",
+    "string": "a string",
+    "text": "a string",
+    "url": "an http(s) URL",
+}
+_BYTES = (str, bytes, bytearray, memoryview)
+# Attributes of a path, an array, a PIL image, an open file and a `Picture`.
+_PICTURE_MARKS = ("__fspath__", "__array__", "__array_interface__", "read", "label")
 
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One parameter: what a user types, and where it goes.
+    """One parameter: what a user types, and the field in which it is sent.
 
     Attributes:
         name: the user's name, `snake_case` in Python and `--kebab-case` on a line.
         wire: the vendor's name of the field.
         type: string, text (long), url, integer, number, boolean, object, strings, image or images.
-        help: one line for people.
+        help: one line for `--help` and the form.
         mark: what the documentation says: required, optional, unmarked, or conflict (both).
-        needed: whether a call without it is refused; follows `mark` unless set.
-        default: the documented default, applied by the service; None where none is documented.
-        preset: what imgopen_nb sends when the user gives nothing (its own choice).
-        inside: the object that holds the field on the wire, dotted; "" is the body itself.
-        wire_type: the JSON type on the wire, where it is not the natural one of `type`.
+        needed: whether a call without it is refused; by default if `mark` is "required".
+        default: the documented default, which the service applies; None if none is documented.
+        preset: what imgopen_nb sends if the user gives nothing (its own choice).
+        inside: the object that holds the field, dotted; "" is the body itself.
+        wire_type: the JSON type, if it is not the usual one for `type`.
         known: documented, client (seen only in a working client) or assumed.
-        inside_known: the same for its place in `inside`.
-        aliases: other spellings of the vendor's own texts, which the sandbox takes too.
+        inside_known: likewise for its place in `inside`.
+        aliases: other spellings in the vendor's documentation, which the sandbox accepts too.
         task_id: True for the field that carries the caller's own task id.
     """
 
@@ -77,76 +91,60 @@ class Param:
 
     @property
     def field(self) -> str:
-        """The vendor's name of the field, with the objects that hold it."""
+        """The vendor's name of the field, dotted with the objects that hold it."""
         return f"{self.inside}.{self.wire}" if self.inside else self.wire
 
     @property
     def label(self) -> str:
-        """What a message calls it that people and callers of the wire may both read."""
+        """Its name in a message: the user's, and the vendor's if that differs."""
         return self.name if self.name == self.wire else f"{self.name} ({self.wire})"
 
     @property
     def picture(self) -> bool:
-        """Whether the value is one picture or several."""
+        """Whether the value is a picture or several."""
         return self.type in ("image", "images")
 
+    @property
+    def several(self) -> bool:
+        """Whether the value is a list."""
+        return self.type in ("images", "strings")
+
     def check(self, value: Any) -> Any:
-        """Return value as this parameter's Python type, or raise ParameterError."""
-        return check_value(self, value)
+        """Return the value as this parameter's Python type.
+
+        Raises:
+            ParameterError: it has another type, or is not among the choices or in the range.
+        """
+        checked = _CHECKS[self.type](self, value)
+        _check_choice(self, checked)
+        _check_range(self, checked)
+        _check_count(self, checked)
+        return checked
+
+    def check_sendable(self, value: Any) -> None:
+        """Refuse text and objects that cannot be written as JSON, before the task is stored.
+
+        Raises:
+            ParameterError: it is one of these.
+        """
+        items = value if isinstance(value, list) else [value]
+        try:
+            content = [item for item in items if isinstance(item, (str, dict))]
+            json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+        except UnicodeEncodeError as error:
+            half = in_words(error.object[error.start])
+            raise ParameterError(f"{self.name} must be proper Unicode, without {half}") from None
+        except (TypeError, ValueError, RecursionError):
+            raise ParameterError(
+                f"{self.name} must be a JSON object without NaN or objects of Python, "
+                f"not {in_words(value)}"
+            ) from None
 
     def encode(self, value: Any) -> Any:
-        """Return a checked value as it goes on the wire."""
-        return to_wire(self, value)
-
-
-_TRUE = {"true", "yes", "on", "1"}
-_FALSE = {"false", "no", "off", "0"}
-_WORDS = {
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "object": "a JSON object",
-    "strings": "a list of strings",
-    "image": "a picture (URL, file, bytes, PIL image or array)",
-    "string": "a string",
-    "text": "a string",
-    "url": "an http(s) URL",
-}
-_BYTES = (str, bytes, bytearray, memoryview)
-# What gives away a file, an array, a PIL image, an open file and a `Picture`.
-_PICTURE_MARKS = ("__fspath__", "__array__", "__array_interface__", "read", "label")
-
-
-def check_value(param: Param, value: Any) -> Any:
-    """Return value as the type of `param`, in its choices and range, or raise ParameterError."""
-    checked = _CHECKS[param.type](param, value)
-    _check_choice(param, checked)
-    _check_range(param, checked)
-    _check_count(param, checked)
-    return checked
-
-
-def check_sendable(param: Param, value: Any) -> None:
-    """Refuse text and objects that no JSON body takes, before the task is written down."""
-    items = value if isinstance(value, list) else [value]
-    try:
-        content = [item for item in items if isinstance(item, (str, dict))]
-        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
-    except UnicodeEncodeError as error:
-        half = in_words(error.object[error.start])
-        raise ParameterError(f"{param.name} must be proper Unicode, without {half}") from None
-    except (TypeError, ValueError, RecursionError):
-        raise ParameterError(
-            f"{param.name} must be a JSON object without NaN or objects of Python, "
-            f"not {in_words(value)}"
-        ) from None
-
-
-def to_wire(param: Param, value: Any) -> Any:
-    """Return a checked value in its JSON type: some numbers travel as strings."""
-    if param.wire_type == "string" and not isinstance(value, str):
-        return format(Decimal(str(value)), "f")
-    return value
+        """Return a checked value in its JSON type: some numbers are sent as strings."""
+        if self.wire_type == "string" and not isinstance(value, str):
+            return format(Decimal(str(value)), "f")
+        return value
 
 
 def _fail(param: Param, value: Any) -> ParameterError:

@@ -1,4 +1,4 @@
-"""Where a task stands, and what the numbers mean that the service sends."""
+"""The states of a task, and the vendor's status numbers that stand for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 class State(StrEnum):
     """Where a task stands; the last three are final."""
 
-    CREATED = "created"  # in the journal, not known to have been sent
+    CREATED = "created"  # in the history, not known to have been sent
     LOST = "lost"  # sent, but the answer was lost and could not be looked up
     SUBMITTED = "submitted"  # accepted
     RUNNING = "running"
@@ -22,12 +22,12 @@ class State(StrEnum):
         return self in (State.SUCCEEDED, State.FAILED, State.REFUSED)
 
 
-# Whether the service has these is not known.
+# It is not known whether the service has a task in one of these states.
 UNSENT = frozenset({State.CREATED, State.LOST})
 
-
-# 0, 1, 2 are documented for tools; for sd, 2 is documented, 1 and 3 come from a working client,
-# 0 as failure is inferred. Any other status is shown and taken as not final.
+# By `Operation.family`. For tools, 0, 1 and 2 are documented. For sd, 2 is documented, 1 and 3 come
+# from a working client, and 0 as failure is inferred. Any other status is shown as it is and taken
+# as not final.
 STATUSES = {
     "tool": {0: State.FAILED, 1: State.RUNNING, 2: State.SUCCEEDED},
     "sd": {0: State.FAILED, 1: State.RUNNING, 2: State.SUCCEEDED, 3: State.RUNNING},

@@ -1,4 +1,4 @@
-"""What is only assumed about the real service: never sent to it by accident."""
+"""What the vendor does not document: assumed fields, never sent by accident, and raw calls."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import AssumedFieldError
-from .operation import Operation
+from ..errors import AssumedFieldError, ParameterError
+from .operation import PREFIX, Operation
 from .parameter import Param
 
 
@@ -21,9 +21,9 @@ def confirmed(
 
     Args:
         row: the operation.
-        values: checked values, presets included; presets of guessed fields are left out.
+        values: checked values with presets; those of fields with an assumed name are left out.
         given: what the user gave.
-        true_names: wire names that the user vouches for, by parameter.
+        true_names: the field names that the user has set, by parameter.
 
     Raises:
         AssumedFieldError: the user gave a field whose wire name is only assumed.
@@ -45,3 +45,39 @@ def _refuse(operation: Operation, guessed: Iterable[Param]) -> None:
             hint=f"set the true names: IMGOPEN_FIELDS='{example}', or %imgopen config fields ...; "
             "the sandbox runs it as it is",
         )
+
+
+def raw_operation(path: str) -> Operation:
+    """Return an operation for any path; tools and sd tasks are polled as usual.
+
+    Args:
+        path: below the host, or below the vendor's prefix, e.g. "/tool/video/expand".
+
+    Raises:
+        ParameterError: it does not start with a slash.
+    """
+    if not path.startswith("/") or any(c in path for c in "?# \n"):
+        raise ParameterError("the path must start with / and hold no blank, ? or #")
+    below = path.removeprefix(PREFIX)
+    is_query = below.rpartition("/")[2].lower().startswith("query")
+    queries = {} if is_query else {"tool": "query-tool", "sd": "query-v2"}
+    return Operation(
+        name="call",
+        id="call",
+        title="call",
+        category="call",
+        about="A call that the catalogue does not know.",
+        path=PREFIX + below,
+        kind="raw",
+        query=queries.get(below.lstrip("/").partition("/")[0], ""),
+    )
+
+
+def raw_body(operation: Operation, body: Mapping[str, Any], task_id: str) -> dict[str, Any]:
+    """Return the body with our task id where this kind of path has one, unless one is given."""
+    made = dict(body)
+    if operation.query == "query-tool":
+        made.setdefault("businessTaskId", task_id)
+    elif operation.query == "query-v2":
+        made["alwayson_scripts"] = {"id_task": task_id, **made.get("alwayson_scripts", {})}
+    return made

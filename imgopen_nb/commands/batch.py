@@ -1,25 +1,31 @@
-"""`%imgopen describe --from df.url`: the options that make a batch of an operation's verb."""
+"""`%imgopen describe --from df.url`: the options that run an operation as a batch."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..batch.sources import many
 from ..catalogue.operation import Operation
 from ..errors import ParameterError, UnknownNameError
-from ..syntax.parser import Parser
+from ..syntax.parser import Parser, whole_number
 from ..text import in_words, near_match
+from .command import Invocation
 
-if TYPE_CHECKING:
-    from .command import Call
+_DOTTED_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+# Options that only go with --from, by their name in the parsed line.
+_ONLY_WITH_FROM = {
+    "column": "--column",
+    "models": "--models",
+    "grid": "--grid",
+    "most": "--max",
+    "concurrency": "--concurrency",
+    "dry_run": "--dry-run",
+}
 
-_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
-
-def batch_options(parser: Parser, operation: Operation) -> None:
+def add_batch_options(parser: Parser, operation: Operation) -> None:
     """Add the options of a batch."""
     parser.option(
         "--from",
@@ -38,12 +44,12 @@ def batch_options(parser: Parser, operation: Operation) -> None:
     parser.option("--max", dest="most", metavar="N", help="with --from: send at most so many tasks")
     parser.option("--concurrency", metavar="N", help="with --from: so many at a time (16)")
     parser.add_argument(
-        "--dry-run", action="store_true", help="with --from: tell what would be sent, send nothing"
+        "--dry-run", action="store_true", help="with --from: show what would be sent, send nothing"
     )
 
 
-def run_batch(operation: Operation, params: dict[str, Any], call: Call, seconds: Any) -> Any:
-    """Run the batch of a line and return it; its wide frame where --out takes it."""
+def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, seconds: Any) -> Any:
+    """Run a batch and return it, or its wide frame if --out keeps it."""
     from ..batch.batch import main_param
 
     options = call.options
@@ -63,9 +69,9 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Call, seconds:
         operation.name,
         _source(options.source, call.variables),
         column=options.column,
-        concurrency=_number("--concurrency", options.concurrency, 16, 1),
+        concurrency=whole_number("--concurrency", options.concurrency, 1) or 16,
         timeout=seconds,
-        most=_number("--max", options.most, None, 0),
+        most=whole_number("--max", options.most, 0),
         fresh=options.fresh,
         dry_run=options.dry_run,
         **params,
@@ -74,34 +80,32 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Call, seconds:
     return batch.wide() if options.out and hasattr(batch, "wide") else batch
 
 
-def refuse_alone(options: Any) -> None:
-    """Refuse the options of a batch where there is none.
+def refuse_batch_options(options: Any) -> None:
+    """Refuse the options of a batch on a line without --from.
 
     Raises:
         ParameterError: one was given.
     """
-    names = {"column": "column", "models": "models", "grid": "grid", "most": "max"}
-    names |= {"concurrency": "concurrency", "dry_run": "dry-run"}
-    for name, flag in names.items():
+    for name, flag in _ONLY_WITH_FROM.items():
         if getattr(options, name, None):
-            raise ParameterError(f"--{flag} goes with --from", hint="--from df.url, or a folder")
+            raise ParameterError(f"{flag} goes with --from", hint="--from df.url, or a folder")
 
 
 def _source(words: list[Any], variables: Mapping[str, Any]) -> Any:
     if len(words) > 1:
         return words
     word = words[0]
-    if isinstance(word, str) and _PATH.fullmatch(word) and not os.path.exists(word):
-        return _looked_up(word, variables)
+    if isinstance(word, str) and _DOTTED_NAME.fullmatch(word) and not os.path.exists(word):
+        return _look_up(word, variables)
     return word
 
 
-def _looked_up(path: str, variables: Mapping[str, Any]) -> Any:
-    """Return the variable, column or attribute that a dotted name stands for."""
-    first, *names = path.split(".")
+def _look_up(dotted: str, variables: Mapping[str, Any]) -> Any:
+    """Return the variable, column or attribute of a dotted name."""
+    first, *names = dotted.split(".")
     if first not in variables:
         near = near_match(first, [n for n in variables if not n.startswith("_")])
-        raise UnknownNameError("variable, file or folder", path, [], hint=near)
+        raise UnknownNameError("variable, file or folder", dotted, [], hint=near)
     value = variables[first]
     for name in names:
         columns = list(getattr(value, "columns", ()))
@@ -116,7 +120,7 @@ def _looked_up(path: str, variables: Mapping[str, Any]) -> Any:
 
 def _grid(operation: Operation, options: Any) -> dict[str, list[Any]]:
     models = getattr(options, "models", None)
-    grid = {"model": _parts("--models", models)} if models is not None else {}
+    grid = {"model": _split("--models", models)} if models is not None else {}
     for word in options.grid or ():
         name, sign, values = str(word).partition("=")
         if not sign:
@@ -124,24 +128,16 @@ def _grid(operation: Operation, options: Any) -> dict[str, list[Any]]:
         param = operation.param(name.lstrip("-"))
         if param.name in grid:
             raise ParameterError(f"--grid: {param.name} is given twice")
-        parts = _parts(f"--grid {param.name}", [values])
-        grid[param.name] = [[part] for part in parts] if many(param) else parts
+        parts = _split(f"--grid {param.name}", [values])
+        grid[param.name] = [[part] for part in parts] if param.several else parts
     return grid
 
 
-def _parts(flag: str, words: list[Any]) -> list[Any]:
-    """Return the values of "a,b" "c"; objects stand for themselves."""
+def _split(flag: str, words: list[Any]) -> list[Any]:
+    """Return the values in words like "a,b" and "c"; objects are kept as they are."""
     found: list[Any] = []
     for word in words:
         found += [p for p in word.split(",") if p] if isinstance(word, str) else [word]
     if not found:
         raise ParameterError(f"{flag} names no value", hint="separate values by commas")
     return found
-
-
-def _number(flag: str, text: Any, default: Any, least: int) -> Any:
-    if text is None:
-        return default
-    if not str(text).isdecimal() or int(text) < least:
-        raise ParameterError(f"{flag} must be a whole number from {least}, not {in_words(text)}")
-    return int(text)

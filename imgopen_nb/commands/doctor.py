@@ -1,67 +1,87 @@
-"""What a bug report needs: versions, front end, where the key comes from, who can be reached."""
+"""`doctor`: what a bug report needs, and whether the service could reach this server."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import platform
 import sys
-from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..display.tables import Table
 from ..errors import ImgOpenError
-from . import selftest
+from ..syntax.parser import Parser
+from .command import Command, Invocation
 
 if TYPE_CHECKING:
+    from ..config.server_address import Address
+    from ..config.settings import Settings
+    from ..display.tables import Table
     from ..session import Session
+
+    Checks = Mapping[str, Callable[[Session], str]]
 
 PACKAGES = (
     "imgopen-nb", "ipython", "ipykernel", "ipywidgets", "jupyterlab", "notebook", "requests",
     "urllib3", "pandas", "pillow", "numpy", "onnxruntime", "tornado",
 )  # fmt: skip
-# What tells a front end or a platform, by the environment variable it sets.
+# The environment variables by which platforms can be recognized.
 PLATFORMS = {
     "COLAB_RELEASE_TAG": "Colab",
     "BINDER_SERVICE_HOST": "Binder",
     "JUPYTERHUB_USER": "JupyterHub",
     "VSCODE_PID": "VS Code",
 }
-Checks = tuple[tuple[str, Callable[["Session"], str]], ...]
-CALLBACKS: Checks = (("callbacks", selftest.callbacks), ("self-test", selftest.reached))
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy")
+# Seconds that a test callback may take; describing the sample takes the sandbox about one.
+CALLBACK_SECONDS = 30.0
 
 
-def examine(session: Session, checks: Checks | None = None) -> Table:
-    """Return the table of findings; no key, and no path below the home folder, is in it."""
-    made = [(name, _found(check, session)) for name, check in checks or _all()]
-    return Table(("check", "finding"), made)
-
-
-def _all() -> Checks:
-    return (
-        ("python", lambda s: f"{platform.python_version()} on {platform.platform()}"),
-        ("packages", lambda s: ", ".join(_versions())),
-        ("front end", lambda s: _front_end()),
-        ("access key", lambda s: _keys(s)),
-        ("backend", lambda s: s.backend),
-        ("sandbox", lambda s: _sandbox()),
-        ("proxy", lambda s: "set" if any(os.environ.get(p) for p in PROXIES) else "none"),
-        ("service", _reachable),
-        *CALLBACKS,
-        ("history", _history),
+def _options(parser: Parser) -> None:
+    parser.option(
+        "--leaks",
+        nargs="+",
+        metavar="FILE",
+        help="look for the access key in notebooks, IPython's history and the data folder",
+    )
+    parser.add_argument(
+        "--callbacks", action="store_true", help="only try whether the service could reach us"
     )
 
 
-def _found(check: Callable[[Session], str], session: Session) -> str:
+def _doctor(call: Invocation) -> Table:
+    from .key_leaks import find_leaks
+
+    session = call.session()
+    if call.options.leaks is not None:
+        return find_leaks(session.settings, call.options.leaks)
+    return examine(session, CALLBACK_CHECKS if call.options.callbacks else CHECKS)
+
+
+def examine(session: Session, checks: Checks) -> Table:
+    """Return the table of findings, without the key and without paths below the home folder."""
+    from ..display.tables import Table
+
+    rows = [(name, _finding(check, session)) for name, check in checks.items()]
+    return Table(("check", "finding"), rows)
+
+
+def _finding(check: Callable[[Session], str], session: Session) -> str:
     try:
         return check(session)
     except ImgOpenError as error:
         return f"TROUBLE: {error.message}" + (f" → {error.hint}" if error.hint else "")
 
 
+def _python() -> str:
+    import platform
+
+    return f"{platform.python_version()} on {platform.platform()}"
+
+
 def _versions() -> Iterator[str]:
+    from importlib.metadata import PackageNotFoundError, version
+
     for name in PACKAGES:
         try:
             yield f"{name} {version(name)}"
@@ -87,12 +107,72 @@ def _sandbox() -> str:
     return "installed"
 
 
-def _reachable(session: Session) -> str:
+def _service(session: Session) -> str:
     seconds = session.reach()
     where = session.settings.base_url or "the sandbox on this machine"
     return f"{where} answers ({seconds * 1000:.0f} ms)"
 
 
 def _history(session: Session) -> str:
+    count = session.history.count()  # makes the file if there is none
     size = session.manager.database.path.stat().st_size / 1e6
-    return f"{session.history.count():,} tasks, {size:.1f} MB, in {session.settings.home}"
+    return f"{count:,} tasks, {size:.1f} MB, in {session.settings.home}"
+
+
+def callback_address(session: Session) -> str:
+    """Return where callbacks of this session's tasks go, or why it asks for none."""
+    address = session.manager.urls.address
+    if address:
+        return f"come to {address.url} ({address.source})"
+    return f"none: {session.manager.urls.why}; results are asked for instead"
+
+
+def run_callback_test(session: Session) -> str:
+    """Have the sandbox fetch a published picture and call back, at each of our addresses.
+
+    Each test leaves a task of the sandbox in the history.
+
+    Raises:
+        SettingsError: IMGOPEN_PUBLIC_URL is no address.
+    """
+    from ..config.server_address import addresses, why_not_public
+
+    found = addresses()
+    if not found:
+        return f"not done: {why_not_public()}"
+    return "; ".join(f"{address.url}: {_tested(session.settings, address)}" for address in found)
+
+
+def _tested(settings: Settings, address: Address) -> str:
+    from ..images.picture import samples
+    from ..session import Session
+
+    with Session(home=settings.home, backend="sandbox") as own:
+        own.manager.urls.candidates, own.manager.urls.publish_always = (lambda: [address]), True
+        if own.manager.urls.address is None:
+            return f"TROUBLE: {own.manager.urls.why}"
+        begun = time.monotonic()
+        try:
+            task = own.submit("describe", fresh=True, image=samples()["coffee"].read_bytes())
+            task.result(CALLBACK_SECONDS)
+        except ImgOpenError as error:
+            return f"TROUBLE: {error.message}"
+        if task.queries:
+            return "TROUBLE: the sandbox fetched the picture, but no callback came"
+        return f"the sandbox fetched a picture and called back, {time.monotonic() - begun:.1f} s"
+
+
+CALLBACK_CHECKS: Checks = {"callbacks": callback_address, "self-test": run_callback_test}
+CHECKS: Checks = {
+    "python": lambda s: _python(),
+    "packages": lambda s: ", ".join(_versions()),
+    "front end": lambda s: _front_end(),
+    "access key": _keys,
+    "backend": lambda s: s.backend,
+    "sandbox": lambda s: _sandbox(),
+    "proxy": lambda s: "set" if any(os.environ.get(p) for p in PROXIES) else "none",
+    "service": _service,
+    **CALLBACK_CHECKS,
+    "history": _history,
+}
+COMMANDS = (Command("doctor", "Check versions, key, service and history.", _options, _doctor),)

@@ -1,4 +1,4 @@
-"""Looks for the user's access key where it must not be: notebooks, IPython's history, our data."""
+"""Find the user's access key where it must not be: notebooks, IPython's history, our data."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from ..config.settings import Keys, Settings
+from ..config.credentials import Keys
+from ..config.settings import Settings
 from ..display.tables import Table
 from ..errors import SettingsError, UsageError
 
-OWN = "keys.json"  # where a stored key belongs
+KEY_FILE = "keys.json"  # where a stored key belongs
 BLOCK = 1 << 20
 
 
 def find_leaks(settings: Settings, notebooks: Iterable[str | Path]) -> Table:
-    """Return a table of every file that holds the access key, and what was searched.
+    """Return a table of the files that were searched, and whether the access key is in them.
 
     Args:
-        settings: whose key is looked for, and whose data folder is searched.
-        notebooks: files to search besides: a notebook with its outputs and widget state.
+        settings: they hold the key and the data folder, which is searched too.
+        notebooks: more files to search; in notebooks also outputs and widget state.
 
     Raises:
         SettingsError: there is no key to look for.
@@ -33,14 +34,14 @@ def find_leaks(settings: Settings, notebooks: Iterable[str | Path]) -> Table:
     needles = spellings(settings.keys)
     rows = []
     for place, path in _places(settings.home, notebooks):
-        held = _holds(path, needles)
-        advice = "delete it there, and renew the key" if held else ""
-        rows.append((place, path.name, "found" if held else "not found", advice))
+        found = _contains(path, needles)
+        advice = "delete it there, and renew the key" if found else ""
+        rows.append((place, path.name, "found" if found else "not found", advice))
     return Table(("place", "file", "access key", "what to do"), rows)
 
 
 def spellings(keys: Keys) -> list[bytes]:
-    """Return the ways in which files spell a key: as it is, in JSON, in a URL, and in base64."""
+    """Return the ways in which a key is written in files: plain, in JSON, in a URL, in base64."""
     found = set()
     for key in (keys.id, keys.secret):
         text = "".join(key)  # str() of a secret is three stars
@@ -56,7 +57,7 @@ def _places(home: Path, notebooks: Iterable[str | Path]) -> Iterator[tuple[str, 
     for path in _ipython_files():
         yield "IPython", path
     for path in sorted(home.rglob("*")) if home.is_dir() else ():
-        if path.is_file() and path.name != OWN:
+        if path.is_file() and path.name != KEY_FILE:
             yield "data folder", path
 
 
@@ -65,8 +66,8 @@ def _ipython_files() -> list[Path]:
     return sorted(path for path in folder.glob("profile_*/history.sqlite*") if path.is_file())
 
 
-def _holds(path: Path, needles: list[bytes]) -> bool:
-    """Whether a file holds any of the spellings; read in blocks, as data folders grow."""
+def _contains(path: Path, needles: list[bytes]) -> bool:
+    """Whether any of the needles is in a file, which is read in blocks because it may be large."""
     longest, tail = max(map(len, needles)), b""
     try:
         with path.open("rb") as file:

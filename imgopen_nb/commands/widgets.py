@@ -1,4 +1,4 @@
-"""The verbs after %imgopen that open something to click: they need a notebook."""
+"""The commands that open a widget, and so need a notebook."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
 from ..errors import UsageError
 from ..syntax.parser import Parser
-from .command import Call, Verb, no_options
+from .command import Command, Invocation, no_options, operation_names
 
 
-def open_form(operation: Operation, params: Mapping[str, Any], call: Call) -> Any:
-    """Return the form of an operation, filled in.
+def open_form(operation: Operation, params: Mapping[str, Any], call: Invocation) -> Any:
+    """Return the form of an operation, with values filled in.
 
     Raises:
         UsageError: there is no front end here that could show it.
@@ -38,7 +38,7 @@ def _form_options(parser: Parser) -> None:
     parser.add_argument("words", nargs=1, metavar="OPERATION", help="its name; see ops")
 
 
-def _form(call: Call) -> Any:
+def _form(call: Invocation) -> Any:
     return open_form(OPERATIONS[call.options.words[0]], {}, call)
 
 
@@ -46,21 +46,21 @@ def _studio_options(parser: Parser) -> None:
     parser.add_argument("words", nargs="?", metavar="OPERATION", help="whose form is in front")
 
 
-def _studio(call: Call) -> Any:
+def _studio(call: Invocation) -> Any:
     _need_notebook("the studio")
     from ..widgets.forms.studio import Studio
 
     return Studio(call.session(), call.options.words or "describe")
 
 
-def _gallery(call: Call) -> Any:
+def _gallery(call: Invocation) -> Any:
     _need_notebook("the gallery")
     from ..widgets.gallery.gallery import gallery
 
     return gallery(call.options.words or None, session=call.session())
 
 
-def _board(call: Call) -> Any:
+def _board(call: Invocation) -> Any:
     _need_notebook("the caption board")
     from ..widgets.caption_board.board import board
 
@@ -71,32 +71,36 @@ def _gallery_options(parser: Parser) -> None:
     parser.add_argument("words", nargs="*", metavar="IMAGE", help="pictures, or the whole history")
 
 
-def _browse(call: Call) -> Any:
+def _browse(call: Invocation) -> Any:
     _need_notebook("the live table")
     from ..widgets.history_browser import HistoryBrowser
 
     return HistoryBrowser(call.session())
 
 
-def _names() -> list[str]:
-    return [row.name for row in OPERATIONS.runnable]
-
-
-WIDGET_VERBS = (
-    Verb("form", "Open the form of an operation.", _form_options, _form, values={"words": _names}),
-    Verb(
+COMMANDS = (
+    Command(
+        "form",
+        "Open the form of an operation.",
+        _form_options,
+        _form,
+        values={"words": operation_names},
+    ),
+    Command(
         "studio",
         "Choose among all operations, each with its form.",
         _studio_options,
         _studio,
-        values={"words": _names},
+        values={"words": operation_names},
     ),
-    Verb(
+    Command(
         "gallery",
         "Show pictures as a grid to search, filter and choose from.",
         _gallery_options,
         _gallery,
     ),
-    Verb("board", "Put captions side by side, merge and edit them.", no_options, _board),
-    Verb("browse", "Show the tasks as a live table: open, run again, copy.", no_options, _browse),
+    Command("board", "Put captions side by side, merge and edit them.", no_options, _board),
+    Command(
+        "browse", "Show the tasks as a live table: open, run again, copy.", no_options, _browse
+    ),
 )

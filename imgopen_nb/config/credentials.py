@@ -1,4 +1,4 @@
-"""The access key: where it comes from, and how it is kept from view."""
+"""The access key: where it comes from, how it is stored, and how it is kept out of sight."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY_SECRET = "IMGOPEN_ACCESS_KEY_SECRET"
 
 
 class Secret(str):
-    """A string that no repr, format or traceback shows; only the HTTP library reads its content."""
+    """A string that repr, format and tracebacks hide; only the HTTP library reads its content."""
 
     __slots__ = ()
 
@@ -40,14 +40,14 @@ class Keys:
 
 
 def store_keys(home: Path, access_key_id: str, access_key_secret: str) -> Path:
-    """Keep a key pair in `keys.json` (mode 0600) in the home folder and return the file."""
+    """Write a key pair into `keys.json` (mode 0600) in the home folder and return the file."""
     path = home / "keys.json"
     write_json(path, {"access_key_id": access_key_id, "access_key_secret": access_key_secret})
     return path
 
 
 def find_keys(key_id: str | None, secret: str | None, folder: Path) -> Keys | None:
-    """Return the access key from the first source that has one, None where none has.
+    """Return the access key from the first source that has one, or None.
 
     Raises:
         SettingsError: half a key pair, or an unreadable file.
@@ -77,7 +77,7 @@ def _key_file(path: Path) -> tuple[str | None, str | None]:
 
 
 def _colab_secrets() -> tuple[str | None, str | None]:
-    # Only where google.colab is running already: reading a secret there asks the user once.
+    # Only if google.colab is loaded already: reading a secret there asks the user once.
     import sys
 
     if "google.colab" not in sys.modules:
@@ -86,6 +86,8 @@ def _colab_secrets() -> tuple[str | None, str | None]:
 
     found: list[str | None] = [None, None]
     for place, name in enumerate((KEY_ID, KEY_SECRET)):
-        with contextlib.suppress(Exception):  # missing and not granted have no public classes
+        with contextlib.suppress(
+            Exception
+        ):  # its errors for missing and not granted are not public
             found[place] = userdata.get(name)
     return found[0], found[1]

@@ -1,7 +1,7 @@
 """Where this kernel's Jupyter Server can be reached: from this machine, and from outside.
 
-The server's extension tells the kernels it starts its own address (IMGOPEN_SERVER). The public one
-comes from IMGOPEN_PUBLIC_URL or from JupyterHub; nobody else can know it.
+The server's extension gives the kernels that it starts its own address (IMGOPEN_SERVER). The public
+address comes from IMGOPEN_PUBLIC_URL or from JupyterHub; it cannot be found in another way.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from ..errors import SettingsError
 PUBLIC_URL = "IMGOPEN_PUBLIC_URL"
 SERVER = "IMGOPEN_SERVER"
 BINDER = ("BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REQUEST")
-# Endings of names that only a private network knows (RFC 6762, 8375 and what is usual).
+# Endings of host names that only a private network resolves (RFC 6762, RFC 8375 and common use).
 PRIVATE_NAMES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test", ".invalid")
 README = 'see "On a JupyterHub" in the README'
 
 
 class Address(NamedTuple):
-    """An address of our Jupyter Server, with its base URL and a slash at the end."""
+    """An address of our Jupyter Server, with its base path and a slash at the end."""
 
     url: str
     source: str
 
     @property
     def host(self) -> str:
-        """The host's name or number."""
+        """The host's name or IP address."""
         return urlsplit(self.url).hostname or ""
 
     @property
     def private(self) -> bool:
-        """Whether only this machine or its own network knows the address."""
+        """Whether the address works only on this machine or in its network."""
         return is_private(self.host)
 
 
 def is_private(host: str) -> bool:
-    """Whether a host's name or number means something on this machine or in its network only."""
+    """Whether a host's name or IP address works only on this machine or in its network."""
     try:
         return not ipaddress.ip_address(host.partition("%")[0]).is_global
     except ValueError:
@@ -49,12 +49,12 @@ def is_private(host: str) -> bool:
 
 
 def in_a_server(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether this process was started by a Jupyter Server with our extension."""
+    """Whether a Jupyter Server with our extension started this process."""
     return bool(environ.get(SERVER))
 
 
 def addresses(environ: Mapping[str, str] = os.environ) -> list[Address]:
-    """Return the addresses of this kernel's server, those from outside first.
+    """Return the addresses of this kernel's server, the public one first.
 
     Raises:
         SettingsError: IMGOPEN_PUBLIC_URL is no http(s) address.
@@ -62,8 +62,8 @@ def addresses(environ: Mapping[str, str] = os.environ) -> list[Address]:
     return list(_found(environ))
 
 
-def missing(environ: Mapping[str, str] = os.environ) -> str:
-    """Return why nobody outside can reach this kernel's server, as far as the environment tells."""
+def why_not_public(environ: Mapping[str, str] = os.environ) -> str:
+    """Return why this kernel's server has no known public address."""
     if any(environ.get(name) for name in BINDER):
         return "Binder lets no requests in from outside"
     if environ.get("JUPYTERHUB_SERVICE_PREFIX"):
@@ -88,9 +88,9 @@ def _found(environ: Mapping[str, str]) -> Iterator[Address]:
 
 
 def _public(given: str, base: str) -> str:
-    """Return the address given, with the server's base URL where it does not hold it yet.
+    """Return the given address, with the server's base path added if it is missing.
 
-    An administrator may give one address to all users of a hub.
+    So an administrator can set one address for all users of a hub.
     """
     try:
         parts = urlsplit(given)

@@ -1,8 +1,8 @@
-"""Keys, addresses and folders: where they come from and how the keys are kept from view.
+"""The settings of a session: from arguments, the environment and the home folder.
 
-The order, told once: arguments, then the environment, then the files in the home folder
-(`keys.json`, `settings.json`), then Colab's secrets. Without keys the sandbox is used, and with
-`backend="sandbox"` (or IMGOPEN_BACKEND=sandbox) the keys are not even looked for.
+The first source that has a value is used: arguments, then the environment, then the files in the
+home folder (`keys.json`, `settings.json`), then Colab's secrets (keys only). Without keys the
+sandbox is used. With `backend="sandbox"` (or IMGOPEN_BACKEND=sandbox) keys are not looked for.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from ..catalogue.operations import OPERATIONS
 from ..errors import SettingsError, UnknownNameError
 from ..files import read_json, write_json
-from ..text import near_match
-from .credentials import KEY_ID, KEY_SECRET, Keys, Secret, find_keys, store_keys
-
-__all__ = ["KEY_ID", "KEY_SECRET", "Keys", "Secret", "Settings", "load", "store_keys"]
+from ..text import in_words, near_match
+from .credentials import Keys, find_keys
 
 Backend = Literal["real", "sandbox"]
 VENDOR_URL = "https://api.zhiqite.com"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
-# Models of the user's own for the sandbox; IMGOPEN_TAGGER and so on go before the settings.
+# A user's own models for the sandbox; IMGOPEN_TAGGER and so on take precedence over the settings.
 LOCAL_MODELS = {
     "tagger": "sandbox: WD14 or DeepDanbooru tagger in ONNX form for describe, a folder or hub id",
     "captioner": "sandbox: image captioner in ONNX form for describe, a folder or hub id",
@@ -36,8 +35,8 @@ LOCAL_MODELS = {
 }
 HUB_ID = re.compile(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", re.ASCII)
 
-# Settings that may be changed by `%imgopen config NAME VALUE`, with their help.
-NAMES = {
+# What `%imgopen config NAME VALUE` can change, with the help of each.
+EDITABLE = {
     "base_url": "address of the service",
     "timeout": "seconds that a wait lasts at most, unless the call says otherwise",
     "paths": "true paths of operations whose path is only assumed, as a JSON object",
@@ -51,7 +50,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a session needs to know before it talks to anybody."""
+    """What a session needs to know before it sends its first request."""
 
     home: Path
     base_url: str = ""
@@ -69,7 +68,7 @@ class Settings:
 
     @property
     def backend(self) -> Backend:
-        """With keys the real service, without them the sandbox."""
+        """The real service if there are keys, else the sandbox."""
         return "real" if self.keys else "sandbox"
 
 
@@ -81,7 +80,7 @@ def load(
     home: str | Path | None = None,
     backend: str | None = None,
 ) -> Settings:
-    """Return the settings, in the order that this module's docstring tells.
+    """Return the settings, each from the first source that has it (see the module's docstring).
 
     Raises:
         SettingsError: half a key pair, an unusable address or an unreadable file.
@@ -90,7 +89,7 @@ def load(
     stored = read_json(folder / "settings.json")
     wanted = backend or os.environ.get("IMGOPEN_BACKEND") or ""
     if wanted not in ("", "real", "sandbox"):
-        raise SettingsError(f"backend must be real or sandbox, not {wanted[:40]!r}")
+        raise SettingsError(f"backend must be real or sandbox, not {in_words(wanted)}")
     keys = None if wanted == "sandbox" else find_keys(access_key_id, access_key_secret, folder)
     if wanted == "real" and keys is None:
         raise SettingsError("the real service needs an access key", hint="run %imgopen login")
@@ -102,18 +101,18 @@ def load(
         home=folder,
         base_url=url or (VENDOR_URL if keys else ""),
         keys=keys,
-        timeout=_seconds(stored.get("timeout", 600.0)),
+        timeout=_timeout(stored.get("timeout", 600.0)),
         paths={**_paths(stored.get("paths", {})), **_paths(os.environ.get("IMGOPEN_PATHS", ""))},
         fields={**_fields(stored.get("fields")), **_fields(os.environ.get("IMGOPEN_FIELDS"))},
         model=str(stored.get("model", "")),
         rate=_rate(os.environ.get("IMGOPEN_RATE") or stored.get("rate")),
-        cache=_on_or_off(os.environ.get("IMGOPEN_CACHE") or stored.get("cache", "on")),
+        cache=_cache(os.environ.get("IMGOPEN_CACHE") or stored.get("cache", "on")),
         **{kind: local_model(kind, stored) for kind in LOCAL_MODELS},
     )
 
 
 def local_model(kind: str, stored: Mapping[str, Any] | None = None) -> str:
-    """Return the folder or hub id of a model of LOCAL_MODELS as it is set by now, or ""."""
+    """Return the folder or hub id that is set for a kind of LOCAL_MODELS, or ""."""
     found = read_json(home_folder() / "settings.json") if stored is None else stored
     return (os.environ.get(f"IMGOPEN_{kind.upper()}") or str(found.get(kind) or "")).strip()
 
@@ -128,22 +127,22 @@ def home_folder(home: str | Path | None = None) -> Path:
 
 
 def store_setting(home: Path, name: str, value: str) -> Any:
-    """Keep one setting in `settings.json` and return its checked value.
+    """Check a setting, write it into `settings.json`, and return its value.
 
     Raises:
         UnknownNameError: a name that is not a setting.
         SettingsError: a value that does not fit.
     """
-    if name not in NAMES:
-        raise UnknownNameError("setting", name, NAMES)
+    if name not in EDITABLE:
+        raise UnknownNameError("setting", name, EDITABLE)
     checks: dict[str, Callable[[Any], Any]] = {
-        "timeout": _seconds,
+        "timeout": _timeout,
         "paths": _paths,
         "fields": _fields,
         "base_url": lambda url: _checked_url(url, None),
         "model": _model,
         "rate": _rate,
-        "cache": _on_or_off,
+        "cache": _cache,
         **dict.fromkeys(LOCAL_MODELS, _model_source),
     }
     checked = checks[name](value)
@@ -152,11 +151,11 @@ def store_setting(home: Path, name: str, value: str) -> Any:
 
 
 def _checked_url(url: str, keys: Keys | None) -> str:
-    parts = urlsplit(url.strip())
     if not url:
         return ""
+    parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"{url[:80]!r} is not an address", hint="give https://host")
+        raise SettingsError(f"{in_words(url)} is not an address", hint="give https://host")
     if parts.username or parts.query or parts.fragment:
         raise SettingsError("the address must hold neither a user name, ? nor #")
     if keys and parts.scheme == "http" and parts.hostname not in LOOPBACK:
@@ -166,19 +165,11 @@ def _checked_url(url: str, keys: Keys | None) -> str:
     return url.strip().rstrip("/")
 
 
-def _seconds(value: Any) -> float:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = -1.0
-    if not 0 < seconds <= 7 * 86400:
-        raise SettingsError(f"timeout must be seconds from 0 to 604800, not {str(value)[:40]!r}")
-    return seconds
+def _timeout(value: Any) -> float:
+    return _number(value, 7 * 86400, "timeout must be seconds from 0 to 604800")
 
 
 def _model(value: Any) -> str:
-    from ..catalogue.operations import OPERATIONS
-
     param = OPERATIONS["describe"].param("model")
     return str(param.check(value)) if value else ""
 
@@ -186,43 +177,42 @@ def _model(value: Any) -> str:
 def _rate(value: Any) -> float | None:
     if value in (None, ""):
         return None
+    return _number(value, 10_000, "rate must be requests per second")
+
+
+def _number(value: Any, most: float, wanted: str) -> float:
     try:
-        rate = float(value)
+        number = float(value)
     except (TypeError, ValueError):
-        rate = 0.0
-    if not 0 < rate <= 10_000:
-        raise SettingsError(f"rate must be requests per second, not {str(value)[:40]!r}")
-    return rate
+        number = 0.0
+    if not 0 < number <= most:
+        raise SettingsError(f"{wanted}, not {in_words(value)}")
+    return number
 
 
-def _on_or_off(value: Any) -> str:
+def _cache(value: Any) -> str:
     if str(value) not in ("on", "off"):
-        raise SettingsError(f"cache must be on or off, not {str(value)[:40]!r}")
+        raise SettingsError(f"cache must be on or off, not {in_words(value)}")
     return str(value)
 
 
 def _model_source(value: Any) -> str:
-    """Return a folder as an absolute path, as the sandbox runs elsewhere, or a hub id as it is."""
+    """Return a folder as an absolute path, because the sandbox runs elsewhere; or a hub id."""
     text = str(value).strip()
     folder = os.path.expanduser(text)
     if os.path.isdir(folder):  # Path's own raises for a name that is too long
         return os.path.abspath(folder)
     if text and not HUB_ID.fullmatch(text):
         raise SettingsError(
-            f"{text[:80]!r} is neither a folder nor a hub id", hint="give FOLDER or owner/name"
+            f"{in_words(text)} is neither a folder nor a hub id", hint="give FOLDER or owner/name"
         )
     return text
 
 
 def _fields(value: Any) -> dict[str, dict[str, str]]:
     """Read {"hairstyle": {"hair": "trueName"}} as an object or as JSON."""
-    from ..catalogue.operations import OPERATIONS
-
     if isinstance(value, str):
-        try:
-            value = json.loads(value or "{}")
-        except ValueError:
-            raise SettingsError("fields (IMGOPEN_FIELDS) is not valid JSON") from None
+        value = _json("fields", value or "{}")
     try:
         return {
             OPERATIONS[name].name: {
@@ -236,13 +226,8 @@ def _fields(value: Any) -> dict[str, dict[str, str]]:
 
 def _paths(value: Any) -> dict[str, str]:
     """Read {"erase": "/AIGC.../tool/x"} as an object, as JSON, or as erase=/path,upscale=/path."""
-    from ..catalogue.operations import OPERATIONS
-
     if isinstance(value, str) and value.strip().startswith("{"):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise SettingsError("paths (IMGOPEN_PATHS) is not valid JSON") from None
+        value = _json("paths", value)
     elif isinstance(value, str):
         value = dict(p.strip().split("=", 1) for p in value.split(",") if "=" in p)
     if not isinstance(value, dict):
@@ -250,9 +235,16 @@ def _paths(value: Any) -> dict[str, str]:
     for name, path in value.items():
         if name not in OPERATIONS:
             raise SettingsError(
-                f"paths names {str(name)[:40]!r}, which is no operation",
+                f"paths names {in_words(name)}, which is no operation",
                 hint=near_match(str(name), OPERATIONS),
             )
         if not str(path).startswith("/"):
             raise SettingsError(f"the path of {name} must start with /")
     return {name: str(path) for name, path in value.items()}
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise SettingsError(f"{name} (IMGOPEN_{name.upper()}) is not valid JSON") from None

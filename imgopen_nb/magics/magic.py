@@ -1,4 +1,4 @@
-"""%imgopen and %%imgopen: the verbs in a notebook."""
+"""%imgopen and %%imgopen: the commands in a notebook."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from ..commands.command import Call, Verb
+from ..commands.command import Command, Invocation
 from ..commands.registry import find, overview
 from ..errors import ImgOpenError, ParameterError, SettingsError
-from ..syntax import words as tokens
 from ..syntax.parser import HelpAsked
+from ..syntax.words import expand, split
 from ..text import in_words
 from .completion import Completion
 
@@ -23,30 +23,30 @@ class ImgOpenMagics(Magics):
     @no_var_expand
     @line_cell_magic
     def imgopen(self, line: str, cell: str | None = None) -> Any:
-        """Run an operation of Img Open, or look after tasks; `%imgopen` alone lists the verbs.
+        """Run an operation of Img Open, or see to tasks and settings; `%imgopen` alone lists them.
 
         `%imgopen describe URL --model clip` shows the caption; `r = %imgopen describe URL` and
-        `--out r` keep the Result. Over a cell, the cell is the prompt. `{name}` on the line stands
-        for a variable, `{{` for a brace; the cell is taken as it is.
+        `--out r` keep the Result. With `%%imgopen`, the cell is the prompt. `{name}` on the line
+        stands for a variable, `{{` for a brace; the cell is used as it is.
         """
-        words = tokens.split(line)
+        words = split(line)
         if not words or words[0] in ("--help", "-h", "help"):
             print(overview())
             return None
-        verb = find(words[0])
+        command = find(words[0])
         _refuse_keys(words)
         try:
-            options = verb.parser().read(tokens.expand(words[1:], _shell(self).user_ns))
+            options = command.parser().read(expand(words[1:], _shell(self).user_ns))
         except HelpAsked as asked:
             print(asked)
             return None
-        if cell is not None and not verb.takes_body:
+        if cell is not None and not command.takes_body:
             raise ParameterError(
-                f"%%imgopen {verb.name} takes no cell", hint=f"%imgopen {line.strip()}"
+                f"%%imgopen {command.name} takes no cell", hint=f"%imgopen {line.strip()}"
             )
-        return self._run(verb, options, cell)
+        return self._run(command, options, cell)
 
-    def _run(self, verb: Verb, options: Any, cell: str | None) -> Any:
+    def _run(self, command: Command, options: Any, cell: str | None) -> Any:
         from ..session import current
 
         out = getattr(options, "out", None)
@@ -54,10 +54,10 @@ class ImgOpenMagics(Magics):
             raise ParameterError(f"--out takes the name of a variable, not {in_words(out)}")
         try:
             variables = _shell(self).user_ns
-            value = verb.run(Call(options, cell, current, "%imgopen ", variables))
+            value = command.run(Invocation(options, cell, current, "%imgopen ", variables))
         except ImgOpenError as error:
             if out and error.task is not None:
-                _shell(self).user_ns[out] = error.task  # what was paid for stays at hand
+                _shell(self).user_ns[out] = error.task  # it may be paid for: do not lose it
             raise
         if out:
             _shell(self).user_ns[out] = value
@@ -74,14 +74,14 @@ def _shell(magics: Magics) -> InteractiveShell:
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics and the completion; doing it twice is harmless."""
+    """Register the magics and the completion; it may be called twice."""
     unload(shell)
     shell.register_magics(ImgOpenMagics)
     shell.Completer.custom_matchers.append(Completion(shell).matcher)
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take the magics and the completion away again."""
+    """Remove the magics and the completion."""
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("imgopen", None)
     shell.magics_manager.registry.pop("ImgOpenMagics", None)
@@ -92,7 +92,7 @@ def unload(shell: InteractiveShell) -> None:
 def _refuse_keys(words: list[str]) -> None:
     """Refuse an access key on the line: the line stays in the notebook."""
     if words[0] == "login":
-        return  # refuses by itself, with the same reason
+        return  # the command itself refuses it, with the same reason
     for word in words[1:]:
         name = word.lstrip("-").partition("=")[0].replace("_", "-").lower()
         if word.startswith("--") and name.startswith(

@@ -1,4 +1,4 @@
-"""Parsers for magic and command lines, made from the catalogue's rows."""
+"""The parser of a magic line or a command line, and the options that a row of the catalogue has."""
 
 from __future__ import annotations
 
@@ -12,17 +12,12 @@ from ..catalogue.parameter import Param
 from ..errors import ParameterError, UnknownNameError
 from ..text import in_words
 
-# What argparse would take for an option, as it knows -1 and -0.5 only.
+# Numbers that argparse would take for an option: it knows -1 and -0.5, but not -1e5 or -inf.
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b|nan\b)", re.IGNORECASE)
 
 
 class HelpAsked(Exception):  # noqa: N818 - no error: carries the help text out of the parser
-    """`--help` was given; the text is the argument."""
-
-
-class _Help(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        raise HelpAsked(parser.format_help())
+    """`--help` was given; the argument is the help text."""
 
 
 class _Once(argparse.Action):
@@ -41,40 +36,51 @@ class _Once(argparse.Action):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser that raises our errors and takes any object as a word."""
+    """An argparse parser that raises our errors and takes any object as a word.
 
-    def __init__(self, verb: str, about: str, **more: Any) -> None:
+    Args:
+        prog: the command with its prefix, e.g. "%imgopen describe".
+        about: one line for people.
+    """
+
+    def __init__(self, prog: str, about: str) -> None:
         super().__init__(
-            prog=verb,
+            prog=prog,
             description=about,
             add_help=False,
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            **more,
         )
-        self.verb = verb
-        self.register("action", "help", _Help)
-        self.add_argument("--help", "-h", action="help", nargs=0, help="show this text")
+        self.add_argument("--help", "-h", action="help", help="show this text")
 
     def option(self, *flags: str, **more: Any) -> None:
         """Add an option that may be given once."""
         self.add_argument(*flags, action=_Once, default=None, **more)
 
+    def print_help(self, file: Any = None) -> NoReturn:
+        """Raise what argparse would print for --help."""
+        raise HelpAsked(self.format_help())
+
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse would print."""
-        raise ParameterError(f"{self.verb}: {message}", hint=f"see {self.verb} --help")
+        """Raise what argparse would print before it exits."""
+        raise ParameterError(f"{self.prog}: {message}", hint=f"see {self.prog} --help")
+
+    @property
+    def flags(self) -> list[str]:
+        """The long options."""
+        return [flag for flag in self._option_string_actions if flag.startswith("--")]
 
     def read(self, words: Sequence[Any]) -> argparse.Namespace:
-        """Parse words, some of which may be objects that stand for themselves.
+        """Parse words; those that are objects become values as they are.
 
         Raises:
             HelpAsked: with the help text.
             UnknownNameError: an option that does not exist.
             ParameterError: anything else that does not fit.
         """
-        objects = {f"\x00{i}": word for i, word in enumerate(words) if _stands_alone(word)}
-        places = {id(word): name for name, word in objects.items()}
-        plain = [places[id(word)] if _stands_alone(word) else word for word in words]
+        # argparse gets a placeholder for each word that it must not look at.
+        objects = {f"\x00{i}": word for i, word in enumerate(words) if _is_opaque(word)}
+        plain = [f"\x00{i}" if _is_opaque(word) else word for i, word in enumerate(words)]
         namespace, extra = self.parse_known_args(plain)
         if extra:
             raise self._unknown(_restored(extra[0], objects))
@@ -85,43 +91,77 @@ class Parser(argparse.ArgumentParser):
     def _unknown(self, word: Any) -> ParameterError | UnknownNameError:
         if not isinstance(word, str) or not word.startswith("-"):
             return ParameterError(
-                f"{self.verb}: {in_words(word)} is one word too many",
-                hint=f"texts with blanks need quotes; see {self.verb} --help",
+                f"{self.prog}: {in_words(word)} is one word too many",
+                hint=f"texts with blanks need quotes; see {self.prog} --help",
             )
-        flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
-        name = word.partition("=")[0]
-        return UnknownNameError(f"option of {self.verb} called", name, flags)
+        return UnknownNameError(f"option of {self.prog} called", word.partition("=")[0], self.flags)
 
 
-def _stands_alone(word: Any) -> bool:
+def _is_opaque(word: Any) -> bool:
     """Whether a word is kept from argparse: an object, or a number below zero."""
     return not isinstance(word, str) or _NEGATIVE.match(word) is not None
 
 
-def operation_parser(operation: Operation, prefix: str = "") -> Parser:
-    """Return the parser of an operation: pictures and texts in order, everything by its flag."""
-    parser = Parser(prefix + operation.name, operation.about, epilog=_epilog(operation, prefix))
-    names = " ".join(p.name.upper() for p in operation.positional)
+def _restored(value: Any, objects: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_restored(item, objects) for item in value]
+    return objects.get(value, value) if isinstance(value, str) else value
+
+
+def seconds_of(text: Any) -> float | None:
+    """Return the value of --timeout, None if it was not given.
+
+    Raises:
+        ParameterError: it is no number of seconds.
+    """
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except (TypeError, ValueError):  # {name} on a line may stand for any object
+        seconds = -1.0
+    if not seconds >= 0:
+        raise ParameterError(f"--timeout must be seconds, not {in_words(text)}")
+    return seconds
+
+
+def whole_number(flag: str, text: Any, least: int | None = None) -> int | None:
+    """Return the value of an option that takes a whole number, None if it was not given.
+
+    Raises:
+        ParameterError: it is no whole number, or below `least`.
+    """
+    if text is None:
+        return None
+    if not str(text).isdecimal() or int(text) < (least or 0):
+        wanted = "a whole number" + ("" if least is None else f" from {least}")
+        raise ParameterError(f"{flag} must be {wanted}, not {in_words(text)}")
+    return int(text)
+
+
+def add_operation(parser: Parser, operation: Operation) -> None:
+    """Add what an operation takes: pictures and texts in order, and everything by its option."""
+    parser.epilog = _epilog(operation, parser.prog)
+    names = [p.name.upper() for p in operation.positional]
     if names:
-        text = f"in this order, or by their options: {names}"
-        parser.add_argument("words", nargs="*", metavar=names.split()[0], help=text)
+        text = f"in this order, or by their options: {' '.join(names)}"
+        parser.add_argument("words", nargs="*", metavar=names[0], help=text)
     for param in operation.user_params:
         _add(parser, param)
-    return parser
 
 
 def given(operation: Operation, namespace: argparse.Namespace) -> dict[str, Any]:
-    """Return the parameters that a parsed line gives, by name, not checked yet.
+    """Return the parameters of a parsed line by name, before they are checked.
 
     Raises:
-        ParameterError: a parameter is given twice, or a word belongs nowhere.
+        ParameterError: there are more words than parameters without a name.
     """
     values = {p.name: getattr(namespace, p.name) for p in operation.user_params}
     values = {name: value for name, value in values.items() if value is not None}
     words = list(getattr(namespace, "words", []))
     for param in operation.positional:
         if words and param.name not in values:
-            many = param.type == "images"
+            many = param.several
             values[param.name] = words if many else words[0]
             words = [] if many else words[1:]
     if words:
@@ -142,7 +182,7 @@ def _add(parser: Parser, param: Param) -> None:
     more: dict[str, Any] = {"dest": param.name, "help": _help(param), "metavar": _metavar(param)}
     if param.type == "boolean":
         more |= {"nargs": "?", "const": "true"}
-    elif param.type in ("images", "strings"):
+    elif param.several:
         more["nargs"] = "+"
     parser.option(param.flag, **more)
 
@@ -168,11 +208,10 @@ def _help(param: Param) -> str:
     return (param.help + (f" ({facts})" if facts else "")).replace("%", "%%")
 
 
-def _epilog(operation: Operation, prefix: str) -> str:
+def _epilog(operation: Operation, prog: str) -> str:
     words = [p.name.upper() for p in operation.positional]
-    needed = [f"{p.flag} ..." for p in operation.user_params if p.required]
-    extra = [flag for flag in needed if flag[2:-4].replace("-", "_").upper() not in words]
-    lines = [f"Example: {prefix}{' '.join([operation.name, *words, *extra])}"]
+    needed = (p for p in operation.user_params if p.required and p not in operation.positional)
+    lines = [f"Example: {' '.join([prog, *words, *(f'{p.flag} ...' for p in needed)])}"]
     if operation.known == "assumed":
         lines.append(f"Guess: the vendor does not document this path ({operation.path}).")
         lines.append("It runs in the sandbox; the real service needs IMGOPEN_PATHS first.")
@@ -181,9 +220,3 @@ def _epilog(operation: Operation, prefix: str) -> str:
     if operation.source:
         lines.append(f"Documentation: {operation.source}")
     return "\n".join(lines)
-
-
-def _restored(value: Any, objects: Mapping[str, Any]) -> Any:
-    if isinstance(value, list):
-        return [_restored(item, objects) for item in value]
-    return objects.get(value, value) if isinstance(value, str) else value

@@ -10,16 +10,16 @@ from typing import Any
 
 from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
-from ..config.settings import KEY_ID, KEY_SECRET
+from ..config.credentials import KEY_ID, KEY_SECRET
 from .words import quote
 
-# Whatever ends a line for Python or for IPython.
+# All that ends a line in Python or in IPython.
 LINE_ENDS = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1b\x1f\x7f\ud800-\udfff]")
 
 
 def tidy(operation: Operation, param: Param, value: Any) -> Any:
-    """Return text as code can hold it: one line, but for the one that may be a cell's body."""
+    """Return text that fits into code: on one line, unless it may be a cell's body."""
     if not isinstance(value, str):
         return value
     text = _INVISIBLE.sub("", value)
@@ -29,11 +29,11 @@ def tidy(operation: Operation, param: Param, value: Any) -> Any:
 
 
 def magic_line(operation: Operation, values: Mapping[str, Any]) -> str:
-    """Return the line, or the cell where the prompt has several lines, that makes this call.
+    """Return the magic line that makes this call, or the cell if the prompt has several lines.
 
     Args:
         operation: the catalogue's row.
-        values: what the user gave, by user-facing name; text as `tidy` leaves it.
+        values: what the user gave, by the user's names; text as `tidy` returns it.
     """
     body = operation.body_param
     text = values.get(body.name) if body else None
@@ -44,7 +44,7 @@ def magic_line(operation: Operation, values: Mapping[str, Any]) -> str:
 
 
 def _words(operation: Operation, values: Mapping[str, Any]) -> list[str]:
-    """Return the quoted words: those that need no name first, in their order."""
+    """Return the quoted words: first those that need no option, in their order."""
     rest, plain = dict(values), []
     for param in operation.positional:
         value = rest.get(param.name)
@@ -52,7 +52,7 @@ def _words(operation: Operation, values: Mapping[str, Any]) -> list[str]:
             break
         plain.append(quote(str(rest.pop(param.name))))
     params = [p for p in operation.user_params if p.name in rest]
-    # A flag that takes several words would take the plain ones as well, so it comes last.
+    # An option that takes several words would take the following ones too, so it comes last.
     params.sort(key=lambda p: p.type == "images")
     return plain + [word for p in params for word in _option(p, rest[p.name])]
 
@@ -73,7 +73,7 @@ def _text(value: Any) -> str:
 
 
 def python_call(operation: Operation, values: Mapping[str, Any]) -> str:
-    """Return the Python expression that makes this call in the current session."""
+    """Return the Python code that makes this call in the current session."""
     given = "".join(f", {name}={value!r}" for name, value in values.items())
     line = f'imgopen.current().run("{operation.name}"{given})'
     if len(line) > 88:
@@ -83,9 +83,9 @@ def python_call(operation: Operation, values: Mapping[str, Any]) -> str:
 
 
 def curl(operation: Operation, values: Mapping[str, Any], base_url: str) -> str:
-    """Return the shell command that submits this call; the keys stay variables of the shell.
+    """Return the shell command that submits this call; the access key is left in shell variables.
 
-    A picture that is no URL stands as `URL-OF:...`: the service fetches pictures itself.
+    A picture that is not a URL becomes `URL-OF:...`, because the service fetches pictures itself.
     """
     sent = {p.name: p.preset for p in operation.user_params if p.preset is not None}
     for name, value in values.items():

@@ -1,9 +1,9 @@
 """The words of a magic line: splitting, `{name}` expansion, and quoting back.
 
-One rule set for all verbs: blanks separate words; single or double quotes hold a word together (to
-write a quote, use the other kind); a backslash is an ordinary character, and so are & = % # ; ?.
-`{name}` is replaced by a variable of the notebook, `{{` and `}}` are literal braces, and braces
-around anything that is no name are left alone.
+The rules are the same for all commands. Blanks separate words. Single or double quotes hold a word
+together; to write a quote, use the other kind. A backslash is an ordinary character, and so are
+& = % # ; ?. `{name}` is replaced by a variable of the notebook, `{{` and `}}` are literal braces,
+and braces around anything else are left as they are.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def split(line: str) -> list[str]:
 
 
 def quote(word: str) -> str:
-    """Return a word written so that `split` and `expand` give it back."""
+    """Return a word quoted, so that `split` and `expand` return it unchanged."""
     word = word.replace("{", "{{").replace("}", "}}")
     if word and not re.search(r"[\s'\"]", word):
         return word
@@ -47,8 +47,8 @@ def quote(word: str) -> str:
 def expand(words: Iterable[str], variables: Mapping[str, Any]) -> list[Any]:
     """Replace `{name}` by the variables of the notebook.
 
-    A word that is nothing but `{name}` becomes the object itself (a list becomes several words), so
-    that pictures and arrays can be handed over; inside a longer word its text is put in.
+    A word that is just `{name}` becomes the object itself (a list becomes several words), so that
+    pictures and arrays can be passed. Inside a longer word, `{name}` is replaced by `str()` of it.
 
     Raises:
         UnknownNameError: there is no such variable.
@@ -58,8 +58,7 @@ def expand(words: Iterable[str], variables: Mapping[str, Any]) -> list[Any]:
         whole = _BRACES.fullmatch(word)
         if whole and whole[1]:
             value = _variable(whole[1], variables)
-            several = value if isinstance(value, (list, tuple)) else [value]
-            expanded.extend(several)
+            expanded.extend(value if isinstance(value, (list, tuple)) else [value])
         else:
             expanded.append(_BRACES.sub(lambda m: _text(m, variables), word))
     return expanded

@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 from ..api.envelope import Answer
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
-from ..catalogue.raw import raw_operation
 from ..catalogue.status import UNSENT, State
+from ..catalogue.undocumented import raw_operation
 from ..database.task_table import TaskTable
 from ..errors import JournalError
 from ..images.thumbnail import Thumbnail

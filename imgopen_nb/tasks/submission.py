@@ -22,9 +22,8 @@ from ..api.envelope import Answer
 from ..callbacks.public_urls import PublicUrls
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
-from ..catalogue.raw import raw_body, raw_operation
 from ..catalogue.status import UNSENT, State
-from ..catalogue.undocumented import confirmed
+from ..catalogue.undocumented import confirmed, raw_body, raw_operation
 from ..errors import (
     BudgetError,
     ImgOpenError,

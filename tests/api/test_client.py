@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from imgopen_nb.api.client import Client
-from imgopen_nb.config.settings import Keys, Secret
+from imgopen_nb.config.credentials import Keys, Secret
 from imgopen_nb.errors import (
     APIError,
     AuthenticationError,

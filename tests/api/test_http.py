@@ -186,7 +186,7 @@ def test_small_json_is_an_object_or_nothing(stub: Stub, reply: Reply, content: o
 
 def test_reach_sends_no_keys(stub: Stub):
     from imgopen_nb.api.client import Client
-    from imgopen_nb.config.settings import Keys, Secret
+    from imgopen_nb.config.credentials import Keys, Secret
 
     from ..conftest import KEY_ID, KEY_SECRET
 

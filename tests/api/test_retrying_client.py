@@ -11,7 +11,7 @@ from imgopen_nb.api import retrying_client as delivery_module
 from imgopen_nb.api.client import Client
 from imgopen_nb.api.retrying_client import RetryingClient
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.config.settings import Keys, Secret
+from imgopen_nb.config.credentials import Keys, Secret
 from imgopen_nb.errors import (
     AssumedPathError,
     AuthenticationError,

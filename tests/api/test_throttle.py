@@ -22,7 +22,7 @@ import pytest
 
 from imgopen_nb.api.rate_limit import COLUMNS
 from imgopen_nb.api.throttle import Throttle, limit_name
-from imgopen_nb.config.settings import Secret
+from imgopen_nb.config.credentials import Secret
 from imgopen_nb.database.database import Database
 
 NOW = 1.7e9

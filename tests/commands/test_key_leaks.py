@@ -10,7 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from imgopen_nb.commands.key_leaks import BLOCK, find_leaks
-from imgopen_nb.config.settings import Keys, Secret, Settings, load, store_keys
+from imgopen_nb.config.credentials import Keys, Secret, store_keys
+from imgopen_nb.config.settings import Settings, load
 from imgopen_nb.errors import SettingsError, UsageError
 
 KEY, SECRET = "canary-id-1f", 'canary"secret/\u00e9=2'

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgopen_nb.config.server_address import Address, addresses, is_private, missing
+from imgopen_nb.config.server_address import Address, addresses, is_private, why_not_public
 from imgopen_nb.errors import SettingsError
 
 LOCAL = {"IMGOPEN_SERVER": "http://127.0.0.1:8888/"}
@@ -21,13 +21,13 @@ def urls(environ: dict[str, str]) -> list[str]:
 
 def test_without_a_server_of_ours_there_is_no_address():
     assert urls({}) == []
-    assert "not started by a Jupyter Server" in missing({})
+    assert "not started by a Jupyter Server" in why_not_public({})
 
 
 def test_a_plain_server_is_known_on_this_machine_only():
     assert urls(LOCAL) == ["http://127.0.0.1:8888/"]
     assert addresses(LOCAL)[0].private
-    assert "localhost" in missing(LOCAL)
+    assert "localhost" in why_not_public(LOCAL)
 
 
 def test_a_hub_that_tells_its_public_address_is_used_first():
@@ -43,8 +43,8 @@ def test_a_hub_with_subdomains_tells_the_host():
 
 def test_a_hub_that_tells_nothing_is_named_with_what_to_do():
     assert urls(HUB) == [HUB["IMGOPEN_SERVER"]]
-    assert "JupyterHub" in missing(HUB)
-    assert "README" in missing(HUB)
+    assert "JupyterHub" in why_not_public(HUB)
+    assert "README" in why_not_public(HUB)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_what_is_no_address_is_one_sentence_that_does_not_repeat_secrets(given: 
 def test_binder_has_no_public_address_unless_it_is_given(name: str):
     environ = HUB | {name: "x", "JUPYTERHUB_PUBLIC_URL": "https://hub.mybinder.org/user/x/"}
     assert urls(environ) == [HUB["IMGOPEN_SERVER"]]
-    assert "Binder" in missing(environ)
+    assert "Binder" in why_not_public(environ)
     assert urls(environ | {"IMGOPEN_PUBLIC_URL": "https://h.example.org"})[0].startswith(
         "https://h"
     )

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.core.completer import provisionalcompleter
 from IPython.core.history import HistoryAccessor
 from IPython.core.interactiveshell import InteractiveShell
 
+import imgopen_nb
 from imgopen_nb import session as session_module
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.commands.registry import VERBS
+from imgopen_nb.commands.registry import COMMANDS
 from imgopen_nb.errors import (
     ImgOpenError,
     ParameterError,
@@ -153,7 +155,7 @@ def test_a_slip_fails_the_cell_with_one_message_and_no_stack(
     assert isinstance(result.error_in_exec, UnknownNameError)
     assert "did you mean describe?" in out
     assert "Traceback" not in out
-    assert "magics.py" not in out
+    assert "magic.py" not in out
 
 
 def test_the_whole_stack_can_be_had(
@@ -163,7 +165,18 @@ def test_the_whole_stack_can_be_had(
 
     shell.run_cell("%imgopen descripe x")
 
-    assert "verbs.py" in capsys.readouterr().out
+    assert "registry.py" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("jedi", [True, False])
+def test_tab_after_the_package_offers_its_public_names_alone(shell: InteractiveShell, jedi: bool):
+    shell.run_cell("import imgopen_nb as imgopen; imgopen.form; imgopen.board").raise_error()
+    shell.Completer.use_jedi = jedi
+
+    with provisionalcompleter():
+        offered = {c.text.lstrip(".") for c in shell.Completer.completions("imgopen.", 8)}
+
+    assert offered == set(imgopen_nb.__all__)
 
 
 def test_a_failed_task_is_kept_under_the_name(shell: InteractiveShell, stub: Stub):
@@ -175,7 +188,7 @@ def test_a_failed_task_is_kept_under_the_name(shell: InteractiveShell, stub: Stu
     assert shell.user_ns["r"].state == "failed"
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_verb_has_help(
     shell: InteractiveShell, stub: Stub, capsys: pytest.CaptureFixture[str], name: str
 ):
@@ -183,7 +196,7 @@ def test_every_verb_has_help(
 
     out = capsys.readouterr().out
     assert out.startswith(f"usage: %imgopen {name}")
-    assert VERBS[name].about.split()[0] in out
+    assert COMMANDS[name].about.split()[0] in out
     assert "%%" not in out
     if name in OPERATIONS:
         assert f"Example: %imgopen {name}" in out
@@ -196,7 +209,7 @@ def test_the_magic_alone_lists_every_verb(
     line(shell, "")
 
     out = capsys.readouterr().out
-    assert all(f"  {name} " in out for name in VERBS)
+    assert all(f"  {name} " in out for name in COMMANDS)
 
 
 def test_help_marks_guesses(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):

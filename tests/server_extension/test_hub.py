@@ -73,8 +73,9 @@ def test_a_local_picture_is_fetched_through_the_proxy(public: Hub):
 
 def test_the_doctor_tests_both_addresses(public: Hub):
     with public.kernel("bob") as kernel:
-        kernel.run("from imgopen_nb import current, selftest")
-        said = kernel.run("print(selftest.reached(current()))")
+        kernel.run("from imgopen_nb import current")
+        kernel.run("from imgopen_nb.commands.doctor import run_callback_test")
+        said = kernel.run("print(run_callback_test(current()))")
     assert said.count("the sandbox fetched a picture and called back") == 2
     assert f"{public.url}user/bob/" in said
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.config.settings import Keys, Secret, Settings
+from imgopen_nb.config.credentials import Keys, Secret
+from imgopen_nb.config.settings import Settings
 from imgopen_nb.tasks.cache_key import backend_of, cache_key
 
 HOME = Path("/nowhere")

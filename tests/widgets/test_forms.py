@@ -298,7 +298,7 @@ class TestRunning:
         assert KEY_ID not in state
 
 
-class TestStudioAndVerbs:
+class TestStudioAndCommands:
     def test_the_studio_keeps_each_form_while_another_is_in_front(self, local: Session):
         opened = studio(session=local)
         opened.form.values = {"image": "sample:coffee"}
@@ -311,12 +311,12 @@ class TestStudioAndVerbs:
 
     @pytest.mark.parametrize("line", ["form describe", "studio", "describe sample:x --form"])
     def test_without_a_notebook_a_form_is_refused_with_the_reason(self, line: str, local: Session):
-        from imgopen_nb.commands.command import Call
+        from imgopen_nb.commands.command import Invocation
 
         name, *words = line.split()
-        verb = find(name)
+        command = find(name)
         with pytest.raises(UsageError, match="needs a notebook"):
-            verb.run(Call(verb.parser().read(words), None, lambda: local, "imgopen "))
+            command.run(Invocation(command.parser().read(words), None, lambda: local, "imgopen "))
 
 
 def test_the_stand_in_holds_the_line_and_the_last_result_and_is_small(local: Session):

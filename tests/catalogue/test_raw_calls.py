@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imgopen_nb.catalogue.raw import raw_operation
+from imgopen_nb.catalogue.undocumented import raw_operation
 from imgopen_nb.errors import NotFoundError, ParameterError
 from imgopen_nb.session import Session
 

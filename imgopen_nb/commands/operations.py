@@ -1,0 +1,71 @@
+"""The commands that run an operation of the catalogue, and the one that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ..catalogue.operation import Operation
+from ..catalogue.operations import OPERATIONS
+from ..catalogue.parameter import Param
+from ..errors import ParameterError
+from ..syntax.parser import Parser, add_operation, given, seconds_of
+from .batch import add_batch_options, refuse_batch_options, run_batch
+from .command import Command, Invocation, no_options, sample_names, submit_options, wait
+from .widgets import open_form
+
+
+def _command(operation: Operation) -> Command:
+    return Command(
+        operation.name,
+        operation.about,
+        partial(_add_options, operation),
+        partial(_run, operation),
+        takes_body=operation.body_param is not None,
+        values={"words": sample_names} | {p.name: _values_of(p) for p in operation.user_params},
+    )
+
+
+def _values_of(param: Param) -> Callable[[], list[str]]:
+    choices = ("true", "false") if param.type == "boolean" else param.choices
+    return sample_names if param.picture else lambda: [str(choice) for choice in choices]
+
+
+def _add_options(operation: Operation, parser: Parser) -> None:
+    add_operation(parser, operation)
+    submit_options(parser)
+    if operation.positional:
+        add_batch_options(parser, operation)
+
+
+def _run(operation: Operation, call: Invocation) -> Any:
+    params, seconds = given(operation, call.options), seconds_of(call.options.timeout)
+    if call.body is not None and call.body.strip():
+        body = operation.body_param
+        assert body is not None, "the magic refuses a body where there is no place for it"
+        if body.name in params:
+            raise ParameterError(f"{body.name} is given twice: on the line and in the cell")
+        params[body.name] = call.body.strip("\n")
+    if getattr(call.options, "source", None):
+        return run_batch(operation, params, call, seconds)
+    refuse_batch_options(call.options)
+    if call.options.form:
+        return open_form(operation, params, call)
+    session = call.session()
+    task = session.submit(operation.name, fresh=call.options.fresh, **params)
+    return task if call.options.no_wait else wait(session, task, seconds)
+
+
+def _list(call: Invocation) -> Any:
+    from ..display.tables import Table
+
+    columns = ("operation", "what it does", "result", "path")
+    rows = [(op.name, op.about, op.kind, op.known) for op in OPERATIONS.runnable]
+    return Table(columns, rows)
+
+
+COMMANDS = (
+    *map(_command, OPERATIONS.runnable),
+    Command("ops", "List the operations.", no_options, _list),
+)

@@ -1,0 +1,126 @@
+"""The commands about access key and settings: login, config, rotate."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..config.credentials import KEY_ID, KEY_SECRET, store_keys
+from ..config.settings import EDITABLE, home_folder, load, store_setting
+from ..errors import ParameterError, SettingsError, UsageError
+from ..syntax.parser import Parser
+from .command import Command, Invocation, no_options
+
+
+def _login_options(parser: Parser) -> None:
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--forget", action="store_true", help="remove the stored key")
+
+
+def _login(call: Invocation) -> str:
+    from ..session import set_current
+
+    if call.options.words:
+        raise UsageError(
+            "a key on a magic line would stay in the notebook and in IPython's history",
+            hint=f"run {call.prefix}login alone: it asks without showing, or set {KEY_ID} and "
+            f"{KEY_SECRET}. Delete that line now, and renew the key if others saw it",
+        )
+    report = _forget_key() if call.options.forget else _ask_and_store_key()
+    set_current(None)
+    return report
+
+
+def _ask_and_store_key() -> str:
+    """Ask for the access key and store it for this user alone, unless one is found elsewhere.
+
+    A key in the environment or in Colab's secrets is used as it is and not stored.
+
+    Raises:
+        SettingsError: there is nobody to ask, or nothing was typed.
+    """
+    keys = load().keys
+    if keys and keys.source != "keys.json":
+        return f"using the access key from {keys.source}; nothing was stored"
+    key_id, secret = _ask("Access key id: "), _ask("Access key secret: ")
+    path = store_keys(home_folder(), key_id, secret)
+    return f"stored in {path}, readable by you alone; from now on the real service is used"
+
+
+def _forget_key() -> str:
+    path = home_folder() / "keys.json"
+    if not path.exists():
+        return "no key is stored"
+    path.unlink()
+    return f"removed {path}; without a key the sandbox is used"
+
+
+def _ask(prompt: str) -> str:
+    import getpass
+
+    hint = f"set {KEY_ID} and {KEY_SECRET} instead"
+    try:
+        answer = getpass.getpass(prompt).strip()
+    except Exception as error:  # IPython's StdinNotImplementedError, EOFError, OSError ...
+        raise SettingsError(
+            f"nobody can be asked here ({type(error).__name__})", hint=hint
+        ) from None
+    if not answer:
+        raise SettingsError("nothing was typed; nothing was stored", hint=hint)
+    if not answer.isascii() or not answer.isprintable() or " " in answer:
+        raise SettingsError("that is no access key: it holds blanks or odd characters", hint=hint)
+    return answer
+
+
+def _config_options(parser: Parser) -> None:
+    parser.add_argument(
+        "words", nargs="*", metavar="NAME VALUE", help="a setting and its new value"
+    )
+
+
+def _config(call: Invocation) -> Any:
+    from ..display.tables import Table
+    from ..session import set_current
+
+    words = call.options.words
+    if len(words) == 2:
+        value = store_setting(home_folder(), words[0], words[1])
+        set_current(None)
+        return f"{words[0]} is now {value!r}"
+    if words:
+        raise ParameterError(
+            "config takes a name and a value, or nothing", hint="see config --help"
+        )
+    session = call.session()
+    found = session.settings
+    keys = f"set ({found.keys.source})" if found.keys else "none: the sandbox is used"
+    rows = [(name, getattr(found, name) or "", about) for name, about in EDITABLE.items()]
+    rows += [
+        ("access key", keys, "change it with login"),
+        ("backend", session.backend, "follows from the access key"),
+        ("home", str(found.home), "folder of the history; set by IMGOPEN_HOME"),
+    ]
+    return Table(("setting", "value", "what it is"), rows)
+
+
+def _rotate(call: Invocation) -> str:
+    call.session().manager.rotate()
+    return "a new key is in use: every address that was given away before is dead"
+
+
+COMMANDS = (
+    Command(
+        "login",
+        "Store an access key, asked for without showing it; from then on the real service is used.",
+        _login_options,
+        _login,
+    ),
+    Command(
+        "config",
+        "Show the settings, or change one.",
+        _config_options,
+        _config,
+        values={"words": lambda: list(EDITABLE)},
+    ),
+    Command("rotate", "Make a new key for callbacks and published pictures.", no_options, _rotate),
+)

@@ -1,0 +1,158 @@
+"""The commands about tasks: compare, status, wait, resume, and calls that the catalogue lacks."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ..catalogue.status import State
+from ..errors import ImgOpenError, ParameterError, UsageError
+from ..syntax.parser import Parser, seconds_of
+from .command import (
+    Command,
+    Invocation,
+    describe_models,
+    sample_names,
+    submit_options,
+    wait,
+    wait_options,
+)
+
+if TYPE_CHECKING:
+    from ..tasks.task import Task
+
+# `resume` prints at most so many lines, and counts of the rest.
+MOST_LINES = 20
+
+
+def _compare_options(parser: Parser) -> None:
+    parser.add_argument("words", nargs="*", metavar="IMAGE", help="pictures: URLs, files, {names}")
+    models = ", ".join(describe_models())
+    parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (all unless given)")
+    parser.option("--out", metavar="NAME", help="variable that takes the comparison")
+    _timeout_for_each(parser)
+
+
+def _timeout_for_each(parser: Parser) -> None:
+    parser.option("--timeout", metavar="SECONDS", help="how long to wait at most for each")
+
+
+def _compare(call: Invocation) -> Any:
+    from ..display.progress_bar import counting
+    from ..session import compare
+
+    lines = [line.strip() for line in (call.body or "").splitlines()]
+    images = [*call.options.words, *(line for line in lines if line)]
+    if not images:
+        raise ParameterError("compare needs pictures", hint="%imgopen compare URL URL ...")
+    models = call.options.models or describe_models()
+    calls = [{"image": image, "model": model} for image in images for model in models]
+    seconds = seconds_of(call.options.timeout)
+    with counting("describe", len(calls)) as count:
+        results = call.session().run_all("describe", calls, seconds, watch=count)
+    if all(result.error for result in results):
+        raise UsageError(f"no picture could be described: {results[0].error}")
+    return compare(results)
+
+
+def _task_option(parser: Parser) -> None:
+    parser.add_argument("words", nargs=1, metavar="TASK", help="a task's id, or its beginning")
+
+
+def _status(call: Invocation) -> Any:
+    return call.session().task(call.options.words[0])
+
+
+def _wait_options(parser: Parser) -> None:
+    _task_option(parser)
+    wait_options(parser)
+
+
+def _wait(call: Invocation) -> Any:
+    session = call.session()
+    return wait(session, session.task(call.options.words[0]), seconds_of(call.options.timeout))
+
+
+def _recent_tasks() -> list[str]:
+    from ..session import current
+
+    rows = current().manager.table.rows(limit=30, columns=("task_id",))
+    return [row["task_id"] for row in rows[::-1]]
+
+
+def _resume(call: Invocation) -> str:
+    seconds = seconds_of(call.options.timeout)
+    tasks = call.session().resume()
+    if not tasks:
+        return "no open tasks"
+    lines = [_wait_and_report(task, seconds) for task in tasks]
+    if len(lines) <= MOST_LINES:
+        return "\n".join(lines)
+    states = Counter(task.state.value for task in tasks)
+    counts = ", ".join(f"{count:,} {state}" for state, count in states.items())
+    others = [
+        line for task, line in zip(tasks, lines, strict=True) if task.state is not State.SUCCEEDED
+    ]
+    return "\n".join([f"{len(tasks):,} tasks were open: {counts}", *others[:MOST_LINES]])
+
+
+def _wait_and_report(task: Task, seconds: float | None) -> str:
+    try:
+        task.wait(seconds)
+    except ImgOpenError as error:
+        return f"{task.id} {task.operation.name}: {error.message}"
+    return f"{task.id} {task.operation.name}: {task.state}"
+
+
+def _call_options(parser: Parser) -> None:
+    parser.add_argument("words", nargs=1, metavar="PATH", help="e.g. /tool/video/expand")
+    parser.option("--body", metavar="JSON", help="the JSON object to send; or the cell's body")
+    submit_options(parser)
+
+
+def _call(call: Invocation) -> Any:
+    text = call.options.body or call.body or "{}"
+    try:
+        body = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise ParameterError("the body must be a JSON object")
+    session, seconds = call.session(), seconds_of(call.options.timeout)
+    task = session.call(call.options.words[0], body)
+    return task if call.options.no_wait else wait(session, task, seconds)
+
+
+COMMANDS = (
+    Command(
+        "compare",
+        "Describe pictures with several models and put the captions side by side.",
+        _compare_options,
+        _compare,
+        takes_body=True,
+        values={"words": sample_names, "models": describe_models},
+    ),
+    Command(
+        "status",
+        "Show where a task stands.",
+        _task_option,
+        _status,
+        values={"words": _recent_tasks},
+    ),
+    Command(
+        "wait",
+        "Wait for a task of the history and show its result.",
+        _wait_options,
+        _wait,
+        values={"words": _recent_tasks},
+    ),
+    Command("resume", "Wait for every task that has not ended.", _timeout_for_each, _resume),
+    Command(
+        "call",
+        "Send a JSON body to a path that the catalogue does not know.",
+        _call_options,
+        _call,
+        takes_body=True,
+    ),
+)
