@@ -88,8 +88,6 @@ EXCEPTIONS = {
     ("api", "images"),
     ("batch", "session"),
     ("callbacks", "tasks"),
-    ("display", "batch"),
-    ("display", "tasks"),
     ("images", "callbacks"),
     ("tasks", "history"),
 }

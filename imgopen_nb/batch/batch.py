@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.envelope import State
 from ..catalogue.operation import Operation, Param
-from ..display.progress_bar import counting
 from ..errors import ImgOpenError, ParameterError, UsageError
 from ..tasks.result import Result
 from ..text import in_words, visible
 from .plan import Plan, plan_of
+from .progress import counting
 from .sources import Source, axes_of, combinations, many, missing
 from .stream import CONCURRENCY, Limits, Outcome, Row, not_run, stream
 

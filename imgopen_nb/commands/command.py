@@ -110,7 +110,7 @@ def _run_operation(operation: Operation, call: Call) -> Any:
 
 def wait(session: Session, task: Task, seconds: float | None) -> Any:
     """Return the result of a task, with a progress bar while it lasts."""
-    from ..display.progress_bar import follow
+    from ..tasks.progress import follow
 
     if not task.done:
         follow(task, seconds, session.timing.usual(task))

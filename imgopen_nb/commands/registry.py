@@ -45,8 +45,8 @@ def _compare_options(parser: Parser) -> None:
 
 
 def _compare(call: Call) -> Any:
+    from ..batch.progress import counting
     from ..comparing import compare
-    from ..display.progress_bar import counting
 
     lines = [line.strip() for line in (call.body or "").splitlines()]
     images = [*call.options.words, *(line for line in lines if line)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from imgopen_nb.captions.caption_files import stem, write_files
 from imgopen_nb.captions.descriptions import Description, Row
 from imgopen_nb.captions.edits import (
     Draft,
@@ -18,8 +19,6 @@ from imgopen_nb.captions.edits import (
     edited,
     merged,
     picked,
-    stem,
-    write_files,
 )
 from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import UsageError

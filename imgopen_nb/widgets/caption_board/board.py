@@ -14,18 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...captions import comparison as comparisons
+from ...captions.caption_files import write_files
 from ...captions.comparison import Comparison
 from ...captions.descriptions import Description, Row
-from ...captions.edits import (
-    Draft,
-    Edit,
-    Edits,
-    OverwriteError,
-    edited,
-    merged,
-    picked,
-    write_files,
-)
+from ...captions.edits import Draft, Edit, Edits, OverwriteError, edited, merged, picked
 from ...captions.tag_merge import MAJORITY
 from ...display.rendering import middle, render
 from ...errors import ImgOpenError, UsageError
