@@ -27,7 +27,7 @@ SENTENCE = "a tabby cat lying on a wooden floor"
 SETUP = """
 import time
 import imgopen_nb as imgopen
-from imgopen_nb.widgets.boards import board
+from imgopen_nb.widgets.caption_board.board import board
 session = imgopen.current()
 def describe(image, model, caption, tags=None):
     now = time.time()
