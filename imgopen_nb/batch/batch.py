@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
 from ..catalogue.status import State
-from ..display.progress_bar import counting
 from ..errors import ImgOpenError, ParameterError, UsageError
 from ..tasks.manager import TaskManager
 from ..tasks.result import Result
 from ..text import in_words, visible
 from .plan import Plan, plan_of
+from .progress import counting
 from .rows import GONE, Calls, Kept, Limits, Outcome, Row, not_run
 from .sources import Source, axes_of, combinations, missing
 from .stream import stream

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..display.record import name_and_score
 from ..errors import UsageError
 from .terms import Shared, jaccard, ordered_terms, shared_and_only
 
@@ -126,11 +127,9 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
         )
     if "submitted" in frame:
         frame = frame.sort_values("submitted", kind="stable", na_position="last")
-    # Missing values of every dtype as None.
-    columns = {str(n): frame[n].astype(object).where(frame[n].notna(), None) for n in frame.columns}
-    return [
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
-    ]
+    from ..history.frame import records
+
+    return records(frame)
 
 
 def _from_row(row: Mapping[str, Any]) -> Description | None:
@@ -161,9 +160,8 @@ def _from_result(result: Any) -> Description | None:
 
 
 def _tag(tag: Any) -> tuple[str, float | None]:
-    if isinstance(tag, Mapping):
-        return str(tag.get("name")), tag.get("score")
-    return str(getattr(tag, "name", tag)), getattr(tag, "score", None)
+    name, score = name_and_score(tag)
+    return str(name), score
 
 
 def count(number: int, one: str, many: str, what: str) -> str:

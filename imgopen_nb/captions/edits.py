@@ -12,13 +12,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from ..database.database import Database
 from ..errors import ImgOpenError, UsageError
-from ..media.formats import FILE_SUFFIXES
 from ..text import clip
 from .descriptions import Description, Row
 from .tag_merge import MAJORITY, MERGES, as_tags, listed, vote
@@ -28,7 +25,6 @@ if TYPE_CHECKING:
 
 HUMAN = "human"
 MOST_TEXT = 20_000  # characters of a caption
-MOST_NAME = 220  # bytes; file systems take 255 with the suffix
 COLUMNS = (
     "edit_id", "image", "caption", "tags", "origin", "kind", "source", "replaces", "created",
     "undone",
@@ -41,11 +37,7 @@ _DTYPES = {
     "origin": "object", "kind": "string", "created": "datetime64[us, UTC]",
     "undone": "datetime64[us, UTC]",
 }  # fmt: skip
-
-
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -229,67 +221,3 @@ def _moment(seconds: float | None) -> datetime | None:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def write_files(
-    captions: Mapping[str, str], folder: Path, suffix: str, *, overwrite: bool
-) -> list[Path]:
-    """Write captions beside each other, named after their pictures; see `Board.export`."""
-    files = _files(captions, folder, _text_suffix(suffix))
-    other = [file for file, text in files.items() if _lies_there(file) and not _says(file, text)]
-    if other and not overwrite:
-        some = ", ".join(file.name for file in other[:3]) + (" …" if len(other) > 3 else "")
-        hint = "give another folder, or overwrite=True"
-        raise UsageError(f"files with other captions are there already: {some}", hint=hint)
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, text in files.items():
-        if file in other:
-            file.unlink()  # a link is replaced, not followed
-        if not _lies_there(file):
-            with file.open("x", encoding="utf-8", newline="\n") as out:
-                out.write(text)
-    return list(files)
-
-
-def _files(captions: Mapping[str, str], folder: Path, suffix: str) -> dict[Path, str]:
-    owners: dict[str, str] = {}
-    for image in captions:
-        name = stem(image) + suffix
-        # Some systems take Cat.txt and cat.txt for the same file.
-        other = owners.setdefault(name.casefold(), image)
-        if other != image:
-            raise UsageError(
-                f"two pictures would have the file {name}: {other} and {image}",
-                hint="export them from boards of their own, into folders of their own",
-            )
-    texts = {image: " ".join(caption.splitlines()) + "\n" for image, caption in captions.items()}
-    return {folder / (stem(image) + suffix): text for image, text in texts.items()}
-
-
-def stem(image: str) -> str:
-    """Return a picture's name without its suffix, safe as a file's name on every system."""
-    label = image.removeprefix("sample:")
-    if "://" in label:
-        label = unquote(urlsplit(label).path)
-    name = PurePosixPath(label.replace("\\", "/")).stem
-    name = label.strip("<>") if label.startswith("<") else name  # <PIL 640x480 3fa9c1d2>
-    short = _FORBIDDEN.sub("_", name).encode("utf-8", "replace")[:MOST_NAME]
-    safe = short.decode("utf-8", "ignore").strip(". ")
-    return f"_{safe}" if _RESERVED.fullmatch(safe) else safe or "picture"
-
-
-def _text_suffix(suffix: str) -> str:
-    if not re.fullmatch(r"\.[A-Za-z0-9_-]{1,20}", suffix) or suffix.lower() in FILE_SUFFIXES:
-        raise UsageError(f"{suffix[:40]!r} is no suffix of a caption file", hint='give ".txt"')
-    return suffix
-
-
-def _lies_there(file: Path) -> bool:
-    return file.exists() or file.is_symlink()
-
-
-def _says(file: Path, text: str) -> bool:
-    try:
-        return file.is_file() and file.read_bytes() == text.encode()
-    except OSError:
-        return False

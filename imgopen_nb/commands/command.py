@@ -83,7 +83,7 @@ def wait_options(parser: Parser) -> None:
 
 def wait(session: Session, task: Task, seconds: float | None) -> Any:
     """Return the result of a task; a progress bar is shown until it has ended."""
-    from ..display.progress_bar import follow
+    from ..tasks.progress import follow
 
     if not task.done:
         follow(task, seconds, session.manager.timing.usual(task))

@@ -39,7 +39,7 @@ def _timeout_for_each(parser: Parser) -> None:
 
 
 def _compare(call: Invocation) -> Any:
-    from ..display.progress_bar import counting
+    from ..batch.progress import counting
     from ..session import compare
 
     lines = [line.strip() for line in (call.body or "").splitlines()]

@@ -1,6 +1,6 @@
-"""The small JSON beside each output, from which a saved notebook gives its results back.
+"""A small JSON record beside each output: a saved notebook can restore its results from it.
 
-Front ends ignore the mime type and keep it on saving. It never holds picture bytes.
+Front ends ignore the mime type and save it with the notebook. It never contains picture bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 MIME = "application/vnd.imgopen.task+json"
 VERSION = 1
 MAX_BYTES = 20_000
-# (characters of a text, tags kept, whether params are kept): the first that fits is taken.
+# (characters of a text, number of tags, whether to include params): the first that fits is used.
 _DETAIL = ((4000, 100, True), (1000, 40, True), (300, 20, False), (120, 8, False), (40, 0, False))
 _FIELDS = (
     "task_id", "server_id", "operation", "model", "image", "caption", "status", "error",
@@ -22,7 +22,7 @@ _FIELDS = (
 
 
 def record(tasks: Iterable[Any]) -> dict[str, Any]:
-    """Return the JSON of these results or history rows, at most 20 kB of it."""
+    """Return the JSON of results or history rows, at most 20 kB."""
     rows = list(tasks)
     for detail in _DETAIL:
         found = [_row(task, *detail) for task in rows]
@@ -45,7 +45,7 @@ def _fitting(rows: list[dict[str, Any]]) -> int:
 
 
 def _size(value: Any) -> int:
-    # ASCII escapes, as some writers of notebooks use them.
+    # With ASCII escapes, which some programs write into notebooks.
     return len(json.dumps(value))
 
 
@@ -63,16 +63,22 @@ def _row(task: Any, most: int, tags: int, params: bool) -> dict[str, Any]:
 
 
 def _tag(tag: Any, most: int) -> Any:
-    if isinstance(tag, Mapping):
-        name, score = tag.get("name"), tag.get("score")
-    else:
-        name, score = getattr(tag, "name", tag), getattr(tag, "score", None)
+    name, score = name_and_score(tag)
     name = str(name)[: min(most, 200)]
     return name if score is None else [name, _plain(score, most)]
 
 
+def name_and_score(tag: Any) -> tuple[Any, Any]:
+    """Return the name and the score of a tag: a name, a pair, a mapping or an object."""
+    if isinstance(tag, tuple):
+        return tag[0], tag[1]
+    if isinstance(tag, Mapping):
+        return tag.get("name"), tag.get("score")
+    return getattr(tag, "name", tag), getattr(tag, "score", None)
+
+
 def _plain(value: Any, most: int) -> Any:
-    """Return value as JSON, cut; what is no JSON becomes the name of its type."""
+    """Return a value for JSON, shortened; any other type is replaced by its name."""
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
@@ -89,5 +95,5 @@ def _plain(value: Any, most: int) -> Any:
 def _string(text: str, most: int) -> str:
     if text[:5].lower() == "data:":
         return f"<data URL of {len(text)} characters>"
-    text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no JSON
+    text = text.encode("utf-8", "replace").decode()  # a lone surrogate is not valid JSON
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,4 +1,4 @@
-"""HTML by Jinja2 with autoescape, the style inlined; loaded when the first output is shown."""
+"""HTML templates: Jinja2 with autoescape and inline style; loaded with the first output."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a template filled in; every value is escaped, and only the rules it needs are kept."""
+    """Return a filled-in template: values are escaped, CSS rules that do not apply are left out."""
     html = environment().get_template(template).render(values).strip()
     css = str(environment().globals["css"])
     return html.replace(css, _needed(css, html.replace(css, "")), 1)
 
 
 def _needed(css: str, html: str) -> str:
-    """Return the rules whose classes and elements occur: a hundred outputs carry them each."""
+    """Return the rules whose classes and elements occur: each output has its own copy of them."""
     names = {f".{name}" for part in re.findall(r'class="([^"]*)"', html) for name in part.split()}
     names |= set(re.findall(r"<(\w+)", html)) | {"*"}
 
@@ -46,13 +46,13 @@ _RULE = re.compile(r"([^{}]+)\{[^{}]*\}")
 
 
 def middle(text: str, most: int) -> str:
-    """Return visible text with its middle left out, as the ends of an address matter."""
+    """Return visible text, shortened in the middle because the ends of an address matter most."""
     keep = (most - 1) // 2
     return visible(text if len(text) <= most else f"{text[:keep]}…{text[-keep:]}")
 
 
 def is_link(text: str) -> bool:
-    """Tell whether text may stand in an `href`: an http(s) address and nothing else."""
+    """Whether a text is a plain http(s) address, which is safe in an `href`."""
     if len(text) > 2000 or visible(text) != text or re.search(r"[\s<>\"'`\\]", text):
         return False
     try:
@@ -64,7 +64,7 @@ def is_link(text: str) -> bool:
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Return the templates, autoescaped, with the style and the filters."""
+    """Return the Jinja2 environment with the style and the filters."""
     import jinja2
 
     env = jinja2.Environment(
@@ -87,9 +87,14 @@ def _markup(css: str) -> Any:
     return markupsafe.Markup(css)
 
 
+def tokens() -> str:
+    """Return the colours that cards and widgets share, as CSS declarations."""
+    return (TEMPLATES / "tokens.css").read_text("utf-8")
+
+
 def _style() -> tuple[str, str]:
-    """Return (class, CSS without comments and spaces), every rule below the class."""
-    css = (TEMPLATES / "style.css").read_text("utf-8")
+    """Return a class and the minified CSS, with every rule scoped to the class."""
+    css = (TEMPLATES / "style.css").read_text("utf-8").replace("TOKENS", tokens())
     css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
     css = re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r"\s+", " ", css)).strip()
     scope = "imgopen-" + hashlib.sha256(css.encode()).hexdigest()[:6]

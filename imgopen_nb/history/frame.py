@@ -68,6 +68,12 @@ def events_frame(events: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame({n: build([s[n] for s in steps]) for n, build in builds.items()})
 
 
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a DataFrame as dictionaries, with None for missing values."""
+    columns = {str(n): frame[n].astype(object).where(frame[n].notna(), None) for n in frame.columns}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
 def rows_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return the rows of a list (models, LoRAs ...) with the vendor's keys as columns."""
     return pd.DataFrame(list(rows))

@@ -8,7 +8,7 @@ the same as from a column of objects.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,12 @@ import pandas as pd
 from pandas.api.extensions import ExtensionArray, ExtensionDtype, register_extension_dtype
 from pandas.api.indexers import check_array_indexer
 
+from ..display.record import name_and_score
+
 
 def tag_names(tags: Iterable[Any]) -> list[str]:
     """Return the names of tags, which are names or have one."""
-    return [_tag_name(tag) for tag in tags]
-
-
-def _tag_name(tag: Any) -> str:
-    name = tag.get("name") if isinstance(tag, Mapping) else getattr(tag, "name", tag)
-    return str(name)
+    return [str(name_and_score(tag)[0]) for tag in tags]
 
 
 # What a value is, made from its parsed text or from None.

@@ -1,9 +1,24 @@
-"""What people click: forms, studio, painter, slider, gallery, caption board, history browser.
+"""Interactive widgets: forms, studio, mask painter, before/after slider, gallery, caption board.
 
-Nothing here is loaded before the first of them is asked for. The browser's code lies in `static`:
-plain ES modules without a build step.
+Nothing here is imported before the first of them is used. The browser's code is in `static`: plain
+ES modules and CSS without a build step.
 """
 
+import re
 from pathlib import Path
 
+from ..display.rendering import tokens
+
 STATIC = Path(__file__).parent / "static"
+
+
+def script(name: str) -> str:
+    """Return the ES module of a widget, which begins with the helpers that all of them share."""
+    return "".join((STATIC / f"{file}.js").read_text("utf-8") for file in ("shared", name))
+
+
+def style(name: str) -> str:
+    """Return the CSS rules that all widgets share and those for `.imgopen-<name>`."""
+    css = (STATIC / "style.css").read_text("utf-8").replace("TOKENS", tokens())
+    rules = re.split(r"\n(?=[.@])", css)
+    return "\n".join(r for r in rules if re.search(rf"\.imgopen-(widget|{name})\b", r))

@@ -1,4 +1,4 @@
-"""Before and after: two pictures over each other, with a bar that is moved between them."""
+"""Before and after: two pictures on top of each other, with a bar that uncovers one of them."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from ..images.thumbnail import Thumbnail, thumbnail
 from ..session import current
 from ..tasks.result import Result, ResultImage
 from ..text import clip
-from . import STATIC
-from .static_fallback import Live
+from . import script, style
+from .static_fallback import NotebookWidget
 
 VIEW = 1280  # pixels of the long side of what the browser shows
-STILL = 288  # of each picture of the stand-in: 8 kB at most
-_ALIKE = 0.02  # by how much shapes may differ and still be laid over each other
+STILL = 288  # of each picture in the static fallback: 8 kB at most
+_ALIKE = 0.02  # how much the aspect ratios of two pictures of the same shape may differ
 _MISSING = "the result has no {}: give two pictures, before_after(before, after)"
 
 _Pair = tuple[Thumbnail, str]  # a picture and its name for people
 
 
 class SliderView(anywidget.AnyWidget):
-    """What the browser shows: two JPEGs and the bar.
+    """Two JPEGs and the bar in the browser.
 
     Attributes:
         before, after: the JPEGs.
-        names: what the two pictures are called.
-        width, height: of the frame, which is the shape of the picture before.
-        alike: whether the picture after has that shape, too, and fills the frame.
-        position: of the bar, in per cent from the left.
+        names: the names of the two pictures.
+        width, height: size of the frame, which has the shape of the picture before.
+        alike: whether the picture after has that shape too, and fills the frame.
+        position: where the bar is, in per cent from the left.
     """
 
-    _esm = STATIC / "slider.js"
-    _css = STATIC / "slider.css"
+    _esm = script("slider")
+    _css = style("slider")
     before = traitlets.Bytes(b"").tag(sync=True)
     after = traitlets.Bytes(b"").tag(sync=True)
     names = traitlets.Tuple(traitlets.Unicode(), traitlets.Unicode()).tag(sync=True)
@@ -49,45 +49,34 @@ class SliderView(anywidget.AnyWidget):
     position = traitlets.Float(50.0, min=0, max=100).tag(sync=True)
 
 
-class BeforeAfter(Live):
-    """Two pictures over each other, shown as the last expression of a cell.
+class BeforeAfter(NotebookWidget):
+    """Two pictures on top of each other; made by `before_after`.
 
-    The picture after is scaled to the frame of the one before; one of another shape is seen whole
-    in it.
-
-    Args:
-        before: a picture, or a result of an operation that changes one.
-        after: a picture; left out with a result.
-
-    Raises:
-        PictureError: a picture cannot be had.
-        ParameterError: one picture alone is given.
+    The picture after is scaled to the frame of the one before; if its shape differs, it is fitted
+    into the frame.
     """
+
+    widget: SliderView
 
     def __init__(self, before: Any, after: Any = None) -> None:
         super().__init__()
-        self._pair = _pair(before, after, VIEW)
+        self._pair = _pair(before, after)
         (first, one), (second, other) = self._pair
-        self._view = SliderView(before=first.jpeg, after=second.jpeg, names=(one, other))
-        self._view.width, self._view.height = first.original
-        self._view.alike = _alike(first.original, second.original)
-
-    @property
-    def widget(self) -> SliderView:
-        """What the browser shows."""
-        return self._view
+        self.widget = SliderView(before=first.jpeg, after=second.jpeg, names=(one, other))
+        self.widget.width, self.widget.height = first.original
+        self.widget.alike = _alike(first.original, second.original)
 
     @property
     def position(self) -> float:
         """Where the bar is, in per cent from the left; it can be set."""
-        return float(self._view.position)
+        return float(self.widget.position)
 
     @position.setter
     def position(self, position: float) -> None:
-        self._view.position = position
+        self.widget.position = position
 
-    def stand_in(self) -> str:
-        """Return both pictures, small and abreast: a page that strips our style shows them, too."""
+    def static_html(self) -> str:
+        """Return both pictures, small and side by side, readable without our style too."""
         before, after = (
             shot(thumbnail(found.jpeg, STILL), name, f"{when}: {name}", [when])
             for when, (found, name) in zip(("before", "after"), self._pair, strict=True)
@@ -99,7 +88,7 @@ class BeforeAfter(Live):
 
 
 def before_after(before: Any, after: Any = None) -> BeforeAfter:
-    """Return two pictures over each other, to be shown as the last expression of a cell.
+    """Return two pictures on top of each other, to be shown as the last expression of a cell.
 
     Args:
         before: a picture (URL, path, bytes, PIL image, array, sample), or a result of an
@@ -107,45 +96,41 @@ def before_after(before: Any, after: Any = None) -> BeforeAfter:
         after: a picture; left out with a result.
 
     Raises:
-        PictureError: a picture cannot be had.
-        ParameterError: one picture alone is given.
+        PictureError: a picture cannot be read.
+        ParameterError: only one picture is given.
     """
     return BeforeAfter(before, after)
 
 
-def _pair(before: Any, after: Any, size: int) -> tuple[_Pair, _Pair]:
-    if isinstance(before, Result) and after is None:
-        return _of_result(before, size)
+def _pair(before: Any, after: Any) -> tuple[_Pair, _Pair]:
+    if after is None and isinstance(before, Result):
+        return _of_result(before)
     if after is None:
         raise ParameterError("one picture is not enough", hint="before_after(before, after)")
-    return _small(before, size), _small(after, size)
+    return _small(before), _small(after)
 
 
-def _of_result(result: Result, size: int) -> tuple[_Pair, _Pair]:
+def _of_result(result: Result) -> tuple[_Pair, _Pair]:
     if not result.image or not result.images:
         raise ParameterError(_MISSING.format("output" if result.image else "input picture"))
-    found = result.thumbnail(size), result.output_thumbnail(0, size)
-    if found[0] is None or found[1] is None:
-        gone = result.images[0] if found[0] else result.image
+    before, after = result.thumbnail(VIEW), result.output_thumbnail(0, VIEW)
+    if before is None or after is None:
+        gone = result.images[0] if before else result.image
         raise PictureError(f"{clip(gone, 200)} cannot be fetched any more")
-    return (found[0], _name(result.image)), (found[1], _name(result.images[0]))
+    return (before, clip(result.image, 200)), (after, clip(result.images[0], 200))
 
 
-def _small(source: Any, size: int) -> _Pair:
-    """Return a picture, small, and its name; one at a URL is fetched by the current session."""
+def _small(source: Any) -> _Pair:
+    """Return a small version of a picture and its name; the current session fetches URLs."""
     if isinstance(source, ResultImage):
-        return thumbnail(source.data(), size), _name(source)
+        return thumbnail(source.data(), VIEW), clip(source, 200)
     picture = read_picture(source)
-    name = _name(picture.label) if isinstance(source, (str, PathLike)) else "a picture"
+    name = clip(picture.label, 200) if isinstance(source, (str, PathLike)) else "a picture"
     if picture.data is not None:
-        return thumbnail(picture.data, size), name
+        return thumbnail(picture.data, VIEW), name
     assert picture.url is not None, "a picture without bytes has a URL"
-    return current().small(picture.url, size), name
+    return current().small(picture.url, VIEW), name
 
 
 def _alike(one: tuple[int, int], other: tuple[int, int]) -> bool:
     return abs((one[0] * other[1]) / (one[1] * other[0]) - 1) <= _ALIKE
-
-
-def _name(label: str) -> str:
-    return clip(label, 200)

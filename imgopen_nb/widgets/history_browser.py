@@ -1,4 +1,4 @@
-"""The history as a live table: where each task stands; open it, run it again, copy it as code."""
+"""The history as a live table; each task can be opened, run again, or copied as code."""
 
 from __future__ import annotations
 
@@ -19,57 +19,51 @@ from ..history.table import history_bundle
 from ..session import Session
 from ..syntax.snippets import magic_line
 from ..tasks.cards import task_bundle
-from . import STATIC
+from . import script, style
 from .forms.form import Form
-from .static_fallback import Live
+from .static_fallback import NotebookWidget
 
 SHOWN = 100
 MOST_TEXT = 200
 
 
 class HistoryTable(anywidget.AnyWidget):
-    """The rows in the browser, which asks for news as long as it is seen.
+    """The rows in the browser, which polls the kernel while the table is visible.
 
     Attributes:
         rows: the newest first, as plain values.
         now: the kernel's clock when the rows were read, in seconds since the epoch.
-        operations: what can be filtered by.
     """
 
-    _esm = STATIC / "history.js"
-    _css = STATIC / "history.css"
+    _esm = script("history")
+    _css = style("history")
     rows: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     now = traitlets.Float(0.0).tag(sync=True)
-    operations: traitlets.List[str] = traitlets.List().tag(sync=True)
 
 
-class HistoryBrowser(Live):
+class HistoryBrowser(NotebookWidget):
     """A table of the newest tasks, and below it the one that was opened.
 
     Attributes:
         table: the table.
-        opened: the id of the task that was opened last, "" before.
-        form: the form of the task that was run again last, None before.
+        opened: the id of the task that was opened last, "" at first.
+        form: the form of the task that was run again last, None at first.
+        widget: the table and what is below it.
     """
 
     def __init__(self, session: Session | None = None) -> None:
         super().__init__(session)
         self.opened = ""
         self.form: Form | None = None
-        self.table = HistoryTable(operations=[row.name for row in OPERATIONS.runnable])
+        self.table = HistoryTable()
         self._below = widgets.VBox()
-        self._box = widgets.VBox([self.table, self._below])
+        self.widget = widgets.VBox([self.table, self._below])
         self._actions = {"open": self.open, "again": self.again}
-        self.table.on_msg(lambda _, content, buffers: self._hear(content))
+        self.table.on_msg(lambda _, content, buffers: self._receive(content))
         self.read()
 
-    @property
-    def widget(self) -> widgets.VBox:
-        """The table and what is below it."""
-        return self._box
-
     def read(self) -> None:
-        """Read the newest rows; the browser is told only what has changed."""
+        """Read the newest rows; the browser gets them only if something has changed."""
         rows = [self._row(row) for row in reversed(self.session.rows(limit=SHOWN))]
         if rows != self.table.rows:
             with self.table.hold_sync():
@@ -83,20 +77,20 @@ class HistoryBrowser(Live):
         self._below.children = [widgets.HTML(html)]
 
     def again(self, task_id: str) -> None:
-        """Open the form of a task below the table, filled in as it was."""
+        """Open the form of a task below the table, filled in with its parameters."""
         task = self.session.task(task_id)
         self.form = Form(task.operation, self._given_session, _named(task.operation, task.params))
         self._below.children = [self.form.widget]
 
-    def stand_in(self) -> str:
+    def static_html(self) -> str:
         """Return the newest rows as a static table."""
         return str(history_bundle(self.session.rows(limit=SHOWN))["text/html"])
 
     def __repr__(self) -> str:
         return "%imgopen browse"
 
-    def _hear(self, content: Any) -> None:
-        """Do what the browser asks for; anything of another form is ignored."""
+    def _receive(self, content: Any) -> None:
+        """Handle a message from the browser; one of any other shape is ignored."""
         kind = content.get("kind") if isinstance(content, dict) else None
         task_id = content.get("task") if kind else None
         if kind == "news":
@@ -135,7 +129,7 @@ def _is_open(row: Mapping[str, Any]) -> bool:
 
 
 def _named(operation: Operation, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that the user could have given, without what was preset."""
+    """Return the parameters that a user can set, without the presets."""
     rows = {param.name: param for param in operation.user_params}
     return {
         name: value

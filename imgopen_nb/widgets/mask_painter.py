@@ -1,7 +1,7 @@
-"""A mask painted over a picture, in its true pixels: for erase, outpaint and image2image.
+"""A mask painted over a picture, at its full resolution: for erase, outpaint and image2image.
 
-The browser gets a small JPEG to look at and paints bits; Python gets the bits. Which pixels a
-stroke paints is told by one rule, at the head of `static/painter.js`.
+The browser shows a small JPEG and paints a bit mask, which it sends to Python. Which pixels a
+stroke paints is defined at the top of `static/painter.js`.
 """
 
 from __future__ import annotations
@@ -23,38 +23,39 @@ from ..images.thumbnail import data_url, plain, thumbnail, upright
 from ..session import current
 from ..tasks.result import ResultImage
 from ..text import clip
-from . import STATIC
-from .static_fallback import Live
+from . import script, style
+from .static_fallback import NotebookWidget
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 VIEW = 2048  # pixels of the long side of what the browser shows
-STILL = 400  # of the stand-in: 37 kB at most
+STILL = 400  # of the picture in the static fallback: 37 kB at most
 TINT = (255, 45, 110)
-_OPAQUE = 140  # of 255: how much of the tint lies over the picture
+_OPAQUE = 140  # of 255: the opacity of the tint
 
 Size = tuple[int, int]
 
 
 def _from_browser(value: Any, _: Any) -> Any:
-    """Return a buffer as bytes; anything else as it is, for the trait to refuse."""
+    """Return a buffer as bytes; the trait refuses anything else."""
     return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
 
 
 class PaintCanvas(anywidget.AnyWidget):
-    """What the browser shows: a picture, tools, and a mask that can be painted.
+    """A picture, tools, and the mask in the browser.
 
     Attributes:
         preview: the JPEG that is shown; `label` names it for screen readers.
-        width, height: of the picture itself, in pixels.
-        value: the mask as `pack` makes it, b"" for nothing painted; both sides set it.
-        number, taken: of the newest mask the browser sent, and the newest that Python took.
-        problem: what went wrong, for the user.
+        width, height: size of the original picture in pixels.
+        value: the mask as `pack` returns it, b"" for nothing painted; both sides set it.
+        number: number of the newest mask that the browser sent.
+        taken: number of the newest mask that Python received.
+        problem: an error message for the user.
     """
 
-    _esm = STATIC / "painter.js"
-    _css = STATIC / "painter.css"
+    _esm = script("painter")
+    _css = style("paint")
     preview = traitlets.Bytes(b"").tag(sync=True)
     label = traitlets.Unicode("").tag(sync=True)
     width = traitlets.Int(1).tag(sync=True)
@@ -65,20 +66,23 @@ class PaintCanvas(anywidget.AnyWidget):
     problem = traitlets.Unicode("").tag(sync=True)
 
 
-class MaskPainter(Live):
-    """A picture with a mask that is painted in the browser and can be read and set here.
+class MaskPainter(NotebookWidget):
+    """A picture with a mask that is painted in the browser and can be read and set in Python.
 
     Args:
         image: a URL, path, bytes, PIL image, array, sample or picture of a result.
-        mask: what is painted from the start, of the picture's size.
+        mask: the initial mask, of the picture's size.
 
     Attributes:
         source: the picture as it was given.
         size: its (width, height) in pixels, upright.
+        widget: the painter in the browser; its trait `value` can be observed.
 
     Raises:
-        PictureError: a picture cannot be had, or the mask is not of the picture's size.
+        PictureError: a picture cannot be read, or the mask is not of the picture's size.
     """
+
+    widget: PaintCanvas
 
     def __init__(self, image: Any, mask: Any = None) -> None:
         super().__init__()
@@ -86,49 +90,44 @@ class MaskPainter(Live):
         self._data, self._name = _file_of(image)
         view = thumbnail(self._data, VIEW)
         self.size: Size = view.original
-        self._good, self._bits = b"", b""
-        self._calls: list[Callable[[MaskPainter], None]] = []
-        self._canvas = PaintCanvas(preview=view.jpeg, label=self._name)
-        self._canvas.width, self._canvas.height = self.size
-        self._canvas.observe(self._heard, "value")
+        self._packed, self._bits = b"", b""
+        self._callbacks: list[Callable[[MaskPainter], None]] = []
+        self.widget = PaintCanvas(preview=view.jpeg, label=self._name)
+        self.widget.width, self.widget.height = self.size
+        self.widget.observe(self._value_changed, "value")
         if mask is not None:
             self.mask = mask
 
-    @property
-    def widget(self) -> PaintCanvas:
-        """What the browser shows; its trait `value` can be observed."""
-        return self._canvas
-
     @cached_property
     def image(self) -> Image:
-        """The picture, upright, of the mask's size."""
+        """The picture, upright and of the mask's size."""
         found = decode(self._data)
         return upright(plain(found, []), found, [])
 
     @property
     def mask(self) -> Image:
-        """The mask: mode "L", 255 where it is painted and 0 elsewhere, of the picture's size."""
+        """The mask: of the picture's size and mode "L", 255 where painted and 0 elsewhere."""
         return _image(self._bits, self.size)
 
     @mask.setter
     def mask(self, mask: Any) -> None:
-        self._canvas.value = b"" if mask is None else pack(_grey(mask), self.size)
+        self.widget.value = b"" if mask is None else pack(_grey(mask), self.size)
 
     @property
     def share(self) -> float:
-        """How much of the picture is painted, from 0 to 1."""
+        """The share of the picture that is painted, from 0 to 1."""
         width, height = self.size
         return min(1.0, int.from_bytes(self._bits).bit_count() / (width * height))
 
     def on_change(self, call: Callable[[MaskPainter], None]) -> None:
-        """Have `call(painter)` called after each change of the mask, painted or set.
+        """Have `call(painter)` called after each change of the mask, in the browser or in Python.
 
-        Where the kernel has subshells it happens beside a cell that runs, in another thread.
+        If the kernel has subshells, this happens in another thread, even while a cell runs.
         """
-        self._calls.append(call)
+        self._callbacks.append(call)
 
-    def stand_in(self) -> str:
-        """Return the picture with the mask laid over it, small, as HTML."""
+    def static_html(self) -> str:
+        """Return a small version of the picture with the mask over it."""
         small = thumbnail(_png(self._tinted()), STILL)
         shot = {"src": data_url(small.jpeg), "width": small.width, "height": small.height}
         shot |= {"alt": f"the mask of {self._name}", "label": "", "notes": ()}
@@ -138,23 +137,23 @@ class MaskPainter(Live):
         )
 
     def __repr__(self) -> str:
-        # Without what is painted: a saved notebook keeps the text of the first moment.
+        # Does not show the mask: a saved notebook keeps the text of the first display.
         return f"MaskPainter({self.size[0]}×{self.size[1]} pixels)"
 
-    def _heard(self, change: Any) -> None:
-        """Take a mask, whoever set it; one that is none is put back, in the browser, too."""
-        if change.new == self._good:
+    def _value_changed(self, change: Any) -> None:
+        """Accept a new mask; an invalid one is replaced by the last good one."""
+        if change.new == self._packed:
             return
         try:
             self._bits = unpack(change.new, self.size)
         except PictureError as error:
-            self._canvas.problem = error.message
-            self._canvas.value = self._good
+            self.widget.problem = error.message
+            self.widget.value = self._packed
             return
-        self._good = change.new
-        self._canvas.problem, self._canvas.taken = "", self._canvas.number
+        self._packed = change.new
+        self.widget.problem, self.widget.taken = "", self.widget.number
         self.refresh()
-        for call in list(self._calls):
+        for call in list(self._callbacks):
             call(self)
 
     def _tinted(self) -> Image:
@@ -175,19 +174,21 @@ def paint(image: Any, mask: Any = None) -> MaskPainter:
 
     Args:
         image: a URL, path, bytes, PIL image, array, sample or picture of a result.
-        mask: what is painted from the start, of the picture's size.
+        mask: the initial mask, of the picture's size.
 
     Raises:
-        PictureError: a picture cannot be had, or the mask is not of the picture's size.
+        PictureError: a picture cannot be read, or the mask is not of the picture's size.
     """
     return MaskPainter(image, mask)
 
 
 def pack(mask: Image, size: Size) -> bytes:
-    """Return a grey image as one bit a pixel, set above 127, rows padded to bytes, in zlib's form.
+    """Return a grey image as zlib-compressed bits, one a pixel, rows padded to whole bytes.
+
+    Values above 127 count as painted.
 
     Raises:
-        PictureError: it is not of this size, in pixels.
+        PictureError: the mask is not of this size.
     """
     from PIL import Image
 
@@ -200,10 +201,10 @@ def pack(mask: Image, size: Size) -> bytes:
 
 
 def unpack(packed: bytes, size: Size) -> bytes:
-    """Return the bits of `pack`, never more than a mask of this size has.
+    """Return the bits that `pack` compressed, never more than a mask of this size has.
 
     Raises:
-        PictureError: they are not the bits of such a mask.
+        PictureError: the data is not a mask of this size.
     """
     if not packed:
         return b""
@@ -227,7 +228,7 @@ def _image(bits: bytes, size: Size) -> Image:
 
 
 def _grey(source: Any) -> Image:
-    """Return any picture in grey, upright; what is transparent counts as black."""
+    """Return any picture in grey, upright; transparent pixels count as black."""
     from PIL import Image
 
     if isinstance(source, Image.Image) and source.mode in ("1", "L"):
@@ -238,15 +239,13 @@ def _grey(source: Any) -> Image:
 
 
 def _file_of(source: Any) -> tuple[bytes, str]:
-    """Return (a file's bytes, a name for people) of any picture; one at a URL is fetched."""
+    """Return the encoded bytes and the name of any picture; a URL is fetched."""
     if isinstance(source, ResultImage):
         return source.data(), clip(source, 200)
     picture = read_picture(source)
-    named = isinstance(source, (str, PathLike))
-    name = clip(picture.label, 200) if named else "the picture"
-    if picture.data is not None:
-        return picture.data, name
-    return current().download(str(picture.url)), name
+    name = clip(picture.label, 200) if isinstance(source, (str, PathLike)) else "the picture"
+    data = current().download(str(picture.url)) if picture.data is None else picture.data
+    return data, name
 
 
 def _png(image: Image) -> bytes:

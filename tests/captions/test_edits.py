@@ -10,17 +10,9 @@ from typing import Any
 
 import pytest
 
+from imgopen_nb.captions.caption_files import stem, write_files
 from imgopen_nb.captions.descriptions import Description, Row
-from imgopen_nb.captions.edits import (
-    Draft,
-    Edits,
-    OverwriteError,
-    edited,
-    merged,
-    picked,
-    stem,
-    write_files,
-)
+from imgopen_nb.captions.edits import Draft, Edits, OverwriteError, edited, merged, picked
 from imgopen_nb.database.database import Database
 from imgopen_nb.errors import UsageError
 

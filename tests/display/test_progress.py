@@ -14,9 +14,11 @@ from types import SimpleNamespace
 import pytest
 from tqdm.std import tqdm
 
-from imgopen_nb.display import progress_bar as progress
+from imgopen_nb.batch.progress import counting
+from imgopen_nb.display import progress_bar
 from imgopen_nb.errors import TaskFailedError, TaskInterrupted
 from imgopen_nb.session import Session
+from imgopen_nb.tasks.progress import follow
 
 from ..stub import Reply, Request, Stub, ok
 from ..test_session import URL
@@ -52,7 +54,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def _stderr(monkeypatch: pytest.MonkeyPatch, file: io.StringIO) -> None:
     """Give progress another stderr; that of `sys` itself pytest puts back between its phases."""
-    monkeypatch.setattr(progress, "sys", SimpleNamespace(stderr=file, modules=sys.modules))
+    monkeypatch.setattr(progress_bar, "sys", SimpleNamespace(stderr=file, modules=sys.modules))
 
 
 def test_the_share_is_shown_and_the_bar_is_gone_at_the_end(
@@ -61,7 +63,7 @@ def test_the_share_is_shown_and_the_bar_is_gone_at_the_end(
     stub.answer = drawing(3.0)
     task = session.submit("text2image", prompt="a fox")
 
-    progress.follow(task, usual=(4.0, 9.0))
+    follow(task, usual=(4.0, 9.0))
 
     shares = [line for line in drawn if "%" in line and "text2image" in line]
     assert shares
@@ -75,7 +77,7 @@ def test_at_most_four_updates_a_second(session: Session, stub: Stub, drawn: list
     task = session.submit("text2image", prompt="a fox")
     begun = time.monotonic()
 
-    progress.follow(task)
+    follow(task)
 
     lasted = time.monotonic() - begun
     assert len([line for line in drawn if line.strip()]) <= 4 * lasted + 1
@@ -84,7 +86,7 @@ def test_at_most_four_updates_a_second(session: Session, stub: Stub, drawn: list
 def test_a_quick_task_shows_no_bar(session: Session, stub: Stub, drawn: list[str]):
     stub.replies(ok(status=2, caption="a cat"))
 
-    progress.follow(session.submit("describe", image=URL))
+    follow(session.submit("describe", image=URL))
 
     assert not [line for line in drawn if line.strip()]
 
@@ -99,7 +101,7 @@ def test_without_a_share_the_time_is_shown(session: Session, stub: Stub, drawn: 
         return next(replies, ok(status=1))
 
     stub.answer = answer
-    progress.follow(session.submit("describe", image=URL, model="clip"))
+    follow(session.submit("describe", image=URL, model="clip"))
 
     shown = [line for line in drawn if line.strip()]
     assert shown
@@ -113,7 +115,7 @@ def test_a_log_file_gets_no_bar(
     _stderr(monkeypatch, log)
     stub.answer = drawing(1.5)
 
-    progress.follow(session.submit("text2image", prompt="a fox"))
+    follow(session.submit("text2image", prompt="a fox"))
 
     assert (drawn, log.getvalue()) == ([], "")
 
@@ -122,7 +124,7 @@ def test_many_tasks_have_one_bar_that_counts(session: Session, stub: Stub, drawn
     begun = time.monotonic()
     stub.answer = lambda r: ok(status=2 if time.monotonic() - begun > 1.2 else 1, caption="x")
 
-    with progress.counting("describe", 3) as count:
+    with counting("describe", 3) as count:
         results = session.run_all("describe", [{"image": URL}] * 3, watch=count)
 
     assert [result.caption for result in results] == ["x"] * 3
@@ -153,7 +155,7 @@ def test_the_usual_time_is_learned_from_the_history(session: Session, stub: Stub
 def test_the_errors_of_the_wait_come_through(session: Session, stub: Stub, drawn: list[str]):
     stub.replies(ok(status=0, errorMessage="too dark"))
     task = session.submit("describe", image=URL)
-    progress.follow(task)
+    follow(task)
 
     with pytest.raises(TaskFailedError, match="too dark"):
         task.result(0)

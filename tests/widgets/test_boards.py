@@ -33,7 +33,7 @@ SAID = [
 
 def describe(session: Session, image: str, model: str, caption: str | None, tags: str | None):
     names = [{"name": name, "score": None} for name in tags.split(", ")] if tags else None
-    session.manager.table.add(
+    session.journal.add(
         {
             "task_id": f"{image}-{model}", "operation": "describe", "model": model,
             "image": image, "params": {}, "status": "succeeded" if caption else "failed",
@@ -239,7 +239,7 @@ class TestElsewhere:
     @pytest.fixture
     def other(self, session: Session, browser: Browser) -> Iterator[Edits]:
         with Session() as second:
-            yield Edits(second.manager.table)
+            yield Edits(second.journal)
 
     def test_a_newer_caption_is_told_and_asked_about(self, browser: Browser, other: Edits):
         browser.send({"kind": "page", "page": 0})
@@ -296,7 +296,7 @@ class TestUndo:
         assert len(browser.board.edits.history()) == 3
 
     def test_nothing_of_other_boards_is_taken_back(self, browser: Browser, made: Board):
-        Edits(made._session.manager.table).add("a.png", Draft("before", [], {}, "edited"), None)
+        Edits(made.session.journal).add("a.png", Draft("before", [], {}, "edited"), None)
 
         assert "nothing" in browser.one({"kind": "undo"}, "said")["text"]
         assert mine(made) == "before"
@@ -443,7 +443,7 @@ class TestStandIn:
         describe(session, HOSTILE, "clip", HOSTILE, None)
         browser = Browser(board(), monkeypatch)
         browser.send(write("what I wrote <b>"))
-        html = browser.board.stand_in()
+        html = browser.board.static_html()
 
         assert "what I wrote &lt;b&gt;" in html
         assert "cat, red_mat" in html
@@ -461,8 +461,8 @@ class TestStandIn:
             for i in range(100) for m in ("a", "b", "c")
         ]  # fmt: skip
         made = board(compare(answers))
-        made._small = {f"{i}.png": big for i in range(24)}
-        html = made.stand_in()
+        made._loader._put({(i, 192): big for i in range(24)})
+        html = made.static_html()
 
         assert len(html.encode()) < 300_000
         assert html.count("<tr>") == 25

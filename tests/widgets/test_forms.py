@@ -290,7 +290,7 @@ class TestRunning:
         opened.run()
         opened.wait()
         states = [each.get_state() for each in list(_instances.values())]
-        state = json.dumps(states, default=str) + opened.stand_in()
+        state = json.dumps(states, default=str) + opened.static_html()
 
         assert opened.result is not None
         assert "you sent" in state
@@ -321,10 +321,10 @@ class TestStudioAndCommands:
 
 def test_the_stand_in_holds_the_line_and_the_last_result_and_is_small(local: Session):
     opened = form("describe", local, image="sample:chelsea")
-    before = opened.stand_in()
+    before = opened.static_html()
     opened.run()
     opened.wait()
-    after = opened.stand_in()
+    after = opened.static_html()
 
     assert "%imgopen describe sample:chelsea" in before
     assert "data:image/jpeg;base64," in after

@@ -22,8 +22,8 @@ from imgopen_nb.errors import UsageError
 from imgopen_nb.images.thumbnail import JPEG, thumbnail
 from imgopen_nb.session import Session, set_current
 from imgopen_nb.widgets.gallery.gallery import Gallery, gallery
-from imgopen_nb.widgets.gallery.loader import Key, Loader
 from imgopen_nb.widgets.gallery.tiles import Query, Source
+from imgopen_nb.widgets.picture_loader import Key, Loader
 
 from ..stub import Stub
 from ..tables import open_table, put_thumbnail
@@ -100,7 +100,7 @@ class Ears:
     def say(self, kind: str, tiles: list[int] | None = None, **more: Any) -> None:
         """Send a message as the browser does."""
         buffers = [] if tiles is None else [memoryview(array("I", tiles).tobytes())]
-        self.shown._hear(None, {"kind": kind, "by": "view-1", **more}, buffers)
+        self.shown._receive(None, {"kind": kind, "by": "view-1", **more}, buffers)
 
     def of(self, kind: str) -> list[tuple[dict[str, Any], list[bytes]]]:
         return [(content, buffers) for content, buffers in self.told if content["kind"] == kind]
@@ -219,7 +219,7 @@ class TestTheProtocol:
         self, history: Session, content: Any, buffers: list[Any]
     ) -> None:
         ears = Ears(gallery())
-        ears.shown._hear(None, content, buffers)
+        ears.shown._receive(None, content, buffers)
 
         assert (ears.told, len(ears.shown.selected)) == ([], 0)
 
@@ -289,7 +289,7 @@ class TestSelection:
 
 class TestTheStandIn:
     def test_it_is_24_pictures_within_300_kilobytes(self, history: Session) -> None:
-        html = gallery().stand_in()
+        html = gallery().static_html()
 
         assert html.count("<img ") == 24
         assert "16 more" in html
@@ -304,15 +304,15 @@ class TestTheStandIn:
         for row in history.rows():
             put_thumbnail(history.manager.table, row["image"], jpeg)
 
-        assert len(gallery().stand_in()) < 300_000
+        assert len(gallery().static_html()) < 300_000
 
     def test_it_waits_for_nothing_and_is_filled_later(
         self, history: Session, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shown = gallery(["sample:chelsea", "not/there.png"])
         ears, refreshed = Ears(shown), []
-        monkeypatch.setattr(shown, "refresh", lambda: refreshed.append(shown.stand_in()))
-        assert shown.stand_in().count("<img ") == 0
+        monkeypatch.setattr(shown, "refresh", lambda: refreshed.append(shown.static_html()))
+        assert shown.static_html().count("<img ") == 0
         ears.say("view", [0, 1])
         until(lambda: bool(refreshed))
 
@@ -320,7 +320,7 @@ class TestTheStandIn:
 
     def test_hostile_captions_are_escaped(self, history: Session) -> None:
         hostile = {"image": "<b>x", "operation": "describe", "caption": "<script>1</script>"}
-        html = Gallery(Source([hostile])).stand_in()
+        html = Gallery(Source([hostile])).static_html()
 
         assert "<script>" not in html
         assert "&lt;script&gt;" in html
@@ -337,9 +337,9 @@ class TestTheLoader:
             return JPEG
 
         loader = Loader(lambda key: JPEG if key[0] > 90 else None, slow, told.update)
-        loader.want([(at, 192) for at in range(40)])
+        loader.request([(at, 192) for at in range(40)])
         until(lambda: loader._reading == 4)
-        loader.want([(at, 192) for at in range(91, 95)])  # now these are in view
+        loader.request([(at, 192) for at in range(91, 95)])  # now these are in view
         until(lambda: len(told) == 4)
         gate.set()
         until(lambda: loader._threads == 0)
@@ -348,14 +348,14 @@ class TestTheLoader:
         assert sorted(told) == [(at, 192) for at in range(91, 95)]
 
     def test_what_it_keeps_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("imgopen_nb.widgets.gallery.loader.KEPT_BYTES", 100_000)
+        monkeypatch.setattr("imgopen_nb.widgets.picture_loader.KEPT_BYTES", 100_000)
         told: dict[Key, bytes] = {}
         loader = Loader(lambda key: None, lambda key: JPEG + bytes(10_000), told.update)
-        loader.want([(at, 192) for at in range(50)])
+        loader.request([(at, 192) for at in range(50)])
         until(lambda: len(told) == 50)
         until(lambda: loader._threads == 0)
 
-        assert sum(map(len, loader._shelf.values())) <= 100_000
+        assert sum(map(len, loader._cache.values())) <= 100_000
 
     def test_what_is_no_jpeg_and_what_fails_is_lost(self) -> None:
         def read(key: Key) -> bytes:
@@ -365,7 +365,7 @@ class TestTheLoader:
 
         told: dict[Key, bytes] = {}
         loader = Loader(lambda key: None, read, told.update)
-        loader.want([(0, 192), (1, 192)])
+        loader.request([(0, 192), (1, 192)])
         until(lambda: len(told) == 2)
 
         assert set(told.values()) == {b""}
@@ -373,8 +373,8 @@ class TestTheLoader:
     def test_more_is_read_first_and_loses_nothing(self) -> None:
         told: list[Key] = []
         loader = Loader(lambda key: JPEG, lambda key: b"", told.extend)
-        loader.want([(at, 192) for at in range(30)])
-        loader.want([(7, 512)], more=True)
+        loader.request([(at, 192) for at in range(30)])
+        loader.request([(7, 512)], more=True)
         until(lambda: loader._threads == 0)
 
         assert sorted(told) == sorted([(7, 512), *((at, 192) for at in range(30))])

@@ -291,7 +291,7 @@ def test_scrolling_to_the_end_keeps_the_page_small(sheet: Sheet):
 
     wait_until(lambda: "number 0" in tile(sheet, COUNT - 1).inner_text())
     sheet.page.wait_for_selector(f'{TILE}[data-place="{COUNT - 1}"] img:not([hidden])')
-    python(sheet, "total = sum(map(len, shown._loader._shelf.values()))")
+    python(sheet, "total = sum(map(len, shown._loader._cache.values()))")
     assert int(python(sheet, "print(total)")) < 40e6
 
 

@@ -94,5 +94,5 @@ def test_the_stand_in_is_the_static_table(session: Session, stub: Stub):
     stub.replies(ok(status=2, caption="a cat"))
     session.run("describe", image=URL)
 
-    assert "a cat" in browse(session).stand_in()
+    assert "a cat" in browse(session).static_html()
     assert repr(browse(session)) == "%imgopen browse"

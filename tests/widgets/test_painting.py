@@ -283,7 +283,7 @@ def test_the_stand_in_shows_the_picture_with_the_mask_laid_over_it():
     mask = np.zeros((600, 800), bool)
     mask[:, 400:] = True
     painter.mask = mask
-    html = painter.stand_in()
+    html = painter.static_html()
     found = re.search(r"data:image/jpeg;base64,([\w+/=]+)", html)
     assert found is not None
     shown = np.asarray(Image.open(io.BytesIO(b64decode(found[1]))).convert("RGB"), float)
@@ -297,13 +297,13 @@ def test_the_stand_in_shows_the_picture_with_the_mask_laid_over_it():
 def test_the_stand_in_is_small_whatever_the_picture():
     array = np.random.default_rng(1).integers(0, 255, (900, 1200, 3), "uint8")
 
-    assert len(paint(array, np.ones((900, 1200), bool)).stand_in()) <= 60_000
+    assert len(paint(array, np.ones((900, 1200), bool)).static_html()) <= 60_000
 
 
 def test_a_hostile_name_stays_text(tmp_path: Path):
     file = tmp_path / '"><img src=x onerror=hack()>.png'
     file.write_bytes(picture())
-    html = paint(file).stand_in()
+    html = paint(file).static_html()
 
     assert "<img src=x" not in html
     assert "&lt;img src=x" in html
@@ -318,7 +318,7 @@ def test_the_stand_in_is_made_anew_with_the_mask(painter: MaskPainter):
 
     handle = Handle()
     handle.shown = []
-    painter._stand_ins.append(handle)
+    painter._fallbacks.append(handle)
     sent(painter, packed(np.ones(SIZE[::-1], bool)))
 
     assert ["100.0 % painted" in html for html in handle.shown] == [True]
@@ -336,4 +336,4 @@ def test_a_trace_of_paint_is_not_called_none():
     mask[0, 0] = True
     painter.mask = mask
 
-    assert "under 0.1 % painted" in painter.stand_in()
+    assert "under 0.1 % painted" in painter.static_html()

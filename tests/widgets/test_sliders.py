@@ -99,7 +99,7 @@ def test_the_bar_can_be_set_within_the_frame():
 @pytest.mark.parametrize(("size", "alike"), [((1200, 800), True), ((300, 300), False)])
 def test_the_stand_in_has_them_abreast(size: tuple[int, int], alike: bool):
     slider = before_after(png((300, 200)), png(size))
-    html = slider.stand_in()
+    html = slider.static_html()
 
     assert slider.widget.alike == alike
     assert html.count("data:image/jpeg;base64,") == 2
@@ -110,7 +110,7 @@ def test_the_stand_in_has_them_abreast(size: tuple[int, int], alike: bool):
 def test_the_stand_in_is_small_and_hostile_names_stay_text(tmp_path: Path):
     file = tmp_path / '"><img src=x onerror=hack()>.png'
     Image.effect_noise((2000, 1500), 100).save(file)
-    html = before_after(file, file).stand_in()
+    html = before_after(file, file).static_html()
 
     assert len(html) <= 30_000
     assert "<img src=x" not in html

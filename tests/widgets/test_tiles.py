@@ -46,21 +46,24 @@ class TestTiles:
         rows.append(described("a.png", "cat, no_humans", "deepdanbooru", tags=["cat", "no_humans"]))
         one, two = tiles_of(Source(rows))
 
-        assert (one.label, [said.model for said in one.said]) == ("a.png", ["clip", "deepdanbooru"])
+        assert (one.label, [said.model for said in one.tasks]) == (
+            "a.png",
+            ["clip", "deepdanbooru"],
+        )
         assert (two.label, two.caption) == ("b.png", "a dog")
 
     def test_each_picture_that_was_made_is_a_tile(self) -> None:
         first, second = tiles_of(Source([made("a fox", URL.format(1), URL.format(2))]))
 
         assert (first.label, first.made, first.caption) == (URL.format(1), True, "a fox")
-        assert second.said[0].place == 0
+        assert second.tasks[0].place == 0
 
     def test_a_made_picture_that_was_described_is_one_tile_of_the_users(self) -> None:
         """Its address was given by the user as well, so it is read as such."""
         rows = [made("a fox", URL.format(1)), described(URL.format(1), "a red fox")]
         (tile,) = tiles_of(Source(rows))
 
-        assert (tile.made, len(tile.said)) == (False, 2)
+        assert (tile.made, len(tile.tasks)) == (False, 2)
 
     def test_what_made_nothing_shows_what_it_was_given_or_nothing(self) -> None:
         failed = made("a fox", status="failed")
@@ -108,7 +111,7 @@ class TestSources:
         frame = pd.DataFrame({"image": ["a.png", None, "b.png"], "tags": ["cat, mat", None, 7]})
 
         assert labels(frame) == ["a.png", "b.png"]
-        assert tiles_of(read_source(frame))[0].said[0].tags == ("cat", "mat")
+        assert tiles_of(read_source(frame))[0].tasks[0].tags == ("cat", "mat")
 
     def test_results_are_read_by_themselves(self) -> None:
         source = read_source([result("a.png", "a cat"), result("b.png", "a dog")])
@@ -122,7 +125,7 @@ class TestSources:
         history = history_frame([described("a.png", "a cat"), described("a.png", "a pet", "x")])
         for source in (compare(answers), compare(history)):
             (tile,) = tiles_of(read_source(source))
-            assert sorted(said.caption for said in tile.said) == ["a cat", "a pet"]
+            assert sorted(said.caption for said in tile.tasks) == ["a cat", "a pet"]
 
     def test_folders_lists_and_single_pictures(self, tmp_path: Path) -> None:
         for name in ("b.JPG", "a.png", "notes.txt"):

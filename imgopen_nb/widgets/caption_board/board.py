@@ -1,7 +1,7 @@
-"""The caption board: what several models say of each picture, to be picked, merged and edited.
+"""The caption board: the captions of several models, to be picked, merged and edited.
 
-What a person picks, merges or writes is kept as a row of its own (`edits`); another one takes its
-place only when the person has said so.
+What a person picks, merges or writes is saved as a row of its own (`captions.edits`); it is
+replaced only after the person has agreed.
 """
 
 from __future__ import annotations
@@ -14,32 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...captions import comparison as comparisons
+from ...captions.caption_files import write_files
 from ...captions.comparison import Comparison
 from ...captions.descriptions import Description, Row
-from ...captions.edits import (
-    Draft,
-    Edit,
-    Edits,
-    OverwriteError,
-    edited,
-    merged,
-    picked,
-    write_files,
-)
+from ...captions.edits import Draft, Edit, Edits, OverwriteError, edited, merged, picked
 from ...captions.tag_merge import MAJORITY
 from ...display.rendering import middle, render
 from ...errors import ImgOpenError, UsageError
 from ...images.thumbnail import data_url
 from ...session import Session, current
 from ...text import shown
-from ..static_fallback import Live
-from .messages import PAGE, BoardView, Worker, checked, row_view, static_view
+from ..picture_loader import Key, Loader
+from ..static_fallback import NotebookWidget
+from .messages import PAGE, BoardView, checked, row_view, static_view
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STAND_IN, STAND_IN_BYTES = 24, 290_000
-SETTLE = 1.0  # seconds of quiet before the stand-in, a large message, is made anew
+SMALL = 192
+SHOWN_STATIC, STATIC_BYTES = 24, 290_000
+SETTLE = 1.0  # seconds without changes before the static HTML, a large message, is sent again
 _QUESTIONS = {
     "edited": "Replace what you wrote?",
     "merged": "Replace your merged caption?",
@@ -47,58 +41,54 @@ _QUESTIONS = {
 }
 
 
-class Board(Live):
-    """Captions of several models side by side, and those of a person; made by `board`.
+class Board(NotebookWidget):
+    """Captions of several models side by side, with a person's own; made by `board`.
 
     Attributes:
-        comparison: what the models say.
+        comparison: the captions of the models.
         edits: the captions of people, in the history.
         threshold: the share of the models that a vote must exceed.
+        widget: the board in the browser.
     """
+
+    widget: BoardView
 
     def __init__(
         self, comparison: Comparison, session: Session, threshold: float = MAJORITY
     ) -> None:
-        super().__init__()
+        super().__init__(session)
         self.comparison, self.threshold = comparison, threshold
         self.edits = Edits(session.manager.database)
-        self._session = session
         self._images = [row.image for row in comparison.rows]
         self._rows = {row.image: row for row in comparison.rows}
         self._places = {image: place for place, image in enumerate(self._images)}
         self._seen: dict[str, int | None] = {}
         self._done: list[Edit] = []
-        self._calls: list[Callable[[str, str | None], None]] = []
-        self._small: dict[str, bytes] = {}
-        self._settling: threading.Timer | None = None
-        self._worker = Worker(self._deliver)
-        self._view = BoardView(
+        self._callbacks: list[Callable[[str, str | None], None]] = []
+        self._timer: threading.Timer | None = None
+        self._loader = Loader(lambda key: None, self._read, self._send_pictures)
+        self.widget = BoardView(
             models=[shown(m, 60) for m in comparison.models], total=len(comparison),
             notes=[shown(n, 300) for n in comparison.notes],
         )  # fmt: skip
-        self._view.on_msg(lambda _view, content, _buffers: self._hear(content))
-
-    @property
-    def widget(self) -> BoardView:
-        """The board as it is shown."""
-        return self._view
+        self.widget.on_msg(lambda _view, content, _buffers: self._receive(content))
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row per picture: each model's caption, then the person's with tags and origin."""
+        """One row per picture: captions of the models, then the person's with tags and origin."""
         mine = self.edits.frame(self._images).set_index("image")
         taken = {model: f"{model} (model)" for model in self.comparison.models if model in mine}
         return self.comparison.wide().rename(columns=taken).join(mine)
 
     def on_change(self, call: Callable[[str, str | None], None]) -> None:
-        """Have `call(image, caption)` called after each change; None if no caption is left."""
-        self._calls.append(call)
+        """Have `call(image, caption)` called after each change, with None if no caption is left."""
+        self._callbacks.append(call)
 
     def undo(self) -> str | None:
-        """Take back what this board did last, and return its picture; None if it did nothing.
+        """Undo the last change made with this board and return its picture, None if there is none.
 
         Raises:
-            UsageError: the caption was changed elsewhere since.
+            UsageError: the caption has been changed elsewhere since.
         """
         if not self._done:
             return None
@@ -113,30 +103,32 @@ class Board(Live):
     def export(
         self, folder: str | Path, suffix: str = ".txt", *, overwrite: bool = False
     ) -> list[Path]:
-        """Write the captions of people, one file a picture: that of cat.png is cat.txt.
+        """Write the captions of people, one file per picture: cat.txt for cat.png.
 
-        Trainers read one line, so line breaks become spaces. Pictures without such a caption are
-        left out. Files that say the same already stay as they are.
+        Trainers read one line, so line breaks become spaces. Pictures without a caption of a
+        person are left out. Files that already have the same content are not touched.
 
         Raises:
-            UsageError: a file of another content is there and `overwrite` is not set, or two
+            UsageError: a file with other content exists and `overwrite` is not set, or two
                 pictures would have the same file; nothing was written.
         """
         captions = {i: e.caption for i, e in self.edits.current(self._images).items()}
         return write_files(captions, Path(folder).expanduser(), suffix, overwrite=overwrite)
 
-    def stand_in(self) -> str:
-        """Return the first pictures with their captions as a table, with what is at hand."""
-        mine = self.edits.current(self._images[:STAND_IN])
-        views, left = [], STAND_IN_BYTES
-        for image in self._images[:STAND_IN]:
+    def static_html(self) -> str:
+        """Return the first pictures with their captions as a table, as far as they are at hand."""
+        mine = self.edits.current(self._images[:SHOWN_STATIC])
+        views, left = [], STATIC_BYTES
+        for image in self._images[:SHOWN_STATIC]:
             view = static_view(self._rows[image], self.comparison.models, mine.get(image))
             left -= 900 + sum(len(escape(c).encode("utf-8", "replace")) for c in view["cells"])
             if left < 0:
                 break
             views.append(view)
-        for view in views:
-            src = self._at_hand(view["image"])
+        for at, view in enumerate(views):
+            kept = self.session.manager.thumbnails.kept(view["image"])
+            jpeg = self._loader.get((at, SMALL)) or (kept.jpeg if kept else b"")
+            src = data_url(jpeg) if jpeg else ""
             view["src"] = src if len(src) <= left else ""
             left -= len(view["src"])
         more = len(self._images) - len(views)
@@ -148,12 +140,15 @@ class Board(Live):
         return f"Board({self._headline()})"
 
     def _headline(self) -> str:
-        """Return "12 pictures · clip, deepdanbooru", at once however many there are."""
+        """Return "12 pictures · clip, deepdanbooru", quickly for any number of pictures."""
         count = len(self._images)
         return f"{count} picture{'s' * (count != 1)} · {', '.join(self.comparison.models)}"
 
-    def _keep(self, image: str, made: Draft, held: Edit | None, free: set[Any]) -> bool:
-        """Put a caption in the place of one that may be replaced; False if it is there already."""
+    def _save(self, image: str, made: Draft, held: Edit | None, free: set[Any]) -> bool:
+        """Save a caption and return True, or False if it is the current one already.
+
+        `free` has the ids of the captions that may be replaced.
+        """
         if held and held.caption == made.caption:
             self._show(image, done=True)
             return False
@@ -165,29 +160,29 @@ class Board(Live):
 
     def _changed(self, image: str) -> None:
         held = self._show(image, done=True)
-        self._view.written = self.edits.count(self._images)
-        self._settle()
-        for call in self._calls:
+        self.widget.written = self.edits.count(self._images)
+        self._refresh_later()
+        for call in self._callbacks:
             try:
                 call(image, held.caption if held else None)
-            except Exception as error:  # a callback of the user's never undoes what was kept
+            except Exception as error:  # the caption is saved even if a user's callback fails
                 self._say(f"kept, but on_change failed: {error!r}", trouble=True)
 
-    def _hear(self, content: Any) -> None:
+    def _receive(self, content: Any) -> None:
         try:
-            self._say(self._obey(checked(content, len(self._images))))
+            self._say(self._handle(checked(content, len(self._images))))
         except OverwriteError as error:
             self._ask(content, error)
         except ImgOpenError as error:
             self._say(str(error), trouble=True)
 
-    def _obey(self, content: dict[str, Any]) -> str:
-        """Do what the browser asks for, and return what people are told."""
+    def _handle(self, content: dict[str, Any]) -> str:
+        """Handle a valid message from the browser, and return the text to show."""
         kind = content["kind"]
         if kind == "page":
             self._send_page(content["page"])
         elif kind == "thumbs":
-            self._worker.want(content["images"])
+            self._loader.request([(at, SMALL) for at in content["images"]], more=True)
         elif kind == "undo":
             image = self.undo()
             if image is None:
@@ -206,7 +201,7 @@ class Board(Live):
         else:
             begun = held if held and held.edit_id == content["base"] else None
             what, made = "saved", edited(content["text"], begun)
-        new = self._keep(image, made, held, {content.get("replacing"), content.get("base")})
+        new = self._save(image, made, held, {content.get("replacing"), content.get("base")})
         return f"{image}: {what if new else 'it is so already'}"
 
     def _said(self, row: Row, at: int) -> Description:
@@ -228,26 +223,26 @@ class Board(Live):
         self._show(image)
         again = {**content, "replacing": held.edit_id}
         ask = {"kind": "ask", "image": content["image"], "text": text, "again": again}
-        self._view.send({**ask, "name": middle(image, 60), "held": shown(held.caption, 300)})
+        self.widget.send({**ask, "name": middle(image, 60), "held": shown(held.caption, 300)})
 
     def _say(self, text: str, *, trouble: bool = False, at: int = -1) -> None:
-        """Tell people something; `at` is the picture to go to."""
+        """Show a text in the browser; `at` is the picture to go to."""
         if text:
-            told = {"text": shown(text, 500), "trouble": trouble, "image": at}
-            self._view.send({"kind": "said", **told})
+            content = {"text": shown(text, 500), "trouble": trouble, "image": at}
+            self.widget.send({"kind": "said", **content})
 
     def _send_page(self, page: int) -> None:
         start = max(0, page) * PAGE
         images = self._images[start : start + PAGE]
         mine = self.edits.current(images)
         rows = [self._view_of(image, mine.get(image)) for image in images]
-        self._view.written = self.edits.count(self._images)
-        self._view.send({"kind": "rows", "page": page, "start": start, "rows": rows})
+        self.widget.written = self.edits.count(self._images)
+        self.widget.send({"kind": "rows", "page": page, "start": start, "rows": rows})
 
     def _show(self, image: str, done: bool = False) -> Edit | None:
-        """Send a picture's row anew; `done` if that is the end of what the browser asked for."""
+        """Send the row of a picture again; `done` if this completes a request of the browser."""
         held = self.edits.current([image]).get(image)
-        self._view.send({"kind": "row", "row": self._view_of(image, held), "done": done})
+        self.widget.send({"kind": "row", "row": self._view_of(image, held), "done": done})
         return held
 
     def _view_of(self, image: str, held: Edit | None) -> dict[str, Any]:
@@ -255,38 +250,31 @@ class Board(Live):
         view = row_view(self._rows[image], self.comparison.models, held)
         return {"image": self._places[image], **view}
 
-    def _deliver(self, at: int) -> None:
-        """Send a picture; called in the worker's thread."""
-        image, jpeg = self._images[at], None
-        with contextlib.suppress(Exception):  # a comparison's pictures may come from anywhere
-            jpeg = self._small_of(image)
-        self._view.send({"kind": "thumb", "image": at}, buffers=[jpeg] if jpeg else [])
-        if jpeg and at < STAND_IN:
-            self._small[image] = jpeg
-            self._settle()
+    # Called by the loader, in its threads.
 
-    def _small_of(self, image: str) -> bytes | None:
+    def _read(self, key: Key) -> bytes | None:
+        image = self._images[key[0]]
         jpeg = self.comparison.thumbnail(self._rows[image])
-        found = self._session.thumbnail(image) if jpeg is None else None
+        found = self.session.thumbnail(image) if jpeg is None else None
         return found.jpeg if found else jpeg
 
-    def _settle(self) -> None:
-        """Make the stand-in anew once nothing has changed for a moment."""
-        if self._settling:
-            self._settling.cancel()
-        self._settling = threading.Timer(SETTLE, self._refresh_quietly)
-        self._settling.daemon = True
-        self._settling.start()
+    def _send_pictures(self, found: dict[Key, bytes]) -> None:
+        for (at, _), jpeg in found.items():
+            self.widget.send({"kind": "thumb", "image": at}, buffers=[jpeg] if jpeg else [])
+        if any(jpeg and at < SHOWN_STATIC for (at, _), jpeg in found.items()):
+            self._refresh_later()
+
+    def _refresh_later(self) -> None:
+        """Update the static HTML once nothing has changed for a moment."""
+        if self._timer:
+            self._timer.cancel()
+        self._timer = threading.Timer(SETTLE, self._refresh_quietly)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _refresh_quietly(self) -> None:
         with contextlib.suppress(ImgOpenError):
             self.refresh()
-
-    def _at_hand(self, image: str) -> str:
-        """Return a picture as the `src` of an <img>, "" if it would have to be fetched."""
-        kept = self._session.manager.thumbnails.kept(image)
-        jpeg = self._small.get(image) or (kept.jpeg if kept else b"")
-        return data_url(jpeg) if jpeg else ""
 
 
 def board(
@@ -299,11 +287,11 @@ def board(
     Args:
         source: a history DataFrame, a comparison or results of describe; the whole history if
             not given.
-        session: whose history keeps your captions; the current one if not given.
+        session: the session whose history saves your captions; the current one if not given.
         threshold: the share of the models that a vote must exceed, from 0 to below 1.
 
     Raises:
-        UsageError: no picture among them was described, or the threshold is no such share.
+        UsageError: none of the pictures has a caption, or the threshold is out of range.
     """
     if not 0 <= threshold < 1:
         raise UsageError(f"threshold={threshold!r} is no share", hint="give 0.5 for a majority")

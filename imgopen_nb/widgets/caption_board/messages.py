@@ -1,10 +1,8 @@
-"""What the caption board sends to the browser, what it takes from it, and who fetches pictures."""
+"""The messages between the caption board and the browser."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,11 +16,11 @@ from ...display.parts import number
 from ...display.rendering import middle
 from ...errors import UsageError
 from ...text import cut, shown
-from .. import STATIC
+from .. import script, style
 
-PAGE = 25  # pictures that the browser holds at a time
+PAGE = 25  # pictures in the browser at a time
 SHOWN_TEXT, SHOWN_TAGS, STATIC_TEXT = 2_000, 60, 400
-# What the browser may ask for, and the types of its values.
+# The messages of the browser: the type of each value.
 _MESSAGES: dict[str, dict[str, tuple[type, ...]]] = {
     "page": {"page": (int,)},
     "thumbs": {"images": (list,)},
@@ -35,10 +33,10 @@ _REPLACING = {"replacing": (int, type(None))}
 
 
 class BoardView(anywidget.AnyWidget):
-    """The board in the browser; it asks for rows and pictures when it shows them."""
+    """The board in the browser; it requests rows and pictures when it shows them."""
 
-    _esm = STATIC / "board.js"
-    _css = STATIC / "board.css"
+    _esm = script("board")
+    _css = style("board")
     models = traitlets.List(traitlets.Unicode()).tag(sync=True)
     notes = traitlets.List(traitlets.Unicode()).tag(sync=True)
     total = traitlets.Int(0).tag(sync=True)
@@ -46,46 +44,18 @@ class BoardView(anywidget.AnyWidget):
     size = traitlets.Int(PAGE).tag(sync=True)
 
 
-class Worker:
-    """One thread that works off what is wanted, the newest first, and ends when nothing is left."""
-
-    def __init__(self, work: Callable[[int], None]) -> None:
-        self._work, self._lock = work, threading.Lock()
-        self._wanted: list[int] = []
-        self._busy = False
-
-    def want(self, numbers: Sequence[int]) -> None:
-        """Add what is wanted; what has waited for long was on pages that were left."""
-        with self._lock:
-            self._wanted = list(dict.fromkeys([*numbers, *self._wanted]))[: 4 * PAGE]
-            if not self._busy:
-                self._busy = True
-                threading.Thread(target=self._run, name="board-pictures", daemon=True).start()
-
-    def _run(self) -> None:
-        while (wanted := self._next()) is not None:
-            with contextlib.suppress(Exception):  # one broken picture never ends the others
-                self._work(wanted)
-
-    def _next(self) -> int | None:
-        with self._lock:
-            self._busy = bool(self._wanted)
-            return self._wanted.pop(0) if self._wanted else None
-
-
 def checked(content: Any, total: int) -> dict[str, Any]:
-    """Return a message of the browser's whose values can be trusted.
+    """Return a message from the browser after validation.
 
     Raises:
-        UsageError: it is not as the board's own code sends it.
+        UsageError: the board's own code does not send such a message.
     """
     kind = content.get("kind") if isinstance(content, dict) else None
     wanted = _MESSAGES.get(kind) if isinstance(kind, str) else None
     if wanted is None:
         raise UsageError("ignored: a message that is not the board's")
     for name, types in (wanted | _REPLACING).items():
-        # True and False are ints to Python.
-        if type(content.get(name)) not in types:
+        if type(content.get(name)) not in types:  # not isinstance: True is an int
             raise UsageError(f"ignored: {kind} with a {name} of another type")
     for image in [content["image"]] if "image" in wanted else content.get("images", []):
         if type(image) is not int or not 0 <= image < total:
@@ -108,7 +78,7 @@ def row_view(row: Row, models: Sequence[str], held: Edit | None) -> dict[str, An
 
 
 def static_view(row: Row, models: Sequence[str], held: Edit | None) -> dict[str, Any]:
-    """Return what the stand-in shows of a picture, without the picture."""
+    """Return what the static HTML shows of a picture, without the picture itself."""
     said = [row.said.get(model) for model in models]
     texts = [_trouble(d) or text_of(d) if d else "" for d in said]
     cells = [shown(text, STATIC_TEXT) for text in (*texts, held.caption if held else "")]
@@ -121,19 +91,19 @@ def _said(said: Description, chips: Sequence[tuple[str, str]]) -> dict[str, Any]
         "trouble": _trouble(said),
         "chips": [[shown(tag, 80), mark] for tag, mark in chips[:SHOWN_TAGS]],
         "more": max(0, len(chips) - SHOWN_TAGS),
-        # Of a tag list the tags are all there is to read.
+        # The text of a tag list is not shown: the chips show the same tags.
         "list": bool(said.tags or listed(said.caption or "")),
     }
 
 
 def _held(held: Edit) -> dict[str, Any]:
-    told = [held.origin.get("merge") or "", *held.origin.get("models", ())]
+    origin = [held.origin.get("merge") or "", *held.origin.get("models", ())]
     return {
         "id": held.edit_id,
         "text": held.caption,
         "shown": shown(held.caption, SHOWN_TEXT),
         "kind": held.kind,
-        "origin": cut(" · ".join(filter(None, told)), 100)[0],
+        "origin": cut(" · ".join(filter(None, origin)), 100)[0],
         "when": datetime.fromtimestamp(held.created).astimezone().strftime("%Y-%m-%d %H:%M"),
     }
 

@@ -1,7 +1,7 @@
 """The fields of a form: one for each parameter, made from its row in the catalogue.
 
-A field's value is None where the user has not said anything, so that the service's own default
-applies; what is shown is always what would be sent.
+A field's value is None until the user sets it: the service's own default then applies. What the
+field shows is always what would be sent.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ NONE = ""
 
 
 class Field:
-    """One parameter: a label, the control, and the place of its error.
+    """One parameter: a label, the control, and a place for its error.
 
     Attributes:
-        param: the row of the parameter.
+        param: the parameter's row in the catalogue.
         control: the ipywidget that holds the value.
-        box: all of it, to be put into the form.
+        box: the complete field, to be put into the form.
     """
 
     def __init__(self, operation: Operation, param: Param) -> None:
         self.operation, self.param = operation, param
-        self.control = self._control()
+        self.control = self._make_control()
         self._note = widgets.HTML()
-        self._watchers: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[], None]] = []
         self.box = widgets.VBox([*self._parts(), self._note])
         self.box.add_class("imgopen-field")
-        self.control.observe(lambda _: self._changed(), "value")
+        self.control.observe(lambda _: [call() for call in self._callbacks], "value")
 
     @property
     def label(self) -> str:
-        """What stands beside the control; a star marks what is required."""
+        """The text beside the control; a star marks a required parameter."""
         return self.param.name.replace("_", " ") + (" *" if self.param.required else "")
 
     @property
     def value(self) -> Any:
-        """What the user gave, checked by nobody yet; None for nothing."""
+        """What the user gave, not checked yet; None for nothing."""
         if self.control.value == self._initial():
             return None
         found = self._read(self.control.value)
@@ -62,7 +62,7 @@ class Field:
         self.control.value = self._initial() if value is None else self._shown(value)
 
     def problem(self) -> str:
-        """Return what is wrong with the value, "" where nothing is."""
+        """Return what is wrong with the value, "" if nothing is."""
         try:
             given = self.value
             if given is None:
@@ -72,34 +72,32 @@ class Field:
             return error.message
         return ""
 
-    def settle(self) -> None:
-        """Take the value as it is for good: a run is about to name it."""
+    def commit(self) -> None:
+        """Called before a run uses the value."""
 
-    def tell(self, text: str) -> None:
-        """Show an error beside the field, or none."""
+    def show_error(self, text: str) -> None:
+        """Show an error beside the field; "" removes it."""
         shown = render("fielderror.html", text=text) if text else ""
         if self._note.value != shown:
             self._note.value = shown
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        """Have something called whenever the value changes."""
-        self._watchers.append(changed)
-
-    def _changed(self) -> None:
-        for changed in self._watchers:
-            changed()
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Have `call()` called whenever the value changes."""
+        self._callbacks.append(call)
 
     def _parts(self) -> list[widgets.Widget]:
         return [self.control]
 
-    def _control(self) -> Any:
-        return widgets.Text(value=self._initial(), placeholder=self._hint(), **self._look())
+    def _make_control(self) -> Any:
+        low, high = self.param.minimum, self.param.maximum
+        hint = f"{low:g} to {high:g}" if low is not None and high is not None else ""
+        return widgets.Text(value=self._initial(), placeholder=hint, **self._labels())
 
     def _initial(self) -> Any:
-        start = self._start()
+        start = self._default()
         return NONE if start is None else self._shown(start)
 
-    def _start(self) -> Any:
+    def _default(self) -> Any:
         return self.param.preset if self.param.preset is not None else self.param.default
 
     def _read(self, shown: Any) -> Any:
@@ -108,20 +106,16 @@ class Field:
     def _shown(self, value: Any) -> Any:
         return str(value)
 
-    def _hint(self) -> str:
-        low, high = self.param.minimum, self.param.maximum
-        return f"{low:g} to {high:g}" if low is not None and high is not None else ""
-
-    def _look(self) -> dict[str, Any]:
+    def _labels(self) -> dict[str, Any]:
         return {"description": self.label, "tooltip": self.param.help}
 
 
 class TextField(Field):
     """Long text, with the number of its characters."""
 
-    def _control(self) -> Any:
+    def _make_control(self) -> Any:
         self._count = widgets.HTML(value=_characters(""))
-        area = widgets.Textarea(value=self._initial(), rows=3, **self._look())
+        area = widgets.Textarea(value=self._initial(), rows=3, **self._labels())
         area.observe(lambda change: setattr(self._count, "value", _characters(change.new)), "value")
         return area
 
@@ -141,37 +135,31 @@ class NumberField(Field):
             return self.param.check(shown.strip())
         return shown
 
-    def _shown(self, value: Any) -> Any:
-        return str(value)
-
 
 class SeedField(NumberField):
-    """A seed: typed, or thrown."""
+    """A seed: typed in, or a random one at the press of a button."""
 
     def _parts(self) -> list[widgets.Widget]:
-        dice = widgets.Button(
-            description="🎲",
-            tooltip="throw a new seed",
-            layout=widgets.Layout(width="3rem"),
+        self.dice = widgets.Button(
+            description="🎲", tooltip="throw a new seed", layout=widgets.Layout(width="3rem")
         )
-        dice.on_click(lambda _: setattr(self.control, "value", str(secrets.randbelow(SEEDS))))
-        self.dice = dice
-        return [widgets.HBox([self.control, dice])]
+        self.dice.on_click(lambda _: setattr(self.control, "value", str(secrets.randbelow(SEEDS))))
+        return [widgets.HBox([self.control, self.dice])]
 
 
 class SliderField(Field):
-    """A number between two limits that starts somewhere: a slider with a box to type in."""
+    """A number with two limits and a default: a slider with a box to type in."""
 
-    def _control(self) -> Any:
-        whole = self.param.type == "integer"
-        kind = widgets.IntSlider if whole else widgets.FloatSlider
+    def _make_control(self) -> Any:
         low, high = self.param.minimum, self.param.maximum
-        step = {} if whole else {"step": _step(float(high or 0) - float(low or 0))}
-        look = {**self._look(), "readout_format": "d" if whole else ".7g"}
-        return kind(value=self._initial(), min=low, max=high, **step, **look)
+        given = {"value": self._initial(), "min": low, "max": high, **self._labels()}
+        if self.param.type == "integer":
+            return widgets.IntSlider(**given, readout_format="d")
+        step = _step(float(high or 0) - float(low or 0))
+        return widgets.FloatSlider(**given, step=step, readout_format=".7g")
 
     def _initial(self) -> Any:
-        return self._start()
+        return self._default()
 
     def _shown(self, value: Any) -> Any:
         return self.param.check(value)
@@ -184,9 +172,9 @@ def _step(span: float) -> float:
 class BooleanField(Field):
     """Yes, no, or the service's own choice."""
 
-    def _control(self) -> Any:
+    def _make_control(self) -> Any:
         options = [("not given", NONE), ("yes", "yes"), ("no", "no")]
-        return widgets.Dropdown(options=options, value=self._initial(), **self._look())
+        return widgets.Dropdown(options=options, value=self._initial(), **self._labels())
 
     def _read(self, shown: Any) -> Any:
         return shown == "yes"
@@ -196,16 +184,14 @@ class BooleanField(Field):
 
 
 class ChoiceField(Field):
-    """One of a few: buttons where there is a start among them, else a list with "not given"."""
+    """One of several values: buttons for a few with a default, else a menu with "not given"."""
 
-    def _control(self) -> Any:
-        start = self._start()
-        choices = [str(choice) for choice in self.param.choices]
-        few = len(choices) <= MOST_BUTTONS and start is not None
-        kind = widgets.ToggleButtons if few else widgets.Dropdown
-        rest = [] if start is not None else [("not given", NONE)]
-        options = [*rest, *((choice, choice) for choice in choices)]
-        return kind(options=options, value=self._initial(), **self._look())
+    def _make_control(self) -> Any:
+        options = [(str(choice), str(choice)) for choice in self.param.choices]
+        kind = widgets.ToggleButtons if len(options) <= MOST_BUTTONS else widgets.Dropdown
+        if self._default() is None:
+            kind, options = widgets.Dropdown, [("not given", NONE), *options]
+        return kind(options=options, value=self._initial(), **self._labels())
 
     def _read(self, shown: Any) -> Any:
         return next(choice for choice in self.param.choices if str(choice) == shown)
@@ -227,7 +213,7 @@ class ObjectField(TextField):
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-_KINDS: dict[str, type[Field]] = {
+_FIELDS: dict[str, type[Field]] = {
     "text": TextField,
     "boolean": BooleanField,
     "object": ObjectField,
@@ -237,18 +223,19 @@ _KINDS: dict[str, type[Field]] = {
 
 
 def field_for(operation: Operation, param: Param) -> Field:
-    """Return the field that suits a parameter that is no picture."""
+    """Return the field that suits a parameter that is not a picture."""
+    kind = _FIELDS.get(param.type, Field)
     if param.choices:
-        return ChoiceField(operation, param)
-    if param.name == "seed":
-        return SeedField(operation, param)
-    if _slides(param):
-        return SliderField(operation, param)
-    return _KINDS.get(param.type, Field)(operation, param)
+        kind = ChoiceField
+    elif param.name == "seed":
+        kind = SeedField
+    elif _has_slider(param):
+        kind = SliderField
+    return kind(operation, param)
 
 
-def _slides(param: Param) -> bool:
-    """Whether a number has limits and a start; a rate in the millionths is better typed."""
-    starts = param.preset is not None or param.default is not None
+def _has_slider(param: Param) -> bool:
+    """Whether a number has limits and a default; a tiny range is easier to type in."""
+    has_default = param.preset is not None or param.default is not None
     low, high = param.minimum, param.maximum
-    return starts and low is not None and high is not None and high - low > SMALLEST_SPAN
+    return has_default and low is not None and high is not None and high - low > SMALLEST_SPAN

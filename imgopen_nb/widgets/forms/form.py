@@ -1,6 +1,6 @@
-"""Forms: an operation's row of the catalogue as ipywidgets, which run without blocking the kernel.
+"""Forms: an operation's row of the catalogue as ipywidgets, run without blocking the kernel.
 
-What is in a form can always be read as code, and code can be opened as a form.
+A form also shows its call as code, and a call in code can be opened as a form.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
 import markupsafe
+import traitlets
 
 from ...catalogue.operation import Operation
 from ...catalogue.operations import OPERATIONS
@@ -22,25 +24,38 @@ from ...session import Session
 from ...syntax.snippets import curl, magic_line, python_call
 from ...tasks.cards import result_bundle
 from ...tasks.result import Result
-from ..static_fallback import Live
-from .code_view import CodeView
+from .. import script, style
+from ..static_fallback import NotebookWidget
 from .fields import Field, field_for
 from .picture_fields import MaskField, PictureField, PicturesField
-from .run import Run, Standing
+from .run import Run
 
-# Besides what is required, these are what people reach for first.
+# Besides the required parameters, the ones that most people need.
 FIRST = ("image", "mask", "prompt", "model", "scale", "text", "watermark", "position", "opacity")
 
 
-class Form(Live):
+class CodeView(anywidget.AnyWidget):
+    """A call as code, one version of it shown at a time, with a button that copies it.
+
+    Attributes:
+        codes: the versions, as (label, text).
+    """
+
+    _esm = script("code")
+    _css = style("code")
+    codes: traitlets.List[tuple[str, str]] = traitlets.List().tag(sync=True)
+
+
+class Form(NotebookWidget):
     """A form of one operation.
 
     Attributes:
         operation: the catalogue's row.
         fields: the fields, by the parameter's name.
         result: the last result, None before the first.
-        error: why the last run brought none, None where it did.
-        run_button, cancel_button: for those who press them from Python.
+        error: why the last run has no result, None if it has one.
+        run_button, cancel_button: can be pressed from Python with `click()`.
+        widget: the complete form.
     """
 
     def __init__(
@@ -51,21 +66,16 @@ class Form(Live):
         self.result: Result | None = None
         self.error: ImgOpenError | None = None
         self._run: Run | None = None
-        self._asked = self._filling = False
-        self._ended: list[Callable[[Form], None]] = []
+        self._tried = self._filling = False
+        self._callbacks: list[Callable[[Form], None]] = []
         self.fields: dict[str, Field] = {p.name: self._field(p) for p in operation.user_params}
         self._build()
         self.values = values
         self._offer_results()
 
     @property
-    def widget(self) -> widgets.VBox:
-        """All of the form."""
-        return self._box
-
-    @property
     def values(self) -> dict[str, Any]:
-        """What the user gave, by the parameters' names; what is left out is left to the service."""
+        """The parameters that the user set, by name; the service's defaults apply to the rest."""
         found = {name: field.value for name, field in self.fields.items()}
         return {name: value for name, value in found.items() if value is not None}
 
@@ -82,54 +92,54 @@ class Form(Live):
 
     @property
     def problems(self) -> dict[str, str]:
-        """What keeps it from running, by the parameters' names."""
+        """Why the form cannot run, by parameter."""
         found = {name: field.problem() for name, field in self.fields.items()}
         return {name: problem for name, problem in found.items() if problem}
 
     @property
     def line(self) -> str:
-        """The magic line that does the same."""
+        """The magic line that makes the same call."""
         return magic_line(self.operation, self.values)
 
     @property
     def running(self) -> bool:
-        """Whether a run is under way."""
+        """Whether a run is in progress."""
         return self._run is not None
 
     def run(self, *, fresh: bool = False) -> None:
-        """Start what the Run button starts; nothing happens while there are problems.
+        """Start a run, as the Run button does; does nothing while there are problems.
 
         Args:
-            fresh: whether it is asked again if the history has it, as by "Ask again".
+            fresh: whether to send it even if the history has its result, like "Ask again".
         """
-        self._asked = True
+        self._tried = True
         self._changed()
         if self.problems or self._run is not None:
             return
-        call = (self.operation.name, self.values, self._tell, self._end)
+        call = (self.operation.name, self.values, self._show_progress, self._finish)
         self._run = Run(lambda: self.session, *call, fresh=fresh)
-        self._again(False)
+        self._offer_again(False)
         for field in self.fields.values():
-            field.settle()
-        self._buttons()
+            field.commit()
+        self._update_buttons()
         self._run.start()
 
     def cancel(self) -> None:
-        """Stop waiting for the run under way; the history keeps its task."""
+        """Stop waiting for the current run; its task stays in the history."""
         if self._run is not None:
-            self._run.stop()
+            self._run.cancel()
 
     def on_end(self, call: Callable[[Form], None]) -> None:
-        """Have `call(form)` called after each run, in the run's own thread."""
-        self._ended.append(call)
+        """Have `call(form)` called after each run, in the thread of the run."""
+        self._callbacks.append(call)
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait until the run under way has ended; for scripts, as it blocks the kernel."""
+        """Wait until the current run has ended; this blocks the kernel."""
         if self._run is not None:
             self._run.join(seconds)
 
-    def stand_in(self) -> str:
-        """Return the line and the last result as HTML."""
+    def static_html(self) -> str:
+        """Return the magic line and the last result as HTML."""
         result = markupsafe.Markup(self._outcome.value)
         return render("formstatic.html", line=self.line, result=result)
 
@@ -137,20 +147,17 @@ class Form(Live):
         return self.line
 
     def _field(self, param: Param) -> Field:
-        if not param.picture:
-            field = field_for(self.operation, param)
-        else:
-            field = self._picture_field(param)
-        field.watch(self._changed)
+        field = self._picture_field(param) if param.picture else field_for(self.operation, param)
+        field.on_change(self._changed)
         return field
 
     def _picture_field(self, param: Param) -> PictureField:
-        kind = PicturesField if param.type == "images" else PictureField
-        if param.name == "mask":
-            field = MaskField(self.operation, param, lambda: self.session)
-            field.picture = lambda: self.fields["image"].value
-            return field
-        return kind(self.operation, param, lambda: self.session)
+        if param.name != "mask":
+            kind = PicturesField if param.type == "images" else PictureField
+            return kind(self.operation, param, lambda: self.session)
+        field = MaskField(self.operation, param, lambda: self.session)
+        field.picture = lambda: self.fields["image"].value
+        return field
 
     def _build(self) -> None:
         operation = self.operation
@@ -162,34 +169,35 @@ class Form(Live):
         self.again_button = widgets.Button(
             description="Ask again", tooltip="Send it, although the history has its result"
         )
-        self._again(False)
+        self._offer_again(False)
         self.again_button.on_click(lambda _: self.run(fresh=True))
         self.run_button.on_click(lambda _: self.run())
         self.cancel_button.on_click(lambda _: self.cancel())
         self._progress, self._outcome = widgets.HTML(), widgets.HTML()
         self._code = CodeView()
-        shown = [self.run_button, self.cancel_button, self.again_button, self._progress]
-        buttons = widgets.HBox(shown)
+        buttons = widgets.HBox(
+            [self.run_button, self.cancel_button, self.again_button, self._progress]
+        )
         buttons.add_class("imgopen-row")
         folded = [_Folded("More", more)] if more else []
-        self._box = widgets.VBox(
+        self.widget = widgets.VBox(
             [head, *first, *folded, buttons, self._outcome, _Folded("As code", [self._code])]
         )
-        self._box.add_class("imgopen-form")
+        self.widget.add_class("imgopen-form")
 
     def _changed(self) -> None:
         if self._filling:
             return
         problems = self.problems
         for name, field in self.fields.items():
-            # What is merely missing is no error yet, before the first try.
-            told = self._asked or field.value is not None
-            field.tell(problems.get(name, "") if told else "")
-        self._buttons()
+            # A missing value is an error only after the first try to run.
+            wanted = self._tried or field.value is not None
+            field.show_error(problems.get(name, "") if wanted else "")
+        self._update_buttons()
         self._code.codes = self._codes()
 
     def _offer_results(self) -> None:
-        """Fill the menus of earlier results; a history that cannot be read has none."""
+        """Fill the menus of earlier results, unless the history cannot be read."""
         with contextlib.suppress(JournalError):
             for field in self.fields.values():
                 if isinstance(field, PictureField):
@@ -205,31 +213,31 @@ class Form(Live):
         call = python_call(self.operation, values)
         return [("Magic", self.line), ("Python", call), ("curl", command)]
 
-    def _again(self, offered: bool) -> None:
+    def _offer_again(self, offered: bool) -> None:
         self.again_button.layout.display = None if offered else "none"
 
-    def _buttons(self) -> None:
+    def _update_buttons(self) -> None:
         self.run_button.disabled = self._run is not None or bool(self.problems)
         self.cancel_button.disabled = self._run is None
 
-    def _tell(self, standing: Standing) -> None:
-        self._progress.value = render("progress.html", text=standing.text, share=standing.share)
+    def _show_progress(self, text: str, share: float | None) -> None:
+        self._progress.value = render("progress.html", text=text, share=share)
 
-    def _end(self, outcome: Result | ImgOpenError) -> None:
-        """Show what came of a run; called in the run's own thread."""
+    def _finish(self, outcome: Result | ImgOpenError) -> None:
+        """Show the result or the error of a run; called in the thread of the run."""
         if isinstance(outcome, ImgOpenError):
             self.error = outcome
             html = render("formerror.html", message=outcome.message, hint=outcome.hint)
         else:
             self.result, self.error = outcome, None
-            self._again(outcome.cached)
+            self._offer_again(outcome.cached)
             html = result_bundle(outcome)["text/html"]
         self._outcome.value, self._progress.value = html, ""
         self._run = None
-        self._buttons()
+        self._update_buttons()
         self._offer_results()
         self.refresh()
-        for call in self._ended:
+        for call in self._callbacks:
             call(self)
 
 
@@ -238,18 +246,18 @@ def _comes_first(param: Param) -> bool:
 
 
 class _Folded(widgets.VBox):  # type: ignore[misc]
-    """A button that shows and hides what is below; an Accordion is out of the keyboard's reach."""
+    """A button that shows and hides what is below it; the keyboard cannot reach an Accordion."""
 
     def __init__(self, title: str, children: list[Any]) -> None:
         self.inside = widgets.VBox(children)
         self.button = widgets.ToggleButton(
             value=False, description=title, tooltip=title, icon="caret-right"
         )
-        self.button.observe(lambda _: self._turn(), "value")
+        self.button.observe(lambda _: self._toggle(), "value")
         super().__init__([self.button, self.inside])
-        self._turn()
+        self._toggle()
 
-    def _turn(self) -> None:
+    def _toggle(self) -> None:
         opened = self.button.value
         self.inside.layout.display = "" if opened else "none"
         self.button.icon = "caret-down" if opened else "caret-right"
@@ -261,7 +269,7 @@ def form(operation: str, /, session: Session | None = None, **values: Any) -> Fo
     Args:
         operation: a name of the catalogue, e.g. "describe".
         session: what to work with; the current session if not given.
-        **values: what it starts with, by the parameters' names.
+        **values: initial values of the parameters.
 
     Raises:
         UnknownNameError: there is no such operation or parameter.

@@ -1,75 +1,133 @@
-"""Fields for pictures: a URL or path, a file of the browser, a sample, or an earlier result."""
+"""Fields for pictures: a URL or path, a file from the browser, a sample, or an earlier result."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import re
 import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
+import traitlets
 
 from ...catalogue.operation import Operation
 from ...catalogue.parameter import Param
 from ...errors import ImgOpenError, PictureError
-from ...images.picture import read_picture, samples
+from ...files import write_whole
+from ...images.picture import read_picture, samples, suffix_of
 from ...session import Session
 from ...text import cut
+from .. import script, style
 from ..mask_painter import MaskPainter
-from .drop_zone import DropZone
 from .fields import Field
-from .uploads import keep
 
 PREVIEW = 192
 RECENT = 30
-OFFER_SAMPLE, OFFER_RESULT = "samples …", "results …"
+MOST_NAME = 200
+UPLOADS = "uploads"
+SAMPLES_TITLE, RESULTS_TITLE = "samples …", "results …"
+INVITATION = "drop, paste or choose a picture"
+
+
+class DropZone(anywidget.AnyWidget):
+    """A place to drop, paste or choose a picture, with a preview and a line of text.
+
+    Attributes:
+        preview: the JPEG that is shown, b"" for none; the original never stays in the widget.
+        text: the line beside it.
+        alt: the description of the preview.
+        label: the name for screen readers.
+        several: whether more than one file can be chosen at once.
+    """
+
+    _esm = script("dropzone")
+    _css = style("drop")
+    preview = traitlets.Bytes(b"").tag(sync=True)
+    text = traitlets.Unicode(INVITATION).tag(sync=True)
+    alt = traitlets.Unicode("").tag(sync=True)
+    label = traitlets.Unicode("picture").tag(sync=True)
+    several = traitlets.Bool(False).tag(sync=True)
+
+    def on_file(self, accept: Callable[[str, bytes], None], refuse: Callable[[str], None]) -> None:
+        """Have `accept(name, bytes)` called for each file, `refuse(text)` if one is too large.
+
+        Messages from the browser are not trusted: one of any other shape is ignored.
+        """
+
+        def receive(_: Any, content: Any, buffers: list[memoryview]) -> None:
+            kind = content.get("kind") if isinstance(content, dict) else None
+            name = str(content.get("name", ""))[:MOST_NAME] if kind else ""
+            if kind == "file" and len(buffers) == 1:
+                accept(name, bytes(buffers[0]))
+            elif kind == "too large":
+                refuse(f"{name} is larger than 50 MB")
+
+        self.on_msg(receive)
 
 
 class PictureField(Field):
-    """One picture, by its address; whatever else is chosen becomes an address."""
+    """One picture, by its address; any other kind of picture is turned into an address."""
 
     def __init__(self, operation: Operation, param: Param, session: Callable[[], Session]) -> None:
         self._session = session
-        self._asked = ""
+        self._requested = ""
         super().__init__(operation, param)
-        self.watch(self._look_at_it)
+        self.on_change(self._update_preview)
 
     def offer_results(self) -> None:
         """List the pictures of the newest results."""
-        options = [(OFFER_RESULT, OFFER_RESULT), *_recent(self._session())]
+        options = [(RESULTS_TITLE, RESULTS_TITLE), *_recent(self._session())]
         if self._results.options != tuple(options):
             self._results.options = options
 
-    def _control(self) -> Any:
+    def _make_control(self) -> Any:
         return widgets.Text(
             value="",
             placeholder="URL, path or sample:NAME",
             continuous_update=False,
-            **self._look(),
+            **self._labels(),
         )
 
     def _shown(self, value: Any) -> Any:
         return self._address(value)
 
     def _address(self, value: Any) -> str:
-        """Return a picture as text: one that lives in the kernel only is kept as a file."""
+        """Return a picture as text; one that exists in the kernel only is saved as a file."""
         if isinstance(value, (str, os.PathLike)):
             return str(value)
         picture = read_picture(value)
         if picture.data is None:
             return str(picture.url)
-        return str(keep(self._session().settings.home, self.param.name, picture.data))
+        return str(self._save(self.param.name, picture.data))
+
+    def _save(self, name: str, data: bytes) -> Path:
+        """Write a picture into the data folder, once for the same bytes, and return its path.
+
+        Raises:
+            PictureError: the bytes are no picture.
+            OSError: the folder cannot be written to.
+        """
+        safe = re.sub(r"[^\w-]+", "-", Path(name).stem, flags=re.ASCII).strip("-")[:40]
+        digest = hashlib.sha256(data).hexdigest()[:8]
+        folder = self._session().settings.home / UPLOADS
+        path = folder / f"{safe or 'picture'}-{digest}{suffix_of(data)}"
+        if not path.exists():
+            write_whole(path, data)
+        return path
 
     def _parts(self) -> list[widgets.Widget]:
         offered = [(name, f"sample:{name}") for name in samples()]
-        self._samples = _menu(OFFER_SAMPLE, offered, self._choose)
-        self._results = _menu(OFFER_RESULT, [], self._choose)
-        self._zone = DropZone(label=f"{self.param.name}: drop, paste or choose a picture")
+        self._samples = _menu(SAMPLES_TITLE, offered, self._choose)
+        self._results = _menu(RESULTS_TITLE, [], self._choose)
+        self._zone = DropZone(label=f"{self.param.name}: {INVITATION}")
         self._zone.several = self.param.type == "images"
-        self._zone.on_file(self._take, self.tell)
+        self._zone.on_file(self._upload, self.show_error)
         row = widgets.HBox([self.control, self._samples, self._results])
         row.add_class("imgopen-row")
         return [row, self._zone]
@@ -77,25 +135,23 @@ class PictureField(Field):
     def _choose(self, address: str) -> None:
         self.value = address
 
-    def _take(self, name: str, data: bytes) -> None:
+    def _upload(self, name: str, data: bytes) -> None:
         try:
-            path = keep(self._session().settings.home, name, data)
+            path = self._save(name, data)
         except (ImgOpenError, OSError) as error:
-            self.tell(getattr(error, "message", f"{name} cannot be kept: {error}"))
+            self.show_error(getattr(error, "message", f"{name} cannot be kept: {error}"))
             return
         self._choose(str(path))
 
     def _first(self) -> str:
         return str(self.control.value).strip()
 
-    def _look_at_it(self) -> None:
-        """Show the picture, fetched beside everything else."""
-        self._asked = address = self._first()
-        if not address:
-            self._show(b"", "drop, paste or choose a picture")
-            return
-        self._show(b"", "…")
-        threading.Thread(target=partial(self._fetch, address), daemon=True).start()
+    def _update_preview(self) -> None:
+        """Show the picture, which is fetched in another thread."""
+        self._requested = address = self._first()
+        self._show(b"", "…" if address else INVITATION)
+        if address:
+            threading.Thread(target=partial(self._fetch, address), daemon=True).start()
 
     def _fetch(self, address: str) -> None:
         try:
@@ -103,30 +159,31 @@ class PictureField(Field):
             shown = found.jpeg, f"{found.original[0]} × {found.original[1]} pixels"
         except PictureError as error:
             shown = b"", cut(error.message, 200)[0]
-        if address == self._asked:  # else something newer is on its way
+        if address == self._requested:  # else a newer one is being fetched
             self._show(*shown)
 
     def _show(self, jpeg: bytes, text: str) -> None:
         with self._zone.hold_sync():
             self._zone.preview, self._zone.text = jpeg, text
-            self._zone.alt = self._asked if jpeg else ""
+            self._zone.alt = self._requested if jpeg else ""
 
 
 class MaskField(PictureField):
-    """A mask: an address as any picture, or painted over the picture of another field.
+    """A mask: an address like any picture, or painted over the picture of another field.
 
-    What is painted is kept as a file at each stroke; the one before goes unless it has been run.
+    What is painted is saved as a file at each stroke; the file before it is deleted unless a run
+    has used it.
     """
 
     picture: Callable[[], Any] = staticmethod(lambda: None)
     _draft: Path | None
 
-    def settle(self) -> None:
-        """Keep the file of the present mask, as a run names it."""
+    def commit(self) -> None:
+        """Keep the file of the current mask, as a run names it."""
         self._draft = None
 
     def _parts(self) -> list[widgets.Widget]:
-        self.settle()
+        self.commit()
         self.paint_button = widgets.Button(
             description="Paint", tooltip="paint the mask over the picture", icon="paint-brush"
         )
@@ -135,15 +192,15 @@ class MaskField(PictureField):
         return [*super()._parts(), self.paint_button, self._canvas]
 
     def paint(self) -> MaskPainter | None:
-        """Open the painter over the picture; beside the field stands why it cannot be."""
+        """Open the painter over the picture; if that fails, the field shows why."""
         picture = self.picture()
-        try:
-            painter = MaskPainter(picture, self.value) if picture else None
-        except ImgOpenError as error:
-            self.tell(error.message)
+        if not picture:
+            self.show_error("choose the picture first, then paint over it")
             return None
-        if painter is None:
-            self.tell("choose the picture first, then paint over it")
+        try:
+            painter = MaskPainter(picture, self.value)
+        except ImgOpenError as error:
+            self.show_error(error.message)
             return None
         painter.on_change(self._painted)
         self._canvas.children = [painter.widget]
@@ -152,7 +209,7 @@ class MaskField(PictureField):
     def _painted(self, painter: MaskPainter) -> None:
         data = io.BytesIO()
         painter.mask.save(data, "PNG")
-        path = keep(self._session().settings.home, "mask", data.getvalue())
+        path = self._save("mask", data.getvalue())
         old, self._draft = self._draft, path
         self.value = str(path)
         if old and old != path:
@@ -162,10 +219,10 @@ class MaskField(PictureField):
 class PicturesField(PictureField):
     """Several pictures, one address a line."""
 
-    def _control(self) -> Any:
+    def _make_control(self) -> Any:
         return widgets.Textarea(
             value="", placeholder="one URL or path a line", rows=3, continuous_update=False,
-            **self._look(),
+            **self._labels(),
         )  # fmt: skip
 
     def _read(self, shown: Any) -> Any:
@@ -182,25 +239,25 @@ class PicturesField(PictureField):
         return next(iter(self._read(self.control.value)), "")
 
 
-def _menu(title: str, options: list[tuple[str, str]], chosen: Callable[[str], None]) -> Any:
-    """Return a list of addresses that goes back to its title once one is chosen."""
+def _menu(title: str, options: list[tuple[str, str]], choose: Callable[[str], None]) -> Any:
+    """Return a menu of addresses that goes back to its title once one is chosen."""
     menu = widgets.Dropdown(
         options=[(title, title), *options],
         tooltip=title.rstrip(" …"),
         layout=widgets.Layout(width="9rem"),
     )
 
-    def choose(change: Any) -> None:
+    def chosen(change: Any) -> None:
         if change.new and change.new != title:
-            chosen(change.new)
+            choose(change.new)
             menu.value = title
 
-    menu.observe(choose, "value")
+    menu.observe(chosen, "value")
     return menu
 
 
 def _recent(session: Session) -> list[tuple[str, str]]:
-    """Return (what it is, address) of the pictures of the newest results."""
+    """Return (name, address) of the pictures of the newest results."""
     rows = session.rows(status="succeeded", limit=RECENT)
     return [
         (f"{row['operation']} {row['task_id'][-6:]} · {number}", url)

@@ -1,4 +1,4 @@
-"""The studio: every operation by the mouse; choose one, and its form appears."""
+"""The studio: a menu of all operations above the form of the chosen one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import ipywidgets as widgets
 from ...catalogue.operations import OPERATIONS
 from ...session import Session
 from ...tasks.result import Result
-from ..static_fallback import Live
+from ..static_fallback import NotebookWidget
 from .form import Form
 
 
-class Studio(Live):
-    """A choice of operations, and the form of the one that is chosen.
+class Studio(NotebookWidget):
+    """A menu of operations and the form of the chosen one.
 
-    A form keeps what was typed, and its result, while another one is in front.
+    A form keeps its values and its result while another one is shown.
+
+    Attributes:
+        choice: the menu.
+        widget: the menu and the form.
     """
 
     def __init__(self, session: Session | None = None, operation: str = "describe") -> None:
@@ -31,19 +35,14 @@ class Studio(Live):
             layout=widgets.Layout(width="100%", max_width="52rem"),
         )
         self._place = widgets.VBox()
-        self._box = widgets.VBox([self.choice, self._place])
-        self._box.add_class("imgopen-form")
+        self.widget = widgets.VBox([self.choice, self._place])
+        self.widget.add_class("imgopen-form")
         self.choice.observe(lambda _: self._show(), "value")
         self._show()
 
     @property
-    def widget(self) -> widgets.VBox:
-        """All of the studio."""
-        return self._box
-
-    @property
     def form(self) -> Form:
-        """The form in front."""
+        """The form that is shown."""
         name = self.choice.value
         if name not in self._forms:
             self._forms[name] = Form(OPERATIONS[name], self._given_session)
@@ -52,17 +51,17 @@ class Studio(Live):
 
     @property
     def result(self) -> Result | None:
-        """The last result of the form in front."""
+        """The last result of the form that is shown."""
         return self.form.result
 
     def choose(self, operation: str) -> Form:
-        """Bring the form of an operation to the front and return it."""
+        """Show the form of an operation and return it."""
         self.choice.value = OPERATIONS[operation].name
         return self.form
 
-    def stand_in(self) -> str:
-        """Return the stand-in of the form in front."""
-        return self.form.stand_in()
+    def static_html(self) -> str:
+        """Return the static HTML of the form that is shown."""
+        return self.form.static_html()
 
     def __repr__(self) -> str:
         return "%imgopen studio"
@@ -76,7 +75,7 @@ def studio(operation: str = "describe", session: Session | None = None) -> Studi
     """Return the studio, to be shown as the last expression of a cell.
 
     Args:
-        operation: whose form is in front at first.
+        operation: the operation whose form is shown first.
         session: what to work with; the current session if not given.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Pictures of a history as tiles: read from any source, found by a query, told in full.
+"""Pictures of a history as tiles: read from any source, filtered by a query, shown in detail.
 
-A tile is one picture with every task that has to do with it, so what several models say of it
-stands side by side. Loads no pandas unless a DataFrame is asked for.
+A tile is one picture with all its tasks, so the captions of several models are shown together.
+pandas is imported only if a DataFrame is needed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...catalogue.operations import OPERATIONS
 from ...display.parts import seconds
+from ...display.record import name_and_score
 from ...errors import PictureError, UsageError
 from ...images.thumbnail import Thumbnail
 from ...media.formats import FILE_SUFFIXES
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_CAPTION, MOST_NAME, MOST_SEARCHED = 160, 200, 20_000  # characters
-MOST_SAID, MOST_TAGS, MOST_OUTPUTS, MOST_CHOICES = 20, 60, 100, 100
+MOST_TASKS, MOST_TAGS, MOST_OUTPUTS, MOST_CHOICES = 20, 60, 100, 100
 Fetch = Callable[[int], Thumbnail | None]  # (pixels) -> a small version of one picture
 _COLUMNS = (
     "task_id", "operation", "model", "image", "params", "status", "caption", "tags", "image_urls",
     "submitted", "finished", "seconds", "backend", "engine", "error",
 )  # fmt: skip
-_clean = lru_cache(4096)(visible)  # names come again and again
+_clean = lru_cache(4096)(visible)  # the same names occur in many rows
 _HINT = "give session.history(), results, a comparison, or a folder or list of pictures"
 
 
@@ -43,9 +44,9 @@ class Source:
     """Where a gallery's pictures come from.
 
     Attributes:
-        rows: tasks, as the journal gives them; only `image` where there is no task.
-        fetch: by the picture's label, how it is read where the session would not know.
-        files: whether these are files, which may change: none is taken from the journal.
+        rows: tasks as rows of the history; only `image` if there is no task.
+        fetch: by label, how to read the pictures that the session cannot read.
+        files: whether these are files, which may change: thumbnails of the history are not used.
         newest_first: whether the last row is shown first.
         given: the user's own DataFrame, whose index is kept.
     """
@@ -67,14 +68,13 @@ class Source:
 
 
 def read_source(source: Any) -> Source:
-    """Return what a gallery of this shows; `galleries.gallery` tells what may be given."""
+    """Return the source of a gallery; see `gallery` for what may be given."""
     if hasattr(source, "columns") and hasattr(source, "iloc"):
         return Source(_records(source), given=source)
     if isinstance(source, (str, os.PathLike)):
         return _files(_pictures_in(os.fspath(source)))
     if hasattr(source, "rows") and hasattr(source, "models"):
-        said = [said for row in source.rows for said in row.said.values()]
-        return _tasks([each.source or each for each in said])
+        return _tasks([d.source or d for row in source.rows for d in row.said.values()])
     if isinstance(source, (bytes, Mapping)) or not isinstance(source, Iterable):
         raise UsageError(f"a {type(source).__name__} is no gallery", hint=_HINT)
     items = list(source)
@@ -89,9 +89,9 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     if not {"image", "image_urls"} & set(frame.columns):
         raise UsageError("this DataFrame has no column `image` or `image_urls`", hint=_HINT)
     names = [name for name in _COLUMNS if name in frame.columns]
-    # Missing values of every dtype as None.
-    lists = [frame[n].astype(object).where(frame[n].notna(), None).tolist() for n in names]
-    return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
+    from ...history.frame import records
+
+    return records(frame[names])
 
 
 def _pictures_in(path: str) -> list[str]:
@@ -119,7 +119,7 @@ def _read_file(label: str, size: int) -> Thumbnail | None:
 
 
 def _tasks(items: Iterable[Any]) -> Source:
-    """Return results (or descriptions) as rows, whose pictures are read as results read them."""
+    """Return results or descriptions as rows; their pictures are read through the results."""
     rows: list[dict[str, Any]] = []
     known: dict[str, Fetch] = {}
     for item in items:
@@ -133,10 +133,10 @@ def _tasks(items: Iterable[Any]) -> Source:
 
 
 @dataclass(slots=True)
-class Said:
-    """One task as a tile's filters see it; texts are visible ones."""
+class TileTask:
+    """A task of a tile, with the texts that are searched and filtered by."""
 
-    place: int
+    place: int  # of its row in the source
     operation: str
     model: str
     status: str
@@ -144,36 +144,36 @@ class Said:
     tags: tuple[str, ...]
     words: str
 
-    def of(self, name: str) -> tuple[str, ...]:
-        """Return what a filter of this name compares with."""
-        return self.tags if name == "tag" else (getattr(self, name),)
+    def values(self, filter_name: str) -> tuple[str, ...]:
+        """Return the values that a filter compares with."""
+        return self.tags if filter_name == "tag" else (getattr(self, filter_name),)
 
 
 @dataclass(slots=True)
 class Tile:
-    """One picture and the tasks that have to do with it.
+    """One picture and its tasks.
 
     Attributes:
-        label: the picture as the history shows it; "" where a task has none.
-        made: whether its address came from the service: then no file of this machine is read.
+        label: the picture's address in the history; "" if a task has no picture.
+        made: whether the address came from the service: then no local file is read.
     """
 
     label: str
     made: bool
-    said: list[Said] = field(default_factory=list)
+    tasks: list[TileTask] = field(default_factory=list)
 
     @property
     def caption(self) -> str:
-        """What stands below it and describes it: a caption, a prompt, or else its name."""
-        sentences = [s.caption for s in self.said if s.caption and s.caption != ", ".join(s.tags)]
-        lists = [", ".join(said.tags[:20]) for said in self.said]
+        """A caption, a prompt, tags, or else the picture's name."""
+        sentences = [t.caption for t in self.tasks if t.caption and t.caption != ", ".join(t.tags)]
+        lists = [", ".join(task.tags[:20]) for task in self.tasks]
         text = next(filter(None, [*sentences, *lists]), "") or _name(self.label)
         return shown(text or "no picture", 2000)
 
     @property
     def mark(self) -> str:
-        """The status, where no task of it has succeeded."""
-        states = [said.status for said in self.said if said.status]
+        """The last status, if none of the tasks has succeeded."""
+        states = [task.status for task in self.tasks if task.status]
         return "" if not states or "succeeded" in states else states[-1]
 
 
@@ -182,16 +182,16 @@ def tiles_of(source: Source) -> list[Tile]:
     found: dict[str, Tile] = {}
     rows = list(enumerate(source.rows))
     for place, row in reversed(rows) if source.newest_first else rows:
-        said = _said(place, row)
+        task = _task(place, row)
         for label, made in _pictures(row):
             tile = found.setdefault(label or f"\0{place}", Tile(label, made))
-            tile.made &= made  # an address that the user gave as well is the user's
-            tile.said.append(said)
+            tile.made &= made  # the user may have given an address that the service returned
+            tile.tasks.append(task)
     return list(found.values())
 
 
 def _pictures(row: Mapping[str, Any]) -> list[tuple[str, bool]]:
-    """Return (label, made) of a task's pictures: what it made, else what it was given."""
+    """Return (label, made) of a task's output pictures, or of its input if it has none."""
     urls = [u for u in _several(row.get("image_urls")) if isinstance(u, str)]
     made = dict.fromkeys(u for u in urls if u.startswith(("http://", "https://")))
     given, name = row.get("image"), str(row.get("operation"))
@@ -200,7 +200,7 @@ def _pictures(row: Mapping[str, Any]) -> list[tuple[str, bool]]:
     return [("", False)] if name in OPERATIONS and OPERATIONS[name].kind == "images" else []
 
 
-def _said(place: int, row: Mapping[str, Any]) -> Said:
+def _task(place: int, row: Mapping[str, Any]) -> TileTask:
     params = row.get("params")
     prompt = params.get("prompt") if isinstance(params, Mapping) else None
     caption = row.get("caption") or (prompt if isinstance(prompt, str) else None) or ""
@@ -208,11 +208,11 @@ def _said(place: int, row: Mapping[str, Any]) -> Said:
     tags = tuple(filter(None, map(_tag, _several(row.get("tags")))))
     words = "\n".join((caption, *tags, _name(str(row.get("image") or "")))).casefold()
     operation, model, status = (_short(row.get(n)) for n in ("operation", "model", "status"))
-    return Said(place, operation, model, status, caption, tags, words)
+    return TileTask(place, operation, model, status, caption, tags, words)
 
 
 def _several(value: Any) -> Iterable[Any]:
-    """Return the items of a list; a frame read from a CSV file has them in one text."""
+    """Return the items of a list; a DataFrame read from a CSV file has them in one string."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",")]
     return value if isinstance(value, Iterable) and not isinstance(value, Mapping) else ()
@@ -223,9 +223,7 @@ def _short(value: Any) -> str:
 
 
 def _tag(tag: Any) -> str:
-    tag = tag[0] if isinstance(tag, tuple) else tag
-    name = tag.get("name") if isinstance(tag, Mapping) else getattr(tag, "name", tag)
-    return _short(name).strip()
+    return _short(name_and_score(tag)[0]).strip()
 
 
 def _name(label: str) -> str:
@@ -235,7 +233,7 @@ def _name(label: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for; "" takes everything. One task of a tile must fit all of it."""
+    """A search and filters, "" for none; one task of a tile must match all of them."""
 
     search: str = ""
     model: str = ""
@@ -245,50 +243,50 @@ class Query:
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Query:
-        """Return the query that a message asks for; what is no text takes everything."""
+        """Return the query in a message; values that are not strings are ignored."""
         texts = {f.name: given.get(f.name) for f in fields(cls)}
         return cls(**{k: v[:MOST_NAME] for k, v in texts.items() if isinstance(v, str)})
 
     def order(self, tiles: Sequence[Tile]) -> list[int]:
-        """Return the places of the tiles that fit."""
+        """Return the positions of the tiles that match."""
         words = self.search.casefold().split()
         exact = [(name, v) for name, v in asdict(self).items() if v and name != "search"]
 
-        def fits(said: Said) -> bool:
-            there = all(word in said.words for word in words)
-            return there and all(value in said.of(name) for name, value in exact)
+        def matches(task: TileTask) -> bool:
+            found = all(word in task.words for word in words)
+            return found and all(value in task.values(name) for name, value in exact)
 
-        return [at for at, tile in enumerate(tiles) if any(map(fits, tile.said))]
+        return [at for at, tile in enumerate(tiles) if any(map(matches, tile.tasks))]
 
 
 def choices(tiles: Sequence[Tile]) -> dict[str, list[tuple[str, int]]]:
-    """Return what can be filtered by, the most frequent first: (name, pictures)."""
+    """Return the values of each filter as (value, number of pictures), most frequent first."""
     found = {}
     for name in ("model", "status", "operation", "tag"):
-        sets = ({value for said in tile.said for value in said.of(name)} for tile in tiles)
+        sets = ({v for task in tile.tasks for v in task.values(name)} for tile in tiles)
         count = Counter(value for values in sets for value in values if value)
         found[name] = count.most_common(MOST_CHOICES)
     return found
 
 
 def details(tile: Tile, source: Source) -> dict[str, Any]:
-    """Return everything that is known of a picture, as short visible texts."""
+    """Return everything that is known about a picture, as short visible texts."""
     return {
         "label": shown(tile.label, 500),
         "caption": tile.caption,
-        "said": [_told(said, source.rows[said.place]) for said in tile.said[:MOST_SAID]],
-        "more": max(0, len(tile.said) - MOST_SAID),
+        "said": [_details(task, source.rows[task.place]) for task in tile.tasks[:MOST_TASKS]],
+        "more": max(0, len(tile.tasks) - MOST_TASKS),
     }
 
 
-def _told(said: Said, row: Mapping[str, Any]) -> dict[str, Any]:
-    failed = said.status not in ("", "succeeded")
+def _details(task: TileTask, row: Mapping[str, Any]) -> dict[str, Any]:
+    failed = task.status not in ("", "succeeded")
     facts = [*_times(row), _short(row.get("task_id")), _short(row.get("engine"))]
     return {
-        "title": " · ".join(filter(None, (said.operation, said.model))),
-        "caption": shown(said.caption, 4000),
-        "tags": said.tags[:MOST_TAGS],
-        "trouble": shown(row.get("error") or said.status, 500) if failed else "",
+        "title": " · ".join(filter(None, (task.operation, task.model))),
+        "caption": shown(task.caption, 4000),
+        "tags": task.tags[:MOST_TAGS],
+        "trouble": shown(row.get("error") or task.status, 500) if failed else "",
         "backend": _short(row.get("backend")),
         "facts": [fact for fact in facts if fact],
         "line": _line(row),
@@ -313,7 +311,7 @@ def _epoch(moment: Any) -> float | None:
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    """Return the magic line that makes this call again, "" where none could."""
+    """Return the magic line that repeats this call, "" if it cannot be repeated."""
     name, given = str(row.get("operation")), row.get("params")
     if name not in OPERATIONS or not isinstance(given, Mapping) or not given:
         return ""
@@ -321,7 +319,7 @@ def _line(row: Mapping[str, Any]) -> str:
     try:
         params = {key: operation.param(key) for key in given}
         pictures = [given[key] for key, param in params.items() if param.picture]
-        # A picture that lived in a kernel only cannot be named again.
+        # A picture that existed only in a kernel cannot be named again.
         gone = '"<' in json.dumps(pictures)
         values = {key: tidy(operation, param, given[key]) for key, param in params.items()}
         return "" if gone else magic_line(operation, values)

@@ -1,10 +1,10 @@
-// The caption board: captions of several models side by side, a person's beside them, by key or
-// mouse. The kernel holds everything; here is one page of pictures and what is being written.
+// The caption board: the captions of several models and those of a person, used by keyboard or
+// mouse. The kernel has all data; the browser has one page of pictures and the text being written.
 //
-// Captions come from elsewhere: they only ever become textContent.
+// Captions are not trusted: they are only set as textContent.
 
 const MOST_TEXT = 20_000;
-const PATIENCE = 1200;
+const PATIENCE = 1200; // milliseconds until the board says that it waits
 const SIGNS = { Enter: "⏎", Escape: "Esc" };
 const OF = { shared: "said by all", partly: "said by several", own: "said by one" };
 const MERGES = [
@@ -23,27 +23,6 @@ const HELP = [
   ["?", "show or hide this help"],
 ];
 
-function make(tag, name, text) {
-  const made = document.createElement(tag);
-  if (name) made.className = name;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
-function words(tag, name, text) {
-  const made = make(tag, name, text);
-  made.dir = "auto";
-  return made;
-}
-
-function button(name, text, title, press) {
-  const made = make("button", name, text);
-  made.type = "button";
-  made.title = title;
-  made.addEventListener("click", press);
-  return made;
-}
-
 function say(board, text, trouble = false) {
   board.status.textContent = text;
   board.status.classList.toggle("trouble", trouble);
@@ -54,8 +33,6 @@ function send(board, content) {
   clearTimeout(board.waiting);
   board.waiting = setTimeout(() => say(board, "waiting for the kernel …"), PATIENCE);
 }
-
-// Pages and rows
 
 function pageOf(board, at) {
   return Math.floor(at / board.size);
@@ -88,16 +65,12 @@ function showRows(board, message) {
 }
 
 function newRow(board, data) {
-  const element = make("div", "row");
-  element.setAttribute("role", "group");
-  element.tabIndex = -1;
   const image = make("img");
   image.hidden = true;
-  const frame = make("div", "picture");
-  frame.append(image);
+  const frame = make("div", "picture", image);
   const body = make("div", "said");
   const head = make("div", "name");
-  element.append(head, frame, body);
+  const element = make("div", { class: "row", role: "group", tabindex: "-1" }, head, frame, body);
   element.addEventListener("focusin", () => select(board, data.image, false));
   element.addEventListener("dblclick", (event) => {
     if (event.target.closest(".mine")) openEditor(board);
@@ -119,66 +92,45 @@ function fillRow(board, row, data) {
   row.head.replaceChildren(make("b", "", String(data.image + 1)), words("bdi", "", data.name));
   if (data.agreement) row.head.append(make("span", "quiet", `agreement ${data.agreement}`));
   row.image.alt = data.name;
-  // What had the focus is about to go; without it the keys would go to the notebook.
+  // The focused element may be replaced; without focus, keys would go to the notebook.
   const focused = row.body.contains(document.activeElement);
   const models = board.model.get("models");
-  const cards = make("div", "models");
-  cards.append(...models.map((model, at) => card(board, data, model, data.said[at], at)));
-  row.body.replaceChildren(cards, mine(board, data));
+  const cards = models.map((model, at) => card(board, data, model, data.said[at], at));
+  row.body.replaceChildren(make("div", "models", ...cards), mine(board, data));
   if (focused) row.element.focus();
   setTabs(row, board.at === data.image);
 }
 
 function card(board, data, model, said, at) {
-  const made = make("section", "model");
-  const pick = button("pick", "", `pick this caption (${at + 1})`, () => {
-    act(board, data.image, { kind: "pick", model: at });
-  });
-  if (at < 9) pick.append(make("kbd", "", String(at + 1)));
+  const press = () => act(board, data.image, { kind: "pick", model: at });
+  const pick = button({ class: "pick", title: `pick this caption (${at + 1})` }, press);
+  if (at < 9) add(pick, "kbd", "", at + 1);
   pick.append(words("bdi", "", model));
-  made.append(pick);
-  if (!said || said.trouble) {
-    pick.disabled = true;
-    made.append(words("div", "quiet", said ? `no caption: ${said.trouble}` : "was not asked"));
-    return made;
-  }
-  if (!said.list) made.append(words("div", "text", said.text));
-  made.append(chips(said));
-  return made;
+  pick.disabled = !said || said.trouble !== "";
+  const reason = said ? `no caption: ${said.trouble}` : "was not asked";
+  if (pick.disabled) return make("section", "model", pick, words("div", "quiet", reason));
+  const text = said.list ? [] : [words("div", "text", said.text)];
+  return make("section", "model", pick, ...text, chips(said));
 }
 
 function chips(said) {
-  const made = make("div", "chips");
-  for (const [tag, whose] of said.chips) {
-    const chip = make("span", `chip ${whose}`);
-    chip.title = OF[whose];
-    chip.append(words("bdi", "", tag));
-    made.append(chip);
-  }
-  if (said.more) made.append(make("span", "quiet", `… ${said.more} more`));
-  return made;
+  const made = said.chips.map(([tag, whose]) =>
+    make("span", { class: `chip ${whose}`, title: OF[whose] }, words("bdi", "", tag)));
+  if (said.more) made.push(make("span", "quiet", `… ${said.more} more`));
+  return make("div", "chips", ...made);
 }
 
 function mine(board, data) {
-  const made = make("section", "mine");
   const held = data.held;
-  const top = make("div", "top");
-  top.append(make("b", "", "yours"));
-  if (held) top.append(make("span", `badge ${held.kind}`, held.kind));
-  const edit = button("edit", "", "edit your caption (e)", () => {
+  const edit = button({ class: "edit", title: "edit your caption (e)" }, () => {
     select(board, data.image, false);
     openEditor(board);
-  });
-  edit.append("Edit ", make("kbd", "", "e"));
-  top.append(edit);
-  made.append(top);
-  if (!held) made.append(make("div", "quiet", "no caption yet"));
-  else {
-    made.append(words("div", "text", held.shown));
-    const from = [held.origin, held.when].filter(Boolean).join(" · ");
-    made.append(words("div", "quiet", from));
-  }
-  return made;
+  }, "Edit ", make("kbd", "", "e"));
+  const badge = held ? [make("span", `badge ${held.kind}`, held.kind)] : [];
+  const top = make("div", "top", make("b", "", "yours"), ...badge, edit);
+  if (!held) return make("section", "mine", top, make("div", "quiet", "no caption yet"));
+  const from = [held.origin, held.when].filter(Boolean).join(" · ");
+  return make("section", "mine", top, words("div", "text", held.shown), words("div", "quiet", from));
 }
 
 function setTabs(row, current) {
@@ -186,7 +138,7 @@ function setTabs(row, current) {
   row.element.classList.toggle("current", current);
   if (current) row.element.setAttribute("aria-current", "true");
   else row.element.removeAttribute("aria-current");
-  // One row of buttons is enough to tab through.
+  // Only the buttons of the current row can be reached with Tab.
   for (const each of row.body.querySelectorAll("button")) each.tabIndex = current ? 0 : -1;
 }
 
@@ -215,8 +167,6 @@ function showCount(board) {
   board.after.disabled = board.page >= pages - 1;
 }
 
-// Pictures
-
 function showPicture(board, at, data) {
   const row = board.rows.get(at);
   if (!row) return;
@@ -225,7 +175,7 @@ function showPicture(board, at, data) {
     return;
   }
   if (row.url) URL.revokeObjectURL(row.url);
-  row.url = URL.createObjectURL(new Blob([data], { type: "image/jpeg" }));
+  row.url = jpegUrl(data);
   row.image.src = row.url;
   row.image.hidden = false;
 }
@@ -233,8 +183,6 @@ function showPicture(board, at, data) {
 function dropPictures(board) {
   for (const row of board.rows.values()) if (row.url) URL.revokeObjectURL(row.url);
 }
-
-// What is done with a picture
 
 function act(board, at, content) {
   leaveEditor(board, () => {
@@ -250,31 +198,25 @@ function showRow(board, message) {
   if (saved) closeEditor(board);
   if (done && board.question?.image === row.image) endQuestion(board);
   fill(board, row);
-  // It may have grown out of sight.
+  // A row that has grown may be out of view.
   const here = done && row.image === board.at && board.rows.get(row.image);
   if (here) here.element.scrollIntoView({ block: "nearest" });
   if (after) after();
 }
 
-// Questions: one at a time, answered by Enter, Esc or a click
-
+// Asks one question, which is answered by Enter, Esc or a click.
 function ask(board, image, texts, choices) {
   const bar = board.bar;
-  const text = make("div", "question");
-  for (const [name, said] of texts) text.append(words("div", name, said));
-  const buttons = choices.map(([label, key, press]) => {
-    const made = button("", "", "", () => {
-      endQuestion(board);
-      press();
-    });
-    made.append(label + " ", make("kbd", "", SIGNS[key] ?? key));
-    return made;
-  });
+  const text = make("div", "question", ...texts.map(([name, said]) => words("div", name, said)));
+  const buttons = choices.map(([label, key, press]) => button({}, () => {
+    endQuestion(board);
+    press();
+  }, `${label} `, make("kbd", "", SIGNS[key] ?? key)));
   board.question = { image, keys: new Map(choices.map(([, key], at) => [key, buttons[at]])) };
   bar.replaceChildren(text, ...buttons);
   bar.hidden = false;
   bar.setAttribute("aria-label", texts.map(([, said]) => said).join(" "));
-  // An answer that comes late takes nobody away from another cell.
+  // A late message must not take the focus away from another cell.
   if (board.root.contains(document.activeElement)) buttons[0].focus();
   say(board, "");
 }
@@ -292,9 +234,9 @@ function focusBack(board) {
   else board.rows.get(board.at)?.element.focus({ preventScroll: true });
 }
 
-function askedByKernel(board, message) {
+function askForKernel(board, message) {
   const editor = board.editor;
-  // Nobody who is writing shall answer a question by a key meant for the text.
+  // While somebody is writing, a key meant for the text must not answer a question.
   if (editor && !editor.sent) {
     say(board, `${message.name}: nothing was replaced, as you are writing`, true);
     return;
@@ -310,8 +252,6 @@ function askedByKernel(board, message) {
   ]);
 }
 
-// The editor
-
 function openEditor(board) {
   const row = board.rows.get(board.at);
   if (!row) return;
@@ -322,9 +262,7 @@ function openEditor(board) {
   leaveEditor(board, () => {
     const text = row.data.held?.text ?? "";
     const area = writingArea(row.data.name, text);
-    const box = make("div", "editor");
-    box.append(area, editorButtons(board));
-    row.element.append(box);
+    const box = add(row.element, "div", "editor", area, editorButtons(board));
     const base = row.data.held?.id ?? null;
     board.editor = { image: board.at, base, area, box, before: area.value, sent: false };
     area.focus();
@@ -333,23 +271,18 @@ function openEditor(board) {
 }
 
 function writingArea(name, text) {
-  const area = words("textarea");
+  const area = make("textarea", {
+    dir: "auto", maxlength: MOST_TEXT, rows: 4, spellcheck: true, "aria-label": `your caption of ${name}`,
+  });
   area.value = text;
-  area.maxLength = MOST_TEXT;
-  area.rows = 4;
-  area.spellcheck = true;
-  area.setAttribute("aria-label", `your caption of ${name}`);
   return area;
 }
 
 function editorButtons(board) {
-  const save = button("", "", "", () => saveEditor(board));
-  save.append("Save ", make("kbd", "", "Ctrl+⏎"));
-  const close = button("", "", "", () => leaveEditor(board, () => focusBack(board)));
-  close.append("Close ", make("kbd", "", "Esc"));
-  const buttons = make("div", "buttons");
-  buttons.append(save, close);
-  return buttons;
+  const close = () => leaveEditor(board, () => focusBack(board));
+  return make("div", "buttons",
+    button({}, () => saveEditor(board), "Save ", make("kbd", "", "Ctrl+⏎")),
+    button({}, close, "Close ", make("kbd", "", "Esc")));
 }
 
 function saveEditor(board, after) {
@@ -360,7 +293,7 @@ function saveEditor(board, after) {
     return;
   }
   board.editor.sent = true;
-  area.readOnly = true; // until the kernel has it, the text stays where it was written
+  area.readOnly = true; // the text stays until the kernel has saved it
   send(board, { kind: "edit", image, text: area.value, base });
 }
 
@@ -377,7 +310,7 @@ function closeEditor(board) {
   if (focused) select(board, image, true);
 }
 
-// Go on, but not past a text that is not saved.
+// Continues with `next`, but asks first if a text is not saved.
 function leaveEditor(board, next) {
   const editor = board.editor;
   if (!editor || editor.area.value === editor.before) {
@@ -391,8 +324,6 @@ function leaveEditor(board, next) {
     ["Drop it", "d", () => { closeEditor(board); next(); }],
   ]);
 }
-
-// Keys
 
 function shortcuts(board) {
   const here = (content) => () => act(board, board.at, content);
@@ -421,7 +352,7 @@ function turn(board, step) {
 }
 
 function savesNotebook(event) {
-  return (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s";
+  return accelerated(event) && event.key.toLowerCase() === "s";
 }
 
 function onKey(board, event) {
@@ -430,7 +361,7 @@ function onKey(board, event) {
   if (event.isComposing) return;
   if (board.question && event.target !== board.editor?.area) answer(board, event);
   else if (event.target === board.editor?.area) editorKey(board, event);
-  else if (!event.ctrlKey && !event.metaKey && !event.altKey) {
+  else if (!accelerated(event) && !event.altKey) {
     const run = Object.hasOwn(board.keys, event.key) && board.keys[event.key];
     if (!run) return;
     event.preventDefault();
@@ -451,7 +382,7 @@ function editorKey(board, event) {
   if (event.key === "Escape") {
     event.preventDefault();
     leaveEditor(board, () => focusBack(board));
-  } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+  } else if (event.key === "Enter" && accelerated(event)) {
     event.preventDefault();
     if (!board.editor.sent) saveEditor(board);
   }
@@ -462,78 +393,62 @@ function toggleHelp(board, shown = board.help.hidden) {
   board.helper.setAttribute("aria-expanded", String(shown));
 }
 
-// The parts that stay
-
 function toolbar(board) {
-  const bar = make("div", "tools");
-  bar.setAttribute("role", "toolbar");
-  bar.setAttribute("aria-label", "what to do with the marked picture");
-  const tool = (label, key, title, press) => {
-    const made = button("", "", title, press);
-    made.append(label + " ", make("kbd", "", key));
-    bar.append(made);
-    return made;
-  };
-  for (const [key, how, label, about] of MERGES) {
-    tool(label, key, about, () => act(board, board.at, { kind: "merge", how }));
-  }
-  tool("Undo", "z", "take back what was done last", () => board.keys.z());
+  const tool = (label, key, title, press) =>
+    button({ title }, press, `${label} `, make("kbd", "", key));
   board.helper = tool("Help", "?", "the keys", () => toggleHelp(board));
   board.helper.setAttribute("aria-expanded", "false");
-  return bar;
+  return make("div",
+    { class: "tools", role: "toolbar", "aria-label": "what to do with the marked picture" },
+    ...MERGES.map(([key, how, label, about]) =>
+      tool(label, key, about, () => act(board, board.at, { kind: "merge", how }))),
+    tool("Undo", "z", "take back what was done last", () => board.keys.z()), board.helper);
 }
 
 function helpPanel() {
   const list = make("dl", "help");
   for (const [keys, about] of HELP) list.append(make("dt", "", keys), make("dd", "", about));
-  const legend = make("dd", "chips");
-  for (const name of Object.keys(OF)) legend.append(make("span", `chip ${name}`, OF[name]));
-  list.append(make("dt", "", "colours"), legend);
+  const legend = Object.entries(OF).map(([name, text]) => make("span", `chip ${name}`, text));
+  list.append(make("dt", "", "colours"), make("dd", "chips", ...legend));
   list.hidden = true;
   return list;
 }
 
 function pager(board) {
-  const nav = make("span", "pages");
-  board.before = button("", "‹", "the page before (Page ↑)", () => turn(board, -1));
-  board.after = button("", "›", "the next page (Page ↓)", () => turn(board, 1));
-  board.before.setAttribute("aria-label", "the page before");
-  board.after.setAttribute("aria-label", "the next page");
+  const turner = (text, label, key, step) =>
+    button({ title: `${label} (${key})`, "aria-label": label }, () => turn(board, step), text);
+  board.before = turner("‹", "the page before", "Page ↑", -1);
+  board.after = turner("›", "the next page", "Page ↓", 1);
   board.where = make("span");
-  nav.append(board.before, board.where, board.after);
-  return nav;
+  return make("span", "pages", board.before, board.where, board.after);
 }
 
-function build(model) {
+function build(model, el) {
   const board = { model, size: model.get("size"), page: -1, at: 0, rows: new Map(), editor: null };
-  board.root = make("div", "imgopen-board");
-  board.root.setAttribute("role", "application");
-  board.root.setAttribute("aria-label", "caption board; press ? for its keys");
   board.count = make("span", "quiet");
   board.pages = pager(board);
   board.help = helpPanel();
-  board.bar = make("div", "bar");
-  board.bar.setAttribute("role", "alertdialog");
+  board.bar = make("div", { class: "bar", role: "alertdialog" });
   board.bar.hidden = true;
-  board.status = make("div", "status");
-  board.status.setAttribute("role", "status");
-  board.status.setAttribute("aria-live", "polite");
+  board.status = make("div", { class: "status", role: "status", "aria-live": "polite" });
   board.list = make("div", "rows");
   board.keys = shortcuts(board);
-  const top = make("div", "top");
-  top.append(toolbar(board), board.pages, board.count);
+  const top = make("div", "top", toolbar(board), board.pages, board.count);
   const notes = model.get("notes").map((note) => words("div", "quiet", note));
-  board.root.append(top, ...notes, board.help, board.bar, board.status, board.list);
+  board.root = add(el, "div", {
+    class: "imgopen-board imgopen-widget", role: "application",
+    "aria-label": "caption board; press ? for its keys",
+  }, top, ...notes, board.help, board.bar, board.status, board.list);
   return board;
 }
 
-function hear(board, content, buffers) {
+function receive(board, content, buffers) {
   clearTimeout(board.waiting);
   if (board.status.textContent.startsWith("waiting")) say(board, "");
   if (content.kind === "rows") showRows(board, content);
   else if (content.kind === "row") showRow(board, content);
   else if (content.kind === "thumb") showPicture(board, content.image, buffers[0]);
-  else if (content.kind === "ask") askedByKernel(board, content);
+  else if (content.kind === "ask") askForKernel(board, content);
   else if (content.kind === "said") {
     say(board, content.text, content.trouble);
     if (content.trouble && board.editor?.sent) unlock(board.editor);
@@ -542,28 +457,18 @@ function hear(board, content, buffers) {
 }
 
 function render({ model, el }) {
-  const board = build(model);
-  el.append(board.root);
-  // The notebook's shortcuts ("d d" deletes a cell) stay away from the board, but Ctrl+S saves.
-  // Lab listens at the document while keys rise, Notebook 7 while they sink, and it looks for the
-  // attribute no higher than at the element that has the focus: so this is earlier, at the window.
-  const guard = (event) => {
-    if (board.root.contains(event.target)) {
-      event.target.toggleAttribute("data-lm-suppress-shortcuts", !savesNotebook(event));
-    }
-  };
-  const listen = (content, buffers) => hear(board, content, buffers);
-  const count = () => showCount(board);
+  const board = build(model, el);
   board.root.addEventListener("keydown", (event) => onKey(board, event));
-  window.addEventListener("keydown", guard, true);
-  model.on("msg:custom", listen);
-  model.on("change:written", count);
+  const stopKeys = suppressShortcuts((target) => board.root.contains(target), savesNotebook);
+  const stopModel = listenTo(model, {
+    "msg:custom": (...given) => receive(board, ...given),
+    "change:written": () => showCount(board),
+  });
   board.wanted = { page: 0, at: 0, focus: false };
   send(board, { kind: "page", page: 0 });
   return () => {
-    window.removeEventListener("keydown", guard, true);
-    model.off("msg:custom", listen);
-    model.off("change:written", count);
+    stopKeys();
+    stopModel();
     clearTimeout(board.waiting);
     dropPictures(board);
   };

@@ -1,27 +1,19 @@
-// A picture's preview that takes another picture: dropped, pasted or chosen.
+// The preview of a picture; another one can be dropped, pasted or chosen.
 
 const MOST_BYTES = 50_000_000;
 
 function render({ model, el }) {
-  const zone = document.createElement("label");
-  zone.className = "imgopen-drop";
-  zone.tabIndex = 0;
-  const input = document.createElement("input");
-  input.type = "file";
-  input.accept = "image/*";
+  const zone = add(el, "label", { class: "imgopen-drop imgopen-widget", tabindex: "0" });
+  const input = add(zone, "input", { class: "imgopen-drop-input", type: "file", accept: "image/*" });
   input.multiple = model.get("several");
-  input.className = "imgopen-drop-input";
-  const image = document.createElement("img");
-  const text = document.createElement("span");
-  zone.append(input, image, text);
-  el.append(zone);
+  const image = add(zone, "img");
+  const text = add(zone, "span");
   let shown = null;
 
   const show = () => {
     if (shown) URL.revokeObjectURL(shown);
     const data = model.get("preview");
-    const bytes = data && (data.byteLength ?? data.length);
-    shown = bytes ? URL.createObjectURL(new Blob([data], { type: "image/jpeg" })) : null;
+    shown = data?.byteLength ?? data?.length ? jpegUrl(data) : null;
     image.hidden = !shown;
     if (shown) image.src = shown;
     image.alt = model.get("alt");
@@ -31,12 +23,8 @@ function render({ model, el }) {
 
   const send = async (files) => {
     for (const file of [...files].slice(0, 100)) {
-      if (file.size > MOST_BYTES) {
-        model.send({ kind: "too large", name: file.name });
-        continue;
-      }
-      const bytes = await file.arrayBuffer();
-      model.send({ kind: "file", name: file.name }, undefined, [bytes]);
+      if (file.size > MOST_BYTES) model.send({ kind: "too large", name: file.name });
+      else model.send({ kind: "file", name: file.name }, undefined, [await file.arrayBuffer()]);
     }
   };
 
@@ -51,25 +39,20 @@ function render({ model, el }) {
     }
   });
   zone.addEventListener("paste", (event) => send(event.clipboardData.files));
-  for (const name of ["dragenter", "dragover"]) {
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  for (const name of ["dragenter", "dragover", "drop"]) {
     zone.addEventListener(name, (event) => {
       event.preventDefault();
       event.stopPropagation();
-      zone.classList.add("over");
+      zone.classList.toggle("over", name !== "drop");
+      if (name === "drop") send(event.dataTransfer.files);
     });
   }
-  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-  zone.addEventListener("drop", (event) => {
-    event.preventDefault();
-    event.stopPropagation();
-    zone.classList.remove("over");
-    send(event.dataTransfer.files);
-  });
-  const names = ["preview", "text", "label", "alt"];
-  for (const name of names) model.on(`change:${name}`, show);
   show();
+  const names = ["preview", "text", "label", "alt"];
+  const stop = listenTo(model, Object.fromEntries(names.map((name) => [`change:${name}`, show])));
   return () => {
-    for (const name of names) model.off(`change:${name}`, show);
+    stop();
     if (shown) URL.revokeObjectURL(shown);
   };
 }

@@ -1,35 +1,18 @@
-// A grid of pictures: what is in view and half a screen around it is in the page, nothing more.
-// `g` is one view's state; a place is a position in what is shown, a tile the kernel's number.
-// Texts come from elsewhere: they are only ever set as textContent, and every `src` is a blob: URL
-// of a JPEG that the kernel has made.
+// A grid of pictures. The page has only the visible tiles and half a screen around them.
+// `g` is the state of one view; a place is a position in the grid, a tile is the kernel's number.
+// Texts are not trusted: they are only set as textContent, and every `src` is a blob: URL of a JPEG
+// that the kernel has made.
 
 const GAP = 10;
 const TEXT = 46; // pixels for the two lines below a picture
-const KEPT = 1500; // pictures that this page remembers
+const KEPT = 1500; // pictures that this page keeps
 const FILTERS = ["model", "operation", "status", "tag"];
 const HELP = "Arrow keys move, Space selects, Shift extends, Ctrl+A selects all, Enter shows details";
 let views = 0;
 
-function make(name, className, parent, text) {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  parent?.append(made);
-  return made;
-}
-
-function button(text, parent, press) {
-  const made = make("button", "", parent, text);
-  made.type = "button";
-  made.addEventListener("click", press);
-  return made;
-}
-
 const count = (g) => (g.order ? g.order.length : g.total);
 const tileAt = (g, place) => (g.order ? g.order[place] : place);
 const clamp = (g, place) => Math.max(0, Math.min(count(g) - 1, place));
-
-// What the kernel is asked and told
 
 function send(g, content, tiles) {
   const buffers = tiles && [new Uint32Array(tiles).buffer];
@@ -43,10 +26,10 @@ function soon(g, name, milliseconds, act) {
 
 function ask(g) {
   const { scrollTop, clientHeight } = g.frame;
-  // What flies by is not asked for.
-  const flying = Math.abs(scrollTop - g.askedAt) > clientHeight;
+  // While the user scrolls fast, nothing is requested.
+  const fast = Math.abs(scrollTop - g.askedAt) > clientHeight;
   g.askedAt = scrollTop;
-  if (flying) return soon(g, "ask", 80, ask);
+  if (fast) return soon(g, "ask", 80, ask);
   sort(g);
   const missing = [...g.shown.keys()].filter((place) => !known(g, tileAt(g, place)));
   if (!missing.length) return undefined;
@@ -61,7 +44,7 @@ function inView(g, place, from = g.frame.scrollTop) {
   return top + g.row > from && top < from + g.frame.clientHeight;
 }
 
-// Tiles are used again, so the page has them in any order: screen readers read them in this one.
+// Tile elements are reused in any order; screen readers need them in the order of the grid.
 function sort(g) {
   const places = [...g.shown.keys()];
   if (places.every((place, at) => !at || places[at - 1] < place) && g.sorted) return;
@@ -73,7 +56,7 @@ function sort(g) {
 
 function known(g, tile) {
   const kept = g.kept.get(tile);
-  // Pictures for the static stand-in come unasked, and may come before the captions.
+  // Pictures for the static HTML are sent without a request, maybe before the captions.
   return kept && kept.text !== undefined && (kept.url || kept.lost);
 }
 
@@ -83,65 +66,63 @@ function askSoon(g) {
   }
 }
 
-function look(g) {
+function sendQuery(g) {
   const query = { kind: "query", search: g.search.value };
   for (const name of FILTERS) query[name] = g.filters[name].value;
   send(g, query);
 }
 
-// What the kernel tells
-
 const numbers = (buffer) =>
   new Uint32Array(buffer ? buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength) : 0);
 
-const HEARD = {
-  state(g, told) {
-    if (told.by === g.by) fillFilters(g, told.choices);
+const HANDLERS = {
+  state(g, message) {
+    if (message.by === g.by) fillFilters(g, message.choices);
   },
-  order(g, told, buffers) {
+  order(g, message, buffers) {
     g.order = numbers(buffers[0]);
-    if (told.by !== g.by) showQuery(g, told.query);
-    const query = JSON.stringify(told.query);
+    if (message.by !== g.by) showQuery(g, message.query);
+    const query = JSON.stringify(message.query);
     if (query !== g.query) g.seen = g.offset = g.active = g.anchor = 0;
     g.query = query;
     lay(g);
   },
-  selected(g, told, buffers) {
-    if (told.by === g.by) return;
+  selected(g, message, buffers) {
+    if (message.by === g.by) return;
     g.chosen = new Set(numbers(buffers[0]));
     mark(g);
   },
-  captions(g, told) {
-    for (const [tile, text, state] of told.tiles) keep(g, tile, { text, state });
+  captions(g, message) {
+    for (const [tile, text, state] of message.tiles) keep(g, tile, { text, state });
     fillAll(g);
   },
-  pictures(g, told, buffers) {
-    told.keys.forEach(([tile, size], at) => picture(g, tile, size, buffers[at]));
-    for (const [tile, size] of told.lost) if (size < 200) keep(g, tile, { lost: true });
+  pictures(g, message, buffers) {
+    message.keys.forEach(([tile, size], at) => picture(g, tile, size, buffers[at]));
+    for (const [tile, size] of message.lost) if (size < 200) keep(g, tile, { lost: true });
     trim(g);
     fillAll(g);
     askSoon(g);
   },
-  details(g, told) {
-    if (told.by === g.by && told.tile === g.detailed) fillDetails(g, told);
+  details(g, message) {
+    if (message.by === g.by && message.tile === g.detailed) fillDetails(g, message);
   },
 };
 
-function hear(g, told, buffers) {
+function receive(g, message, buffers) {
   clearTimeout(g.timers.late);
-  g.heard = true;
-  HEARD[told.kind]?.(g, told, buffers);
+  g.answered = true;
+  HANDLERS[message.kind]?.(g, message, buffers);
   tellCount(g);
 }
 
 function keep(g, tile, more) {
   const before = g.kept.get(tile);
-  g.kept.delete(tile); // the map's order is the order of use
+  g.kept.delete(tile); // the map is in order of use
   g.kept.set(tile, { ...before, ...more });
 }
 
 function picture(g, tile, size, buffer) {
-  const url = URL.createObjectURL(new Blob([buffer], { type: "image/jpeg" }));
+  const url = jpegUrl(buffer);
   if (size < 200) {
     const before = g.kept.get(tile)?.url;
     if (before) URL.revokeObjectURL(before);
@@ -163,13 +144,11 @@ function trim(g) {
   }
 }
 
-// The grid
-
 function lay(g) {
   const width = g.frame.clientWidth - 2 * GAP;
-  if (width <= 0) return; // out of the page for now: a notebook takes cells out that are far away
-  // Not the frame's own position: that is lost when it comes back into the page.
-  const held = g.columns && inView(g, g.active, Math.floor(g.seen / g.columns) * g.row + g.offset);
+  if (width <= 0) return; // not in the page: a notebook removes cells that are far away
+  // Not the scroll position of the frame: that is lost when it comes back into the page.
+  const wasVisible = g.columns && inView(g, g.active, Math.floor(g.seen / g.columns) * g.row + g.offset);
   const least = width < 420 ? 96 : 132;
   g.columns = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
   g.side = Math.floor((width - GAP * (g.columns - 1)) / g.columns);
@@ -179,7 +158,7 @@ function lay(g) {
   g.none.hidden = count(g) > 0;
   g.active = clamp(g, g.active);
   for (const place of g.shown.keys()) drop(g, place);
-  if (held) reveal(g, g.active);
+  if (wasVisible) reveal(g, g.active);
   draw(g);
 }
 
@@ -199,7 +178,7 @@ function draw(g) {
   const last = (Math.ceil((scrollTop + clientHeight) / g.row) + around) * g.columns;
   for (const place of g.shown.keys()) if (place < first || place >= last) drop(g, place);
   for (let place = Math.max(0, first); place < Math.min(last, count(g)); place += 1) {
-    if (!g.shown.has(place)) g.shown.set(place, add(g, place));
+    if (!g.shown.has(place)) g.shown.set(place, addTile(g, place));
   }
   for (const element of g.spare) element.remove();
   point(g);
@@ -213,18 +192,12 @@ function drop(g, place) {
 }
 
 function newTile() {
-  const element = make("div", "tile");
-  element.setAttribute("role", "option");
-  const box = make("div", "box", element);
-  const image = make("img", "", box);
-  image.decoding = "async";
-  make("span", "lost", box);
-  make("span", "check", element).setAttribute("aria-hidden", "true");
-  make("span", "text", element).dir = "auto";
-  return element;
+  const box = make("div", "box", make("img", { decoding: "async" }), make("span", "lost"));
+  const check = make("span", { class: "check", "aria-hidden": "true" });
+  return make("div", { class: "tile", role: "option" }, box, check, words("span", "text"));
 }
 
-function add(g, place) {
+function addTile(g, place) {
   const element = g.spare.pop() ?? newTile();
   const [row, column] = [Math.floor(place / g.columns), place % g.columns];
   if (!element.parentElement) g.space.append(element);
@@ -282,13 +255,11 @@ function tellCount(g) {
   const pictures = g.total === 1 ? "picture" : "pictures";
   const parts = [all === here ? `${all} ${pictures}` : `${here} of ${all} ${pictures}`];
   if (g.chosen.size) parts.push(`${chosen} selected`);
-  if (!g.heard) parts.push("waiting for the kernel");
+  if (!g.answered) parts.push("waiting for the kernel");
   const text = parts.join(" · ");
   if (g.count.textContent !== text) g.count.textContent = text;
   g.clear.hidden = !g.chosen.size;
 }
-
-// Selection
 
 function choose(g, tiles) {
   g.chosen = new Set(tiles);
@@ -346,21 +317,21 @@ function target(g, key) {
   return key in jumps ? clamp(g, jumps[key]) : undefined;
 }
 
-// Do what a key asks for, and tell whether it was ours.
+// Handles a key and returns whether the gallery uses it.
 function press(g, event) {
-  const accelerated = event.ctrlKey || event.metaKey;
+  const command = accelerated(event);
   if (event.altKey || !count(g)) return false;
-  if (accelerated && event.key.toLowerCase() === "a") {
+  if (command && event.key.toLowerCase() === "a") {
     choose(g, range(g, 0, count(g) - 1));
     return true;
   }
   const to = target(g, event.key);
-  if (to !== undefined && !accelerated) {
+  if (to !== undefined && !command) {
     move(g, to, event.shiftKey);
-  } else if (event.key === " " && !accelerated) {
+  } else if (event.key === " " && !command) {
     if (event.shiftKey) choose(g, range(g, g.anchor, g.active));
     else toggle(g, g.active);
-  } else if (event.key === "Enter" && !accelerated && !event.shiftKey) {
+  } else if (event.key === "Enter" && !command && !event.shiftKey) {
     showDetails(g);
   } else {
     return false;
@@ -368,34 +339,30 @@ function press(g, event) {
   return true;
 }
 
-// JupyterLab hears keys on the document before any element of the page does: "d d" deletes cells.
-// So plain keys are kept from it here, while Ctrl+S and Shift+Enter stay its own.
-function hearKey(g, event) {
+// Runs before the notebook handles the key: the notebook does not get plain keys and those that the
+// gallery uses, but it gets Ctrl+S and Shift+Enter.
+function onKey(g, event) {
   const element = event.composedPath()[0];
   if (!g.root.contains(element)) return;
-  let ours = element === g.frame && press(g, event);
+  let used = element === g.frame && press(g, event);
   if (event.key === "Escape" && g.detailed !== null && element !== g.search) {
     hideDetails(g);
-    ours = true;
+    used = true;
   }
-  if (ours) event.preventDefault();
-  const accelerated = event.ctrlKey || event.metaKey;
-  const written = element === g.search && "acvxyz".includes(event.key.toLowerCase());
-  const plain = !accelerated && !event.altKey && !(event.key === "Enter" && event.shiftKey);
-  if (ours || plain || written) event.stopPropagation();
+  if (used) event.preventDefault();
+  const editing = element === g.search && "acvxyz".includes(event.key.toLowerCase());
+  const plain = !accelerated(event) && !event.altKey && !(event.key === "Enter" && event.shiftKey);
+  if (used || plain || editing) event.stopPropagation();
 }
-
-// Search and filters
 
 function fillFilters(g, choices) {
   for (const name of FILTERS) {
     const select = g.filters[name];
     const options = choices[name] ?? [];
     const chosen = select.value;
-    select.replaceChildren();
-    make("option", "", select, `any ${name}`).value = "";
+    select.replaceChildren(make("option", { value: "" }, `any ${name}`));
     for (const [value, pictures] of options) {
-      make("option", "", select, `${value} (${pictures.toLocaleString("en")})`).value = value;
+      add(select, "option", { value }, `${value} (${pictures.toLocaleString("en")})`);
     }
     select.value = chosen;
     select.hidden = options.length < 2;
@@ -408,26 +375,20 @@ function showQuery(g, query) {
 }
 
 function buildBar(g) {
-  const bar = make("div", "bar", g.root);
-  bar.setAttribute("role", "search");
-  g.search = make("input", "", bar);
-  g.search.type = "search";
-  g.search.placeholder = "search captions and tags";
-  g.search.setAttribute("aria-label", "search captions and tags");
-  g.search.maxLength = 200;
-  g.search.addEventListener("input", () => soon(g, "look", 120, look));
+  const label = "search captions and tags";
+  g.search = make("input", {
+    type: "search", placeholder: label, "aria-label": label, maxlength: "200",
+  });
+  g.search.addEventListener("input", () => soon(g, "query", 120, sendQuery));
   g.filters = {};
   for (const name of FILTERS) {
-    const select = make("select", "", bar);
-    make("option", "", select, `any ${name}`).value = "";
-    select.setAttribute("aria-label", name);
+    const select = make("select", { "aria-label": name }, make("option", { value: "" }, `any ${name}`));
     select.hidden = true;
-    select.addEventListener("change", () => look(g));
+    select.addEventListener("change", () => sendQuery(g));
     g.filters[name] = select;
   }
+  add(g.root, "div", { class: "bar", role: "search" }, g.search, ...Object.values(g.filters));
 }
-
-// Details
 
 function showDetails(g) {
   if (!count(g)) return;
@@ -455,77 +416,57 @@ function showLarge(g, url) {
   image.hidden = false;
 }
 
-function fillDetails(g, told) {
+function fillDetails(g, message) {
   g.pane.replaceChildren();
-  const head = make("div", "head", g.pane);
-  make("bdi", "", head, told.label);
-  const close = button("✕", head, () => hideDetails(g));
-  close.setAttribute("aria-label", "close the details");
-  const image = make("img", "", g.pane);
-  image.alt = told.caption;
-  const small = g.kept.get(told.tile)?.url;
+  const head = add(g.pane, "div", "head");
+  add(head, "bdi", "", message.label);
+  head.append(button({ "aria-label": "close the details" }, () => hideDetails(g), "✕"));
+  const image = add(g.pane, "img");
+  image.alt = message.caption;
+  const small = g.kept.get(message.tile)?.url;
   image.hidden = !small;
   if (small) image.src = small;
-  const list = make("div", "said", g.pane);
-  for (const said of told.said) addSaid(list, said);
-  if (told.more) make("div", "quiet", g.pane, `${told.more} more tasks of this picture`);
+  const list = add(g.pane, "div", "said");
+  for (const said of message.said) addSaid(list, said);
+  if (message.more) add(g.pane, "div", "quiet", `${message.more} more tasks of this picture`);
 }
 
 function addSaid(list, said) {
-  const part = make("section", "", list);
-  const head = make("div", "title", part);
-  make("bdi", "", head, said.title);
-  if (said.backend === "sandbox") make("span", "badge", head, "sandbox");
-  if (said.trouble) make("p", "trouble", part, said.trouble).dir = "auto";
-  if (said.caption) make("p", "", part, said.caption).dir = "auto";
-  const chips = said.tags.length ? make("div", "chips", part) : null;
-  for (const tag of said.tags) make("bdi", "chip", chips, tag);
-  if (said.facts.length) make("div", "quiet", part, said.facts.join(" · "));
+  const part = add(list, "section");
+  const head = add(part, "div", "title");
+  add(head, "bdi", "", said.title);
+  if (said.backend === "sandbox") add(head, "span", "badge", "sandbox");
+  if (said.trouble) part.append(words("p", "trouble", said.trouble));
+  if (said.caption) part.append(words("p", "", said.caption));
+  if (said.tags.length) add(part, "div", "chips", ...said.tags.map((tag) => make("bdi", "chip", tag)));
+  if (said.facts.length) add(part, "div", "quiet", said.facts.join(" · "));
   if (said.line) addLine(part, said.line);
 }
 
 function addLine(part, line) {
-  const row = make("div", "line", part);
-  const code = make("code", "", row, line);
-  const copy = button("Copy", row, async () => {
-    try {
-      await navigator.clipboard.writeText(line);
-      copy.textContent = "Copied";
-    } catch {
-      // Pages without TLS have no clipboard: select the text, so that Ctrl+C does it.
-      getSelection().selectAllChildren(code);
-      copy.textContent = "Press Ctrl+C";
-    }
-    setTimeout(() => { copy.textContent = "Copy"; }, 1500);
-  });
+  const code = make("code", "", line);
+  const press = (pressed) => copy(pressed, line, () => selectText(code));
+  add(part, "div", "line", code, button({}, press, "Copy"));
 }
 
-// All of it
-
 function buildFrame(g) {
-  const body = make("div", "body", g.root);
-  g.frame = make("div", "frame", body);
-  g.frame.tabIndex = 0;
-  g.frame.setAttribute("role", "listbox");
-  g.frame.setAttribute("aria-multiselectable", "true");
-  g.frame.setAttribute("aria-label", "pictures");
-  g.frame.setAttribute("aria-description", HELP);
-  g.space = make("div", "space", g.frame);
-  g.none = make("div", "none", g.frame, "No picture fits.");
-  g.none.hidden = true;
-  g.pane = make("aside", "pane", body);
-  g.pane.setAttribute("aria-label", "details");
-  g.pane.hidden = true;
+  const body = add(g.root, "div", "body");
+  g.frame = add(body, "div", {
+    class: "frame", tabindex: "0", role: "listbox", "aria-multiselectable": "true",
+    "aria-label": "pictures", "aria-description": HELP,
+  });
+  g.space = add(g.frame, "div", "space");
+  g.none = add(g.frame, "div", "none", "No picture fits.");
+  g.pane = add(body, "aside", { class: "pane", "aria-label": "details" });
+  g.none.hidden = g.pane.hidden = true;
 }
 
 function buildFoot(g) {
-  const foot = make("div", "foot", g.root);
-  g.count = make("span", "count", foot);
-  g.count.setAttribute("role", "status");
-  g.clear = button("Select none", foot, () => choose(g, []));
-  g.toggle = button("Details", foot, () => (g.detailed === null ? showDetails(g) : hideDetails(g)));
-  g.toggle.setAttribute("aria-pressed", "false");
-  g.toggle.title = HELP;
+  g.count = make("span", { class: "count", role: "status" });
+  g.clear = button({}, () => choose(g, []), "Select none");
+  const press = () => (g.detailed === null ? showDetails(g) : hideDetails(g));
+  g.toggle = button({ "aria-pressed": "false", title: HELP }, press, "Details");
+  add(g.root, "div", "foot", g.count, g.clear, g.toggle);
 }
 
 function listen(g) {
@@ -537,16 +478,14 @@ function listen(g) {
     g.offset = g.frame.scrollTop % g.row;
     g.drawing ??= requestAnimationFrame(() => draw(g));
   }, { passive: true });
-  const onKey = (event) => hearKey(g, event);
-  const onMessage = (told, buffers) => hear(g, told, buffers);
   const watcher = new ResizeObserver(() => lay(g));
-  window.addEventListener("keydown", onKey, true);
-  g.model.on("msg:custom", onMessage);
   watcher.observe(g.frame);
+  const stopKeys = watchKeys((event) => onKey(g, event));
+  const stopModel = listenTo(g.model, { "msg:custom": (...given) => receive(g, ...given) });
   return () => {
     watcher.disconnect();
-    window.removeEventListener("keydown", onKey, true);
-    g.model.off("msg:custom", onMessage);
+    stopKeys();
+    stopModel();
   };
 }
 
@@ -561,12 +500,12 @@ function render({ model, el }) {
   views += 1;
   const g = {
     model, by: `imgopen-${views}-${Math.random().toString(36).slice(2, 10)}`,
-    total: model.get("total"), order: null, query: null, heard: false,
+    total: model.get("total"), order: null, query: null, answered: false,
     chosen: new Set(), active: 0, anchor: 0, detailed: null, large: null,
     kept: new Map(), shown: new Map(), spare: [], timers: {}, asking: null, drawing: null,
     columns: 0, side: 0, row: 0, seen: 0, offset: 0, askedAt: 0,
   };
-  g.root = make("div", "imgopen-gallery", el);
+  g.root = add(el, "div", "imgopen-gallery imgopen-widget");
   buildBar(g);
   buildFrame(g);
   buildFoot(g);

@@ -1,16 +1,16 @@
-// A mask painted over a picture, in the picture's true pixels.
+// A mask painted over a picture, at the full resolution of the picture.
 //
-// The rule, so that anybody can compute the same mask: positions of the pointer are rounded to
-// eighths of a picture's pixel. A stroke paints a pixel if, and only if, the distance of its centre
-// to the line through the stroke's positions is at most half the brush's size (size 1: positions
-// are moved to the centre of their pixel first). A rectangle paints the pixels whose centre lies in
-// it, borders included.
+// The rule by which the same mask can be computed elsewhere: pointer positions are rounded to
+// eighths of a pixel of the picture. A stroke paints a pixel if and only if the distance of its
+// centre to the line through the pointer positions is at most half the brush size (with size 1,
+// positions are moved to the centre of their pixel first). A rectangle paints the pixels whose
+// centres are in it or on its border.
 
-const MOST_UNDO = 32_000_000; // bytes of what undo keeps
+const MOST_UNDO = 32_000_000; // bytes of the undo history
 const MOST_HEIGHT = 560; // of the picture on the page, in CSS pixels
 const MOST_ZOOM = 32;
 const TINT = [255, 45, 110, 140]; // red, green, blue, alpha
-const PAUSE = 200; // milliseconds between two masks sent
+const PAUSE = 200; // milliseconds between two masks that are sent
 const TOOLS = { b: "brush", e: "eraser", r: "rectangle", m: "move" };
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const HELP =
@@ -19,9 +19,9 @@ const HELP =
   + "the corners of a rectangle · Escape gives up · Ctrl+Z, Ctrl+Shift+Z undo, redo · I inverts, "
   + "Delete clears · + − zoom, 1 100 %, 0 all. Shift while painting erases. Ctrl+wheel or two "
   + "fingers zoom.";
-let count = 0; // of painters on the page
+let painters = 0; // on the page
 
-// The mask: one bit a pixel, rows padded to whole bytes, the first pixel in the highest bit.
+// A mask with one bit per pixel, rows padded to whole bytes, the first pixel in the highest bit.
 class Bits {
   constructor(width, height) {
     this.width = width;
@@ -34,7 +34,7 @@ class Bits {
     return (this.data[y * this.stride + (x >> 3)] >> (7 - (x & 7))) & 1;
   }
 
-  // Sets the pixels `from` to `to` of a row, both included; what lies outside is left out.
+  // Sets the pixels of a row from `from` to `to`, both included, as far as they exist.
   span(y, from, to, on) {
     from = Math.max(0, from);
     to = Math.min(this.width - 1, to);
@@ -55,7 +55,7 @@ class Bits {
   }
 
   invert() {
-    const tail = (0xff << (this.stride * 8 - this.width)) & 0xff; // the padding stays empty
+    const tail = (0xff << (this.stride * 8 - this.width)) & 0xff; // the padding stays 0
     for (let i = 0; i < this.data.length; i++) this.data[i] ^= 0xff;
     for (let i = this.stride - 1; i < this.data.length; i += this.stride) this.data[i] &= tail;
   }
@@ -68,7 +68,7 @@ class Bits {
 }
 const ONES = Uint8Array.from({ length: 256 }, (_, i) => i.toString(2).replaceAll("0", "").length);
 
-// Whether (x, y) is at most r from the line from a to b; exact for eighths of a pixel.
+// Whether (x, y) is at most r away from the line from a to b; exact for eighths of a pixel.
 function near(x, y, a, b, r) {
   const [dx, dy, px, py] = [b.x - a.x, b.y - a.y, x - a.x, y - a.y];
   const along = px * dx + py * dy;
@@ -78,7 +78,7 @@ function near(x, y, a, b, r) {
   return (px * dy - py * dx) ** 2 <= r * r * long;
 }
 
-// About where the row at y enters and leaves what is near the line: discs and the box between.
+// Where the row at y enters and leaves the area near the line (two discs and a box), rounded.
 function crossing(y, a, b, r) {
   const found = [];
   for (const end of [a, b]) {
@@ -95,14 +95,14 @@ function crossing(y, a, b, r) {
   return found.length ? [Math.min(...found), Math.max(...found)] : null;
 }
 
-// Paints what is near the line and returns the box that may have changed.
+// Paints the pixels near a line and returns the box that may have changed.
 function paintLine(bits, a, b, r, on) {
   const box = boxAround(bits, [a, b], r + 1);
   for (let row = box.top; row < box.bottom; row++) {
     const y = row + 0.5;
     const ends = crossing(y, a, b, r);
     if (!ends) continue;
-    // The crossings are rounded; which pixels at the ends belong to it, the rule itself decides.
+    // The crossings are rounded: the exact rule decides about the pixels at the ends.
     let [from, to] = [Math.ceil(ends[0] - 0.5) - 1, Math.floor(ends[1] - 0.5) + 1];
     while (from <= to && !near(from + 0.5, y, a, b, r)) from++;
     while (to >= from && !near(to + 0.5, y, a, b, r)) to--;
@@ -145,8 +145,8 @@ function joined(one, other) {
   };
 }
 
-// The mask with what it was after the last whole step, and the steps that led there.
-// A step is a box and the bits that differ in it: the same serves to undo and to redo.
+// A mask with its undo history. A step is a box and the XOR of its bits before and after, which
+// serves both undo and redo. `kept` is the mask after the last completed step.
 class Mask {
   constructor(width, height) {
     this.bits = new Bits(width, height);
@@ -159,7 +159,7 @@ class Mask {
     return { left: 0, top: 0, right: this.bits.width, bottom: this.bits.height };
   }
 
-  // Makes what was changed in the box one step; says whether anything was.
+  // Records the changes in the box as one step; returns whether there are any.
   commit(box) {
     if (!box) return false;
     const from = box.left >> 3;
@@ -182,7 +182,7 @@ class Mask {
     while (bytes > MOST_UNDO && this.past.length > 1) bytes -= weight(this.past.shift());
   }
 
-  // Takes the last step from one list to the other; returns its box, null if there is none.
+  // Undoes or redoes a step, which moves from one list to the other; returns its box or null.
   turn(from, to) {
     const step = from.pop();
     if (!step) return null;
@@ -191,8 +191,7 @@ class Mask {
     return step.box;
   }
 
-  revert(box) {
-    if (!box) return;
+  revert() {
     this.bits.data.set(this.kept);
   }
 
@@ -205,13 +204,13 @@ class Mask {
   }
 }
 
-// Which part of the picture is seen: `scale` CSS pixels a pixel, `left` and `top` in pixels.
+// The visible part of the picture: `scale` in CSS pixels per pixel, `left` and `top` in pixels.
 class View {
   constructor(width, height) {
     Object.assign(this, { width, height, scale: 1, left: 0, top: 0, wide: 1, high: 1, fit: 0 });
   }
 
-  // Makes room for the whole picture in `room` CSS pixels; small ones grow by whole factors.
+  // Fits the picture into a width of `room` CSS pixels; small ones grow by integer factors.
   resize(room) {
     const most = Math.min(MOST_HEIGHT, Math.max(240, innerHeight * 0.7));
     const fit = Math.min(room / this.width, most / this.height);
@@ -222,7 +221,7 @@ class View {
     this.zoom(whole ? this.fit : this.scale, this.wide / 2, this.high / 2);
   }
 
-  // Sets the scale so that what was at `from` on the canvas is at (x, y).
+  // Sets the scale so that the point that was at `from` on the canvas is now at (x, y).
   zoom(scale, x, y, from = { x, y }) {
     const [px, py] = [from.x / this.scale + this.left, from.y / this.scale + this.top];
     this.scale = Math.min(MOST_ZOOM, Math.max(Math.min(this.fit, 1), scale));
@@ -242,24 +241,24 @@ class View {
   }
 }
 
-// The picture's pixels that a row or column of the screen's pixels looks at, `several` for each.
-function looks(start, length, perPixel, offset, limit, several) {
+// The pixels of the picture sampled by a row or column of screen pixels, `several` for each.
+function samples(start, length, perPixel, offset, limit, several) {
   const found = new Int32Array(length * several);
   for (let i = 0; i < found.length; i++) {
     const at = Math.floor((start + (i + 0.5) / several) / perPixel + offset);
-    found[i] = at < limit ? at : -1; // below 0 is outside, too
+    found[i] = at < limit ? at : -1; // negative: outside of the picture
   }
   return found;
 }
 
-// Lays the mask over a part of the screen: a pixel is tinted if any it stands for is painted.
+// Draws the mask on a part of the screen; a pixel is tinted if any pixel it samples is painted.
 function tint(context, bits, view, ratio, part) {
   const [wide, high] = [part.right - part.left, part.bottom - part.top];
   if (wide <= 0 || high <= 0) return;
   const k = view.scale * ratio;
   const several = Math.min(8, Math.max(1, Math.ceil(1 / k)));
-  const columns = looks(part.left, wide, k, view.left, bits.width, several);
-  const rows = looks(part.top, high, k, view.top, bits.height, several);
+  const columns = samples(part.left, wide, k, view.left, bits.width, several);
+  const rows = samples(part.top, high, k, view.top, bits.height, several);
   const image = context.createImageData(wide, high);
   const pixels = new Uint32Array(image.data.buffer);
   const colour = new Uint32Array(Uint8Array.from(TINT).buffer)[0];
@@ -276,7 +275,7 @@ function tint(context, bits, view, ratio, part) {
   context.putImageData(image, part.left, part.top);
 }
 
-// Bytes from and to Python: zlib's format.
+// Bytes are exchanged with Python in zlib's format.
 async function piped(bytes, through) {
   const stream = new Blob([bytes]).stream().pipeThrough(through);
   return new Uint8Array(await new Response(stream).arrayBuffer());
@@ -290,24 +289,6 @@ function bytesOf(value) {
 
 function same(one, other) {
   return one.length === other.length && one.every((byte, i) => byte === other[i]);
-}
-
-function made(name, parent, attributes = {}, text = "") {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.textContent = text;
-  parent.append(element);
-  return element;
-}
-
-// JupyterLab and Notebook read their shortcuts before we do, so what can have the focus carries the
-// sign that they are off there. What we have no use for, such as Ctrl+S, is given to them again.
-const NO_SHORTCUTS = { "data-lm-suppress-shortcuts": "true" };
-
-function passOn(event, root) {
-  if (!event.ctrlKey && !event.metaKey) return;
-  const again = new KeyboardEvent(event.type, event);
-  if (!root.parentElement.dispatchEvent(again)) event.preventDefault();
 }
 
 class Painter {
@@ -328,36 +309,36 @@ class Painter {
   }
 
   build(el) {
-    this.root = made("div", el, { class: "imgopen-paint", ...NO_SHORTCUTS });
-    this.bar = made("div", this.root, { class: "bar" });
+    this.root = add(el, "div", { class: "imgopen-paint imgopen-widget", ...NO_SHORTCUTS });
+    this.bar = add(this.root, "div", "bar");
     this.buildTools();
     this.buildSteps();
-    this.stage = made("div", this.root, { class: "stage" });
-    this.below = made("canvas", this.stage, { "aria-hidden": "true" });
-    const help = `imgopen-paint-help-${++count}`;
-    this.canvas = made("canvas", this.stage, {
+    this.stage = add(this.root, "div", "stage");
+    this.below = add(this.stage, "canvas", { "aria-hidden": "true" });
+    const help = `imgopen-paint-help-${++painters}`;
+    this.canvas = add(this.stage, "canvas", {
       class: "over", tabindex: "0", role: "application", "aria-roledescription": "mask painter",
       "aria-describedby": help, ...NO_SHORTCUTS,
     });
-    this.ring = made("div", this.stage, { class: "ring", hidden: "" });
-    this.band = made("div", this.stage, { class: "band", hidden: "" });
-    const line = made("div", this.root, { class: "line" });
-    this.state = made("span", line);
-    this.said = made("span", line, { class: "said", role: "status", "aria-live": "polite" });
-    this.trouble = made("div", this.root, { class: "trouble", role: "alert" });
-    made("div", this.root, { class: "help", id: help }, HELP);
+    this.ring = add(this.stage, "div", { class: "ring", hidden: "" });
+    this.band = add(this.stage, "div", { class: "band", hidden: "" });
+    const line = add(this.root, "div", "line");
+    this.state = add(line, "span");
+    this.announcement = add(line, "span", { class: "said", role: "status", "aria-live": "polite" });
+    this.trouble = add(this.root, "div", { class: "trouble", role: "alert" });
+    add(this.root, "div", { class: "help", id: help }, HELP);
   }
 
   buildTools() {
     const group = this.group("tool");
     this.toolButtons = Object.entries(TOOLS).map(([key, tool]) =>
       this.button(group, tool, `${tool} (${key.toUpperCase()})`, () => this.choose(tool)));
-    const label = made("label", this.group("size"), {}, "size ");
-    this.slider = made("input", label, {
+    const label = add(this.group("size"), "label", "", "size ");
+    this.slider = add(label, "input", {
       type: "range", min: "1", title: "size ([ and ])", ...NO_SHORTCUTS,
     });
     this.slider.max = Math.max(20, Math.round(Math.max(this.view.width, this.view.height) / 4));
-    this.number = made("output", label);
+    this.number = add(label, "output");
     this.slider.addEventListener("input", () => this.resizeBrush(Number(this.slider.value)));
   }
 
@@ -375,16 +356,15 @@ class Painter {
   }
 
   group(name) {
-    return made("div", this.bar, { role: "group", "aria-label": name });
+    return add(this.bar, "div", { role: "group", "aria-label": name });
   }
 
   button(group, text, title, press) {
-    const about = { type: "button", title, "aria-label": title, ...NO_SHORTCUTS };
-    const button = made("button", group, about, text);
-    button.addEventListener("click", () => {
-      if (button.getAttribute("aria-disabled") !== "true") press();
-    });
-    return button;
+    const made = button({ title, "aria-label": title, ...NO_SHORTCUTS }, () => {
+      if (made.getAttribute("aria-disabled") !== "true") press();
+    }, text);
+    group.append(made);
+    return made;
   }
 
   listen() {
@@ -399,26 +379,26 @@ class Painter {
     on("contextmenu", (event) => event.preventDefault());
     this.canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.root.addEventListener("keydown", (event) => {
-      const steps = (event.ctrlKey || event.metaKey) && !event.altKey;
-      const ours = event.target === this.canvas ? this.key(event) : steps && this.keyOfSteps(event);
-      if (ours) event.preventDefault();
+      const handled = event.target === this.canvas
+        ? this.key(event)
+        : accelerated(event) && !event.altKey && this.undoKey(event);
+      if (handled) event.preventDefault();
       else passOn(event, this.root);
     });
     this.watcher = new ResizeObserver(() => this.fit());
     this.watcher.observe(this.root);
-    this.hears = {
-      "change:value": () => this.hear(),
+    this.stopListening = listenTo(this.model, {
+      "change:value": () => this.receive(),
       "change:preview": () => this.loadPicture(),
-      "change:problem": () => this.tell(this.model.get("problem")),
+      "change:problem": () => this.showError(this.model.get("problem")),
       "change:taken": () => this.report(),
       "change:label": () => this.name(),
-    };
-    for (const [name, call] of Object.entries(this.hears)) this.model.on(name, call);
+    });
   }
 
   close() {
     this.watcher.disconnect();
-    for (const [name, call] of Object.entries(this.hears)) this.model.off(name, call);
+    this.stopListening();
     this.picture?.close();
   }
 
@@ -426,9 +406,9 @@ class Painter {
     this.name();
     this.choose("brush", false);
     this.resizeBrush(this.size, false);
-    this.tell(this.model.get("problem"));
+    this.showError(this.model.get("problem"));
     this.loadPicture();
-    this.hear();
+    this.receive();
   }
 
   name() {
@@ -441,15 +421,13 @@ class Painter {
       this.picture = await createImageBitmap(jpeg);
       this.draw();
     } catch (error) {
-      this.tell(`the picture cannot be shown: ${error.message}`);
+      this.showError(`the picture cannot be shown: ${error.message}`);
     }
   }
 
-  // What is drawn.
-
   fit() {
     const room = this.bar.clientWidth;
-    if (!room) return; // in a tab that is not in front
+    if (!room) return; // in a tab that is not visible
     this.view.resize(room);
     this.ratio = Math.min(3, devicePixelRatio || 1);
     for (const canvas of [this.below, this.canvas]) {
@@ -476,17 +454,17 @@ class Painter {
     this.report();
   }
 
-  // Draws the mask anew where the box, in pixels of the picture, is on the screen.
+  // Redraws the visible part of a box, which is in pixels of the picture.
   drawMask(box) {
     if (!this.ratio || !box) return;
     const { view, canvas } = this;
     const k = view.scale * this.ratio;
-    const whole = box.right - box.left === view.width && box.bottom - box.top === view.height;
+    const all = box.right - box.left === view.width && box.bottom - box.top === view.height;
     tint(canvas.getContext("2d"), this.mask.bits, view, this.ratio, {
-      left: whole ? 0 : Math.max(0, Math.floor((box.left - view.left) * k) - 1),
-      top: whole ? 0 : Math.max(0, Math.floor((box.top - view.top) * k) - 1),
-      right: whole ? canvas.width : Math.min(canvas.width, Math.ceil((box.right - view.left) * k) + 1),
-      bottom: whole ? canvas.height : Math.min(canvas.height, Math.ceil((box.bottom - view.top) * k) + 1),
+      left: all ? 0 : Math.max(0, Math.floor((box.left - view.left) * k) - 1),
+      top: all ? 0 : Math.max(0, Math.floor((box.top - view.top) * k) - 1),
+      right: all ? canvas.width : Math.min(canvas.width, Math.ceil((box.right - view.left) * k) + 1),
+      bottom: all ? canvas.height : Math.min(canvas.height, Math.ceil((box.bottom - view.top) * k) + 1),
     });
   }
 
@@ -500,7 +478,7 @@ class Painter {
     element.hidden = false;
   }
 
-  // Shows where the tool is, in its size; nothing without a point.
+  // Shows the outline of the tool at a point, or hides it.
   showRing(point) {
     this.ring.hidden = !point || this.tool === "move";
     if (this.ring.hidden) return;
@@ -512,25 +490,23 @@ class Painter {
     const { width, height } = this.view;
     const share = (100 * (this.painted ?? 0)) / (width * height);
     const shown = share && share < 0.1 ? "under 0.1" : share.toFixed(1);
-    const waits = this.model.get("taken") !== this.model.get("number");
+    const waiting = this.model.get("taken") !== this.model.get("number");
     clearTimeout(this.late);
     const parts = [`${shown} % painted`, `${width} × ${height} pixels`];
     this.state.textContent = `${parts.join(" · ")} · zoom ${Math.round(this.view.scale * 100)} %`;
     const late = () => { this.state.textContent += " · not yet in Python: is the kernel busy?"; };
-    if (waits) this.late = setTimeout(late, 1500);
+    if (waiting) this.late = setTimeout(late, 1500);
     this.undo.setAttribute("aria-disabled", String(!this.mask.past.length));
     this.redo.setAttribute("aria-disabled", String(!this.mask.future.length));
   }
 
   say(text) {
-    this.said.textContent = text;
+    this.announcement.textContent = text;
   }
 
-  tell(text) {
+  showError(text) {
     this.trouble.textContent = text;
   }
-
-  // What is chosen.
 
   choose(tool, aloud = true) {
     this.lift();
@@ -556,8 +532,6 @@ class Painter {
     this.showRing(document.activeElement === this.canvas ? this.cursor : null);
   }
 
-  // What is painted.
-
   begin(point, on) {
     this.stroke = { on, last: null, box: null };
     this.extend(point);
@@ -572,7 +546,7 @@ class Painter {
     this.drawMask(box);
   }
 
-  // Ends the stroke under way, if there is one.
+  // Ends the current stroke, if any.
   lift() {
     const { stroke } = this;
     this.stroke = null;
@@ -587,10 +561,10 @@ class Painter {
     this.finish(box);
   }
 
-  // Drops what is under way; says whether anything was.
+  // Discards what is being drawn; returns whether there was anything.
   giveUp() {
     const had = this.stroke || this.corner || this.drag;
-    this.mask.revert(this.stroke?.box);
+    if (this.stroke) this.mask.revert();
     this.drawMask(this.stroke?.box);
     this.stroke = this.corner = this.drag = null;
     this.band.hidden = true;
@@ -600,16 +574,16 @@ class Painter {
   clear() {
     this.giveUp();
     this.mask.bits.data.fill(0);
-    this.whole("cleared");
+    this.afterAll("cleared");
   }
 
   invert() {
     this.giveUp();
     this.mask.bits.invert();
-    this.whole("inverted");
+    this.afterAll("inverted");
   }
 
-  whole(text) {
+  afterAll(text) {
     this.drawMask(this.mask.all);
     this.finish(this.mask.all);
     this.say(text);
@@ -617,15 +591,15 @@ class Painter {
 
   back() {
     this.giveUp();
-    this.turned(this.mask.turn(this.mask.past, this.mask.future), "undone", "nothing to undo");
+    this.afterTurn(this.mask.turn(this.mask.past, this.mask.future), "undone", "nothing to undo");
   }
 
   forth() {
     this.giveUp();
-    this.turned(this.mask.turn(this.mask.future, this.mask.past), "redone", "nothing to redo");
+    this.afterTurn(this.mask.turn(this.mask.future, this.mask.past), "redone", "nothing to redo");
   }
 
-  turned(box, done, nothing) {
+  afterTurn(box, done, nothing) {
     this.say(box ? done : nothing);
     if (!box) return;
     this.drawMask(box);
@@ -642,9 +616,7 @@ class Painter {
     this.send();
   }
 
-  // To and from Python.
-
-  // Sends the mask; while one is on its way, only the newest is sent after it.
+  // Sends the mask; changes during a transfer are sent together after it.
   async send() {
     this.again = true;
     if (this.sending) return;
@@ -654,7 +626,7 @@ class Painter {
       try {
         await this.sendOne();
       } catch (error) {
-        this.tell(`the mask cannot be sent: ${error.message}`);
+        this.showError(`the mask cannot be sent: ${error.message}`);
       }
       await new Promise((done) => setTimeout(done, PAUSE));
     }
@@ -666,12 +638,12 @@ class Painter {
     this.model.set("value", new DataView(this.sent.buffer));
     this.model.set("number", this.model.get("number") + 1);
     this.model.save_changes();
-    this.tell("");
+    this.showError("");
     this.report();
   }
 
-  // Takes the mask that Python, or another view of this painter, has set.
-  async hear() {
+  // Shows the mask that Python, or another view of this painter, has set.
+  async receive() {
     const value = bytesOf(this.model.get("value"));
     if (same(value, this.sent)) return;
     this.sent = value;
@@ -680,12 +652,12 @@ class Painter {
       const data = value.length
         ? await piped(value, new DecompressionStream("deflate"))
         : new Uint8Array(size);
-      if (value !== this.sent) return; // a newer one came meanwhile
+      if (value !== this.sent) return; // replaced by a newer one
       if (data.length !== size) throw new Error(`${data.length} bytes instead of ${size}`);
       this.replace(data);
     } catch (error) {
       if (value !== this.sent) return;
-      this.tell(`the mask from Python cannot be shown: ${error.message}`);
+      this.showError(`the mask from Python cannot be shown: ${error.message}`);
     }
   }
 
@@ -697,8 +669,6 @@ class Painter {
     this.drawMask(this.mask.all);
     this.report();
   }
-
-  // Mouse, pen and touch.
 
   onCanvas(event) {
     const box = this.canvas.getBoundingClientRect();
@@ -783,19 +753,19 @@ class Painter {
     this.draw();
   }
 
-  // The wheel alone scrolls the page, as everywhere.
+  // Without Ctrl the wheel scrolls the page.
   wheel(event) {
-    if (!event.ctrlKey && !event.metaKey) return;
+    if (!accelerated(event)) return;
     event.preventDefault();
     const { x, y } = this.onCanvas(event);
     this.zoom(this.view.scale * 1.25 ** -Math.sign(event.deltaY), x, y);
   }
 
-  // The keyboard. A method says whether the key was one of ours.
+  // Handlers of keys return whether they used the key.
 
   key(event) {
     if (event.altKey) return false;
-    if (event.ctrlKey || event.metaKey) return this.keyOfSteps(event);
+    if (accelerated(event)) return this.undoKey(event);
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (key in STEPS) return this.step(STEPS[key], event.shiftKey);
     if (key in TOOLS) return this.choose(TOOLS[key]), true;
@@ -816,7 +786,7 @@ class Painter {
     return Boolean(call);
   }
 
-  keyOfSteps(event) {
+  undoKey(event) {
     const key = event.key.toLowerCase();
     if (key === "z" && !event.shiftKey) this.back();
     else if (key === "y" || key === "z") this.forth();
@@ -842,7 +812,7 @@ class Painter {
     return true;
   }
 
-  // Moves the picture until the cursor is in sight.
+  // Moves the picture until the cursor is visible.
   follow() {
     const { view, cursor } = this;
     const seen = { x: view.wide / view.scale, y: view.high / view.scale };

@@ -1,0 +1,34 @@
+"""A progress bar for many calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..display.progress_bar import COUNT, RATE, progress_bar
+from .rows import Outcome
+
+
+@contextmanager
+def counting(name: str, total: int | None) -> Iterator[Callable[[Outcome | None], None]]:
+    """Show one bar for many calls, with the rate and the time left.
+
+    Args:
+        name: what is run.
+        total: the number of calls, None if not known.
+
+    Yields:
+        A function to be called with each outcome, and with None when only time has passed.
+    """
+    tally = {"cached": 0, "failed": 0}
+    with progress_bar(name, total, RATE if total else COUNT) as bar:
+
+        def count(outcome: Outcome | None) -> None:
+            if outcome is not None:
+                bar.n += 1
+                tally["cached"] += outcome.result.cached
+                tally["failed"] += outcome.failed
+                bar.postfix = ", ".join(f"{n} {word}" for word, n in tally.items() if n)
+            bar.draw()
+
+        yield count
