@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgopen_nb.commands import history as history_verbs
-from imgopen_nb.commands.command import Call
+from imgopen_nb.commands.command import Invocation
 from imgopen_nb.commands.history import HISTORY_VERBS
 from imgopen_nb.database.migrations import MIGRATIONS
 from imgopen_nb.database.task_table import TaskTable
@@ -327,7 +327,7 @@ class TestVerbs:
         verb = next(verb for verb in HISTORY_VERBS if verb.name == name)
         session: Any = SimpleNamespace(history=history)
         options = verb.parser("imgopen ").read(words)
-        return str(verb.run(Call(options, None, lambda: session, "imgopen ")))
+        return str(verb.run(Invocation(options, None, lambda: session, "imgopen ")))
 
     def test_export_and_import(self, journal: TaskTable, history: History, tmp_path: Path):
         fill(journal, [row("a"), row("b", status="failed"), row("c", status="running")])
