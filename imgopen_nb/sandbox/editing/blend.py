@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from ..vision.cutout import box_mean
-from ..vision.networks import Array
-
-Mask = NDArray[np.bool_]
-Floats = NDArray[np.floating[Any]]
+from ..vision.arrays import Array, Floats, Mask, as_mask, box_mean
 
 # Brightness, blue against yellow, red against green: nearly uncorrelated in photographs.
 OPPONENT = np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]], np.float32)
@@ -78,11 +72,6 @@ def eroded(mask: Mask, pixels: int) -> Mask:
 
 def feathered(mask: Mask, pixels: float) -> Image.Image:
     """Return weights (mode L) that grow inwards from 0 at the mask's edge; 0 outside it."""
-    drawn = Image.fromarray(eroded(mask, round(pixels)).astype(np.uint8) * 255)
+    drawn = as_mask(eroded(mask, round(pixels)))
     soft = np.asarray(drawn.filter(ImageFilter.GaussianBlur(pixels / 2)))
     return Image.fromarray(np.where(mask, soft, 0).astype(np.uint8))
-
-
-def as_image(pixels: Floats) -> Image.Image:
-    """Return the picture of pixels in 0..255."""
-    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))

@@ -7,11 +7,10 @@ import math
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ..vision.mesh import OVAL, Mesh, look, outlined, view
-from ..vision.networks import Array
-from .blend import as_image
-from .face_swap import region
-from .super_resolution import enhanced, resized
+from ..vision.arrays import Array, as_image, resized
+from ..vision.faces import look, view
+from ..vision.mesh import OVAL, Mesh, outlined
+from .super_resolution import enhanced
 
 # The square that is looked at, in sizes of the face; the network pays for every pixel of it.
 AROUND = 1.2
@@ -65,7 +64,7 @@ def _square(mesh: Mesh) -> tuple[Array, float]:
 
 def enhance(image: Image.Image, mesh: Mesh, weight: float) -> Image.Image:
     """Return the picture (mode RGB) with one face enhanced; nothing changes far from it."""
-    box = region(image.size, mesh)
+    box = mesh.region(image.size)
     centre, length = _square(mesh)
     side = min(LARGEST, max(32, round(length)))
     matrix = view(centre, length, mesh.turn, side)

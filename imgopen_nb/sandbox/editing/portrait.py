@@ -7,11 +7,10 @@ import zlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
+from ..vision.arrays import flatten, scaled, shrink
 from ..vision.cutout import alpha_of
 from ..vision.mesh import OVAL, Mesh, outlined
-from ..vision.networks import flatten, shrink
 from .blend import feathered
-from .face_swap import region
 from .fonts import drawable, font_for, wrapped
 
 LABEL = "sandbox placeholder"
@@ -59,7 +58,7 @@ def _backdrop(
 
 def _person(image: Image.Image, mesh: Mesh, palette: tuple[Colour, Colour, Colour]) -> Image.Image:
     """Return head and shoulders as a poster (mode RGBA), the face in its own colours."""
-    left, top, right, bottom = region(image.size, mesh, AROUND)
+    left, top, right, bottom = mesh.region(image.size, AROUND)
     whole = flatten(image.crop((left, top, right, bottom)))
     cut = shrink(whole, LARGEST)
     dark, middle, light = palette
@@ -96,7 +95,7 @@ def poster(
     result = _backdrop(size, palette, random)
     person = _person(image, mesh, palette)
     scale = min(HEIGHT * size[1] / person.height, size[0] / person.width)
-    fitted = (max(1, round(person.width * scale)), max(1, round(person.height * scale)))
+    fitted = scaled(person.size, scale)
     person = person.resize(fitted, Image.Resampling.LANCZOS)
     left = round((size[0] - fitted[0]) * random.uniform(0.3, 0.7))
     top = round(size[1] * (1 - FOOT)) - fitted[1] + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw
 
+from ..vision.arrays import scaled
 from .fonts import font_for
 
 SHARE = 0.25  # of the picture's width, for a picture as a mark
@@ -46,8 +47,7 @@ def _bounds(text: str, points: float) -> tuple[float, float, float, float]:
 def picture_mark(mark: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return a picture made small enough to be a mark on a picture of that size."""
     scale = min(SHARE * size[0] / mark.width, SHARE * 2 * size[1] / mark.height)
-    fitted = (max(1, round(mark.width * scale)), max(1, round(mark.height * scale)))
-    return mark.convert("RGBA").resize(fitted, Image.Resampling.LANCZOS)
+    return mark.convert("RGBA").resize(scaled(mark.size, scale), Image.Resampling.LANCZOS)
 
 
 def _tiled(mark: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -31,7 +31,7 @@ def erase(work: Work) -> dict[str, Any]:
 
     from ..editing.inpaint import patched
     from ..generation.request import check_mask
-    from ..vision.networks import flatten
+    from ..vision.arrays import flatten
 
     image, mask = work.picture("image"), work.picture("mask")
     check_mask("erase", mask, image)

@@ -7,7 +7,7 @@ from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from ..engine import EngineError
 from ..vision import control_maps
-from ..vision.networks import shrink
+from ..vision.arrays import shrink
 from . import scenery
 from .marking import mark
 from .palettes import mix, palette_of

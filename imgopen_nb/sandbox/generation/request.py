@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from ...catalogue.operations import OPERATIONS
 from ..engine import EngineError
-from ..vision.networks import flatten
+from ..vision.arrays import flatten
 
 SIDE, LEAST, MOST, MOST_PICTURES = 512, 64, 2048, 16
 DENOISING = 0.75

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..vision.networks import Array
+from ..vision.arrays import Array
 from . import local_models
 from .local_models import Model
 from .local_networks import Network

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..vision.networks import Array, softmax
+from ..vision.arrays import Array
+from ..vision.networks import softmax
 from . import local_models
 from .local_models import Model
 from .local_networks import Network

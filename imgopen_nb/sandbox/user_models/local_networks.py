@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..vision.networks import Array, session
+from ..vision.arrays import Array
+from ..vision.networks import session
 from .local_models import Model
 
 TYPES: dict[str, type[np.generic]] = {

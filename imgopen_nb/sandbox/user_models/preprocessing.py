@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..vision.networks import Array, flatten
+from ..vision.arrays import Array, flatten
 from .local_models import Model
 
 FILE = "preprocessor_config.json"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..vision.networks import Array, shrink
+from ..vision.arrays import Array, shrink
 from . import local_models
 from .local_models import Model
 from .local_networks import Network

@@ -10,10 +10,11 @@ from threading import Lock
 import numpy as np
 from PIL import Image, ImageOps
 
+from .arrays import Array, Box, Region, clipped, middle, resized, shrink
 from .colours import lab, shares
 from .faces import Face, detect_faces
-from .networks import Array, classify, shrink, subject_mask
-from .objects import Box, Detection, detect_objects
+from .networks import classify, subject_mask
+from .objects import Detection, detect_objects
 from .styles import recognise
 from .subjects import Reading
 from .tones import Tone, measure, sharpness
@@ -64,24 +65,19 @@ class Scene:
 def _views(picture: Image.Image) -> list[Image.Image]:
     """Return what the classifier sees: the centre, the whole, and their mirror images."""
     side = max(1, round(0.875 * min(picture.size)))
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    views = [picture.crop((left, top, left + side, top + side)), picture]
+    views = [middle(picture, (side, side)), picture]
     return views + [ImageOps.mirror(view) for view in views]
 
 
-def _frame(mask: Array, size: tuple[int, int], margin: float = 0.1) -> tuple[int, int, int, int]:
+def _frame(mask: Array, size: tuple[int, int], margin: float = 0.1) -> Region:
     """Return the box around a mask's subject in the picture's pixels, with a margin."""
     rows, columns = np.nonzero((mask > 0.5).any(1))[0], np.nonzero((mask > 0.5).any(0))[0]
     (width, height), (tall, wide) = size, mask.shape
     left, right = columns[0] / wide * width, (columns[-1] + 1) / wide * width
     top, bottom = rows[0] / tall * height, (rows[-1] + 1) / tall * height
     edge = margin * max(right - left, bottom - top)
-    return (
-        int(max(0, left - edge)),
-        int(max(0, top - edge)),
-        int(min(width, right + edge)),
-        int(min(height, bottom + edge)),
-    )
+    box = clipped((left - edge, top - edge, right + edge, bottom + edge), size)
+    return int(box[0]), int(box[1]), int(box[2]), int(box[3])
 
 
 def _holds(box: Box, face: Face) -> bool:
@@ -136,7 +132,7 @@ def _palette(picture: Image.Image, mask: Array | None, faces: tuple[Face, ...]) 
     whole = shares(pixels.reshape(-1, 3))
     if mask is None or not 0.02 < (mask > 0.5).mean() < 0.9:
         return Palette(whole, {}, {}, clothes)
-    fitted = np.asarray(Image.fromarray(mask).resize(small.size, Image.Resampling.BILINEAR))
+    fitted = resized(mask, small.size, Image.Resampling.BILINEAR)
     return Palette(whole, shares(pixels[fitted > 0.6]), shares(pixels[fitted < 0.3]), clothes)
 
 

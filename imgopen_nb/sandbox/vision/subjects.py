@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .networks import MODELS, Array
+from .arrays import Array
+from .networks import MODELS
 
 
 class Group(NamedTuple):
