@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...catalogue.operations import OPERATIONS
-from ..engine import EngineError, Seen, Work, engine
+from ..engine import EngineError, TaskView, Work, engine
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,8 +34,8 @@ def models(work: Work) -> Row:
     """Return the checkpoints and what was trained, filtered by file and by display name."""
     preview = work.save(_preview())
     rows = [_model(number, file, name, preview) for number, file, name in CHECKPOINTS]
-    for number, seen in _trained(work):
-        file, name = seen.result["sdModelCheckpoint"], seen.result["modelName"]
+    for number, task in _trained(work):
+        file, name = task.result["sdModelCheckpoint"], task.result["modelName"]
         rows.append({**_model(number, file, name, preview), "modelType": "LoRA"})
     return _page(work, [row for row in rows if _wanted(work, row)])
 
@@ -44,8 +44,8 @@ def models(work: Work) -> Row:
 def loras(work: Work) -> Row:
     """Return the LoRA files; `sdLoraFileSimplifyName` is what a prompt calls one by."""
     rows = [_lora(*row) for row in LORAS]
-    for number, seen in _trained(work):
-        rows.append(_lora(number, seen.result["sdModelCheckpoint"], seen.result["modelName"]))
+    for number, task in _trained(work):
+        rows.append(_lora(number, task.result["sdModelCheckpoint"], task.result["modelName"]))
     return _page(work, rows)
 
 
@@ -87,11 +87,11 @@ def _lora(number: int, file: str, call: str) -> Row:
     }
 
 
-def _trained(work: Work) -> Iterator[tuple[int, Seen]]:
+def _trained(work: Work) -> Iterator[tuple[int, TaskView]]:
     """Yield the training jobs that ended well, each with a number that stays its own."""
-    for number, seen in enumerate(work.trainings(), FIRST_TRAINED):
-        if seen.state == "succeeded":
-            yield number, seen
+    for number, task in enumerate(work.trainings(), FIRST_TRAINED):
+        if task.state == "succeeded":
+            yield number, task
 
 
 def _wanted(work: Work, row: Row) -> bool:
