@@ -15,7 +15,7 @@ from imgopen_nb.config import settings
 from imgopen_nb.errors import SettingsError
 from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.user_models.local_models import Model
-from imgopen_nb.sandbox.user_models.preprocessing import preparation
+from imgopen_nb.sandbox.user_models.preprocessing import read_preprocessing
 from imgopen_nb.session import Session
 
 from ..sandbox.test_captioner import ENGINES, export, picture
@@ -172,7 +172,7 @@ CLIP_LIKE = {
 
 def prepared(folder: Path, image: Image.Image, **config: Any) -> np.ndarray:
     (folder / "preprocessor_config.json").write_text(json.dumps(config))
-    return preparation(Model("clip", str(folder))).pixels(image)
+    return read_preprocessing(Model("clip", str(folder))).pixels(image)
 
 
 def test_the_middle_is_cut_out_as_clip_does_it(tmp_path: Path) -> None:
