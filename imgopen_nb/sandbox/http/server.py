@@ -44,7 +44,7 @@ ABSENT = "not there yet"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a sandbox behaves: seconds until a result shows, what goes wrong, who may be called."""
+    """How a sandbox behaves; `delay` and `training` are seconds until a result shows."""
 
     keys: tuple[str, str] | None = None
     delay: float = 0.0
@@ -111,7 +111,7 @@ class Call(WithBody):
     """Every path that is not the sandbox's own: the operations, and 404 for the rest."""
 
     async def post(self) -> None:
-        """Answer an operation, unless a fault is in the way."""
+        """Answer an operation, unless a fault prevents it."""
         path = self.request.path
         if not path.startswith(API):
             raise HTTPError(404, unknown_path(path))
@@ -143,11 +143,11 @@ class Call(WithBody):
         elif fault.drops:
             self.detach().close()
         else:
-            spoiled = fault.spoil(answer)
-            self.set_status(spoiled.status)
-            for name, value in spoiled.headers.items():
+            faulty = fault.distort(answer)
+            self.set_status(faulty.status)
+            for name, value in faulty.headers.items():
                 self.set_header(name, value)
-            self.finish(spoiled.body)
+            self.finish(faulty.body)
 
     async def _other_method(self) -> None:
         path = self.request.path
@@ -197,7 +197,7 @@ class FrontPage(Base):
     """GET /: what this is and what it can do, for people or as JSON."""
 
     async def get(self) -> None:
-        """Answer in the form that is asked for."""
+        """Answer as a page, or as JSON if `Accept` says so."""
         jobs = self.sandbox.jobs
         rows = await asyncio.to_thread(table, jobs.engines)
         if "application/json" in self.request.headers.get("Accept", ""):
