@@ -1,4 +1,4 @@
-"""Putting one piece of picture into another unseen: colours matched, gradients kept (Poisson)."""
+"""Blending one picture into another without a seam: colours matched, gradients kept (Poisson)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..vision.arrays import Array, Floats, Mask, as_mask, box_mean
 # Brightness, blue against yellow, red against green: nearly uncorrelated in photographs.
 OPPONENT = np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]], np.float32)
 OPPONENT /= np.linalg.norm(OPPONENT, axis=1, keepdims=True)
-# Beyond this, matching the spread turns noise to colour.
+# Beyond this, matching the spread turns noise into colour.
 LEAST_SPREAD, MOST_SPREAD = 0.6, 1.5
 
 
 def match_colours(pixels: Array, wanted: Array, where: Mask) -> Array:
-    """Give pixels the mean and spread that `wanted` has at `where`, in opponent colours."""
+    """Return pixels with the mean and spread that `wanted` has at `where`, in opponent colours."""
     here, there = pixels[where] @ OPPONENT.T, wanted[where] @ OPPONENT.T
     spread = np.clip((there.std(0) + 1) / (here.std(0) + 1), LEAST_SPREAD, MOST_SPREAD)
     matched = (pixels @ OPPONENT.T - here.mean(0)) * spread + there.mean(0)
@@ -49,9 +49,9 @@ def _solve(divergence: Floats, screen: float) -> Floats:
 def poisson(pixels: Array, base: Array, inside: Mask, reach: float = math.inf) -> Array:
     """Return `base` with the gradients of `pixels` inside the mask, its own outside.
 
-    Solved for the difference to `base`, whose gradient is 0 outside and which is 0 at the border.
-    Further than about `reach` from the mask's edge the levels of `pixels` win over the edge's: a
-    fringe of hair there must not light up a whole face.
+    The equation is solved for the difference to `base`, which is 0 at the border and has no
+    gradient outside. Further than about `reach` from the mask's edge the levels of `pixels` win:
+    a strand of hair at the edge must not change the brightness of a whole face.
     """
     result, screen = base.copy(), 1 / reach**2
     across, down = inside[:, 1:] & inside[:, :-1], inside[1:] & inside[:-1]

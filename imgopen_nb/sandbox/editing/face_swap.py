@@ -1,4 +1,4 @@
-"""Swapping faces: the giver's skin on the receiver's mesh, in its colours, without a seam."""
+"""Swapping faces: the giver's face on the receiver's mesh, in its colours, without a seam."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .blend import eroded, feathered, match_colours, poisson
 
 # Larger faces are worked on at this size, to bound time and memory.
 SIDE = 1024
-# How far the colours at the edge of a face work inwards, in sizes of the face.
+# How far the colours at the edge of a face have an effect inwards, in sizes of the face.
 REACH = 0.12
 
 
 def _giver(image: Image.Image, mesh: Mesh, size: float) -> tuple[Array, Mesh]:
-    """Cut out the face that is given, made no larger than it is needed."""
+    """Cut out the face that is given, no larger than needed."""
     box = mesh.region(image.size)
     scale = min(1.0, size / mesh.size)
     cut = image.crop(box)
@@ -30,7 +30,7 @@ def _patch(
 ) -> tuple[Image.Image, Image.Image]:
     """Return the blended face on the size of `base`, and its weights.
 
-    A mouth that is open wider than the giver's keeps its own teeth: lips cannot be drawn there.
+    A mouth that is open wider than the giver's keeps its own teeth, as there are none to draw.
     """
     under = np.asarray(base, np.float32)
     pixels, start = _giver(giver, face, place.size)

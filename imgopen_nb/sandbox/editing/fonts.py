@@ -73,7 +73,7 @@ def drawable(text: str) -> str:
 
 
 def wrapped(text: str, font: Font, width: float, most: int) -> list[str]:
-    """Return a text in at most `most` lines, the last one cut with "…" where there is more."""
+    """Return a text in at most `most` lines, the last one cut with "…" if there is more."""
     lines = [""]
     for piece in _pieces(" ".join(text.split())):
         while font.getlength(piece) > width and len(piece) > 1:
@@ -90,7 +90,7 @@ def wrapped(text: str, font: Font, width: float, most: int) -> list[str]:
 
 
 def _pieces(text: str) -> list[str]:
-    """Cut a text where a line may break: at spaces, after each wide sign, in endless words."""
+    """Cut a text where a line may break: at spaces, after each wide sign, in very long words."""
     pieces, word = [], ""
     for sign in text:
         word += sign

@@ -23,7 +23,7 @@ from ..vision.colours import lab, lab_of, srgb
 from ..vision.cutout import alpha_of, guided
 from ..vision.mesh import OVAL, Mesh, outlined
 
-# Word, and the colour it stands for.
+# Words and their colours.
 COLOURS = {
     "black": "1c191b", "brown": "5f3d24", "brunette": "4c3020", "chestnut": "6e3b22",
     "auburn": "7a2f1c", "red": "a8241c", "ginger": "b9571f", "copper": "b0552b",
@@ -35,13 +35,13 @@ COLOURS = {
 # The head, in sizes of the face mesh around its middle.
 AROUND = 1.1
 SIDE = 288
-# How far hair lies outside the forehead, by the distance of the forehead from the face's middle.
-SEEDS = (1.12, 1.22, 1.32)
+# Hair is between these multiples of the distance from the face's middle to the forehead.
+SEEDS = (1.12, 1.32)
 FOREHEAD = (103, 67, 109, 10, 338, 297, 332)
 CLUSTERS, ROUNDS = 4, 8
-# The share of the face's area below which nothing is called hair.
+# An area smaller than this share of the face is not hair.
 LEAST = 0.06
-# Painted at a time, to bound the memory.
+# Recoloured at a time, to limit the memory.
 ROWS = 256
 
 
@@ -68,7 +68,7 @@ def _distances(points: Array, centres: Array) -> Array:
 
 
 def _nearness(colours: Array, samples: Mask) -> Array:
-    """Return each pixel's distance to the nearest colour among the samples."""
+    """Return the distance of each pixel's colour to the nearest one among the samples."""
     if samples.sum() < CLUSTERS:
         return np.full(colours.shape[:2], np.inf, np.float32)
     flat = colours.reshape(-1, 3)
@@ -80,14 +80,14 @@ def _seeds(mesh: Mesh, size: tuple[int, int]) -> Mask:
     """Return a band above the forehead."""
     centre = mesh.points.mean(0)
     rim = mesh.points[list(FOREHEAD)] - centre
-    band = np.concatenate([centre + rim * SEEDS[0], (centre + rim * SEEDS[-1])[::-1]])
+    band = np.concatenate([centre + rim * SEEDS[0], (centre + rim * SEEDS[1])[::-1]])
     canvas = Image.new("L", size)
     ImageDraw.Draw(canvas).polygon(band.ravel().tolist(), fill=255)
     return np.asarray(canvas) > 0
 
 
 def _below(mesh: Mesh, size: tuple[int, int]) -> Mask:
-    """Return where neck and clothes may be: under the chin, straight down."""
+    """Return where neck and clothes may be: the area straight below the chin."""
     left, right = mesh.points[:, 0].min(), mesh.points[:, 0].max()
     canvas = Image.new("L", size)
     box = (float(left), float(mesh.points[:, 1].max()) + 0.03 * mesh.size, float(right), size[1])
@@ -96,8 +96,8 @@ def _below(mesh: Mesh, size: tuple[int, int]) -> Mask:
     return np.asarray(canvas) > 0
 
 
-def _found(small: Image.Image, mesh: Mesh, alpha: Array) -> Array:
-    """Return where hair is in a small picture of a head, 0..1; all 0 where none is found."""
+def _hair_in(small: Image.Image, mesh: Mesh, alpha: Array) -> Array:
+    """Return where hair is in a small picture of a head, 0..1; all 0 if none is found."""
     colours = lab(np.asarray(small.filter(ImageFilter.GaussianBlur(1))))
     face = np.asarray(outlined(mesh, OVAL, small.size)) > 0
     subject = alpha > 0.5
@@ -121,7 +121,7 @@ def find_hair(image: Image.Image, mesh: Mesh) -> tuple[Image.Image, Region]:
     small = head.resize(size, Image.Resampling.LANCZOS)
     alpha = alpha_of(head)
     coarse = grey(alpha.resize(size, Image.Resampling.BOX))
-    hair = _found(small, mesh.placed((box[0], box[1]), scale), coarse)
+    hair = _hair_in(small, mesh.placed((box[0], box[1]), scale), coarse)
     factors = guided(grey(small), hair, 3, 1e-3)
     slope, offset = (resized(each, head.size, Image.Resampling.BILINEAR) for each in factors)
     steep = np.clip((slope * grey(head) + offset - 0.15) / 0.7, 0, 1) * grey(alpha)
@@ -129,7 +129,7 @@ def find_hair(image: Image.Image, mesh: Mesh) -> tuple[Image.Image, Region]:
 
 
 def recoloured(image: Image.Image, hair: Image.Image, box: Region, colour: str) -> Image.Image:
-    """Return the picture (mode RGB) with its hair in another colour: light and shade stay."""
+    """Return the picture (mode RGB) with its hair in another colour: light and shadow stay."""
     result = flatten(image).copy()
     wanted, mean = lab_of(COLOURS[colour])[0], _brightness(result.crop(box), hair)
     for top in range(0, hair.height, ROWS):
@@ -148,7 +148,7 @@ def _brightness(head: Image.Image, hair: Image.Image) -> float:
 
 
 def _painted(strip: Image.Image, wanted: Array, mean: float) -> Image.Image:
-    """Return a strip in the wanted Lab colour, as light or dark around it as before."""
+    """Return a strip in the wanted Lab colour, with its own differences of light and dark."""
     lifted = np.clip(lab(np.asarray(strip))[..., 0] * (wanted[0] / mean) ** 0.75, 0, 100)
     # Dark strands take less of the colour, as dark hair does.
     share = np.clip(lifted / max(20.0, float(wanted[0])), 0.3, 1.15)[..., None]

@@ -26,7 +26,7 @@ Colour = tuple[int, int, int]
 
 
 def _palette(random: np.random.Generator) -> tuple[Colour, Colour, Colour]:
-    """Return dark, middle and light of one hue, and of one beside it."""
+    """Return dark and light of one hue, and the middle of another."""
     hue = int(random.integers(256))
     beside = (hue + int(random.integers(90, 166))) % 256
     rows = ((hue, 190, 60), (beside, 150, 165), (hue, 40, 245))
@@ -42,7 +42,7 @@ def _rgb(row: Colour) -> Colour:
 def _backdrop(
     size: tuple[int, int], palette: tuple[Colour, Colour, Colour], random: np.random.Generator
 ) -> Image.Image:
-    """Return rings of light around a seeded place."""
+    """Return rings of light around a random place."""
     dark, middle, light = palette
     grey = Image.new("L", size, 40)
     pen = ImageDraw.Draw(grey)

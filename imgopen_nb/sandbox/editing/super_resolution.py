@@ -1,4 +1,4 @@
-"""Super resolution: Real-ESRGAN's small network in tiles, held to the picture it was given."""
+"""Super resolution: Real-ESRGAN's small network in tiles, corrected to match the input."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ CORRECTIONS = 2
 
 
 def enhanced(pixels: Array) -> Array:
-    """Return four times the pixels, which shrink back to those that were given.
+    """Return the pixels at four times the size; shrunk again they match the given ones.
 
-    The network alone drifts in colour and invents texture: it lies below bicubic interpolation
-    in PSNR, and above it once what the shrunk result misses has been added.
+    The network alone drifts in colour and invents texture: its PSNR is below that of bicubic
+    interpolation, and above it once the differences of the shrunk result have been added.
     """
     result = quadruple(pixels)
     height, width = pixels.shape[:2]
@@ -51,7 +51,7 @@ def quadrupled(image: Image.Image) -> Image.Image:
 
 
 def upscaled(image: Image.Image, scale: int) -> Image.Image:
-    """Return the picture `scale` times (up to 4) as wide and high; what is transparent stays so."""
+    """Return the picture `scale` times (up to 4) as wide and high; transparency is kept."""
     size = (scale * image.width, scale * image.height)
     result = quadrupled(image.convert("RGB"))
     if result.size != size:

@@ -1,7 +1,7 @@
 """The engines of the four lists: models, LoRAs, VAEs and embeddings.
 
-The rows are placeholders and say so, but for what a caller has "trained" here. The keys of a row
-of `models` are documented; those of the other three are assumed after them.
+The rows are placeholders and say so, except for those that a caller has "trained" here. The keys of
+a row of `models` are documented; those of the other three lists are assumed to be similar.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _model(number: int, file: str, name: str, preview: str) -> Row:
         "sdModelCheckpoint": file,
         "sdModelName": f"{name} ({NOTE})",
         "modelBaseModel": "none",
-        # Of the name, as there is no file to take it of.
+        # The hash of the name, as there is no file.
         "modelHash": hashlib.sha256(file.encode("utf-8", "replace")).hexdigest().upper(),
         "modelType": "Checkpoint",
         "modelVersion": "placeholder",
@@ -88,7 +88,7 @@ def _lora(number: int, file: str, call: str) -> Row:
 
 
 def _trained(work: Work) -> Iterator[tuple[int, TaskView]]:
-    """Yield the training jobs that ended well, each with a number that stays its own."""
+    """Yield the training jobs that succeeded, each with a number that does not change."""
     for number, task in enumerate(work.trainings(), FIRST_TRAINED):
         if task.state == "succeeded":
             yield number, task

@@ -123,7 +123,7 @@ def _mark(work: Work, size: tuple[int, int]) -> Image.Image:
     "arithmetic, segmentation is subject against background, depth is refused.",
 )
 def control_preview(work: Work) -> dict[str, Any]:
-    """Return what the preprocessor makes of the picture `image`, and what it really is."""
+    """Return the preprocessor's map of the picture `image`, and what that map really is."""
     from ..vision.control_maps import find
 
     module = find(str(work.params.get("preprocessor") or "canny"))

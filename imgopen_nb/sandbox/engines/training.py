@@ -1,4 +1,4 @@
-"""The engines of training: pictures are checked, time passes, and no weights come of it."""
+"""The engines of training: they check the pictures and let time pass, but train no weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SAID = {"running": "Training", "succeeded": "Success"}
 
 @engine("train", name="training", fidelity="placeholder", about=ABOUT)
 def train(work: Work) -> dict[str, Any]:
-    """Check every picture and name the model that there would be; `Jobs` lets the time pass."""
+    """Check every picture and invent a model's name; `Jobs` lets the time pass."""
     digest, count = hashlib.sha256(), 0
     for image in work.each_picture("images"):
         digest.update(image.resize((8, 8)).tobytes())
@@ -31,7 +31,7 @@ def train(work: Work) -> dict[str, Any]:
 
 @engine("training-result", name="training", fidelity="placeholder", about=ABOUT)
 def training_result(work: Work) -> dict[str, Any]:
-    """Return how a training job stands; every member of the answer is assumed."""
+    """Return the state of a training job; every member of the answer is assumed."""
     task = work.task(str(work.params["task"]))
     if task is None or task.operation != "train":
         raise AbsentError("there is no training job of this taskId")

@@ -1,4 +1,4 @@
-"""A real image model, where there is one: a pipeline that the setting `diffusers` names.
+"""A real image model: a pipeline that the setting `diffusers` names.
 
 The setting is a model's folder or its id on the hub; the packages come with the extra `diffusers`.
 They are imported when the first picture is drawn.

@@ -89,7 +89,7 @@ def fitted(image: Image.Image, size: tuple[int, int], mode: int) -> Image.Image:
 
 
 def _painted(mask: Image.Image, params: Mapping[str, Any]) -> Image.Image:
-    """Return the mask in grey: white is redrawn, what is transparent is not."""
+    """Return the mask in grey: white is redrawn, transparent is not."""
     layer = mask.convert("RGBA")
     grey = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer).convert("L")
     return ImageOps.invert(grey) if params.get("mask_invert") else grey
@@ -115,7 +115,7 @@ def _size(params: Mapping[str, Any], image: Image.Image | None) -> tuple[int, in
 
 
 def _proportional(image: Image.Image, width: int | None, height: int | None) -> tuple[int, int]:
-    """Return both sides in the picture's proportions, within the limits where none is given."""
+    """Return both sides in the picture's proportions, within the limits if none is given."""
     least = min(1.0, MOST / max(image.size))
     scale = width / image.width if width else height / image.height if height else least
     across, down = (max(LEAST, min(MOST, round(side * scale))) for side in image.size)

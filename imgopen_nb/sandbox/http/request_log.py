@@ -26,7 +26,7 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """The last requests, and how often each of the last tasks was submitted and asked for."""
+    """The last requests, and how often each of the last tasks was submitted and queried."""
 
     def __init__(self) -> None:
         self._requests: deque[LoggedRequest] = deque(maxlen=MOST_LINES)

@@ -194,7 +194,7 @@ class Picture(Base):
 
 
 class FrontPage(Base):
-    """GET /: what this is and what it can do, for people or as JSON."""
+    """GET /: the front page with all operations, for people or as JSON."""
 
     async def get(self) -> None:
         """Answer as a page, or as JSON if `Accept` says so."""
@@ -248,7 +248,7 @@ def _template() -> Template:
 
 
 def _tidy_up(jobs: Jobs) -> None:
-    """Delete what is old, then index what is left."""
+    """Delete old files, then index the rest."""
     prune(jobs.files.folder)
     prune(jobs.tasks.folder)
     jobs.index()

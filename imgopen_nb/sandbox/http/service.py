@@ -1,4 +1,4 @@
-"""The API's behaviour: which path is which operation, and what it responses."""
+"""The API's behaviour: which path is which operation, and what it answers."""
 
 from __future__ import annotations
 

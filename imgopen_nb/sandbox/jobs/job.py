@@ -1,4 +1,4 @@
-"""One task: what is known of it, and how it is kept."""
+"""One task: its record, and how records are read."""
 
 from __future__ import annotations
 

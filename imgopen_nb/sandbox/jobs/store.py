@@ -71,7 +71,7 @@ class JobStore:
         return (record for record in records if record is not None)
 
     def _path(self, key: str) -> Path:
-        # A JSON string may hold half a surrogate pair, which plain UTF-8 refuses.
+        # A JSON string may have half a surrogate pair, which UTF-8 cannot encode.
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
         return self.folder / f"{digest}.json"
 

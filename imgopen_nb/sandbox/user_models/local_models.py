@@ -184,7 +184,7 @@ class Network:
     def _session(self) -> Any:
         try:
             return session(str(self.path.with_suffix("")))
-        except Exception as error:  # as above, and the message would tell the path
+        except Exception as error:  # as above; the message may name the path
             raise self.model.fault(
                 f"{self.path.name} cannot be loaded ({type(error).__name__}); export it again"
             ) from error

@@ -72,7 +72,7 @@ def read_preprocessing(model: Model) -> Preprocessing:
 
 def _read(config: dict[str, Any]) -> Preprocessing:
     size, cropped = config["size"], bool(config.get("do_center_crop", False))
-    # An older file holds one number: the shorter side where the middle is cut out, else both.
+    # An older file has one number: the shorter side if the middle is cut out, else both sides.
     shortest = size if isinstance(size, int) and cropped else 0
     shortest = size.get("shortest_edge", 0) if isinstance(size, dict) else shortest
     normal = bool(config.get("do_normalize", True))

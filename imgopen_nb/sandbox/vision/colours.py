@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .arrays import Array
 
-# Name, and one or more sRGB points of it: what people call by a name is a region of odd shape.
+# Names and their sRGB points: several each, as the region of a name has an odd shape.
 COLOURS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("black", ("000000", "1c1c1c", "241c1a", "141c24")),
     ("grey", ("555555", "808080", "a0a0a0", "6c747c", "7c746c", "3f4144")),

@@ -1,4 +1,4 @@
-"""The preprocessors that the sandbox has for ControlNet: a row each, and what each really is."""
+"""The sandbox's preprocessors for ControlNet: a row each, and what each really is."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def _subject_mask(image: Image.Image) -> Image.Image:
 
 
 def _pseudo_depth(image: Image.Image) -> Image.Image:
-    """Return a ramp, near at the bottom, with the subject laid over it as if it were near."""
+    """Return a ramp, near at the bottom, with the subject on it as if it were near."""
     ramp = Image.linear_gradient("L").resize(image.size).point(lambda value: value * 0.65)
     ramp.paste(230, (0, 0), _subject_mask(image))
     return ImageOps.autocontrast(ramp)
 
 
 class Module(NamedTuple):
-    """One preprocessor: what it makes, how much of the real thing it is, and its other names."""
+    """One preprocessor: what it draws, how faithful it is, and its other names."""
 
     name: str
     make: Callable[[Image.Image], Image.Image]

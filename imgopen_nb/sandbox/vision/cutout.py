@@ -1,4 +1,4 @@
-"""Cutting the subject out: U2-Net-p's coarse mask, drawn to the picture's own edges."""
+"""Cutting the subject out: U2-Net-p's coarse mask, refined along the picture's edges."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from .arrays import Array, as_image, box_mean, flatten, grey, resized, shrink
 from .networks import subject_mask
 
 SIDE, RADIUS = 640, 6
-# What counts as a flat area, as variance of grey in 0..1: the smaller, the finer the edges.
+# An area with less variance of grey (0..1) is flat: the smaller, the finer the edges.
 FLAT = 1e-4
-# The network is seldom quite sure; below and above these it counts as sure.
+# The network is rarely quite sure; below and above these values it counts as sure.
 LOW, HIGH = 0.12, 0.88
 ROWS = 512
 

@@ -11,7 +11,7 @@ from .arrays import Array, Mask, flatten, grown, resized, shrink
 SIDE = 1024
 # Rows and columns from a pixel to its neighbour along the gradient, by direction in eighths.
 NEIGHBOURS = ((0, 1), (1, 1), (1, 0), (1, -1))
-# An edge begins where the slope is among the picture's steepest, and goes on while it is not WEAK.
+# An edge begins where the slope is among the steepest, and continues while it is not WEAK.
 STEEPEST, FAINTEST, CLEAREST, WEAK = 0.93, 0.05, 0.22, 0.42
 MOST_GROWTH = 200
 
@@ -81,7 +81,7 @@ def canny(image: Image.Image) -> Image.Image:
 
 
 def _ink(grey: Array, fine: float, least: float, steepness: float) -> Array:
-    """Return the ink, 0..1, that a pen would leave: extended differences of Gaussians.
+    """Return the ink, 0..1, of a pen drawing: extended differences of Gaussians.
 
     They are taken relative to the surroundings' light, so that dark regions get lines, not fills.
     """

@@ -1,4 +1,4 @@
-"""Faces in a picture: found by BlazeFace, whole and in tiles, confirmed by the face mesh's flag."""
+"""Faces in a picture: found by BlazeFace, in all of it and in tiles, confirmed by the face mesh."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIDE, MESH_SIDE = 256, 192
 # The face mesh wants half as much again around the face.
 AROUND = 1.5
 ANCHOR_GRIDS = ((16, 2), (8, 6))
-# True faces score above 0.8 and 0.98 on 100 pictures; a baboon, a squirrel and a lamp come below.
+# On 100 pictures, true faces score above 0.8 and 0.98; a baboon, a squirrel and a lamp below.
 CANDIDATE, CONFIRMED = 0.6, 0.9
 # A tile's share of the long side: four tiles cover a square; halves would take nine.
 TILE, OVERLAP = 0.55, 0.1
@@ -35,7 +35,7 @@ class Face(Detection):
     points: dict[str, Point]
 
     def moved(self, across: float, down: float) -> Face:
-        """Return the face in a larger picture that holds its tile at (across, down)."""
+        """Return the face in a larger picture that has its tile at (across, down)."""
         left, top, right, bottom = self.box
         points = {name: (x + across, y + down) for name, (x, y) in self.points.items()}
         box = (left + across, top + down, right + across, bottom + down)
@@ -116,7 +116,7 @@ def _face(score: float, spots: list[list[float]]) -> Face:
 
 
 def _confidence(image: Image.Image, face: Face) -> float:
-    """Return the face mesh's belief, 0..1, that the box, its eyes turned level, holds a face."""
+    """Return the face mesh's confidence, 0..1, that this is a face."""
     matrix = view(*face.square(), MESH_SIDE)
     upright = look(image, matrix, MESH_SIDE, Image.Resampling.BILINEAR)
     read = run("facemesh", np.asarray(upright, np.float32)[None] / 255, ["Identity_1"])
@@ -132,7 +132,7 @@ def _edges(length: int, side: int) -> list[int]:
 def tiles(width: int, height: int) -> list[Region]:
     """Return overlapping tiles, squares mostly, that cover a large picture, none for a small one.
 
-    BlazeFace sees 256 pixels: a face below a fifteenth of the long side escapes it in the whole.
+    BlazeFace sees 256 pixels: in the whole picture it misses faces below a fifteenth of its side.
     """
     long, short = max(width, height), min(width, height)
     if long < 1.5 * SIDE:

@@ -1,4 +1,4 @@
-"""The face mesh: 468 landmarks of a face, and warping one face's skin on to another's mesh."""
+"""The face mesh: 468 landmarks of a face, and warping one face onto another's mesh."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Mesh:
 
     @property
     def turn(self) -> float:
-        """The angle in radians by which the line of the eyes leaves the level."""
+        """The angle in radians between the line of the eyes and the horizontal."""
         across, down = (self.points[LEFT_EYE] - self.points[RIGHT_EYE]).tolist()
         return math.atan2(down, across)
 
@@ -81,7 +81,7 @@ def _read(image: Image.Image, centre: Array, side: float, turn: float) -> Mesh:
 
 
 def read_mesh(image: Image.Image, face: Face) -> Mesh:
-    """Return the mesh of a face; read twice, as the first reading places the second better."""
+    """Return the mesh of a face; it is read twice, as the first mesh places the second better."""
     picture = flatten(image)
     first = _read(picture, *face.square())
     middle = np.asarray((first.points.min(0) + first.points.max(0)) / 2, np.float32)
@@ -102,7 +102,7 @@ def read_meshes(image: Image.Image, what: str = "") -> list[Mesh]:
 
 
 def largest_mesh(image: Image.Image, what: str = "") -> Mesh:
-    """Return the mesh of the largest face; small faces are searched where there is no other.
+    """Return the mesh of the largest face; small faces are searched if there is no other.
 
     Takes and raises the same as `read_meshes`.
     """
@@ -126,9 +126,9 @@ def outlined(mesh: Mesh, rim: tuple[int, ...], size: tuple[int, int]) -> Image.I
 
 
 def _patchwork(mesh: Mesh, size: tuple[int, int]) -> NDArray[np.int32]:
-    """Return for each pixel the number of its triangle, from 1; 0 where there is none.
+    """Return for each pixel the number of its triangle, from 1; 0 if there is none.
 
-    Far triangles are drawn first, so that a turned face hides what its nose hides.
+    Far triangles are drawn first, so that the nose of a turned face covers what is behind it.
     """
     canvas = Image.new("I", size)
     pen = ImageDraw.Draw(canvas)
@@ -164,7 +164,7 @@ def warp(pixels: Array, start: Mesh, end: Mesh, size: tuple[int, int]) -> tuple[
 
 
 def _sample(pixels: Array, places: Array) -> Array:
-    """Read pixels between the pixels, from their four neighbours."""
+    """Return pixels at places between the pixels, by bilinear interpolation."""
     height, width = pixels.shape[:2]
     across = np.clip(places[:, 0], 0, width - 1.001)
     down = np.clip(places[:, 1], 0, height - 1.001)

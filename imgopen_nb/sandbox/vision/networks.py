@@ -74,9 +74,9 @@ def classify(image: Image.Image) -> tuple[Array, Array]:
 
 
 def subject_mask(image: Image.Image, side: int = 320) -> Array:
-    """Return U2-Net-p's map of what stands out, `side` by `side`, each value in 0..1.
+    """Return U2-Net-p's map of the subject, `side` by `side`, each value in 0..1.
 
-    The network was trained at 320; at 224 it takes half the time, and is fine for areas.
+    The network was trained at 320; at 224 it takes half the time, which is good enough for areas.
     """
     square = flatten(image).resize((side, side), Image.Resampling.BILINEAR)
     pixels = np.asarray(square, np.float32)

@@ -45,7 +45,7 @@ D = TypeVar("D", bound=Detection)
 
 
 def area(box: Box) -> float:
-    """Return a box's area, 0 where it is empty."""
+    """Return a box's area, 0 if it is empty."""
     return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
 
 

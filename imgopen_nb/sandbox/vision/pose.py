@@ -1,4 +1,4 @@
-"""Body key points of everybody in a picture, by MoveNet, and the skeleton that OpenPose draws."""
+"""Body key points of all people in a picture, by MoveNet, and skeletons as OpenPose draws them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .objects import area, detect_objects
 SIDE = 192
 SURE, FEWEST, MEAN = 0.3, 5, 0.32
 MARGIN = 1.2
-# A person this small, against the largest one, is a passer-by whose joints cannot be told.
+# A person this small, compared to the largest one, has joints that cannot be recognised.
 SMALLEST = 0.04
 
 MOVENET = (
@@ -42,7 +42,7 @@ HUES = tuple(
 
 @dataclass(frozen=True)
 class Pose:
-    """The points of one person that are seen, by OpenPose's names, in pixels."""
+    """The visible points of one person, by OpenPose's names, in pixels."""
 
     points: dict[str, Point]
     score: float
@@ -80,7 +80,7 @@ def _pose(rows: Array) -> Pose | None:
 
 
 def _places(picture: Image.Image) -> list[Box]:
-    """Return the boxes of people; the whole picture where only a face tells of one."""
+    """Return the boxes of people; the whole picture if there is only a face."""
     people = [each.box for each in detect_objects(picture) if each.name == "person"]
     largest = max(map(area, people), default=0.0)
     if people:

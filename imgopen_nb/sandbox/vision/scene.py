@@ -1,4 +1,4 @@
-"""Everything the sandbox measures in a picture before it says a word about it."""
+"""Everything that the sandbox measures in a picture before describing it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .tones import Tone, measure, sharpness
 SIDE = 1024
 REMEMBERED = 32
 MASK_SIDE = 224
-# Kinds of pictures that are all subject: cutting one out would not tell more.
+# Kinds of pictures that are all subject, so that cutting it out would not help.
 VIEWS = ("landscape", "building", "vehicle")
 
 
@@ -40,8 +40,8 @@ class Palette:
 class Scene:
     """What was measured in one picture.
 
-    `prominence` is the subject's share of the area, 0 where no subject was cut out; `depth` is how
-    many times sharper the subject is than what surrounds it.
+    `prominence` is the subject's share of the area, 0 if no subject was cut out; `depth` is how
+    many times sharper the subject is than its surroundings.
     """
 
     width: int
@@ -85,8 +85,8 @@ def _holds(box: Box, face: Face) -> bool:
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
-def _believed(face: Face, bodies: list[Detection], height: int) -> bool:
-    """Tell whether a face is one: sure, on a body, or large (the false ones are small)."""
+def _is_true_face(face: Face, bodies: list[Detection], height: int) -> bool:
+    """Whether a face is a true one: sure, on a body, or large (the false ones are small)."""
     large = face.box[3] - face.box[1] > 0.25 * height
     return face.score > (0.7 if large else 0.85) or any(_holds(body.box, face) for body in bodies)
 
@@ -94,12 +94,12 @@ def _believed(face: Face, bodies: list[Detection], height: int) -> bool:
 def _people(
     objects: list[Detection], faces: list[Face], height: int
 ) -> tuple[tuple[Face, ...], int]:
-    """Return the faces to believe and the number of people.
+    """Return the true faces and the number of people.
 
-    Both networks see people in trees, toys and tools, so one has to back the other.
+    Both networks see people in trees, toys and tools, so one has to confirm the other.
     """
     bodies = [each for each in objects if each.name == "person"]
-    sure = tuple(face for face in faces if _believed(face, bodies, height))
+    sure = tuple(face for face in faces if _is_true_face(face, bodies, height))
     clear = [
         body for body in bodies if body.score > 0.6 or any(_holds(body.box, face) for face in sure)
     ]
@@ -137,7 +137,7 @@ def _palette(picture: Image.Image, mask: Array | None, faces: tuple[Face, ...]) 
 
 
 def _bodies(objects: list[Detection], size: tuple[int, int]) -> Array:
-    """Return the boxes of people as a mask of the shape of `subject_mask`'s."""
+    """Return the boxes of people as a mask of the same shape as `subject_mask`."""
     mask = np.zeros((MASK_SIDE, MASK_SIDE), np.float32)
     for each in objects:
         if each.name == "person":
@@ -150,7 +150,7 @@ def _bodies(objects: list[Detection], size: tuple[int, int]) -> Array:
 def _mask(
     picture: Image.Image, objects: list[Detection], people: int, reading: Reading, tone: Tone
 ) -> Array | None:
-    """Cut out the subject; by U2-Net, dearer than all others together, only where it tells much."""
+    """Cut out the subject; U2-Net, slower than all others together, runs only where it helps."""
     if people:
         return _bodies(objects, picture.size)
     if tone.texture != "picture" or any(reading.kinds[kind] > 0.4 for kind in VIEWS):
@@ -193,7 +193,7 @@ def _key(image: Image.Image) -> str:
 
 
 def analyse(image: Image.Image) -> Scene:
-    """Measure a picture; the same pixels are measured once, whatever engine asks for them."""
+    """Measure a picture; the same pixels are measured once, for all engines."""
     key = _key(image)
     with _lock:
         if key in _scenes:

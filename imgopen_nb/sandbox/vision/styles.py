@@ -22,7 +22,7 @@ def _head() -> tuple[tuple[str, ...], Array, Array]:
 
 
 def features(image: Image.Image) -> Array:
-    """Return 2560 features: EfficientNet's of the whole picture, and of its middle from near by."""
+    """Return 2560 features: EfficientNet's of the whole picture, and of its enlarged middle."""
     picture = shrink(image, SIDE)
     side = max(1, min(picture.size) // 2)
     near = middle(picture, (side, side))

@@ -98,7 +98,7 @@ RENAMED = {
     956: "custard apple", 271: "wild wolf", 804: "soap dispenser", 971: "bubble", 506: "spiral",
 }  # fmt: skip
 
-# Classes that pictures without any clear subject fall into; their probability counts for less.
+# Classes that pictures without a clear subject fall into; their probability counts less.
 ATTRACTORS = frozenset((
     110, 111, 107, 419, 446, 455, 488, 506, 549, 556, 599, 600, 611, 616, 619, 622, 644, 646, 677,
     712, 720, 723, 733, 753, 783, 794, 815, 818, 854, 885, 904, 905, 911, 916, 971, 417, 470, 584,
@@ -111,8 +111,8 @@ ATTRACTED = 0.3
 class Subject:
     """What a picture may show.
 
-    `noun` is what to say: the class where it is sure, else its group; `probability` is the
-    group's, `finest` the likeliest class in it.
+    `noun` is the class if it is sure, else its group; `probability` is the group's, `finest` the
+    likeliest class in it.
     """
 
     noun: str
@@ -124,7 +124,7 @@ class Subject:
 
 @cache
 def class_names() -> tuple[str, ...]:
-    """Return the names of the 1000 classes as a caption says them."""
+    """Return the names of the 1000 classes as captions use them."""
     names = json.loads((MODELS / "imagenet_class_names.json").read_text(encoding="utf-8"))
     return tuple(RENAMED.get(index, name.removesuffix(" dog")) for index, name in enumerate(names))
 
@@ -168,7 +168,7 @@ class Reading:
         return cls(*sums)
 
     def subjects(self) -> list[Subject]:
-        """Return what the picture may show, most probable first, each as fine as it is sure."""
+        """Return what the picture may show, most probable first, as a class only if it is sure."""
         rows, _ = _table()
         finest = {
             group: max((self.nouns[noun], noun) for noun, of, _ in rows if of == group)

@@ -18,8 +18,8 @@ Texture = Literal["plain", "gradient", "noise", "pattern", "picture"]
 class Tone:
     """Lightness and contrast in L* (0..100), mean chroma, and what kind of surface the picture is.
 
-    `sky` tells how much more smooth blue there is in the upper third than in the lower, `green`
-    the share of plant-green pixels, `lights` that of bright pixels in an otherwise dark picture.
+    `sky` is how much more smooth blue there is in the upper third than in the lower, `green` the
+    share of plant-green pixels, `lights` that of bright pixels in an otherwise dark picture.
     """
 
     lightness: float
@@ -99,7 +99,7 @@ def measure(picture: Image.Image) -> Tone:
 
 
 def sharpness(picture: Image.Image, mask: Array) -> float:
-    """Return how many times sharper the masked subject is than what surrounds it."""
+    """Return how many times sharper the masked subject is than its surroundings."""
     small = shrink(picture, 400).convert("L")
     detail = _gradient(np.asarray(small, np.float32) / 2.55) ** 2
     fitted = resized(mask, small.size, Image.Resampling.BILINEAR)
