@@ -25,6 +25,9 @@ import requests
 from PIL import Image
 
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.sandbox.jobs.engine_loader import EngineLoader
+from imgopen_nb.sandbox.jobs.jobs import Jobs
+from imgopen_nb.sandbox.jobs.store import FileStore, JobStore
 from imgopen_nb.sandbox.process import SandboxProcess
 
 numbers = itertools.count(1)
@@ -202,6 +205,13 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 @pytest.fixture(scope="session")
 def api(sandbox: SandboxProcess) -> Api:
     return Api(sandbox.url)
+
+
+@pytest.fixture
+def idle_jobs(tmp_path: Path) -> Jobs:
+    """Jobs without a server, whose engines are never loaded: nothing ends."""
+    files, tasks = FileStore(tmp_path / "files"), JobStore(tmp_path / "tasks")
+    return Jobs(files, tasks, EngineLoader(), base_url="http://127.0.0.1:7")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`python -m imgopen_nb.sandbox`: serve until a signal, or until the parent is gone."""
+"""`python -m imgopen_nb.sandbox`: serve until a signal, or until the parent ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,14 +26,14 @@ PARENT_SECONDS = 1.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the sandbox and return the exit code."""
-    parent = os.getppid()  # early: whoever reads the URL may be killed the next moment
+    parent = os.getppid()  # early: the parent may end as soon as it has read the URL
     parser = _parser()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     # tornado quotes malformed requests in its warnings, and a header may hold a key.
     logging.getLogger("tornado").setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="PIL")  # about pictures that are answered for anyway
+    warnings.filterwarnings("ignore", module="PIL")  # the answers say what is wrong with pictures
     if not 0 <= options.port < 65536 or not 0 <= options.delay < 86400:
         parser.error("--port is from 0 to 65535, --delay from 0 to 86400")
     if not 0 <= options.training_seconds < 86400:
@@ -93,7 +92,7 @@ async def _serve(options: argparse.Namespace, keys: tuple[str, str] | None, pare
     from .http.server import Options, listen
 
     home = home_folder(options.home)
-    os.environ["IMGOPEN_HOME"] = str(home)  # where the engines look for the settings
+    os.environ["IMGOPEN_HOME"] = str(home)  # the engines read the settings there
     ended = asyncio.Event()
     _end_by_signal(ended)
     behaviour = Options(
@@ -106,14 +105,14 @@ async def _serve(options: argparse.Namespace, keys: tuple[str, str] | None, pare
     )
     server, url = listen(home, options.port, behaviour)
     print(json.dumps({"url": url}), flush=True)
-    # Whatever a library prints later must not meet a closed pipe.
+    # What a library prints later must not go to a closed pipe.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     if options.parent:
         await _end_with_parent(ended, parent)
     await ended.wait()
     server.stop()
     logging.shutdown()
-    # Engines may still compute on threads that cannot be ended; every file is written whole.
+    # Engines may still run on threads that cannot be ended; files are written whole or not at all.
     os._exit(0)
 
 
@@ -131,21 +130,19 @@ def _end_by_signal(ended: asyncio.Event) -> None:
 
 async def _end_with_parent(ended: asyncio.Event, parent: int) -> None:
     loop = asyncio.get_running_loop()
-    end: Callable[[], object] = lambda: loop.call_soon_threadsafe(ended.set)  # noqa: E731
-    threading.Thread(target=_watch_stdin, args=(end,), daemon=True).start()
+
+    def watch_stdin() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while os.read(sys.stdin.fileno(), 4096):
+                pass
+        loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=watch_stdin, daemon=True).start()
     while not ended.is_set():
-        # A forked sibling may hold the pipe open, so the pipe alone is not enough.
-        if os.getppid() != parent:
+        if os.getppid() != parent:  # a forked sibling may keep the pipe open
             ended.set()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), PARENT_SECONDS)
-
-
-def _watch_stdin(end: Callable[[], object]) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
-    end()
 
 
 if __name__ == "__main__":

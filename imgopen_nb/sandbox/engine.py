@@ -1,4 +1,4 @@
-"""The contract of an engine: what it gets, what it gives, and how it is registered.
+"""The contract of an engine: what it gets, what it returns, and how it is registered.
 
 An engine is one function behind one operation. It imports numpy and onnxruntime when it first runs,
 so that registering it costs nothing.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from PIL import Image
 
-# What the content check of the sd family says of a picture: the sandbox has none, and says clean.
+# The content check of the sd family: the sandbox has none and reports every picture as clean.
 CLEAN: dict[str, Any] = {
     "image_status": 1,
     "img_audit_status": True,
@@ -25,20 +25,20 @@ Fidelity = Literal["real", "approximate", "placeholder"]
 
 
 class EngineError(Exception):
-    """The picture or the parameters cannot be worked on; the message is shown to the user."""
+    """The picture or the parameters cannot be used; the message is shown to the user."""
 
     code = "400"
 
 
 class AbsentError(EngineError):
-    """What was asked for is not there."""
+    """What was asked for does not exist."""
 
     code = "404"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A task as another one sees it; `fraction` is how far it is, 1.0 at its end."""
+class TaskView:
+    """A task as the engines of other tasks see it; `fraction` is how far it is, 1.0 at its end."""
 
     key: str
     server_id: str
@@ -50,8 +50,18 @@ class Seen:
     error: str
 
 
-class Work(Protocol):
-    """What the server hands to an engine: checked parameters, pictures to read, a place to save."""
+class TaskLookup(Protocol):
+    """Finds other tasks: lists show what was trained, queries ask for it."""
+
+    def task(self, asked: str) -> TaskView | None:
+        """Return the task that has this id, the caller's or the sandbox's."""
+
+    def trainings(self) -> list[TaskView]:
+        """Return the training jobs, the oldest first."""
+
+
+class Work(TaskLookup, Protocol):
+    """What an engine gets: checked parameters, pictures to read, a place to save."""
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -61,22 +71,16 @@ class Work(Protocol):
         """Return the picture of parameter `name`: decoded, upright by EXIF, mode RGB or RGBA."""
 
     def each_picture(self, name: str) -> Iterator[Image.Image]:
-        """Yield the pictures of a parameter one by one; one that cannot be read is named."""
+        """Yield the pictures of a parameter one by one; an error names the picture."""
 
     def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
-        """Tell how far the work is, from 0 to 1, and how the picture looks by now."""
+        """Report how far the work is, from 0 to 1, with a preview of the picture."""
 
     def pictures(self, name: str) -> list[Image.Image]:
         """Return the pictures of parameter `name`, which takes several."""
 
     def save(self, image: Image.Image, suffix: str = "png") -> str:
         """Store a result and return the URL that serves it."""
-
-    def task(self, asked: str) -> Seen | None:
-        """Return the task that the caller, or the sandbox, calls so."""
-
-    def trainings(self) -> list[Seen]:
-        """Return the training jobs, the oldest first."""
 
 
 Run = Callable[[Work], dict[str, Any]]

@@ -1,4 +1,4 @@
-"""Faults on purpose: what may go wrong between a program and the service, as rows, reproducible."""
+"""Deliberate faults: rows that say what goes wrong between a program and the sandbox, by seed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import json
 import math
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ..catalogue.operations import OPERATIONS
+from ..text import one_of
 
 WHEN = ("submit", "query", "callback")
-# What each kind does, and whether it keeps the request from the service.
+# What each kind does, and whether it refuses the request before the sandbox has seen it.
 KINDS = {
     "status": ("answers with HTTP status `value` (500); nothing is accepted", True),
     "code": ('answers with code `value` ("500") in the envelope; nothing is accepted', True),
@@ -40,7 +41,7 @@ class FaultError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Spoiled:
+class FaultyAnswer:
     """What is sent instead of an answer."""
 
     body: bytes
@@ -70,36 +71,35 @@ class Fault:
         """Whether the connection is closed instead of an answer."""
         return self.kind.startswith("drop-")
 
-    def spoil(self, answer: Mapping[str, Any] | None) -> Spoiled:
-        """Return what is sent instead of an answer (None where the service was not asked)."""
+    def distort(self, answer: Mapping[str, Any] | None) -> FaultyAnswer:
+        """Return what is sent instead of an answer (None if the request was refused)."""
         whole = json.dumps(answer).encode()
         if self.kind in ("status", "code", "429"):
             return self._refusal()
         if self.kind == "html":
-            return Spoiled(WEB_PAGE, self.value or 200, {"Content-Type": "text/html"})
+            return FaultyAnswer(WEB_PAGE, self.value or 200, {"Content-Type": "text/html"})
         if self.kind == "truncate":
-            return Spoiled(whole[: len(whole) // 2])
+            return FaultyAnswer(whole[: len(whole) // 2])
         if self.kind == "lost-result" and answer:
-            return Spoiled(json.dumps(_without_result(answer)).encode())
-        return Spoiled(b"" if self.kind == "empty" else whole)
+            return FaultyAnswer(json.dumps(_without_result(answer)).encode())
+        return FaultyAnswer(b"" if self.kind == "empty" else whole)
 
-    def _refusal(self) -> Spoiled:
+    def _refusal(self) -> FaultyAnswer:
         code = "429" if self.kind == "429" else str(self.value or 500)
         wait = self.retry_after
         headers = {"Retry-After": f"{wait:g}"} if wait is not None else {}
         body = {"code": code, "msg": "a fault on purpose", "data": None}
-        return Spoiled(
-            json.dumps(body).encode(), int(code) if self.kind != "code" else 200, headers
-        )
+        status = 200 if self.kind == "code" else int(code)
+        return FaultyAnswer(json.dumps(body).encode(), status, headers)
 
     def fits(self, operation: str, on: str) -> bool:
-        """Whether a request is one that this row is about."""
+        """Whether this row applies to a request."""
         return self.operation in ("*", operation) and self.on == on
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What one request meets: a wait, and at most one fault."""
+    """What happens to one request: a wait, and at most one fault."""
 
     seconds: float = 0.0
     fault: Fault | None = None
@@ -108,12 +108,12 @@ class Drawn:
 @dataclass(slots=True)
 class _Row:
     fault: Fault
-    dice: random.Random
+    random: random.Random
     fired: int = 0
 
     def draw(self) -> bool:
-        """Throw the dice, also where nothing is left, so that the next throws stay the same."""
-        hit = self.dice.random() < self.fault.rate
+        """Draw in any case, even if `times` is used up, so that later draws stay the same."""
+        hit = self.random.random() < self.fault.rate
         left = self.fault.times is None or self.fired < self.fault.times
         self.fired += hit and left
         return hit and left
@@ -121,7 +121,7 @@ class _Row:
 
 @dataclass(slots=True)
 class Faults:
-    """The rows in force. The nth request that a row is about always meets the same."""
+    """The rows in force. With the same seed, the nth request of a row always has the same fate."""
 
     rows: list[_Row] = field(default_factory=list)
     spec: dict[str, Any] = field(default_factory=lambda: {"seed": 0, "rows": []})
@@ -131,7 +131,7 @@ class Faults:
         """Replace the rows: a list of them, or {"seed": 1, "rows": [...]}.
 
         Raises:
-            FaultError: says which row does not fit, and why.
+            FaultError: says which row cannot be used, and why.
         """
         spec = {"rows": spec} if isinstance(spec, list) else spec
         if not isinstance(spec, dict) or set(spec) - {"seed", "rows"}:
@@ -147,7 +147,7 @@ class Faults:
             self.rows, self.spec = rows, {"seed": seed, "rows": given}
 
     def draw(self, operation: str, on: str, kind: str = "") -> Drawn:
-        """Return what a request meets; of several faults that would do, the first."""
+        """Return what happens to a request; if several faults fit, the first one does."""
         seconds, found = 0.0, None
         with self._lock:
             for row in self.rows:
@@ -156,18 +156,18 @@ class Faults:
                 if not wanted or not fault.fits(operation, on) or not row.draw():
                     continue
                 if fault.kind in WAITS:
-                    seconds += _seconds(fault.value, row.dice)
+                    seconds += _seconds(fault.value, row.random)
                 else:
                     found = found or fault
         return Drawn(seconds, found)
 
     def fired(self) -> list[int]:
-        """Return how often each row has come true."""
+        """Return how often each row has caused a fault."""
         return [row.fired for row in self.rows]
 
 
 def read(given: str) -> Any:
-    """Return the faults given on a command line: JSON text, or the name of a file of it."""
+    """Return the faults given on a command line: JSON text, or the name of a JSON file."""
     text = given if given.lstrip().startswith(("[", "{")) else Path(given).read_text("utf-8")
     return json.loads(text)
 
@@ -182,47 +182,36 @@ def _without_result(answer: Mapping[str, Any]) -> dict[str, Any]:
 def _fault(number: int, row: Any) -> Fault:
     if not isinstance(row, Mapping):
         raise FaultError(f"row {number} must be an object")
-    names = {f.name for f in fields(Fault)}
-    extra = sorted(str(key) for key in set(row) - names)
+    names = [f.name for f in fields(Fault)]
+    extra = sorted(str(key) for key in set(row) - set(names))
     if extra:
-        raise FaultError(f"row {number} has an unknown member {extra[0][:40]!r}: there are {names}")
+        raise FaultError(f"row {number} has an unknown member {extra[0][:40]!r}: {one_of(names)}")
     if row.get("kind") not in list(KINDS):
         raise FaultError(f"row {number} needs a kind: one of {', '.join(KINDS)}")
     on = "callback" if row["kind"].endswith("-callback") else "submit"
     on = "query" if row["kind"] == "lost-result" else on
     fault = Fault(**{"on": on, **row})
-    problem = next((text for bad, text in _checks(fault) if bad), "")
-    if problem:
-        raise FaultError(f"row {number}: {problem}")
+    for right, text in _checks(fault):
+        if not right:
+            raise FaultError(f"row {number}: {text}")
     return fault
 
 
-def _checks(fault: Fault) -> list[tuple[bool, str]]:
-    """Return what may be wrong with a row, and whether it is."""
-    known = fault.operation == "*" or fault.operation in list(OPERATIONS)
-    return [
-        (not known, "operation is a name such as describe, or *"),
-        (fault.on not in WHEN, f"on is one of {', '.join(WHEN)}"),
-        (
-            fault.kind.endswith("-callback") != (fault.on == "callback"),
-            "the kinds that end in -callback, and only those, are on callback",
-        ),
-        (not _number(fault.rate, 1), "rate is from 0 to 1"),
-        (fault.times is not None and not _count(fault.times), "times is a whole number"),
-        (
-            fault.retry_after is not None and not _number(fault.retry_after, 86400),
-            "retry_after is a number of seconds",
-        ),
-        (fault.kind in WAITS and not _wait(fault.value), f"value is seconds, or {_WAIT}"),
-        (
-            fault.kind in ("status", "html") and not _status(fault.value),
-            "value is an HTTP status from 200 to 599",
-        ),
-        (
-            fault.kind == "code" and not isinstance(fault.value, (str, int, type(None))),
-            "value is a code",
-        ),
-    ]
+def _checks(fault: Fault) -> Iterator[tuple[bool, str]]:
+    """Yield whether each member of a row is right, and what to say if it is not."""
+    operation, kind, value = fault.operation, fault.kind, fault.value
+    yield operation in ("*", *OPERATIONS), "operation is a name such as describe, or *"
+    yield fault.on in WHEN, f"on is one of {', '.join(WHEN)}"
+    on_callback = kind.endswith("-callback") == (fault.on == "callback")
+    yield on_callback, "the kinds that end in -callback, and only those, are on callback"
+    yield _number(fault.rate, 1), "rate is from 0 to 1"
+    yield fault.times is None or _count(fault.times), "times is a whole number"
+    wait = fault.retry_after is None or _number(fault.retry_after, 86400)
+    yield wait, "retry_after is a number of seconds"
+    yield kind not in WAITS or _wait(value), f"value is seconds, or {_WAIT}"
+    status = kind not in ("status", "html") or _status(value)
+    yield status, "value is an HTTP status from 200 to 599"
+    yield kind != "code" or isinstance(value, (str, int, type(None))), "value is a code"
 
 
 _WAIT = '{"fixed": [s]}, {"uniform": [low, high]} or {"lognormal": [median, sigma]}'
@@ -251,13 +240,13 @@ def _wait(value: Any) -> bool:
     return right and all(_number(number, 1e9) for number in numbers)
 
 
-def _seconds(value: Any, dice: random.Random) -> float:
+def _seconds(value: Any, source: random.Random) -> float:
     if not isinstance(value, dict):
         return float(value)
     ((name, numbers),) = value.items()
     if name == "uniform":
-        return dice.uniform(*numbers)
+        return source.uniform(*numbers)
     if name == "lognormal":
         median, sigma = map(float, numbers)
-        return median * math.exp(min(50.0, dice.gauss(0.0, sigma)))
+        return median * math.exp(min(50.0, source.gauss(0.0, sigma)))
     return float(numbers[0])

@@ -9,7 +9,7 @@ MOST = 300
 
 
 class WireError(Exception):
-    """A request that is answered with another code than "200"."""
+    """A request that is answered with a code other than "200"."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ def tidy(text: object, most: int = MOST) -> str:
     return clip(" ".join(line.split()), most)
 
 
-def told(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Return the message of an error and its hint in one line."""
     if isinstance(error, ImgOpenError) and error.hint:
         return tidy(f"{error.message}; {error.hint}")
@@ -31,7 +31,7 @@ def told(error: Exception) -> str:
 
 
 def place_of(error: Exception) -> str:
-    """Return the place of an error without its message, which may quote what a user sent."""
+    """Return where an error was raised, without its message, which may quote what a user sent."""
     place, step = "", error.__traceback__
     while step:
         place = f"{step.tb_frame.f_globals.get('__name__', '')}:{step.tb_lineno}"

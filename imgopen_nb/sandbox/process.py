@@ -13,7 +13,6 @@ import threading
 import weakref
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 
 from ..errors import SandboxError
 from ..text import clip
@@ -32,7 +31,7 @@ class SandboxProcess:
         self.url = url
         self.log = log
         self._process = process
-        # Pid noted, so that a forked child that drops its copy does not end our sandbox.
+        # With the pid, so that a forked child that drops its copy does not end our sandbox.
         self._finish = weakref.finalize(self, _end, process, os.getpid())
 
     @classmethod
@@ -85,12 +84,7 @@ class SandboxProcess:
     def __enter__(self) -> SandboxProcess:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def __repr__(self) -> str:
@@ -121,7 +115,7 @@ def _log_file(home: Path) -> Path:
 
 
 def _popen(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start the child apart from our Ctrl-C; the pipe to its stdin ends it when we end."""
+    """Start the child so that our Ctrl-C does not reach it; it ends when its stdin closes."""
     with log.open("ab") as stderr:
         return subprocess.Popen(
             command,

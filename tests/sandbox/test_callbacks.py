@@ -16,14 +16,13 @@ import pytest
 from PIL import Image
 
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.sandbox.http import responses as answers
+from imgopen_nb.sandbox.http import responses
 from imgopen_nb.sandbox.jobs import callback_sender as callbacks
 from imgopen_nb.sandbox.jobs.clock import Clock
-from imgopen_nb.sandbox.jobs.engine_loader import Registry
 from imgopen_nb.sandbox.jobs.job import Job
 from imgopen_nb.sandbox.jobs.jobs import Jobs
-from imgopen_nb.sandbox.jobs.store import Files, Tasks
-from imgopen_nb.sandbox.jobs.work import Work
+from imgopen_nb.sandbox.jobs.store import FileStore
+from imgopen_nb.sandbox.jobs.work import JobWork
 from imgopen_nb.sandbox.process import SandboxProcess
 
 from ..sandbox_fixtures import Api, new_key, noisy_jpeg
@@ -284,13 +283,16 @@ def test_the_refusal_is_in_the_log_without_the_address(tmp_path: Path):
 
 
 def test_hosts_may_be_allowed_by_name():
-    strict, open_ = callbacks.Callbacks(Clock()), callbacks.Callbacks(Clock(), ["Example.com"])
-    assert strict.opened("http://example.com/")["state"] == "refused"
-    assert open_.opened("https://EXAMPLE.com:8443/")["state"] == "waiting"
-    assert open_.opened("http://sub.example.com/")["state"] == "refused"
-    assert open_.opened("http://[::1]/")["state"] == "waiting"
-    assert open_.opened("http://[broken/")["state"] == "refused"
-    assert open_.opened("") == {}
+    strict, open_ = (
+        callbacks.CallbackSender(Clock()),
+        callbacks.CallbackSender(Clock(), ["Example.com"]),
+    )
+    assert strict.initial_state("http://example.com/")["state"] == "refused"
+    assert open_.initial_state("https://EXAMPLE.com:8443/")["state"] == "waiting"
+    assert open_.initial_state("http://sub.example.com/")["state"] == "refused"
+    assert open_.initial_state("http://[::1]/")["state"] == "waiting"
+    assert open_.initial_state("http://[broken/")["state"] == "refused"
+    assert open_.initial_state("") == {}
 
 
 def test_a_task_without_a_callback_says_nothing_of_one(teller: Api):
@@ -302,34 +304,27 @@ def test_a_task_without_a_callback_says_nothing_of_one(teller: Api):
 # Progress
 
 
-@pytest.fixture
-def jobs(tmp_path: Path) -> Jobs:
-    """Jobs without a server, whose engines are never loaded: nothing ends."""
-    files, tasks = Files(tmp_path / "files"), Tasks(tmp_path / "tasks")
-    return Jobs(files, tasks, Registry(), base_url="http://127.0.0.1:7")
-
-
 def live(job: Job, jobs: Jobs) -> dict[str, Any]:
-    data: dict[str, Any] = answers.live_answer(job, jobs, "k")["data"]
+    data: dict[str, Any] = responses.live_answer(job, jobs, "k")["data"]
     return data
 
 
-def test_a_queued_task_is_status_1_and_a_running_one_status_3_with_its_percentage(jobs: Jobs):
+def test_a_queued_task_is_status_1_and_a_running_one_status_3_with_its_percentage(idle_jobs: Jobs):
     job = Job("k", "pro1", "text2image", {}, time.time())
-    assert live(job, jobs)["status"] == 1
-    assert live(job, jobs)["temporaryImageDto"] == {"percentage": 0, "imageUrl": None}
+    assert live(job, idle_jobs)["status"] == 1
+    assert live(job, idle_jobs)["temporaryImageDto"] == {"percentage": 0, "imageUrl": None}
     job.state, job.percentage, job.preview = "running", 40, ""
-    assert live(job, jobs)["status"] == 3
-    assert live(job, jobs)["temporaryImageDto"] == {"percentage": 40, "imageUrl": None}
+    assert live(job, idle_jobs)["status"] == 3
+    assert live(job, idle_jobs)["temporaryImageDto"] == {"percentage": 40, "imageUrl": None}
     job.percentage = 100
-    assert live(job, jobs)["temporaryImageDto"]["percentage"] == 99
+    assert live(job, idle_jobs)["temporaryImageDto"]["percentage"] == 99
 
 
-def test_an_engines_progress_is_told_with_a_small_jpeg(jobs: Jobs, tmp_path: Path):
-    files = Files(tmp_path / "files")
+def test_an_engines_progress_is_told_with_a_small_jpeg(idle_jobs: Jobs, tmp_path: Path):
+    files = FileStore(tmp_path / "files")
     told: list[tuple[float, str]] = []
-    work = Work(
-        OPERATIONS["text2image"], {}, files, "http://127.0.0.1:7",
+    work = JobWork(
+        OPERATIONS["text2image"], {}, files, "http://127.0.0.1:7", idle_jobs,
         report=lambda fraction, url: told.append((fraction, url)),
     )  # fmt: skip
     for fraction in (0.29, -1.0, 7.0, float("nan")):
@@ -342,19 +337,19 @@ def test_an_engines_progress_is_told_with_a_small_jpeg(jobs: Jobs, tmp_path: Pat
         assert (preview.format, preview.size) == ("JPEG", (256, 128))
 
 
-def test_the_newest_preview_is_kept_while_later_progress_brings_none(jobs: Jobs):
+def test_the_newest_preview_is_kept_while_later_progress_brings_none(idle_jobs: Jobs):
     job = Job("k", "pro1", "text2image", {}, time.time(), state="running")
-    work = jobs._work(job)
+    work = idle_jobs._work(job)
     work.progress(0.2, Image.new("RGB", (8, 8)))
     work.progress(0.29)
-    dto = live(job, jobs)["temporaryImageDto"]
+    dto = live(job, idle_jobs)["temporaryImageDto"]
     assert dto["percentage"] == 29
     assert dto["imageUrl"].endswith(".jpg")
 
 
-def test_a_tools_query_has_no_progress(jobs: Jobs):
+def test_a_tools_query_has_no_progress(idle_jobs: Jobs):
     job = Job("k", "pro1", "describe", {}, time.time(), state="running", percentage=40)
-    data = answers.tool_answer(job, jobs)["data"]
+    data = responses.tool_answer(job, idle_jobs)["data"]
     assert data == {"businessTaskId": "k", "taskId": "pro1", "status": 1}
 
 

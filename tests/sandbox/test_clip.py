@@ -8,76 +8,32 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.user_models import clip
 
-from ..onnx_files import INT64, floats, mean, model, node, value
-from ..sandbox.test_captioner import (
-    BLUE,
-    PREPARATION,
-    RED,
-    describe,
-    export,
-    picture,
-    tokenizer,
-    write,
-)
+from ..onnx_files import INT64, floats, value
 from ..sandbox.test_engines import sample
-
-MARKS = ("<s>", "</s>")
-WORDS = (*MARKS, *sorted({word for _, name in clip.terms() for word in name.split()}))
-# Both marks are zero, so that padding with the end adds nothing.
-VECTORS = np.random.default_rng(5).normal(size=(len(WORDS), 3)).astype(np.float32)
-VECTORS[:2] = 0
-PIXELS = value("pixel_values", "batch", 3, "height", "width")
-IDS = value("input_ids", "texts", "length", kind=INT64)
-MASK = value("attention_mask", "texts", "length", kind=INT64)
-
-
-def vision() -> bytes:
-    """Return a network whose embedding is the mean of each channel."""
-    nodes = [mean("pixel_values", "image_embeds", 2, 3)]
-    return model(nodes, {}, [PIXELS], [value("image_embeds", "batch", 3)])
-
-
-def text(vectors: np.ndarray = VECTORS, ids: bytes = IDS) -> bytes:
-    """Return a network whose embedding is the sum of the words' vectors."""
-    nodes = [
-        node("Gather", "vectors input_ids", "words"),
-        node("ReduceSum", "words axis", "sums"),
-        node("Squeeze", "sums axis", "text_embeds"),
-    ]
-    weights = {"vectors": vectors, "axis": np.array([1])}
-    return model(nodes, weights, [ids], [value("text_embeds", "texts", vectors.shape[1])])
-
-
-def whole() -> bytes:
-    """Return both in one network that wants both inputs."""
-    nodes = [
-        mean("pixel_values", "image_embeds", 2, 3),
-        node("Gather", "vectors input_ids", "words"),
-        node("ReduceSum", "words axis", "sums"),
-        node("Squeeze", "sums axis", "text_embeds"),
-    ]
-    outputs = [value("image_embeds", "batch", 3), value("text_embeds", "texts", 3)]
-    weights = {"vectors": VECTORS, "axis": np.array([1])}
-    return model(nodes, weights, [IDS, PIXELS, MASK], outputs)
-
-
-def files(words: tuple[str, ...] = WORDS, vectors: np.ndarray = VECTORS) -> dict[str, Any]:
-    return {
-        "onnx/vision_model.onnx": vision(),
-        "onnx/text_model.onnx": text(vectors),
-        "tokenizer.json": tokenizer(words, ends=True),
-        "preprocessor_config.json": PREPARATION,
-    }
+from ..sandbox.tiny_models import (
+    BLUE,
+    CLIP_WORDS,
+    MARKS,
+    RED,
+    VECTORS,
+    clip_files,
+    clip_in_one,
+    clip_text,
+    clip_vision,
+    describe,
+    picture,
+    write,
+    write_captioner,
+)  # fmt: skip
 
 
 def ranked(colour: np.ndarray) -> list[dict[str, Any]]:
     """Return what must be found among all terms, computed without any of our code."""
-    vectors = dict(zip(WORDS, VECTORS, strict=True))
+    vectors = dict(zip(CLIP_WORDS, VECTORS, strict=True))
     sums = {name: sum(vectors[word] for word in name.split()) for _, name in clip.terms()}
     near = {
         name: float(each @ colour / np.linalg.norm(each) / np.linalg.norm(colour))
@@ -98,7 +54,7 @@ def ranked(colour: np.ndarray) -> list[dict[str, Any]]:
 def chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A CLIP that is set."""
     monkeypatch.setenv("IMGOPEN_CLIP", str(tmp_path / "tiny-clip"))
-    return write(tmp_path / "tiny-clip", files())
+    return write(tmp_path / "tiny-clip", clip_files())
 
 
 def test_the_terms_are_ours_each_once_in_five_lists() -> None:
@@ -132,7 +88,7 @@ def test_our_own_sentence_stays_approximate_with_a_clip() -> None:
 def test_a_captioner_and_a_clip_together_are_real(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IMGOPEN_CAPTIONER", str(export(tmp_path / "tiny-captioner")))
+    monkeypatch.setenv("IMGOPEN_CAPTIONER", str(write_captioner(tmp_path / "tiny-captioner")))
 
     result = describe(picture("red"))
 
@@ -143,12 +99,12 @@ def test_a_captioner_and_a_clip_together_are_real(
 @pytest.mark.parametrize(
     ("gone", "put"),
     [
-        (("vision_model", "text_model"), {"onnx/model.onnx": whole()}),
+        (("vision_model", "text_model"), {"onnx/model.onnx": clip_in_one()}),
         (
             ("vision_model", "text_model"),
-            {"vision_model.onnx": vision(), "text_model.onnx": text()},
+            {"vision_model.onnx": clip_vision(), "text_model.onnx": clip_text()},
         ),
-        ((), {"onnx/text_model.onnx": text(ids=value("input_ids", "texts", 77, kind=INT64))}),
+        ((), {"onnx/text_model.onnx": clip_text(ids=value("input_ids", "texts", 77, kind=INT64))}),
     ],
 )
 def test_one_network_for_both_the_top_folder_and_a_fixed_length_work_too(
@@ -172,7 +128,7 @@ FEW_VECTORS = floats(
 def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A handful of terms with vectors that can be judged by eye."""
     (tmp_path / "terms.csv").write_text(FEW)
-    write(tmp_path / "few", files(FEW_WORDS, FEW_VECTORS))
+    write(tmp_path / "few", clip_files(FEW_WORDS, FEW_VECTORS))
     monkeypatch.setenv("IMGOPEN_CLIP", str(tmp_path / "few"))
     monkeypatch.setattr(clip, "TERMS", tmp_path / "terms.csv")
     clip.terms.cache_clear()
@@ -193,41 +149,9 @@ def test_a_list_of_which_nothing_fits_adds_nothing() -> None:
 def test_a_term_that_the_sentence_has_is_not_said_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IMGOPEN_CAPTIONER", str(export(tmp_path / "tiny-captioner")))
+    monkeypatch.setenv("IMGOPEN_CAPTIONER", str(write_captioner(tmp_path / "tiny-captioner")))
 
     assert describe(picture("red"))["caption"] == "a red square, photograph"
-
-
-@pytest.mark.parametrize("size", [(1, 1), (9000, 1), (4000, 5000)])
-@pytest.mark.usefixtures("chosen")
-def test_odd_pictures_have_terms_too(size: tuple[int, int]) -> None:
-    assert describe(Image.new("RGB", size, "red"))["terms"] == ranked(RED)
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "words"),
-    [
-        ("onnx/vision_model.onnx", b"\x00", "cannot be loaded"),
-        ("onnx/vision_model.onnx", text(), "has no output image_embeds"),
-        ("onnx/text_model.onnx", vision(), "has no output text_embeds"),
-        ("onnx/text_model.onnx", text(VECTORS * np.float32("nan")), "no number"),
-        ("onnx/text_model.onnx", text(np.full_like(VECTORS, np.inf)), "no (number|finite length)"),
-        ("onnx/text_model.onnx", text(VECTORS * 0), "no finite length"),
-        ("onnx/text_model.onnx", text(VECTORS[:, :2]), "differ in length"),
-        ("onnx/text_model.onnx", text(VECTORS[:9]), "cannot be run on input_ids"),
-        ("tokenizer.json", b"no", "cannot be read"),
-        ("preprocessor_config.json", {}, "'size'"),
-    ],
-)
-def test_broken_files_are_one_sentence_without_a_path(
-    chosen: Path, file: str, content: Any, words: str
-) -> None:
-    write(chosen, {file: content})
-
-    with pytest.raises(EngineError, match=words) as caught:
-        describe(picture("red"))
-    assert str(caught.value).startswith("the setting clip (tiny-clip): ")
-    assert str(chosen.parent) not in str(caught.value)
 
 
 def test_missing_networks_are_named(chosen: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw
 
 from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.editing import fonts
 from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.generation import diffusion, marking, palettes, scenery
 
@@ -193,13 +194,13 @@ def test_the_words_sandbox_placeholder_are_drawn_in_light_letters_on_dark() -> N
 
 
 def test_a_long_prompt_is_wrapped_and_cut_within_the_picture() -> None:
-    font = marking.ImageFont.load_default(20)
-    lines = marking._wrapped("word " * 200, font, 300, 4)
+    font = fonts.font_for("word", 20)
+    lines = fonts.wrapped("word " * 200, font, 300, 4)
 
     assert len(lines) == 4
     assert lines[-1].endswith("…")
     assert all(font.getlength(line) <= 300 for line in lines)
-    assert marking._wrapped("w" * 400, font, 100, 4)
+    assert fonts.wrapped("w" * 400, font, 100, 4)
 
 
 @pytest.mark.parametrize("prompt", ["", "霓虹城市", "кот в шляпе", "a\nb\tc", "x" * 3000, "🦊"])

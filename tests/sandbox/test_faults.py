@@ -17,7 +17,7 @@ import requests
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.sandbox import faults as module
 from imgopen_nb.sandbox.faults import FaultError, Faults
-from imgopen_nb.sandbox.http.request_log import Request, Requests
+from imgopen_nb.sandbox.http.request_log import LoggedRequest, RequestLog
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
 
@@ -295,10 +295,10 @@ def test_the_log_of_requests_holds_no_headers_and_no_bodies(running: Api):
 
 
 def test_the_log_of_requests_is_bounded():
-    log = Requests()
+    log = RequestLog()
     for number in range(1100):
-        log.add(Request("describe", "query", time.time(), task=str(number)))
-    told = log.told()
+        log.add(LoggedRequest("describe", "query", time.time(), task=str(number)))
+    told = log.as_json()
     assert len(told["requests"]) == len(told["tasks"]) == 1000
     assert told["requests"][-1]["task"] == "1099"
     assert "0" not in told["tasks"]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from imgopen_nb.sandbox import engines
-from imgopen_nb.sandbox.http.page import page
-from imgopen_nb.sandbox.jobs.engine_loader import Registry
+from imgopen_nb.sandbox.http.server import page
+from imgopen_nb.sandbox.jobs.engine_loader import EngineLoader
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
 
@@ -229,11 +229,11 @@ def test_a_family_that_cannot_be_imported_does_not_hide_the_others(
 ):
     monkeypatch.setattr(engines, "FAMILIES", ("describe", "no_such_family", "lists"))
     monkeypatch.setattr(engines, "PROBLEMS", {})
-    registry = Registry()
-    registry.load()
-    assert registry.engine("models") is not None
-    assert "no_such_family: ModuleNotFoundError" in registry.problem
-    assert "no_such_family" in registry.missing("nothing")
+    engine_loader = EngineLoader()
+    engine_loader.load()
+    assert engine_loader.engine("models") is not None
+    assert "no_such_family: ModuleNotFoundError" in engine_loader.problem
+    assert "no_such_family" in engine_loader.why_missing("nothing")
     assert "no_such_family cannot be loaded" in caplog.text
 
 

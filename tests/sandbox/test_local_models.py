@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,52 @@ from imgopen_nb.config import settings
 from imgopen_nb.errors import SettingsError
 from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.user_models.local_models import Model
-from imgopen_nb.sandbox.user_models.preprocessing import preparation
+from imgopen_nb.sandbox.user_models.preprocessing import read_preprocessing
 from imgopen_nb.session import Session
 
-from ..sandbox.test_captioner import ENGINES, export, picture
-from ..sandbox.test_engines import FakeWork, sample
-from ..sandbox.test_tagger import write as write_tagger
+from ..onnx_files import value
+from ..sandbox.test_engines import sample
+from ..sandbox.tiny_models import (
+    DANBOORU,
+    OFFSETS,
+    PREPROCESSING,
+    TABLE,
+    VECTORS,
+    WORDS,
+    clip_files,
+    clip_text,
+    clip_vision,
+    decoder,
+    describe,
+    encoder,
+    picture,
+    tagged,
+    tagger_network,
+    tokenizer,
+    write,
+    write_captioner,
+    write_danbooru,
+    write_tagger,
+)  # fmt: skip
+
+# How a model of each kind is written, and which model of describe uses it.
+KINDS: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "captioner": (write_captioner, "clip"),
+    "clip": (lambda folder: write(folder, clip_files()), "clip"),
+    "tagger": (write_danbooru, "deepdanbooru"),
+}
+
+
+def chosen(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write a model of that kind and set it."""
+    monkeypatch.setenv(f"IMGOPEN_{kind.upper()}", str(folder / f"tiny-{kind}"))
+    return KINDS[kind][0](folder / f"tiny-{kind}")
 
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     # The package reads its variables once, when it is imported.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
-def tagged(image: Image.Image) -> dict[str, Any]:
-    return ENGINES["describe"].run(FakeWork(image, {"model": "deepdanbooru"}))
 
 
 def in_the_cache(cache: Path, repository: str) -> Path:
@@ -148,7 +179,7 @@ def test_a_sandbox_takes_up_changed_settings_without_a_restart(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     settings.store_setting(home, "tagger", "someone/tiny-tagger")
-    settings.store_setting(home, "captioner", str(export(tmp_path / "tiny-captioner")))
+    settings.store_setting(home, "captioner", str(write_captioner(tmp_path / "tiny-captioner")))
 
     with Session(backend="sandbox", home=home) as session:
         sentences = [session.run("describe", image=str(path)) for path in (red, blue)]
@@ -163,6 +194,79 @@ def test_a_sandbox_takes_up_changed_settings_without_a_restart(
     assert (plain.engine, plain.fidelity) == ("local-caption", "approximate")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9000), (9000, 1), (5000, 4000)])
+def test_odd_pictures_are_described_like_any_other(
+    kind: str, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen(kind, tmp_path, monkeypatch)
+    told = {"captioner": "caption", "clip": "terms", "tagger": "tags"}[kind]
+
+    odd, plain = (describe(picture("blue", each), KINDS[kind][1]) for each in (size, (64, 64)))
+
+    assert odd[told]
+    assert odd[told] == plain[told]
+
+
+BROKEN: dict[str, list[tuple[str, Any, str]]] = {
+    "captioner": [
+        ("onnx/encoder_model.onnx", b"", "cannot be loaded"),
+        ("onnx/encoder_model.onnx", decoder(), "wants input_ids as .* not known here"),
+        ("onnx/decoder_model.onnx", encoder(), "has no output logits"),
+        ("onnx/decoder_model.onnx", decoder(TABLE * np.nan), "no number"),
+        ("onnx/decoder_model.onnx", decoder(TABLE[:1]), "cannot be run on input_ids"),
+        ("onnx/decoder_model.onnx", decoder(more=(value("inputs_embeds", 1),)), "inputs_embeds"),
+        ("tokenizer.json", b"{}", "tokenizer.json cannot be read"),
+        ("tokenizer.json", tokenizer(WORDS[:2]), "says nothing"),
+        ("generation_config.json", b"[1]", "no JSON object"),
+        ("generation_config.json", {}, "names no decoder_start_token_id"),
+        ("preprocessor_config.json", {"size": 8}, "'image_mean'"),
+        ("preprocessor_config.json", {**PREPROCESSING, "size": 10**6}, "a side must be"),
+        ("preprocessor_config.json", {**PREPROCESSING, "resample": 77}, "not understood"),
+        ("preprocessor_config.json", {**PREPROCESSING, "image_std": [1, 0, 1]}, "for the colours"),
+    ],
+    "clip": [
+        ("onnx/vision_model.onnx", b"\x00", "cannot be loaded"),
+        ("onnx/vision_model.onnx", clip_text(), "has no output image_embeds"),
+        ("onnx/text_model.onnx", clip_vision(), "has no output text_embeds"),
+        ("onnx/text_model.onnx", clip_text(VECTORS * np.float32("nan")), "no number"),
+        (
+            "onnx/text_model.onnx",
+            clip_text(np.full_like(VECTORS, np.inf)),
+            "no (number|finite length)",
+        ),
+        ("onnx/text_model.onnx", clip_text(VECTORS * 0), "no finite length"),
+        ("onnx/text_model.onnx", clip_text(VECTORS[:, :2]), "differ in length"),
+        ("onnx/text_model.onnx", clip_text(VECTORS[:9]), "cannot be run on input_ids"),
+        ("tokenizer.json", b"no", "cannot be read"),
+        ("preprocessor_config.json", {}, "'size'"),
+    ],
+    "tagger": [
+        ("model.onnx", b"no onnx", "cannot be loaded"),
+        ("model.onnx", tagger_network(DANBOORU[:2], OFFSETS, side=512), "cannot be (loaded|run)"),
+        ("model.onnx", tagger_network(DANBOORU * np.float32("nan"), OFFSETS), "no number"),
+        ("tags.txt", b"", "holds no tags"),
+        ("tags.txt", b"\xff\xfe\xff", "does not hold"),
+        ("selected_tags.csv", b"id,tag\n1,x\n", "does not hold"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "content", "words"),
+    [(kind, *row) for kind, rows in BROKEN.items() for row in rows],
+)
+def test_broken_files_are_one_sentence_without_a_path(
+    kind: str, file: str, content: Any, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(chosen(kind, tmp_path, monkeypatch), {file: content})
+
+    with pytest.raises(EngineError, match=words) as caught:
+        describe(picture("red"), KINDS[kind][1])
+    assert str(caught.value).startswith(f"the setting {kind} (tiny-{kind}): ")
+    assert str(tmp_path) not in str(caught.value)
+
+
 CLIP_LIKE = {
     "size": {"shortest_edge": 6}, "do_center_crop": True, "crop_size": {"height": 4, "width": 6},
     "resample": 3, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
@@ -170,15 +274,15 @@ CLIP_LIKE = {
 }  # fmt: skip
 
 
-def prepared(folder: Path, image: Image.Image, **config: Any) -> np.ndarray:
+def preprocessed(folder: Path, image: Image.Image, **config: Any) -> np.ndarray:
     (folder / "preprocessor_config.json").write_text(json.dumps(config))
-    return preparation(Model("clip", str(folder))).pixels(image)
+    return read_preprocessing(Model("clip", str(folder))).pixels(image)
 
 
 def test_the_middle_is_cut_out_as_clip_does_it(tmp_path: Path) -> None:
     cat = sample("chelsea")  # 451 by 300
 
-    found = prepared(tmp_path, cat, **CLIP_LIKE)
+    found = preprocessed(tmp_path, cat, **CLIP_LIKE)
 
     small = np.asarray(cat.resize((9, 6), Image.Resampling.BICUBIC), float)[1:5, 1:7]
     expected = (small / 255 - CLIP_LIKE["image_mean"]) / CLIP_LIKE["image_std"]
@@ -189,7 +293,7 @@ def test_the_middle_is_cut_out_as_clip_does_it(tmp_path: Path) -> None:
 def test_an_older_file_with_one_number_means_the_shorter_side_where_it_cuts(tmp_path: Path) -> None:
     older = {**CLIP_LIKE, "size": 6, "crop_size": 6}
     newer = {**CLIP_LIKE, "crop_size": {"height": 6, "width": 6}}
-    both = [prepared(tmp_path, sample("rocket"), **config) for config in (older, newer)]
+    both = [preprocessed(tmp_path, sample("rocket"), **config) for config in (older, newer)]
 
     assert both[0].tolist() == both[1].tolist()
 
@@ -199,7 +303,7 @@ def test_without_a_cut_both_sides_are_that_number_and_nothing_more_is_done_unask
 ) -> None:
     config = {"size": 5, "resample": 2, "do_rescale": False, "do_normalize": False}
 
-    found = prepared(tmp_path, sample("coffee"), **config)
+    found = preprocessed(tmp_path, sample("coffee"), **config)
 
     expected = np.asarray(sample("coffee").resize((5, 5), Image.Resampling.BILINEAR))
     assert found[0].tolist() == expected.transpose(2, 0, 1).astype(float).tolist()
@@ -211,4 +315,4 @@ def test_what_is_transparent_is_white_and_a_strip_is_cut_before_it_is_enlarged(
     config = {**CLIP_LIKE, "size": 2000, "crop_size": 4, "do_normalize": False}
     strip = Image.new("RGBA", (60000, 1), (255, 0, 0, 0))
 
-    assert prepared(tmp_path, strip, **config) == pytest.approx(np.ones((1, 3, 4, 4)))
+    assert preprocessed(tmp_path, strip, **config) == pytest.approx(np.ones((1, 3, 4, 4)))

@@ -15,15 +15,15 @@ import requests
 
 from imgopen_nb.catalogue.operation import PREFIX, Operation
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.sandbox.http import responses as answers
-from imgopen_nb.sandbox.http.page import page, table
+from imgopen_nb.sandbox.http import responses
+from imgopen_nb.sandbox.http.server import page, table
 from imgopen_nb.sandbox.jobs import jobs as jobs_module
-from imgopen_nb.sandbox.jobs.engine_loader import Registry
+from imgopen_nb.sandbox.jobs.engine_loader import EngineLoader
 from imgopen_nb.sandbox.jobs.job import Job
 from imgopen_nb.sandbox.jobs.jobs import Jobs
-from imgopen_nb.sandbox.jobs.store import Files, Tasks
-from imgopen_nb.sandbox.jobs.work import Work
-from imgopen_nb.sandbox.jobs.worker import Line
+from imgopen_nb.sandbox.jobs.store import FileStore
+from imgopen_nb.sandbox.jobs.work import JobWork
+from imgopen_nb.sandbox.jobs.worker import WorkQueue
 from imgopen_nb.sandbox.messages import WireError
 from imgopen_nb.sandbox.process import SandboxProcess
 
@@ -562,9 +562,9 @@ def test_the_page_lists_every_operation_and_says_that_nothing_leaves_the_machine
 
 
 def test_an_operation_without_engine_is_not_there_yet_on_the_page(monkeypatch: pytest.MonkeyPatch):
-    registry = Registry()
-    monkeypatch.setattr(registry, "engine", lambda name: None)
-    rows = table(registry)
+    engines = EngineLoader()
+    monkeypatch.setattr(engines, "engine", lambda name: None)
+    rows = table(engines)
     assert {row["fidelity"] for row in rows} == {"real", "not there yet"}
     assert "not there yet" in page(rows, "u")
 
@@ -596,7 +596,7 @@ def test_an_item_that_takes_too_long_is_given_up_and_the_line_goes_on():
             stuck.wait()
         done.append(item)
 
-    line = Line(work, lambda item, seconds: late.append(item), lambda: 0.2)
+    line = WorkQueue(work, lambda item, seconds: late.append(item), lambda: 0.2)
     for item in ("a", "stuck", "b", "c"):
         line.put(item)
     wait_for(lambda: done == ["a", "b", "c"])
@@ -615,17 +615,10 @@ def test_an_item_that_raises_does_not_end_the_line():
     def work(item: int) -> None:
         done.append(1 // item)
 
-    line = Line(work, lambda item, seconds: done.append(item), lambda: 5)
+    line = WorkQueue(work, lambda item, seconds: done.append(item), lambda: 5)
     line.put(0)
     line.put(1)
     wait_for(lambda: done == [1])
-
-
-@pytest.fixture
-def idle_jobs(tmp_path: Path) -> Jobs:
-    """Jobs without a server, whose engines are never loaded: nothing ends."""
-    files, tasks = Files(tmp_path / "files"), Tasks(tmp_path / "tasks")
-    return Jobs(files, tasks, Registry(), base_url="http://127.0.0.1:7")
 
 
 def test_a_full_house_answers_429(idle_jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
@@ -652,7 +645,7 @@ def ended_job(operation: str, **result: Any) -> Job:
 
 def test_urls_of_results_are_told_with_the_port_of_this_process(idle_jobs: Jobs):
     job = ended_job("outpaint", outputImageUrl=OLD_URL, more=[{"url": OLD_URL}, "text"])
-    assert answers.tool_answer(job, idle_jobs)["data"] == {
+    assert responses.tool_answer(job, idle_jobs)["data"] == {
         "outputImageUrl": NEW_URL,
         "more": [{"url": NEW_URL}, "text"],
         "businessTaskId": "k",
@@ -674,28 +667,30 @@ def test_sd_images_have_every_documented_member(idle_jobs: Jobs):
         "image_url": NEW_URL,
         "seed": 5,
     }
-    live = answers.live_answer(job, idle_jobs, "k")["data"]
-    archived = answers.archived_answer(job, idle_jobs)["data"]
+    live = responses.live_answer(job, idle_jobs, "k")["data"]
+    archived = responses.archived_answer(job, idle_jobs)["data"]
     assert live["differentialImageRspList"] == archived["differentialImageRspList"] == [image]
     assert (live["status"], live["id_task"]) == (2, "k")
     assert (archived["status"], archived["task_id"]) == (2, "pro1")
 
 
-def test_an_engine_saves_pictures_and_reads_several_in_their_order(tmp_path: Path):
-    files = Files(tmp_path)
+def test_an_engine_saves_pictures_and_reads_several_in_their_order(tmp_path: Path, idle_jobs: Jobs):
+    files = FileStore(tmp_path)
     names = [files.add(picture_bytes(size=(10 + i, 10)), "png") for i in range(2)]
     urls = [f"http://localhost:1/files/{name}" for name in names]
-    work = Work(OPERATIONS["face-fusion"], {"faces": urls, "image": urls[0]}, files, "http://x")
+    work = JobWork(
+        OPERATIONS["face-fusion"], {"faces": urls, "image": urls[0]}, files, "http://x", idle_jobs
+    )
     assert work.remote == {}
     assert [image.width for image in work.pictures("faces")] == [10, 11]
     url = work.save(work.picture("image"), "jpg")
     assert files.find(url.removeprefix("http://x/files/")) is not None
 
 
-def test_an_engine_gets_documented_defaults_and_presets():
-    describe = Work(OPERATIONS["describe"], {"image": "u"}, None, "")  # type: ignore[arg-type]
+def test_an_engine_gets_documented_defaults_and_presets(idle_jobs: Jobs):
+    describe = JobWork(OPERATIONS["describe"], {"image": "u"}, idle_jobs.files, "", idle_jobs)
     assert describe.params == {"image": "u", "model": "clip"}
-    upscale = Work(OPERATIONS["upscale"], {"image": "u"}, None, "")  # type: ignore[arg-type]
+    upscale = JobWork(OPERATIONS["upscale"], {"image": "u"}, idle_jobs.files, "", idle_jobs)
     assert upscale.params == {"image": "u", "scale": 2}
 
 
@@ -703,6 +698,6 @@ def test_a_model_of_the_user_s_own_is_given_an_hour(
     idle_jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ):
     """It may have to be fetched from the hub first, and is slow without a GPU."""
-    assert idle_jobs._allowed() == jobs_module.LIMIT_SECONDS
+    assert idle_jobs._time_limit() == jobs_module.LIMIT_SECONDS
     monkeypatch.setenv("IMGOPEN_DIFFUSERS", "someone/some-model")
-    assert idle_jobs._allowed() == jobs_module.OWN_MODEL_SECONDS == 3600
+    assert idle_jobs._time_limit() == jobs_module.OWN_MODEL_SECONDS == 3600

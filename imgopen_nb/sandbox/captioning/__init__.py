@@ -1,1 +1,1 @@
-"""What a picture shows, as a sentence and as tags."""
+"""Describes a picture in a sentence or in tags."""

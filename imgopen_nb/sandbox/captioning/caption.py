@@ -1,4 +1,4 @@
-"""One sentence about a scene, as a CLIP interrogator says it: subject, setting, colours, medium."""
+"""One sentence about a scene, like a CLIP interrogator's: subject, setting, colours, medium."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ SURFACES = {
 }
 
 
-def _tones(scene: Scene, least: float = 0.15) -> str:
-    return listed(leading(scene.palette.whole, least)) or next(iter(scene.palette.whole))
+def _tones(scene: Scene) -> str:
+    return listed(leading(scene.palette.whole, 0.15)) or next(iter(scene.palette.whole))
 
 
 def _worn(scene: Scene) -> str:
-    """Say what a lone person wears: a garment, the colours below the face, or both."""
+    """Describe what a lone person wears: a garment, the colours below the face, or both."""
     garment = next((each for each in scene.reading.subjects() if each.group in CLOTHED), None)
     colours = leading(scene.palette.clothes, 0.15)
-    sure = garment is not None and garment.probability > HEDGED
-    if garment and sure:
+    if garment and garment.probability > HEDGED:
         one = leading(scene.palette.clothes, 0.6, 1)
         return f" wearing {an(' '.join([*one, garment.noun]))}"
     maybe = f", possibly with {an(garment.group)}" if garment and garment.probability > 0.15 else ""
@@ -47,19 +46,14 @@ def _people(scene: Scene, findings: Findings) -> str:
 
 def _with(findings: Findings, *, people: bool = False) -> str:
     things = [count(number, name) for name, number in findings.things.items()]
-    subject = findings.subject
-    if (
-        people
-        and subject
-        and findings.certainty == "sure"
-        and subject.kind not in ("clothing", "animal")
-    ):
-        things.insert(0, count(findings.number, subject.noun))
+    sure = findings.subject if people and findings.certainty == "sure" else None
+    if sure and sure.kind not in ("clothing", "animal"):
+        things.insert(0, count(findings.number, sure.noun))
     return f" with {listed(things[:3])}" if things else ""
 
 
 def _coloured(scene: Scene, subject: Subject) -> str:
-    """Return the subject's noun, after its colours where they are an animal's or a plant's own."""
+    """Return the subject's noun, after its colours if it is an animal or a plant."""
     own = scene.palette.subject if subject.kind in COLOURED else {}
     colours = leading(own, 0.25) if max(own.values(), default=0.0) >= 0.4 else ()
     return f"{listed(colours)} {subject.noun}" if colours else subject.noun
@@ -72,13 +66,10 @@ def _subject(scene: Scene, findings: Findings) -> str:
     phrase = count(findings.number, _coloured(scene, subject))
     if subject.kind in ("animal", "plant", "food") and scene.prominence > CLOSE_UP:
         phrase = f"a close-up of {phrase}"
-    if subject.finest not in subject.noun and _worth_saying(scene, subject):
+    probability = scene.reading.nouns.get(subject.finest, subject.probability)
+    if subject.finest not in subject.noun and probability >= FINEST:
         phrase += f", possibly {an(subject.finest)}"
     return phrase + _with(findings)
-
-
-def _worth_saying(scene: Scene, subject: Subject) -> bool:
-    return scene.reading.nouns.get(subject.finest, subject.probability) >= FINEST
 
 
 UNCLEAR = {
@@ -109,30 +100,24 @@ def _background(scene: Scene) -> list[str]:
 
 
 def _light(scene: Scene, findings: Findings) -> list[str]:
-    outdoors = (
-        findings.subject is not None
-        and findings.subject.kind in OUTDOORS
-        and findings.certainty != "possible"
-    )
+    subject = findings.subject if findings.certainty != "possible" else None
+    outdoors = subject is not None and subject.kind in OUTDOORS
     if outdoors and not scene.people and findings.setting & {"night", "sky"}:
         return ["at night or dusk" if "night" in findings.setting else "under a blue sky"]
     return ["dark"] if scene.tone.lightness < 18 and "lights" not in findings.setting else []
 
 
 def _colours(scene: Scene, said: str) -> list[str]:
-    """Return the picture's leading colours, unless grey or already said."""
-    names = [
-        name
-        for name in leading(scene.palette.whole, 0.15, 3)
-        if name not in ACHROMATIC and name not in said
-    ]
-    return (
-        [f"{listed(names)} tones"] if names and scene.tone.chroma > 12 and not scene.people else []
-    )
+    """Return the picture's leading colours, unless grey or already mentioned."""
+    if scene.people or scene.tone.chroma <= 12:
+        return []
+    found = leading(scene.palette.whole, 0.15, 3)
+    names = [name for name in found if name not in ACHROMATIC and name not in said]
+    return [f"{listed(names)} tones"] if names else []
 
 
 def _medium(scene: Scene) -> list[str]:
-    """Return the medium, where it is unusual; of the styles only cartoons are told well."""
+    """Return the medium if it is unusual; of the styles only cartoons are recognised reliably."""
     name, probability = scene.style
     if name == "cartoon" and probability > DRAWN:
         return ["possibly a drawing or logo"]
@@ -140,7 +125,7 @@ def _medium(scene: Scene) -> list[str]:
 
 
 def caption(scene: Scene) -> str:
-    """Describe a scene in one sentence; nothing is said that was not measured."""
+    """Describe a scene in one sentence that mentions only what was measured."""
     findings = conclude(scene)
     for surface, phrase in SURFACES.items():
         if surface in findings.setting and not findings.subject and not scene.people:

@@ -1,4 +1,4 @@
-"""What may be concluded from a measured scene, before it is put into words."""
+"""Conclusions from a measured scene, before they are put into words."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .wording import an
 Certainty = Literal["sure", "coarse", "possible", "none"]
 
 SURE, COARSE, POSSIBLE = 0.35, 0.45, 0.15
-# Drawings and shapes are mostly taken for things (a computer mouse, a clock).
+# The classifier mostly takes drawings and shapes for things (a computer mouse, a clock).
 SURE_THING, THINGS = 0.5, frozenset({"thing", "clothing", "place"})
 PATTERN_OVER = 0.3
-# Anything with leaves or fur-like texture draws a little probability from the 398 animal classes.
+# Anything with leaves or a texture like fur gets a little of the 398 animal classes' probability.
 COARSE_ANIMAL = 0.55
 HEDGED = 0.25
 FOLIAGE = 0.6
@@ -45,14 +45,14 @@ FAMILIES: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = tuple(
     )
 )  # fmt: skip
 ANIMALS = frozenset(["bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra"])
-# COCO's names for what a group of ImageNet's classes is called otherwise.
+# COCO's names, and those of ImageNet's groups for the same things.
 SAME = {"sports ball": "ball", "laptop": "computer", "keyboard": "computer", "mouse": "computer",
         "cup": "drink", "dining table": "table", "couch": "chair",
         "airplane": "aeroplane"}  # fmt: skip
 WORN = frozenset(["backpack", "umbrella", "handbag", "tie", "suitcase"])
 SUPPORT, UNAIDED = 0.2, 0.8
 
-# ImageNet's photographs of insects are mostly flower, so an insect speaks for the flower as well.
+# ImageNet's photographs of insects mostly show flowers, so an insect also suggests a flower.
 VISITORS = ("insect", "butterfly", "beetle")
 FLOWER_SEEN, VISITOR_SURE = 0.12, 0.5
 
@@ -61,8 +61,8 @@ FLOWER_SEEN, VISITOR_SURE = 0.12, 0.5
 class Findings:
     """Conclusions about one picture.
 
-    `subject` is the main thing besides people, None where nothing is probable; `things` are the
-    other objects with their counts; `setting` holds any of: foliage, sky, lights, surface, night,
+    `subject` is the main thing besides people, None if nothing is probable; `things` are the
+    other objects with their counts; `setting` has any of: foliage, sky, lights, surface, night,
     pattern, plain, gradient, noise.
     """
 
@@ -74,7 +74,7 @@ class Findings:
 
 
 def _groups(reading: Reading) -> list[Subject]:
-    """Return the likely subjects, unsure insects counted for the flower that they sit on."""
+    """Return the likely subjects; unsure insects count as the flower that they sit on."""
     found = reading.subjects()
     flower = reading.groups.get("flower", 0.0)
     visitors = sum(reading.groups[name] for name in VISITORS)
@@ -101,7 +101,7 @@ def _subject(scene: Scene) -> tuple[Subject | None, Certainty]:
 
 
 def _kind(scene: Scene) -> Subject | None:
-    """Return the kind of thing that the picture shows, where no group is probable enough."""
+    """Return the kind of thing that the picture shows, if no group is probable enough."""
     masses = {kind: scene.reading.kinds[kind] for kind in GENERAL}
     kind, mass = max(masses.items(), key=lambda each: each[1])
     cut_out = scene.prominence > 0.05 and scene.tone.green < FOLIAGE
@@ -168,7 +168,7 @@ def _things(scene: Scene, subject: Subject | None) -> tuple[dict[str, int], int]
 
 
 def conclude(scene: Scene) -> Findings:
-    """Weigh the networks' evidence against one another, and drop what stands alone."""
+    """Weigh the networks' evidence, and drop what only one of them sees."""
     subject, certainty = _subject(scene)
     setting = _setting(scene)
     patterned = "pattern" in setting and (subject is None or subject.probability < PATTERN_OVER)

@@ -27,7 +27,7 @@ RENAMED = {"cup of espresso": "coffee", "cup of tea": "tea", "glass of red wine"
 
 
 class Tag(TypedDict):
-    """One tag, and how much of the evidence is for it, 0..1."""
+    """One tag, and how likely it is, 0..1."""
 
     name: str
     score: float
@@ -43,13 +43,10 @@ def _people(scene: Scene) -> dict[str, float]:
     surest = max([*bodies, *(face.score for face in scene.faces)], default=0.0)
     if not scene.people:
         return {"no_humans": 1 - surest}
-    number = {"solo": surest} if scene.people == 1 else {"multiple_people": surest}
-    portrait = scene.people == 1 and scene.face_share > PORTRAIT
-    return {
-        "person": surest,
-        **number,
-        **({"portrait": min(1.0, 0.5 + scene.face_share)} if portrait else {}),
-    }
+    found = {"person": surest, "solo" if scene.people == 1 else "multiple_people": surest}
+    if scene.people == 1 and scene.face_share > PORTRAIT:
+        found["portrait"] = min(1.0, 0.5 + scene.face_share)
+    return found
 
 
 def _subjects(scene: Scene, findings: Findings) -> dict[str, float]:
@@ -63,15 +60,12 @@ def _subjects(scene: Scene, findings: Findings) -> dict[str, float]:
             (subject.finest, scene.reading.nouns[subject.finest]),
         )
         found.update({spelled(noun): score for noun, score in scores if score >= least})
-    if findings.certainty != "possible":
-        found[spelled(main.group)] = max(main.probability, found.get(spelled(main.group), 0.0))
-    if (
-        findings.certainty != "possible"
-        and main.kind in COARSE
-        and scene.reading.kinds[main.kind] >= 0.4
-    ):
+    if findings.certainty == "possible":
+        return found
+    found[spelled(main.group)] = max(main.probability, found.get(spelled(main.group), 0.0))
+    if main.kind in COARSE and scene.reading.kinds[main.kind] >= 0.4:
         found[main.kind] = scene.reading.kinds[main.kind]
-    if findings.certainty != "possible" and main.kind in FOCUS and not scene.people:
+    if main.kind in FOCUS and not scene.people:
         found[FOCUS[main.kind]] = main.probability
     return found
 
@@ -87,7 +81,7 @@ def _setting(scene: Scene, findings: Findings) -> dict[str, float]:
     tone = scene.tone
     scenery = scene.reading.kinds.get("landscape", 0.0)
     seen = findings.certainty in ("sure", "coarse")
-    # A blue wall behind an animal or a thing is no sky.
+    # A blue wall behind an animal or a thing is not the sky.
     inside = seen and findings.subject is not None and findings.subject.kind not in OUTDOORS
     sky = "sky" in findings.setting and not inside and not scene.people
     facts = {
@@ -107,7 +101,7 @@ def _setting(scene: Scene, findings: Findings) -> dict[str, float]:
 
 
 def _colours(scene: Scene) -> dict[str, float]:
-    """Return the background's colour and the one that rules the picture, by their shares."""
+    """Return the background's colour and the dominant one, by their shares."""
     colour, share = next(iter(scene.palette.background.items()), ("", 0.0))
     found = {f"{spelled(colour)}_background": share} if share > 0.5 else {}
     if share > 0.9 and scene.depth > 100:
@@ -121,7 +115,7 @@ def _colours(scene: Scene) -> dict[str, float]:
 
 
 def tags(scene: Scene) -> list[Tag]:
-    """Return the scene's tags, highest score first; below `LEAST` nothing is said."""
+    """Return the scene's tags, highest score first, without those below `LEAST`."""
     findings = conclude(scene)
     scores = {
         **_subjects(scene, findings),

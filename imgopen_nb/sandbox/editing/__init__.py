@@ -1,1 +1,1 @@
-"""What changes a picture: faces, hair, masks, size, watermarks."""
+"""Changes to pictures: faces, hair, inpainting, size, watermarks."""

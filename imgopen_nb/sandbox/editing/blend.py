@@ -1,29 +1,23 @@
-"""Putting one piece of picture into another unseen: colours matched, gradients kept (Poisson)."""
+"""Blending one picture into another without a seam: colours matched, gradients kept (Poisson)."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from ..vision.cutout import box_mean
-from ..vision.networks import Array
-
-Mask = NDArray[np.bool_]
-Floats = NDArray[np.floating[Any]]
+from ..vision.arrays import Array, Floats, Mask, as_mask, box_mean
 
 # Brightness, blue against yellow, red against green: nearly uncorrelated in photographs.
 OPPONENT = np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]], np.float32)
 OPPONENT /= np.linalg.norm(OPPONENT, axis=1, keepdims=True)
-# Beyond this, matching the spread turns noise to colour.
+# Beyond this, matching the spread turns noise into colour.
 LEAST_SPREAD, MOST_SPREAD = 0.6, 1.5
 
 
 def match_colours(pixels: Array, wanted: Array, where: Mask) -> Array:
-    """Give pixels the mean and spread that `wanted` has at `where`, in opponent colours."""
+    """Return pixels with the mean and spread that `wanted` has at `where`, in opponent colours."""
     here, there = pixels[where] @ OPPONENT.T, wanted[where] @ OPPONENT.T
     spread = np.clip((there.std(0) + 1) / (here.std(0) + 1), LEAST_SPREAD, MOST_SPREAD)
     matched = (pixels @ OPPONENT.T - here.mean(0)) * spread + there.mean(0)
@@ -55,9 +49,9 @@ def _solve(divergence: Floats, screen: float) -> Floats:
 def poisson(pixels: Array, base: Array, inside: Mask, reach: float = math.inf) -> Array:
     """Return `base` with the gradients of `pixels` inside the mask, its own outside.
 
-    Solved for the difference to `base`, whose gradient is 0 outside and which is 0 at the border.
-    Further than about `reach` from the mask's edge the levels of `pixels` win over the edge's: a
-    fringe of hair there must not light up a whole face.
+    The equation is solved for the difference to `base`, which is 0 at the border and has no
+    gradient outside. Further than about `reach` from the mask's edge the levels of `pixels` win:
+    a strand of hair at the edge must not change the brightness of a whole face.
     """
     result, screen = base.copy(), 1 / reach**2
     across, down = inside[:, 1:] & inside[:, :-1], inside[1:] & inside[:-1]
@@ -78,11 +72,6 @@ def eroded(mask: Mask, pixels: int) -> Mask:
 
 def feathered(mask: Mask, pixels: float) -> Image.Image:
     """Return weights (mode L) that grow inwards from 0 at the mask's edge; 0 outside it."""
-    drawn = Image.fromarray(eroded(mask, round(pixels)).astype(np.uint8) * 255)
+    drawn = as_mask(eroded(mask, round(pixels)))
     soft = np.asarray(drawn.filter(ImageFilter.GaussianBlur(pixels / 2)))
     return Image.fromarray(np.where(mask, soft, 0).astype(np.uint8))
-
-
-def as_image(pixels: Floats) -> Image.Image:
-    """Return the picture of pixels in 0..255."""
-    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))

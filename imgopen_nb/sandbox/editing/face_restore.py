@@ -1,4 +1,4 @@
-"""Enhancing faces: each is turned upright, cleared by super resolution and put back softly."""
+"""Enhancing faces: each is turned upright, enhanced by super resolution and blended back."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ import math
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ..vision.mesh import OVAL, Mesh, look, outlined, view
-from ..vision.networks import Array
-from .blend import as_image
-from .face_swap import region
-from .super_resolution import enhanced, resized
+from ..vision.arrays import Array, as_image, resized
+from ..vision.faces import look, view
+from ..vision.mesh import OVAL, Mesh, outlined
+from .super_resolution import enhanced
 
-# The square that is looked at, in sizes of the face; the network pays for every pixel of it.
+# The side of the square that is enhanced, in sizes of the face; each pixel of it costs time.
 AROUND = 1.2
-# Larger faces are looked at in this size.
+# Larger faces are shrunk to this size.
 LARGEST = 1024
-# Sizes at which the network may see a face; the first that loses nothing of it is taken.
+# Sizes to which a face may be shrunk; the smallest that loses no detail is used.
 SIDES = (43, 57, 72, 88)
-# Root mean square of what shrinking may lose, in grey levels: about the noise of a JPEG file.
+# How much shrinking may lose, as a root mean square of grey levels: the noise of a JPEG file.
 LOSS = 4.5
-# What is left of the enhancement at the highest fidelity.
+# The weight of the enhancement at the highest fidelity.
 LEAST = 0.25
 
 
@@ -30,32 +29,32 @@ def strength(fidelity: float | None) -> float:
     return 1 - (1 - LEAST) * (0.5 if fidelity is None else float(fidelity))
 
 
-def _least(pixels: Array) -> tuple[Array, Array]:
-    """Return a square face in the least size that holds all its detail, and what detail it lacks.
+def _smallest(pixels: Array) -> tuple[Array, Array]:
+    """Return a square face in the smallest size that keeps its detail, and the detail it lost.
 
-    A sharp face lacks some even in the largest of the sizes; a blurred one is made clear.
+    A sharp face loses some even in the largest of the sizes.
     """
     full = len(pixels)
-    least, lacks = pixels, np.zeros_like(pixels)
+    smallest, lost_detail = pixels, np.zeros_like(pixels)
     for side in sorted((side for side in SIDES if side < full), reverse=True):
         small = resized(pixels, (side, side))
         lost = pixels - resized(small, (full, full))
         holds = float(np.sqrt((lost**2).mean())) < LOSS
-        if holds or len(least) > SIDES[-1]:
-            least, lacks = small, lacks if holds else lost
+        if holds or len(smallest) > SIDES[-1]:
+            smallest, lost_detail = small, lost_detail if holds else lost
         if not holds:
             break
-    return least, lacks
+    return smallest, lost_detail
 
 
-def _cleared(pixels: Array) -> Array:
+def _enhanced(pixels: Array) -> Array:
     """Return a square face enhanced, in its size."""
-    least, lacks = _least(pixels)
-    return resized(enhanced(least), (len(pixels), len(pixels))) + lacks
+    smallest, lost_detail = _smallest(pixels)
+    return resized(enhanced(smallest), (len(pixels), len(pixels))) + lost_detail
 
 
 def _square(mesh: Mesh) -> tuple[Array, float]:
-    """Return the middle and the side of the square about a face, upright on its own eyes."""
+    """Return centre and side of the square around a face whose eyes are level."""
     cosine, sine = math.cos(mesh.turn), math.sin(mesh.turn)
     linear = np.array([[cosine, -sine], [sine, cosine]], np.float32)
     upright = mesh.points @ linear
@@ -65,11 +64,11 @@ def _square(mesh: Mesh) -> tuple[Array, float]:
 
 def enhance(image: Image.Image, mesh: Mesh, weight: float) -> Image.Image:
     """Return the picture (mode RGB) with one face enhanced; nothing changes far from it."""
-    box = region(image.size, mesh)
+    box = mesh.region(image.size)
     centre, length = _square(mesh)
     side = min(LARGEST, max(32, round(length)))
     matrix = view(centre, length, mesh.turn, side)
-    clear = as_image(_cleared(np.asarray(look(image, matrix, side), np.float32)))
+    clear = as_image(_enhanced(np.asarray(look(image, matrix, side), np.float32)))
     linear = np.linalg.inv(matrix[:, :2])
     corner = linear @ (np.array(box[:2], np.float32) - matrix[:, 2])
     size = (box[2] - box[0], box[3] - box[1])

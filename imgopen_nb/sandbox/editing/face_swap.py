@@ -1,41 +1,23 @@
-"""Swapping faces: the giver's skin on the receiver's mesh, in its colours, without a seam."""
+"""Swapping faces: the giver's face on the receiver's mesh, in its colours, without a seam."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from PIL import Image
 
+from ..vision.arrays import Array, as_image, flatten
 from ..vision.mesh import LIPS, Mesh, outlined, warp
-from ..vision.networks import Array, flatten
-from .blend import as_image, eroded, feathered, match_colours, poisson
+from .blend import eroded, feathered, match_colours, poisson
 
 # Larger faces are worked on at this size, to bound time and memory.
 SIDE = 1024
-MARGIN = 0.12
-# How far the colours at the edge of a face work inwards, in sizes of the face.
+# How far the colours at the edge of a face have an effect inwards, in sizes of the face.
 REACH = 0.12
-
-Region = tuple[int, int, int, int]
-
-
-def region(size: tuple[int, int], mesh: Mesh, margin: float = MARGIN) -> Region:
-    """Return the box around a face, with a margin, inside a picture of that size."""
-    width, height = size
-    reach = margin * mesh.size + 4
-    (left, top), (right, bottom) = mesh.points.min(0).tolist(), mesh.points.max(0).tolist()
-    return (
-        max(0, math.floor(left - reach)),
-        max(0, math.floor(top - reach)),
-        min(width, math.ceil(right + reach)),
-        min(height, math.ceil(bottom + reach)),
-    )
 
 
 def _giver(image: Image.Image, mesh: Mesh, size: float) -> tuple[Array, Mesh]:
-    """Cut out the face that is given, made no larger than it is needed."""
-    box = region(image.size, mesh)
+    """Cut out the face that is given, no larger than needed."""
+    box = mesh.region(image.size)
     scale = min(1.0, size / mesh.size)
     cut = image.crop(box)
     small = (max(2, round(cut.width * scale)), max(2, round(cut.height * scale)))
@@ -48,7 +30,7 @@ def _patch(
 ) -> tuple[Image.Image, Image.Image]:
     """Return the blended face on the size of `base`, and its weights.
 
-    A mouth that is open wider than the giver's keeps its own teeth: lips cannot be drawn there.
+    A mouth that is open wider than the giver's keeps its own teeth, as there are none to draw.
     """
     under = np.asarray(base, np.float32)
     pixels, start = _giver(giver, face, place.size)
@@ -69,7 +51,7 @@ def swap(receiver: Image.Image, place: Mesh, giver: Image.Image, face: Mesh) -> 
 
     No pixel outside the receiver's mesh changes.
     """
-    box = region(receiver.size, place)
+    box = place.region(receiver.size)
     cut = receiver.crop(box)
     scale = min(1.0, SIDE / max(cut.size))
     small = (max(3, round(cut.width * scale)), max(3, round(cut.height * scale)))

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from ..vision.colours import lab
-from ..vision.cutout import alpha_of, grey, guided
+from ..vision.arrays import (
+    Array,
+    Mask,
+    Region,
+    as_image,
+    as_mask,
+    flatten,
+    grey,
+    grown,
+    resized,
+    scaled,
+)  # fmt: skip
+from ..vision.colours import lab, lab_of, srgb
+from ..vision.cutout import alpha_of, guided
 from ..vision.mesh import OVAL, Mesh, outlined
-from ..vision.networks import Array, flatten
-from .face_swap import Region, region
 
-Mask = NDArray[np.bool_]
-
-# Word, and the colour it stands for.
+# Words and their colours.
 COLOURS = {
     "black": "1c191b", "brown": "5f3d24", "brunette": "4c3020", "chestnut": "6e3b22",
     "auburn": "7a2f1c", "red": "a8241c", "ginger": "b9571f", "copper": "b0552b",
@@ -29,13 +35,13 @@ COLOURS = {
 # The head, in sizes of the face mesh around its middle.
 AROUND = 1.1
 SIDE = 288
-# How far hair lies outside the forehead, by the distance of the forehead from the face's middle.
-SEEDS = (1.12, 1.22, 1.32)
+# Hair is between these multiples of the distance from the face's middle to the forehead.
+SEEDS = (1.12, 1.32)
 FOREHEAD = (103, 67, 109, 10, 338, 297, 332)
 CLUSTERS, ROUNDS = 4, 8
-# The share of the face's area below which nothing is called hair.
+# An area smaller than this share of the face is not hair.
 LEAST = 0.06
-# Painted at a time, to bound the memory.
+# Recoloured at a time, to limit the memory.
 ROWS = 256
 
 
@@ -62,7 +68,7 @@ def _distances(points: Array, centres: Array) -> Array:
 
 
 def _nearness(colours: Array, samples: Mask) -> Array:
-    """Return each pixel's distance to the nearest colour among the samples."""
+    """Return the distance of each pixel's colour to the nearest one among the samples."""
     if samples.sum() < CLUSTERS:
         return np.full(colours.shape[:2], np.inf, np.float32)
     flat = colours.reshape(-1, 3)
@@ -74,14 +80,14 @@ def _seeds(mesh: Mesh, size: tuple[int, int]) -> Mask:
     """Return a band above the forehead."""
     centre = mesh.points.mean(0)
     rim = mesh.points[list(FOREHEAD)] - centre
-    band = np.concatenate([centre + rim * SEEDS[0], (centre + rim * SEEDS[-1])[::-1]])
+    band = np.concatenate([centre + rim * SEEDS[0], (centre + rim * SEEDS[1])[::-1]])
     canvas = Image.new("L", size)
     ImageDraw.Draw(canvas).polygon(band.ravel().tolist(), fill=255)
     return np.asarray(canvas) > 0
 
 
 def _below(mesh: Mesh, size: tuple[int, int]) -> Mask:
-    """Return where neck and clothes may be: under the chin, straight down."""
+    """Return where neck and clothes may be: the area straight below the chin."""
     left, right = mesh.points[:, 0].min(), mesh.points[:, 0].max()
     canvas = Image.new("L", size)
     box = (float(left), float(mesh.points[:, 1].max()) + 0.03 * mesh.size, float(right), size[1])
@@ -90,20 +96,8 @@ def _below(mesh: Mesh, size: tuple[int, int]) -> Mask:
     return np.asarray(canvas) > 0
 
 
-def _grown(seeds: Mask, allowed: Mask) -> Mask:
-    """Return the parts of `allowed` that hang together with the seeds."""
-    reached = seeds & allowed
-    for _ in range(sum(allowed.shape)):
-        drawn = Image.fromarray(reached.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(5))
-        wider = (np.asarray(drawn) > 0) & allowed
-        if wider.sum() == reached.sum():
-            break
-        reached = wider
-    return reached
-
-
-def _found(small: Image.Image, mesh: Mesh, alpha: Array) -> Array:
-    """Return where hair is in a small picture of a head, 0..1; all 0 where none is found."""
+def _hair_in(small: Image.Image, mesh: Mesh, alpha: Array) -> Array:
+    """Return where hair is in a small picture of a head, 0..1; all 0 if none is found."""
     colours = lab(np.asarray(small.filter(ImageFilter.GaussianBlur(1))))
     face = np.asarray(outlined(mesh, OVAL, small.size)) > 0
     subject = alpha > 0.5
@@ -112,51 +106,32 @@ def _found(small: Image.Image, mesh: Mesh, alpha: Array) -> Array:
     others = [_nearness(colours, face), _nearness(colours, _below(mesh, small.size) & subject),
               _nearness(colours, ~subject) + 6]  # fmt: skip
     likely = (hair < np.minimum.reduce(others)) & subject & ~face
-    reached = _grown(seeds, likely)
+    reached = grown(seeds, likely, 2, sum(likely.shape))
     if reached.sum() < LEAST * face.sum():
         return np.zeros(alpha.shape, np.float32)
-    closed = Image.fromarray(reached.astype(np.uint8) * 255).filter(ImageFilter.MedianFilter(5))
-    return grey(closed)
+    return grey(as_mask(reached).filter(ImageFilter.MedianFilter(5)))
 
 
 def find_hair(image: Image.Image, mesh: Mesh) -> tuple[Image.Image, Region]:
     """Return how much of each pixel of a box is hair (mode L), and the box in the picture."""
-    box = region(image.size, mesh, AROUND)
+    box = mesh.region(image.size, AROUND)
     head = flatten(image.crop(box))
     scale = min(1.0, SIDE / max(head.size))
-    size = (max(1, round(head.width * scale)), max(1, round(head.height * scale)))
+    size = scaled(head.size, scale)
     small = head.resize(size, Image.Resampling.LANCZOS)
     alpha = alpha_of(head)
     coarse = grey(alpha.resize(size, Image.Resampling.BOX))
-    hair = _found(small, mesh.placed((box[0], box[1]), scale), coarse)
-    slope, offset = guided(grey(small), hair, 3, 1e-3)
-    soft = _wide(slope, head.size) * grey(head) + _wide(offset, head.size)
-    steep = np.clip((soft - 0.15) / 0.7, 0, 1) * grey(alpha)
-    return Image.fromarray(np.rint(steep * 255).astype(np.uint8)), box
-
-
-def _wide(values: Array, size: tuple[int, int]) -> Array:
-    wide = Image.fromarray(values).resize(size, Image.Resampling.BILINEAR)
-    return np.asarray(wide, np.float32)
-
-
-def _srgb(colours: Array) -> Array:
-    """Turn CIE L*a*b* (D65) into sRGB 0..255."""
-    level = (colours[..., 0] + 16) / 116
-    roots = np.stack([level + colours[..., 1] / 500, level, level - colours[..., 2] / 200], -1)
-    ratios = np.where(roots > 0.2069, roots**3, (roots - 16 / 116) / 7.787)
-    to_xyz = np.array(
-        [[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0178, 0.1095, 0.8727]], np.float32
-    )
-    light = np.clip(ratios @ np.linalg.inv(to_xyz).T, 0, 1)
-    bent = np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, light * 12.92)
-    return np.asarray(bent * 255, np.float32)
+    hair = _hair_in(small, mesh.placed((box[0], box[1]), scale), coarse)
+    factors = guided(grey(small), hair, 3, 1e-3)
+    slope, offset = (resized(each, head.size, Image.Resampling.BILINEAR) for each in factors)
+    steep = np.clip((slope * grey(head) + offset - 0.15) / 0.7, 0, 1) * grey(alpha)
+    return as_image(steep * 255), box
 
 
 def recoloured(image: Image.Image, hair: Image.Image, box: Region, colour: str) -> Image.Image:
-    """Return the picture (mode RGB) with its hair in another colour: light and shade stay."""
+    """Return the picture (mode RGB) with its hair in another colour: light and shadow stay."""
     result = flatten(image).copy()
-    wanted, mean = _wanted(colour), _brightness(result.crop(box), hair)
+    wanted, mean = lab_of(COLOURS[colour])[0], _brightness(result.crop(box), hair)
     for top in range(0, hair.height, ROWS):
         rows = (box[0], box[1] + top, box[2], min(box[3], box[1] + top + ROWS))
         weights = hair.crop((0, top, hair.width, top + rows[3] - rows[1]))
@@ -172,15 +147,10 @@ def _brightness(head: Image.Image, hair: Image.Image) -> float:
     return max(1.0, float((level * weights).sum() / max(1e-6, float(weights.sum()))))
 
 
-def _painted(strip: Image.Image, wanted: NDArray[np.floating[Any]], mean: float) -> Image.Image:
-    """Return a strip in the wanted Lab colour, as light or dark around it as before."""
+def _painted(strip: Image.Image, wanted: Array, mean: float) -> Image.Image:
+    """Return a strip in the wanted Lab colour, with its own differences of light and dark."""
     lifted = np.clip(lab(np.asarray(strip))[..., 0] * (wanted[0] / mean) ** 0.75, 0, 100)
     # Dark strands take less of the colour, as dark hair does.
     share = np.clip(lifted / max(20.0, float(wanted[0])), 0.3, 1.15)[..., None]
     new = np.concatenate([lifted[..., None], share * wanted[1:]], -1).astype(np.float32)
-    return Image.fromarray(np.clip(np.rint(_srgb(new)), 0, 255).astype(np.uint8))
-
-
-def _wanted(colour: str) -> NDArray[np.floating[Any]]:
-    code = COLOURS[colour]
-    return lab(np.array([int(code[at : at + 2], 16) for at in (0, 2, 4)]))
+    return as_image(srgb(new))

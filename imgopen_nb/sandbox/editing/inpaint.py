@@ -1,4 +1,4 @@
-"""Filling gaps in pictures by PatchMatch: the gap is patched from elsewhere in the picture."""
+"""Filling gaps in pictures by PatchMatch: with patches from elsewhere in the picture."""
 
 from __future__ import annotations
 
@@ -8,21 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from ..vision.cutout import box_mean
-from ..vision.networks import flatten
+from ..vision.arrays import Mask, Region, as_image, as_mask, box_mean, clipped, flatten, scaled
 
 SIDE = 768
 # A border is a larger gap than most, and takes longer.
 OUTWARDS = 512
 PATCH = 5
-# Around a gap, this many times its size is searched for patches.
+# Patches are searched within this many times the gap's size around it.
 AROUND = 1.0
 LEAST = 128
 # At the edge of a border: where the step is measured, smoothed over how much, fading how fast.
 STEP, REACH, DECAY, MOST_STEP = 6, 8, 60.0, 40.0
-
-Mask = NDArray[np.bool_]
-Region = tuple[int, int, int, int]
 
 # PatchMatch keeps one seed for the whole process.
 _lock = Lock()
@@ -39,26 +35,20 @@ def fill(image: Image.Image, holes: Mask, seed: int) -> Image.Image:
 
 
 def _surroundings(holes: Mask) -> Region:
-    """Return the box of the gap with what lies around it."""
-    height, width = holes.shape
-    rows, columns = np.flatnonzero(holes.any(1)), np.flatnonzero(holes.any(0))
-    left, right, top, bottom = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
+    """Return the box of the gap with its surroundings."""
+    left, top, right, bottom = as_mask(holes).getbbox() or (0, 0, 0, 0)
     reach = max(LEAST, round(AROUND * max(right - left, bottom - top)))
-    return (
-        max(0, int(left) - reach),
-        max(0, int(top) - reach),
-        min(width, int(right) + reach),
-        min(height, int(bottom) + reach),
-    )
+    box = clipped((left - reach, top - reach, right + reach, bottom + reach), holes.shape[::-1])
+    return int(box[0]), int(box[1]), int(box[2]), int(box[3])
 
 
 def _shrunk(image: Image.Image, mask: Image.Image, side: int) -> tuple[Image.Image, Mask]:
-    """Return picture and holes on the size they are worked at; no hole gets lost by that."""
+    """Return picture and holes in the size to work at, without losing small holes."""
     scale = min(1.0, side / max(image.size))
     if scale == 1:
         return image, np.asarray(mask) > 0
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    # Resampling smears the hole's edge over its neighbours: they are patched as well.
+    size = scaled(image.size, scale)
+    # Resampling mixes the hole's edge into its neighbours, so these are patched as well.
     touched = mask.resize(size, Image.Resampling.BOX).point(lambda level: 255 * (level > 0))
     wide = touched.filter(ImageFilter.MaxFilter(7))
     return image.resize(size, Image.Resampling.LANCZOS), np.asarray(wide) > 0
@@ -68,7 +58,7 @@ def patched(image: Image.Image, holes: Mask, seed: int, side: int = SIDE) -> Ima
     """Return the picture with its holes filled, all other pixels as they were (mode RGB)."""
     picture = flatten(image)
     box = _surroundings(holes)
-    mask = Image.fromarray(holes.astype(np.uint8) * 255).crop(box)
+    mask = as_mask(holes).crop(box)
     small, gaps = _shrunk(picture.crop(box), mask, side)
     patch = fill(small, gaps, seed).resize(mask.size, Image.Resampling.BICUBIC)
     result = picture.copy()
@@ -82,25 +72,25 @@ def expanded(image: Image.Image, size: tuple[int, int], seed: int) -> Image.Imag
     if size == picture.size:
         return picture
     corner = ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2)
-    canvas = _framed(picture, size, corner)
+    canvas = _extended(picture, size, corner)
     mask = Image.new("L", size, 255)
     mask.paste(0, (*corner, corner[0] + picture.width, corner[1] + picture.height))
     small, gaps = _shrunk(canvas, mask, OUTWARDS)
-    border = _levelled(np.asarray(fill(small, gaps, seed)), ~gaps)
+    border = _smoothed(np.asarray(fill(small, gaps, seed)), ~gaps)
     result = border.resize(size, Image.Resampling.BICUBIC)
     result.paste(picture, corner)
     return result
 
 
-def _framed(picture: Image.Image, size: tuple[int, int], corner: tuple[int, int]) -> Image.Image:
-    """Return the picture on a canvas that goes on with its edge, lest shrinking darken that."""
+def _extended(picture: Image.Image, size: tuple[int, int], corner: tuple[int, int]) -> Image.Image:
+    """Return the picture on a canvas that repeats its edge, as shrinking would darken that."""
     right, bottom = (size[i] - picture.size[i] - corner[i] for i in (0, 1))
     margins = ((corner[1], bottom), (corner[0], right), (0, 0))
     return Image.fromarray(np.pad(np.asarray(picture), margins, mode="edge"))
 
 
-def _levelled(filled: NDArray[np.uint8], kept: Mask) -> Image.Image:
-    """Return the filled picture without the step in brightness around the part that was kept.
+def _smoothed(filled: NDArray[np.uint8], kept: Mask) -> Image.Image:
+    """Return the filled picture without the step in brightness around the kept part.
 
     The step is measured along the edge, smoothed, and added with less weight further out.
     """
@@ -112,8 +102,7 @@ def _levelled(filled: NDArray[np.uint8], kept: Mask) -> Image.Image:
     outer_across = np.clip(across, max(0, left - STEP), min(across[-1], right + STEP))
     soft = np.asarray(Image.fromarray(filled).filter(ImageFilter.MedianFilter(5)), np.float32)
     step = soft[np.ix_(inner_down, inner_across)] - soft[np.ix_(outer_down, outer_across)]
-    smooth = np.stack([box_mean(step[..., channel], REACH) for channel in range(3)], -1)
+    smooth = np.stack([box_mean(channel, REACH) for channel in np.moveaxis(step, -1, 0)], -1)
     far = np.hypot((down - inner_down)[:, None], (across - inner_across)[None])
     weight = np.where(kept, 0, np.exp(-far / DECAY))[..., None]
-    levels = filled + np.clip(smooth, -MOST_STEP, MOST_STEP) * weight
-    return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
+    return as_image(filled + np.clip(smooth, -MOST_STEP, MOST_STEP) * weight)

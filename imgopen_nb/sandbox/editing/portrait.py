@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 import zlib
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
+from ..vision.arrays import flatten, scaled, shrink
 from ..vision.cutout import alpha_of
 from ..vision.mesh import OVAL, Mesh, outlined
-from ..vision.networks import flatten, shrink
 from .blend import feathered
-from .face_swap import region
-from .fonts import font_for, undrawable
+from .fonts import drawable, font_for, wrapped
 
 LABEL = "sandbox placeholder"
 AROUND = 0.75
@@ -28,7 +26,7 @@ Colour = tuple[int, int, int]
 
 
 def _palette(random: np.random.Generator) -> tuple[Colour, Colour, Colour]:
-    """Return dark, middle and light of one hue, and of one beside it."""
+    """Return dark and light of one hue, and the middle of another."""
     hue = int(random.integers(256))
     beside = (hue + int(random.integers(90, 166))) % 256
     rows = ((hue, 190, 60), (beside, 150, 165), (hue, 40, 245))
@@ -44,7 +42,7 @@ def _rgb(row: Colour) -> Colour:
 def _backdrop(
     size: tuple[int, int], palette: tuple[Colour, Colour, Colour], random: np.random.Generator
 ) -> Image.Image:
-    """Return rings of light around a seeded place."""
+    """Return rings of light around a random place."""
     dark, middle, light = palette
     grey = Image.new("L", size, 40)
     pen = ImageDraw.Draw(grey)
@@ -52,15 +50,15 @@ def _backdrop(
     for ring in range(RINGS, 0, -1):
         reach = ring * max(size) * 0.13
         level = 60 + (RINGS - ring) * 22 + int(random.integers(-8, 9))
-        pen.ellipse((centre[0] - reach, centre[1] - reach, centre[0] + reach, centre[1] + reach),
-                    fill=min(255, level))  # fmt: skip
+        box = (centre[0] - reach, centre[1] - reach, centre[0] + reach, centre[1] + reach)
+        pen.ellipse(box, fill=min(255, level))
     soft = grey.filter(ImageFilter.GaussianBlur(max(size) * 0.006))
     return ImageOps.colorize(soft, dark, light, middle)
 
 
 def _person(image: Image.Image, mesh: Mesh, palette: tuple[Colour, Colour, Colour]) -> Image.Image:
     """Return head and shoulders as a poster (mode RGBA), the face in its own colours."""
-    left, top, right, bottom = region(image.size, mesh, AROUND)
+    left, top, right, bottom = mesh.region(image.size, AROUND)
     whole = flatten(image.crop((left, top, right, bottom)))
     cut = shrink(whole, LARGEST)
     dark, middle, light = palette
@@ -74,21 +72,18 @@ def _person(image: Image.Image, mesh: Mesh, palette: tuple[Colour, Colour, Colou
     return drawn
 
 
-def _lettered(poster: Image.Image, prompt: str) -> None:
+def _letter(poster: Image.Image, prompt: str) -> None:
     """Write the prompt and what this is on the foot of the poster."""
     width, height = poster.size
-    points = height * 0.03
-    missing = undrawable(prompt)
-    shown = "".join("?" if sign in missing else sign for sign in " ".join(prompt.split()))
-    lines = textwrap.wrap(
-        shown, max(8, int(width / (points * 0.55))), max_lines=3, placeholder=" …"
-    )
+    points, head = height * 0.03, height * (1 - FOOT)
+    shown = drawable(prompt)
+    font = font_for(shown, points)
     pen = ImageDraw.Draw(poster, "RGBA")
-    pen.rectangle((0, round(height * (1 - FOOT)), width, height), fill=(0, 0, 0, 190))
-    place = (width * 0.04, height * (1 - FOOT) + points * 0.6)
-    pen.text(place, LABEL, "white", ImageFont.load_default(points * 1.3))
-    below = (place[0], place[1] + points * 1.9)
-    pen.text(below, "\n".join(lines), "lightgrey", font_for(shown, points))
+    pen.rectangle((0, round(head), width, height), fill=(0, 0, 0, 190))
+    left, top = width * 0.04, head + points * 0.6
+    pen.text((left, top), LABEL, "white", font_for(LABEL, points * 1.3))
+    lines = "\n".join(wrapped(shown, font, width - 2 * left, 3))
+    pen.text((left, top + points * 1.9), lines, "lightgrey", font)
 
 
 def poster(
@@ -100,10 +95,10 @@ def poster(
     result = _backdrop(size, palette, random)
     person = _person(image, mesh, palette)
     scale = min(HEIGHT * size[1] / person.height, size[0] / person.width)
-    fitted = (max(1, round(person.width * scale)), max(1, round(person.height * scale)))
+    fitted = scaled(person.size, scale)
     person = person.resize(fitted, Image.Resampling.LANCZOS)
     left = round((size[0] - fitted[0]) * random.uniform(0.3, 0.7))
     top = round(size[1] * (1 - FOOT)) - fitted[1] + 1
     result.paste(person, (left, top), person)
-    _lettered(result, prompt)
+    _letter(result, prompt)
     return result

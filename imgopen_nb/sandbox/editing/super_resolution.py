@@ -1,42 +1,26 @@
-"""Super resolution: Real-ESRGAN's small network in tiles, held to the picture it was given."""
+"""Super resolution: Real-ESRGAN's small network in tiles, corrected to match the input."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 from PIL import Image
 
-from ..vision.networks import Array, flatten, quadruple
-from .blend import as_image
+from ..vision.arrays import Array, as_image, clipped, flatten, resized
+from ..vision.networks import quadruple
 
 FACTOR = 4
 TILE, OVERLAP = 176, 10
 CORRECTIONS = 2
 
-Spans = list[tuple[int, int]]
-
-
-def resized(pixels: Array, size: tuple[int, int]) -> Array:
-    """Return pixels (height, width, 3) at another (width, height), neither rounded nor clipped."""
-    channels = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(pixels[..., channel])).resize(
-                size, Image.Resampling.LANCZOS
-            )
-        )
-        for channel in range(pixels.shape[2])
-    ]
-    return np.stack(channels, -1)
-
 
 def enhanced(pixels: Array) -> Array:
-    """Return four times the pixels, which shrink back to those that were given.
+    """Return the pixels at four times the size; shrunk again they match the given ones.
 
-    The network alone drifts in colour and invents texture: it lies below bicubic interpolation
-    in PSNR, and above it once what the shrunk result misses has been added.
+    The network alone drifts in colour and invents texture: its PSNR is below that of bicubic
+    interpolation, and above it once the differences of the shrunk result have been added.
     """
     result = quadruple(pixels)
     height, width = pixels.shape[:2]
@@ -46,35 +30,28 @@ def enhanced(pixels: Array) -> Array:
     return np.asarray(np.clip(result, 0, 255), np.float32)
 
 
-def _spans(length: int) -> Spans:
+def _spans(length: int) -> list[tuple[int, int]]:
     """Cut a length into equal parts of at most `TILE`."""
     count = math.ceil(length / TILE)
-    edges = [round(length * part / count) for part in range(count + 1)]
-    return list(pairwise(edges))
-
-
-def _tiles(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
-    for top, bottom in _spans(height):
-        for left, right in _spans(width):
-            yield left, top, right, bottom
+    return list(pairwise(round(length * part / count) for part in range(count + 1)))
 
 
 def quadrupled(image: Image.Image) -> Image.Image:
     """Return the picture (mode RGB) four times as wide and high."""
     picture = flatten(image)
     result = Image.new("RGB", (FACTOR * picture.width, FACTOR * picture.height))
-    for left, top, right, bottom in _tiles(*picture.size):
-        first, above = max(0, left - OVERLAP), max(0, top - OVERLAP)
-        last, below = min(picture.width, right + OVERLAP), min(picture.height, bottom + OVERLAP)
-        pixels = np.asarray(picture.crop((first, above, last, below)), np.float32)
-        x, y = FACTOR * (left - first), FACTOR * (top - above)
+    for (top, bottom), (left, right) in product(_spans(picture.height), _spans(picture.width)):
+        around = (left - OVERLAP, top - OVERLAP, right + OVERLAP, bottom + OVERLAP)
+        box = clipped(around, picture.size)
+        pixels = np.asarray(picture.crop(box), np.float32)
+        x, y = FACTOR * (left - int(box[0])), FACTOR * (top - int(box[1]))
         core = enhanced(pixels)[y : y + FACTOR * (bottom - top), x : x + FACTOR * (right - left)]
         result.paste(as_image(core), (FACTOR * left, FACTOR * top))
     return result
 
 
 def upscaled(image: Image.Image, scale: int) -> Image.Image:
-    """Return the picture `scale` times (up to 4) as wide and high; what is transparent stays so."""
+    """Return the picture `scale` times (up to 4) as wide and high; transparency is kept."""
     size = (scale * image.width, scale * image.height)
     result = quadrupled(image.convert("RGB"))
     if result.size != size:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw
 
+from ..vision.arrays import scaled
 from .fonts import font_for
 
-SHARE = 0.25  # of the picture's width, for a picture as a mark
+SHARE = 0.25  # of the picture's width, for a mark that is a picture
 LINE = 0.05  # of the picture's shorter side, for the height of a text
 MOST = 0.9  # of the picture's width
 MARGIN = 0.03  # of the picture's shorter side
@@ -44,10 +45,9 @@ def _bounds(text: str, points: float) -> tuple[float, float, float, float]:
 
 
 def picture_mark(mark: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return a picture made small enough to be a mark on a picture of that size."""
+    """Return a picture shrunk to a mark for a picture of that size."""
     scale = min(SHARE * size[0] / mark.width, SHARE * 2 * size[1] / mark.height)
-    fitted = (max(1, round(mark.width * scale)), max(1, round(mark.height * scale)))
-    return mark.convert("RGBA").resize(fitted, Image.Resampling.LANCZOS)
+    return mark.convert("RGBA").resize(scaled(mark.size, scale), Image.Resampling.LANCZOS)
 
 
 def _tiled(mark: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -66,7 +66,7 @@ def _tiled(mark: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _placed(
     mark: Image.Image, size: tuple[int, int], position: str
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Return what is laid over a picture of that size, and where it begins."""
+    """Return the layer for a picture of that size, and its top left corner."""
     if position == "tile":
         return _tiled(mark, size), (0, 0)
     margin = round(MARGIN * min(size))
@@ -81,5 +81,5 @@ def marked(image: Image.Image, mark: Image.Image, position: str, opacity: float)
     layer, corner = _placed(mark, image.size, position)
     weights = layer.getchannel("A").point([round(level * opacity) for level in range(256)])
     result = image.copy()
-    result.paste(layer, corner, weights)  # Pillow takes RGBA for a picture in RGB as it is
+    result.paste(layer, corner, weights)  # Pillow pastes RGBA into RGB without its alpha
     return result

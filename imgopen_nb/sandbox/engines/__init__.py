@@ -1,4 +1,4 @@
-"""The sandbox's engines: what really does the work behind each operation, a module for each family.
+"""The sandbox's engines: the work behind each operation, a module for each family.
 
 Importing this package costs nothing, nor does `load`: an engine imports numpy and onnxruntime when
 it first runs.
@@ -11,10 +11,7 @@ from importlib import import_module
 
 from ..engine import ENGINES, Engine
 
-FAMILIES = (
-    "describe", "edges", "faces", "generate", "lists", "prompts", "style", "training", "faceswap",
-    "hair", "inpaint", "pixels", "portrait", "restore",
-)  # fmt: skip
+FAMILIES = ("describe", "faces", "generate", "inpaint", "lists", "pixels", "prompts", "training")
 PROBLEMS: dict[str, str] = {}
 
 log = logging.getLogger(__name__)

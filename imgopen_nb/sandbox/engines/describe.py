@@ -1,4 +1,4 @@
-"""The `describe` engine: a caption or scored tags, by rule or from models that a user has."""
+"""The engines `describe`, by rule or from models that a user has, and `style`."""
 
 from __future__ import annotations
 
@@ -25,23 +25,22 @@ def describe(work: Work) -> dict[str, Any]:
     model = work.params.get("model", "clip")
     if model not in ("clip", "deepdanbooru"):
         raise EngineError(f"model must be 'clip' or 'deepdanbooru', not {model!r}")
-    tell = _sentence if model == "clip" else _tags
-    return tell(work.picture("image"))
+    return (_caption if model == "clip" else _tags)(work.picture("image"))
 
 
 def _tags(image: Image.Image) -> dict[str, Any]:
     from ..captioning.tags import tags
-    from ..user_models import tagger as interrogators
+    from ..user_models import tagger
     from ..vision.scene import analyse
 
-    tagger = interrogators.chosen()
-    if tagger:
-        return {**tagger.describe(image), "engine": tagger.name, "fidelity": "real"}
+    own = tagger.chosen()
+    if own:
+        return {**own.describe(image), "engine": own.name, "fidelity": "real"}
     found = tags(analyse(image))
     return {"caption": ", ".join(tag["name"] for tag in found), "tags": found}
 
 
-def _sentence(image: Image.Image) -> dict[str, Any]:
+def _caption(image: Image.Image) -> dict[str, Any]:
     """Return a sentence and, where there is a CLIP, the terms that it adds."""
     from ..captioning.caption import caption
     from ..user_models import captioner, clip
@@ -54,9 +53,27 @@ def _sentence(image: Image.Image) -> dict[str, Any]:
     if not ranker:
         return {"caption": text, **(about if writer else {})}
     terms = ranker.terms(image)
-    added = [row["name"] for row in terms if not _said(row["name"], text)]
+    added = [row["name"] for row in terms if not _mentions(text, row["name"])]
     return {"caption": ", ".join([text, *added]), "terms": terms, **about}
 
 
-def _said(term: str, text: str) -> bool:
+def _mentions(text: str, term: str) -> bool:
     return re.search(rf"\b{re.escape(term)}\b", text, re.IGNORECASE) is not None
+
+
+@engine(
+    "style",
+    name="local-style",
+    fidelity="approximate",
+    about="A small classifier trained on photographs and filtered photographs: "
+    "it knows filters better than real art.",
+)
+def style(work: Work) -> dict[str, Any]:
+    """Return the likeliest style of the picture `image`, and the probability of each."""
+    from ..vision.styles import recognise
+
+    found = recognise(work.picture("image"))
+    return {
+        "style": found[0][0],
+        "styles": [{"name": name, "score": round(score, 3)} for name, score in found],
+    }

@@ -14,9 +14,9 @@ from ..engine import CLEAN, Work, engine
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..generation.request import Order, Tell
+    from ..generation.request import GenerationRequest, OnProgress
 
-Paint = Callable[["Order", int, "Tell"], "Image.Image"]
+Draw = Callable[["GenerationRequest", int, "OnProgress"], "Image.Image"]
 
 PLACEHOLDER = "local-placeholder"
 
@@ -30,10 +30,10 @@ PLACEHOLDER = "local-placeholder"
 )
 def text2image(work: Work) -> dict[str, Any]:
     """Draw `batches` times `batch_size` pictures after `prompt`."""
-    from ..generation import request as orders
+    from ..generation import placeholder, request
 
-    paint, about = _painter("text2image")
-    return {**_listed(work, orders.read(work.params), paint), **about}
+    draw, about = _artist(placeholder.text2image)
+    return {**_drawn(work, request.read(work.params), draw), **about}
 
 
 @engine(
@@ -45,11 +45,12 @@ def text2image(work: Work) -> dict[str, Any]:
 )
 def image2image(work: Work) -> dict[str, Any]:
     """Redraw `image`, or what is white in `mask`, as far as `denoising` says."""
-    from ..generation import request as orders
+    from ..generation import placeholder, request
 
     mask = work.picture("mask") if work.params.get("mask") else None
-    paint, about = _painter("image2image")
-    return {**_listed(work, orders.read(work.params, work.picture("image"), mask), paint), **about}
+    draw, about = _artist(placeholder.image2image)
+    read = request.read(work.params, work.picture("image"), mask)
+    return {**_drawn(work, read, draw), **about}
 
 
 @engine(
@@ -62,16 +63,15 @@ def image2image(work: Work) -> dict[str, Any]:
 def controlnet(work: Work) -> dict[str, Any]:
     """Draw over what the control unit's module makes of `image`.
 
-    The vendor documents no members of `control`. Read here: `module` (or `preprocessor`), a name
-    that `control-preview` takes, "canny" where there is none, "none" for an image that is a map
-    already; and `args` or `units`, a list whose first object holds these. Without `image` the
-    scene is drawn alone.
+    The vendor documents no members of `control`. The sandbox reads `module` (or `preprocessor`), a
+    name that `control-preview` takes, "canny" by default, "none" for an image that is a map
+    already; and `args` or `units`, a list whose first object holds these. Without `image` it draws
+    the scene alone.
     """
-    from ..generation import placeholder
-    from ..generation import request as orders
+    from ..generation import placeholder, request
 
     given = work.picture("image") if work.params.get("image") else None
-    found = _listed(work, orders.read(work.params, given), placeholder.controlnet)
+    found = _drawn(work, request.read(work.params, given), placeholder.controlnet)
     return found if given else {**found, "note": "no image was given, so no lines were followed"}
 
 
@@ -84,48 +84,41 @@ def controlnet(work: Work) -> dict[str, Any]:
 )
 def flux(work: Work) -> dict[str, Any]:
     """Draw one picture after `prompt`; the operation takes no seed, so equal calls are equal."""
-    from ..generation import diffusion, placeholder
-    from ..generation import request as orders
+    from ..generation import diffusion, placeholder, request
 
-    seed = orders.seed_of(str(work.params.get("prompt") or ""))
-    order = orders.read({**work.params, "seed": seed})
-    paint: Paint = placeholder.text2image
+    seed = request.seed_of(str(work.params.get("prompt") or ""))
+    draw: Draw = placeholder.text2image
     about: dict[str, str] = {}
     found = diffusion.chosen()
     if found and diffusion.installed() and diffusion.is_flux(found):
-        paint, about = _painter("text2image")
-    picture = paint(order, seed, _tell(work, 0, 1))
-    return {"outputImageUrl": work.save(picture, order.suffix), "seed": seed, **about}
+        draw, about = _artist(draw)
+    rows = _drawn(work, request.read({**work.params, "seed": seed}), draw)
+    url = rows["differentialImageRspList"][0]["image_url"]
+    return {"outputImageUrl": url, "seed": seed, **about}
 
 
-def _painter(kind: str) -> tuple[Paint, dict[str, str]]:
-    """Return what draws, and what the result says of it where that is not the engine's own row."""
-    from ..generation import diffusion, placeholder
+def _artist(placeholder: Draw) -> tuple[Draw, dict[str, str]]:
+    """Return the function that draws, and what the result says of it if it is a real model."""
+    from ..generation import diffusion
 
     found = diffusion.chosen()
     if found is None:
-        return getattr(placeholder, kind), {}
+        return placeholder, {}
     if not diffusion.installed():
         note = "the setting diffusers names a model, but the package diffusers is not installed"
-        return getattr(placeholder, kind), {"note": note}
-    return getattr(diffusion, kind), {"engine": f"diffusers {found.name}", "fidelity": "real"}
+        return placeholder, {"note": note}
+    return diffusion.draw, {"engine": f"diffusers {found.name}", "fidelity": "real"}
 
 
-def _listed(work: Work, order: Order, paint: Paint) -> dict[str, Any]:
+def _drawn(work: Work, request: GenerationRequest, draw: Draw) -> dict[str, Any]:
     """Draw and save all pictures; return them as the sd family lists them."""
-    rows = []
-    for at, seed in enumerate(order.seeds):
-        picture = paint(order, seed, _tell(work, at, len(order.seeds)))
-        rows.append({"image_url": work.save(picture, order.suffix), "seed": seed, **CLEAN})
-    return {"differentialImageRspList": rows}
+    report, rows = getattr(work, "progress", None), list[dict[str, Any]]()
 
-
-def _tell(work: Work, at: int, number: int) -> Tell:
-    """Return what a painter reports to: one picture's share of the whole work."""
-    report = getattr(work, "progress", None)
-
-    def tell(fraction: float, preview: Image.Image | None = None) -> None:
+    def on_progress(fraction: float, preview: Image.Image | None = None) -> None:
         if report:
-            report((at + fraction) / number, preview)
+            report((len(rows) + fraction) / len(request.seeds), preview)
 
-    return tell
+    for seed in request.seeds:
+        url = work.save(draw(request, seed, on_progress), request.suffix)
+        rows.append({"image_url": url, "seed": seed, **CLEAN})
+    return {"differentialImageRspList": rows}

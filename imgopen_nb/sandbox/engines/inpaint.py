@@ -31,7 +31,7 @@ def erase(work: Work) -> dict[str, Any]:
 
     from ..editing.inpaint import patched
     from ..generation.request import check_mask
-    from ..vision.networks import flatten
+    from ..vision.arrays import flatten
 
     image, mask = work.picture("image"), work.picture("mask")
     check_mask("erase", mask, image)
@@ -69,7 +69,7 @@ def outpaint(work: Work) -> dict[str, Any]:
 
 
 def seed_of(work: Work) -> int:
-    """Return the seed that was given, a new one for none and for -1."""
+    """Return the given seed, or a new one if there is none or it is -1."""
     given = work.params.get("seed")
     seed = -1 if given in (None, "") else int(given)
     if seed < -1:
@@ -78,7 +78,7 @@ def seed_of(work: Work) -> int:
 
 
 def _painted(mask: Image.Image) -> Image.Image:
-    """Return the mask in grey; what is transparent counts as black."""
+    """Return the mask in grey; transparent counts as black."""
     from PIL import Image
 
     if mask.mode != "RGBA":

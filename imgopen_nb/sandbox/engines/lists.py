@@ -1,7 +1,7 @@
 """The engines of the four lists: models, LoRAs, VAEs and embeddings.
 
-The rows are placeholders and say so, but for what a caller has "trained" here. The keys of a row
-of `models` are documented; those of the other three are assumed after them.
+The rows are placeholders and say so, except for those that a caller has "trained" here. The keys of
+a row of `models` are documented; those of the other three lists are assumed to be similar.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...catalogue.operations import OPERATIONS
-from ..engine import EngineError, Seen, Work, engine
+from ..engine import EngineError, TaskView, Work, engine
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,8 +34,8 @@ def models(work: Work) -> Row:
     """Return the checkpoints and what was trained, filtered by file and by display name."""
     preview = work.save(_preview())
     rows = [_model(number, file, name, preview) for number, file, name in CHECKPOINTS]
-    for number, seen in _trained(work):
-        file, name = seen.result["sdModelCheckpoint"], seen.result["modelName"]
+    for number, task in _trained(work):
+        file, name = task.result["sdModelCheckpoint"], task.result["modelName"]
         rows.append({**_model(number, file, name, preview), "modelType": "LoRA"})
     return _page(work, [row for row in rows if _wanted(work, row)])
 
@@ -44,8 +44,8 @@ def models(work: Work) -> Row:
 def loras(work: Work) -> Row:
     """Return the LoRA files; `sdLoraFileSimplifyName` is what a prompt calls one by."""
     rows = [_lora(*row) for row in LORAS]
-    for number, seen in _trained(work):
-        rows.append(_lora(number, seen.result["sdModelCheckpoint"], seen.result["modelName"]))
+    for number, task in _trained(work):
+        rows.append(_lora(number, task.result["sdModelCheckpoint"], task.result["modelName"]))
     return _page(work, rows)
 
 
@@ -67,7 +67,7 @@ def _model(number: int, file: str, name: str, preview: str) -> Row:
         "sdModelCheckpoint": file,
         "sdModelName": f"{name} ({NOTE})",
         "modelBaseModel": "none",
-        # Of the name, as there is no file to take it of.
+        # The hash of the name, as there is no file.
         "modelHash": hashlib.sha256(file.encode("utf-8", "replace")).hexdigest().upper(),
         "modelType": "Checkpoint",
         "modelVersion": "placeholder",
@@ -87,11 +87,11 @@ def _lora(number: int, file: str, call: str) -> Row:
     }
 
 
-def _trained(work: Work) -> Iterator[tuple[int, Seen]]:
-    """Yield the training jobs that ended well, each with a number that stays its own."""
-    for number, seen in enumerate(work.trainings(), FIRST_TRAINED):
-        if seen.state == "succeeded":
-            yield number, seen
+def _trained(work: Work) -> Iterator[tuple[int, TaskView]]:
+    """Yield the training jobs that succeeded, each with a number that does not change."""
+    for number, task in enumerate(work.trainings(), FIRST_TRAINED):
+        if task.state == "succeeded":
+            yield number, task
 
 
 def _wanted(work: Work, row: Row) -> bool:

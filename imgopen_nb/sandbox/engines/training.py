@@ -1,11 +1,11 @@
-"""The engines of training: pictures are checked, time passes, and no weights come of it."""
+"""The engines of training: they check the pictures and let time pass, but train no weights."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import Any
 
-from ..engine import AbsentError, Seen, Work, engine
+from ..engine import AbsentError, TaskView, Work, engine
 
 ABOUT = "Checks the pictures and lets time pass; no weights are trained."
 NOTE = "the sandbox trained no weights"
@@ -15,7 +15,7 @@ SAID = {"running": "Training", "succeeded": "Success"}
 
 @engine("train", name="training", fidelity="placeholder", about=ABOUT)
 def train(work: Work) -> dict[str, Any]:
-    """Check every picture and name the model that there would be; `Jobs` lets the time pass."""
+    """Check every picture and invent a model's name; `Jobs` lets the time pass."""
     digest, count = hashlib.sha256(), 0
     for image in work.each_picture("images"):
         digest.update(image.resize((8, 8)).tobytes())
@@ -31,24 +31,24 @@ def train(work: Work) -> dict[str, Any]:
 
 @engine("training-result", name="training", fidelity="placeholder", about=ABOUT)
 def training_result(work: Work) -> dict[str, Any]:
-    """Return how a training job stands; every member of the answer is assumed."""
-    seen = work.task(str(work.params["task"]))
-    if seen is None or seen.operation != "train":
+    """Return the state of a training job; every member of the answer is assumed."""
+    task = work.task(str(work.params["task"]))
+    if task is None or task.operation != "train":
         raise AbsentError("there is no training job of this taskId")
     return {
-        "taskId": seen.key,
-        "task_id": seen.server_id,
-        "status": STATUSES[seen.state],
-        "percentage": int(100 * seen.fraction),
-        "epoch": int(seen.fraction * int(seen.params["epochs"])),
-        "message": seen.error or SAID[seen.state],
+        "taskId": task.key,
+        "task_id": task.server_id,
+        "status": STATUSES[task.state],
+        "percentage": int(100 * task.fraction),
+        "epoch": int(task.fraction * int(task.params["epochs"])),
+        "message": task.error or SAID[task.state],
         "note": NOTE,
-        **_ending(seen),
+        **_ending(task),
     }
 
 
-def _ending(seen: Seen) -> dict[str, Any]:
+def _ending(task: TaskView) -> dict[str, Any]:
     """Return what only a job that has ended has."""
-    if seen.state == "failed":
-        return {"errorMessage": seen.error}
-    return dict(seen.result) if seen.state == "succeeded" else {}
+    if task.state == "failed":
+        return {"errorMessage": task.error}
+    return dict(task.result) if task.state == "succeeded" else {}

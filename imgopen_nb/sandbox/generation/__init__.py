@@ -1,1 +1,1 @@
-"""Pictures drawn from a prompt: by a diffusion model, or as a placeholder."""
+"""Draws pictures from a prompt: by a diffusion model, or as placeholders."""

@@ -1,7 +1,7 @@
-"""A real image model, where there is one: a pipeline that the setting `diffusers` names.
+"""A real image model: a pipeline that the setting `diffusers` names.
 
-It is a model's folder or its id on the hub; the packages come with the extra `diffusers`. Nothing
-of them is imported before the first picture is asked for.
+The setting is a model's folder or its id on the hub; the packages come with the extra `diffusers`.
+They are imported when the first picture is drawn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 from ..user_models.local_models import Model, model
-from .request import Order, Tell
+from .request import GenerationRequest, OnProgress
 
 STEPS, GUIDANCE = 25, 7.0
 CLASSES = {
@@ -44,8 +44,49 @@ def installed() -> bool:
 def is_flux(found: Model) -> bool:
     """Whether a model is one of the Flux family."""
     load = import_module("diffusers").DiffusionPipeline.load_config
-    told = _explained(found, lambda: load(found.source))
-    return str(told.get("_class_name", "")).startswith("Flux")
+    config = _explained(found, lambda: load(found.source))
+    return str(config.get("_class_name", "")).startswith("Flux")
+
+
+def draw(request: GenerationRequest, seed: int, report: OnProgress) -> Image.Image:
+    """Draw a picture with the pipeline, from the input if there is one.
+
+    With a mask, everything outside its white is put back.
+    """
+    found = chosen()
+    assert found is not None, "who draws with a model has seen that there is one"
+    image, mask, steps = request.image, request.mask, request.steps or STEPS
+
+    def each_step(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> Any:
+        report(min(0.99, (step + 1) / steps), None)
+        return tensors
+
+    width, height = (side // GRID * GRID for side in request.size)
+    offered = {
+        "prompt": request.prompt,
+        "negative_prompt": request.negative or None,
+        "num_inference_steps": steps,
+        "guidance_scale": GUIDANCE if request.guidance is None else float(request.guidance),
+        "generator": import_module("torch").Generator("cpu").manual_seed(seed),
+        "callback_on_step_end": each_step,
+        "width": width,
+        "height": height,
+    }
+    if image:
+        offered |= {"image": _sized(image, (width, height)), "strength": request.denoising}
+    if mask:
+        offered["mask_image"] = _sized(mask, (width, height))
+    pipeline = _pipeline("inpaint" if mask else "image2image" if image else "text2image", found)
+    # Pipelines differ in whether they take width, height and negative_prompt.
+    names = signature(pipeline.__call__).parameters
+    anything = any(each.kind is each.VAR_KEYWORD for each in names.values())
+    given = {name: value for name, value in offered.items() if anything or name in names}
+    drawn = _sized(pipeline(**given).images[0].convert("RGB"), request.size)
+    return Image.composite(drawn, image, mask) if image and mask else drawn
+
+
+def _sized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
 
 @cache
@@ -68,7 +109,7 @@ def _fresh(factory: Any, source: str) -> Any:
 
 
 def _explained(found: Model, load: Callable[[], Any]) -> Any:
-    """Load something of the model, or say that it cannot be had."""
+    """Load a part of the model, or raise the error that says why it cannot be loaded."""
     try:
         return load()
     except (OSError, ValueError, ImportError, AttributeError, KeyError) as error:
@@ -79,69 +120,3 @@ def _explained(found: Model, load: Callable[[], Any]) -> Any:
 
 
 _loaded: dict[tuple[str, Model], Any] = {}
-
-
-def _model() -> Model:
-    found = chosen()
-    assert found is not None, "who paints with a model has seen that there is one"
-    return found
-
-
-def _generator(seed: int) -> Any:
-    return import_module("torch").Generator("cpu").manual_seed(seed)
-
-
-def _common(order: Order, seed: int, tell: Tell) -> dict[str, Any]:
-    steps = order.steps or STEPS
-
-    def each_step(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> Any:
-        tell(min(0.99, (step + 1) / steps), None)
-        return tensors
-
-    return {
-        "prompt": order.prompt,
-        "negative_prompt": order.negative or None,
-        "num_inference_steps": steps,
-        "guidance_scale": GUIDANCE if order.guidance is None else float(order.guidance),
-        "generator": _generator(seed),
-        "callback_on_step_end": each_step,
-    }
-
-
-def _taken(pipeline: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Return what a pipeline takes of this: they differ in width, height and negative prompt."""
-    names = signature(pipeline.__call__).parameters
-    anything = any(each.kind is each.VAR_KEYWORD for each in names.values())
-    return {key: value for key, value in given.items() if anything or key in names}
-
-
-def _even(size: tuple[int, int]) -> tuple[int, int]:
-    return size[0] // GRID * GRID, size[1] // GRID * GRID
-
-
-def _sized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
-
-
-def text2image(order: Order, seed: int, tell: Tell) -> Image.Image:
-    """Draw a picture with the pipeline."""
-    width, height = _even(order.size)
-    pipeline = _pipeline("text2image", _model())
-    asked = _taken(pipeline, {**_common(order, seed, tell), "width": width, "height": height})
-    drawn = pipeline(**asked).images[0]
-    return _sized(drawn.convert("RGB"), order.size)
-
-
-def image2image(order: Order, seed: int, tell: Tell) -> Image.Image:
-    """Redraw the input with the pipeline; with a mask, all outside its white is put back."""
-    assert order.image is not None
-    size = _even(order.size)
-    given = {"image": _sized(order.image, size), "width": size[0], "height": size[1]}
-    if order.mask:
-        given["mask_image"] = _sized(order.mask, size)
-    pipeline = _pipeline("inpaint" if order.mask else "image2image", _model())
-    common = _common(order, seed, tell)
-    asked = _taken(pipeline, {**common, **given, "strength": order.denoising})
-    drawn = pipeline(**asked).images[0]
-    redrawn = _sized(drawn.convert("RGB"), order.size)
-    return Image.composite(redrawn, order.image, order.mask) if order.mask else redrawn

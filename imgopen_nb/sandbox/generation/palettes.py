@@ -1,18 +1,16 @@
-"""The colours of a placeholder picture: those that its prompt names, or that its words call for."""
+"""The colours of a placeholder picture: those that its prompt names or suggests."""
 
 from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass, replace
-
-from PIL import ImageColor
+from typing import NamedTuple
 
 Colour = tuple[int, int, int]
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 
-@dataclass(frozen=True)
-class Palette:
+class Palette(NamedTuple):
     """Colours from the top of the sky to the nearest ground; `disc` is the sun's or the moon's."""
 
     top: Colour
@@ -29,11 +27,11 @@ def mix(one: Colour, other: Colour, share: float) -> Colour:
 
 
 def _rgb(code: str) -> Colour:
-    red, green, blue = ImageColor.getrgb(f"#{code}")[:3]
+    red, green, blue = bytes.fromhex(code)
     return red, green, blue
 
 
-# Words of the prompt, then Palette's five colours; rows without words are for the rest.
+# Words of a prompt and Palette's five colours; rows without words serve all other prompts.
 THEMES = (
     ("sunset sunrise dusk dawn evening", "3b2a5c f08a5d ffe0a3 8c4a6b 2b1b3d"),
     ("night dark midnight moon moonlight", "0b1030 2a3a72 f3efd2 243056 0a0d1c"),
@@ -80,7 +78,11 @@ def _theme(words: list[str], prompt: str) -> Palette:
 
 
 def palette_of(prompt: str) -> Palette:
-    """Return a prompt's colours: "blue sea, yellow moon" has blue ground and a yellow disc."""
+    """Return a prompt's colours: "blue sea, yellow moon" has blue ground and a yellow disc.
+
+    Of the colours that belong to neither sky nor disc, the first is the ground's, and the second
+    (or the only one) is that of what is far.
+    """
     words = _words(prompt)
     found = _theme(words, prompt)
     others: list[Colour] = []
@@ -89,22 +91,13 @@ def palette_of(prompt: str) -> Palette:
             continue
         colour, after = _rgb(NAMED[word]), set(words[place + 1 : place + 3])
         if after & DISCS:
-            found = replace(found, disc=mix(colour, (255, 255, 255), 0.25))
+            found = found._replace(disc=mix(colour, WHITE, 0.25))
         elif after & SKY:
-            found = replace(
-                found, top=mix(colour, (0, 0, 0), 0.15), low=mix(colour, found.low, 0.6)
-            )
+            found = found._replace(top=mix(colour, BLACK, 0.15), low=mix(colour, found.low, 0.6))
         else:
             others.append(colour)
-    return _grounded(found, others)
-
-
-def _grounded(found: Palette, colours: list[Colour]) -> Palette:
-    """Return the palette with the ground in the first colour, and what is far in the second."""
-    if not colours:
+    if not others:
         return found
-    first, second = colours[0], colours[1] if len(colours) > 1 else colours[0]
-    return replace(
-        found, near=mix(first, (0, 0, 0), 0.25), far=mix(second, found.low, 0.3),
-        low=mix(found.low, second, 0.25),
-    )  # fmt: skip
+    first, second = others[0], others[:2][-1]
+    far, low = mix(second, found.low, 0.3), mix(found.low, second, 0.25)
+    return found._replace(near=mix(first, BLACK, 0.25), far=far, low=low)

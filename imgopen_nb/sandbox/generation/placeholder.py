@@ -1,4 +1,4 @@
-"""Placeholder pictures: procedural, seeded, marked as such. No image model has a part in them."""
+"""Placeholder pictures: procedural, seeded, marked as such. No image model draws them."""
 
 from __future__ import annotations
 
@@ -7,50 +7,50 @@ from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from ..engine import EngineError
 from ..vision import control_maps
-from ..vision.networks import shrink
+from ..vision.arrays import shrink
 from . import scenery
 from .marking import mark
 from .palettes import mix, palette_of
-from .request import Order, Tell
+from .request import GenerationRequest, OnProgress
 
 PREVIEW_SIDE = 192
 STAGES = (0.35, 0.7)
 LARGEST_CELLS = 768
 
 
-def text2image(order: Order, seed: int, tell: Tell) -> Image.Image:
+def text2image(request: GenerationRequest, seed: int, report: OnProgress) -> Image.Image:
     """Return a procedural scene in the prompt's colours."""
-    picture = scenery.draw(order.prompt, seed, order.size)
-    return _shown(order, picture, seed, tell)
+    picture = scenery.draw(request.prompt, seed, request.size)
+    return _finished(request, picture, seed, report)
 
 
-def image2image(order: Order, seed: int, tell: Tell) -> Image.Image:
+def image2image(request: GenerationRequest, seed: int, report: OnProgress) -> Image.Image:
     """Return the input as a mosaic in the prompt's colours, the coarser the higher `denoising`.
 
     With a mask, all of this and the mark stay inside its white.
     """
-    assert order.image is not None
-    drawn = _mosaic(order, order.image, seed)
-    if order.mask is None:
-        return _shown(order, drawn, seed, tell)
-    marked = _shown(order, drawn, seed, tell, _room(order.mask))
-    return Image.composite(marked, order.image, _feathered(order.mask))
+    assert request.image is not None
+    drawn = _mosaic(request, request.image, seed)
+    if request.mask is None:
+        return _finished(request, drawn, seed, report)
+    marked = _finished(request, drawn, seed, report, _room(request.mask))
+    return Image.composite(marked, request.image, _feathered(request.mask))
 
 
-def controlnet(order: Order, seed: int, tell: Tell) -> Image.Image:
+def controlnet(request: GenerationRequest, seed: int, report: OnProgress) -> Image.Image:
     """Return a dim scene with the control map of the input drawn in light on it."""
-    lines = control_map(order)
+    lines = control_map(request)
     if lines is None:
-        return text2image(order, seed, tell)
-    palette = palette_of(order.prompt)
-    ground = scenery.draw(order.prompt, seed, order.size).filter(ImageFilter.GaussianBlur(6))
+        return text2image(request, seed, report)
+    palette = palette_of(request.prompt)
+    ground = scenery.draw(request.prompt, seed, request.size).filter(ImageFilter.GaussianBlur(6))
     dim = ground.point(lambda value: value * 0.45)
     if lines.mode == "L":
         light = mix(palette.disc, (255, 255, 255), 0.3)
         lines = ImageOps.colorize(lines.filter(ImageFilter.MaxFilter(3)), "black", light)
-    glow = lines.filter(ImageFilter.GaussianBlur(max(order.size) / 90))
+    glow = lines.filter(ImageFilter.GaussianBlur(max(request.size) / 90))
     picture = ImageChops.screen(ImageChops.screen(dim, glow), lines)
-    return _shown(order, picture, seed, tell)
+    return _finished(request, picture, seed, report)
 
 
 def unit_of(control: object) -> dict[str, object]:
@@ -64,30 +64,30 @@ def unit_of(control: object) -> dict[str, object]:
     return dict(control)
 
 
-def control_map(order: Order) -> Image.Image | None:
+def control_map(request: GenerationRequest) -> Image.Image | None:
     """Return what the unit's module makes of the picture, if there is one; "none": as it is."""
-    unit = unit_of(order.control)
+    unit = unit_of(request.control)
     name = str(unit.get("module") or unit.get("preprocessor") or "canny")
     if name.lower() == "none":
-        return order.image
+        return request.image
     module = control_maps.find(name)
-    return module.make(order.image) if order.image else None
+    return module.make(request.image) if request.image else None
 
 
-def _shown(
-    order: Order,
+def _finished(
+    request: GenerationRequest,
     picture: Image.Image,
     seed: int,
-    tell: Tell,
+    report: OnProgress,
     box: tuple[int, int, int, int] | None = None,
 ) -> Image.Image:
-    """Tell how far it is, as a diffusion model would, and return the picture with its mark."""
+    """Report progress as a diffusion model would, and return the picture with its mark."""
     small = shrink(picture, PREVIEW_SIDE)
     noise = np.random.default_rng(seed).integers(0, 256, (small.height, small.width, 3), np.uint8)
     for share in STAGES:
-        tell(share, Image.blend(Image.fromarray(noise), small, share))
-    marked = mark(picture, order.prompt, palette_of(order.prompt).disc, box)
-    tell(1.0, None)
+        report(share, Image.blend(Image.fromarray(noise), small, share))
+    marked = mark(picture, request.prompt, palette_of(request.prompt).disc, box)
+    report(1.0, None)
     return marked
 
 
@@ -114,9 +114,9 @@ def _feathered(mask: Image.Image) -> Image.Image:
     return ImageChops.darker(rim, mask)
 
 
-def _mosaic(order: Order, image: Image.Image, seed: int) -> Image.Image:
+def _mosaic(request: GenerationRequest, image: Image.Image, seed: int) -> Image.Image:
     """Return the picture in cells of even colour, tinted with the prompt's palette."""
-    strength = order.denoising
+    strength = request.denoising
     if not strength:
         return image
     small = shrink(image, LARGEST_CELLS)
@@ -126,7 +126,7 @@ def _mosaic(order: Order, image: Image.Image, seed: int) -> Image.Image:
     sizes = np.maximum(np.bincount(cells.ravel()), 1)
     means = [np.bincount(cells.ravel(), pixels[..., band].ravel()) / sizes for band in range(3)]
     even = Image.fromarray(np.stack(means, -1)[cells].astype(np.uint8))
-    palette = palette_of(order.prompt)
+    palette = palette_of(request.prompt)
     tones = ImageOps.colorize(even.convert("L"), palette.near, palette.disc, palette.far)
     tinted = Image.blend(even, tones, 0.75 * strength).resize(image.size, Image.Resampling.BICUBIC)
     return Image.blend(image, tinted, min(1.0, 1.6 * strength))

@@ -1,4 +1,4 @@
-"""What a picture is ordered with: the parameters of the generating operations, checked once."""
+"""The parameters of the generating operations, checked once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from ...catalogue.operations import OPERATIONS
 from ..engine import EngineError
-from ..vision.networks import flatten
+from ..vision.arrays import flatten
 
 SIDE, LEAST, MOST, MOST_PICTURES = 512, 64, 2048, 16
 DENOISING = 0.75
@@ -20,11 +20,12 @@ SUFFIXES = {"png": "png", "jpg": "jpg", "jpeg": "jpg", "webp": "webp"}
 # The web UI's values of resize_mode, which the vendor does not document.
 STRETCH, CROP, PAD = 0, 1, 2
 
-Tell = Callable[[float, "Image.Image | None"], None]
+# Called with how far a picture is, from 0 to 1, and a preview of it.
+OnProgress = Callable[[float, "Image.Image | None"], None]
 
 
 @dataclass(frozen=True)
-class Order:
+class GenerationRequest:
     """One call: what to draw, how large, and the seed of each picture."""
 
     prompt: str
@@ -42,14 +43,18 @@ class Order:
 
 def read(
     params: Mapping[str, Any], image: Image.Image | None = None, mask: Image.Image | None = None
-) -> Order:
-    """Return the order in an operation's parameters, or raise the error that says what is wrong."""
+) -> GenerationRequest:
+    """Read an operation's parameters.
+
+    Raises:
+        EngineError: says which parameter is wrong.
+    """
     if image and mask:
         check_mask("image2image", mask, image)
     size = _size(params, image)
     mode = int(params.get("resize_mode") or (STRETCH if "resize_mode" in params else CROP))
     prompt = str(params.get("prompt") or "").strip()
-    return Order(
+    return GenerationRequest(
         prompt=prompt,
         size=size,
         seeds=_seeds(params, prompt),
@@ -76,18 +81,15 @@ def check_mask(operation: str, mask: Image.Image, image: Image.Image) -> None:
 
 
 def fitted(image: Image.Image, size: tuple[int, int], mode: int) -> Image.Image:
-    """Return the picture in the size that was ordered, as resize_mode says."""
+    """Return the picture in the requested size, as resize_mode says."""
     if image.size == size:
         return image
-    if mode == CROP:
-        return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-    if mode == PAD:
-        return ImageOps.pad(image, size, Image.Resampling.LANCZOS)
-    return image.resize(size, Image.Resampling.LANCZOS)
+    resize = {CROP: ImageOps.fit, PAD: ImageOps.pad}.get(mode, Image.Image.resize)
+    return resize(image, size, Image.Resampling.LANCZOS)
 
 
 def _painted(mask: Image.Image, params: Mapping[str, Any]) -> Image.Image:
-    """Return the mask in grey: white is redrawn, what is transparent is not."""
+    """Return the mask in grey: white is redrawn, transparent is not."""
     layer = mask.convert("RGBA")
     grey = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer).convert("L")
     return ImageOps.invert(grey) if params.get("mask_invert") else grey
@@ -97,7 +99,7 @@ def _size(params: Mapping[str, Any], image: Image.Image | None) -> tuple[int, in
     """Return the size: as given, else the picture's own, else 512; the second pass enlarges it."""
     width, height = params.get("width"), params.get("height")
     if image is not None and not (width and height):
-        width, height = _beside(image, width, height)
+        width, height = _proportional(image, width, height)
     size = (int(width or SIDE), int(height or SIDE))
     if params.get("hires"):
         scale = params.get("hires_scale") or 2
@@ -112,16 +114,12 @@ def _size(params: Mapping[str, Any], image: Image.Image | None) -> tuple[int, in
     return size
 
 
-def _beside(image: Image.Image, width: int | None, height: int | None) -> tuple[int, int]:
-    """Return both sides in the picture's proportions, within the limits where none is given."""
-    if width:
-        scale = width / image.width
-    elif height:
-        scale = height / image.height
-    else:
-        scale = min(1.0, MOST / max(image.size))
-    sides = (round(image.width * scale), round(image.height * scale))
-    return max(LEAST, min(MOST, sides[0])), max(LEAST, min(MOST, sides[1]))
+def _proportional(image: Image.Image, width: int | None, height: int | None) -> tuple[int, int]:
+    """Return both sides in the picture's proportions, within the limits if none is given."""
+    least = min(1.0, MOST / max(image.size))
+    scale = width / image.width if width else height / image.height if height else least
+    across, down = (max(LEAST, min(MOST, round(side * scale))) for side in image.size)
+    return across, down
 
 
 def _seeds(params: Mapping[str, Any], prompt: str) -> tuple[int, ...]:
@@ -149,9 +147,8 @@ def seed_of(prompt: str) -> int:
 def _suffix(params: Mapping[str, Any]) -> str:
     asked = str(params.get("format") or "png").lower().lstrip(".")
     if asked not in SUFFIXES:
-        raise EngineError(
-            f"{_label('format')} must be one of {', '.join(SUFFIXES)}, not {asked[:40]!r}"
-        )
+        known = ", ".join(SUFFIXES)
+        raise EngineError(f"{_label('format')} must be one of {known}, not {asked[:40]!r}")
     return SUFFIXES[asked]
 
 
@@ -164,5 +161,5 @@ def _denoising(params: Mapping[str, Any]) -> float:
 
 
 def _label(name: str) -> str:
-    """Return what to call a parameter, which all that draw share."""
+    """Return what to call a parameter; the generating operations share their names."""
     return OPERATIONS["image2image"].param(name).label

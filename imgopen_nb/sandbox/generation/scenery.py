@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from ..prompts.expansion import kinds_of
-from .palettes import Colour, Palette, mix, palette_of
+from .palettes import BLACK, WHITE, Colour, Palette, mix, palette_of
 
-Random = np.random.Generator
-BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-# Drawn at twice the size, up to this, and then reduced: that smooths the polygons' edges.
+# Scenes are drawn at twice the size, up to this, and then reduced: that smooths their edges.
 LARGEST = 2048
 FORESTS = ("forest", "tree", "jungle", "woods", "pine")
+# Of a tile's side, from its corner or its middle: the reach of each shape, in the two colours.
+QUARTERS, DISCS = (1.0, 0.55, 0.28), (0.38, 0.2)
 
 
-def random_of(prompt: str, seed: int) -> Random:
-    """Return the source of chance that belongs to a prompt and a seed."""
-    return np.random.default_rng([zlib.crc32(prompt.encode()), seed])
+def draw(prompt: str, seed: int, size: tuple[int, int]) -> Image.Image:
+    """Return a picture in the prompt's colours, of the kind of scene that its words name."""
+    random = np.random.default_rng([zlib.crc32(prompt.encode()), seed])
+    kind = next((kind for kind in kinds_of(prompt) if kind in SCENES), "")
+    if kind == "landscape" and any(word in prompt.lower() for word in FORESTS):
+        kind = "forest"
+    scale = min(2.0, LARGEST / max(size))
+    large = (round(size[0] * scale), round(size[1] * scale))
+    scene = _Scene(large, palette_of(prompt), random)
+    SCENES.get(kind, _Scene.tiles)(scene)
+    pixels = np.asarray(scene.canvas.resize(size, Image.Resampling.LANCZOS), np.float32)
+    grain = random.normal(0, 2.5, (*pixels.shape[:2], 1)).astype(np.float32)
+    return Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8))
 
 
 def _gradient(size: tuple[int, int], top: Colour, low: Colour) -> Image.Image:
@@ -30,252 +39,188 @@ def _gradient(size: tuple[int, int], top: Colour, low: Colour) -> Image.Image:
     return Image.fromarray(column.astype(np.uint8)[:, None]).resize(size, Image.Resampling.BICUBIC)
 
 
-def _glow(canvas: Image.Image, centre: tuple[float, float], reach: float, colour: Colour) -> None:
-    """Lay a light on the canvas that fades from its centre."""
-    width, height = canvas.size
-    rows, columns = np.mgrid[:128, :128] / 128
-    distance = np.hypot((columns - centre[0]) * width, (rows - centre[1]) * height) / reach
-    mask = Image.fromarray((150 * np.exp(-(distance**1.3))).astype(np.uint8))
-    canvas.paste(colour, (0, 0), mask.resize(canvas.size, Image.Resampling.BICUBIC))
+class _Scene:
+    """One canvas, which begins as an empty sky, and what can be drawn on it."""
 
+    def __init__(
+        self, size: tuple[int, int], palette: Palette, random: np.random.Generator
+    ) -> None:
+        self.palette, self.random, self.uniform = palette, random, random.uniform
+        self.width, self.height = size
+        self.canvas = _gradient(size, palette.top, palette.low)
+        self.pen = ImageDraw.Draw(self.canvas)
 
-def _sky(canvas: Image.Image, palette: Palette, chance: Random) -> tuple[float, float, float]:
-    """Draw the disc and its glow; return its place and radius in pixels."""
-    width, height = canvas.size
-    x, y = chance.uniform(0.18, 0.82), chance.uniform(0.14, 0.36)
-    radius = min(width, height) * chance.uniform(0.06, 0.11)
-    _glow(canvas, (x, y), radius * 3.2, palette.disc)
-    across, down = x * width, y * height
-    box = (across - radius, down - radius, across + radius, down + radius)
-    ImageDraw.Draw(canvas).ellipse(box, fill=palette.disc)
-    return across, down, radius
+    def hills(self) -> None:
+        self._sun()
+        for depth in np.linspace(0, 1, 5).tolist():
+            rough = 1.25 - 0.4 * depth
+            self._ridge(0.5 + 0.36 * depth, 0.11 - 0.04 * depth, self._shade(depth), rough)
 
+    def forest(self) -> None:
+        self._sun()
+        for depth in np.linspace(0, 1, 4).tolist():
+            colour = self._shade(depth, 0.4)
+            ground = self._ridge(0.56 + 0.32 * depth, 0.05, colour)
+            tall = self.height * (0.07 + 0.16 * depth)
+            for x in np.arange(0, self.width, tall * 0.33).tolist():
+                foot = ground[int(x / 4)] + tall * 0.15
+                self._fir(x + self.uniform(-0.1, 0.1) * tall, foot, tall * self.uniform(0.6, 1.1),
+                          colour)  # fmt: skip
 
-def _ridge(
-    width: int, base: float, height: float, chance: Random, rough: float = 1.0
-) -> list[float]:
-    """Return the heights of a line of hills, pixel column by pixel column in steps of four."""
-    along = np.arange(0, width + 4, 4) / width
-    line = np.zeros_like(along)
-    for octave in range(1, 7):
-        waves = chance.uniform(0.7, 1.3) * 1.9**octave * 0.6
-        line += np.sin(2 * math.pi * (waves * along + chance.uniform())) / (
-            1.75**octave / rough**octave
-        )
-    found: list[float] = (base - height * line).tolist()
-    return found
+    def sea(self) -> None:
+        across, radius = self._sun()
+        _, low, disc, far, near = self.palette
+        horizon = round(self.height * self.uniform(0.48, 0.58))
+        deep = self.height - horizon
+        self._ridge(horizon / self.height + 0.015, 0.035, mix(far, low, 0.4))
+        self.canvas.paste(_gradient((self.width, deep), mix(far, near, 0.25), near), (0, horizon))
+        waves = (mix(near, low, 0.3), mix(near, BLACK, 0.3))
+        for number in range(420):
+            glint = number >= 250  # the last ones are the light below the sun
+            colour = disc if glint else waves[self.uniform() >= 0.5]
+            depth = self.uniform() ** 1.6
+            x = across + self.random.normal() * radius * (0.5 + depth) if glint else (
+                self.uniform() * self.width)  # fmt: skip
+            self._disc(x, horizon + depth * deep, self.width * (0.005 + 0.035 * depth), colour,
+                       max(1.0, self.height * 0.004 * depth))  # fmt: skip
 
+    def city(self) -> None:
+        self._sun()
+        for depth in (0.0, 0.5, 1.0):
+            x = -self.width * 0.02
+            while x < self.width:
+                wide = self.width * self.uniform(0.05, 0.1) * (0.8 + 0.5 * depth)
+                top = self.height * (0.62 - self.uniform(0.0, 0.34) + 0.14 * depth)
+                self._tower(x, top, wide, depth)
+                x += wide * self.uniform(0.95, 1.15)
 
-def _fill(canvas: Image.Image, line: list[float], colour: Colour) -> None:
-    width, height = canvas.size
-    points = [(4.0 * step, y) for step, y in enumerate(line)]
-    ImageDraw.Draw(canvas).polygon([(0, height), *points, (width + 4, height)], fill=colour)
+    def space(self) -> None:
+        top, low = mix(self.palette.top, BLACK, 0.55), mix(self.palette.low, BLACK, 0.6)
+        self.canvas.paste(_gradient(self.canvas.size, top, low))
+        for _ in range(3):
+            x, y, share = self.uniform(0.1, 0.9), self.uniform(0.1, 0.9), self.uniform()
+            reach = max(self.canvas.size) * 0.3
+            self._glow(x, y, reach, mix(self.palette.far, self.palette.top, share))
+        for _ in range(500):
+            x, y = self.uniform(0, self.width), self.uniform(0, self.height)
+            size = self.random.exponential(self.width / 900)
+            self._disc(x, y, size, mix(self.palette.disc, WHITE, self.uniform()))
+        for share in (0.2, 0.07):
+            self._planet(min(self.canvas.size) * share * self.uniform(0.8, 1.25))
 
+    def tiles(self) -> None:
+        """Draw a mosaic of quarter and full circles, rings and triangles."""
+        side = math.ceil(min(self.canvas.size) / int(self.random.integers(4, 7)))
+        for top in range(0, self.height, side):
+            for left in range(0, self.width, side):
+                ground, front = (self.palette[at] for at in self.random.permutation(5)[:2])
+                form, turn = int(self.random.integers(0, 6)), int(self.random.integers(0, 4))
+                self.pen.rectangle((left, top, left + side, top + side), fill=ground)
+                corners = [(left, top), (left + side, top), (left + side, top + side),
+                           (left, top + side)] * 2  # fmt: skip
+                if form == 3:
+                    self.pen.polygon(corners[turn : turn + 3], fill=front)
+                    continue
+                quarter = form < 3
+                x, y = corners[turn] if quarter else (left + side / 2, top + side / 2)
+                shares = QUARTERS[: form + 1] if quarter else DISCS[: form - 3]
+                for number, share in enumerate(shares):
+                    box = _box(x, y, side * share)
+                    start, end = (90 * turn, 90 * turn + 90) if quarter else (0, 360)
+                    self.pen.pieslice(box, start, end, fill=ground if number == 1 else front)
 
-def _hills(canvas: Image.Image, palette: Palette, chance: Random) -> None:
-    _sky(canvas, palette, chance)
-    width, height = canvas.size
-    for depth in np.linspace(0, 1, 5):
-        rough = 1.25 - 0.4 * float(depth)
-        line = _ridge(
-            width, height * (0.5 + 0.36 * depth), height * (0.11 - 0.04 * depth), chance, rough
-        )
-        _fill(canvas, line, mix(mix(palette.far, palette.low, 0.35), palette.near, float(depth)))
+    def _shade(self, depth: float, haze: float = 0.35) -> Colour:
+        """Return the ground's colour: 0 is far away in the haze, 1 is near."""
+        return mix(mix(self.palette.far, self.palette.low, haze), self.palette.near, depth)
 
+    def _disc(
+        self, x: float, y: float, radius: float, colour: Colour, tall: float | None = None
+    ) -> None:
+        self.pen.ellipse(_box(x, y, radius, tall), fill=colour)
 
-def _forest(canvas: Image.Image, palette: Palette, chance: Random) -> None:
-    _sky(canvas, palette, chance)
-    width, height = canvas.size
-    pen = ImageDraw.Draw(canvas)
-    for depth in np.linspace(0, 1, 4).tolist():
-        colour = mix(mix(palette.far, palette.low, 0.4), palette.near, depth)
-        line = _ridge(width, height * (0.56 + 0.32 * depth), height * 0.05, chance)
-        _fill(canvas, line, colour)
-        tall = height * (0.07 + 0.16 * depth)
-        for x in np.arange(0, width, tall * 0.33).tolist():
-            foot = line[min(len(line) - 1, int(x / 4))] + tall * 0.15
-            _fir(
-                pen,
-                x + chance.uniform(-0.1, 0.1) * tall,
-                foot,
-                tall * chance.uniform(0.6, 1.1),
-                colour,
+    def _glow(self, x: float, y: float, reach: float, colour: Colour) -> None:
+        """Lay a light on the canvas that fades from its centre (in shares of the sides)."""
+        rows, columns = np.mgrid[:128, :128] / 128
+        distance = np.hypot((columns - x) * self.width, (rows - y) * self.height) / reach
+        mask = Image.fromarray((150 * np.exp(-(distance**1.3))).astype(np.uint8))
+        self.canvas.paste(colour, (0, 0), mask.resize(self.canvas.size, Image.Resampling.BICUBIC))
+
+    def _sun(self) -> tuple[float, float]:
+        """Draw the sun or moon with its glow; return its place across and its radius in pixels."""
+        x, y = self.uniform(0.18, 0.82), self.uniform(0.14, 0.36)
+        radius = min(self.canvas.size) * self.uniform(0.06, 0.11)
+        self._glow(x, y, radius * 3.2, self.palette.disc)
+        self._disc(x * self.width, y * self.height, radius, self.palette.disc)
+        return x * self.width, radius
+
+    def _ridge(self, base: float, tall: float, colour: Colour, rough: float = 1) -> list[float]:
+        """Fill the ground below a line of hills; return the line in steps of four pixels.
+
+        Args:
+            base: the line's mean distance from the top, as a share of the canvas.
+            tall: how high the hills are, as a share of the canvas.
+            colour: of the ground.
+            rough: above 1 for sharper peaks.
+        """
+        along = np.arange(0, self.width + 4, 4) / self.width
+        line = np.zeros_like(along)
+        for octave in range(1, 7):
+            waves = self.uniform(0.7, 1.3) * 0.6 * 1.9**octave
+            line += (
+                np.sin(2 * math.pi * (waves * along + self.uniform())) * (rough / 1.75) ** octave
             )
+        heights: list[float] = (self.height * (base - tall * line)).tolist()
+        points = [(4.0 * step, y) for step, y in enumerate(heights)]
+        corners = [(0.0, self.height), *points, (self.width + 4.0, self.height)]
+        self.pen.polygon(corners, fill=colour)
+        return heights
 
+    def _fir(self, x: float, foot: float, tall: float, colour: Colour) -> None:
+        for tier in range(3):
+            half, top = tall * (0.24 - 0.055 * tier), foot - tall * (0.45 + 0.28 * tier)
+            low = foot - tall * 0.26 * tier
+            self.pen.polygon([(x - half, low), (x + half, low), (x, top)], fill=colour)
 
-def _fir(pen: ImageDraw.ImageDraw, x: float, foot: float, tall: float, colour: Colour) -> None:
-    for tier in range(3):
-        half, top = tall * (0.24 - 0.055 * tier), foot - tall * (0.45 + 0.28 * tier)
-        low = foot - tall * 0.26 * tier
-        pen.polygon([(x - half, low), (x + half, low), (x, top)], fill=colour)
+    def _tower(self, left: float, top: float, wide: float, depth: float) -> None:
+        """Draw one tower down to the foot, its lit windows, and on some a spire."""
+        colour, pane = self._shade(depth), wide / 9
+        lit = mix(colour, self.palette.disc, 0.35 + 0.5 * depth)
+        self.pen.rectangle((left, top, left + wide, self.height), fill=colour)
+        if self.uniform() < 0.25:
+            spire = [(left, top), (left + wide, top), (left + wide / 2, top - 5 * pane)]
+            self.pen.polygon(spire, fill=colour)
+        for row in np.arange(top + 1.5 * pane, self.height, 2.4 * pane).tolist():
+            for x in (left + pane * place for place in (1, 3, 5, 7)):
+                if self.uniform() < 0.18 + 0.3 * depth:
+                    self.pen.rectangle((x, row, x + pane, row + 1.3 * pane), fill=lit)
 
-
-def _sea(canvas: Image.Image, palette: Palette, chance: Random) -> None:
-    across, _, radius = _sky(canvas, palette, chance)
-    width, height = canvas.size
-    horizon = round(height * chance.uniform(0.48, 0.58))
-    island = _ridge(width, horizon + height * 0.015, height * 0.035, chance)
-    _fill(canvas, island, mix(palette.far, palette.low, 0.4))
-    water = _gradient((width, height - horizon), mix(palette.far, palette.near, 0.25), palette.near)
-    canvas.paste(water, (0, horizon))
-    light, dark = mix(palette.near, palette.low, 0.3), mix(palette.near, BLACK, 0.3)
-    for _ in range(250):
-        colour = light if chance.uniform() < 0.5 else dark
-        _wave(canvas, horizon, lambda depth: chance.uniform() * width, colour, chance)
-    for _ in range(170):
-        _wave(
-            canvas,
-            horizon,
-            lambda depth: across + chance.normal() * radius * (0.5 + depth),
-            palette.disc,
-            chance,
+    def _planet(self, radius: float) -> None:
+        """Lay a banded ball on the canvas, lit from one side."""
+        side = max(4, round(2 * radius))
+        rows, columns = np.mgrid[:side, :side] / (side / 2) - 1
+        away = np.hypot(rows, columns)
+        angle, tilt = self.uniform(0, 2 * math.pi), self.uniform(-0.5, 0.5)
+        waves = (rows + tilt * columns) * self.uniform(5, 12) + 0.5 * np.sin(4 * columns)
+        far, disc = np.array(self.palette.far), np.array(self.palette.disc)
+        body = far + (disc - far) * (0.5 + np.sin(waves)[..., None] / 2)
+        facing = (
+            np.cos(angle) * columns + np.sin(angle) * rows + np.sqrt(np.clip(1 - away**2, 0, 1))
         )
+        light = np.clip(0.25 + 0.6 * facing, 0.06, 1)[..., None]
+        ball = Image.fromarray((body * light).clip(0, 255).astype(np.uint8))
+        mask = Image.fromarray((np.clip((1 - away) * side / 4, 0, 1) * 255).astype(np.uint8))
+        x, y = self.uniform(0.15, 0.85) * self.width, self.uniform(0.15, 0.6) * self.height
+        self.canvas.paste(ball, (round(x - radius), round(y - radius)), mask)
 
 
-def _wave(
-    canvas: Image.Image,
-    horizon: int,
-    place: Callable[[float], float],
-    colour: Colour,
-    chance: Random,
-) -> None:
-    """Draw one stroke on the water, the larger the nearer; `place` is across, by its depth."""
-    width, height = canvas.size
-    depth = chance.uniform() ** 1.6
-    x, y = place(depth), horizon + depth * (height - horizon)
-    half, thick = width * (0.005 + 0.035 * depth), max(1.0, height * 0.004 * depth)
-    ImageDraw.Draw(canvas).ellipse((x - half, y - thick, x + half, y + thick), fill=colour)
+def _box(
+    x: float, y: float, wide: float, tall: float | None = None
+) -> tuple[float, float, float, float]:
+    tall = wide if tall is None else tall
+    return x - wide, y - tall, x + wide, y + tall
 
 
-def _city(canvas: Image.Image, palette: Palette, chance: Random) -> None:
-    _sky(canvas, palette, chance)
-    width, height = canvas.size
-    for depth in (0.0, 0.5, 1.0):
-        colour = mix(mix(palette.far, palette.low, 0.35), palette.near, depth)
-        x = -width * 0.02
-        while x < width:
-            wide = width * chance.uniform(0.05, 0.1) * (0.8 + 0.5 * depth)
-            top = height * (0.62 - chance.uniform(0.0, 0.34) + 0.14 * depth)
-            _tower(canvas, (x, top, x + wide, height), colour, palette.disc, depth, chance)
-            x += wide * chance.uniform(0.95, 1.15)
-
-
-def _tower(
-    canvas: Image.Image, box: tuple[float, float, float, float], colour: Colour, lit: Colour,
-    depth: float, chance: Random,
-) -> None:  # fmt: skip
-    """Draw one tower, its lit windows, and on some a spire."""
-    left, top, right, bottom = box
-    pen = ImageDraw.Draw(canvas)
-    pen.rectangle(box, fill=colour)
-    pane = (right - left) / 9
-    if chance.uniform() < 0.25:
-        pen.polygon([(left, top), (right, top), ((left + right) / 2, top - 5 * pane)], fill=colour)
-    for row in np.arange(top + 1.5 * pane, bottom, 2.4 * pane).tolist():
-        for column in range(4):
-            if chance.uniform() < 0.18 + 0.3 * depth:
-                x = left + pane * (1 + 2 * column)
-                pen.rectangle(
-                    (x, row, x + pane, row + 1.3 * pane), fill=mix(colour, lit, 0.35 + 0.5 * depth)
-                )
-
-
-def _space(canvas: Image.Image, palette: Palette, chance: Random) -> None:
-    width, height = canvas.size
-    canvas.paste(
-        _gradient(canvas.size, mix(palette.top, BLACK, 0.55), mix(palette.low, BLACK, 0.6))
-    )
-    for _ in range(3):
-        place = (chance.uniform(0.1, 0.9), chance.uniform(0.1, 0.9))
-        _glow(
-            canvas, place, max(width, height) * 0.3, mix(palette.far, palette.top, chance.uniform())
-        )
-    pen = ImageDraw.Draw(canvas)
-    for _ in range(500):
-        x, y, size = (
-            chance.uniform(0, width),
-            chance.uniform(0, height),
-            chance.exponential(width / 900),
-        )
-        pen.ellipse(
-            (x - size, y - size, x + size, y + size),
-            fill=mix(palette.disc, WHITE, chance.uniform()),
-        )
-    for share in (0.2, 0.07):
-        _planet(canvas, min(width, height) * share * chance.uniform(0.8, 1.25), palette, chance)
-
-
-def _planet(canvas: Image.Image, radius: float, palette: Palette, chance: Random) -> None:
-    """Lay a banded ball on the canvas, lit from one side."""
-    side = max(4, round(2 * radius))
-    rows, columns = np.mgrid[:side, :side] / (side / 2) - 1
-    away = np.hypot(rows, columns)
-    angle, tilt = chance.uniform(0, 2 * math.pi), chance.uniform(-0.5, 0.5)
-    waves = (rows + tilt * columns) * chance.uniform(5, 12) + 0.5 * np.sin(4 * columns)
-    body = np.array(palette.far) + np.subtract(palette.disc, palette.far) * (
-        0.5 + np.sin(waves)[..., None] / 2
-    )
-    bulge = np.sqrt(np.clip(1 - away**2, 0, 1))
-    facing = np.cos(angle) * columns + np.sin(angle) * rows + bulge
-    light = np.clip(0.25 + 0.6 * facing, 0.06, 1)[..., None]
-    ball = Image.fromarray((body * light).clip(0, 255).astype(np.uint8))
-    mask = Image.fromarray((np.clip((1 - away) * side / 4, 0, 1) * 255).astype(np.uint8))
-    x, y = chance.uniform(0.15, 0.85) * canvas.width, chance.uniform(0.15, 0.6) * canvas.height
-    canvas.paste(ball, (round(x - radius), round(y - radius)), mask)
-
-
-def _tiles(canvas: Image.Image, palette: Palette, chance: Random) -> None:
-    """Draw a mosaic of quarter and half circles, rings and triangles."""
-    width, height = canvas.size
-    side = math.ceil(min(width, height) / int(chance.integers(4, 7)))
-    colours = [palette.top, palette.low, palette.disc, palette.far, palette.near]
-    pen = ImageDraw.Draw(canvas)
-    for top in range(0, height, side):
-        for left in range(0, width, side):
-            ground, front = (colours[place] for place in chance.permutation(5)[:2])
-            box = (left, top, left + side, top + side)
-            pen.rectangle(box, fill=ground)
-            _tile(pen, box, front, ground, int(chance.integers(0, 6)), int(chance.integers(0, 4)))
-
-
-def _tile(
-    pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], front: Colour, ground: Colour,
-    form: int, turn: int,
-) -> None:  # fmt: skip
-    left, top, right, bottom = box
-    side = right - left
-    corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-    if form <= 2:
-        x, y = corners[turn]
-        for share, colour in ((1.0, front), (0.55, ground), (0.28, front))[: 1 + form]:
-            reach = side * share
-            start = 90 * turn
-            pen.pieslice(
-                (x - reach, y - reach, x + reach, y + reach), start, start + 90, fill=colour
-            )
-    elif form == 3:
-        pen.polygon([corners[turn], corners[(turn + 1) % 4], corners[(turn + 2) % 4]], fill=front)
-    else:
-        for inset, colour in ((0.12, front), (0.3, ground))[: form - 3]:
-            gap = side * inset
-            pen.ellipse((left + gap, top + gap, right - gap, bottom - gap), fill=colour)
-
-
-SCENES: dict[str, Callable[[Image.Image, Palette, Random], None]] = {
-    "space": _space, "city": _city, "sea": _sea, "forest": _forest, "landscape": _hills,
+SCENES = {
+    "space": _Scene.space, "city": _Scene.city, "sea": _Scene.sea, "forest": _Scene.forest,
+    "landscape": _Scene.hills,
 }  # fmt: skip
-
-
-def draw(prompt: str, seed: int, size: tuple[int, int]) -> Image.Image:
-    """Return a picture in the prompt's colours, of the kind of scene that its words tell of."""
-    chance, palette = random_of(prompt, seed), palette_of(prompt)
-    kinds = kinds_of(prompt)
-    kind = next((kind for kind in kinds if kind in SCENES), "")
-    if kind == "landscape" and any(word in prompt.lower() for word in FORESTS):
-        kind = "forest"
-    scale = min(2.0, LARGEST / max(size))
-    canvas = _gradient((round(size[0] * scale), round(size[1] * scale)), palette.top, palette.low)
-    SCENES.get(kind, _tiles)(canvas, palette, chance)
-    pixels = np.asarray(canvas.resize(size, Image.Resampling.LANCZOS), np.float32)
-    grain = chance.normal(0, 2.5, (*pixels.shape[:2], 1)).astype(np.float32)
-    return Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8))

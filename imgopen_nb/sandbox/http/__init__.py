@@ -1,1 +1,1 @@
-"""The sandbox's HTTP: the wire protocol, its pages, and what tests play with."""
+"""The sandbox's HTTP: the wire protocol, its pages, and routes for tests."""

@@ -1,4 +1,4 @@
-"""What all HTTP handlers share: who may ask, bounded bodies, failures in the envelope."""
+"""What all HTTP handlers share: who may call, bounded bodies, failures in the envelope."""
 
 from __future__ import annotations
 
@@ -11,39 +11,36 @@ from urllib.parse import urlsplit
 
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from ...errors import PictureError
 from ..faults import Faults
-from ..jobs.clock import Clock
-from ..jobs.engine_loader import Registry
-from ..jobs.store import Files
-from ..messages import WireError
-from . import responses as answers
-from .request_log import Requests
+from ..jobs.jobs import Jobs
+from ..messages import WireError, describe_error
+from . import responses
+from .request_log import RequestLog
 from .service import Service
 
 HOSTS = ("127.0.0.1", "localhost")
-# Where a proxy in front of us shows our paths (see imgopen_nb/serving.py).
+# The path under which a proxy shows ours (see imgopen_nb/server_extension/sandbox_proxy.py).
 PREFIX_HEADER = "X-Forwarded-Prefix"
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~@%+-]+)+/?", re.ASCII)
 MAX_JSON = 1_000_000
+REFUSALS = (WireError, PictureError)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Sandbox:
-    """What the handlers work with."""
+    """What the handlers share."""
 
-    url: str
-    files: Files
-    registry: Registry
+    jobs: Jobs
     service: Service
-    clock: Clock
     faults: Faults
-    requests: Requests
+    requests: RequestLog
 
 
 class Base(RequestHandler):
-    """What all handlers share: who may ask, the shape of failures, no word of them in the log."""
+    """What all handlers share: who may call, the shape of failures, no contents in the log."""
 
     def initialize(self, sandbox: Sandbox) -> None:
         """Take the sandbox whose handler this is."""
@@ -58,7 +55,7 @@ class Base(RequestHandler):
     def prepare(self) -> None:
         """Refuse what a foreign web page makes a browser send."""
         host, origin = self.request.host, self.request.headers.get("Origin")
-        if not _ours(host):  # a foreign name that was made to point to this machine
+        if not _is_local(host):  # a foreign name that was made to point to this machine
             raise HTTPError(403, "this host name is not one of the sandbox's")
         if origin is not None and origin != f"http://{host}":
             raise HTTPError(403, "other origins may not ask the sandbox")
@@ -68,27 +65,32 @@ class Base(RequestHandler):
         """The addresses of the sandbox, that of a proxy first."""
         prefix = self.request.headers.get(PREFIX_HEADER, "")
         proxy = [prefix.rstrip("/")] if _PREFIX.fullmatch(prefix) else []
-        return [*proxy, self.sandbox.url]
+        return [*proxy, self.sandbox.jobs.base_url]
 
     def write_error(self, status_code: int, **more: Any) -> None:
-        """Answer in the envelope."""
+        """Answer in the envelope; what the protocol refuses has HTTP status 200 and a code."""
         error = more.get("exc_info", (None, None))[1]
+        if isinstance(error, REFUSALS):
+            self.set_status(200)
+            code = error.code if isinstance(error, WireError) else "400"
+            self.finish(responses.envelope(None, describe_error(error), code))
+            return
         text = (isinstance(error, HTTPError) and error.log_message) or self._reason
         # tornado doubles each % of a message, for its log.
-        self.finish(answers.envelope(None, text.replace("%%", "%"), str(status_code)))
+        self.finish(responses.envelope(None, text.replace("%%", "%"), str(status_code)))
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
         """Log where it happened, never what was sent."""
-        if not isinstance(error, HTTPError):
+        if not isinstance(error, (HTTPError, *REFUSALS)):
             place = "".join(traceback.format_tb(trace)[-3:])
             log.error("%s in %s:\n%s", kind.__name__, type(self).__name__, place)
 
 
 @stream_request_body
 class WithBody(Base):
-    """A handler that reads its body up to a limit; what is beyond is only counted.
+    """A handler that reads its body up to a limit and only counts the rest.
 
-    To break off instead would cost the client the answer that says why.
+    If it broke off instead, the client would not get the answer that says why.
     """
 
     limit = MAX_JSON
@@ -101,10 +103,10 @@ class WithBody(Base):
         self._will_read = True
 
     def write_error(self, status_code: int, **more: Any) -> None:
-        """Answer in the envelope, and tell where the connection ends with it.
+        """Answer in the envelope, and say so if the connection ends with it.
 
-        Tornado ends it where a request is refused before its body was read. A client that is not
-        told sends its next request into the void.
+        Tornado closes the connection when a request is refused before its body was read. A client
+        that does not know sends its next request on a dead connection.
         """
         if not self._will_read:
             self.set_header("Connection", "close")
@@ -120,18 +122,18 @@ class WithBody(Base):
 
     @property
     def body_so_far(self) -> bytes:
-        """The body, or nothing where it is too large."""
+        """The body, or nothing if it is too large."""
         return bytes(self._body)
 
     def whole_body(self) -> bytes:
-        """Return the body, or raise the error of one that is too large."""
+        """Return the body, or raise the error of a body that is too large."""
         if self._size > self.limit:
             megabytes = self.limit // 1_000_000
             raise WireError("413", f"the body is too large: at most {megabytes} MB are taken")
         return bytes(self._body)
 
 
-def _ours(host: str) -> bool:
+def _is_local(host: str) -> bool:
     try:
         return urlsplit(f"//{host}").hostname in HOSTS
     except ValueError:

@@ -57,7 +57,7 @@ def openapi(*urls: str) -> dict[str, Any]:
 def _paths() -> dict[str, Any]:
     query = OPERATIONS["query-tool"]
     paths = {op.path: {"post": _call(op, op.name)} for op in OPERATIONS.values()}
-    # A tool code may hold a slash, which a path parameter may not: each query is named as well.
+    # A tool code may have a slash, a path parameter may not: so each query has a path of its own.
     for path, tool in QUERIED.items():
         paths[path] = {"post": _call(query, f"{query.name}-{tool.name}")}
     code = {"type": "string", "description": f"what follows {PREFIX}/tool/; may hold a slash"}

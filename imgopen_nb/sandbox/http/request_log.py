@@ -1,4 +1,4 @@
-"""The log of requests that an admin may read: what was asked and taken, never what was sent."""
+"""The log of requests that an admin may read: which operation and task, never the contents."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ MOST_TASKS = 1000
 
 
 @dataclass(slots=True)
-class Request:
-    """One request to an operation; `accepted` is whether its work was taken, heard of or not."""
+class LoggedRequest:
+    """One request to an operation; `accepted` is whether its work was accepted, answered or not."""
 
     operation: str
     on: str
@@ -25,25 +25,25 @@ class Request:
     seconds: float = 0.0
 
 
-class Requests:
-    """The last requests, and how often each of the last tasks was submitted and asked for."""
+class RequestLog:
+    """The last requests, and how often each of the last tasks was submitted and queried."""
 
     def __init__(self) -> None:
-        self._lines: deque[Request] = deque(maxlen=MOST_LINES)
+        self._requests: deque[LoggedRequest] = deque(maxlen=MOST_LINES)
         self._tasks: OrderedDict[str, dict[str, int]] = OrderedDict()
 
-    def add(self, request: Request) -> None:
-        """Note a request that was answered, or deliberately not."""
+    def add(self, request: LoggedRequest) -> None:
+        """Add a request that was answered, or deliberately not."""
         request.seconds = round(time.time() - request.at, 3)
-        self._lines.append(request)
+        self._requests.append(request)
         if request.task:
             self._count(request)
 
-    def told(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it."""
-        return {"requests": [asdict(line) for line in self._lines], "tasks": dict(self._tasks)}
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {"requests": [asdict(line) for line in self._requests], "tasks": dict(self._tasks)}
 
-    def _count(self, request: Request) -> None:
+    def _count(self, request: LoggedRequest) -> None:
         empty = {"submissions": 0, "queries": 0, "accepted": 0}
         counts = self._tasks.setdefault(request.task, empty)
         self._tasks.move_to_end(request.task)

@@ -1,4 +1,4 @@
-"""Request bodies: JSON in, the caller's id and checked values out, faults in the vendor's names."""
+"""Request bodies: JSON in, the caller's id and checked values out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from ...catalogue.operation import Operation
 from ...errors import ParameterError
-from ..messages import WireError, tidy, told
+from ..messages import WireError, describe_error, tidy
 
 
-def parse(body: bytes) -> dict[str, Any]:
+def parse_body(body: bytes) -> dict[str, Any]:
     """Return the JSON object in a body."""
     try:
-        parsed = json.loads(body or b"null", parse_constant=_refuse)
+        parsed = json.loads(body or b"null", parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise WireError("400", f"the body is not JSON: {tidy(error, 120)}") from None
     if not isinstance(parsed, dict):
@@ -21,13 +21,13 @@ def parse(body: bytes) -> dict[str, Any]:
     return parsed
 
 
-def read(operation: Operation, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def read_submission(operation: Operation, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return (the caller's id, checked values by user-facing name) of a submission."""
     _check_pictures(operation, body)
     try:
         key, values = operation.read(body)
     except ParameterError as error:
-        raise WireError("400", told(error)) from None
+        raise WireError("400", describe_error(error)) from None
     id_param = operation.id_param
     if id_param and id_param.expected and not key.strip():
         raise WireError("400", f"field {id_param.field} is required")
@@ -35,7 +35,7 @@ def read(operation: Operation, body: dict[str, Any]) -> tuple[str, dict[str, Any
 
 
 def _check_pictures(operation: Operation, body: dict[str, Any]) -> None:
-    """Refuse pictures that are no strings: on the wire a picture is a URL."""
+    """Refuse pictures that are not strings: on the wire a picture is a URL."""
     for param in operation.params:
         node: Any = body
         for part in (*filter(None, param.inside.split(".")), param.wire):
@@ -45,5 +45,5 @@ def _check_pictures(operation: Operation, body: dict[str, Any]) -> None:
             raise WireError("400", f"field {param.field} must be the URL of a picture, as a string")
 
 
-def _refuse(constant: str) -> None:
+def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON number")

@@ -19,9 +19,9 @@ def envelope(data: Any, msg: str = "success", code: str = "200") -> Answer:
     return {"code": code, "msg": msg, "data": data}
 
 
-def refusal(fault: WireError) -> Answer:
-    """Return the answer to a request that is not taken."""
-    return envelope(None, fault.message, fault.code)
+def refusal(error: WireError) -> Answer:
+    """Return the answer to a request that is refused."""
+    return envelope(None, error.message, error.code)
 
 
 def acknowledgement(operation: Operation, job: Job) -> Answer:
@@ -44,14 +44,14 @@ def tool_answer(job: Job, jobs: Jobs) -> Answer:
 
 
 def delivery(job: Job, jobs: Jobs) -> Answer:
-    """Return what a callback posts: the answer to a query, as the vendor leaves it open."""
+    """Return what a callback posts: the vendor does not say, so the answer to a query."""
     answer = tool_answer(job, jobs)
     answer["data"].pop("callback", None)
     return answer
 
 
 def live_answer(job: Job, jobs: Jobs, asked: str) -> Answer:
-    """Return the answer of queryTaskInfo V2.0: the state right now."""
+    """Return the answer of queryTaskInfo V2.0: the current state."""
     if not jobs.shows_end(job):
         queued = job.state == "accepted"
         running = {"status": 1 if queued else 3, "desc": "Queued" if queued else "Drawing"}
@@ -75,22 +75,18 @@ def _ended(job: Job, jobs: Jobs) -> Answer:
 
 
 def _progress(job: Job, jobs: Jobs) -> Answer:
-    """Return temporaryImageDto: the vendor names it and not its members, so these are assumed."""
-    url = jobs.moved(job.preview) or None
+    """Return temporaryImageDto; the vendor does not document its members, so these are assumed."""
+    url = jobs.with_our_urls(job.preview) or None
     return {"percentage": round(100 * jobs.fraction(job)), "imageUrl": url}
 
 
 def _callback(job: Job) -> Answer:
-    """Return how the callback stands, which only the sandbox tells; nothing if none is wanted."""
-    told = {name: job.callback.get(name) for name in ("state", "attempts", "note")}
-    return {"callback": told} if job.callback else {}
+    """Return the callback's state, an addition of the sandbox; nothing if none is wanted."""
+    shown = {name: job.callback.get(name) for name in ("state", "attempts", "note")}
+    return {"callback": shown} if job.callback else {}
 
 
 def _about(job: Job) -> Answer:
-    """Return what only the sandbox tells: which engine, how faithful, how long."""
-    return {
-        "backend": "sandbox",
-        "engine": job.engine,
-        "fidelity": job.fidelity,
-        "seconds": job.seconds,
-    }
+    """Return what the sandbox adds: which engine, how faithful, how long."""
+    engine = {"engine": job.engine, "fidelity": job.fidelity, "seconds": job.seconds}
+    return {"backend": "sandbox", **engine}

@@ -1,4 +1,4 @@
-"""The sandbox's HTTP side: thin handlers over `Service`, on the loopback address only."""
+"""The HTTP server: thin handlers over `Service`, on the loopback address only."""
 
 from __future__ import annotations
 
@@ -9,40 +9,42 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, Template
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError
 
-from ...errors import PictureError
+from ...catalogue.operations import OPERATIONS
 from ...media.formats import MAX_BYTES, MIME_TYPES, format_named
 from ..faults import Fault, Faults
-from ..jobs.callback_sender import Callbacks
+from ..jobs.callback_sender import CallbackSender
 from ..jobs.clock import Clock
-from ..jobs.engine_loader import Registry
+from ..jobs.engine_loader import EngineLoader
 from ..jobs.jobs import Jobs
 from ..jobs.pictures import identify
-from ..jobs.store import Files, Tasks, prune
-from ..messages import WireError, told
-from . import responses as answers
+from ..jobs.store import FileStore, JobStore, prune
+from ..messages import WireError
+from . import responses
 from .admin import routes as admin_routes
 from .handlers import Base, Sandbox, WithBody
 from .openapi import openapi
-from .page import page, table
-from .request_log import Request, Requests
+from .request_log import LoggedRequest, RequestLog
 from .service import PATHS, Service, kind_of, task_of, unknown_path
 
 ADDRESS = "127.0.0.1"
 MAX_DRAINED = 1 << 30
 API = "/AIGCImgOpenServ/"
 LONGEST_WAIT = 600.0
+ABSENT = "not there yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a sandbox behaves: seconds until a result shows, what goes wrong, who may be called."""
+    """How a sandbox behaves; `delay` and `training` are seconds until a result shows."""
 
     keys: tuple[str, str] | None = None
     delay: float = 0.0
@@ -58,44 +60,33 @@ def listen(home: Path, port: int = 0, options: Options | None = None) -> tuple[H
     An event loop must be running.
     """
     options = options or Options()
-    files, tasks = Files(home / "sandbox" / "files"), Tasks(home / "sandbox" / "tasks")
     sockets = bind_sockets(port, address=ADDRESS)
     url = f"http://{ADDRESS}:{sockets[0].getsockname()[1]}"
-    registry, clock = Registry(), Clock()
-    jobs = _jobs(files, tasks, registry, clock, url, options)
-    service = Service(jobs, registry, files, url, options.keys)
-    sandbox = Sandbox(url, files, registry, service, clock, options.faults, Requests())
-    application = _application(sandbox, options.admin)
-    server = HTTPServer(application, max_body_size=MAX_DRAINED, body_timeout=120)
-    server.add_sockets(sockets)
-    registry.start()
-    threading.Thread(target=_tidy_up, args=(jobs, files, tasks), daemon=True).start()
-    return server, url
-
-
-def _jobs(
-    files: Files, tasks: Tasks, registry: Registry, clock: Clock, url: str, options: Options
-) -> Jobs:
-    callbacks = Callbacks(clock, options.callbacks_to, options.faults)
+    callbacks = CallbackSender(Clock(), options.callbacks_to, options.faults)
     jobs = Jobs(
-        files,
-        tasks,
-        registry,
+        FileStore(home / "sandbox" / "files"),
+        JobStore(home / "sandbox" / "tasks"),
+        EngineLoader(),
         base_url=url,
         delay=options.delay,
         training=options.training,
-        clock=clock,
         callbacks=callbacks,
     )
 
-    def tell(key: str) -> bytes | None:
+    def body_of(key: str) -> bytes | None:
         job = jobs.find(key)
-        if job is None or not callbacks.owed(job.callback):  # another sandbox has delivered it
+        if job is None or not callbacks.is_pending(job.callback):  # another sandbox delivered it
             return None
-        return json.dumps(answers.delivery(job, jobs)).encode()
+        return json.dumps(responses.delivery(job, jobs)).encode()
 
-    callbacks.start(tell, jobs.note_callback)
-    return jobs
+    callbacks.start(body_of, jobs.save_callback)
+    sandbox = Sandbox(jobs, Service(jobs, options.keys), options.faults, RequestLog())
+    application = _application(sandbox, options.admin)
+    server = HTTPServer(application, max_body_size=MAX_DRAINED, body_timeout=120)
+    server.add_sockets(sockets)
+    jobs.engines.start()
+    threading.Thread(target=_tidy_up, args=(jobs,), daemon=True).start()
+    return server, url
 
 
 def _application(sandbox: Sandbox, admin: bool) -> Application:
@@ -120,11 +111,13 @@ class Call(WithBody):
     """Every path that is not the sandbox's own: the operations, and 404 for the rest."""
 
     async def post(self) -> None:
-        """Answer an operation, unless a fault is in the way."""
+        """Answer an operation, unless a fault prevents it."""
         path = self.request.path
         if not path.startswith(API):
             raise HTTPError(404, unknown_path(path))
-        request = Request(*kind_of(path), at=time.time(), task=task_of(path, self.body_so_far))
+        request = LoggedRequest(
+            *kind_of(path), at=time.time(), task=task_of(path, self.body_so_far)
+        )
         drawn = self.sandbox.faults.draw(request.operation, request.on)
         await asyncio.sleep(min(drawn.seconds, LONGEST_WAIT))
         fault = drawn.fault
@@ -134,27 +127,27 @@ class Call(WithBody):
         self.sandbox.requests.add(request)
         self._send(answer, fault)
 
-    async def _answer(self, request: Request) -> answers.Answer:
+    async def _answer(self, request: LoggedRequest) -> responses.Answer:
         path, headers = self.request.path, self.request.headers
         try:
             return await self.sandbox.service.answer(path, headers, self.whole_body(), request)
-        except WireError as fault:
-            return answers.refusal(fault)
+        except WireError as error:
+            return responses.refusal(error)
         except Exception:
             self.log_exception(*sys.exc_info())
-            return answers.envelope(None, "the sandbox failed on its side", "500")
+            return responses.envelope(None, "the sandbox failed on its side", "500")
 
-    def _send(self, answer: answers.Answer | None, fault: Fault | None) -> None:
+    def _send(self, answer: responses.Answer | None, fault: Fault | None) -> None:
         if fault is None:
             self.finish(answer)
         elif fault.drops:
             self.detach().close()
         else:
-            spoiled = fault.spoil(answer)
-            self.set_status(spoiled.status)
-            for name, value in spoiled.headers.items():
+            faulty = fault.distort(answer)
+            self.set_status(faulty.status)
+            for name, value in faulty.headers.items():
                 self.set_header(name, value)
-            self.finish(spoiled.body)
+            self.finish(faulty.body)
 
     async def _other_method(self) -> None:
         path = self.request.path
@@ -162,7 +155,7 @@ class Call(WithBody):
             raise HTTPError(404, unknown_path(path))
         known = path in PATHS
         text = "use POST: every operation is one" if known else unknown_path(path)
-        self.finish(answers.envelope(None, text, "405" if known else "404"))
+        self.finish(responses.envelope(None, text, "405" if known else "404"))
 
     get = head = put = patch = delete = options = _other_method
 
@@ -173,19 +166,15 @@ class Upload(WithBody):
     limit = MAX_BYTES
 
     async def post(self) -> None:
-        """Keep a picture."""
-        try:
-            self.sandbox.service.check_keys(self.request.headers)
-            url = await asyncio.to_thread(self._keep, self.whole_body())
-            self.finish(answers.envelope({"url": url}))
-        except WireError as fault:
-            self.finish(answers.refusal(fault))
-        except PictureError as error:
-            self.finish(answers.envelope(None, told(error), "400"))
+        """Store a picture."""
+        self.sandbox.service.check_keys(self.request.headers)
+        url = await asyncio.to_thread(self._store, self.whole_body())
+        self.finish(responses.envelope({"url": url}))
 
-    def _keep(self, data: bytes) -> str:
+    def _store(self, data: bytes) -> str:
         suffix = format_named(identify(data).format).suffix[1:]
-        return f"{self.sandbox.url}/files/{self.sandbox.files.add(data, suffix)}"
+        jobs = self.sandbox.jobs
+        return f"{jobs.base_url}/files/{jobs.files.add(data, suffix)}"
 
 
 class Picture(Base):
@@ -193,7 +182,7 @@ class Picture(Base):
 
     async def get(self, name: str) -> None:
         """Send the file."""
-        path = self.sandbox.files.find(name)
+        path = self.sandbox.jobs.files.find(name)
         if path is None:
             raise HTTPError(404, "there is no such file")
         self.set_header("Content-Type", MIME_TYPES[path.suffix])
@@ -205,15 +194,16 @@ class Picture(Base):
 
 
 class FrontPage(Base):
-    """GET /: what this is and what it can do, for people or as JSON."""
+    """GET /: the front page with all operations, for people or as JSON."""
 
     async def get(self) -> None:
-        """Answer in the form that is asked for."""
-        rows = await asyncio.to_thread(table, self.sandbox.registry)
+        """Answer as a page, or as JSON if `Accept` says so."""
+        jobs = self.sandbox.jobs
+        rows = await asyncio.to_thread(table, jobs.engines)
         if "application/json" in self.request.headers.get("Accept", ""):
             self.finish({"operations": rows})
         else:
-            self.finish(page(rows, self.sandbox.url, self.sandbox.registry.problem))
+            self.finish(page(rows, jobs.base_url, jobs.engines.problem))
 
 
 class OpenAPI(Base):
@@ -233,8 +223,32 @@ class Health(Base):
         self.finish({"ok": True})
 
 
-def _tidy_up(jobs: Jobs, files: Files, tasks: Tasks) -> None:
-    """Delete what is old, then learn what is left."""
-    prune(files.folder)
-    prune(tasks.folder)
+def table(engines: EngineLoader) -> list[dict[str, str]]:
+    """Return one row for each operation: what it does, by which engine, how faithful, where."""
+    rows = []
+    for operation in OPERATIONS.values():
+        engine = engines.engine(operation.name)
+        found = (engine.name, engine.fidelity, engine.about) if engine else ("", ABSENT, "")
+        if operation.kind == "status":
+            found = ("task store", "real", "")
+        row = {name: getattr(operation, name) for name in ("name", "about", "path", "known")}
+        rows.append({**row, **dict(zip(("engine", "fidelity", "note"), found, strict=True))})
+    return rows
+
+
+def page(rows: list[dict[str, str]], url: str, problem: str = "") -> str:
+    """Return the front page as HTML; `problem` says which engines could not be loaded."""
+    return _template().render(rows=rows, url=url, problem=problem)
+
+
+@cache
+def _template() -> Template:
+    loader = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=loader, autoescape=True).get_template("page.html")
+
+
+def _tidy_up(jobs: Jobs) -> None:
+    """Delete old files, then index the rest."""
+    prune(jobs.files.folder)
+    prune(jobs.tasks.folder)
     jobs.index()

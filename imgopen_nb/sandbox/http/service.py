@@ -12,16 +12,14 @@ from typing import Any
 from ...catalogue.operation import PREFIX, Operation
 from ...catalogue.operations import OPERATIONS
 from ...text import near_match
-from ..jobs.engine_loader import Registry
+from ..engine import EngineError
 from ..jobs.job import Job
 from ..jobs.jobs import Jobs
-from ..jobs.store import Files
-from ..jobs.views import Views
-from ..jobs.work import Work
-from ..messages import WireError, tidy, told
-from . import requests as bodies
-from . import responses as answers
-from .request_log import Request
+from ..jobs.work import JobWork
+from ..messages import WireError, describe_error, tidy
+from . import responses
+from .request_log import LoggedRequest
+from .requests import parse_body, read_submission
 from .responses import Answer
 
 ID_HEADER = "X-Request-req-accessKeyId"
@@ -34,35 +32,37 @@ PATHS = (*DIRECT, *QUERIED)
 
 
 class Service:
-    """Answers the operations' paths; keys are asked for only where some are set."""
+    """Answers the operations' paths; keys are required only if some are set."""
 
-    def __init__(
-        self,
-        jobs: Jobs,
-        registry: Registry,
-        files: Files,
-        base_url: str = "",
-        keys: tuple[str, str] | None = None,
-    ) -> None:
-        self._base_url = base_url
-        self._views = Views(jobs)
-        self._jobs = jobs
-        self._registry = registry
-        self._files = files
-        self._keys = keys
+    def __init__(self, jobs: Jobs, keys: tuple[str, str] | None = None) -> None:
+        self._jobs, self._keys = jobs, keys
 
     async def answer(
-        self, path: str, headers: Mapping[str, str], body: bytes, request: Request
+        self, path: str, headers: Mapping[str, str], body: bytes, request: LoggedRequest
     ) -> Answer:
-        """Return the answer to a POST; what the request turns out to be is noted in `request`."""
-        try:
-            self.check_keys(headers)
-            return await self._answer(path, bodies.parse(body) if path in PATHS else {}, request)
-        except WireError as fault:
-            return answers.refusal(fault)
+        """Return the answer to a POST; task and acceptance are noted in `request`.
+
+        Raises:
+            WireError: the request is refused.
+        """
+        self.check_keys(headers)
+        parsed = parse_body(body) if path in PATHS else {}
+        if path in QUERIED:
+            return await self._tool_query(QUERIED[path], parsed)
+        operation = DIRECT.get(path)
+        if operation is None:
+            raise WireError("404", unknown_path(path))
+        if operation.kind == "status":
+            return await self._sd_query(operation, parsed)
+        key, values = read_submission(operation, parsed)
+        if not operation.query:
+            return await self._at_once(operation, values)
+        job = self._jobs.submit(operation, key, values)
+        request.task, request.accepted = tidy(job.key, 80), True
+        return responses.acknowledgement(operation, job)
 
     def check_keys(self, headers: Mapping[str, str]) -> None:
-        """Raise the fault of a request without the right keys."""
+        """Raise the WireError of a request without the right keys."""
         if self._keys is None:
             return
         given = [headers.get(name) or "" for name in (ID_HEADER, SECRET_HEADER)]
@@ -72,35 +72,19 @@ class Service:
         if not all(hmac.compare_digest(a.encode(), b.encode()) for a, b in pairs):
             raise WireError("401", "the access key is not right")
 
-    async def _answer(self, path: str, body: dict[str, Any], request: Request) -> Answer:
-        if path in QUERIED:
-            return await self._tool_query(QUERIED[path], body)
-        operation = DIRECT.get(path)
-        if operation is None:
-            raise WireError("404", unknown_path(path))
-        if operation.kind == "status":
-            return await self._sd_query(operation, body)
-        key, values = bodies.read(operation, body)
-        if not operation.query:
-            return await self._at_once(operation, values)
-        job = self._jobs.submit(operation, key, values)
-        request.task, request.accepted = tidy(job.key, 80), True
-        return answers.acknowledgement(operation, job)
-
     async def _at_once(self, operation: Operation, values: dict[str, Any]) -> Answer:
         """Run an engine and answer with its result: lists, and the query of a training job."""
-        engine = await asyncio.to_thread(self._registry.engine, operation.name)
+        jobs = self._jobs
+        engine = await asyncio.to_thread(jobs.engines.engine, operation.name)
         if engine is None:
-            raise WireError("501", self._registry.missing(operation.name))
-        from ..engine import EngineError
-
-        work = Work(operation, values, self._files, self._base_url, register=self._views)
+            raise WireError("501", jobs.engines.why_missing(operation.name))
+        work = JobWork(operation, values, jobs.files, jobs.base_url, jobs)
         try:
             result = await asyncio.to_thread(engine.run, work)
         except EngineError as error:
-            raise WireError(error.code, told(error)) from None
+            raise WireError(error.code, describe_error(error)) from None
         about = {"backend": "sandbox", "engine": engine.name, "fidelity": engine.fidelity}
-        return answers.envelope({**result, **about})
+        return responses.envelope({**result, **about})
 
     async def _tool_query(self, tool: Operation, body: dict[str, Any]) -> Answer:
         asked, job = await self._asked(OPERATIONS["query-tool"], body)
@@ -108,7 +92,7 @@ class Service:
             right = f"{OPERATIONS[job.operation].path}/queryTask"
             where = f": ask {right}" if OPERATIONS[job.operation].tool_code else ""
             raise WireError("404", f"task {asked!r} is none of tool {tool.tool_code}{where}")
-        return answers.tool_answer(job, self._jobs)
+        return responses.tool_answer(job, self._jobs)
 
     async def _sd_query(self, query: Operation, body: dict[str, Any]) -> Answer:
         asked, job = await self._asked(query, body)
@@ -120,16 +104,16 @@ class Service:
                 raise WireError(
                     "404", f"task {asked!r} is not archived yet: ask {_path('query-v2')}"
                 )
-            return answers.archived_answer(job, self._jobs)
+            return responses.archived_answer(job, self._jobs)
         if ended and _month(job.accepted) != _month(self._jobs.clock.now()):
             raise WireError("404", f"task {asked!r} is archived: ask {_path('query-v1')}")
-        return answers.live_answer(job, self._jobs, str(body["businessTaskId"]))
+        return responses.live_answer(job, self._jobs, str(body["businessTaskId"]))
 
     async def _asked(self, query: Operation, body: dict[str, Any]) -> tuple[str, Job]:
-        """Return the task that is asked for and its id, fit for a message."""
-        key, _ = bodies.read(query, body)
-        if SERVER_ID.fullmatch(key) and not self._jobs.indexed:
-            await asyncio.to_thread(self._jobs.index)
+        """Return the id of the task that is asked for, fit for a message, and the task."""
+        key, _ = read_submission(query, body)
+        if SERVER_ID.fullmatch(key):
+            await asyncio.to_thread(self._jobs.index_once)
         job = self._jobs.find(key)
         if job is None:
             raise WireError("404", f"there is no task {tidy(key, 80)!r}")
@@ -137,7 +121,7 @@ class Service:
 
 
 def kind_of(path: str) -> tuple[str, str]:
-    """Return the operation that a path is about, and whether it submits or asks."""
+    """Return the operation that a path is about, and "submit" or "query"."""
     if path in QUERIED:
         return QUERIED[path].name, "query"
     operation = DIRECT.get(path)
@@ -151,7 +135,7 @@ def task_of(path: str, body: bytes) -> str:
     """Return the caller's id of the task that a request is about, fit for a log, or ""."""
     operation = OPERATIONS["query-tool"] if path in QUERIED else DIRECT.get(path)
     try:
-        node: Any = bodies.parse(body)
+        node: Any = parse_body(body)
     except WireError:
         return ""
     wanted = operation and (operation.id_param or next(iter(operation.params), None))
@@ -161,7 +145,7 @@ def task_of(path: str, body: bytes) -> str:
 
 
 def unknown_path(path: str) -> str:
-    """Return what to say about a path that is none."""
+    """Return the message about a path that does not exist."""
     tails = [known.removeprefix(f"{PREFIX}/") for known in PATHS]
     hint = near_match(path.removeprefix(f"{PREFIX}/").strip("/"), tails)
     return f"there is no {tidy(path, 120)}" + (f"; below {PREFIX}/, {hint}" if hint else "")

@@ -1,1 +1,1 @@
-"""The sandbox's tasks: queued, worked at, kept as files, called back about."""
+"""The sandbox's tasks: queued, computed, kept as files, delivered by callbacks."""

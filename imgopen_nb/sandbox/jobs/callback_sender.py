@@ -1,4 +1,4 @@
-"""Callbacks: the result is posted to the caller's `callbackUrl` until it says that it has it.
+"""Callbacks: the result is posted to the caller's `callbackUrl` until that confirms it.
 
 Documented: only JSON with "code":"200" counts; retries after 3 ... 3600 s, ten at most.
 Assumed: POST, the body of the query's answer, the last interval for the 8th to 10th retry, no
@@ -23,45 +23,45 @@ from ..faults import Faults
 from .clock import Clock
 from .job import Job
 
-LADDER = (3, 5, 15, 30, 60, 600, 3600)
+RETRY_SECONDS = (3, 5, 15, 30, 60, 600, 3600)
 MOST_RETRIES = 10
 SECONDS = 10.0
 MOST_ANSWER = 100_000
-POSTMEN = 4
+SENDERS = 4
 HEADERS = {"Content-Type": "application/json", "User-Agent": "imgopen-nb-sandbox"}
 Callback = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
 
-class Callbacks:
-    """Delivers results to where callers want them; how a delivery stands is kept with its task."""
+class CallbackSender:
+    """Posts results to where callers want them; the state of a callback is kept with its task."""
 
     def __init__(
         self, clock: Clock, allowed: Iterable[str] = (), faults: Faults | None = None
     ) -> None:
-        self._clock = clock
+        self.clock = clock
         self._allowed = {*LOOPBACK, *(host.lower() for host in allowed)}
         self._faults = faults or Faults()
         self._due: list[tuple[float, int, str, str, Callback]] = []
         self._known: set[str] = set()
         self._order = itertools.count()
         self._ready = threading.Condition()
-        clock.on_move(self._wake)
+        clock.on_change(self._wake)
 
     def start(
-        self, tell: Callable[[str], bytes | None], note: Callable[[str, Callback], None]
+        self, body_of: Callable[[str], bytes | None], save: Callable[[str, Callback], None]
     ) -> None:
-        """Begin to deliver: `tell` returns what to post about a task, `note` keeps how it went."""
-        self._tell, self._note = tell, note
-        self._postmen = ThreadPoolExecutor(POSTMEN, thread_name_prefix="callback")
+        """Begin to deliver: `body_of` returns what to post for a task, `save` keeps the state."""
+        self._body_of, self._save = body_of, save
+        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="callback")
         threading.Thread(target=self._run, name="callbacks", daemon=True).start()
 
-    def opened(self, url: str) -> Callback:
-        """Return how the delivery to a URL stands at the submission.
+    def initial_state(self, url: str) -> Callback:
+        """Return the state of a callback at the submission.
 
         An address that is not allowed refuses the callback and not the task: the vendor's service
-        takes any address, so programs that always send one still run here, and can ask instead.
+        takes any address, so programs that always send one still run here, and can query instead.
         """
         if not url:
             return {}
@@ -71,8 +71,8 @@ class Callbacks:
         note = "the sandbox calls only this machine and the hosts given with --allow-callback"
         return {"url": url, "state": "refused", "attempts": 0, "due": 0.0, "note": note}
 
-    def owed(self, callback: Callback) -> bool:
-        """Whether a delivery is still to be made."""
+    def is_pending(self, callback: Callback) -> bool:
+        """Whether a callback is still to be delivered."""
         return callback.get("state") == "waiting"
 
     def schedule(self, job: Job, moment: float) -> None:
@@ -99,10 +99,10 @@ class Callbacks:
                 while (left := self._left()) is None or left > 0:
                     self._ready.wait(left)
                 _, _, key, operation, callback = heapq.heappop(self._due)
-            self._postmen.submit(self._deliver, key, operation, callback)
+            self._senders.submit(self._deliver, key, operation, callback)
 
     def _left(self) -> float | None:
-        return self._due[0][0] - self._clock.now() if self._due else None
+        return self._due[0][0] - self.clock.now() if self._due else None
 
     def _deliver(self, key: str, operation: str, callback: Callback) -> None:
         try:
@@ -111,34 +111,34 @@ class Callbacks:
             log.error("a callback was dropped: %s", type(error).__name__)
 
     def _attempt(self, key: str, operation: str, callback: Callback) -> None:
-        body = self._tell(key)
+        body = self._body_of(key)
         if body is None:  # delivered meanwhile, or the task is too old and was deleted
             self._known.discard(key)
             return
         problem = post(callback["url"], body)
         if not problem and self._faults.draw(operation, "callback", "duplicate-callback").fault:
             post(callback["url"], body)
-        callback = _next(callback, problem, self._clock.now())
-        self._note(key, callback)
-        if self.owed(callback):
+        callback = _next(callback, problem, self.clock.now())
+        self._save(key, callback)
+        if self.is_pending(callback):
             self._put(callback["due"], key, operation, callback)
         else:
             self._known.discard(key)
 
 
 def _next(callback: Callback, problem: str, now: float) -> Callback:
-    """Return how a delivery stands after one more attempt."""
+    """Return the state of a callback after one more attempt."""
     attempts = callback["attempts"] + 1
     done = {**callback, "attempts": attempts, "note": problem}
     if not problem:
         return {**done, "state": "delivered"}
     if attempts > MOST_RETRIES:
         return {**done, "state": "given up"}
-    return {**done, "due": now + LADDER[min(attempts, len(LADDER)) - 1]}
+    return {**done, "due": now + RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]}
 
 
 def post(url: str, body: bytes) -> str:
-    """Post a body; return "" if it was taken, else why it was not."""
+    """Post a body; return "" if the receiver took it, else why it did not."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:
@@ -156,12 +156,12 @@ def _exchange(connection: http.client.HTTPConnection, path: str, query: str, bod
         target = (path or "/") + (f"?{query}" if query else "")
         connection.request("POST", target, body, HEADERS)
         answer = connection.getresponse()
-        return _judge(answer.status, answer.read(MOST_ANSWER))
+        return _problem_with(answer.status, answer.read(MOST_ANSWER))
     finally:
         connection.close()
 
 
-def _judge(status: int, content: bytes) -> str:
+def _problem_with(status: int, content: bytes) -> str:
     if not 200 <= status < 300:
         return f"the receiver answered HTTP {status}"
     try:

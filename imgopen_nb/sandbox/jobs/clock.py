@@ -1,4 +1,4 @@
-"""The sandbox's clock: the real time, which an admin may move on so that nobody has to wait."""
+"""The sandbox's clock: the real time, which tests may advance so that they need not wait."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Clock:
-    """Seconds since the epoch plus what was added; what waits for a moment is told of a move."""
+    """Seconds since the epoch, plus what was added."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
@@ -20,13 +20,13 @@ class Clock:
         return time.time() + self._ahead
 
     def advance(self, seconds: float) -> float:
-        """Move the clock on and return the new time."""
+        """Add seconds, call the listeners and return the new time."""
         with self._lock:
             self._ahead += seconds
         for listener in self._listeners:
             listener()
         return self.now()
 
-    def on_move(self, listener: Callable[[], None]) -> None:
-        """Have a function called after each move."""
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call a function after each `advance`."""
         self._listeners.append(listener)

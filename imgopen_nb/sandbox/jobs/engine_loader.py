@@ -1,20 +1,20 @@
-"""The engines, loaded while the server already listens."""
+"""Loads the engines while the server already listens."""
 
 from __future__ import annotations
 
 import logging
 import threading
 
+from .. import engines
 from ..engine import ENGINES, Engine
 
 log = logging.getLogger(__name__)
 
 
-class Registry:
-    """Knows which operation has an engine; whoever asks waits until that is known."""
+class EngineLoader:
+    """Knows which operation has an engine; callers wait until that is known."""
 
     def __init__(self) -> None:
-        self._engines: dict[str, Engine] = {}
         self._loaded = threading.Event()
         self._problem = ""
 
@@ -23,40 +23,37 @@ class Registry:
         threading.Thread(target=self.load, name="engines", daemon=True).start()
 
     def load(self) -> None:
-        """Load the engines; what cannot be loaded is named in `missing`, the server stays up."""
-        from .. import engines
-
-        self._engines = ENGINES
+        """Load the engines, then their networks; what fails is named by `why_missing`."""
         try:
             engines.load()
             self._problem = "; ".join(engines.PROBLEMS.values())
         finally:
             self._loaded.set()
-        _preload()
+        _preload_networks()
 
     def engine(self, operation: str) -> Engine | None:
         """Return the engine of an operation, or None."""
         self._loaded.wait()
-        return self._engines.get(operation)
+        return ENGINES.get(operation)
 
     def surely_missing(self, operation: str) -> bool:
         """Whether the operation is known, without waiting, to have no engine."""
-        return self._loaded.is_set() and operation not in self._engines
+        return self._loaded.is_set() and operation not in ENGINES
 
     @property
     def problem(self) -> str:
-        """What is wrong with the families of engines that could not be loaded, or ""."""
+        """Why families of engines could not be loaded, or ""."""
         self._loaded.wait()
         return self._problem
 
-    def missing(self, operation: str) -> str:
+    def why_missing(self, operation: str) -> str:
         """Return the sentence that explains why an operation does not run."""
         text = f"the sandbox has no engine for {operation} yet"
         return f"{text}; some engines cannot be loaded: {self._problem}" if self._problem else text
 
 
-def _preload() -> None:
-    """Read the networks in before the first picture comes."""
+def _preload_networks() -> None:
+    """Load the networks before the first picture comes."""
     try:
         from ..vision.networks import MODELS, session
 

@@ -1,4 +1,4 @@
-"""One task: what is known of it, and how it is kept."""
+"""One task: its record, and how records are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ State = Literal["accepted", "running", "succeeded", "failed"]
 class Job:
     """One task. `key` is the caller's own id, `server_id` ours.
 
-    A job whose work is done keeps it to itself `until` that moment: so training takes its time.
+    A job whose work is done hides its result `until` that moment: so training takes its time.
     """
 
     key: str
@@ -51,12 +51,12 @@ class Job:
 
 
 def new_server_id() -> str:
-    """Return an id as the vendor's look: `pro`, the time in ms, nine digits."""
+    """Return an id in the vendor's form: `pro`, the time in ms, nine digits."""
     return f"pro{int(time.time() * 1000):013d}{secrets.randbelow(10**9):09d}"
 
 
 def _digest(values: Mapping[str, Any]) -> str:
-    """Return the same text for the same values, wherever a picture was served from."""
+    """Return the same text for the same values, whatever port served their pictures."""
     plain = {name: _plain(value) for name, value in values.items()}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
@@ -70,10 +70,10 @@ def _plain(value: Any) -> Any:
     return found[1] if found else value
 
 
-def revive(record: dict[str, Any]) -> Job | None:
-    """Return the job of a record, or None where another version has written it."""
+def load_job(record: dict[str, Any] | None) -> Job | None:
+    """Return the job of a record, or None if there is none or another version wrote it."""
     try:
-        job = Job(**record)
+        job = Job(**(record or {}))
     except TypeError:
         return None
     return job if job.operation in OPERATIONS else None

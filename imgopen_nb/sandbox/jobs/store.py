@@ -23,7 +23,7 @@ KEEP_SECONDS = 7 * 24 * 3600
 log = logging.getLogger(__name__)
 
 
-class Files:
+class FileStore:
     """Uploaded pictures and results, served under /files/."""
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +31,7 @@ class Files:
         self.folder = folder
 
     def add(self, data: bytes, suffix: str) -> str:
-        """Keep data and return its name; the same data has the same name."""
+        """Store data and return its name; the same data has the same name."""
         name = f"{hashlib.sha256(data).hexdigest()}.{suffix}"
         path = self.folder / name
         if path.is_file() and path.stat().st_size == len(data):
@@ -41,7 +41,7 @@ class Files:
         return name
 
     def find(self, name: str) -> Path | None:
-        """Return the file of that name, or None; nothing but a plain name is looked up."""
+        """Return the file of that name, or None; only plain names are looked up."""
         path = self.folder / name
         return path if FILE_NAME.fullmatch(name) and path.is_file() else None
 
@@ -51,7 +51,7 @@ class Files:
         return self.find(found[1]) if found else None
 
 
-class Tasks:
+class JobStore:
     """One JSON file for each task, named by the hash of the caller's own id."""
 
     def __init__(self, folder: Path) -> None:
@@ -59,12 +59,12 @@ class Tasks:
         self.folder = folder
 
     def write(self, key: str, record: dict[str, Any]) -> None:
-        """Keep the record of the task that the caller calls `key`."""
+        """Write the record of the task that the caller calls `key`."""
         text = json.dumps(record, allow_nan=False)
         write_whole(self._path(key), text.encode(), durable=False)
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """Return the record of `key`, or None where there is none that can be read."""
+        """Return the record of `key`, or None if there is none that can be read."""
         return _read(self._path(key))
 
     def all(self) -> Iterator[dict[str, Any]]:
@@ -73,13 +73,13 @@ class Tasks:
         return (record for record in records if record is not None)
 
     def _path(self, key: str) -> Path:
-        # A JSON string may hold half a surrogate pair, which plain UTF-8 refuses.
+        # A JSON string may have half a surrogate pair, which UTF-8 cannot encode.
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
         return self.folder / f"{digest}.json"
 
 
 def prune(folder: Path, keep: float = KEEP_SECONDS) -> None:
-    """Delete what has lain in a folder for longer than `keep` seconds."""
+    """Delete the files of a folder that were not used for `keep` seconds."""
     oldest = time.time() - keep
     for path in folder.iterdir():
         with contextlib.suppress(OSError):

@@ -1,61 +1,57 @@
-"""What an engine is handed: checked parameters, the pictures they name, and a place for results."""
+"""What an engine gets: checked parameters, the pictures that they name, a place for results."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ...catalogue.operation import Operation
 from ...errors import PictureError, naming
+from ..engine import TaskLookup
 from .download import DEADLINE_SECONDS, fetch
 from .pictures import decode, encode
-from .store import Files
+from .store import FileStore
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from ..engine import Seen
 
 PREVIEW_SIDE = 256
 ALL_BYTES = 100_000_000
 ALL_SECONDS = 60.0
 
 
-class Register(Protocol):
-    """Where an engine may look up other tasks."""
+class JobWork:
+    """The work that an engine gets; fulfils `engine.Work`.
 
-    def task(self, asked: str) -> Seen | None:
-        """Return the task that the caller, or the sandbox, calls so."""
-
-    def trainings(self) -> list[Seen]:
-        """Return the training jobs, the oldest first."""
-
-
-class Work:
-    """One task as its engine sees it; fulfils `engines.Work`."""
+    Args:
+        operation: what the engine does.
+        values: the caller's parameters, checked.
+        files: where pictures are read from and results go.
+        base_url: the address that serves `files`.
+        tasks: finds other tasks.
+        report: is called with how far the work is, and the URL of a preview or "".
+    """
 
     def __init__(
         self,
         operation: Operation,
         values: Mapping[str, Any],
-        files: Files,
+        files: FileStore,
         base_url: str,
-        *,
-        register: Register | None = None,
+        tasks: TaskLookup,
         report: Callable[[float, str], None] | None = None,
     ) -> None:
-        self._register, self._report = register, report
-        self._operation = operation
-        self._files = files
-        self._base_url = base_url
-        self._fetched: dict[str, bytes] = {}
         self.params: Mapping[str, Any] = with_defaults(operation, values)
+        self.task, self.trainings = tasks.task, tasks.trainings
+        self._operation, self._files, self._base_url = operation, files, base_url
+        self._report = report
+        self._fetched: dict[str, bytes] = {}
 
     @property
     def remote(self) -> dict[str, str]:
-        """The URLs that are not in the sandbox's own folder, and what a message calls each."""
+        """The URLs that are not in the sandbox's folder, and what messages call each."""
         fields = [p for p in self._operation.params if p.picture and p.name in self.params]
         return {
             url: label
@@ -65,7 +61,7 @@ class Work:
         }
 
     def fetch(self) -> None:
-        """Get the pictures that come from elsewhere."""
+        """Download the pictures that are not in the sandbox's folder."""
         ends = time.monotonic() + ALL_SECONDS
         for url, field in self.remote.items():
             with naming(field):
@@ -83,7 +79,7 @@ class Work:
         return list(self.each_picture(name))
 
     def each_picture(self, name: str) -> Iterator[Image.Image]:
-        """Yield the pictures of a parameter one by one; one that cannot be read is named."""
+        """Yield the pictures of a parameter one by one; an error names the picture."""
         field = self._operation.param(name).label
         for label, url in _labelled(field, self.params[name]):
             with naming(label):
@@ -91,7 +87,7 @@ class Work:
             yield image
 
     def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
-        """Tell how far the work is, from 0 to 1, and how the picture looks by now."""
+        """Report how far the work is, from 0 to 1, with a preview of the picture."""
         if self._report is None:
             return
         url = ""
@@ -100,14 +96,6 @@ class Work:
             small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
             url = self.save(small, "jpg")
         self._report(min(1.0, max(0.0, fraction)) if math.isfinite(fraction) else 0.0, url)
-
-    def task(self, asked: str) -> Seen | None:
-        """Return the task that the caller, or the sandbox, calls so."""
-        return self._register.task(asked) if self._register else None
-
-    def trainings(self) -> list[Seen]:
-        """Return the training jobs, the oldest first."""
-        return self._register.trainings() if self._register else []
 
     def save(self, image: Image.Image, suffix: str = "png") -> str:
         """Store a result and return the URL that serves it."""
@@ -124,7 +112,7 @@ class Work:
 
 
 def with_defaults(operation: Operation, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values and, for what was not given, the documented default or our own preset."""
+    """Return values with the documented default, or our own preset, for each missing one."""
     found = dict(values)
     for param in operation.user_params:
         fallback = param.preset if param.default is None else param.default
@@ -134,7 +122,7 @@ def with_defaults(operation: Operation, values: Mapping[str, Any]) -> dict[str, 
 
 
 def _labelled(field: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Yield each URL of a picture field with what to call it in a message."""
+    """Yield each URL of a picture field after what messages call it."""
     if not isinstance(value, list):
         yield field, value
         return

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
-from imgopen_nb.sandbox.vision.networks import Array, shrink, softmax
+from imgopen_nb.sandbox.vision.arrays import Array, shrink, window_mean
+from imgopen_nb.sandbox.vision.networks import softmax
 from imgopen_nb.sandbox.vision.styles import SIDE, features
 
 HEAD = Path(__file__).with_name("style_head.npz")
@@ -79,7 +80,7 @@ def _kuwahara(image: Image.Image, radius: int) -> Image.Image:
     pixels = np.pad(
         np.asarray(image, np.float32), ((radius, radius), (radius, radius), (0, 0)), mode="edge"
     )
-    means, spreads = _box(pixels, radius), _box(pixels**2, radius)
+    means, spreads = (window_mean(each, radius + 1) for each in (pixels, pixels**2))
     spreads = (spreads - means**2).sum(-1)
     rows, columns = image.height, image.width
     corners = [(down, across) for down in (0, radius) for across in (0, radius)]
@@ -87,14 +88,6 @@ def _kuwahara(image: Image.Image, radius: int) -> Image.Image:
     choices = np.stack([means[y : y + rows, x : x + columns] for y, x in corners])
     chosen = np.take_along_axis(choices, calm[None, ..., None], 0)[0]
     return Image.fromarray(np.clip(chosen, 0, 255).astype(np.uint8))
-
-
-def _box(values: Array, radius: int) -> Array:
-    """Return means over squares of side `radius` + 1 by cumulative sums."""
-    size = radius + 1
-    sums = np.pad(values.astype(np.float64), ((1, 0), (1, 0), (0, 0))).cumsum(0).cumsum(1)
-    total = sums[size:, size:] - sums[:-size, size:] - sums[size:, :-size] + sums[:-size, :-size]
-    return np.asarray(total / size**2, np.float32)
 
 
 def oil(image: Image.Image, random: Random) -> Image.Image:

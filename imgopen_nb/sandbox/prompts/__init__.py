@@ -1,1 +1,1 @@
-"""Prompts made longer."""
+"""Expands prompts."""

@@ -1,7 +1,7 @@
 """Longer prompts from short ones: phrases drawn from word lists that fit the subject.
 
 No language model. `temperature`, `top_k`, `top_p` and `repetition_penalty` do to the phrases what
-they do to a model's tokens: each phrase has a score, and the scores become chances.
+they do to a model's tokens: each phrase has a score, and the scores become probabilities.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Phrase:
 
 
 def kinds_of(prompt: str) -> tuple[str, ...]:
-    """Return the kinds of subject that a prompt's words tell of, in the prompt's order."""
+    """Return the kinds of subject that a prompt's words name, in the prompt's order."""
     words = re.findall(r"[a-z]+", prompt.lower())
     homes = {word: kind for kind, listed in reversed(KINDS.items()) for word in listed.split()}
     known = (homes.get(word) or homes.get(word.removesuffix("s")) for word in words)
@@ -54,7 +54,7 @@ def kinds_of(prompt: str) -> tuple[str, ...]:
 
 
 def candidates(prompt: str) -> dict[str, list[Phrase]]:
-    """Return each category's phrases, scored, without those that the prompt says already."""
+    """Return each category's phrases, scored, without those that the prompt already has."""
     kinds, said = kinds_of(prompt), prompt.lower()
     found: dict[str, list[Phrase]] = {category: [] for category in ORDER}
     for row in ROWS:
@@ -68,8 +68,8 @@ def candidates(prompt: str) -> dict[str, list[Phrase]]:
     return found
 
 
-def _chances(pool: list[Phrase], used: Counter[str], options: Options) -> list[float]:
-    """Return each phrase's chance, by the softmax of scores that earlier use makes smaller."""
+def _probabilities(pool: list[Phrase], used: Counter[str], options: Options) -> list[float]:
+    """Return each phrase's probability: the softmax of the scores, lowered by earlier use."""
     heat = max(options.temperature, 0.02)
     penalty = math.log(max(options.repetition_penalty, 0.1)) * 4
     scores = [phrase.score - penalty * used[phrase.text] for phrase in pool]
@@ -79,11 +79,11 @@ def _chances(pool: list[Phrase], used: Counter[str], options: Options) -> list[f
 
 
 def _draw(
-    pool: list[Phrase], used: Counter[str], options: Options, chance: random.Random
+    pool: list[Phrase], used: Counter[str], options: Options, source: random.Random
 ) -> Phrase:
     """Draw one phrase from the `top_k` likeliest, or from those that make up `top_p`."""
     ranked = sorted(
-        zip(_chances(pool, used, options), pool, strict=True), key=lambda pair: -pair[0]
+        zip(_probabilities(pool, used, options), pool, strict=True), key=lambda pair: -pair[0]
     )
     if options.top_k:
         ranked = ranked[: options.top_k]
@@ -94,7 +94,7 @@ def _draw(
         if mass >= options.top_p:
             break
     shares = [share for share, _ in kept]
-    return chance.choices(kept, shares)[0][1]
+    return source.choices(kept, shares)[0][1]
 
 
 def _words(text: str) -> int:
@@ -102,20 +102,20 @@ def _words(text: str) -> int:
 
 
 def _chosen(
-    prompt: str, used: Counter[str], options: Options, chance: random.Random
+    prompt: str, used: Counter[str], options: Options, source: random.Random
 ) -> list[Phrase]:
     """Draw phrases, category by category, until the prompt has its length; at least one."""
     pools = candidates(prompt)
     for pool in pools.values():
-        chance.shuffle(pool)
-    target = max(options.least, chance.randint(options.most * 3 // 5, options.most))
+        source.shuffle(pool)
+    target = max(options.least, source.randint(options.most * 3 // 5, options.most))
     chosen: list[Phrase] = []
     length = _words(prompt)
     for turn in range(max(map(len, pools.values()))):
         for category in ORDER:
             if not pools[category] or (turn and category == "medium"):
                 continue
-            phrase = _draw(pools[category], used, options, chance)
+            phrase = _draw(pools[category], used, options, source)
             size = _words(phrase.text) + (2 if options.sdxl else 0)
             if chosen and length + size > options.most:
                 return chosen
@@ -127,18 +127,18 @@ def _chosen(
     return chosen
 
 
-def _as_tags(prompt: str, chosen: list[Phrase], chance: random.Random) -> str:
-    """Join as Stable Diffusion 1.5 likes it: comma tags, one or two with a weight."""
-    weighted = set(chance.sample(range(len(chosen)), min(len(chosen), chance.choice((1, 1, 2)))))
+def _as_tags(prompt: str, chosen: list[Phrase], source: random.Random) -> str:
+    """Join for Stable Diffusion 1.5: tags with commas, one or two with a weight."""
+    weighted = set(source.sample(range(len(chosen)), min(len(chosen), source.choice((1, 1, 2)))))
     tags = [
-        f"({phrase.text}:{chance.choice(WEIGHTS)})" if place in weighted else phrase.text
+        f"({phrase.text}:{source.choice(WEIGHTS)})" if place in weighted else phrase.text
         for place, phrase in enumerate(chosen)
     ]
     return ", ".join([prompt, *tags])
 
 
 def _as_sentence(prompt: str, chosen: list[Phrase]) -> str:
-    """Join as SDXL likes it: two sentences without weights."""
+    """Join for SDXL: two sentences without weights."""
     medium = next((phrase.text for phrase in chosen if phrase.category == "medium"), "")
     texts: dict[str, list[str]] = {}
     for phrase in chosen:
@@ -157,14 +157,14 @@ def expand(prompt: str, options: Options) -> list[str]:
     """Return `options.count` different expansions; the same call gives the same ones."""
     clean = " ".join(prompt.split()).rstrip(" ,.;")
     digest = hashlib.sha256(f"{options.sdxl} {clean}".encode()).digest()
-    chance = random.Random(int.from_bytes(digest[:8], "big"))
+    source = random.Random(int.from_bytes(digest[:8], "big"))
     used: Counter[str] = Counter()
     made: dict[str, None] = {}
     for attempt in range(TRIES * options.count):
         if len(made) == options.count:
             break
-        chosen = _chosen(clean, used, _wider(options, attempt // (2 * options.count)), chance)
-        text = _as_sentence(clean, chosen) if options.sdxl else _as_tags(clean, chosen, chance)
+        chosen = _chosen(clean, used, _wider(options, attempt // (2 * options.count)), source)
+        text = _as_sentence(clean, chosen) if options.sdxl else _as_tags(clean, chosen, source)
         if text not in made:
             made[text] = None
             used.update(phrase.text for phrase in chosen)
@@ -172,7 +172,7 @@ def expand(prompt: str, options: Options) -> list[str]:
 
 
 def _wider(options: Options, step: int) -> Options:
-    """Return options that let in more, once the given ones bring nothing new."""
+    """Return options that allow more phrases, for when the given ones yield nothing new."""
     if not step:
         return options
     top_k = options.top_k + step if options.top_k else 0

@@ -1,6 +1,6 @@
 """The phrases that prompts are expanded with: data only, no names of artists or of works.
 
-A row without kinds fits every subject; the others are for prompts with a word of their kinds.
+A row without kinds fits every subject; the others fit prompts with a word of their kinds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _r(category: str, kinds: str, phrases: str) -> Row:
     return Row(category, kinds, tuple(phrase.strip() for phrase in phrases.split(",")))
 
 
-# Words that tell what kind of subject a prompt has; the first kind with a word in it counts most.
+# Words that name a kind of subject; the kind of the first such word in a prompt counts most.
 KINDS = {
     "person": "person people man woman girl boy child lady portrait astronaut knight queen king "
     "dancer warrior face nurse soldier sailor witch wizard robot hero crowd family baby bride",
@@ -151,5 +151,5 @@ ROWS = (
        "quality, award-winning, crisp edges, balanced contrast"),
 )  # fmt: skip
 
-# The order in which categories are asked, again and again, until a prompt is long enough.
+# Categories take turns in this order until a prompt is long enough.
 ORDER = ("medium", "light", "detail", "composition", "colour", "quality", "mood", "camera")

@@ -1,1 +1,1 @@
-"""ONNX models of the user's own for describe."""
+"""A user's own ONNX models for describe."""

@@ -1,4 +1,4 @@
-"""A real captioner: an image-to-text export in ONNX form that a user has.
+"""A real captioner: a user's own image-to-text model, exported to ONNX.
 
 The setting `captioner` names a folder or a hub repository as Optimum and Transformers.js lay them
 out: `encoder_model.onnx` and `decoder_model.onnx` (in `onnx/` or not), `tokenizer.json`,
@@ -16,29 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..vision.networks import Array
+from ..vision.arrays import Array
 from . import local_models
-from .local_models import Model
-from .local_networks import Network
-from .preprocessing import Preparation, preparation
+from .local_models import Model, Network
+from .preprocessing import Preprocessing, read_preprocessing
 
 ENCODER = ("onnx/encoder_model.onnx", "encoder_model.onnx")
 DECODER = tuple(
     f"{folder}{name}.onnx" for name in ("decoder_model", "decoder_model_merged")
     for folder in ("onnx/", "")
 )  # fmt: skip
-# Transformers' own where no file says; and the most, as each token costs a run of the decoder.
+# Transformers' default length, and our limit, as each token costs a run of the decoder.
 LENGTH, MOST = 20, 64
 
 
 @dataclass(frozen=True)
 class Captioner:
-    """One captioner; `start`, `ends` and `length` (in tokens, with the first) bound a sentence."""
+    """One captioner; `start`, `ends` and `length` (in tokens, with the first) limit a sentence."""
 
     model: Model
     encoder: Network
     decoder: Network
-    preparation: Preparation
+    preprocessing: Preprocessing
     tokenizer: Any
     start: int
     ends: frozenset[int]
@@ -46,20 +45,20 @@ class Captioner:
 
     @property
     def name(self) -> str:
-        """What the model is called."""
+        """The model's name."""
         return self.model.name
 
     def caption(self, image: Image.Image) -> str:
         """Return the sentence of a picture.
 
         Raises:
-            EngineError: the model cannot be run, or says nothing.
+            EngineError: the model cannot be run, or its sentence is empty.
         """
-        states = self.encoder.run({"pixel_values": self.preparation.pixels(image)})
+        states = self.encoder.run({"pixel_values": self.preprocessing.pixels(image)})
         tokens = list(self._tokens(states))
         try:
             text = self.tokenizer.decode(tokens, skip_special_tokens=True)
-        except Exception as error:  # what the package raises has no class of its own
+        except Exception as error:  # the package's errors have no class of their own
             raise self.model.fault("tokenizer.json cannot decode the tokens") from error
         if not text.strip():
             raise self.model.fault("it says nothing about this picture")
@@ -69,7 +68,7 @@ class Captioner:
         """Yield the likeliest token after the ones before, until an end or the full length."""
         tokens = [self.start]
         while len(tokens) < self.length:
-            logits = self.decoder.run(self._offer(tokens, states), "logits")
+            logits = self.decoder.run(self._inputs(tokens, states), "logits")
             if logits.ndim != 3 or logits.shape[:2] != (1, len(tokens)):
                 raise self.model.fault(f"the decoder's logits have the shape {logits.shape}")
             token = int(logits[0, -1].argmax())
@@ -78,11 +77,11 @@ class Captioner:
             tokens.append(token)
             yield token
 
-    def _offer(self, tokens: list[int], states: Array) -> dict[str, NDArray[Any]]:
+    def _inputs(self, tokens: list[int], states: Array) -> dict[str, NDArray[Any]]:
         ids = np.array([tokens], np.int64)
-        # A merged decoder asks for its cache even where it is told not to use it.
+        # A merged decoder needs its cache as an input even if it does not use it.
         empty = {
-            name: np.zeros([1 if at == 0 else _fixed(side) for at, side in enumerate(shape)])
+            name: np.zeros([1, *(side if isinstance(side, int) else 0 for side in shape[1:])])
             for name, shape in self.decoder.inputs().items()
             if name.startswith("past_key_values.")
         }
@@ -96,12 +95,8 @@ class Captioner:
         }
 
 
-def _fixed(side: Any) -> int:
-    return side if isinstance(side, int) else 0
-
-
 def chosen() -> Captioner | None:
-    """Return the captioner that the setting names, or None where it names none."""
+    """Return the captioner that the setting names, or None."""
     model = local_models.model("captioner")
     return load(model) if model else None
 
@@ -110,11 +105,11 @@ def chosen() -> Captioner | None:
 def load(model: Model) -> Captioner:
     """Return the captioner of a folder or of a repository's id."""
     encoder, decoder = model.file(*ENCODER), model.file(*DECODER)
-    told = _generation(model)
+    config = _generation_config(model)
     start, ends, length = (
-        told.get(name) for name in ("decoder_start_token_id", "eos_token_id", "max_length")
+        config.get(name) for name in ("decoder_start_token_id", "eos_token_id", "max_length")
     )
-    start = told.get("bos_token_id") if start is None else start
+    start = config.get("bos_token_id") if start is None else start
     ends = ends if isinstance(ends, list) else [ends]
     if not all(isinstance(token, int) for token in (start, *ends)):
         raise model.fault("generation_config.json names no decoder_start_token_id or eos_token_id")
@@ -122,7 +117,7 @@ def load(model: Model) -> Captioner:
         model=model,
         encoder=Network(model, encoder),
         decoder=Network(model, decoder),
-        preparation=preparation(model),
+        preprocessing=read_preprocessing(model),
         tokenizer=model.tokenizer(),
         start=int(start or 0),
         ends=frozenset(ends),
@@ -130,8 +125,8 @@ def load(model: Model) -> Captioner:
     )
 
 
-def _generation(model: Model) -> dict[str, Any]:
-    """Return what rules the loop; an older export has it in config.json, some in its `decoder`."""
+def _generation_config(model: Model) -> dict[str, Any]:
+    """Return the settings of the loop; older exports have them in config.json or its `decoder`."""
     config = model.read("config.json")
     inner = config.get("decoder")
     parts = (inner if isinstance(inner, dict) else {}, config, model.read("generation_config.json"))

@@ -1,4 +1,4 @@
-"""A real CLIP that a user has: which of our terms fit a picture, as CLIP interrogators tell it.
+"""A real CLIP that a user has: which of our terms fit a picture, as in CLIP interrogators.
 
 The setting `clip` names a folder or a hub repository with `vision_model.onnx` and
 `text_model.onnx`, or `model.onnx` of both (in `onnx/` or not), `tokenizer.json` and
@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..vision.networks import Array, softmax
+from ..vision.arrays import Array
+from ..vision.networks import softmax
 from . import local_models
-from .local_models import Model
-from .local_networks import Network
-from .preprocessing import Preparation, preparation
+from .local_models import Model, Network
+from .preprocessing import Preprocessing, read_preprocessing
 
 TERMS = Path(__file__).with_name("terms.csv")
 VISION = ("onnx/vision_model.onnx", "vision_model.onnx", "onnx/model.onnx", "model.onnx")
 TEXT = ("onnx/text_model.onnx", "text_model.onnx", "onnx/model.onnx", "model.onnx")
 BATCH, LONGEST = 32, 77
-# What every published CLIP has learned, as training stops it there.
+# All published CLIPs have learned this scale: their training limits it to that.
 SCALE = 100.0
 
 
@@ -37,28 +37,32 @@ class Clip:
     model: Model
     vision: Network
     text: Network
-    preparation: Preparation
+    preprocessing: Preprocessing
     tokenizer: Any
 
     @property
     def name(self) -> str:
-        """What the model is called."""
+        """The model's name."""
         return self.model.name
 
     def terms(self, image: Image.Image) -> list[dict[str, Any]]:
-        """Return the best term of each list that is nearer to the picture than terms are.
+        """Return the best term of each list, unless even that is no nearer than the average term.
 
         Each row has `list`, `name` and `score`, the term's probability within its list.
 
         Raises:
             EngineError: the model cannot be run, or its embeddings cannot be compared.
         """
-        pixels = self.preparation.pixels(image)
+        pixels = self.preprocessing.pixels(image)
         offered = {"pixel_values": pixels, **self._ids([terms()[0][1]])}
-        near = self._near(self.vision.run(offered, "image_embeds"))
-        return [row for row in (_best(name, near) for name in _lists()) if row]
+        near = self._similarity(self.vision.run(offered, "image_embeds"))
+        return [
+            row
+            for row in (_best(name, near) for name in dict.fromkeys(kind for kind, _ in terms()))
+            if row
+        ]
 
-    def _near(self, picture: Array) -> Array:
+    def _similarity(self, picture: Array) -> Array:
         """Return the cosine of each term's embedding and the picture's."""
         if picture.shape != (1, self.embedded.shape[1]):
             raise self.model.fault("the embeddings of pictures and of texts differ in length")
@@ -72,7 +76,7 @@ class Clip:
         return np.concatenate([self._embed(batch) for batch in batches])
 
     def _embed(self, names: list[str]) -> Array:
-        offered = {"pixel_values": self.preparation.blank, **self._ids(names)}
+        offered = {"pixel_values": self.preprocessing.blank, **self._ids(names)}
         found = self.text.run(offered, "text_embeds")
         if found.ndim != 2 or len(found) != len(names):
             raise self.model.fault(f"{len(names)} terms give text_embeds of shape {found.shape}")
@@ -82,7 +86,7 @@ class Clip:
         """Return token ids and their mask; CLIP reads no further than its first end token."""
         try:
             rows = [each.ids[:LONGEST] for each in self.tokenizer.encode_batch(names)]
-        except Exception as error:  # what the package raises has no class of its own
+        except Exception as error:  # the package's errors have no class of their own
             raise self.model.fault("tokenizer.json cannot encode the terms") from error
         if not all(rows):
             raise self.model.fault("tokenizer.json has no tokens for the terms")
@@ -100,7 +104,7 @@ class Clip:
 
 
 def chosen() -> Clip | None:
-    """Return the CLIP that the setting names, or None where it names none."""
+    """Return the CLIP that the setting names, or None."""
     model = local_models.model("clip")
     return load(model) if model else None
 
@@ -112,7 +116,7 @@ def load(model: Model) -> Clip:
         model=model,
         vision=Network(model, model.file(*VISION)),
         text=Network(model, model.file(*TEXT)),
-        preparation=preparation(model),
+        preprocessing=read_preprocessing(model),
         tokenizer=model.tokenizer(),
     )
 
@@ -124,12 +128,8 @@ def terms() -> tuple[tuple[str, str], ...]:
         return tuple((row["list"], row["name"]) for row in csv.DictReader(file))
 
 
-def _lists() -> list[str]:
-    return list(dict.fromkeys(kind for kind, _ in terms()))
-
-
 def _best(kind: str, near: Array) -> dict[str, Any] | None:
-    """Return the row of a list's best term, None if even that is no nearer than the average."""
+    """Return the row of a list's best term, or None if it is no nearer than the average."""
     places = [at for at, (each, _) in enumerate(terms()) if each == kind]
     best = max(places, key=lambda at: float(near[at]))
     if near[best] <= near.mean():

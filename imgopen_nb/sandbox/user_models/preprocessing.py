@@ -1,4 +1,4 @@
-"""How a picture becomes a network's input, as the preprocessor_config.json beside it says."""
+"""Turns a picture into a network's input, as the preprocessor_config.json beside it says."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..vision.networks import Array, flatten
+from ..vision.arrays import Array, flatten, middle
 from .local_models import Model
 
 FILE = "preprocessor_config.json"
 MOST = 2048
-# Of a longer strip only the middle is looked at: enlarged whole, it would fill the memory.
+# Of a longer strip only the middle is used: all of it enlarged would fill the memory.
 STRIP = 16
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """Sizes are (width, height) in pixels; `shortest` stands for a `size` that keeps the shape."""
+class Preprocessing:
+    """How pictures are resized, cropped and scaled.
+
+    Sizes are (width, height) in pixels; `shortest` is the shorter side of a `size` that keeps the
+    proportions.
+    """
 
     size: tuple[int, int] | None
     shortest: int
@@ -31,13 +35,14 @@ class Preparation:
 
     @property
     def blank(self) -> Array:
-        """Zeros in the shape of a prepared picture."""
+        """Zeros in the shape of a preprocessed picture."""
         width, height = self.crop or self.size or (self.shortest, self.shortest)
         return np.zeros((1, 3, height, width), np.float32)
 
     def pixels(self, image: Image.Image) -> Array:
         """Return a picture as RGB numbers (1, 3, height, width)."""
-        picture = _middle(flatten(image))
+        longest = STRIP * min(image.size)
+        picture = middle(flatten(image), (longest, longest))
         picture = picture.resize(self.size or self._size(*picture.size), self.resampling)
         if self.crop:
             left, top = ((a - b) // 2 for a, b in zip(picture.size, self.crop, strict=True))
@@ -51,11 +56,11 @@ class Preparation:
         return self.shortest * width // short, self.shortest * height // short
 
 
-def preparation(model: Model) -> Preparation:
+def read_preprocessing(model: Model) -> Preprocessing:
     """Return what a model's preprocessor_config.json says.
 
     Raises:
-        EngineError: there is none, or it holds what is not known here.
+        EngineError: there is none, or it cannot be understood.
     """
     model.file(FILE)
     config = model.read(FILE)
@@ -65,14 +70,14 @@ def preparation(model: Model) -> Preparation:
         raise model.fault(f"{FILE} is not understood ({error}); save the model again") from error
 
 
-def _read(config: dict[str, Any]) -> Preparation:
+def _read(config: dict[str, Any]) -> Preprocessing:
     size, cropped = config["size"], bool(config.get("do_center_crop", False))
-    # An older file holds one number: the shorter side where the middle is cut out, else both.
+    # An older file has one number: the shorter side if the middle is cut out, else both sides.
     shortest = size if isinstance(size, int) and cropped else 0
     shortest = size.get("shortest_edge", 0) if isinstance(size, dict) else shortest
     normal = bool(config.get("do_normalize", True))
     scaled = bool(config.get("do_rescale", True))
-    return Preparation(
+    return Preprocessing(
         size=None if shortest else _sides(size),
         shortest=_side(shortest) if shortest else 0,
         crop=_sides(config["crop_size"]) if cropped else None,
@@ -81,15 +86,6 @@ def _read(config: dict[str, Any]) -> Preparation:
         mean=_colour(config["image_mean"]) if normal else (0.0, 0.0, 0.0),
         deviation=_colour(config["image_std"], least=1e-6) if normal else (1.0, 1.0, 1.0),
     )
-
-
-def _middle(image: Image.Image) -> Image.Image:
-    most = STRIP * min(image.size)
-    if max(image.size) <= most:
-        return image
-    width, height = (min(side, most) for side in image.size)
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))
 
 
 def _sides(size: Any) -> tuple[int, int]:

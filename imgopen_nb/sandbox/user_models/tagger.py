@@ -1,7 +1,7 @@
 """Real taggers: ONNX networks that a user has, in the layout of WD14 or of DeepDanbooru.
 
-The setting `tagger` names a folder or a hub repository with `model.onnx`; the file of tags beside
-it tells which layout it is.
+The setting `tagger` names a folder or a hub repository with `model.onnx`; the name of the file of
+tags beside it says which layout it is.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..vision.networks import Array, shrink
+from ..vision.arrays import Array, shrink
 from . import local_models
-from .local_models import Model
-from .local_networks import Network
+from .local_models import Model, Network
 
 GENERAL, CHARACTER, RATING = 0, 4, 9
 MOST = 4096
@@ -29,7 +28,7 @@ Tags = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class Layout:
-    """How one family of taggers is fed, and how its tags are told; `side` in pixels."""
+    """How one family of taggers is fed, and how its tags are read; `side` in pixels."""
 
     file: str
     tags: Callable[[Path], Tags]
@@ -53,7 +52,7 @@ class Tagger:
         # The published inputs are (1, side, side, 3).
         free = len(shape) != 4 or shape[1] not in range(1, MOST)
         side = self.layout.side if free else shape[1]
-        # A white square round a long strip of all its pixels would fill the memory.
+        # The white square around a long strip would fill the memory at full size.
         picture = shrink(image, MOST)
         read = self.network.run({name: self.layout.feed(picture, side)}).reshape(-1)
         if len(read) != len(self.tags):
@@ -61,8 +60,10 @@ class Tagger:
                 f"{len(read)} outputs, but {len(self.tags)} tags in {self.layout.file}"
             )
         # Published networks end with the sigmoid or, some exports, just before it.
-        inside = float(read.min()) >= 0 and float(read.max()) <= 1
-        return read if inside else np.asarray(1 / (1 + np.exp(-np.clip(read, -50, 50))), np.float32)
+        probabilities = float(read.min()) >= 0 and float(read.max()) <= 1
+        if probabilities:
+            return read
+        return np.asarray(1 / (1 + np.exp(-np.clip(read, -50, 50))), np.float32)
 
     def describe(self, image: Image.Image) -> dict[str, Any]:
         """Return the tags above the thresholds, the likeliest first, and the likeliest rating."""
@@ -82,7 +83,7 @@ class Tagger:
 
 
 def chosen() -> Tagger | None:
-    """Return the tagger that the setting names, or None where it names none."""
+    """Return the tagger that the setting names, or None."""
     model = local_models.model("tagger")
     return load(model) if model else None
 
@@ -108,7 +109,7 @@ def _rows(path: Path) -> Tags:
 
 
 def _lines(path: Path) -> Tags:
-    """Return the tag of each line; the ratings are told from the tags by their prefix."""
+    """Return the tag of each line; a prefix marks the ratings."""
     lines = filter(None, (line.strip() for line in path.read_text("utf-8-sig").splitlines()))
     return tuple(
         (line.removeprefix(RATING_PREFIX), RATING if line.startswith(RATING_PREFIX) else GENERAL)

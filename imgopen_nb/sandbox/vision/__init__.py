@@ -1,1 +1,1 @@
-"""What is seen in a picture: objects, faces, poses, scenes, colours, edges."""
+"""Recognises what is in a picture: objects, faces, poses, scenes, colours, edges."""

@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .networks import Array
+from .arrays import Array
 
-# Name, and one or more sRGB points of it: what people call by a name is a region of odd shape.
+# Names and their sRGB points: several each, as the region of a name has an odd shape.
 COLOURS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("black", ("000000", "1c1c1c", "241c1a", "141c24")),
     ("grey", ("555555", "808080", "a0a0a0", "6c747c", "7c746c", "3f4144")),
@@ -34,27 +34,42 @@ COLOURS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pink", ("e83c8c", "f090b0", "f4b8c8", "d85878", "c03070")),
 )
 ACHROMATIC = frozenset({"black", "grey", "light grey", "white"})
+# From linear sRGB to XYZ, each divided by that of the white of D65.
+TO_XYZ = np.array(
+    [[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0178, 0.1095, 0.8727]], np.float32
+)
 
 
 def lab(pixels: NDArray[np.generic]) -> Array:
     """Turn sRGB 0..255 (last axis 3) into CIE L*a*b* (D65)."""
     light = np.asarray(pixels, np.float32) / 255
     light = np.where(light > 0.04045, ((light + 0.055) / 1.055) ** 2.4, light / 12.92)
-    to_xyz = np.array(
-        [[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0178, 0.1095, 0.8727]], np.float32
-    )
-    ratios = light @ to_xyz.T
+    ratios = light @ TO_XYZ.T
     roots = np.where(ratios > 0.008856, np.cbrt(ratios), 7.787 * ratios + 16 / 116)
     x, y, z = np.moveaxis(roots, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1).astype(np.float32)
 
 
+def srgb(colours: Array) -> Array:
+    """Turn CIE L*a*b* (D65) into sRGB 0..255."""
+    level = (colours[..., 0] + 16) / 116
+    roots = np.stack([level + colours[..., 1] / 500, level, level - colours[..., 2] / 200], -1)
+    ratios = np.where(roots > 0.2069, roots**3, (roots - 16 / 116) / 7.787)
+    light = np.clip(ratios @ np.linalg.inv(TO_XYZ).T, 0, 1)
+    bent = np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, light * 12.92)
+    return np.asarray(bent * 255, np.float32)
+
+
+def lab_of(*codes: str) -> Array:
+    """Return the Lab points, shape (n, 3), of colours such as "7a3bb0"."""
+    return lab(np.array([list(bytes.fromhex(code)) for code in codes]))
+
+
 @cache
 def _points() -> tuple[Array, NDArray[np.intp]]:
     """Return the Lab points of all names, and the index of each point's name."""
-    codes = [(index, code) for index, (_, codes) in enumerate(COLOURS) for code in codes]
-    pixels = np.array([[int(code[at : at + 2], 16) for at in (0, 2, 4)] for _, code in codes])
-    return lab(pixels), np.array([index for index, _ in codes])
+    points = lab_of(*(code for _, codes in COLOURS for code in codes))
+    return points, np.repeat(np.arange(len(COLOURS)), [len(codes) for _, codes in COLOURS])
 
 
 def shares(pixels: Array) -> dict[str, float]:

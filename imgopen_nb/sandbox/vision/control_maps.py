@@ -1,4 +1,4 @@
-"""The preprocessors that the sandbox has for ControlNet: a row each, and what each really is."""
+"""The sandbox's preprocessors for ControlNet: a row each, and what each really is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from ...text import near_match, one_of
 from ..engine import EngineError, Fidelity
 from . import edge_maps, pose
+from .arrays import as_image
 from .networks import subject_mask
 
 MASK_SIDE = 320
@@ -23,19 +24,19 @@ def _openpose(image: Image.Image) -> Image.Image:
 
 
 def _subject_mask(image: Image.Image) -> Image.Image:
-    mask = Image.fromarray((subject_mask(image, MASK_SIDE) * 255).astype("uint8"))
+    mask = as_image(subject_mask(image, MASK_SIDE) * 255)
     return mask.resize(image.size, Image.Resampling.BICUBIC)
 
 
 def _pseudo_depth(image: Image.Image) -> Image.Image:
-    """Return a ramp, near at the bottom, with the subject laid over it as if it were near."""
+    """Return a ramp, near at the bottom, with the subject on it as if it were near."""
     ramp = Image.linear_gradient("L").resize(image.size).point(lambda value: value * 0.65)
-    return ImageOps.autocontrast(Image.composite(Image.new("L", image.size, 230), ramp,
-                                                 _subject_mask(image)))  # fmt: skip
+    ramp.paste(230, (0, 0), _subject_mask(image))
+    return ImageOps.autocontrast(ramp)
 
 
 class Module(NamedTuple):
-    """One preprocessor: what it makes, how much of the real thing it is, and its other names."""
+    """One preprocessor: what it draws, how faithful it is, and its other names."""
 
     name: str
     make: Callable[[Image.Image], Image.Image]

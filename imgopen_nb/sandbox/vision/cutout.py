@@ -1,37 +1,18 @@
-"""Cutting the subject out: U2-Net-p's coarse mask, drawn to the picture's own edges."""
+"""Cutting the subject out: U2-Net-p's coarse mask, refined along the picture's edges."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from .networks import Array, flatten, shrink, subject_mask
-
-Floats = NDArray[np.floating[Any]]
+from .arrays import Array, as_image, box_mean, flatten, grey, resized, shrink
+from .networks import subject_mask
 
 SIDE, RADIUS = 640, 6
-# What counts as a flat area, as variance of grey in 0..1: the smaller, the finer the edges.
+# An area with less variance of grey (0..1) is flat: the smaller, the finer the edges.
 FLAT = 1e-4
-# The network is seldom quite sure; below and above these it counts as sure.
+# The network is rarely quite sure; below and above these values it counts as sure.
 LOW, HIGH = 0.12, 0.88
 ROWS = 512
-
-
-def box_mean(values: Floats, radius: int) -> Array:
-    """Return the mean of the square of 2 * radius + 1 pixels around each pixel."""
-    side = 2 * radius + 1
-    padded = np.pad(values.astype(np.float64), radius, mode="edge")
-    for axis in (0, 1):
-        sums = np.cumsum(np.insert(padded, 0, 0, axis), axis)
-        count = padded.shape[axis] - side + 1
-        padded = np.take(sums, np.arange(side, side + count), axis) - np.take(
-            sums, np.arange(count), axis
-        )
-    return np.asarray(padded / side**2, np.float32)
 
 
 def guided(
@@ -44,44 +25,22 @@ def guided(
     return box_mean(slope, radius), box_mean(level - slope * mean, radius)
 
 
-def grey(image: Image.Image) -> Array:
-    """Return the picture's brightness, 0..1."""
-    return np.asarray(np.asarray(image.convert("L"), np.float32) / 255, np.float32)
-
-
-def _strips(height: int) -> Iterator[tuple[int, int]]:
-    return ((top, min(height, top + ROWS)) for top in range(0, height, ROWS))
-
-
-def _enlarged(values: Array, size: tuple[int, int], top: int, bottom: int) -> Array:
-    """Return the rows from top to bottom of values resized to (width, height)."""
-    height, width = values.shape
-    scale = height / size[1]
-    return np.asarray(
-        Image.fromarray(values).resize(
-            (size[0], bottom - top),
-            Image.Resampling.BILINEAR,
-            box=(0, top * scale, width, min(float(height), bottom * scale)),
-        ),
-        np.float32,
-    )
-
-
 def refined(image: Image.Image, mask: Array) -> Image.Image:
     """Return a coarse mask (0..1) on the edges of the picture and in its size (mode L).
 
     The filter's factors are found on a small copy and applied to the whole, strip by strip.
     """
     small = shrink(image, SIDE)
-    coarse = np.asarray(Image.fromarray(mask).resize(small.size, Image.Resampling.BICUBIC))
-    slope, offset = guided(grey(small), coarse)
+    factors = guided(grey(small), resized(mask, small.size, Image.Resampling.BICUBIC))
     result = Image.new("L", image.size)
-    for top, bottom in _strips(image.height):
-        guide = grey(flatten(image.crop((0, top, image.width, bottom))))
-        places = (image.size, top, bottom)
-        alpha = _enlarged(slope, *places) * guide + _enlarged(offset, *places)
-        steep = np.clip((alpha - LOW) / (HIGH - LOW), 0, 1)
-        result.paste(Image.fromarray(np.rint(steep * 255).astype(np.uint8)), (0, top))
+    scale = small.height / image.height
+    for top in range(0, image.height, ROWS):
+        bottom = min(image.height, top + ROWS)
+        box = (0, top * scale, small.width, min(small.height, bottom * scale))
+        size = (image.width, bottom - top)
+        slope, offset = (resized(each, size, Image.Resampling.BILINEAR, box) for each in factors)
+        alpha = slope * grey(flatten(image.crop((0, top, image.width, bottom)))) + offset
+        result.paste(as_image((alpha - LOW) / (HIGH - LOW) * 255), (0, top))
     return result
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from .networks import Array, flatten, shrink
+from .arrays import Array, Mask, flatten, grown, resized, shrink
 
-Mask = NDArray[np.bool_]
-
-# Lines are looked for at this size at most: finer ones are texture, and time grows with the area.
+# Lines are searched at this size at most: finer ones are texture, and time grows with the area.
 SIDE = 1024
 # Rows and columns from a pixel to its neighbour along the gradient, by direction in eighths.
 NEIGHBOURS = ((0, 1), (1, 1), (1, 0), (1, -1))
-# An edge begins where the slope is among the picture's steepest, and goes on while it is not WEAK.
+# An edge begins where the slope is among the steepest, and continues while it is not WEAK.
 STEEPEST, FAINTEST, CLEAREST, WEAK = 0.93, 0.05, 0.22, 0.42
 MOST_GROWTH = 200
 
@@ -23,27 +20,23 @@ def _blur(grey: Array, radius: float) -> Array:
     """Return a Gaussian blur in floats (Pillow's has eight bits); wide ones on a smaller copy."""
     if radius > 4 and min(grey.shape) > 16:
         factor = int(radius // 2)
-        layer = Image.fromarray(grey)
-        small = layer.resize(
-            (max(2, layer.width // factor), max(2, layer.height // factor)), Image.Resampling.BOX
-        )
-        soft = Image.fromarray(_blur(np.asarray(small), radius / factor))
-        return np.asarray(soft.resize(layer.size, Image.Resampling.BILINEAR), np.float32)
+        height, width = grey.shape
+        size = (max(2, width // factor), max(2, height // factor))
+        soft = _blur(resized(grey, size, Image.Resampling.BOX), radius / factor)
+        return resized(soft, (width, height), Image.Resampling.BILINEAR)
     reach = max(1, round(3 * radius))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius) ** 2)
-    kernel /= kernel.sum()
-    return _along(_along(grey, kernel, 0), kernel, 1)
+    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius) ** 2)
+    kernel = np.asarray(bell / bell.sum(), np.float32)
+    return _along(_along(grey, kernel).T, kernel).T
 
 
-def _along(grey: Array, kernel: NDArray[np.float64], axis: int) -> Array:
+def _along(values: Array, kernel: Array) -> Array:
+    """Return the convolution of each column with a kernel."""
     reach = len(kernel) // 2
-    around = [(reach, reach) if each == axis else (0, 0) for each in range(2)]
-    pad = np.pad(grey, around, mode="edge")
-    length = grey.shape[axis]
-    found = np.zeros_like(grey)
-    for at, weight in enumerate(kernel.tolist()):
-        part = pad[at : at + length] if axis == 0 else pad[:, at : at + length]
-        found += np.float32(weight) * part
+    pad = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
+    found = np.zeros_like(values)
+    for at, weight in enumerate(kernel):
+        found += weight * pad[at : at + len(values)]
     return found
 
 
@@ -77,39 +70,18 @@ def _ridges(across: Array, down: Array, size: Array) -> Mask:
     return kept
 
 
-def _spread(mask: Mask) -> Mask:
-    """Widen a mask by one pixel on every side."""
-    wide = mask.copy()
-    wide[1:] |= mask[:-1]
-    wide[:-1] |= mask[1:]
-    both = wide.copy()
-    both[:, 1:] |= wide[:, :-1]
-    both[:, :-1] |= wide[:, 1:]
-    return both
-
-
-def _grown(strong: Mask, weak: Mask) -> Mask:
-    """Follow the strong edges along the weak ones that touch them."""
-    for _ in range(MOST_GROWTH):
-        wider = weak & _spread(strong)
-        if np.count_nonzero(wider) == np.count_nonzero(strong):
-            break
-        strong = wider
-    return strong
-
-
 def canny(image: Image.Image) -> Image.Image:
     """Return Canny's edges, one pixel wide."""
     across, down = _slopes(_blur(_grey(image), 1.2))
     size = np.hypot(across, down)
     ridges = _ridges(across, down, size)
     strong = min(max(float(np.quantile(size, STEEPEST)), FAINTEST), CLEAREST)
-    found = _grown(ridges & (size > strong), ridges & (size > WEAK * strong))
+    found = grown(ridges & (size > strong), ridges & (size > WEAK * strong), 1, MOST_GROWTH)
     return _drawn(found.astype(np.float32), image.size).point(lambda v: 255 if v > 96 else 0)
 
 
 def _ink(grey: Array, fine: float, least: float, steepness: float) -> Array:
-    """Return the ink, 0..1, that a pen would leave: extended differences of Gaussians.
+    """Return the ink, 0..1, of a pen drawing: extended differences of Gaussians.
 
     They are taken relative to the surroundings' light, so that dark regions get lines, not fills.
     """

@@ -1,20 +1,23 @@
-"""Faces in a picture: found by BlazeFace, whole and in tiles, confirmed by the face mesh's flag."""
+"""Faces in a picture: found by BlazeFace, in all of it and in tiles, confirmed by the face mesh."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from PIL import Image
 
-from .networks import Array, flatten, run
-from .objects import Box, overlap
+from .arrays import Array, Region, flatten, scaled
+from .networks import run
+from .objects import Detection, distinct
 
 SIDE, MESH_SIDE = 256, 192
+# The face mesh wants half as much again around the face.
+AROUND = 1.5
 ANCHOR_GRIDS = ((16, 2), (8, 6))
-# True faces score above 0.8 and 0.98 on 100 pictures; a baboon, a squirrel and a lamp come below.
+# On 100 pictures, true faces score above 0.8 and 0.98; a baboon, a squirrel and a lamp below.
 CANDIDATE, CONFIRMED = 0.6, 0.9
 # A tile's share of the long side: four tiles cover a square; halves would take nine.
 TILE, OVERLAP = 0.55, 0.1
@@ -26,18 +29,47 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Face:
-    """One face: box (left, top, right, bottom) and six named points in pixels, score in 0..1."""
+class Face(Detection):
+    """One face, with six named points in pixels."""
 
-    box: Box
-    score: float
     points: dict[str, Point]
 
     def moved(self, across: float, down: float) -> Face:
-        """Return the face in a larger picture that holds its tile at (across, down)."""
+        """Return the face in a larger picture that has its tile at (across, down)."""
         left, top, right, bottom = self.box
         points = {name: (x + across, y + down) for name, (x, y) in self.points.items()}
-        return Face((left + across, top + down, right + across, bottom + down), self.score, points)
+        box = (left + across, top + down, right + across, bottom + down)
+        return replace(self, box=box, points=points)
+
+    def square(self) -> tuple[Array, float, float]:
+        """Return centre, side and turn (in radians) of what the face mesh wants to see.
+
+        It is the face with a margin around it, turned until its eyes are level.
+        """
+        left, top, right, bottom = self.box
+        (right_x, right_y), (left_x, left_y) = self.points["rightEye"], self.points["leftEye"]
+        centre = np.array([(left + right) / 2, (top + bottom) / 2], np.float32)
+        side = AROUND * max(right - left, bottom - top)
+        return centre, side, math.atan2(left_y - right_y, left_x - right_x)
+
+
+def view(centre: Array, side: float, turn: float, pixels: int) -> Array:
+    """Return the matrix (2, 3) from a square of pixels to the picture: centred and turned."""
+    cosine, sine = math.cos(turn), math.sin(turn)
+    linear = side / pixels * np.array([[cosine, -sine], [sine, cosine]], np.float32)
+    half = np.full(2, pixels / 2, np.float32)
+    return np.concatenate([linear, (centre - linear @ half)[:, None]], 1).astype(np.float32)
+
+
+def look(
+    image: Image.Image,
+    matrix: Array,
+    pixels: int,
+    resampling: Image.Resampling = Image.Resampling.BICUBIC,
+) -> Image.Image:
+    """Return the square of the picture that a matrix of `view` describes."""
+    numbers = tuple(matrix.ravel().tolist())
+    return image.transform((pixels, pixels), Image.Transform.AFFINE, numbers, resampling)
 
 
 @cache
@@ -53,7 +85,7 @@ def _anchors() -> Array:
 
 def _letterbox(image: Image.Image) -> tuple[Image.Image, float, Array]:
     scale = SIDE / max(image.size)
-    width, height = (max(1, round(length * scale)) for length in image.size)
+    width, height = scaled(image.size, scale)
     corner = ((SIDE - width) // 2, (SIDE - height) // 2)
     canvas = Image.new("RGB", (SIDE, SIDE))
     canvas.paste(image.resize((width, height), Image.Resampling.BILINEAR), corner)
@@ -64,12 +96,8 @@ def _candidates(image: Image.Image) -> list[Face]:
     """Return all BlazeFace boxes above the candidate score, overlapping ones included."""
     canvas, scale, corner = _letterbox(image)
     read = run("blazeface_back", np.asarray(canvas, np.float32)[None] / 127.5 - 1)
-    scores = 1 / (
-        1
-        + np.exp(
-            -np.clip(np.concatenate([read["Identity"][0], read["Identity_1"][0]])[:, 0], -50, 50)
-        )
-    )
+    logits = np.concatenate([read["Identity"][0], read["Identity_1"][0]])[:, 0]
+    scores = 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
     places = np.concatenate([read["Identity_2"][0], read["Identity_3"][0]]) / SIDE
     chosen = np.flatnonzero(scores > CANDIDATE)
     anchors = _anchors()[chosen]
@@ -78,46 +106,21 @@ def _candidates(image: Image.Image) -> list[Face]:
         [centres - halves, centres + halves, places[chosen, 4:] + np.tile(anchors, 6)], 1
     )
     pixels = (spots.reshape(len(chosen), 8, 2) * SIDE - corner) / scale
-    return [
-        _face(float(scores[row]), spot) for row, spot in zip(chosen, pixels.tolist(), strict=True)
-    ]
+    return [_face(*row) for row in zip(scores[chosen].tolist(), pixels.tolist(), strict=True)]
 
 
 def _face(score: float, spots: list[list[float]]) -> Face:
     (left, top), (right, bottom), *points = spots
     named = {name: (x, y) for name, (x, y) in zip(KEY_POINTS, points, strict=True)}
-    return Face((left, top, right, bottom), score, named)
+    return Face("face", score, (left, top, right, bottom), named)
 
 
 def _confidence(image: Image.Image, face: Face) -> float:
-    """Return the face mesh's belief, 0..1, that the box, its eyes turned level, holds a face."""
-    (right_x, right_y), (left_x, left_y) = face.points["rightEye"], face.points["leftEye"]
-    turn = math.atan2(left_y - right_y, left_x - right_x)
-    left, top, right, bottom = face.box
-    scale = 1.5 * max(right - left, bottom - top) / MESH_SIDE
-    cosine, sine = math.cos(turn) * scale, math.sin(turn) * scale
-    half = MESH_SIDE / 2
-    across = (left + right) / 2 - half * cosine + half * sine
-    down = (top + bottom) / 2 - half * sine - half * cosine
-    upright = image.transform(
-        (MESH_SIDE, MESH_SIDE),
-        Image.Transform.AFFINE,
-        (cosine, -sine, across, sine, cosine, down),
-        Image.Resampling.BILINEAR,
-    )
-    return float(
-        run("facemesh", np.asarray(upright, np.float32)[None] / 255, ["Identity_1"])["Identity_1"][
-            0, 0
-        ]
-    )
-
-
-def _distinct(faces: list[Face], limit: float = 0.3) -> list[Face]:
-    kept: list[Face] = []
-    for face in sorted(faces, key=lambda each: -each.score):
-        if all(overlap(face.box, other.box) < limit for other in kept):
-            kept.append(face)
-    return kept
+    """Return the face mesh's confidence, 0..1, that this is a face."""
+    matrix = view(*face.square(), MESH_SIDE)
+    upright = look(image, matrix, MESH_SIDE, Image.Resampling.BILINEAR)
+    read = run("facemesh", np.asarray(upright, np.float32)[None] / 255, ["Identity_1"])
+    return float(read["Identity_1"][0, 0])
 
 
 def _edges(length: int, side: int) -> list[int]:
@@ -126,10 +129,10 @@ def _edges(length: int, side: int) -> list[int]:
     return [int(edge) for edge in np.linspace(0, length - side, count)]
 
 
-def tiles(width: int, height: int) -> list[tuple[int, int, int, int]]:
+def tiles(width: int, height: int) -> list[Region]:
     """Return overlapping tiles, squares mostly, that cover a large picture, none for a small one.
 
-    BlazeFace sees 256 pixels: a face below a fifteenth of the long side escapes it in the whole.
+    BlazeFace sees 256 pixels: in the whole picture it misses faces below a fifteenth of its side.
     """
     long, short = max(width, height), min(width, height)
     if long < 1.5 * SIDE:
@@ -146,5 +149,5 @@ def detect_faces(image: Image.Image, *, tiled: bool = True) -> list[Face]:
     found = _candidates(picture)
     for box in tiles(*picture.size) if tiled else []:
         found += [face.moved(box[0], box[1]) for face in _candidates(picture.crop(box))]
-    sure = [face for face in _distinct(found) if _confidence(picture, face) > CONFIRMED]
+    sure = [face for face in distinct(found, limit=0.3) if _confidence(picture, face) > CONFIRMED]
     return sorted(sure, key=lambda face: face.box[0] + face.box[2])

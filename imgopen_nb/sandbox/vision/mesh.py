@@ -1,21 +1,22 @@
-"""The face mesh: 468 landmarks of a face, and warping one face's skin on to another's mesh."""
+"""The face mesh: 468 landmarks of a face, and warping one face onto another's mesh."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .faces import MESH_SIDE, Face, detect_faces
-from .networks import MODELS, Array, flatten, run
+from ..engine import EngineError
+from .arrays import Array, Mask, Region, clipped, flatten
+from .faces import AROUND, MESH_SIDE, Face, detect_faces, look, view
+from .networks import MODELS, run
 from .objects import area
 
-# The network wants half as much again around the face.
-AROUND = 1.5
 RIGHT_EYE, LEFT_EYE = 33, 263
 # The inner rim of the lips, and its middle and corners.
 LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
@@ -36,7 +37,7 @@ class Mesh:
 
     @property
     def turn(self) -> float:
-        """The angle in radians by which the line of the eyes leaves the level."""
+        """The angle in radians between the line of the eyes and the horizontal."""
         across, down = (self.points[LEFT_EYE] - self.points[RIGHT_EYE]).tolist()
         return math.atan2(down, across)
 
@@ -53,10 +54,15 @@ class Mesh:
 
     def placed(self, corner: tuple[float, float], scale: float) -> Mesh:
         """Return the mesh in a part of the picture that begins at corner, scaled."""
-        return Mesh(
-            np.asarray((self.points - np.array(corner, np.float32)) * scale, np.float32),
-            self.depths,
-        )
+        points = (self.points - np.array(corner, np.float32)) * scale
+        return replace(self, points=np.asarray(points, np.float32))
+
+    def region(self, size: tuple[int, int], margin: float = 0.12) -> Region:
+        """Return the box around the face, with a margin, inside a picture of that size."""
+        reach = margin * self.size + 4
+        (left, top), (right, bottom) = self.points.min(0).tolist(), self.points.max(0).tolist()
+        box = clipped((left - reach, top - reach, right + reach, bottom + reach), size)
+        return math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
 
 
 @cache
@@ -65,57 +71,51 @@ def triangles() -> NDArray[np.int16]:
     return np.asarray(np.load(MODELS / "facemesh_tri.npy"), np.int16)
 
 
-def view(centre: Array, side: float, turn: float, pixels: int) -> Array:
-    """Return the matrix (2, 3) from a square of pixels to the picture: centred and turned."""
-    scale = side / pixels
-    linear = scale * np.array(
-        [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]], np.float32
-    )
-    middle = np.full(2, pixels / 2, np.float32)
-    return np.concatenate([linear, (centre - linear @ middle)[:, None]], 1).astype(np.float32)
-
-
-def look(image: Image.Image, matrix: Array, pixels: int) -> Image.Image:
-    """Return the square of the picture that a matrix of `view` describes."""
-    return image.transform(
-        (pixels, pixels),
-        Image.Transform.AFFINE,
-        tuple(matrix.ravel().tolist()),
-        Image.Resampling.BICUBIC,
-    )
-
-
 def _read(image: Image.Image, centre: Array, side: float, turn: float) -> Mesh:
     matrix = view(centre, side, turn, MESH_SIDE)
     square = look(image, matrix, MESH_SIDE)
     output = run("facemesh", np.asarray(square, np.float32)[None] / 255, ["Identity_2"])
     spots = output["Identity_2"][0].reshape(468, 3)
-    return Mesh(
-        np.asarray(spots[:, :2] @ matrix[:, :2].T + matrix[:, 2], np.float32), spots[:, 2].copy()
-    )
+    points = spots[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    return Mesh(np.asarray(points, np.float32), spots[:, 2].copy())
 
 
 def read_mesh(image: Image.Image, face: Face) -> Mesh:
-    """Return the mesh of a face; read twice, as the first reading places the second better."""
+    """Return the mesh of a face; it is read twice, as the first mesh places the second better."""
     picture = flatten(image)
-    left, top, right, bottom = face.box
-    (right_x, right_y), (left_x, left_y) = face.points["rightEye"], face.points["leftEye"]
-    centre = np.array([(left + right) / 2, (top + bottom) / 2], np.float32)
-    side = AROUND * max(right - left, bottom - top)
-    first = _read(picture, centre, side, math.atan2(left_y - right_y, left_x - right_x))
+    first = _read(picture, *face.square())
     middle = np.asarray((first.points.min(0) + first.points.max(0)) / 2, np.float32)
     return _read(picture, middle, AROUND * first.size, first.turn)
 
 
-def read_meshes(image: Image.Image) -> list[Mesh]:
-    """Return the meshes of all faces of a picture, left to right."""
-    return [read_mesh(image, face) for face in detect_faces(image)]
+def read_meshes(image: Image.Image, what: str = "") -> list[Mesh]:
+    """Return the meshes of all faces of a picture, left to right.
+
+    Args:
+        image: the picture.
+        what: what to add to "the picture" in a message, such as "that gives the face".
+
+    Raises:
+        EngineError: there is no face in it.
+    """
+    return [read_mesh(image, face) for face in detect_faces(image)] or no_face(what)
 
 
-def largest_mesh(image: Image.Image) -> Mesh | None:
-    """Return the mesh of the largest face; small faces are looked for where there is no other."""
-    faces = detect_faces(image, tiled=False) or detect_faces(image)
-    return read_mesh(image, max(faces, key=lambda face: area(face.box))) if faces else None
+def largest_mesh(image: Image.Image, what: str = "") -> Mesh:
+    """Return the mesh of the largest face; small faces are searched if there is no other.
+
+    Takes and raises the same as `read_meshes`.
+    """
+    faces = detect_faces(image, tiled=False) or detect_faces(image) or no_face(what)
+    return read_mesh(image, max(faces, key=lambda face: area(face.box)))
+
+
+def no_face(what: str = "") -> NoReturn:
+    """Raise the error of a picture without a face."""
+    where = " ".join(filter(None, ["the picture", what]))
+    raise EngineError(
+        f"no face was found in {where}; use one where a face looks towards the camera"
+    )
 
 
 def outlined(mesh: Mesh, rim: tuple[int, ...], size: tuple[int, int]) -> Image.Image:
@@ -126,9 +126,9 @@ def outlined(mesh: Mesh, rim: tuple[int, ...], size: tuple[int, int]) -> Image.I
 
 
 def _patchwork(mesh: Mesh, size: tuple[int, int]) -> NDArray[np.int32]:
-    """Return for each pixel the number of its triangle, from 1; 0 where there is none.
+    """Return for each pixel the number of its triangle, from 1; 0 if there is none.
 
-    Far triangles are drawn first, so that a turned face hides what its nose hides.
+    Far triangles are drawn first, so that the nose of a turned face covers what is behind it.
     """
     canvas = Image.new("I", size)
     pen = ImageDraw.Draw(canvas)
@@ -148,9 +148,7 @@ def _maps(start: Mesh, end: Mesh) -> Array:
     return np.concatenate([linear.swapaxes(1, 2), shift[:, :, None]], 2).astype(np.float32)
 
 
-def warp(
-    pixels: Array, start: Mesh, end: Mesh, size: tuple[int, int]
-) -> tuple[Array, NDArray[np.bool_]]:
+def warp(pixels: Array, start: Mesh, end: Mesh, size: tuple[int, int]) -> tuple[Array, Mask]:
     """Draw the face of `pixels`, which has the mesh `start`, on the mesh `end`.
 
     Returns the drawn pixels, shape (height, width, 3), and where they cover the canvas.
@@ -166,7 +164,7 @@ def warp(
 
 
 def _sample(pixels: Array, places: Array) -> Array:
-    """Read pixels between the pixels, from their four neighbours."""
+    """Return pixels at places between the pixels, by bilinear interpolation."""
     height, width = pixels.shape[:2]
     across = np.clip(places[:, 0], 0, width - 1.001)
     down = np.clip(places[:, 1], 0, height - 1.001)

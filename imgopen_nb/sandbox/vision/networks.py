@@ -1,4 +1,4 @@
-"""The sandbox's neural networks: loaded on first use, each fed and read by one small function.
+"""The sandbox's neural networks: loaded on first use, each run by one small function.
 
 Only this module touches onnxruntime. Where the files come from is in `models/MODELS.md`.
 """
@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from PIL import Image
 
-Array = NDArray[np.float32]
+from .arrays import Array, Floats, flatten
 
 MODELS = Path(__file__).parents[1] / "models"
 # A second thread costs the small networks up to twice the processor time, for no speed.
@@ -30,7 +29,7 @@ _lock = Lock()
 
 def _options(threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    # The arena keeps every peak for ever: u2netp alone would hold 540 MB instead of 380.
+    # The arena never gives memory back: u2netp alone would hold 540 MB instead of 380.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     options.intra_op_num_threads = threads
@@ -52,30 +51,12 @@ def session(model: str) -> Any:
         return _sessions[model]
 
 
-def run(
-    model: str, inputs: NDArray[np.floating[Any]], outputs: list[str] | None = None
-) -> dict[str, Array]:
+def run(model: str, inputs: Floats, outputs: list[str] | None = None) -> dict[str, Array]:
     """Feed a network of one input, and return its outputs (or the named ones) by name."""
     loaded = session(model)
     names = outputs or [output.name for output in loaded.get_outputs()]
     feed = {loaded.get_inputs()[0].name: np.ascontiguousarray(inputs, dtype=np.float32)}
     return dict(zip(names, loaded.run(names, feed), strict=True))
-
-
-def flatten(image: Image.Image) -> Image.Image:
-    """Return the picture in mode RGB, what is transparent shown on white."""
-    if image.mode == "RGB":
-        return image
-    layer = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-
-
-def shrink(image: Image.Image, side: int) -> Image.Image:
-    """Return the picture in mode RGB with its long side at most `side` pixels."""
-    scale = min(1.0, side / max(image.size))
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    picture = flatten(image)
-    return picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def softmax(logits: Array) -> Array:
@@ -93,9 +74,9 @@ def classify(image: Image.Image) -> tuple[Array, Array]:
 
 
 def subject_mask(image: Image.Image, side: int = 320) -> Array:
-    """Return U2-Net-p's map of what stands out, `side` by `side`, each value in 0..1.
+    """Return U2-Net-p's map of the subject, `side` by `side`, each value in 0..1.
 
-    The network was trained at 320; at 224 it takes half the time, and is fine for areas.
+    The network was trained at 320; at 224 it takes half the time, which is good enough for areas.
     """
     square = flatten(image).resize((side, side), Image.Resampling.BILINEAR)
     pixels = np.asarray(square, np.float32)

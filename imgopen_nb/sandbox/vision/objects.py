@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
-from .networks import Array, flatten, run, softmax
+from .arrays import Array, Box, flatten, scaled
+from .networks import run, softmax
 
 SIDE = 416
 STRIDES = {2704: 8, 676: 16, 169: 32}
@@ -29,8 +31,6 @@ NAMES = (
     "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair dryer", "toothbrush",
 )  # fmt: skip
 
-Box = tuple[float, float, float, float]
-
 
 @dataclass(frozen=True)
 class Detection:
@@ -41,8 +41,11 @@ class Detection:
     box: Box
 
 
+D = TypeVar("D", bound=Detection)
+
+
 def area(box: Box) -> float:
-    """Return a box's area, 0 where it is empty."""
+    """Return a box's area, 0 if it is empty."""
     return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
 
 
@@ -54,9 +57,8 @@ def overlap(one: Box, other: Box) -> float:
 
 
 def _feed(image: Image.Image, scale: float) -> Array:
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     canvas = Image.new("RGB", (SIDE, SIDE), (114, 114, 114))
-    canvas.paste(image.resize(size, Image.Resampling.BILINEAR), (0, 0))
+    canvas.paste(image.resize(scaled(image.size, scale), Image.Resampling.BILINEAR), (0, 0))
     blue_first = np.asarray(canvas, np.float32)[..., ::-1]
     return np.asarray(((blue_first - MEAN) / DEVIATION).transpose(2, 0, 1)[None])
 
@@ -69,9 +71,9 @@ def _boxes(offsets: Array, cells: Array, stride: int) -> Array:
     return np.concatenate([centres - sides[:, :2], centres + sides[:, 2:]], -1)
 
 
-def _distinct(found: list[Detection], limit: float = 0.5) -> list[Detection]:
-    """Keep the best of the boxes that lie over one another (non-maximum suppression by class)."""
-    kept: list[Detection] = []
+def distinct(found: list[D], limit: float) -> list[D]:
+    """Keep the best of the boxes that overlap (non-maximum suppression by name), best first."""
+    kept: list[D] = []
     for one in sorted(found, key=lambda each: -each.score):
         if all(one.name != other.name or overlap(one.box, other.box) < limit for other in kept):
             kept.append(one)
@@ -87,13 +89,9 @@ def detect_objects(image: Image.Image, threshold: float = 0.4) -> list[Detection
     found = []
     for scores in (out[0] for out in outputs if out.shape[2] == 80):
         cells = np.flatnonzero(scores.max(1) > threshold)
-        boxes = (
-            _boxes(offsets[len(scores)][cells], cells.astype(np.float32), STRIDES[len(scores)])
-            / scale
-        )
-        for cell, (left, top, right, bottom) in zip(cells, boxes.tolist(), strict=True):
-            best = int(scores[cell].argmax())
-            found.append(
-                Detection(NAMES[best], float(scores[cell, best]), (left, top, right, bottom))
-            )
-    return _distinct(found)
+        places = offsets[len(scores)][cells], cells.astype(np.float32), STRIDES[len(scores)]
+        boxes = (_boxes(*places) / scale).tolist()
+        for row, (left, top, right, bottom) in zip(scores[cells], boxes, strict=True):
+            best = int(row.argmax())
+            found.append(Detection(NAMES[best], float(row[best]), (left, top, right, bottom)))
+    return distinct(found, limit=0.5)

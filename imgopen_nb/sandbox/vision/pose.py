@@ -1,4 +1,4 @@
-"""Body key points of everybody in a picture, by MoveNet, and the skeleton that OpenPose draws."""
+"""Body key points of all people in a picture, by MoveNet, and skeletons as OpenPose draws them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .faces import Point, detect_faces
-from .networks import Array, flatten, session
-from .objects import Box, area, detect_objects
+from .arrays import Array, Box, flatten
+from .faces import Point, detect_faces, look, view
+from .networks import session
+from .objects import area, detect_objects
 
 SIDE = 192
 SURE, FEWEST, MEAN = 0.3, 5, 0.32
 MARGIN = 1.2
-# A person this small, against the largest one, is a passer-by whose joints cannot be told.
+# A person this small, compared to the largest one, has joints that cannot be recognised.
 SMALLEST = 0.04
 
 MOVENET = (
@@ -41,34 +42,25 @@ HUES = tuple(
 
 @dataclass(frozen=True)
 class Pose:
-    """The points of one person that are seen, by OpenPose's names, in pixels."""
+    """The visible points of one person, by OpenPose's names, in pixels."""
 
     points: dict[str, Point]
     score: float
 
 
-def _square(box: Box, picture: Image.Image) -> Box:
-    """Return the square about a box; MoveNet wants the whole body in its middle."""
-    left, top, right, bottom = box
-    half = max(right - left, bottom - top) * MARGIN / 2
-    x, y = (left + right) / 2, (top + bottom) / 2
-    half = min(half, max(picture.size) / 2 * MARGIN)
-    return (x - half, y - half, x + half, y + half)
-
-
 def _read(picture: Image.Image, box: Box) -> Array:
-    """Return MoveNet's 17 rows of x, y (in the picture's pixels) and score for one square."""
-    left, top, right, _ = box
-    scale = (right - left) / SIDE
-    square = picture.transform(
-        (SIDE, SIDE),
-        Image.Transform.AFFINE,
-        (scale, 0, left, 0, scale, top),
-        Image.Resampling.BILINEAR if scale < 1.5 else Image.Resampling.BICUBIC,
-    )
+    """Return MoveNet's 17 rows of x, y (in the picture's pixels) and score for one person.
+
+    The network wants the whole body in the middle of a square.
+    """
+    left, top, right, bottom = box
+    centre = np.array([(left + right) / 2, (top + bottom) / 2], np.float32)
+    side = MARGIN * min(max(right - left, bottom - top), max(picture.size))
+    resampling = Image.Resampling.BILINEAR if side < 1.5 * SIDE else Image.Resampling.BICUBIC
+    square = look(picture, view(centre, side, 0.0, SIDE), SIDE, resampling)
     feed = {"input": np.asarray(square, np.int32)[None]}
     rows = np.asarray(session("movenet_lightning").run(None, feed)[0][0, 0], np.float32)
-    places = rows[:, [1, 0]] * (right - left) + np.array([left, top], np.float32)
+    places = (rows[:, [1, 0]] - np.float32(0.5)) * np.float32(side) + centre
     return np.concatenate([places, rows[:, 2:]], 1)
 
 
@@ -81,15 +73,14 @@ def _pose(rows: Array) -> Pose | None:
     scores = np.sort(rows[:, 2])[::-1]
     if len(seen) < FEWEST or float(scores[:9].mean()) < MEAN:
         return None
-    shoulders = [seen.get(f"{side} shoulder") for side in ("left", "right")]
-    if shoulders[0] and shoulders[1]:
-        (x, y), (other_x, other_y) = shoulders[0], shoulders[1]
-        seen["neck"] = ((x + other_x) / 2, (y + other_y) / 2)
+    left, right = seen.get("left shoulder"), seen.get("right shoulder")
+    if left and right:
+        seen["neck"] = ((left[0] + right[0]) / 2, (left[1] + right[1]) / 2)
     return Pose(seen, float(scores[: len(seen)].mean()))
 
 
 def _places(picture: Image.Image) -> list[Box]:
-    """Return the boxes of people; the whole picture where only a face tells of one."""
+    """Return the boxes of people; the whole picture if there is only a face."""
     people = [each.box for each in detect_objects(picture) if each.name == "person"]
     largest = max(map(area, people), default=0.0)
     if people:
@@ -102,7 +93,7 @@ def poses(image: Image.Image) -> list[Pose]:
     """Return the poses of the people in a picture, the largest box first."""
     picture = flatten(image)
     places = sorted(_places(picture), key=area, reverse=True)
-    found = (_pose(_read(picture, _square(box, picture))) for box in places)
+    found = (_pose(_read(picture, box)) for box in places)
     return [pose for pose in found if pose]
 
 

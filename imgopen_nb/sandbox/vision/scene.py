@@ -1,4 +1,4 @@
-"""Everything the sandbox measures in a picture before it says a word about it."""
+"""Everything that the sandbox measures in a picture before describing it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from threading import Lock
 import numpy as np
 from PIL import Image, ImageOps
 
+from .arrays import Array, Box, Region, clipped, middle, resized, shrink
 from .colours import lab, shares
 from .faces import Face, detect_faces
-from .networks import Array, classify, shrink, subject_mask
-from .objects import Box, Detection, detect_objects
+from .networks import classify, subject_mask
+from .objects import Detection, detect_objects
 from .styles import recognise
 from .subjects import Reading
 from .tones import Tone, measure, sharpness
@@ -21,7 +22,7 @@ from .tones import Tone, measure, sharpness
 SIDE = 1024
 REMEMBERED = 32
 MASK_SIDE = 224
-# Kinds of pictures that are all subject: cutting one out would not tell more.
+# Kinds of pictures that are all subject, so that cutting it out would not help.
 VIEWS = ("landscape", "building", "vehicle")
 
 
@@ -39,8 +40,8 @@ class Palette:
 class Scene:
     """What was measured in one picture.
 
-    `prominence` is the subject's share of the area, 0 where no subject was cut out; `depth` is how
-    many times sharper the subject is than what surrounds it.
+    `prominence` is the subject's share of the area, 0 if no subject was cut out; `depth` is how
+    many times sharper the subject is than its surroundings.
     """
 
     width: int
@@ -64,24 +65,19 @@ class Scene:
 def _views(picture: Image.Image) -> list[Image.Image]:
     """Return what the classifier sees: the centre, the whole, and their mirror images."""
     side = max(1, round(0.875 * min(picture.size)))
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    views = [picture.crop((left, top, left + side, top + side)), picture]
+    views = [middle(picture, (side, side)), picture]
     return views + [ImageOps.mirror(view) for view in views]
 
 
-def _frame(mask: Array, size: tuple[int, int], margin: float = 0.1) -> tuple[int, int, int, int]:
+def _frame(mask: Array, size: tuple[int, int], margin: float = 0.1) -> Region:
     """Return the box around a mask's subject in the picture's pixels, with a margin."""
     rows, columns = np.nonzero((mask > 0.5).any(1))[0], np.nonzero((mask > 0.5).any(0))[0]
     (width, height), (tall, wide) = size, mask.shape
     left, right = columns[0] / wide * width, (columns[-1] + 1) / wide * width
     top, bottom = rows[0] / tall * height, (rows[-1] + 1) / tall * height
     edge = margin * max(right - left, bottom - top)
-    return (
-        int(max(0, left - edge)),
-        int(max(0, top - edge)),
-        int(min(width, right + edge)),
-        int(min(height, bottom + edge)),
-    )
+    box = clipped((left - edge, top - edge, right + edge, bottom + edge), size)
+    return int(box[0]), int(box[1]), int(box[2]), int(box[3])
 
 
 def _holds(box: Box, face: Face) -> bool:
@@ -89,8 +85,8 @@ def _holds(box: Box, face: Face) -> bool:
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
-def _believed(face: Face, bodies: list[Detection], height: int) -> bool:
-    """Tell whether a face is one: sure, on a body, or large (the false ones are small)."""
+def _is_true_face(face: Face, bodies: list[Detection], height: int) -> bool:
+    """Whether a face is a true one: sure, on a body, or large (the false ones are small)."""
     large = face.box[3] - face.box[1] > 0.25 * height
     return face.score > (0.7 if large else 0.85) or any(_holds(body.box, face) for body in bodies)
 
@@ -98,12 +94,12 @@ def _believed(face: Face, bodies: list[Detection], height: int) -> bool:
 def _people(
     objects: list[Detection], faces: list[Face], height: int
 ) -> tuple[tuple[Face, ...], int]:
-    """Return the faces to believe and the number of people.
+    """Return the true faces and the number of people.
 
-    Both networks see people in trees, toys and tools, so one has to back the other.
+    Both networks see people in trees, toys and tools, so one has to confirm the other.
     """
     bodies = [each for each in objects if each.name == "person"]
-    sure = tuple(face for face in faces if _believed(face, bodies, height))
+    sure = tuple(face for face in faces if _is_true_face(face, bodies, height))
     clear = [
         body for body in bodies if body.score > 0.6 or any(_holds(body.box, face) for face in sure)
     ]
@@ -136,12 +132,12 @@ def _palette(picture: Image.Image, mask: Array | None, faces: tuple[Face, ...]) 
     whole = shares(pixels.reshape(-1, 3))
     if mask is None or not 0.02 < (mask > 0.5).mean() < 0.9:
         return Palette(whole, {}, {}, clothes)
-    fitted = np.asarray(Image.fromarray(mask).resize(small.size, Image.Resampling.BILINEAR))
+    fitted = resized(mask, small.size, Image.Resampling.BILINEAR)
     return Palette(whole, shares(pixels[fitted > 0.6]), shares(pixels[fitted < 0.3]), clothes)
 
 
 def _bodies(objects: list[Detection], size: tuple[int, int]) -> Array:
-    """Return the boxes of people as a mask of the shape of `subject_mask`'s."""
+    """Return the boxes of people as a mask of the same shape as `subject_mask`."""
     mask = np.zeros((MASK_SIDE, MASK_SIDE), np.float32)
     for each in objects:
         if each.name == "person":
@@ -154,7 +150,7 @@ def _bodies(objects: list[Detection], size: tuple[int, int]) -> Array:
 def _mask(
     picture: Image.Image, objects: list[Detection], people: int, reading: Reading, tone: Tone
 ) -> Array | None:
-    """Cut out the subject; by U2-Net, dearer than all others together, only where it tells much."""
+    """Cut out the subject; U2-Net, slower than all others together, runs only where it helps."""
     if people:
         return _bodies(objects, picture.size)
     if tone.texture != "picture" or any(reading.kinds[kind] > 0.4 for kind in VIEWS):
@@ -197,7 +193,7 @@ def _key(image: Image.Image) -> str:
 
 
 def analyse(image: Image.Image) -> Scene:
-    """Measure a picture; the same pixels are measured once, whatever engine asks for them."""
+    """Measure a picture; the same pixels are measured once, for all engines."""
     key = _key(image)
     with _lock:
         if key in _scenes:

@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from .networks import MODELS, Array, classify, shrink, softmax
+from .arrays import Array, middle, shrink
+from .networks import MODELS, classify, softmax
 
 SIDE = 512
 
@@ -21,11 +22,10 @@ def _head() -> tuple[tuple[str, ...], Array, Array]:
 
 
 def features(image: Image.Image) -> Array:
-    """Return 2560 features: EfficientNet's of the whole picture, and of its middle from near by."""
+    """Return 2560 features: EfficientNet's of the whole picture, and of its enlarged middle."""
     picture = shrink(image, SIDE)
     side = max(1, min(picture.size) // 2)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    near = picture.crop((left, top, left + side, top + side))
+    near = middle(picture, (side, side))
     return np.concatenate([classify(picture)[1], classify(near)[1]])
 
 

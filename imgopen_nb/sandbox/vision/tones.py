@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from .arrays import Array, middle, resized, shrink
 from .colours import lab
-from .networks import Array, shrink
 
 Texture = Literal["plain", "gradient", "noise", "pattern", "picture"]
 
@@ -18,8 +18,8 @@ Texture = Literal["plain", "gradient", "noise", "pattern", "picture"]
 class Tone:
     """Lightness and contrast in L* (0..100), mean chroma, and what kind of surface the picture is.
 
-    `sky` tells how much more smooth blue there is in the upper third than in the lower, `green`
-    the share of plant-green pixels, `lights` that of bright pixels in an otherwise dark picture.
+    `sky` is how much more smooth blue there is in the upper third than in the lower, `green` the
+    share of plant-green pixels, `lights` that of bright pixels in an otherwise dark picture.
     """
 
     lightness: float
@@ -67,11 +67,6 @@ def _texture(pixels: Array, detail: Array, likeness: float) -> Texture:
     return "pattern" if _evenness(detail) < 0.2 else "picture"
 
 
-def _centre(image: Image.Image, side: int = 256) -> Image.Image:
-    left, top = max(0, (image.width - side) // 2), max(0, (image.height - side) // 2)
-    return image.crop((left, top, min(image.width, left + side), min(image.height, top + side)))
-
-
 def _sky(pixels: Array, detail: Array) -> float:
     """Return the share of smooth blue in the upper third, less that in the lower."""
     light, green_red, blue_yellow = np.moveaxis(pixels, -1, 0)
@@ -89,7 +84,7 @@ def measure(picture: Image.Image) -> Tone:
     pixels = lab(np.asarray(shrink(picture, 256)))
     detail = _gradient(pixels[..., 0])
     chroma = np.hypot(pixels[..., 1], pixels[..., 2])
-    likeness = _likeness(lab(np.asarray(_centre(picture)))[..., 0])
+    likeness = _likeness(lab(np.asarray(middle(picture, (256, 256))))[..., 0])
     greens = (pixels[..., 1] < -8) & (pixels[..., 2] > 8)
     return Tone(
         lightness=float(pixels[..., 0].mean()),
@@ -104,10 +99,10 @@ def measure(picture: Image.Image) -> Tone:
 
 
 def sharpness(picture: Image.Image, mask: Array) -> float:
-    """Return how many times sharper the masked subject is than what surrounds it."""
+    """Return how many times sharper the masked subject is than its surroundings."""
     small = shrink(picture, 400).convert("L")
     detail = _gradient(np.asarray(small, np.float32) / 2.55) ** 2
-    fitted = np.asarray(Image.fromarray(mask).resize(small.size, Image.Resampling.BILINEAR))
+    fitted = resized(mask, small.size, Image.Resampling.BILINEAR)
     inside, around = detail[fitted > 0.6], detail[fitted < 0.1]
     if not inside.size or not around.size:
         return 1.0
