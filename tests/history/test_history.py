@@ -19,9 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb.commands import history as history_verbs
+from imgopen_nb.commands import history as history_commands
 from imgopen_nb.commands.command import Invocation
-from imgopen_nb.commands.history import HISTORY_VERBS
 from imgopen_nb.database.migrations import MIGRATIONS
 from imgopen_nb.database.task_table import TaskTable
 from imgopen_nb.errors import ImgOpenError, JournalError, ParameterError, UnknownNameError
@@ -324,7 +323,7 @@ class TestPruning:
 
 class TestVerbs:
     def said(self, history: History, name: str, *words: str) -> str:
-        verb = next(verb for verb in HISTORY_VERBS if verb.name == name)
+        verb = next(verb for verb in history_commands.COMMANDS if verb.name == name)
         session: Any = SimpleNamespace(history=history)
         options = verb.parser("imgopen ").read(words)
         return str(verb.run(Invocation(options, None, lambda: session, "imgopen ")))
@@ -364,7 +363,7 @@ class TestVerbs:
         assert len(history) == 1
 
     def test_all_are_rows_with_help(self):
-        for verb in history_verbs.HISTORY_VERBS:
+        for verb in history_commands.COMMANDS:
             assert verb.name in verb.parser().format_help()
 
 
