@@ -63,7 +63,7 @@ CASES = (
 YARDSTICK = 0.573
 NETWORK = """
 import time, numpy, onnxruntime
-from imgopen_nb.sandbox.networks import MODELS
+from imgopen_nb.sandbox.vision.networks import MODELS
 options = onnxruntime.SessionOptions()
 options.enable_cpu_mem_arena = options.enable_mem_pattern = False
 options.intra_op_num_threads = 2

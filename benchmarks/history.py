@@ -20,10 +20,11 @@ from typing import Any
 import pandas as pd
 
 from imgopen_nb.database.task_queries import COLUMNS, HISTORY_COLUMNS
-from imgopen_nb.database.task_table import Journal
+from imgopen_nb.database.task_table import TaskTable
 from imgopen_nb.history import arrow
 from imgopen_nb.history.frame import history_frame
 from imgopen_nb.history.history import History
+from tests.tables import open_table
 
 HEAD = ("what", "figure", "ratio")
 Row = tuple[str, str, str]
@@ -76,21 +77,21 @@ def measured(tasks: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         fill(home, tasks)
-        journal = Journal(home)
+        journal = open_table(home)
         history = History(journal)
-        size = journal.path.stat().st_size
+        size = journal.database.path.stat().st_size
         yield f"file of {tasks:,} tasks", f"{size / tasks:.0f} B a task", "with 3 events each"
         yield from frames(journal, history)
         yield from filters(history, tasks)
         yield from changes(journal)
         yield from files(history, home)
-        journal.close()
+        journal.database.close()
 
 
-def frames(journal: Journal, history: History) -> Iterator[Row]:
+def frames(journal: TaskTable, history: History) -> Iterator[Row]:
     """The best of three each, in turn, as other work on the machine comes and goes."""
     sql = f"SELECT {', '.join(HISTORY_COLUMNS)} FROM tasks"
-    with sqlite3.connect(journal.path) as db:
+    with sqlite3.connect(journal.database.path) as db:
         ways: dict[str, Callable[[], Any]] = {
             "pandas.read_sql on sqlite3": lambda: pd.read_sql(sql, db),
             "without the extra": lambda: history_frame(journal.rows(raw=True)),
@@ -127,7 +128,7 @@ def filters(history: History, tasks: int) -> Iterator[Row]:
         )
 
 
-def changes(journal: Journal) -> Iterator[Row]:
+def changes(journal: TaskTable) -> Iterator[Row]:
     task: dict[str, Any] = {"operation": "describe", "model": "clip", "params": {"image": "x"}}
     now = time.time()
     for at in range(CHANGES):
@@ -146,7 +147,7 @@ def files(history: History, home: Path) -> Iterator[Row]:
         file = home / f"history{suffix}"
         took = seconds(history.export, file)
         yield f"export to {suffix}", f"{took:.1f} s", f"{file.stat().st_size / 2**20:.0f} MiB"
-    other = History(Journal(home / "other"))
+    other = History(open_table(home / "other"))
     took = seconds(other.import_, home / "history.parquet")
     yield "import of .parquet", f"{took:.1f} s", f"{len(other):,} tasks"
 
@@ -159,9 +160,9 @@ def seconds(call: Callable[..., Any], *given: Any, **named: Any) -> float:
 
 def fill(home: Path, tasks: int) -> None:
     """Write tasks: 70 % captions by clip, 30 % lists of ten tags, few failures, rare others."""
-    journal = Journal(home)
+    journal = open_table(home)
     journal.rows(limit=1)
-    journal.close()
+    journal.database.close()
     marks = ", ".join("?" * len(COLUMNS))
     with sqlite3.connect(home / "imgopen.sqlite") as db:
         db.execute("PRAGMA synchronous = OFF")

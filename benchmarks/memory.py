@@ -45,7 +45,7 @@ def run(url: str, home: str, size: int) -> dict[str, float]:
     with Session(url, "an-access-key-id", "an-access-key-secret") as session:
         batch = session.map("describe", urls, model="clip", concurrency=TOGETHER, progress=False)
         assert len(batch.wide()) == size
-        file = session.journal.path.stat().st_size
+        file = session.manager.table.database.path.stat().st_size
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"peak": peak / 1024, "file": file / 2**20}
 

@@ -1,4 +1,4 @@
-"""Simulates how often tasks are asked for and how late their ends are noticed, per strategy.
+"""Simulates how often each strategy polls tasks, and how late it notices their ends.
 
 Run: python -m benchmarks.schedule_simulation
 """
@@ -16,23 +16,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from imgopen_nb.tasks.polling.plan import FLOOR, Durations, scouts
+from imgopen_nb.tasks.polling.plan import FLOOR, Durations, probe_count
 
 HEAD = ("tasks", "open", "strategy", "queries", "lag mean", "lag p95", "of duration", "plan ms")
 
 
 @dataclass
 class Job:
-    """One simulated task; times in seconds, ages are those at which queries were sent."""
+    """One simulated task; times are in seconds, ages are those at which queries were sent."""
 
     duration: float
     submitted: float = 0.0
     pending: float = 0.0
     sent: float = -1.0  # when the query under way was sent
-    due: float = 0.0  # a look that was planned for another time is void
+    due: float = 0.0  # polls that were planned for another time are dropped
     queries: int = 0
     lag: float = -1.0
-    scout: bool = False
+    probe: bool = False
     progress: float | None = None
 
 
@@ -43,7 +43,7 @@ class Strategy(Protocol):
 
 
 class Simple:
-    """Learns nothing: a rule from the age and the number of queries to the next step."""
+    """Learns nothing: the next interval depends on the age and the number of queries."""
 
     def __init__(self, rule: Callable[[float, int], float]) -> None:
         self.rule = rule
@@ -56,18 +56,18 @@ class Simple:
 
 
 class Learned:
-    """What a waiter does with `imgopen_nb.tasks.polling.plan`."""
+    """Plans polls with `imgopen_nb.tasks.polling.plan`, as a session does."""
 
     def __init__(self, known: Iterable[float] = (), seed: int = 0, floor: float = FLOOR) -> None:
-        self.floor, self.scouting, self.plans, self.cpu = floor, 0, 0, 0.0
+        self.floor, self.probes, self.plans, self.cpu = floor, 0, 0, 0.0
         self.durations = Durations(seed)
         self.durations.extend((d, d, at - 1e6) for at, d in enumerate(known))
         self.plan = self.durations.plan(floor=floor)
 
     def step(self, job: Job, running: int) -> float:
-        if not self.durations.known and not job.scout and self.scouting < scouts(running):
-            job.scout, self.scouting = True, self.scouting + 1
-        return self.plan.next_look(job.pending, progress=job.progress, scout=job.scout)
+        if not self.durations.known and not job.probe and self.probes < probe_count(running):
+            job.probe, self.probes = True, self.probes + 1
+        return self.plan.next_poll(job.pending, progress=job.progress, probe=job.probe)
 
     def ended(self, job: Job, noticed: float, running: Iterable[Job]) -> bool:
         self.durations.add(job.pending, noticed, job.submitted)
@@ -82,10 +82,10 @@ class Learned:
 
 
 class Simulation:
-    """A client and a service; a look reaches the service after half a round trip.
+    """A client and a service; a poll reaches the service after half a round trip.
 
     Args:
-        telling: the progress of a task of an age and a duration, if the service tells it.
+        telling: returns the progress for an age and a duration, if the service reports it.
         pace: seconds between the first submissions.
         lanes: how many queries can be under way at once.
     """
@@ -124,9 +124,9 @@ class Simulation:
     def _plan(self, now: float, job: Job, latest: float = math.inf) -> None:
         due = job.submitted + job.pending + self.strategy.step(job, len(self.open))
         job.due = max(now, min(due, latest))
-        self._push(job.due, self._look, job)
+        self._push(job.due, self._poll, job)
 
-    def _look(self, now: float, job: Job) -> None:
+    def _poll(self, now: float, job: Job) -> None:
         if now != job.due or job.sent >= 0 or job.lag >= 0:
             return
         job.sent = max(now, heapq.heappop(self.lanes))
@@ -153,7 +153,7 @@ class Simulation:
 
     @property
     def queries(self) -> float:
-        """Queries a task."""
+        """Mean number of queries per task."""
         return statistics.fmean(job.queries for job in self.jobs)
 
     @property
@@ -172,7 +172,7 @@ class Simulation:
         return self.lag / statistics.fmean(job.duration for job in self.jobs)
 
 
-# How long tasks take: functions that draw one duration.
+# A function that draws one duration.
 Draw = Callable[[random.Random], float]
 
 
@@ -185,7 +185,7 @@ def lognormal(median: float, sigma: float = 0.5) -> Draw:
 
 
 def mixed(*parts: tuple[float, Draw]) -> Draw:
-    """Return one of several kinds of duration, each with its weight."""
+    """Draw from several kinds of duration, each with its weight."""
     weights, draws = [part[0] for part in parts], [part[1] for part in parts]
     return lambda rng: rng.choices(draws, weights)[0](rng)
 
@@ -232,7 +232,7 @@ def rows(count: int = 1000, seed: int = 0, **client: float) -> Iterator[tuple[st
 
 
 def drifts(count: int, seed: int = 0) -> dict[str, list[float]]:
-    """Tasks that take twice or half as long from the middle of the run on."""
+    """Return durations that double or halve in the middle of the run."""
     half = count // 2
     return {
         f"{kind}, then {factor:g} x": [

@@ -112,7 +112,7 @@ def run(rule: str, url: str, median: float, sigma: float, tasks: int, together: 
         simple = RULES[rule]
         if simple:
             ruled: Any = Ruled(simple)
-            session.timing = session._waiter._ask._timing = ruled  # type: ignore[attr-defined]
+            session.timing = session.manager.scheduler._ask._timing = ruled  # type: ignore[attr-defined]
         session.map("describe", images, concurrency=together, model="clip", progress=False)
     return statistics.mean(drawn)
 

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
     from .captions.comparison import Comparison
     from .catalogue.operations import OPERATIONS
-    from .comparing import compare
     from .errors import ImgOpenError
     from .images.picture import samples
-    from .session import Session, current
+    from .session import Session, compare, current
     from .tasks.result import Result
     from .tasks.task import Task
     from .widgets.before_after import before_after
@@ -43,7 +42,7 @@ _HOMES = {
     "before_after": "widgets.before_after",
     "board": "widgets.caption_board.board",
     "browse": "widgets.history_browser",
-    "compare": "comparing",
+    "compare": "session",
     "current": "session",
     "form": "widgets.forms.form",
     "gallery": "widgets.gallery.gallery",

@@ -124,8 +124,7 @@ def _demo(words: list[str]) -> int:
     path = Path(parser.read(words).report or "imgopen-demo.html")
 
     from .captions.comparison_card import report
-    from .comparing import compare
-    from .session import Session, set_current
+    from .session import Session, compare, set_current
 
     begun = time.monotonic()
     models = OPERATIONS["describe"].param("model").choices

@@ -18,7 +18,7 @@ from .errors import UnknownNameError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .batch.batch import Plan
+    from .batch.plan import Plan
     from .catalogue.operation import Operation
 
 NAME = "imgopen"

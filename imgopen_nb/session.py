@@ -1,40 +1,35 @@
-"""A session joins settings, connection, waiter and history: what a notebook works with."""
+"""The session: what a notebook works with. A facade over `tasks/manager.py`."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .api.backend import Connection
-from .callbacks.inbox import Inbox
-from .callbacks.public_urls import Links
-from .catalogue.status import UNSENT
-from .config import settings as settings_module
-from .database.task_table import Journal
+from .batch.batch import Batch, main_param
+from .batch.plan import Plan
+from .batch.rows import Limits, Watch
+from .batch.sources import source_of
+from .batch.stream import run_all
+from .captions.comparison import Comparison
+from .captions.comparison import compare as compare_captions
+from .config.settings import Backend, load
 from .errors import PictureError
 from .history.history import History
-from .images.cache import Album
-from .tasks.calling import Caller, runnable
-from .tasks.polling.poller import Inquiry
-from .tasks.polling.scheduler import Waiter
-from .tasks.polling.timing import Timing
+from .images.thumbnail import Thumbnail
+from .tasks.manager import TaskManager
 from .tasks.result import Result
-from .tasks.session_lock import Presence
-from .tasks.store import Ledger
-from .tasks.submission import Sender
+from .tasks.submission import runnable
 from .tasks.task import Task
 
 if TYPE_CHECKING:
-    from .batch.batch import Batch, Plan
-    from .batch.stream import Watch
-    from .images.picture import Thumbnail
+    import pandas as pd
 
 
 class Session:
-    """The service (with keys) or the sandbox (without), one history, one waiter.
+    """The service (with keys) or the sandbox (without), and one history.
 
     Args:
         base_url: address of the service; also from IMGOPEN_BASE_URL or the settings.
@@ -44,11 +39,16 @@ class Session:
         backend: "sandbox" uses the sandbox even where there are keys; also from IMGOPEN_BACKEND.
 
     Attributes:
-        ledger, caller: the tasks that it knows, and what makes tasks of calls.
-        links, timing: the addresses that outsiders get, and how long tasks take.
+        settings: what it was made with.
+        history: the tasks so far; called, it returns them as a DataFrame.
+        manager: the parts behind it, joined.
 
     Raises:
         SettingsError: half a key pair or an unusable address.
+
+    Example:
+        >>> with Session(backend="sandbox") as session:
+        ...     session.run("describe", image="sample:coffee").caption
     """
 
     def __init__(
@@ -59,35 +59,18 @@ class Session:
         home: str | Path | None = None,
         backend: str | None = None,
     ) -> None:
-        self.settings = settings_module.load(
+        self.settings = load(
             base_url=base_url,
             access_key_id=access_key_id,
             access_key_secret=access_key_secret,
             home=home,
             backend=backend,
         )
-        self.journal = Journal(self.settings.home)
-        self.history = History(self.journal)
-        self._presence = Presence(self.settings.home)
-        self._connection = Connection(self.settings, self.journal)
-        self.links = Links(self.settings)
-        self._album = Album(self._connection, self.journal, self.links)
-        self.ledger = Ledger(
-            self.journal,
-            watch=self._watch,
-            fetch=self._album.thumbnail,
-            download=self._album.download,
-            timeout=self.settings.timeout,
-        )
-        self._sender = Sender(self._connection, self.ledger, self._presence)
-        self.caller = Caller(self._connection, self._album, self._sender, self.links)
-        self.timing = Timing(self.journal, self.links.hold)
-        parts = (self._connection, self.ledger, self._sender, self.timing, self.links)
-        self._waiter = Waiter(inquiry := Inquiry(*parts, replan=self._replan))
-        self._inbox = Inbox(self.journal, inquiry.told, wanted=lambda: self._waiter.busy)
+        self.manager = TaskManager(self.settings)
+        self.history = History(self.manager.table)
 
     @property
-    def backend(self) -> settings_module.Backend:
+    def backend(self) -> Backend:
         """Real or sandbox."""
         return self.settings.backend
 
@@ -101,17 +84,13 @@ class Session:
             **params: its parameters; pictures as URL, path, bytes, PIL image or array.
 
         Raises:
-            UsageError: nothing was sent; the message says what is off.
+            UsageError: nothing was sent; the message says what is wrong.
             PictureError: a picture cannot be read, or the real service cannot reach it.
             JournalError: the history cannot be written; nothing was sent.
             SubmissionLostError: whether the task was accepted cannot be found out now.
             APIError: the service did not accept it.
         """
-        return self.caller.send(runnable(operation), params, fresh=fresh)
-
-    def later(self, job: Callable[[], None]) -> None:
-        """Have a short job done in the background; it must not raise."""
-        self._waiter.call(job)
+        return self.manager.submitter.submit(runnable(operation), params, fresh=fresh)
 
     def call(self, path: str, body: Mapping[str, Any]) -> Task:
         """Send any JSON body to any path, with keys, history and polling as usual.
@@ -123,7 +102,7 @@ class Session:
         Raises:
             ImgOpenError: as `submit` raises.
         """
-        return self.caller.send_raw(path, body)
+        return self.manager.submitter.submit_raw(path, body)
 
     def run(
         self,
@@ -169,10 +148,8 @@ class Session:
             fresh: send them even if the same was asked before.
             watch: is told of each outcome as it comes, and with None that time passes.
         """
-        from .batch.stream import run_all
-
         row = runnable(operation)
-        return run_all(self, row, list(calls), timeout, fresh=fresh, watch=watch)
+        return run_all(self.manager, row, list(calls), timeout, fresh=fresh, watch=watch)
 
     def map(
         self,
@@ -214,13 +191,9 @@ class Session:
             UsageError: a parameter or the input does not fit; nothing was sent.
             TaskInterrupted: Ctrl-C.
         """
-        from .batch.batch import Batch, main_param
-        from .batch.sources import source_of
-        from .batch.stream import Limits
-
         row = runnable(operation)
         limits = Limits(concurrency, timeout, most, fresh or self.settings.cache == "off")
-        batch = Batch(self, row, source_of(images, column, main_param(row)), grid, limits)
+        batch = Batch(self.manager, row, source_of(images, column, main_param(row)), grid, limits)
         return batch.plan() if dry_run else batch.run(progress)
 
     def task(self, task_id: str) -> Task:
@@ -229,14 +202,11 @@ class Session:
         Raises:
             UnknownNameError: the history has no such task.
         """
-        return self.ledger.find(task_id)
+        return self.manager.store.find(task_id)
 
     def resume(self) -> list[Task]:
         """Take up every task of this backend that has not ended, and return their handles."""
-        tasks = [
-            self.ledger.take(row)
-            for row in self.journal.open_tasks(self.backend, self.settings.base_url)
-        ]
+        tasks = self.manager.open_tasks()
         for task in tasks:
             task.watch()
         return tasks
@@ -251,7 +221,7 @@ class Session:
         Raises:
             NetworkError: no answer comes.
         """
-        return self._connection.client.reach()
+        return self.manager.backend.http.reach()
 
     def download(self, url: str) -> bytes:
         """Return the bytes of a picture whose address the user gave.
@@ -259,7 +229,7 @@ class Session:
         Raises:
             PictureError: it cannot be had, or is too large.
         """
-        return self._connection.client.download(url, trusted=True)
+        return self.manager.thumbnails.download(url, trusted=True)
 
     def small(self, label: str, size: int = 192) -> Thumbnail:
         """Return a small version of a picture, by its URL, path, sample or name in the history.
@@ -267,7 +237,7 @@ class Session:
         Raises:
             PictureError: it cannot be had, or is no picture.
         """
-        return self._album.thumbnail(label, size)
+        return self.manager.thumbnails.thumbnail(label, size)
 
     def thumbnail(self, label: str, size: int = 192) -> Thumbnail | None:
         """Return a small version of a picture of the history, or None if it cannot be had."""
@@ -277,11 +247,7 @@ class Session:
 
     def close(self) -> None:
         """Stop asking, close the connections and the history, end the sandbox."""
-        self._inbox.close()
-        self._waiter.close()
-        self._connection.close()
-        self.journal.close()
-        self._presence.leave()
+        self.manager.close()
 
     def __enter__(self) -> Session:
         return self
@@ -292,22 +258,6 @@ class Session:
     def __repr__(self) -> str:
         where = self.settings.base_url or "on this machine"
         return f"Session({self.backend}: {where}, history in {str(self.settings.home)!r})"
-
-    def _watch(self, task: Task) -> None:
-        self._inbox.watch()
-        if self._waiter.add(task, self._when(task)):
-            task.add_done_callback(self._let_go)
-
-    def _let_go(self, task: Task) -> None:
-        if not task.state.final:  # only the wait was given up
-            self._waiter.sooner([(task, 0.0)])
-
-    def _replan(self, tasks: list[Task]) -> None:
-        self._waiter.sooner([(task, self._when(task)) for task in tasks])
-
-    def _when(self, task: Task) -> float:
-        ready = task.state.final or task.state in UNSENT
-        return 0.0 if ready else self.timing.next_look(task)
 
 
 _current: Session | None = None
@@ -328,3 +278,22 @@ def set_current(session: Session | None) -> None:
     global _current
     with _current_lock:
         _current = session
+
+
+def compare(source: pd.DataFrame | Iterable[Result]) -> Comparison:
+    """Compare the captions that several models gave to the same pictures.
+
+    Args:
+        source: a history DataFrame (`session.history()`) or results of describe.
+
+    Returns:
+        The comparison, shown as a table; its `wide()`, `tidy()` and `agreement()` are DataFrames.
+        `comparison.compare` tells how a sentence and a list of tags are made comparable.
+    """
+    session = current()
+
+    def small(label: str) -> bytes | None:
+        found = session.thumbnail(label)
+        return found.jpeg if found else None
+
+    return compare_captions(source, thumbnail=small)

@@ -1,5 +1,39 @@
-"""Rows in, outcomes out, lazily: `imgopen_nb.stream.stream(session, operation, rows)`."""
+"""Rows in, outcomes out, lazily: the core of every batch, for programs that make their own rows."""
 
-from .batch.stream import Limits, Outcome, Row, Watch, run_all, stream
+from __future__ import annotations
 
-__all__ = ["Limits", "Outcome", "Row", "Watch", "run_all", "stream"]
+from collections.abc import Iterable, Iterator
+
+from .batch import stream as _stream
+from .batch.rows import Limits, Outcome, Row, Watch
+from .catalogue.operation import Operation
+from .session import Session
+
+__all__ = ["Limits", "Outcome", "Row", "Watch", "stream"]
+
+
+def stream(
+    session: Session,
+    operation: Operation,
+    rows: Iterable[Row],
+    limits: Limits | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Outcome]:
+    """Run a call for each row and yield the outcomes as they come, each row once.
+
+    Args:
+        session: where the calls go.
+        operation: what is run.
+        rows: taken one by one, only as many as there is room for.
+        limits: see Limits.
+        watch: called with each outcome, and with None several times a second as time passes.
+
+    Raises:
+        TaskInterrupted: Ctrl-C; what is under way goes on.
+
+    Example:
+        >>> rows = (Row(i, i, {"image": url}) for i, url in enumerate(urls))
+        >>> for outcome in stream(imgopen.current(), imgopen.OPERATIONS["describe"], rows):
+        ...     print(outcome.row.index, outcome.result.caption)
+    """
+    return _stream.stream(session.manager, operation, rows, limits, watch)

@@ -129,8 +129,8 @@ class Gallery(BaseHTTPRequestHandler):
                 self.start(1000)
                 self.wfile.write(noisy_jpeg()[:500])
             elif path == "/large":
-                self.start(50_000_000)
-                for _ in range(50):
+                self.start(60_000_000)
+                for _ in range(60):
                     self.wfile.write(b"\x89" * 1_000_000)
             elif path in self.files:
                 self.start(len(self.files[path]))

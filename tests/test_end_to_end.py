@@ -147,7 +147,7 @@ def test_every_operation_runs_by_its_name(local: Session, name: str):
 def test_a_session_without_keys_starts_its_sandbox_and_starts_it_again_when_it_dies():
     with Session() as session:
         assert "cat" in (session.run("describe", image="sample:chelsea").caption or "")
-        process = session._connection._sandbox
+        process = session.manager.backend._sandbox
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
         time.sleep(0.2)

@@ -357,7 +357,7 @@ def handler(session, settings, client):
     keys = settings.keys
     session.submit("describe", image="{PICTURE}")
     raise RuntimeError("a mistake of the user's own")
-handler(session, session.settings, session._connection.client)"""
+handler(session, session.settings, session.manager.backend.client)"""
 # (code, whether the cell fails)
 CELLS: list[tuple[str, bool]] = [
     ("%load_ext imgopen_nb", False),
@@ -366,7 +366,7 @@ CELLS: list[tuple[str, bool]] = [
     ("session.settings", False),
     ("session.settings.keys, [*map(str, [session.settings.keys.secret])]", False),
     ("vars(session.settings)", False),
-    ("print(session._connection.client, session._connection.client.__dict__)", False),
+    ("print(session.manager.backend.client, session.manager.backend.client.__dict__)", False),
     ("%imgopen config", False),
     ("%xmode Verbose", False),
     *((f"%imgopen describe {PICTURE}?{name}", name not in KIND) for name in [*ANSWERS][:-1]),

@@ -151,7 +151,7 @@ def test_the_row_is_in_the_history_before_the_request_goes_out(session: Session,
     seen: list[str] = []
 
     def answer(request: Request) -> Reply:
-        with sqlite3.connect(session.journal.path) as db:
+        with sqlite3.connect(session.manager.table.database.path) as db:
             seen.extend(row[0] for row in db.execute("SELECT task_id FROM tasks"))
         return ok(status=2, caption="x")
 

@@ -1,4 +1,4 @@
-"""The connection of a session: with keys the real service, without them the sandbox."""
+"""The backend of one user's tasks: with keys the real service, without them a sandbox process."""
 
 from __future__ import annotations
 
@@ -9,42 +9,52 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ..catalogue.operation import Operation
 from ..config.server_address import addresses
 from ..config.settings import LOOPBACK, Settings
-from ..database.task_table import Journal
+from ..database.database import Database
 from ..errors import SettingsError
 from .client import Client
-from .retrying_client import Delivery
-from .throttle import Throttle, name_of
+from .retrying_client import RetryingClient, path_of
+from .throttle import Throttle, limit_name
 
 if TYPE_CHECKING:
     from ..sandbox.process import SandboxProcess
 
-
 _SANDBOX_FILE = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d{1,5}/files/")
 
 
-def _callback_hosts() -> Iterator[str]:
-    """Yield the options that let the sandbox call our own server by its public name."""
-    with contextlib.suppress(SettingsError):  # told by `links`, where it is of use
-        for address in addresses():
-            if address.host not in LOOPBACK:
-                yield from ("--allow-callback", address.host)
+class Backend:
+    """Connects on first use; a sandbox that has ended is started again.
 
+    Args:
+        settings: which service, with which keys.
+        database: the file through which all kernels share one rate.
+    """
 
-class Connection:
-    """Gives the delivery to whoever asks; a sandbox that has died is started again."""
-
-    def __init__(self, settings: Settings, journal: Journal) -> None:
+    def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
-        self._journal = journal
-        self._throttle: Throttle | None = None
+        self._database = database
         self._lock = threading.RLock()
+        self._throttle: Throttle | None = None
         self._sandbox: SandboxProcess | None = None
-        self._delivery: Delivery | None = None
+        self._client: RetryingClient | None = None
 
-    def delivery(self) -> Delivery:
-        """Return what sends and asks.
+    @property
+    def local(self) -> bool:
+        """Whether tasks go to a sandbox."""
+        return self.settings.backend == "sandbox"
+
+    @property
+    def address(self) -> str:
+        """The service's address; "" for a sandbox of our own that does not run."""
+        with self._lock:
+            running = self._sandbox and self._sandbox.alive
+            own = self._sandbox.url if self._sandbox and running else ""
+            return self.settings.base_url or own
+
+    def client(self) -> RetryingClient:
+        """Return what submits and asks; starts the sandbox where it is needed and does not run.
 
         Raises:
             SettingsError: the address needs keys and there are none.
@@ -53,55 +63,69 @@ class Connection:
         with self._lock:
             if self._sandbox and not self._sandbox.alive:
                 self.close()
-            if self._delivery is None:
-                self._delivery = self._connect()
-            return self._delivery
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
 
     @property
-    def client(self) -> Client:
-        """The HTTP client of the delivery."""
-        return self.delivery().client
+    def http(self) -> Client:
+        """The HTTP client below `client()`, for single exchanges."""
+        return self.client().client
 
-    def present(self, url: str) -> str:
-        """Return where a picture is now: one of our own sandbox has moved to its present port."""
-        if self.settings.base_url or not self.local or not _SANDBOX_FILE.match(url):
-            return url
-        return _SANDBOX_FILE.sub(self.client.base_url + "/files/", url)
+    def check_path(self, operation: Operation) -> None:
+        """Refuse an operation whose path is only assumed, before anything is read or sent.
 
-    def place(self, url: str) -> str:
-        """Return what stays the same of a picture's address when our own sandbox moves."""
-        own = not self.settings.base_url and self.local
-        return _SANDBOX_FILE.sub("sandbox:", url) if own else url
+        Raises:
+            AssumedPathError: this is the real service, and nobody has given the true path.
+        """
+        path_of(operation, self.settings.paths, assumed=self.local)
 
-    @property
-    def local(self) -> bool:
-        """Whether tasks go to a sandbox, which can be asked often."""
-        return self.settings.backend == "sandbox"
+    def current_url(self, url: str) -> str:
+        """Return where a picture is now: a sandbox of our own has another port at each start."""
+        if self._is_ours(url):
+            return _SANDBOX_FILE.sub(self.http.base_url + "/files/", url)
+        return url
+
+    def lasting_url(self, url: str) -> str:
+        """Return an address of a picture that stays the same when our own sandbox moves."""
+        return _SANDBOX_FILE.sub("sandbox:", url) if self._is_ours(url) else url
 
     def close(self) -> None:
         """Close the connections and end the sandbox, if it is ours."""
         with self._lock:
-            if self._delivery:
-                self._delivery.client.close()
+            if self._client:
+                self._client.client.close()
             if self._throttle:
                 self._throttle.close()
             if self._sandbox:
                 self._sandbox.stop()
-            self._delivery = self._throttle = self._sandbox = None
+            self._client = self._throttle = self._sandbox = None
 
-    def _connect(self) -> Delivery:
-        wanted = self.settings
+    def _is_ours(self, url: str) -> bool:
+        own = self.local and not self.settings.base_url
+        return own and _SANDBOX_FILE.match(url) is not None
+
+    def _connect(self) -> RetryingClient:
+        settings = self.settings
         if not self.local:
-            name = name_of(wanted.base_url, wanted.keys.id if wanted.keys else "")
-            self._throttle = Throttle(self._journal, name, cap=wanted.rate)
-            client = Client(wanted.base_url, wanted.keys)
-            return Delivery(client, wanted.paths, throttle=self._throttle)
-        url = wanted.base_url
+            name = limit_name(settings.base_url, settings.keys.id if settings.keys else "")
+            self._throttle = Throttle(self._database, name, cap=settings.rate)
+            client = Client(settings.base_url, settings.keys)
+            return RetryingClient(client, settings.paths, throttle=self._throttle)
+        url = settings.base_url
         if url and urlsplit(url).hostname not in LOOPBACK:
             raise SettingsError(f"{url} needs an access key", hint="run %imgopen login")
         if not url:
             from ..sandbox.process import SandboxProcess
 
-            self._sandbox = SandboxProcess.start(wanted.home, *_callback_hosts())
+            self._sandbox = SandboxProcess.start(settings.home, *_callback_options())
             url = self._sandbox.url
-        return Delivery(Client(url), wanted.paths, guesses=True)
+        return RetryingClient(Client(url), settings.paths, assumed=True)
+
+
+def _callback_options() -> Iterator[str]:
+    """Yield the options that let the sandbox call our own server by its public name."""
+    with contextlib.suppress(SettingsError):  # reported where callbacks are set up
+        for address in addresses():
+            if address.host not in LOOPBACK:
+                yield from ("--allow-callback", address.host)

@@ -14,13 +14,14 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from ..config.credentials import Keys
 from ..errors import MalformedAnswerError, NetworkError, RequestTimeoutError
-from ..images.download import Fetcher, chunks, proxies, reason, session
+from ..media.fetch import USER_AGENT, chunks, proxies, reason
 from .envelope import Answer, read_answer
+from .http import prepared, session, surely_unsent
 
 MAX_ANSWER = 8 * 2**20
 
 
-class Client(Fetcher):
+class Client:
     """The service at one address, with one pool of connections; safe to use from several threads.
 
     Args:
@@ -40,7 +41,7 @@ class Client(Fetcher):
         read: float = 30.0,
         total: float = 60.0,
     ) -> None:
-        super().__init__(base_url, connections)
+        self.base_url = base_url
         self._secrets = (keys.secret, keys.id) if keys else ()
         self._timeout = (connect, read)
         self._total = total
@@ -76,13 +77,8 @@ class Client(Fetcher):
         """
         begun = time.monotonic()
         try:
-            with self._pictures.get(
-                self.base_url,
-                timeout=(5, 10),
-                stream=True,
-                allow_redirects=False,
-                proxies=proxies(self.base_url),
-            ):
+            request = prepared("GET", self.base_url, {"User-Agent": USER_AGENT})
+            with self._send(request, (5, 10)):
                 return time.monotonic() - begun
         except (requests.RequestException, HTTPError) as error:
             raise self._network_error(error) from None
@@ -90,26 +86,30 @@ class Client(Fetcher):
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
-        self._pictures.close()
 
     def __repr__(self) -> str:
         return f"Client({self.base_url!r})"
 
     def _post(self, path: str, payload: bytes, content_type: str) -> Answer:
-        url = self.base_url + path
-        request = _prepared(url, {**self._http.headers, "Content-Type": content_type}, payload)
+        headers = {**self._http.headers, "Content-Type": content_type}
+        request = prepared("POST", self.base_url + path, headers, payload)
         try:
-            with self._http.get_adapter(url).send(
-                request,
-                timeout=self._timeout,
-                stream=True,
-                verify=self._http.verify or True,
-                proxies=self._http.proxies,
-            ) as response:
+            with self._send(request, self._timeout) as response:
                 body = b"".join(self._read(response))
                 return read_answer(self._scrub(body), response.status_code, response.headers)
         except (requests.RequestException, HTTPError) as error:
             raise self._network_error(error) from None
+
+    def _send(
+        self, request: requests.PreparedRequest, timeout: tuple[float, float]
+    ) -> requests.Response:
+        return self._http.get_adapter(self.base_url).send(
+            request,
+            timeout=timeout,
+            stream=True,
+            verify=self._http.verify or True,
+            proxies=self._http.proxies,
+        )
 
     def _read(self, response: requests.Response) -> Iterator[bytes]:
         deadline, size = time.monotonic() + self._total, 0
@@ -126,7 +126,7 @@ class Client(Fetcher):
 
     def _scrub(self, body: bytes) -> bytes:
         """Take our own keys out of whatever the service echoes, before anything else sees it."""
-        if self._secrets and b"\\" in body:  # JSON spells a sign in several ways: leave one
+        if self._secrets and b"\\" in body:  # JSON spells a character in several ways: keep one
             with contextlib.suppress(ValueError, RecursionError):
                 plain = json.dumps(json.loads(body), ensure_ascii=False)
                 body = plain.encode("utf-8", "surrogatepass")
@@ -137,7 +137,7 @@ class Client(Fetcher):
 
     def _network_error(self, error: Exception) -> NetworkError:
         host = urlsplit(self.base_url).netloc
-        sent = not _before_sending(error)
+        sent = not surely_unsent(error)
         if isinstance(error, (requests.Timeout, ReadTimeoutError)):
             limit = self._timeout[1] if sent else self._timeout[0]
             return RequestTimeoutError(
@@ -149,24 +149,3 @@ class Client(Fetcher):
 
 
 _NETWORK_HINT = "check the connection and the address (%imgopen config)"
-
-
-def _prepared(url: str, headers: Mapping[str, Any], body: bytes) -> requests.PreparedRequest:
-    """Return a request as `Session.post` would make it, at a third of the cost.
-
-    Redirects, cookies and netrc, which a session looks after, are not wanted here.
-    """
-    request = requests.PreparedRequest()
-    request.method, request.url, request.body = "POST", url, body
-    request.headers = requests.structures.CaseInsensitiveDict(headers)
-    request.headers["Content-Length"] = str(len(body))
-    request.hooks = {"response": []}
-    return request
-
-
-def _before_sending(error: Exception) -> bool:
-    if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)):
-        return True
-    text = repr(error)
-    marks = ("NewConnectionError", "NameResolutionError", "CERTIFICATE_VERIFY_FAILED")
-    return isinstance(error, requests.ConnectionError) and any(mark in text for mark in marks)

@@ -38,13 +38,13 @@ LOOKS = (0.2, 0.6, 1.5)
 LONGEST_PAUSE = 30.0
 
 
-class Delivery:
-    """Sends submissions and queries through a client.
+class RetryingClient:
+    """Submits once and asks, and repeats what is safe to repeat.
 
     Args:
-        client: the connection.
+        client: sends one request.
         paths: true paths that replace the catalogue's, by operation name.
-        guesses: whether paths that are only assumed may be used (the sandbox serves them).
+        assumed: whether paths that are only assumed may be used (the sandbox serves them).
         sleep: how to pause; tests hand in a shorter one.
         throttle: holds requests back while their rate is limited; None never does.
     """
@@ -54,31 +54,20 @@ class Delivery:
         client: Client,
         paths: Mapping[str, str] | None = None,
         *,
-        guesses: bool = False,
+        assumed: bool = False,
         sleep: Callable[[float], None] = time.sleep,
         throttle: Throttle | None = None,
     ) -> None:
         self.client = client
         self._paths = dict(paths or {})
-        self._guesses = guesses
+        self._assumed = assumed
         self._sleep = sleep
         self._throttle = throttle
         self._unknown: dict[str, tuple[str, str]] = {}
 
     def path(self, operation: Operation) -> str:
-        """Return where an operation is posted to.
-
-        Raises:
-            AssumedPathError: its path is only assumed, and this is the real service.
-        """
-        if operation.known == "assumed" and not self._guesses and operation.name not in self._paths:
-            raise AssumedPathError(
-                f"the path of {operation.name} on the real service is not documented; "
-                f"{operation.path} is a guess, so nothing was sent",
-                hint=f"set the true one: IMGOPEN_PATHS={operation.name}=/path, or "
-                f"%imgopen config paths {operation.name}=/path; the sandbox runs it as it is",
-            )
-        return self._paths.get(operation.name, operation.path)
+        """Return where an operation is posted to; see `path_of`."""
+        return path_of(operation, self._paths, assumed=self._assumed)
 
     def submit(self, operation: Operation, body: Mapping[str, Any], task_id: str) -> Answer:
         """Send a submission so that it is accepted once, and return the first answer about it.
@@ -226,6 +215,27 @@ class Delivery:
             raise
         throttle.accepted()
         return answer
+
+
+def path_of(operation: Operation, paths: Mapping[str, str], *, assumed: bool) -> str:
+    """Return where an operation is posted to.
+
+    Args:
+        operation: the row of the catalogue.
+        paths: true paths that the user has given, by operation name.
+        assumed: whether a path that is only assumed may be used.
+
+    Raises:
+        AssumedPathError: it may not, and the path is one.
+    """
+    if operation.known == "assumed" and not assumed and operation.name not in paths:
+        raise AssumedPathError(
+            f"the path of {operation.name} on the real service is not documented; "
+            f"{operation.path} is a guess, so nothing was sent",
+            hint=f"set the true one: IMGOPEN_PATHS={operation.name}=/path, or "
+            f"%imgopen config paths {operation.name}=/path; the sandbox runs it as it is",
+        )
+    return paths.get(operation.name, operation.path)
 
 
 def pause(attempt: int, error: APIError | None = None) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -17,39 +16,26 @@ from ..catalogue.parameter import Param
 from ..catalogue.status import State
 from ..display.progress_bar import counting
 from ..errors import ImgOpenError, ParameterError, UsageError
+from ..tasks.manager import TaskManager
 from ..tasks.result import Result
 from ..text import in_words, visible
 from .plan import Plan, plan_of
+from .rows import GONE, Calls, Kept, Limits, Outcome, Row, not_run
 from .sources import Source, axes_of, combinations, missing
-from .stream import CONCURRENCY, Limits, Outcome, Row, not_run, stream
+from .stream import stream
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..database.task_table import Journal
-    from ..session import Session
-
-GONE = "it is not in the history any more"
 _PASSWORD = re.compile(r"//[^/\s]*@")
 _FILLED_IN = "https://imgopen.invalid/picture"  # stands for the pictures while the rest is checked
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a batch remembers of an outcome; `image` only where no task does."""
-
-    index: Any
-    task_id: str
-    cached: bool
-    error: str | None
-    image: str | None
 
 
 class Batch:
     """Calls of one operation; made by `Session.map`, to be run, looked through and read as frames.
 
     Args:
-        session: where the calls go.
+        manager: where the calls go.
         operation: what is run.
         source: the pictures (or prompts).
         params: the other parameters; a list where one value belongs is an axis of the grid.
@@ -61,28 +47,28 @@ class Batch:
 
     def __init__(
         self,
-        session: Session,
+        manager: TaskManager,
         operation: Operation,
         source: Source,
         params: Mapping[str, Any],
         limits: Limits,
     ) -> None:
-        self._session = session
+        self._manager = manager
         self._source = source
         self._limits = limits
         self.operation = operation
         self.param = main_param(operation)
-        self._kept: dict[int, Kept] = {}
         _check_limits(limits)
         given = _given(operation, params, self.param)
         axes = axes_of(operation, given)
-        self.fixed = {name: value for name, value in given.items() if name not in axes}
-        calls = [self._example({**self.fixed, **values}) for values in combinations(axes)]
-        checked = [session.caller.check(operation, call) for call in calls]
-        self.grid = [{name: call.get(name) for name in axes} for call in checked]
+        fixed = {name: value for name, value in given.items() if name not in axes}
+        calls = [self._example({**fixed, **values}) for values in combinations(axes)]
+        checked = [manager.submitter.check(operation, call) for call in calls]
+        grid = [{name: call.get(name) for name in axes} for call in checked]
+        self._calls = Calls(operation, fixed, grid, source.index, manager.table)
         pictured = any(operation.param(name).picture for name in axes)
         for call in calls if pictured else calls[:1]:
-            session.caller.request(operation, call)  # reads what lies on this machine
+            manager.submitter.cache_key(operation, call)  # reads what lies on this machine
 
     def _example(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return a call with something in the place of the picture or text."""
@@ -92,14 +78,14 @@ class Batch:
 
     def rows(self) -> Iterator[Row]:
         """Yield the calls, in the order of the input."""
-        width = len(self.grid)
+        width = len(self._calls.grid)
         for number, (index, value) in enumerate(self._source.pairs()):
             trouble = value if isinstance(value, ImgOpenError) else None
             if missing(value):
                 trouble = ParameterError(f"there is no {self.param.name} in this row")
             given = {} if trouble else {self.param.name: value}
-            for at, combination in enumerate(self.grid):
-                params = {**given, **self.fixed, **combination}
+            for at, combination in enumerate(self._calls.grid):
+                params = {**given, **self._calls.fixed, **combination}
                 yield Row(number * width + at, index, params, trouble)
 
     def run(self, progress: bool = True) -> Batch:
@@ -108,7 +94,7 @@ class Batch:
         Raises:
             TaskInterrupted: Ctrl-C; what is under way goes on into the history.
         """
-        total = None if self._source.total is None else self._source.total * len(self.grid)
+        total = None if self._source.total is None else self._source.total * len(self._calls.grid)
         with counting(self.operation.name, total) as count:
             deque(self.outcomes(count if progress else None), maxlen=0)
         return self
@@ -123,18 +109,18 @@ class Batch:
             UsageError: it has run, and its input can be read only once.
             TaskInterrupted: Ctrl-C; what is under way goes on into the history.
         """
-        if self._source.once and self._kept:
+        if self._source.once and self._calls.kept:
             raise UsageError("this input can be read only once", hint="give it as a list")
-        self._kept.clear()
+        self._calls.kept.clear()
         self._limits.sent = 0
 
         def told(outcome: Outcome | None) -> None:
             if outcome is not None:
-                self._kept[outcome.row.place] = _kept(outcome)
+                self._calls.kept[outcome.row.place] = _kept(outcome)
             if watch:
                 watch(outcome)
 
-        return stream(self._session, self.operation, self.rows(), self._limits, told)
+        return stream(self._manager, self.operation, self.rows(), self._limits, told)
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self.results())
@@ -146,13 +132,13 @@ class Batch:
                 "a plan would use up this input: it can be read only once",
                 hint="give it as a list",
             )
-        rows, width = self.rows(), len(self.grid)
-        return plan_of(self._session, self.operation, rows, width, self._limits)
+        rows, width = self.rows(), len(self._calls.grid)
+        return plan_of(self._manager, self.operation, rows, width, self._limits)
 
     def results(self) -> list[Result]:
         """Return a result for each call that was run, in the order of the input."""
-        rows = {row["task_id"]: row for row in self._session.journal.by_ids(self._ids())}
-        return [self._result(place, kept, rows) for place, kept in sorted(self._kept.items())]
+        rows = {row["task_id"]: row for row in self._manager.table.by_ids(self._ids())}
+        return [self._result(place, kept, rows) for place, kept in sorted(self._calls.kept.items())]
 
     def frame(self) -> pd.DataFrame:
         """Return one row for each call that was run: index of the input, columns of the history.
@@ -161,7 +147,7 @@ class Batch:
         """
         from .frame import tidy
 
-        return tidy(self)
+        return tidy(self._calls)
 
     def wide(self) -> pd.DataFrame:
         """Return one row for each row of the input, in its order and with its index.
@@ -172,58 +158,48 @@ class Batch:
         """
         from .frame import wide
 
-        return wide(self)
+        return wide(self._calls, self.results)
 
     def errors(self) -> pd.DataFrame:
         """Return the rows of `frame` that have no result."""
         frame = self.frame()
         return frame[frame["status"] != State.SUCCEEDED.value]
 
-    @property
-    def index(self) -> Any:
-        """The pandas index of the input, None where it has none."""
-        return self._source.index
-
-    @property
-    def journal(self) -> Journal:
-        """The history that holds its tasks."""
-        return self._session.journal
-
-    @property
-    def kept(self) -> Mapping[int, Kept]:
-        """What is remembered of each call that was run, by its place."""
-        return self._kept
-
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._calls.kept)
 
     def __repr__(self) -> str:
-        failed = sum(kept.error is not None for kept in self._kept.values())
-        cached = sum(kept.cached for kept in self._kept.values())
+        calls = self._calls.kept.values()
+        failed = sum(kept.error is not None for kept in calls)
+        cached = sum(kept.cached for kept in calls)
         advice = "\n  → .errors() tells why; the same again tries them again" if failed else ""
         return (
-            f"{self.operation.name}: {len(self._kept):,} calls done: {self._limits.sent:,} sent, "
+            f"{self.operation.name}: {len(calls):,} calls done: {self._limits.sent:,} sent, "
             f"{cached:,} from the history, {failed:,} failed{advice}"
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         from .frame import overview
 
-        bundle = overview(self)._repr_mimebundle_()
+        bundle = overview(self._calls)._repr_mimebundle_()
         return {**bundle, "text/plain": f"{self!r}\n{bundle['text/plain']}"}
 
     def _ids(self) -> Iterable[str]:
-        return {kept.task_id for kept in self._kept.values() if kept.task_id}
+        return {kept.task_id for kept in self._calls.kept.values() if kept.task_id}
 
     def _result(self, place: int, kept: Kept, rows: Mapping[str, Any]) -> Result:
         row = rows.get(kept.task_id)
         if row is None:
-            params = {**self.fixed, **self.grid[place % len(self.grid)], "image": kept.image}
+            params = {
+                **self._calls.fixed,
+                **self._calls.grid[place % len(self._calls.grid)],
+                "image": kept.image,
+            }
             return not_run(self.operation, params, kept.error or GONE)
-        ledger = self._session.ledger
+        store = self._manager.store
         if row["status"] == State.SUCCEEDED:
-            return ledger.cached(row).result(0) if kept.cached else ledger.take(row).result(0)
-        return ledger.failed_result(ledger.take(row), kept.error or str(row["error"]))
+            return (store.cached(row) if kept.cached else store.take(row)).result(0)
+        return store.failed_result(store.take(row), kept.error or str(row["error"]))
 
 
 def main_param(operation: Operation) -> Param:
@@ -276,6 +252,3 @@ def _kept(outcome: Outcome) -> Kept:
     unsent = result.image if result.image and not result.task_id else None
     image = unsent and visible(_PASSWORD.sub("//***@", unsent))
     return Kept(outcome.row.index, result.task_id, result.cached, result.error, image)
-
-
-__all__ = ["CONCURRENCY", "Batch", "Plan", "main_param"]

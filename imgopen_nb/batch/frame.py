@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -14,9 +14,7 @@ from ..display.tables import Table
 from ..history.frame import history_frame
 from ..tasks.result import Result
 from ..text import clip, in_words, visible
-
-if TYPE_CHECKING:
-    from .batch import Batch, Kept
+from .rows import GONE, Calls, Kept
 
 CHUNK = 1000
 SHOWN = 20
@@ -32,39 +30,39 @@ MAIN = {
 _DTYPES = {"integer": "Int64", "number": "Float64", "boolean": "boolean"}
 
 
-def tidy(batch: Batch) -> pd.DataFrame:
+def tidy(calls: Calls) -> pd.DataFrame:
     """Return one row for each call that was run; see `Batch.frame`."""
-    places = sorted(batch.kept)
-    frame = history_frame(list(_history(batch, places)))
-    frame["cached"] = pd.Series([batch.kept[place].cached for place in places], dtype="bool")
-    for name in batch.grid[0]:
+    places = sorted(calls.kept)
+    frame = history_frame(list(_history(calls, places)))
+    frame["cached"] = pd.Series([calls.kept[place].cached for place in places], dtype="bool")
+    for name in calls.grid[0]:
         if name != "model":
-            values = [batch.grid[place % len(batch.grid)][name] for place in places]
-            frame[name] = _typed(batch.operation, name, values)
-    frame.index = _index(batch, [place // len(batch.grid) for place in places])
+            values = [calls.combination(place)[name] for place in places]
+            frame[name] = _typed(calls.operation, name, values)
+    frame.index = _index(calls, [place // len(calls.grid) for place in places])
     return frame
 
 
-def wide(batch: Batch) -> pd.DataFrame:
+def wide(calls: Calls, results: Callable[[], list[Result]]) -> pd.DataFrame:
     """Return one row for each row of the input; see `Batch.wide`."""
-    width = len(batch.grid)
-    numbers = sorted({place // width for place in batch.kept})
-    values, errors = _read(batch)
+    width = len(calls.grid)
+    numbers = sorted({place // width for place in calls.kept})
+    values, errors = _read(calls, results)
     columns: dict[str, Any] = {}
-    for at, name in enumerate(labels(batch)):
+    for at, name in enumerate(labels(calls)):
         column = [values.get(number * width + at) for number in numbers]
-        columns[name] = pd.array(column, dtype="string") if _texts(batch) else _objects(column)
+        columns[name] = pd.array(column, dtype="string") if _texts(calls) else _objects(column)
     first = [_first_error(errors, number, width) for number in numbers]
     columns["error"] = pd.array(first, dtype="string")
-    return pd.DataFrame(columns, index=_index(batch, numbers))
+    return pd.DataFrame(columns, index=_index(calls, numbers))
 
 
-def labels(batch: Batch) -> list[str]:
+def labels(calls: Calls) -> list[str]:
     """Return a name for each combination of the grid, no two the same."""
-    if not batch.grid[0]:
-        return [MAIN.get(batch.operation.kind, "result")]
+    if not calls.grid[0]:
+        return [MAIN.get(calls.operation.kind, "result")]
     names: dict[str, None] = {"error": None}
-    for combination in batch.grid:
+    for combination in calls.grid:
         name = " · ".join(map(label, combination.values()))
         same = (f"{name} ({number})" for number in itertools.count(2))
         names[name if name not in names else next(n for n in same if n not in names)] = None
@@ -77,40 +75,37 @@ def label(value: Any) -> str:
     return visible(clip(value, 60)) if plain else clip(in_words(value), 60)
 
 
-def overview(batch: Batch) -> Table:
+def overview(calls: Calls) -> Table:
     """Return how the calls of each combination went; of many combinations the first."""
-    counts: list[list[Any]] = [[0, 0, 0, ""] for _ in batch.grid]
-    for place, kept in sorted(batch.kept.items()):
-        row = counts[place % len(batch.grid)]
+    counts: list[list[Any]] = [[0, 0, 0, ""] for _ in calls.grid]
+    for place, kept in sorted(calls.kept.items()):
+        row = counts[place % len(calls.grid)]
         row[0] += 1
         row[1] += kept.cached
         row[2] += kept.error is not None
         row[3] = row[3] or clip(kept.error or "", 160)
-    rows = [(name, *row) for name, row in zip(labels(batch), counts, strict=True)][:SHOWN]
+    rows = [(name, *row) for name, row in zip(labels(calls), counts, strict=True)][:SHOWN]
     if len(counts) > SHOWN:
         rows.append((f"… and {len(counts) - SHOWN:,} more", "", "", "", ""))
-    heads = (batch.operation.name, "calls", "from the history", "failed", "first error")
+    heads = (calls.operation.name, "calls", "from the history", "failed", "first error")
     return Table(heads, rows)
 
 
-def _history(batch: Batch, places: list[int]) -> Iterator[dict[str, Any]]:
+def _history(calls: Calls, places: list[int]) -> Iterator[dict[str, Any]]:
     """Yield a row as the history has it for each call; of one that was not sent, what is known."""
-    journal = batch.journal
     for part in _parts(places):
-        kept = [batch.kept[place] for place in part]
-        found = {row["task_id"]: row for row in journal.by_ids({k.task_id for k in kept})}
+        kept = [calls.kept[place] for place in part]
+        found = {row["task_id"]: row for row in calls.table.by_ids({k.task_id for k in kept})}
         for place, one in zip(part, kept, strict=True):
-            row = found.get(one.task_id) or _unsent(batch, place, one)
+            row = found.get(one.task_id) or _unsent(calls, place, one)
             failed = row["status"] != State.SUCCEEDED
             yield {**row, "error": one.error or row["error"]} if failed else row
 
 
-def _unsent(batch: Batch, place: int, kept: Kept) -> dict[str, Any]:
-    from .batch import GONE
-
-    given = {**batch.fixed, **batch.grid[place % len(batch.grid)]}
+def _unsent(calls: Calls, place: int, kept: Kept) -> dict[str, Any]:
+    given = {**calls.fixed, **calls.combination(place)}
     return {
-        "operation": batch.operation.name,
+        "operation": calls.operation.name,
         "model": given.get("model"),
         "image": kept.image,
         "status": "not sent",
@@ -124,18 +119,18 @@ def _parts(places: list[int]) -> Iterator[list[int]]:
         yield part
 
 
-def _index(batch: Batch, numbers: list[int]) -> pd.Index[Any]:
+def _index(calls: Calls, numbers: list[int]) -> pd.Index[Any]:
     """Return the index of these rows of the input."""
-    if batch.index is not None:
-        if numbers == list(range(len(batch.index))):
-            same: pd.Index[Any] = batch.index.copy()
+    if calls.index is not None:
+        if numbers == list(range(len(calls.index))):
+            same: pd.Index[Any] = calls.index.copy()
             return same
-        taken: pd.Index[Any] = batch.index.take(pd.Index(numbers, dtype="int64"))
+        taken: pd.Index[Any] = calls.index.take(pd.Index(numbers, dtype="int64"))
         return taken
     if not numbers:
         return pd.RangeIndex(0)
-    width = len(batch.grid)
-    known = {place // width: kept.index for place, kept in batch.kept.items()}
+    width = len(calls.grid)
+    known = {place // width: kept.index for place, kept in calls.kept.items()}
     names = [known[number] for number in numbers]
     found: pd.Index[Any]
     try:
@@ -145,19 +140,21 @@ def _index(batch: Batch, numbers: list[int]) -> pd.Index[Any]:
     return found
 
 
-def _texts(batch: Batch) -> bool:
-    return batch.operation.kind == "caption"
+def _texts(calls: Calls) -> bool:
+    return calls.operation.kind == "caption"
 
 
-def _read(batch: Batch) -> tuple[dict[int, Any], dict[int, str | None]]:
+def _read(
+    calls: Calls, results: Callable[[], list[Result]]
+) -> tuple[dict[int, Any], dict[int, str | None]]:
     """Return the main result of each call that has one, and the error of the others."""
-    places = sorted(batch.kept)
-    if not _texts(batch):
-        results = dict(zip(places, batch.results(), strict=True))
-        errors = {place: result.error for place, result in results.items()}
-        return {place: _main(result) for place, result in results.items()}, errors
+    places = sorted(calls.kept)
+    if not _texts(calls):
+        found = dict(zip(places, results(), strict=True))
+        errors = {place: result.error for place, result in found.items()}
+        return {place: _main(result) for place, result in found.items()}, errors
     values, errors = {}, {}
-    for place, row in zip(places, _history(batch, places), strict=True):
+    for place, row in zip(places, _history(calls, places), strict=True):
         values[place] = row.get("caption")
         errors[place] = None if row["status"] == State.SUCCEEDED else row["error"]
     return values, errors

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..catalogue.operation import Operation
 from ..catalogue.status import State
 from ..display.tables import Table
 from ..errors import ImgOpenError
+from ..tasks.manager import TaskManager
 from ..text import shown
-from .stream import FOR_ALL, Limits, Row
-
-if TYPE_CHECKING:
-    from ..session import Session
+from .rows import Limits, Row
+from .stream import FOR_ALL
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,12 @@ class Plan:
 
 
 def plan_of(
-    session: Session, operation: Operation, rows: Iterable[Row], width: int, limits: Limits
+    manager: TaskManager, operation: Operation, rows: Iterable[Row], width: int, limits: Limits
 ) -> Plan:
     """Return what running these rows would do; reads the input and the history, sends nothing.
 
     Args:
-        session: where the calls would go.
+        manager: where the calls would go.
         operation: what would be run.
         rows: the calls.
         width: how many of them belong to a row of the input.
@@ -89,7 +88,7 @@ def plan_of(
     seen: set[str] = set()
     reason = ""
     for row in rows:
-        fate, why = _fate(session, operation, row, seen, limits.fresh)
+        fate, why = _fate(manager, operation, row, seen, limits.fresh)
         reason = reason or why
         counts[fate] += 1
         new[row.params.get("model")] += fate == "new"
@@ -105,18 +104,18 @@ def plan_of(
         reason=reason,
         most=limits.most,
         concurrency=limits.concurrency,
-        seconds=_expected(session, operation, new, limits),
+        seconds=_expected(manager, operation, new, limits),
     )
 
 
 def _fate(
-    session: Session, operation: Operation, row: Row, seen: set[str], fresh: bool
+    manager: TaskManager, operation: Operation, row: Row, seen: set[str], fresh: bool
 ) -> tuple[str, str]:
     """Return what would become of a call, and why if nothing would."""
     try:
         if row.trouble:
             raise row.trouble
-        request = session.caller.request(operation, row.params)
+        request = manager.submitter.cache_key(operation, row.params)
     except FOR_ALL:
         raise
     except ImgOpenError as error:
@@ -128,17 +127,17 @@ def _fate(
     if request in seen:
         return "repeated", ""
     seen.add(request)
-    known = session.journal.same(request)
+    known = manager.table.cached(request)
     if known is None:
         return "new", ""
     return ("cached" if known["status"] == State.SUCCEEDED else "under way"), ""
 
 
 def _expected(
-    session: Session, operation: Operation, new: Counter[str | None], limits: Limits
+    manager: TaskManager, operation: Operation, new: Counter[str | None], limits: Limits
 ) -> float | None:
     usual = {
-        model: session.timing.median(operation, model, session.backend)
+        model: manager.timing.median(operation, model, manager.settings.backend)
         for model, count in new.items()
         if count
     }

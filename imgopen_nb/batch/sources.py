@@ -15,7 +15,7 @@ from typing import Any
 from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
 from ..errors import ImgOpenError, ParameterError, UnknownNameError
-from ..images.thumbnail import SUFFIXES
+from ..media.formats import FILE_SUFFIXES
 from ..text import clip
 from .table_files import READERS
 
@@ -151,7 +151,7 @@ def _pictures(folder: Path) -> list[Path]:
         seen = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     except OSError as error:
         raise ParameterError(f"the folder {clip(folder)} cannot be read ({clip(error)})") from None
-    return [p for p in seen if p.suffix.lower() in _PICTURES and p.is_file()]
+    return [p for p in seen if p.suffix.lower() in FILE_SUFFIXES and p.is_file()]
 
 
 def _files(found: list[Path], none: str) -> Source:
@@ -201,9 +201,6 @@ def _value(path: Path, row: dict[str, Any] | ImgOpenError, name: str, param: Par
         return value
     near = os.path.join(path.parent, value)
     return near if os.path.isfile(near) else value
-
-
-_PICTURES = frozenset(SUFFIXES.values()) | {".jpeg", ".tiff"}
 
 
 def combinations(axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:

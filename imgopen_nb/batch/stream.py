@@ -6,12 +6,11 @@ under way. Everything else (`Session.map`, `run_all`, the magic) is made of it.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..catalogue.operation import Operation
 from ..errors import (
@@ -25,15 +24,12 @@ from ..errors import (
     TaskInterrupted,
     TaskTimeoutError,
 )
+from ..tasks.manager import TaskManager
 from ..tasks.result import Result
 from ..tasks.submission import PASSING
 from ..tasks.task import Task
-from ..text import clip
+from .rows import Limits, Outcome, Row, Watch, not_run
 
-if TYPE_CHECKING:
-    from ..session import Session
-
-CONCURRENCY = 16
 TICK = 0.25  # seconds between two signs that time passes
 # Trouble that every other row would meet as well: the rest is not sent.
 FOR_ALL = (
@@ -42,66 +38,8 @@ FOR_ALL = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One call to make: where it stands in the input, what the input calls it, its parameters.
-
-    With `trouble` the input itself tells that the call cannot be made.
-    """
-
-    place: int
-    index: Any
-    params: Mapping[str, Any]
-    trouble: ImgOpenError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a row; a row that failed has a result with `status` and `error`."""
-
-    row: Row
-    result: Result
-    trouble: ImgOpenError | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is no result."""
-        return self.trouble is not None
-
-
-# Is told of each outcome, and with None that time passes.
-Watch = Callable[[Outcome | None], None]
-
-
-@dataclass
-class Limits:
-    """How much at a time, how long, and how many.
-
-    Attributes:
-        concurrency: calls under way at a time.
-        timeout: seconds that a row may take, network trouble included; None: the session's.
-        most: how many new tasks may be sent; None for any number.
-        fresh: whether what was asked before is asked again.
-    """
-
-    concurrency: int = CONCURRENCY
-    timeout: float | None = None
-    most: int | None = None
-    fresh: bool = False
-    sent: int = field(default=0, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
-
-    def permit(self) -> bool:
-        """Count one more task, unless as many have been sent as were allowed."""
-        with self._lock:
-            if self.most is not None and self.sent >= self.most:
-                return False
-            self.sent += 1
-            return True
-
-
 def stream(
-    session: Session,
+    manager: TaskManager,
     operation: Operation,
     rows: Iterable[Row],
     limits: Limits | None = None,
@@ -110,7 +48,7 @@ def stream(
     """Run a call for each row and yield the outcomes as they come, each row once.
 
     Args:
-        session: where the calls go.
+        manager: where the calls go.
         operation: what is run.
         rows: taken one by one, only as many as there is room for.
         limits: see Limits.
@@ -119,7 +57,7 @@ def stream(
     Raises:
         TaskInterrupted: Ctrl-C; what is under way goes on.
     """
-    with _Stream(session, operation, limits or Limits(), watch or (lambda _: None)) as under_way:
+    with _Stream(manager, operation, limits or Limits(), watch or (lambda _: None)) as under_way:
         try:
             yield from under_way.outcomes(iter(rows))
         except KeyboardInterrupt:
@@ -139,9 +77,9 @@ class _Stream:
     """The calls under way; the waiter's threads send them and report here."""
 
     def __init__(
-        self, session: Session, operation: Operation, limits: Limits, watch: Watch
+        self, manager: TaskManager, operation: Operation, limits: Limits, watch: Watch
     ) -> None:
-        self._session = session
+        self._manager = manager
         self._operation = operation
         self._limits = limits
         self._watch = watch
@@ -181,14 +119,14 @@ class _Stream:
     def _begin(self, row: Row) -> None:
         seconds = self._limits.timeout
         if seconds is None:
-            seconds = self._session.settings.timeout
+            seconds = self._manager.settings.timeout
         under_way = self._open[row.place] = _Open(row, time.monotonic() + seconds)
         if row.trouble:
             self._reports.put((row.place, row.trouble))
         elif self._trouble:
             self._reports.put((row.place, _not_sent(self._trouble)))
         else:
-            self._session.later(lambda: self._send(under_way))
+            self._manager.scheduler.call(lambda: self._send(under_way))
 
     def _send(self, under_way: _Open) -> None:
         place = under_way.row.place
@@ -198,7 +136,7 @@ class _Stream:
             self._reports.put((place, _not_sent(self._trouble)))
             return
         try:
-            task = under_way.task = self._session.caller.send(
+            task = under_way.task = self._manager.submitter.submit(
                 self._operation,
                 dict(under_way.row.params),
                 fresh=self._limits.fresh,
@@ -265,12 +203,12 @@ class _Stream:
         except ImgOpenError as raised:
             error = raised.with_traceback(None)  # which would hold whatever was at hand there
         if isinstance(task, Task):
-            return Outcome(row, self._session.ledger.failed_result(task, error.message), error)
+            return Outcome(row, self._manager.store.failed_result(task, error.message), error)
         return Outcome(row, not_run(self._operation, row.params, error.message), error)
 
 
 def run_all(
-    session: Session,
+    manager: TaskManager,
     operation: Operation,
     calls: list[dict[str, Any]],
     timeout: float | None,
@@ -280,11 +218,11 @@ def run_all(
 ) -> list[Result]:
     """Return a result for each call, in their order; see `Session.run_all`."""
     for call in calls:
-        session.caller.check(operation, call)
+        manager.submitter.check(operation, call)
     rows = [Row(place, place, call) for place, call in enumerate(calls)]
     results: dict[int, Result] = {}
     limits = Limits(timeout=timeout, fresh=fresh)
-    for outcome in stream(session, operation, rows, limits, watch):
+    for outcome in stream(manager, operation, rows, limits, watch):
         if isinstance(outcome.trouble, FOR_ALL):
             raise outcome.trouble  # no other call fares better
         results[outcome.row.place] = outcome.result
@@ -293,18 +231,3 @@ def run_all(
 
 def _not_sent(trouble: ImgOpenError) -> ImgOpenError:
     return ImgOpenError(f"not sent: {trouble.message}", hint=trouble.hint)
-
-
-def not_run(operation: Operation, params: Mapping[str, Any], error: str) -> Result:
-    """Return a stand-in for the result of a call that no task was made for."""
-    image, model = params.get("image"), params.get("model")
-    return Result(
-        "",
-        operation.name,
-        operation.kind,
-        {},
-        model=model if isinstance(model, str) else None,
-        image=clip(image) if isinstance(image, str) else None,
-        status="not sent",
-        error=error,
-    )

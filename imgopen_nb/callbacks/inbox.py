@@ -1,44 +1,98 @@
-"""The inbox of the journal: what the service told of a task by itself ends the wait for it.
+"""The table `inbox`: which tasks the service has reported on by a callback.
 
-Whoever receives such news (in another process) adds a row; here it is read within a moment, taken
-over like the answer to a query, and marked as taken.
+The notebook server writes what a callback says into the task's row and adds a row here. A kernel
+that waits for a task looks here, and reads the task's row again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..api.envelope import Answer
-from ..database.task_table import Journal
+from ..database.database import Database
 from ..errors import ImgOpenError
-from .news import News, read_news
 
+# Rows of one task: whoever has the address of its callbacks could send without end.
+MAX_ROWS = 100
 # Seconds between two looks, which cost some 20 microseconds each.
 INTERVAL = 0.03
-# Seconds after which news of a task that has ended is of no use to anybody who waits.
+# Seconds after which a row of a task that has ended is of no use to anybody who waits.
 OLD = 60.0
-# News that are read again when a wait begins: another kernel may just have taken them.
+# Rows that are read again when a wait begins: another kernel may just have marked them as read.
 RECENT = 200
+_COLUMNS = ("inbox_id", "task_id", "taken")
+
+
+class InboxTable:
+    """The rows of the inbox.
+
+    Raises:
+        JournalError: on every call, where the history cannot be read or written.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, task_id: str, body: str) -> None:
+        """Add a callback of a task: the text of its body."""
+        sql = "INSERT INTO inbox (task_id, received, body) VALUES (?, ?, ?)"
+        self._database.run(sql, (task_id, time.time(), body))
+
+    def has(self, task_id: str, body: str) -> bool:
+        """Whether the same callback of a task came before, or so many that no more is taken."""
+        sql = "SELECT count(*), sum(body = ?) FROM inbox WHERE task_id = ?"
+        (found,) = self._database.read(sql, (body, task_id), ("count", "same"))
+        return bool(found["same"]) or found["count"] >= MAX_ROWS
+
+    def after(self, last: int | None) -> list[dict[str, Any]]:
+        """Return rows: inbox_id, task_id, taken (when it was marked as read, or None).
+
+        Args:
+            last: the inbox_id of the last known row; None for those that nobody has read yet.
+        """
+        new = "taken IS NULL" if last is None else "inbox_id > ?"
+        sql = f"SELECT inbox_id, task_id, taken FROM inbox WHERE {new} ORDER BY inbox_id"
+        return self._database.read(sql, () if last is None else (last,), _COLUMNS)
+
+    def latest(self) -> int:
+        """Return the highest inbox_id, 0 where there is none."""
+        sql = "SELECT coalesce(max(inbox_id), 0) FROM inbox"
+        return int(self._database.read(sql, (), ("latest",))[0]["latest"])
+
+    def mark(self, inbox_id: int) -> None:
+        """Mark a row as read."""
+        sql = "UPDATE inbox SET taken = ? WHERE inbox_id = ?"
+        self._database.run(sql, (time.time(), inbox_id))
+
+    def mark_old(self, seconds: float) -> None:
+        """Mark rows older than so many seconds as read where their task has ended."""
+        sql = (
+            "UPDATE inbox SET taken = ? WHERE taken IS NULL AND received < ? AND task_id IN "
+            "(SELECT task_id FROM tasks WHERE status IN ('succeeded', 'failed', 'refused'))"
+        )
+        self._database.run(sql, (time.time(), time.time() - seconds))
 
 
 class Inbox:
-    """Looks for news while somebody waits for a task.
+    """Watches the table while somebody waits for a task.
 
     Args:
-        journal: the history.
-        news: takes over what an answer says of a task; returns False for one that it does not know.
+        database: the history's file.
+        callback_came: reads a task's row again; returns False for a task that nobody here has.
         wanted: whether anybody waits.
     """
 
     def __init__(
-        self, journal: Journal, news: Callable[[str, Answer], bool], wanted: Callable[[], bool]
+        self,
+        database: Database,
+        callback_came: Callable[[str], bool],
+        wanted: Callable[[], bool],
     ) -> None:
-        self._journal = journal
-        self._rows = News(journal)
-        self._news = news
+        self._table = InboxTable(database)
+        self._callback_came = callback_came
         self._wanted = wanted
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -46,7 +100,7 @@ class Inbox:
         self._last: int | None = None
 
     def watch(self) -> None:
-        """Look for news from now on, until nobody waits any more."""
+        """Look at the table from now on, until nobody waits any more."""
         with self._guard:
             self._last = None  # what came before for a task that is waited for only now counts too
             if self._closed.is_set() or (self._thread and self._thread.is_alive()):
@@ -60,39 +114,36 @@ class Inbox:
         self._closed.set()
 
     def look(self) -> None:
-        """Take over what has come in.
+        """Read the rows that have come in.
 
-        Several kernels may wait for one task: each reads all news, whoever marks them as taken.
+        Several kernels may wait for one task: each reads all rows, whichever marks them.
 
         Raises:
             JournalError: the history cannot be read or written.
         """
         with self._guard:
             last = self._last
-        latest = max(0, self._rows.latest() - RECENT) if last is None else last
-        rows = self._rows.after(last)
+        latest = max(0, self._table.latest() - RECENT) if last is None else last
+        rows = self._table.after(last)
         for row in rows:
-            self._take(row)
+            self._read(row)
         with self._guard:
             if last is self._last:
                 self._last = max((row["inbox_id"] for row in rows), default=latest)
 
     def _work(self) -> None:
         with contextlib.suppress(ImgOpenError):
-            self._rows.close(OLD)
+            self._table.mark_old(OLD)
         while not self._closed.wait(INTERVAL):
             try:
                 self.look()
             except ImgOpenError:
-                continue  # the history is out of reach: queries tell the same
+                continue  # the history cannot be read now: queries tell the same
             with self._guard:
                 if not self._wanted():
                     self._thread = None
                     return
 
-    def _take(self, row: Mapping[str, Any]) -> None:
-        answer = read_news(row["message"])
-        if answer is None and row["taken"] is None:
-            self._journal.note(row["task_id"], "noted", "news that cannot be read")
-        if (answer is None or self._news(row["task_id"], answer)) and row["taken"] is None:
-            self._rows.take(row["inbox_id"])
+    def _read(self, row: Mapping[str, Any]) -> None:
+        if self._callback_came(row["task_id"]) and row["taken"] is None:
+            self._table.mark(row["inbox_id"])

@@ -19,20 +19,11 @@ from typing import NamedTuple
 
 from ..errors import PictureError
 from ..files import write_whole
-from ..images.thumbnail import MAX_BYTES
+from ..media.formats import MAX_BYTES, MIME_TYPES
 from .signing import PICTURE, SIGNATURE, Signer
 
 FOLDER = "published"
 LIFETIME = 24 * 3600  # seconds that an address works at most
-TYPES = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".webp": "image/webp",
-    ".gif": "image/gif",
-    ".bmp": "image/bmp",
-    ".tif": "image/tiff",
-    ".avif": "image/avif",
-}
 TASK = r"[A-Za-z0-9_-]{1,64}"
 # Neither a link is followed nor a pipe waited for, where the system has them.
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -73,7 +64,7 @@ class Publisher:
         """
         if not re.fullmatch(TASK, task_id, re.ASCII):  # it names a folder
             raise ValueError("no id of a task")
-        if suffix not in TYPES:
+        if suffix not in MIME_TYPES:
             raise PictureError(f"a picture of the kind {suffix or 'unknown'} cannot be published")
         content, ends = hashlib.sha256(data).hexdigest(), str(int(time.time()) + LIFETIME)
         signature = self._signer.sign(PICTURE, task_id, content, ends, suffix)
@@ -92,7 +83,7 @@ class Publisher:
             SettingsError: the key cannot be read.
         """
         match = _NAME.fullmatch(name)
-        if not match or match["suffix"] not in TYPES:
+        if not match or match["suffix"] not in MIME_TYPES:
             return None
         task_id, content, ends, signature, suffix = match.groups()
         if not self._signer.check(signature, PICTURE, task_id, content, ends, suffix):
@@ -100,7 +91,7 @@ class Publisher:
         if int(ends) < time.time():
             return None
         data = _read(self._folder / task_id, content)
-        return Published(task_id, data, TYPES[suffix]) if data is not None else None
+        return Published(task_id, data, MIME_TYPES[suffix]) if data is not None else None
 
     def withdraw(self, task_id: str) -> None:
         """Remove what was published for a task."""

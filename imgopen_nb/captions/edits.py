@@ -16,9 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ..database.task_table import Journal
+from ..database.database import Database
 from ..errors import ImgOpenError, UsageError
-from ..images.thumbnail import SUFFIXES
+from ..media.formats import FILE_SUFFIXES
 from ..text import clip
 from .descriptions import Description, Row
 from .tag_merge import MAJORITY, MERGES, as_tags, listed, vote
@@ -148,13 +148,13 @@ class OverwriteError(ImgOpenError):
 class Edits:
     """The captions of people in a journal; several kernels may write at once."""
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def current(self, images: Iterable[str]) -> dict[str, Edit]:
         """Return the captions that hold, by picture."""
         sql = f"SELECT {_NAMES} FROM edits WHERE edit_id IN ({_NEWEST} AND {_AMONG} GROUP BY image)"
-        rows = self._journal.read(sql, [_json(list(images))], COLUMNS)
+        rows = self._database.read(sql, [_json(list(images))], COLUMNS)
         return {row["image"]: Edit(**row) for row in rows}
 
     def add(self, image: str, draft: Draft, over: int | None) -> Edit:
@@ -176,7 +176,7 @@ class Edits:
         )
         told = (draft.caption, _json(list(draft.tags)), _json(dict(draft.origin)), draft.kind)
         values = (image, *told, HUMAN, over, time.time(), image, over)
-        written = self._journal.run(sql, values)
+        written = self._database.run(sql, values)
         now = self.current([image]).get(image)
         if not written or now is None:
             raise OverwriteError(image, now)
@@ -186,18 +186,18 @@ class Edits:
         """Take a caption back, so that the one before holds; tell whether it still held."""
         sql = f"UPDATE edits SET undone = ? WHERE edit_id = ({_NEWEST} AND image = ?)"
         values = (time.time(), edit.image, edit.edit_id)
-        return bool(self._journal.run(f"{sql} AND edit_id = ?", values))
+        return bool(self._database.run(f"{sql} AND edit_id = ?", values))
 
     def count(self, images: Iterable[str]) -> int:
         """Return how many of the pictures have a caption of a person."""
         sql = f"SELECT COUNT(DISTINCT image) FROM edits WHERE undone IS NULL AND {_AMONG}"
-        return int(self._journal.read(sql, [_json(list(images))], ("n",))[0]["n"])
+        return int(self._database.read(sql, [_json(list(images))], ("n",))[0]["n"])
 
     def history(self, image: str | None = None) -> list[Edit]:
         """Return every caption ever kept, of one picture or all, oldest first."""
         where, values = ("", []) if image is None else (" WHERE image = ?", [image])
         sql = f"SELECT {_NAMES} FROM edits{where} ORDER BY edit_id"
-        return [Edit(**row) for row in self._journal.read(sql, values, COLUMNS)]
+        return [Edit(**row) for row in self._database.read(sql, values, COLUMNS)]
 
     def frame(self, images: Iterable[str] | None = None, *, history: bool = False) -> pd.DataFrame:
         """Return captions as a DataFrame: image, caption, tags, source, origin, kind, created.
@@ -279,8 +279,7 @@ def stem(image: str) -> str:
 
 
 def _text_suffix(suffix: str) -> str:
-    pictures = {*SUFFIXES.values(), ".jpeg", ".tiff"}
-    if not re.fullmatch(r"\.[A-Za-z0-9_-]{1,20}", suffix) or suffix.lower() in pictures:
+    if not re.fullmatch(r"\.[A-Za-z0-9_-]{1,20}", suffix) or suffix.lower() in FILE_SUFFIXES:
         raise UsageError(f"{suffix[:40]!r} is no suffix of a caption file", hint='give ".txt"')
     return suffix
 

@@ -86,7 +86,7 @@ def wait(session: Session, task: Task, seconds: float | None) -> Any:
     from ..display.progress_bar import follow
 
     if not task.done:
-        follow(task, seconds, session.timing.usual(task))
+        follow(task, seconds, session.manager.timing.usual(task))
     return task.result(seconds)
 
 

@@ -115,16 +115,16 @@ def _service(session: Session) -> str:
 
 def _history(session: Session) -> str:
     count = session.history.count()  # makes the file if there is none
-    size = session.journal.path.stat().st_size / 1e6
+    size = session.manager.database.path.stat().st_size / 1e6
     return f"{count:,} tasks, {size:.1f} MB, in {session.settings.home}"
 
 
 def callback_address(session: Session) -> str:
     """Return where callbacks of this session's tasks go, or why it asks for none."""
-    address = session.links.address
+    address = session.manager.urls.address
     if address:
         return f"come to {address.url} ({address.source})"
-    return f"none: {session.links.why}; results are asked for instead"
+    return f"none: {session.manager.urls.why}; results are asked for instead"
 
 
 def run_callback_test(session: Session) -> str:
@@ -148,9 +148,9 @@ def _tested(settings: Settings, address: Address) -> str:
     from ..session import Session
 
     with Session(home=settings.home, backend="sandbox") as own:
-        own.links.candidates, own.links.publish_always = (lambda: [address]), True
-        if own.links.address is None:
-            return f"TROUBLE: {own.links.why}"
+        own.manager.urls.candidates, own.manager.urls.publish_always = (lambda: [address]), True
+        if own.manager.urls.address is None:
+            return f"TROUBLE: {own.manager.urls.why}"
         begun = time.monotonic()
         try:
             task = own.submit("describe", fresh=True, image=samples()["coffee"].read_bytes())

@@ -104,7 +104,7 @@ def _config(call: Invocation) -> Any:
 
 
 def _rotate(call: Invocation) -> str:
-    call.session().links.rotate()
+    call.session().manager.rotate()
     return "a new key is in use: every address that was given away before is dead"
 
 

@@ -39,8 +39,8 @@ def _timeout_for_each(parser: Parser) -> None:
 
 
 def _compare(call: Invocation) -> Any:
-    from ..comparing import compare
     from ..display.progress_bar import counting
+    from ..session import compare
 
     lines = [line.strip() for line in (call.body or "").splitlines()]
     images = [*call.options.words, *(line for line in lines if line)]
@@ -77,7 +77,7 @@ def _wait(call: Invocation) -> Any:
 def _recent_tasks() -> list[str]:
     from ..session import current
 
-    rows = current().journal.rows(limit=30, columns=("task_id",))
+    rows = current().manager.table.rows(limit=30, columns=("task_id",))
     return [row["task_id"] for row in rows[::-1]]
 
 

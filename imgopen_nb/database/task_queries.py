@@ -1,21 +1,12 @@
-"""The tables of the history file, as numbered migrations: an older file is brought up to date."""
+"""The queries over the table of tasks, by the filters of the history."""
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-# Every change of a task's status is appended to `events` by the database itself.
-_EVENT = """
-    INSERT INTO events (task_id, at, state, detail)
-    VALUES (NEW.task_id, (julianday('now') - 2440587.5) * 86400.0, NEW.status, NEW.error);
-"""
-# A history has few kinds of tasks, so an index by kind and time serves filters in any combination:
-# of each kind that passes the newest are taken, and of these the newest.
-KIND = "json_array(operation, model, status, backend)"
+from .migrations import KIND
+
 _EVERY_KIND = f"""
     WITH RECURSIVE kinds (kind) AS (
         SELECT min({KIND}) FROM tasks
@@ -24,118 +15,11 @@ _EVERY_KIND = f"""
         FROM kinds WHERE kinds.kind IS NOT NULL
     )
 """
-MIGRATIONS = (
-    """
-    CREATE TABLE tasks (
-        task_id TEXT PRIMARY KEY,
-        server_id TEXT,
-        operation TEXT NOT NULL,
-        model TEXT,
-        image TEXT,
-        params TEXT NOT NULL,
-        status TEXT NOT NULL,
-        caption TEXT,
-        tags TEXT,
-        image_urls TEXT,
-        created REAL NOT NULL,
-        submitted REAL,
-        finished REAL,
-        queries INTEGER NOT NULL DEFAULT 0,
-        attempts INTEGER NOT NULL DEFAULT 0,
-        backend TEXT NOT NULL,
-        base_url TEXT,
-        engine TEXT,
-        error TEXT,
-        data TEXT
-    );
-    CREATE INDEX tasks_created ON tasks (created);
-    CREATE INDEX tasks_status ON tasks (status, created);
-    CREATE INDEX tasks_operation ON tasks (operation, model, created);
-    CREATE TABLE thumbnails (
-        image TEXT PRIMARY KEY,
-        jpeg BLOB NOT NULL,
-        width INTEGER NOT NULL,
-        height INTEGER NOT NULL,
-        original_width INTEGER NOT NULL,
-        original_height INTEGER NOT NULL,
-        created REAL NOT NULL
-    );
-    """,
-    """
-    CREATE TABLE edits (
-        edit_id INTEGER PRIMARY KEY,
-        image TEXT NOT NULL,
-        caption TEXT NOT NULL,
-        tags TEXT,
-        origin TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        source TEXT NOT NULL,
-        replaces INTEGER,
-        created REAL NOT NULL,
-        undone REAL
-    );
-    CREATE INDEX edits_image ON edits (image, undone, edit_id);
-    """,
-    # request: what was asked of whom, as a hash. body: what goes on the wire, until it is known to
-    # have arrived. owner: the session that sends it. pending: age at the last answer "not yet".
-    # seconds: age at the noticed end. Ages are in seconds since the submission, by a clock that
-    # never jumps.
-    f"""
-    ALTER TABLE tasks ADD COLUMN request TEXT;
-    ALTER TABLE tasks ADD COLUMN body TEXT;
-    ALTER TABLE tasks ADD COLUMN owner TEXT;
-    ALTER TABLE tasks ADD COLUMN pending REAL;
-    ALTER TABLE tasks ADD COLUMN seconds REAL;
-    CREATE INDEX tasks_request ON tasks (request) WHERE request IS NOT NULL;
-    CREATE INDEX tasks_server ON tasks (server_id) WHERE server_id <> '';
-    CREATE TABLE events (
-        event_id INTEGER PRIMARY KEY,
-        task_id TEXT NOT NULL,
-        at REAL NOT NULL,
-        state TEXT NOT NULL,
-        detail TEXT
-    );
-    CREATE INDEX events_task ON events (task_id);
-    CREATE TRIGGER task_written AFTER INSERT ON tasks WHEN NEW.status = 'created'
-    BEGIN {_EVENT} END;
-    CREATE TRIGGER task_changed AFTER UPDATE OF status ON tasks WHEN OLD.status <> NEW.status
-    BEGIN {_EVENT} END;
-    DROP INDEX tasks_status;
-    DROP INDEX tasks_operation;
-    CREATE INDEX tasks_kind ON tasks ({KIND}, created);
-    CREATE TABLE inbox (
-        inbox_id INTEGER PRIMARY KEY,
-        task_id TEXT NOT NULL,
-        received REAL NOT NULL,
-        body TEXT NOT NULL,
-        taken REAL
-    );
-    CREATE INDEX inbox_new ON inbox (inbox_id) WHERE taken IS NULL;
-    CREATE TABLE pictures (
-        url TEXT PRIMARY KEY,
-        version TEXT NOT NULL,
-        checked REAL NOT NULL
-    );
-    CREATE TABLE limits (
-        name TEXT PRIMARY KEY,
-        peak REAL,
-        age REAL NOT NULL,
-        free REAL NOT NULL,
-        closed_until REAL NOT NULL,
-        refused REAL NOT NULL,
-        sent REAL NOT NULL,
-        written REAL NOT NULL,
-        sure REAL NOT NULL DEFAULT 1
-    );
-    """,
-    "CREATE INDEX inbox_task ON inbox (task_id);",
-)
 COLUMNS = (
     "task_id", "server_id", "operation", "model", "image", "params", "status", "caption", "tags",
     "image_urls", "created", "submitted", "finished", "queries", "attempts", "backend", "base_url",
     "engine", "error", "data", "request", "body", "owner", "pending", "seconds",
 )  # fmt: skip
-JSON_COLUMNS = frozenset({"params", "tags", "image_urls", "data", "origin", "body"})
 # What history() reads: everything but the raw answer and what only the sending needs.
 HISTORY_COLUMNS = (
     "task_id", "server_id", "operation", "model", "image", "params", "status", "caption", "tags",
@@ -245,59 +129,3 @@ def _recent(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
 
 def _marks(values: list[Any]) -> str:
     return ", ".join("?" * len(values))
-
-
-def connect(path: Path, patience: float) -> sqlite3.Connection:
-    """Open a file of the newest schema; it waits so many seconds for others to let go of it."""
-    db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
-    deadline = time.monotonic() + patience
-    while not _in_wal_mode(db, deadline):
-        time.sleep(0.02)
-    db.execute("PRAGMA synchronous = NORMAL")
-    migrate(db)
-    return db
-
-
-def _in_wal_mode(db: sqlite3.Connection, deadline: float) -> bool:
-    """Change the mode of a new file; of kernels that do so at once SQLite lets none wait."""
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error) or time.monotonic() > deadline:
-            raise
-        return False
-    return True
-
-
-def migrate(db: sqlite3.Connection) -> None:
-    """Bring a file to the newest schema; several kernels may try at once.
-
-    Raises:
-        sqlite3.Error: it cannot be done; the file stays as it was.
-    """
-    if db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS):
-        return
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise sqlite3.DatabaseError(f"it was written by a newer imgopen_nb (schema {version})")
-        for script in MIGRATIONS[version:]:
-            for statement in statements(script):
-                db.execute(statement)
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-
-
-def statements(script: str) -> list[str]:
-    """Return the statements of a script; `executescript` would end the transaction."""
-    found, part = [], ""
-    for line in script.splitlines():
-        part += line + "\n"
-        if sqlite3.complete_statement(part):
-            found.append(part.strip())
-            part = ""
-    return found

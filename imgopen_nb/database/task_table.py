@@ -1,82 +1,65 @@
-"""The task history: one SQLite file, written before a request goes out. The only user of sqlite3.
-
-Several kernels may use it at once (WAL, busy time-out). `schema.py` has the tables.
-"""
+"""The table of tasks: a row is written before its request is sent, a change is one statement."""
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import json
-import os
-import sqlite3
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import JournalError, UnknownNameError
+from ..errors import UnknownNameError
 from ..text import near_match
-from .task_queries import (
-    COLUMNS,
-    HISTORY_COLUMNS,
-    JSON_COLUMNS,
-    KIND,
-    connect,
-    kinds,
-    newest_of_kind,
-    select,
-    selected,
-)
+from .database import Database, encode
+from .migrations import KIND
+from .task_queries import COLUMNS, HISTORY_COLUMNS, kinds, newest_of_kind, select, selected
 
-BUSY_SECONDS = 15.0
-# Of one task; whoever holds the address of its callbacks could send without end.
+# Events of one task: whoever has the address of its callbacks could send without end.
 MAX_EVENTS = 100
-# JPEG, its width and height, and (width, height) of the picture it was made from.
-Small = tuple[bytes, int, int, tuple[int, int]]
 
 
-class Journal:
-    """The tasks of one user, in `imgopen.sqlite` in the home folder.
+class TaskTable:
+    """The table `tasks` and, beside it, `events`: what happened to each task.
 
     Raises:
         JournalError: on every call, where the file cannot be read or written.
     """
 
-    def __init__(self, home: Path) -> None:
-        self.path = home / "imgopen.sqlite"
-        self._lock = threading.RLock()
-        self._db: sqlite3.Connection | None = None
-        self._pid = 0
+    def __init__(self, database: Database) -> None:
+        self.database = database
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Write a new task."""
-        self.run(*_insert(row))
+        """Insert a task."""
+        marks = ", ".join("?" * len(row))
+        sql = f"INSERT INTO tasks ({', '.join(row)}) VALUES ({marks})"
+        self.database.run(sql, encode(row))
 
-    def open(self, row: Mapping[str, Any], *, fresh: bool = False) -> dict[str, Any] | None:
-        """Write a new task, unless the same was asked before: then return that task, unwritten.
+    def find_or_add(self, row: Mapping[str, Any], *, fresh: bool = False) -> dict[str, Any] | None:
+        """Insert a task, unless an earlier one asked the same: then return that one instead.
 
-        Looking and writing are one step: of two kernels that ask the same at once, one writes.
+        The look and the insert are one transaction: of two kernels that ask the same at once, one
+        inserts.
 
         Args:
-            row: the new task; "request" tells what is asked (None: nothing is the same as this).
-            fresh: write it in any case.
+            row: the new task; its `request` is the cache key, None if no other is the same.
+            fresh: insert it in any case.
         """
-        with self.transaction():
-            found = None if fresh or not row["request"] else self.same(row["request"])
+        with self.database.transaction():
+            found = None if fresh else self.cached(row["request"])
             if found is None:
                 self.add(row)
             return found
 
-    def same(self, request: str) -> dict[str, Any] | None:
-        """Return a task that asked the same and has succeeded, else one that has not ended."""
+    def cached(self, request: str | None) -> dict[str, Any] | None:
+        """Return a task with this cache key: one that succeeded, else one that has not ended."""
+        if request is None:
+            return None
         sql = (
             f"SELECT {', '.join(COLUMNS)} FROM tasks WHERE request = ? "
             "AND status NOT IN ('failed', 'refused') "
             "ORDER BY status = 'succeeded' DESC, rowid DESC LIMIT 1"
         )
-        return next(iter(self.read(sql, (request,), COLUMNS)), None)
+        return next(iter(self.database.read(sql, (request,), COLUMNS)), None)
 
     def open_tasks(self, backend: str, base_url: str) -> list[dict[str, Any]]:
         """Return the tasks of a backend that have not ended, oldest first.
@@ -92,7 +75,7 @@ class Journal:
             f"WHERE status IN ('created', 'lost', 'submitted', 'running') "
             f"AND backend = ? AND {place} ORDER BY created, rowid"
         )
-        return self.read(sql, (backend, base_url, base_url), COLUMNS)
+        return self.database.read(sql, (backend, base_url, base_url), COLUMNS)
 
     def by_ids(self, ids: Iterable[str]) -> list[dict[str, Any]]:
         """Return the tasks of these ids, in any order."""
@@ -100,7 +83,7 @@ class Journal:
             f"SELECT {', '.join(COLUMNS)} FROM tasks "
             "WHERE task_id IN (SELECT value FROM json_each(?))"
         )
-        return self.read(sql, (json.dumps(sorted(ids)),), COLUMNS)
+        return self.database.read(sql, (json.dumps(sorted(ids)),), COLUMNS)
 
     def update(self, task_id: str, **changes: Any) -> bool:
         """Write what has become known of a task; False where it had ended before.
@@ -109,10 +92,10 @@ class Journal:
         """
         names = ", ".join(f"{name} = ?" for name in changes)
         return bool(
-            self.run(
+            self.database.run(
                 f"UPDATE tasks SET {names} "
                 f"WHERE task_id = ? AND status NOT IN ('succeeded', 'failed', 'refused')",
-                (*_encode(changes), task_id),
+                (*encode(changes), task_id),
             )
         )
 
@@ -122,7 +105,7 @@ class Journal:
             "UPDATE tasks SET owner = ? WHERE task_id = ? AND owner IS ? "
             "AND status IN ('created', 'lost')"
         )
-        return bool(self.run(sql, (new, task_id, old)))
+        return bool(self.database.run(sql, (new, task_id, old)))
 
     def note(self, task_id: str, state: str, detail: str) -> None:
         """Append to the life of a task something that does not change it."""
@@ -130,13 +113,13 @@ class Journal:
             "INSERT INTO events (task_id, at, state, detail) SELECT ?, ?, ?, ? "
             "WHERE (SELECT count(*) FROM events WHERE task_id = ?) < ?"
         )
-        self.run(sql, (task_id, time.time(), state, detail, task_id, MAX_EVENTS))
+        self.database.run(sql, (task_id, time.time(), state, detail, task_id, MAX_EVENTS))
 
     def events(self, task_id: str) -> list[dict[str, Any]]:
         """Return the life of a task: when (seconds since the epoch), state, detail of each step."""
         columns = ("at", "state", "detail")
         sql = "SELECT at, state, detail FROM events WHERE task_id = ? ORDER BY event_id"
-        return self.read(sql, (task_id,), columns)
+        return self.database.read(sql, (task_id,), columns)
 
     def get(self, task_id: str) -> dict[str, Any]:
         """Return a task by our id, the service's id, or the unique beginning of ours.
@@ -146,11 +129,11 @@ class Journal:
         """
         names = ", ".join(COLUMNS)
         sql = f"SELECT {names} FROM tasks WHERE task_id = ? OR server_id = ? LIMIT 1"
-        rows = self.read(sql, (task_id, task_id), COLUMNS)
+        rows = self.database.read(sql, (task_id, task_id), COLUMNS)
         if not rows and len(task_id) >= 4:
             like = task_id.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
             sql = f"SELECT {names} FROM tasks WHERE task_id LIKE ? ESCAPE '\\' LIMIT 2"
-            rows = self.read(sql, (like,), COLUMNS)
+            rows = self.database.read(sql, (like,), COLUMNS)
         if len(rows) == 1:
             return rows[0]
         if rows:
@@ -163,23 +146,23 @@ class Journal:
     def rows(
         self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, raw: bool = False, **filters: Any
     ) -> list[dict[str, Any]]:
-        """Return tasks, oldest first; the filters are those of `schema.select`."""
+        """Return tasks, oldest first; the filters are those of `select`."""
         if filters.get("limit") is not None:
             return self._newest(filters, columns, raw)
-        return self.read(*select(filters, columns), columns, raw=raw)[::-1]
+        return self.database.read(*select(filters, columns), columns, raw=raw)[::-1]
 
     def _newest(
         self, filters: Mapping[str, Any], columns: tuple[str, ...], raw: bool
     ) -> list[dict[str, Any]]:
         """Return the newest tasks that pass: each kind's newest are found by the index alone."""
         found: list[tuple[float, int]] = []
-        for row in self.read(*kinds(filters), ("kind",)):
+        for row in self.database.read(*kinds(filters), ("kind",)):
             sql, values = newest_of_kind(row["kind"], filters)
-            with self._open() as db:
-                found += db.execute(sql, values).fetchall()
+            rows = self.database.read(sql, values, ("created", "rowid"))
+            found += [(row["created"], row["rowid"]) for row in rows]
         found = heapq.nlargest(filters["limit"], found)
         rowids = json.dumps([rowid for _, rowid in found])
-        return self.read(selected(columns), (rowids,), columns, raw=raw)[::-1]
+        return self.database.read(selected(columns), (rowids,), columns, raw=raw)[::-1]
 
     def durations(
         self, operation: str, model: str | None, backend: str
@@ -193,115 +176,6 @@ class Journal:
             "coalesce(seconds, finished - submitted) FROM tasks "
             f"WHERE {KIND} = json_array(?, ?, 'succeeded', ?) ORDER BY created DESC LIMIT 200"
         )
-        rows = self.read(sql, (operation, model, backend), ("pending", "seconds"))
+        rows = self.database.read(sql, (operation, model, backend), ("pending", "seconds"))
         known = [(row["pending"], row["seconds"]) for row in rows[::-1] if row["seconds"]]
         return [(pending, seconds) for pending, seconds in known if 0 <= pending <= seconds]
-
-    def put_thumbnail(self, image: str, small: Small) -> None:
-        """Keep a small version of a picture."""
-        jpeg, width, height, original = small
-        self.run(
-            "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (image, jpeg, width, height, *original, time.time()),
-        )
-
-    def thumbnail(self, image: str) -> Small | None:
-        """Return the small version of a picture, None where none is kept."""
-        sql = "SELECT jpeg, width, height, original_width, original_height FROM thumbnails"
-        with self._open() as db:
-            row = db.execute(f"{sql} WHERE image = ?", (image,)).fetchone()
-        return (*row[:3], row[3:]) if row else None
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            if self._db is not None and self._pid == os.getpid():
-                self._db.close()
-            self._db = None
-
-    def __repr__(self) -> str:
-        return f"Journal({str(self.path)!r})"
-
-    def run(self, sql: str, values: Iterable[Any]) -> int:
-        """Execute a statement that is whole in itself, and return how many rows it changed."""
-        with self._open() as db:
-            return db.execute(sql, tuple(values)).rowcount
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Have everything that is done inside happen together or not at all."""
-        with self._open() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-
-    def read(
-        self, sql: str, values: Iterable[Any], columns: tuple[str, ...], *, raw: bool = False
-    ) -> list[dict[str, Any]]:
-        """Return what a query finds, by these names for its columns; `raw`: JSON as texts."""
-        with self._open() as db:
-            rows = db.execute(sql, tuple(values)).fetchall()
-        places = [i for i, name in enumerate(columns) if name in JSON_COLUMNS and not raw]
-        return [_decode(columns, row, places) for row in rows]
-
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                # After a fork the connection belongs to the parent.
-                if self._db is None or self._pid != os.getpid():
-                    self._db, self._pid = self._connect(), os.getpid()
-                yield self._db
-            except (sqlite3.Error, OSError) as error:
-                raise JournalError(
-                    f"the history {self.path} cannot be used ({error})", hint=_hint(error)
-                ) from None
-
-    def _connect(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.path.touch(mode=0o600)
-        return connect(self.path, BUSY_SECONDS)
-
-
-def _insert(row: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    marks = ", ".join("?" * len(row))
-    return f"INSERT INTO tasks ({', '.join(row)}) VALUES ({marks})", _encode(row)
-
-
-def _encode(row: Mapping[str, Any]) -> list[Any]:
-    return [
-        json.dumps(value, ensure_ascii=False, default=str)
-        if name in JSON_COLUMNS and value is not None
-        else value
-        for name, value in row.items()
-    ]
-
-
-def _decode(columns: tuple[str, ...], row: tuple[Any, ...], places: list[int]) -> dict[str, Any]:
-    values = list(row)
-    for place in places:
-        if values[place] is not None:
-            values[place] = json.loads(values[place])
-    return dict(zip(columns, values, strict=True))
-
-
-_HINTS = (
-    ("newer", "update imgopen_nb, or set IMGOPEN_HOME to another folder"),
-    ("locked", "another program holds it; try again, or set IMGOPEN_HOME to another folder"),
-    ("full", "free some space on the disk"),
-    ("not a database", "move the file away; a new one is made"),
-    ("malformed", "move the file away; a new one is made"),
-)
-
-
-def _hint(error: Exception) -> str:
-    text = str(error)
-    return next(
-        (hint for mark, hint in _HINTS if mark in text),
-        "set IMGOPEN_HOME to a folder that can be written",
-    )

@@ -18,7 +18,7 @@ from ..tasks.task import Event, Task
 from .rendering import render
 
 if TYPE_CHECKING:
-    from ..batch.stream import Outcome
+    from ..batch.rows import Outcome
 
 APPEARS_AFTER = 0.5
 INTERVAL = 0.25

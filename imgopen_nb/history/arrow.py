@@ -1,6 +1,6 @@
 """A large history read with ADBC, in a third of the time: optional, and never another frame.
 
-Needs the extra `fast` (adbc-driver-sqlite and pyarrow). The rows are read by `arrowreader.py`, in
+Needs the extra `fast` (adbc-driver-sqlite and pyarrow). The rows are read by `arrow_process.py`, in
 processes of its own.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 READERS = 2
-_READER = Path(__file__).with_name("arrowreader.py")
+_READER = Path(__file__).with_name("arrow_process.py")
 _NEEDED = ("adbc_driver_sqlite", "adbc_driver_manager", "pyarrow")
 _COLUMNS = (*HISTORY_COLUMNS, "created")
 

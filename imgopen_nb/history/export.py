@@ -15,8 +15,9 @@ from typing import Any
 
 from ..catalogue.operations import OPERATIONS
 from ..catalogue.status import State
-from ..database.task_queries import COLUMNS, INTEGERS, JSON_COLUMNS, NUMBERS, select
-from ..database.task_table import Journal
+from ..database.database import Database
+from ..database.migrations import JSON_COLUMNS
+from ..database.task_queries import COLUMNS, INTEGERS, NUMBERS, select
 from ..errors import ImgOpenError, UsageError
 from ..files import draft
 from ..text import in_words, one_of
@@ -57,15 +58,15 @@ class Imported(int):
         return "; ".join(parts)
 
 
-def export(journal: Journal, path: Path, filters: Mapping[str, Any]) -> Path:
+def export(database: Database, path: Path, filters: Mapping[str, Any]) -> Path:
     """Write the tasks that pass the filters; see `History.export`."""
     write = _of_suffix(_WRITERS, path)
     with draft(path, 0o666) as part:
-        write(part, _chunks(journal, filters))
+        write(part, _chunks(database, filters))
     return path
 
 
-def load(journal: Journal, path: Path) -> Imported:
+def load(database: Database, path: Path) -> Imported:
     """Import what `export` wrote; see `History.import_`."""
     if path.suffix.lower() == ".csv":
         raise UsageError(
@@ -75,24 +76,24 @@ def load(journal: Journal, path: Path) -> Imported:
     read = _of_suffix(_READERS, path)
     names, table = ", ".join(EXPORTED), f"incoming_{uuid.uuid4().hex}"
     # Checked into a table of this connection, as a large file takes longer than others can wait.
-    journal.run(f"CREATE TEMP TABLE {table} ({names})", ())
+    database.run(f"CREATE TEMP TABLE {table} ({names})", ())
     try:
-        total, ended = _fill(journal, table, _readable(read(path), path))
+        total, ended = _fill(database, table, _readable(read(path), path))
         sql = f"INSERT OR IGNORE INTO tasks ({names}) SELECT {names} FROM {table} ORDER BY rowid"
-        added = journal.run(sql, ())
+        added = database.run(sql, ())
     finally:
-        journal.run(f"DROP TABLE {table}", ())
+        database.run(f"DROP TABLE {table}", ())
     return Imported(added, ended - added, total - ended)
 
 
-def _fill(journal: Journal, table: str, rows: Rows) -> tuple[int, int]:
+def _fill(database: Database, table: str, rows: Rows) -> tuple[int, int]:
     """Write the ended tasks among rows into a table; return how many there are, and of these."""
     sql = f"INSERT INTO {table} VALUES ({', '.join('?' * len(EXPORTED))})"
     total = ended = 0
     for total, row in enumerate(rows, 1):
         values = _checked(row, total)
         if State(row["status"]).final:
-            ended += journal.run(sql, values)
+            ended += database.run(sql, values)
     return total, ended
 
 
@@ -110,19 +111,19 @@ def _of_suffix(table: Mapping[str, Callable[..., Any]], path: Path) -> Any:
     return table[path.suffix.lower()]
 
 
-def _chunks(journal: Journal, filters: Mapping[str, Any]) -> Iterator[list[Row]]:
+def _chunks(database: Database, filters: Mapping[str, Any]) -> Iterator[list[Row]]:
     """Yield the tasks in the order in which they were written, a bounded number at a time."""
     wanted = None
     if filters.get("limit") is not None:
-        found = journal.read(*select(filters, ("rowid",)), ("rowid",))
+        found = database.read(*select(filters, ("rowid",)), ("rowid",))
         wanted = {row["rowid"] for row in found}
     sql = "SELECT coalesce(max(rowid), 0) FROM tasks"
-    last = journal.read(sql, (), ("last",))[0]["last"]
+    last = database.read(sql, (), ("last",))[0]["last"]
     columns = ("rowid", *EXPORTED)
     names = ("rowid", *(f"raw {name}" for name in EXPORTED))  # so that no JSON is parsed
     for first in range(1, last + 1, CHUNK):
         sql, values = select(filters, columns, (first, min(first + CHUNK - 1, last)))
-        rows = journal.read(sql, values, names)
+        rows = database.read(sql, values, names)
         yield [row for row in rows if wanted is None or row["rowid"] in wanted]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
 from ..database.task_queries import HISTORY_COLUMNS, counting
-from ..database.task_table import Journal
+from ..database.task_table import TaskTable
 from ..errors import ParameterError, UsageError
 from ..text import in_words
 from . import arrow
@@ -49,8 +49,9 @@ class History:
         JournalError: on every call, where the file cannot be read or written.
     """
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, table: TaskTable) -> None:
+        self._table = table
+        self._database = table.database
 
     def __call__(
         self,
@@ -79,18 +80,18 @@ class History:
         fast = self._fast(filters)
         if fast is not None:
             return fast
-        return history_frame(self._journal.rows(raw=True, **filters))
+        return history_frame(self._table.rows(raw=True, **filters))
 
     def rows(
         self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, **filters: Any
     ) -> list[dict[str, Any]]:
         """Return the task history as dictionaries; the filters are those of the call."""
-        return self._journal.rows(columns=columns, **checked(filters))
+        return self._table.rows(columns=columns, **checked(filters))
 
     def count(self, **filters: Any) -> int:
         """Return how many tasks pass the filters."""
         sql, values = counting(checked(filters))
-        return int(self._journal.read(sql, values, ("count",))[0]["count"])
+        return int(self._database.read(sql, values, ("count",))[0]["count"])
 
     def events(self, task_id: str) -> pd.DataFrame:
         """Return the life of a task: when (`at`) it came to which `state`, and a `detail`.
@@ -100,7 +101,7 @@ class History:
         """
         from .frame import events_frame
 
-        return events_frame(self._journal.events(self._journal.get(task_id)["task_id"]))
+        return events_frame(self._table.events(self._table.get(task_id)["task_id"]))
 
     def export(self, path: str | Path, **filters: Any) -> Path:
         """Write tasks, with the raw answers, into a file; the filters are those of the call.
@@ -114,7 +115,7 @@ class History:
             MissingPackageError: pyarrow is not installed.
             OSError: the file cannot be written; an older one is as it was.
         """
-        return archive.export(self._journal, Path(path).expanduser(), checked(filters))
+        return archive.export(self._database, Path(path).expanduser(), checked(filters))
 
     def import_(self, path: str | Path) -> archive.Imported:
         """Take over the tasks of an exported .parquet or .jsonl file, and return how many.
@@ -126,7 +127,7 @@ class History:
             ArchiveError: the file does not hold what an export writes; nothing was imported.
             MissingPackageError: pyarrow is not installed.
         """
-        return archive.load(self._journal, Path(path).expanduser())
+        return archive.load(self._database, Path(path).expanduser())
 
     def prune(self, before: Any, *, dry_run: bool = False) -> int:
         """Delete tasks that ended before a moment, and return how many.
@@ -139,14 +140,14 @@ class History:
             dry_run: only count them.
         """
         moment = _moment(before, "before")
-        journal = self._journal
-        with journal.transaction():
-            journal.run("CREATE TEMP TABLE moment AS SELECT ? AS moment", (moment,))
+        database = self._database
+        with database.transaction():
+            database.run("CREATE TEMP TABLE moment AS SELECT ? AS moment", (moment,))
             sql = f"SELECT count(*) FROM tasks WHERE {_ENDED}"
-            count = int(journal.read(sql, (), ("count",))[0]["count"])
+            count = int(database.read(sql, (), ("count",))[0]["count"])
             for sql in () if dry_run or not count else _DELETIONS:
-                journal.run(sql, ())
-            journal.run("DROP TABLE moment", ())
+                database.run(sql, ())
+            database.run("DROP TABLE moment", ())
         return count
 
     def vacuum(self) -> tuple[int, int]:
@@ -156,8 +157,8 @@ class History:
             JournalError: another program is using the file at this moment.
         """
         before = self._size()
-        self._journal.run("VACUUM", ())
-        self._journal.read("PRAGMA wal_checkpoint(TRUNCATE)", (), ("busy", "log", "done"))
+        self._database.run("VACUUM", ())
+        self._database.read("PRAGMA wal_checkpoint(TRUNCATE)", (), ("busy", "log", "done"))
         return before, self._size()
 
     def __len__(self) -> int:
@@ -168,7 +169,7 @@ class History:
 
     def __repr__(self) -> str:
         return (
-            f"History({self.count():,} tasks in {str(self._journal.path)!r}; call it for a table)"
+            f"History({self.count():,} tasks in {str(self._database.path)!r}; call it for a table)"
         )
 
     def _fast(self, filters: Mapping[str, Any]) -> pd.DataFrame | None:
@@ -177,17 +178,17 @@ class History:
         if (limit is not None and limit < LARGE) or not arrow.available():
             return None
         sql = "SELECT coalesce(max(rowid), 0) FROM tasks"
-        last = self._journal.read(sql, (), ("last",))[0]["last"]
+        last = self._database.read(sql, (), ("last",))[0]["last"]
         if last < LARGE or self.count(**filters) < LARGE:
             return None
         try:
-            frame = arrow.read(self._journal.path, last, filters)
+            frame = arrow.read(self._database.path, last, filters)
         except Exception:  # the plain reader does it, or tells what is wrong
             return None
         return frame if limit is None else frame.tail(limit).reset_index(drop=True)
 
     def _size(self) -> int:
-        path = self._journal.path
+        path = self._database.path
         files = (path, path.with_name(path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 

@@ -1,1 +1,1 @@
-"""Pictures as people hand them in, as thumbnails, and as files from elsewhere."""
+"""Pictures: from any source, downloaded, identified, cached, and as thumbnails."""

@@ -1,7 +1,7 @@
 """Pictures in: a URL, a file, bytes, a PIL image or an array become a `Picture`.
 
-Only this module, `thumbnails` and the sandbox use Pillow, and only inside functions: a kernel
-that shows no picture does not load it.
+Pillow is imported inside functions only, here and in `thumbnail`: a kernel that shows no picture
+does not load it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ..errors import PictureError, UnknownNameError
+from ..media.formats import MAX_BYTES, MAX_PIXELS, MIME_TYPES, format_named
 from ..text import clip, near_match
 from .thumbnail import (
-    MAX_BYTES,
-    MAX_PIXELS,
-    SUFFIXES,
     Thumbnail,
     check_pixels,
     damaged,
@@ -53,11 +51,12 @@ class Picture:
     """One picture as it goes to the service.
 
     Attributes:
-        label: what the history shows: the URL, the path as given, `<PIL 640x480 3fa9c1d2>` ...
+        label: what the history shows: the URL, the path as given, `<PIL 640x480 3fa9c1d2>`, ...
         url: set where the service fetches the picture itself; then `data` is None.
         data: the original bytes of a file; PNG for PIL images and arrays.
         suffix: of the format found in the bytes, such as ".jpg"; "" where it is not known.
-        notes: what was changed on the way, for people.
+        notes: what was changed before sending, in words for people.
+        hidden: whether the label leaves out a password that the URL has.
     """
 
     label: str
@@ -65,10 +64,11 @@ class Picture:
     data: bytes | None
     suffix: str
     notes: tuple[str, ...] = ()
+    hidden: bool = False
 
 
 def read_picture(source: Any) -> Picture:
-    """Return any picture ready to be sent; local ones are opened and checked at once.
+    """Return any picture ready to be sent; local ones are opened and checked right away.
 
     Args:
         source: an http(s) URL (not fetched), a `data:` URL, a path, bytes, an open binary file,
@@ -77,6 +77,9 @@ def read_picture(source: Any) -> Picture:
     Raises:
         PictureError: it cannot be read, is too large or is not a picture.
         UnknownNameError: there is no such sample.
+
+    Example:
+        read_picture("sample:astronaut").suffix
     """
     for fits, read in _READERS:
         if fits(source):
@@ -101,13 +104,17 @@ def decode(data: bytes) -> Image:
 
 
 def suffix_of(data: bytes) -> str:
-    """Return the usual suffix of a picture file's bytes, such as ".png"; PictureError if none."""
-    return SUFFIXES[str(open_picture(data).format)]
+    """Return the usual suffix for a picture file's bytes, such as ".png".
+
+    Raises:
+        PictureError: they are no picture, or hold too many pixels.
+    """
+    return _suffix(open_picture(data))
 
 
 def samples() -> dict[str, Path]:
     """Return the pictures that come with the package, by name."""
-    files = (f for f in SAMPLES.glob("*") if f.suffix in SUFFIXES.values())
+    files = (f for f in SAMPLES.glob("*") if f.suffix in MIME_TYPES)
     return {f.stem: f for f in sorted(files)}
 
 
@@ -130,11 +137,12 @@ def _from_url(url: str) -> Picture:
     if not host or re.search(r"[\s\x00-\x1f\x7f]", url):
         hint = "an address looks like https://example.org/cat.jpg, with %20 for a space"
         raise PictureError(f"{clip(url, 80)!r} is not a usable address", hint=hint)
-    # The label goes into the history and into notebooks: not with a password in it.
+    # The label goes into the history and into notebooks, where no password belongs.
     user, _, netloc = parts.netloc.rpartition("@")
     label = urlunsplit(parts._replace(netloc="***@" + netloc)) if user else url
     suffix = Path(parts.path).suffix.lower()
-    return Picture(label, url, None, suffix if suffix in SUFFIXES.values() else "")
+    known = suffix if suffix in MIME_TYPES else ""
+    return Picture(label, url, None, known, hidden=bool(user))
 
 
 def _from_data_url(url: str) -> Picture:
@@ -153,7 +161,7 @@ def _from_data_url(url: str) -> Picture:
 def _from_sample(text: str) -> Picture:
     name = text.partition(":")[2]
     known = samples()
-    stem = name.rpartition(".")[0] if name.endswith(tuple(SUFFIXES.values())) else name
+    stem = name.rpartition(".")[0] if name.endswith(tuple(MIME_TYPES)) else name
     if stem not in known:
         raise UnknownNameError("sample picture called", name, known)
     return Picture(f"sample:{stem}", None, known[stem].read_bytes(), known[stem].suffix)
@@ -240,7 +248,7 @@ def _from_array(source: Any) -> Picture:
 
     try:
         array = np.asarray(source)
-    except Exception as error:  # tensors on a graphics card, objects that only look the part
+    except Exception as error:  # tensors on a graphics card, objects that pretend to be arrays
         raise PictureError(f"this is no array of pixels: {error}", hint=_ACCEPTED) from error
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
@@ -288,7 +296,7 @@ def _label(kind: str, image: Image, data: bytes) -> str:
 
 
 def _suffix(image: Image) -> str:
-    return SUFFIXES.get(image.format or "", "")
+    return format_named(image.format).suffix
 
 
 def _is_image(source: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Bytes of any picture to a small JPEG: checked before decoding, upright, on white, in RGB."""
+"""Makes a small JPEG of any picture: checked before decoding, upright, on white, in RGB."""
 
 from __future__ import annotations
 
@@ -11,25 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PictureError
+from ..media.formats import (
+    MAX_BYTES,
+    MAX_MEGABYTES,
+    MAX_MEGAPIXELS,
+    NAMES,
+    decodable,
+    too_many_pixels,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 JPEG = b"\xff\xd8\xff"
-MAX_BYTES = 50_000_000
-MAX_PIXELS = 64_000_000
-MAX_SIDE = 100_000  # Pillow keeps a pointer for each row
-SUFFIXES = {
-    "PNG": ".png",
-    "JPEG": ".jpg",
-    "MPO": ".jpg",  # what Pillow calls a phone's JPEG that holds a second picture
-    "GIF": ".gif",
-    "WEBP": ".webp",
-    "BMP": ".bmp",
-    "TIFF": ".tif",
-    "AVIF": ".avif",
-}
-_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF")
 _IMPOSTORS = (
     (rb"\s*<(!doctype\s+html|html)", "a web page", "give the address of the picture itself"),
     (rb"\s*<(\?xml|svg)", "SVG or XML", "draw it to PNG first"),
@@ -38,17 +32,18 @@ _IMPOSTORS = (
     (rb"version https://git-lfs", "a Git LFS pointer", "fetch the file with git lfs pull"),
     (rb"\s*[{\[\"]", "text or JSON", "give the picture itself"),
 )
-_KNOWN = "give a PNG, JPEG, GIF, WebP, BMP, TIFF or AVIF picture"
+_KNOWN = f"give a {NAMES} picture"
+_SMALLER = f"make it smaller: at most {MAX_MEGAPIXELS} megapixels, {MAX_MEGABYTES} MB"
 _QUALITIES = (80, 70, 60, 50, 40, 30, 20, 12, 6, 1)
-_STRIP = 2_000_000  # pixels converted at a time, so that memory stays that of the decoded picture
-_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation -> PIL's Transpose
-_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-_SPOKEN = {"CMYK": "CMYK", "LAB": "Lab", "HSV": "HSV", "YCbCr": "YCbCr"}
+_STRIP = 2_000_000  # pixels converted at a time: no second full-size copy is held in memory
+_TRANSPOSE = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation -> PIL's Transpose
+_HIGH_DEPTH = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_MODE_NAMES = {"CMYK": "CMYK", "LAB": "Lab", "HSV": "HSV", "YCbCr": "YCbCr"}
 
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A small JPEG; `original` is the size of the picture it shows, `notes` what was changed."""
+    """A small JPEG; `original` is the size of the full picture, `notes` say what was changed."""
 
     jpeg: bytes
     width: int
@@ -60,11 +55,14 @@ class Thumbnail:
 def thumbnail(data: bytes, size: int) -> Thumbnail:
     """Return a JPEG of at most `size` pixels on its long side, small enough for a notebook.
 
-    One of 512 pixels has at most 60 kB, one of up to 288 pixels 8 kB, so that a hundred cards give
-    a notebook at most 1.5 MB: the JPEG quality starts at 80 and is lowered until it fits.
+    At 512 pixels it has at most 60 kB, at up to 288 pixels at most 8 kB, so that a hundred cards
+    add at most 1.5 MB to a notebook: the JPEG quality starts at 80 and is lowered until it fits.
 
     Raises:
         PictureError: the bytes are not a picture, are damaged, or hold too many pixels.
+
+    Example:
+        html = f'<img src="{data_url(thumbnail(data, 192).jpeg)}">'
     """
     image = open_picture(data)
     notes = _frames(image)
@@ -72,7 +70,7 @@ def thumbnail(data: bytes, size: int) -> Thumbnail:
         original = image.size
         image.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded no larger than needed
         small = upright(_shrunk(image, size, notes), image, notes)
-        original = original[::-1] if _turned(image) >= 5 else original
+        original = original[::-1] if _orientation(image) >= 5 else original
         jpeg = _encoded(small, 8_000 if size <= 288 else 60_000 * size * size // 512**2)
     except Exception as error:  # Pillow's decoders raise a dozen types on damaged files
         raise damaged("the picture", error) from error
@@ -87,16 +85,15 @@ def data_url(jpeg: bytes) -> str:
 
 
 def open_picture(data: bytes, name: str = "the picture") -> Image:
-    """Return the picture opened but not decoded, of a known format and a bearable size."""
-    from PIL import Image, features
+    """Return the picture opened but not decoded; its format is known and its size within limits."""
+    from PIL import Image
 
     if not data:
         raise PictureError(f"{name} is empty", hint=_KNOWN)
     if len(data) > MAX_BYTES:
         raise too_large(name, len(data))
-    optional = [f for f in ("WEBP", "AVIF") if features.check(f.lower())]
     try:
-        image = Image.open(io.BytesIO(data), formats=[*_FORMATS, *optional])
+        image = Image.open(io.BytesIO(data), formats=decodable())
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError(f"{name} has far too many pixels", hint=_SMALLER) from error
     except Exception as error:
@@ -105,24 +102,21 @@ def open_picture(data: bytes, name: str = "the picture") -> Image:
     return image
 
 
-_SMALLER = f"make it smaller: at most {MAX_PIXELS // 10**6} megapixels, {MAX_BYTES // 10**6} MB"
-
-
 def check_pixels(image: Image, name: str) -> None:
     """Refuse a picture that would take too much memory, before it is decoded."""
     width, height = image.size
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+    if too_many_pixels(width, height):
         size = f"{width}×{height} = {width * height / 1e6:.2f} megapixels"
         raise PictureError(f"{name} is too large: {size}", hint=_SMALLER)
 
 
 def too_large(name: str, size: int) -> PictureError:
-    """Return the error for a file of too many bytes."""
+    """Return the error for a file with too many bytes."""
     return PictureError(f"{name} is too large: {size / 1e6:.0f} MB", hint=_SMALLER)
 
 
 def damaged(name: str, error: Exception) -> PictureError:
-    """Return the error for a picture that begins well and cannot be decoded."""
+    """Return the error for a picture whose beginning is fine but which cannot be decoded."""
     reason = str(error) or type(error).__name__
     hint = "it may be cut off or damaged: open it in a viewer, save it again"
     return PictureError(f"{name} cannot be decoded: {reason}", hint=hint)
@@ -136,17 +130,17 @@ def _unknown(name: str, data: bytes) -> PictureError:
 
 
 def upright(image: Image, source: Image, notes: list[str]) -> Image:
-    """Return the image turned as the EXIF data of `source`, which it was made from, say."""
+    """Return the image turned the way that the EXIF data of its `source` say."""
     from PIL.Image import Transpose
 
-    turn = _turned(source)
-    if turn not in _TURNS:
+    turn = _orientation(source)
+    if turn not in _TRANSPOSE:
         return image
     notes.append("turned upright as its EXIF data say")
-    return image.transpose(Transpose(_TURNS[turn]))
+    return image.transpose(Transpose(_TRANSPOSE[turn]))
 
 
-def _turned(image: Image) -> int:
+def _orientation(image: Image) -> int:
     try:
         turn = image.getexif().get(0x0112, 1)
     except Exception:  # broken EXIF data are no reason to refuse the picture
@@ -155,12 +149,12 @@ def _turned(image: Image) -> int:
 
 
 def plain(image: Image, notes: list[str]) -> Image:
-    """Return the image in a mode that PNG and 8 bits know, transparency kept."""
-    if image.mode in _DEEP:
+    """Return the image in an 8-bit mode that PNG can hold; transparency is kept."""
+    if image.mode in _HIGH_DEPTH:
         return _eight_bits(image, _range(image, notes))
     if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
         return image
-    _say_mode(image, notes)
+    _note_mode(image, notes)
     return image.convert({"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGB"))
 
 
@@ -168,8 +162,8 @@ def _shrunk(image: Image, size: int, notes: list[str]) -> Image:
     from PIL.Image import Resampling
 
     image.load()
-    scale = _range(image, notes) if image.mode in _DEEP else (0.0, 255.0)
-    _say_mode(image, notes)
+    scale = _range(image, notes) if image.mode in _HIGH_DEPTH else (0.0, 255.0)
+    _note_mode(image, notes)
     small, see_through = _reduced(image, max(1, max(image.size) // (2 * size)), scale)
     if see_through:
         notes.append("transparent parts shown on white")
@@ -188,8 +182,8 @@ def _reduced(image: Image, factor: int, scale: tuple[float, float]) -> tuple[Ima
     see_through = False
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(top + rows, height)))
-        strip, seen = _on_white(strip, scale)
-        see_through |= seen
+        strip, transparent = _on_white(strip, scale)
+        see_through |= transparent
         out.paste(strip.reduce(factor), (0, top // factor))
     return out, see_through
 
@@ -197,7 +191,7 @@ def _reduced(image: Image, factor: int, scale: tuple[float, float]) -> tuple[Ima
 def _on_white(image: Image, scale: tuple[float, float]) -> tuple[Image, bool]:
     from PIL import Image
 
-    if image.mode in _DEEP:
+    if image.mode in _HIGH_DEPTH:
         image = _eight_bits(image, scale)
     if not image.has_transparency_data:
         return image.convert("RGB"), False
@@ -208,7 +202,7 @@ def _on_white(image: Image, scale: tuple[float, float]) -> tuple[Image, bool]:
 
 
 def _range(image: Image, notes: list[str]) -> tuple[float, float]:
-    """Return the darkest and brightest value of a picture of more than 8 bits."""
+    """Return the darkest and brightest value of a picture with more than 8 bits."""
     extremes: Any = image.getextrema()
     low, high = map(float, extremes)
     if not (math.isfinite(low) and math.isfinite(high)):
@@ -236,9 +230,9 @@ def _eight_bits(image: Image, scale: tuple[float, float]) -> Image:
     return Image.fromarray(grey.astype(np.uint8))
 
 
-def _say_mode(image: Image, notes: list[str]) -> None:
-    if image.mode in _SPOKEN:
-        notes.append(f"{_SPOKEN[image.mode]} shown as RGB")
+def _note_mode(image: Image, notes: list[str]) -> None:
+    if image.mode in _MODE_NAMES:
+        notes.append(f"{_MODE_NAMES[image.mode]} shown as RGB")
 
 
 def _frames(image: Image) -> list[str]:

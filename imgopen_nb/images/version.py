@@ -1,4 +1,4 @@
-"""Which content a picture's URL has now, asked of its server as rarely as can be."""
+"""Which version of a picture its URL has now, asked of its server as rarely as possible."""
 
 from __future__ import annotations
 
@@ -10,131 +10,132 @@ import uuid
 from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
-from ..api.backend import Connection
-from ..database.task_table import Journal
+from ..api.backend import Backend
+from ..database.database import Database
 from ..errors import PictureError
+from .download import Downloader
 from .picture import Picture
 
-# Seconds for which an answer holds, and for which a server that was out of reach is let alone.
-HOLDS = 60.0
-SILENT = 120.0
-# Seconds that an answer may take in all, and from which on a refusal counts as out of reach.
-LONGEST = 20.0
+# Seconds for which an answer is used again.
+FRESH = 60.0
+# Seconds for which a server that could not be reached is not asked again.
+RETRY_AFTER = 120.0
+# Seconds that an answer may take in all, and after which an error means "cannot be reached".
+DEADLINE = 20.0
 SLOW = 5.0
-# So many servers are asked at a time.
-AT_ONCE = 3
+MAX_CONCURRENT = 3
 UNCHECKED = "unchecked"
 
 
-class Versions:
-    """Tells what pictures hold: the hash of their bytes, or the version that their server names.
+class PictureVersions:
+    """Tells one content of a picture from another: by its bytes, or by what its server says.
 
-    Of a picture that cannot be checked now the last known version counts; of one that never could
-    be, its address alone. An address that holds a password is written nowhere, so that of it only
-    a version counts that its server names now.
+    If a URL cannot be checked now, its last known version counts; if it never could be, its address
+    alone. An address with a password is stored nowhere, so only a version that its server names now
+    counts for it.
     """
 
-    def __init__(self, connection: Connection, journal: Journal) -> None:
-        self._connection = connection
-        self._journal = journal
-        self._silent: dict[str, float] = {}
+    def __init__(self, backend: Backend, database: Database, downloader: Downloader) -> None:
+        self._backend = backend
+        self._database = database
+        self._downloader = downloader
+        self._unreachable: dict[str, float] = {}
         self._guard = threading.Lock()
-        self._turns = threading.Semaphore(AT_ONCE)
+        self._slots = threading.Semaphore(MAX_CONCURRENT)
 
-    def of(self, picture: Picture) -> str:
-        """Return what tells this content from any other.
+    def current(self, picture: Picture) -> str:
+        """Return the version of a picture now; asks the server of a URL.
 
         Raises:
             JournalError: the history cannot be used.
         """
         if picture.url is None:
-            return _hash(picture)
-        place, secret = self._connection.place(picture.label), picture.label != picture.url
-        known, checked = self._known(place)
+            return _content(picture)
+        place = self._backend.lasting_url(picture.label)
+        known, checked = self._stored(place)
         now = time.time()
-        if known and not secret and 0 <= now - checked < HOLDS:
+        if known and not picture.hidden and 0 <= now - checked < FRESH:
             return f"{place} {known}"
         found = None
-        with contextlib.suppress(PictureError):  # the service's answer to that is what counts
-            found = self._asked(picture.url)
+        with contextlib.suppress(PictureError):  # the service will say what is wrong with it
+            found = self._ask(picture.url)
         if found:
-            self._keep(place, found, now)
-        elif secret:
-            known = uuid.uuid4().hex  # whose it is cannot be told: like no other
+            self._store(place, found, now)
+        elif picture.hidden:
+            known = uuid.uuid4().hex  # whose picture it is cannot be known: the same as no other
         return f"{place} {found or known or UNCHECKED}"
 
-    def last(self, picture: Picture) -> str:
-        """Return the same as `of` does, as far as it is known without asking anybody."""
+    def known(self, picture: Picture) -> str:
+        """Return the version of a picture as far as it is known without asking a server."""
         if picture.url is None:
-            return _hash(picture)
-        place = self._connection.place(picture.label)
-        return f"{place} {self._known(place)[0] or UNCHECKED}"
+            return _content(picture)
+        place = self._backend.lasting_url(picture.label)
+        return f"{place} {self._stored(place)[0] or UNCHECKED}"
 
-    def lives(self, url: str) -> bool:
-        """Whether a picture can still be had; True where its server cannot be asked."""
+    def exists(self, url: str) -> bool:
+        """Whether a picture that the service made can still be fetched; True if nobody answers."""
         try:
-            self._asked(url, trusted=False)
+            self._ask(url, trusted=False)
         except PictureError:
             return False
         return True
 
-    def _asked(self, url: str, trusted: bool = True) -> str | None:
-        """Return what the server names; None where it is out of reach, or was a while ago.
+    def _ask(self, url: str, trusted: bool = True) -> str | None:
+        """Return the version that the server names; None if it cannot be reached.
 
         Raises:
             PictureError: the server has no such picture.
         """
         host = urlsplit(url).netloc.rpartition("@")[2]
-        with self._turns:
-            if self._is_silent(host):
+        with self._slots:
+            if self._is_unreachable(host):
                 return None
             begun = time.monotonic()
             try:
-                found = self._in_time(self._connection.present(url), trusted)
+                found = self._ask_in_time(self._backend.current_url(url), trusted)
             except PictureError:
                 if time.monotonic() - begun < SLOW:
                     raise
                 found = None
         if found is None:
             with self._guard:
-                self._silent[host] = time.monotonic()
+                self._unreachable[host] = time.monotonic()
         return found
 
-    def _in_time(self, url: str, trusted: bool) -> str | None:
-        """Ask in a thread of its own: a server that drips or leads astray has no other end."""
+    def _ask_in_time(self, url: str, trusted: bool) -> str | None:
+        """Ask in a thread of its own, so that no server can hold us longer than the deadline."""
         answers: SimpleQueue[str | PictureError | None] = SimpleQueue()
-        client = self._connection.client
 
         def ask() -> None:
             try:
-                answers.put(client.version(url, trusted=trusted))
+                answers.put(self._downloader.version(url, trusted=trusted))
             except PictureError as error:
                 answers.put(error)
-            except Exception:  # whatever an odd server brings about
+            except Exception:  # whatever an odd server causes
                 answers.put(None)
 
         threading.Thread(target=ask, name="imgopen-picture", daemon=True).start()
         with contextlib.suppress(Empty):
-            answer = answers.get(timeout=LONGEST)
+            answer = answers.get(timeout=DEADLINE)
             if isinstance(answer, PictureError):
                 raise answer
             return answer
         return None
 
-    def _is_silent(self, host: str) -> bool:
+    def _is_unreachable(self, host: str) -> bool:
         with self._guard:
-            return time.monotonic() - self._silent.get(host, -SILENT) < SILENT
+            return time.monotonic() - self._unreachable.get(host, -RETRY_AFTER) < RETRY_AFTER
 
-    def _known(self, place: str) -> tuple[str, float]:
+    def _stored(self, place: str) -> tuple[str, float]:
         sql = "SELECT version, checked FROM pictures WHERE url = ?"
-        rows = self._journal.read(sql, (place,), ("version", "checked"))
+        rows = self._database.read(sql, (place,), ("version", "checked"))
         return (rows[0]["version"], rows[0]["checked"]) if rows else ("", 0.0)
 
-    def _keep(self, place: str, version: str, now: float) -> None:
+    def _store(self, place: str, version: str, now: float) -> None:
         sql = "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)"
-        self._journal.run(sql, (place, version, now))
+        self._database.run(sql, (place, version, now))
 
 
-def _hash(picture: Picture) -> str:
+def _content(picture: Picture) -> str:
     assert picture.data is not None, "a picture has bytes or an address"
     return f"sha256 {hashlib.sha256(picture.data).hexdigest()}"

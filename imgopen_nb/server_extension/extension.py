@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from tornado.ioloop import IOLoop
 
-from .handlers import Callback, Desk, Hello, Nothing, Picture
-from .sandbox_proxy import Kitchen, SandboxPages
+from .handlers import Callback, Hello, NotFound, Picture, ReceiverPool
+from .sandbox_proxy import SandboxPages, SandboxProcessPool
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -48,16 +48,20 @@ def local_address(serverapp: ServerApp) -> str:
     return f"{scheme}://{host}:{serverapp.port}{_base(serverapp.base_url)}"
 
 
-def routes(base_url: str, desk: Desk, kitchen: Kitchen) -> list[Any]:
+def routes(base_url: str, receivers: ReceiverPool, processes: SandboxProcessPool) -> list[Any]:
     """Return what is answered below the server's base URL: everything below `imgopen`."""
     base = _base(base_url)
     start = "".join(_part(part) for part in re.split("(%[0-9A-Fa-f]{2})", base)) + PLACE
     handlers: tuple[tuple[str, Any, dict[str, Any]], ...] = (
-        ("/callback/", Callback, {"desk": desk}),
-        ("/files/", Picture, {"desk": desk}),
-        ("/hello/", Hello, {"desk": desk}),
-        ("/sandbox(?=/|$)", SandboxPages, {"kitchen": kitchen, "prefix": f"{base}{PLACE}/sandbox"}),
-        ("", Nothing, {"desk": desk}),
+        ("/callback/", Callback, {"receivers": receivers}),
+        ("/files/", Picture, {"receivers": receivers}),
+        ("/hello/", Hello, {"receivers": receivers}),
+        (
+            "/sandbox(?=/|$)",
+            SandboxPages,
+            {"processes": processes, "prefix": f"{base}{PLACE}/sandbox"},
+        ),
+        ("", NotFound, {"receivers": receivers}),
     )
     return [
         (f"{_ABSOLUTE}{start}{place}{_REST}", kind, {**more, "root": re.compile(start + place)})
@@ -66,12 +70,12 @@ def routes(base_url: str, desk: Desk, kitchen: Kitchen) -> list[Any]:
 
 
 def _load(serverapp: ServerApp) -> None:
-    desk = Desk(serverapp.log)
+    receivers = ReceiverPool(serverapp.log)
     web_app: Any = serverapp.web_app
-    web_app.add_handlers(".*$", routes(serverapp.base_url, desk, Kitchen()))
+    web_app.add_handlers(".*$", routes(serverapp.base_url, receivers, SandboxProcessPool()))
     loop = IOLoop.current()
     loop.add_callback(_announce, serverapp)  # the port is found when the loop runs
-    loop.call_later(LATER, desk.tidy_up)
+    loop.call_later(LATER, receivers.tidy_up)
 
 
 def _announce(serverapp: ServerApp) -> None:

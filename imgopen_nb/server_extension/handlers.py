@@ -25,7 +25,7 @@ from .._version import __version__
 from ..errors import ImgOpenError
 
 if TYPE_CHECKING:
-    from .receiver import Reception
+    from .receiver import Receiver
 
 T = TypeVar("T")
 MAX_BODY = 1 << 20
@@ -67,8 +67,8 @@ VERDICTS = {
 }
 
 
-class Desk:
-    """The reception, opened by the first request, and worked at by threads of its own.
+class ReceiverPool:
+    """The receiver, opened by the first request, and worked at by threads of its own.
 
     The journal may make one wait for others; neither the server's loop nor its threads shall.
     """
@@ -76,11 +76,11 @@ class Desk:
     def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any]) -> None:
         self._log = log
         self._guard = threading.Lock()
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="imgopen-desk")
-        self._reception: Reception | None = None
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="imgopen-receivers")
+        self._reception: Receiver | None = None
 
-    async def ask(self, do: Callable[[Reception], T]) -> T:
-        """Have something done at the reception.
+    async def ask(self, do: Callable[[Receiver], T]) -> T:
+        """Have something done at the receiver.
 
         Raises:
             ImgOpenError: the home folder, its history or its key cannot be used.
@@ -91,25 +91,25 @@ class Desk:
     async def tidy_up(self) -> None:
         """Remove what nobody can fetch any more, and say once if something is broken."""
         try:
-            await self.ask(lambda reception: reception.check())
-            await self.ask(lambda reception: reception.sweep())
+            await self.ask(lambda receiver: receiver.check())
+            await self.ask(lambda receiver: receiver.sweep())
         except ImgOpenError as error:
             self._log.warning("imgopen_nb takes no callbacks: %s", error.message)
         except Exception as error:
             self._log.debug("imgopen_nb: %s while tidying up", type(error).__name__)
 
-    def _open(self) -> Reception:
+    def _open(self) -> Receiver:
         with self._guard:
             if self._reception is None:
                 from ..config.settings import home_folder
-                from .receiver import Reception
+                from .receiver import Receiver
 
-                self._reception = Reception(home_folder())
+                self._reception = Receiver(home_folder())
             return self._reception
 
 
 @stream_request_body
-class Outsider(JupyterHandler):
+class PublicHandler(JupyterHandler):
     """What the handlers for outsiders share; derived ones tell what they refuse and serve.
 
     A refusal that is known before the body came waits until it has come and thrown away: a
@@ -119,9 +119,9 @@ class Outsider(JupyterHandler):
     name = "address"
     trouble = NOT_FOUND
 
-    def initialize(self, desk: Desk, root: re.Pattern[str]) -> None:
+    def initialize(self, receivers: ReceiverPool, root: re.Pattern[str]) -> None:
         """Take what the extension made, and the part of the path that is ours."""
-        self.desk = desk
+        self.receivers = receivers
         found = root.match(self.request.path)
         # As it came: still percent-encoded, so that nothing is hidden in it.
         self.tail = self.request.path[found.end() :] if found else ""
@@ -226,11 +226,11 @@ class Outsider(JupyterHandler):
         )
 
 
-class Nothing(Outsider):
+class NotFound(PublicHandler):
     """Everything below `imgopen` that is nothing."""
 
 
-class Callback(Outsider):
+class Callback(PublicHandler):
     """POST callback/<task>/<signature>: the service tells how a task ended."""
 
     name = "callback"
@@ -242,7 +242,7 @@ class Callback(Outsider):
         if not found:
             return NOT_FOUND
         self.task_id, signature = found.groups()
-        if not await self.desk.ask(lambda r: r.authentic(self.task_id, signature)):
+        if not await self.receivers.ask(lambda r: r.authentic(self.task_id, signature)):
             return NOT_FOUND
         if self.request.method != "POST":
             return NO_METHOD
@@ -255,11 +255,11 @@ class Callback(Outsider):
         if self.size > MAX_BODY:
             return TOO_LARGE
         body = bytes(self.body)
-        verdict = await self.desk.ask(lambda r: r.receive(self.task_id, body))
+        verdict = await self.receivers.ask(lambda r: r.receive(self.task_id, body))
         return VERDICTS[verdict.name]
 
 
-class Picture(Outsider):
+class Picture(PublicHandler):
     """GET files/<name>: a picture that a call was given, while its task runs."""
 
     name = "picture"
@@ -271,14 +271,14 @@ class Picture(Outsider):
 
     async def serve(self) -> Reply:
         """Send the picture."""
-        found = await self.desk.ask(lambda r: r.picture(self.tail))
+        found = await self.receivers.ask(lambda r: r.picture(self.tail))
         if found is None:
             return NOT_FOUND
         self.set_header("Content-Disposition", "inline")
         return Reply(200, found.data, "sent", found.type)
 
 
-class Hello(Outsider):
+class Hello(PublicHandler):
     """GET hello/<nonce>: proves to a kernel that this server has its home folder."""
 
     name = "hello"
@@ -290,7 +290,7 @@ class Hello(Outsider):
 
     async def serve(self) -> Reply:
         """Prove it."""
-        proof = await self.desk.ask(lambda r: r.hello(self.tail))
+        proof = await self.receivers.ask(lambda r: r.hello(self.tail))
         said = {"proof": proof, "version": __version__}
         return Reply(200, json.dumps(said).encode(), "answered")
 

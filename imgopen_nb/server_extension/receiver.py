@@ -1,23 +1,26 @@
-"""What a notebook server does for those outside: takes callbacks in, hands published pictures out.
+"""What a notebook server does for outsiders: takes callbacks in, hands published pictures out.
 
-Plain Python, told by `callbacks.py` what came over HTTP; safe to use from several threads, beside
+Plain Python without HTTP, which `handlers.py` speaks. Safe to use from several threads, beside
 other servers and kernels of the same history.
 """
 
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..api.envelope import Answer
-from ..callbacks.news import News, read_news
+from ..api.envelope import Answer, read_answer
+from ..callbacks.inbox import InboxTable
 from ..callbacks.published_pictures import Published, Publisher
 from ..callbacks.signing import CALLBACK, HELLO, Signer
 from ..catalogue.status import State
-from ..database.task_table import Journal
-from ..tasks.store import Ledger
+from ..database.database import Database
+from ..database.task_table import TaskTable
+from ..errors import APIError
+from ..tasks.store import TaskStore
 
 # What a callback may call the task by our own id.
 OWN_IDS = ("businessTaskId", "business_task_id", "id_task")
@@ -33,14 +36,15 @@ class Verdict(enum.Enum):
     FOREIGN = "it tells of another task"
 
 
-class Reception:
+class Receiver:
     """Receives for the history in a home folder."""
 
     def __init__(self, home: Path) -> None:
         self.signer = Signer(home)
         self.publisher = Publisher(home, self.signer)
-        self._journal = Journal(home)
-        self._news = News(self._journal)
+        self._database = Database(home)
+        self._table = TaskTable(self._database)
+        self._inbox = InboxTable(self._database)
 
     def authentic(self, task_id: str, signature: str) -> bool:
         """Whether the address of a callback is one that we gave away for this task."""
@@ -64,13 +68,13 @@ class Reception:
             JournalError: the history cannot be used; nothing was taken.
         """
         text = _text(body)
-        answer = read_news(text) if text is not None else None
+        answer = read_callback(text) if text is not None else None
         if text is None or answer is None:
             return Verdict.UNREADABLE
         # A kernel asks again for what a power cut took; nobody calls back again for us.
-        self._journal.run("PRAGMA synchronous = FULL", ())
+        self._database.run("PRAGMA synchronous = FULL")
         try:
-            with self._journal.transaction():
+            with self._database.transaction():
                 verdict, ended = self._judge(task_id, text, answer)
         except (ValueError, TypeError, RecursionError):  # such as half a surrogate pair
             return Verdict.UNREADABLE
@@ -99,12 +103,12 @@ class Reception:
             JournalError, SettingsError: it cannot.
         """
         self.signer.check("", CALLBACK)
-        if self._journal.path.exists():
-            self._journal.by_ids(())
+        if self._database.path.exists():
+            self._table.by_ids(())
 
     def close(self) -> None:
         """Close the history."""
-        self._journal.close()
+        self._database.close()
 
     def _judge(self, task_id: str, text: str, answer: Answer) -> tuple[Verdict, bool]:
         row = self._row(task_id)
@@ -117,26 +121,23 @@ class Reception:
     def _take(self, row: Mapping[str, Any], text: str, answer: Answer) -> tuple[Verdict, bool]:
         """Return the verdict, and whether the task has ended by it."""
         task_id, state = row["task_id"], State(row["status"])
-        if self._news.has(task_id, text):
-            self._journal.note(task_id, "noted", "a callback came again")
+        if self._inbox.has(task_id, text):
+            self._table.note(task_id, "noted", "a callback came again")
             return Verdict.REPEATED, False
-        ledger = self._ledger()
-        task = ledger.take(row)
+        store = TaskStore(self._table)
+        task = store.take(row)
         if state.final:
             told = answer.state(task.operation) or State.SUBMITTED
             said = "the same" if told is state else f"another state ({told.value})"
-            self._journal.note(task_id, "noted", f"a callback after the end told {said}")
+            self._table.note(task_id, "noted", f"a callback after the end told {said}")
             return Verdict.REPEATED, False
-        self._news.post(task_id, text)
+        self._inbox.add(task_id, text)
         task.pending = task.seconds or 0.0  # when it ended is known exactly
-        ledger.learn(task, answer)
+        store.learn(task, answer, always=True)
         return Verdict.ACCEPTED, task.state.final
 
     def _row(self, task_id: str) -> dict[str, Any] | None:
-        return next(iter(self._journal.by_ids([task_id])), None)
-
-    def _ledger(self) -> Ledger:
-        return Ledger(self._journal, watch=_nobody, fetch=_nothing, download=_nothing, timeout=0.0)
+        return next(iter(self._table.by_ids([task_id])), None)
 
 
 def _text(body: bytes) -> str | None:
@@ -155,9 +156,21 @@ def _foreign(row: Mapping[str, Any], answer: Answer) -> bool:
     return bool(own) and not own & known
 
 
-def _nobody(_: object) -> None:
-    """A server waits for no task."""
+def read_callback(text: str) -> Answer | None:
+    """Return what a callback says of its task: an envelope or its data alone; None if neither.
 
-
-def _nothing(*_: object) -> Any:
-    raise NotImplementedError("a server shows no pictures")
+    How the vendor's callbacks look is not documented, so both are read.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    answer = Answer(content)
+    if "code" in content and "data" in content:
+        try:
+            answer = read_answer(text.encode(), 200, {})
+        except APIError:
+            return None
+    return answer if answer.data.get("status") is not None else None

@@ -23,13 +23,13 @@ MAX_BYTES = 64 << 20
 SECONDS = 60.0
 PAGE = "/"
 # The paths of the sandbox that are passed on, as they stand in a request line.
-KNOWN = re.compile(r"/|/openapi\.json|/health|/files/[0-9a-f]{32,64}\.[a-z]{3}", re.ASCII)
+KNOWN = re.compile(r"/|/openapi\.json|/health|/files/[0-9a-f]{32,64}\.[a-z]{3,4}", re.ASCII)
 # The page holds its own style and nothing else; pictures and JSON are nothing to be run.
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 POLICY = "sandbox; default-src 'none'"
 
 
-class Kitchen:
+class SandboxProcessPool:
     """The sandbox of this server's home folder: started by the first request, ends with us."""
 
     def __init__(self) -> None:
@@ -56,9 +56,9 @@ class Kitchen:
 class SandboxPages(JupyterHandler):
     """GET sandbox/...: for whoever is logged in to the notebook server."""
 
-    def initialize(self, kitchen: Kitchen, prefix: str, root: re.Pattern[str]) -> None:
+    def initialize(self, processes: SandboxProcessPool, prefix: str, root: re.Pattern[str]) -> None:
         """Take what the extension made."""
-        self.kitchen, self.prefix = kitchen, prefix
+        self.processes, self.prefix = processes, prefix
         found = root.match(self.request.path)
         self.tail = self.request.path[found.end() :] if found else "?"
 
@@ -87,11 +87,11 @@ class SandboxPages(JupyterHandler):
             self._pass_on(answer)
 
     async def _answer(self) -> HTTPResponse:
-        url = await self.kitchen.url()
+        url = await self.processes.url()
         try:
             return await _asked(url, self.tail, self._told())
         except (ConnectionError, HTTPStreamClosedError):  # it died a moment ago
-            return await _asked(await self.kitchen.url(silent=url), self.tail, self._told())
+            return await _asked(await self.processes.url(silent=url), self.tail, self._told())
 
     def _told(self) -> dict[str, str]:
         accepted = self.request.headers.get("Accept", "")

@@ -1,7 +1,7 @@
-"""What is asked of whom, as a hash: two calls with the same one can have the same result.
+"""The key of a call in the history: two calls with the same key have the same result.
 
-The pictures count by their content: the hash of their bytes, or what their server says of the
-version that it has now. A call whose result is drawn by lot has no fingerprint.
+Pictures count by their content: the hash of their bytes, or the version that their server names. A
+call whose result is random has no key.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from ..catalogue.operation import Operation
 from ..config.settings import LOCAL_MODELS, Settings
 
 
-def fingerprint(
+def cache_key(
     operation: Operation,
     values: Mapping[str, Any],
     pictures: Mapping[str, Sequence[str]],
     where: str,
 ) -> str | None:
-    """Return the hash of a call, None where no two calls are the same.
+    """Return the key of a call, None where no two calls have the same result.
 
     Args:
         operation: the operation.
         values: its checked parameters by user-facing name.
-        pictures: what each picture parameter's pictures hold, by parameter.
+        pictures: the versions of the pictures, by parameter.
         where: the backend, as `backend_of` names it.
     """
     if (
         not operation.query
         or operation.kind in ("rows", "status", "raw")
-        or _by_lot(operation, values)
+        or _is_random(operation, values)
     ):
         return None
     # What the service is documented to take for a parameter that is not given.
@@ -44,15 +44,15 @@ def fingerprint(
 
 
 def backend_of(settings: Settings, version: str) -> str:
-    """Return what makes a backend another one: its address, or the sandbox and its models."""
+    """Return the name of a backend: its address, or the sandbox with its version and models."""
     if settings.base_url:
         return f"{settings.backend} {settings.base_url}"
     models = [f"{name}={getattr(settings, name)}" for name in LOCAL_MODELS]
     return " ".join(["sandbox", version, *models])
 
 
-def _by_lot(operation: Operation, values: Mapping[str, Any]) -> bool:
-    """Whether the operation has a seed and none is given, so that each result is another."""
+def _is_random(operation: Operation, values: Mapping[str, Any]) -> bool:
+    """Whether the operation takes a seed and none is given, so that each result is different."""
     if not any(param.name == "seed" for param in operation.user_params):
         return False
     seed = values.get("seed")

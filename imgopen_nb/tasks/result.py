@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operation import Operation, find
 from ..errors import PictureError
+from ..images.picture import decode, suffix_of
 from ..text import clip
+from .cards import result_bundle
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
     import PIL.Image
 
-    from ..images.picture import Thumbnail
+    from ..images.thumbnail import Thumbnail
 
 MAX_CAPTION = 1_000_000
+# What the JSON file beside saved pictures tells of them.
+_ORIGIN = (
+    "task_id", "server_id", "operation", "model", "image", "params", "backend", "engine",
+    "fidelity", "submitted", "finished",
+)  # fmt: skip
 _WEIGHT = re.compile(r"^\(?(?P<name>.*?):(?P<score>[01](?:\.\d+)?)\)?$")
 
 
@@ -57,8 +64,6 @@ class ResultImage(str):
 
     def pil(self) -> PIL.Image.Image:
         """Return the picture as a PIL image."""
-        from ..images.picture import decode
-
         image: PIL.Image.Image = decode(self.data())
         return image
 
@@ -177,18 +182,38 @@ class Result:
     def save(self, folder: str | Path) -> list[Path]:
         """Write the pictures (or the caption) and a JSON file of their origin into a folder.
 
-        Raises:
-            PictureError: a picture can no longer be fetched.
-        """
-        from .saving import save
+        A file of the same name is of the same task and is written anew; nothing else is touched.
 
-        return save(self, folder)
+        Raises:
+            PictureError: a picture can no longer be fetched; the files before it are kept.
+            OSError: the folder cannot be written.
+
+        Example:
+            >>> session.run("upscale", image="sample:coffee").save("pictures")
+        """
+        place = Path(folder).expanduser()
+        place.mkdir(parents=True, exist_ok=True)
+        stem = f"{self.operation}-{self.task_id}"
+        files = []
+        for number, image in enumerate(self.images, 1):
+            data = image.data()
+            tail = f"-{number}" if len(self.images) > 1 else ""
+            files.append(place / f"{stem}{tail}{suffix_of(data)}")
+            files[-1].write_bytes(data)
+        if self.caption is not None:
+            files.append(place / f"{stem}.txt")
+            files[-1].write_text(self.caption + "\n", "utf-8")
+        origin = {name: getattr(self, name) for name in _ORIGIN}
+        origin |= {"urls": list(map(str, self.images)), "files": [file.name for file in files]}
+        path = place / f"{stem}.json"
+        path.write_text(json.dumps(origin, indent=2, ensure_ascii=False), "utf-8")
+        return [*files, path]
 
     def frame(self) -> pd.DataFrame:
         """Return the rows of a list as a DataFrame."""
-        from ..history.frame import rows_frame
+        import pandas as pd
 
-        return rows_frame(self.rows)
+        return pd.DataFrame(self.rows)
 
     def _thumbnail(self, label: str | None, size: int, *, trusted: bool) -> Thumbnail | None:
         if not label or self.fetch is None:
@@ -199,8 +224,6 @@ class Result:
             return None
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from .cards import result_bundle
-
         return result_bundle(self)
 
 

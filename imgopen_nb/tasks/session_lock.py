@@ -22,7 +22,7 @@ UNLOCKED = "-pid"
 _NAME = re.compile(rf"(\d{{1,10}})-[0-9a-f]{{12}}({UNLOCKED})?")
 
 
-class Presence:
+class SessionLock:
     """The sign of life of one session in a home folder; its `id` is made on first use."""
 
     def __init__(self, home: Path) -> None:

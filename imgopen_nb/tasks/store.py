@@ -1,12 +1,10 @@
-"""The ledger joins tasks and journal: every step is written down before anybody is told of it."""
+"""Task rows and task handles: every step is written to the database before anybody hears of it."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
@@ -16,67 +14,64 @@ from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
 from ..catalogue.status import UNSENT, State
 from ..catalogue.undocumented import raw_operation
-from ..database.task_table import Journal
+from ..database.task_table import TaskTable
 from ..errors import JournalError
+from ..images.thumbnail import Thumbnail
 from ..text import clip
 from .result import Result, missing_note
 from .task import Task
 
-# What a result has from its task, by the names of both.
-SHOWN = ("model", "image", "params", "backend", "submitted", "finished", "queries", "attempts")
+# What a result takes over from its task, under the same names.
+SHARED = ("model", "image", "params", "backend", "submitted", "finished", "queries", "attempts")
 
 
-class Ledger:
+class TaskStore:
     """Makes tasks, reads them back, and writes what becomes known of them.
 
     Args:
-        journal: the history.
-        watch: called by a task that wants to be asked for.
-        fetch: gives results their thumbnails; `download` the whole pictures they made.
-        timeout: seconds that waits last at most by default.
+        table: the rows.
+        timeout: seconds that a wait lasts by default.
+        watch: called by a task that somebody waits for; None in a program that waits for none.
+        thumbnail: gives results their thumbnails; `download` the pictures that they made.
     """
 
     def __init__(
         self,
-        journal: Journal,
+        table: TaskTable,
         *,
-        watch: Callable[[Task], None],
-        fetch: Callable[[str, int, bool], Any],
-        download: Callable[[str], bytes],
-        timeout: float,
+        timeout: float = 600.0,
+        watch: Callable[[Task], None] | None = None,
+        thumbnail: Callable[[str, int, bool], Thumbnail] | None = None,
+        download: Callable[[str], bytes] | None = None,
     ) -> None:
-        self._journal = journal
-        self._watch = watch
-        self._fetch = fetch
-        self._download = download
+        self._table = table
         self._timeout = timeout
+        self._watch = watch
+        self._thumbnail = thumbnail
+        self._download = download
         # Weak, so that memory does not grow with the tasks of a long session.
         self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
         self._guard = threading.RLock()
 
-    def open(
+    def add(
         self,
+        task_id: str,
         operation: Operation,
         params: Mapping[str, Any],
-        body: Callable[[str], dict[str, Any]],
         *,
         fresh: bool = False,
         **columns: Any,
-    ) -> tuple[Task, dict[str, Any] | None]:
-        """Write a new task into the history; return it and the body, which the caller must send.
-
-        Where the same was asked before (column `request`) that task is returned instead, and no
-        body: with its result, `cached`, or as it stands, under way.
+    ) -> Task:
+        """Insert a new task and return it, or the earlier task that asked the same.
 
         Args:
+            task_id: of the new task; the task that is returned has another id if it is not new.
             operation: what is asked.
             params: its parameters as the history shows them.
-            body: gives the JSON body for a task id.
-            fresh: whether what was asked before does not count.
-            **columns: backend, base_url, owner, request.
+            fresh: insert it even if the same was asked before.
+            **columns: backend, base_url, owner, request (the cache key), body (what is sent, None
+                if it may not be stored).
         """
-        task_id = f"nb{time.strftime('%Y%m%d')}{uuid.uuid4().hex[:16]}"
-        whole = body(task_id)
         row = {
             "task_id": task_id,
             "operation": operation.name,
@@ -85,21 +80,20 @@ class Ledger:
             "params": dict(params),
             "status": State.CREATED.value,
             "created": time.time(),
-            "body": whole if _may_be_kept(params) else None,
             **columns,
         }
-        with self._guard:  # whoever finds the task in the history finds it being sent
-            earlier = self._journal.open(row, fresh=fresh)
+        with self._guard:  # whoever finds the row in the table finds this handle, being sent
+            earlier = self._table.find_or_add(row, fresh=fresh)
             if earlier is None:
                 task = self._tasks[task_id] = self._handle(row, operation)
                 task.sending = True
-                return task, whole
-        done = earlier["status"] == State.SUCCEEDED
-        return (self.cached(earlier) if done else self.take(earlier)), None
+                return task
+        return self._answer(earlier)
 
-    def asked(self, request: str | None) -> bool:
-        """Whether the same was asked before, with success or no end yet."""
-        return request is not None and self._journal.same(request) is not None
+    def earlier(self, request: str | None) -> Task | None:
+        """Return the task that asked the same before: with its result (`cached`), or under way."""
+        row = self._table.cached(request)
+        return self._answer(row) if row else None
 
     def cached(self, row: Mapping[str, Any]) -> Task:
         """Return a task that has succeeded, as the answer to a call that asks the same again."""
@@ -115,36 +109,38 @@ class Ledger:
 
     def claim(self, task: Task, owner: str, alive: Callable[[str | None], bool]) -> bool:
         """Take over the sending of a task whose session is gone; False where another does it."""
-        row = self._journal.get(task.id)
+        row = self._table.get(task.id)
         if row["owner"] == owner:
             return True
         if alive(row["owner"]):
             return False
-        return self._journal.claim(task.id, row["owner"], owner)
+        return self._table.claim(task.id, row["owner"], owner)
 
     def release(self, task: Task, owner: str) -> None:
         """Leave the sending of a task to whoever takes it up next, this session or another."""
         with contextlib.suppress(JournalError):  # then it stays ours while we live
-            self._journal.claim(task.id, owner, "")
+            self._table.claim(task.id, owner, "")
 
     def body(self, task: Task) -> dict[str, Any] | None:
         """Return what went or should have gone on the wire, None where that is not known."""
-        kept: dict[str, Any] | None = self._journal.get(task.id)["body"]
+        kept: dict[str, Any] | None = self._table.get(task.id)["body"]
         return kept
 
     def refresh(self, task: Task) -> None:
-        """Take over what another session has written about a task meanwhile."""
-        row = self._journal.get(task.id)
-        state = State(row["status"])
+        """Take over what another session, or the server, has written about a task meanwhile."""
+        row = self._table.get(task.id)
+        state, answer = State(row["status"]), Answer(row["data"] or {})
         if state is not task.state:
-            task.note(state=state, **_facts(row))
+            task.note(state=state, **_reported(task, answer), **_facts(row))
+        elif answer.data and answer.data != task.data:
+            task.note(data=answer.data, **_reported(task, answer))
 
     def find(self, task_id: str) -> Task:
         """Return a task of the history by an id or the beginning of one."""
         known = self._tasks.get(task_id)
         if known is not None:
             return known
-        return self.take(self._journal.get(task_id))
+        return self.take(self._table.get(task_id))
 
     def known(self, task_id: str) -> Task | None:
         """Return the handle of a task that somebody here has, None where nobody has."""
@@ -155,28 +151,33 @@ class Ledger:
         task.begin()
         task.note(submitted=time.time(), attempts=task.attempts + 1)
 
-    def learn(self, task: Task, answer: Answer) -> None:
-        """Take over what an answer says: the status decides, not the presence of a result."""
+    def learn(self, task: Task, answer: Answer, *, always: bool = False) -> None:
+        """Take over what an answer says: the status decides, not the presence of a result.
+
+        Args:
+            task: the task that was asked for.
+            answer: the answer.
+            always: whether it is written to the database even if the state is the same as before.
+        """
         state = answer.state(task.operation) or State.SUBMITTED
         failed = {"message": answer.explanation} if state is State.FAILED else {}
         own_id_echoed = answer.server_id in ("", task.id)
         self.write(
             task,
             state,
-            status=answer.status,
-            progress=task.progress if answer.progress is None else answer.progress,
-            preview=answer.preview or task.preview,
+            always=always,
             server_id=task.server_id if own_id_echoed else answer.server_id,
             data=dict(answer.data),
+            **_reported(task, answer),
             **failed,
         )
 
-    def write(self, task: Task, state: State, **changes: Any) -> None:
-        """Write a step into the journal, then tell the task; an end is never overwritten."""
+    def write(self, task: Task, state: State, *, always: bool = False, **changes: Any) -> None:
+        """Write a step to the database, then note it in the task; an end is never overwritten."""
         if state.final:
             changes |= {"finished": time.time(), "took": task.seconds}
-        new = state is not task.state and not task.state.final
-        if new and not self._journal.update(task.id, **self._columns(task, state, changes)):
+        new = (always or state is not task.state) and not task.state.final
+        if new and not self._table.update(task.id, **self._columns(task, state, changes)):
             self.refresh(task)  # another session was the first to write its end
         else:
             task.note(state=state, **changes)
@@ -184,7 +185,12 @@ class Ledger:
     def result(self, task: Task, **later: Any) -> Result:
         """Return the result of a task that has succeeded; `later` is not in the task yet."""
         row, data = task.operation, later.get("data", task.data)
-        known = (*_cached_note(task), *missing_note(row, data), *_known_note(task), *_told(data))
+        known = (
+            *_cached_note(task),
+            *missing_note(row, data),
+            *_known_note(task),
+            *_sandbox_note(data),
+        )
         return self._shown(
             task,
             data=data,
@@ -193,7 +199,7 @@ class Ledger:
             backend="sandbox" if data.get("backend") == "sandbox" else task.backend,
             finished=later.get("finished", task.finished),
             cached=task.cached,
-            notes=(*task.remarks, *known),
+            notes=(*task.remarks, *known, *_sandbox_note(data)),
             download=self._download,
         )
 
@@ -202,8 +208,13 @@ class Ledger:
         return self._shown(task, data={}, status=task.state.value, error=error)
 
     def _shown(self, task: Task, **facts: Any) -> Result:
-        row, known = task.operation, {name: getattr(task, name) for name in SHOWN}
-        about = {"task_id": task.id, "operation": row.name, "kind": row.kind, "fetch": self._fetch}
+        row, known = task.operation, {name: getattr(task, name) for name in SHARED}
+        about = {
+            "task_id": task.id,
+            "operation": row.name,
+            "kind": row.kind,
+            "fetch": self._thumbnail,
+        }
         return Result(**{**about, **known, **facts})
 
     def _columns(self, task: Task, state: State, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,6 +239,10 @@ class Ledger:
             columns["tags"] = [{"name": t.name, "score": t.score} for t in result.tags] or None
             columns["image_urls"] = result.images
         return columns
+
+    def _answer(self, row: Mapping[str, Any]) -> Task:
+        """Return an earlier task as the answer to a call that asks the same again."""
+        return self.cached(row) if row["status"] == State.SUCCEEDED else self.take(row)
 
     def _handle(self, row: Mapping[str, Any], operation: Operation) -> Task:
         return Task(
@@ -269,9 +284,13 @@ def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _may_be_kept(params: Mapping[str, Any]) -> bool:
-    """Whether a body may wait in the history: not if an address in it holds a password."""
-    return "://***@" not in json.dumps(params, default=str)
+def _reported(task: Task, answer: Answer) -> dict[str, Any]:
+    """Return what an answer says of the progress; what it leaves out stays as it was."""
+    return {
+        "status": answer.status,
+        "progress": task.progress if answer.progress is None else answer.progress,
+        "preview": answer.preview or task.preview,
+    }
 
 
 def _cached_note(task: Task) -> tuple[str, ...]:
@@ -291,7 +310,7 @@ def _known_note(task: Task) -> tuple[str, ...]:
     return (f"{', '.join(seen)}: not documented by the vendor, seen in a working client only",)
 
 
-def _told(data: Mapping[str, Any]) -> tuple[str, ...]:
+def _sandbox_note(data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what the sandbox says of how it made the result."""
     note = data.get("note")
     return (clip(note, 500),) if isinstance(note, str) and note else ()

@@ -1,20 +1,29 @@
-"""Sending a task: written down first, then sent once, and what came of it written down again.
+"""Submitting a call: checked, looked up in the history, written down, sent once.
 
-A task whose sending was cut short (a lost answer, a killed kernel) is looked for by its own id; the
-service gets it again only where it surely does not know it, and from one session only.
+The history is looked at before any work is done, so that a call that was made before costs nothing.
+A task whose sending was interrupted (a lost answer, a killed kernel) is looked for by its own id;
+it is sent again only if the service surely does not know it, and by one session only.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 import threading
-from collections.abc import Callable, Mapping
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..api.backend import Connection
+from .._version import __version__
+from ..api.backend import Backend
 from ..api.envelope import Answer
+from ..callbacks.public_urls import PublicUrls
 from ..catalogue.operation import Operation
+from ..catalogue.operations import OPERATIONS
 from ..catalogue.status import UNSENT, State
+from ..catalogue.undocumented import confirmed, raw_body, raw_operation
 from ..errors import (
     BudgetError,
     ImgOpenError,
@@ -25,14 +34,19 @@ from ..errors import (
     ServerError,
     SubmissionLostError,
     TaskInterrupted,
+    UsageError,
 )
-from .session_lock import Presence
-from .store import Ledger
+from ..text import clip
+from .cache_key import backend_of, cache_key
+from .callback_trust import CallbackTrust, callback_param
+from .inputs import InputResolver
+from .session_lock import SessionLock
+from .store import TaskStore
 from .task import Task
 
 # Seconds until a task that another session is sending is looked at again.
 ELSEWHERE = 0.25
-# Trouble after which the same may go well a little later.
+# Errors after which the same may succeed a little later.
 PASSING = (
     MalformedAnswerError, NetworkError, RateLimitError, ServerError, SubmissionLostError,
 )  # fmt: skip
@@ -41,67 +55,102 @@ UNKNOWABLE = (
     "its session ended while it was sent, and this path cannot be asked whether it was accepted: "
     "it is not sent again by itself"
 )
+_PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 
 
-class Sender:
-    """Opens tasks in the ledger and sends them through the connection."""
+class Submitter:
+    """Makes a task of a call, or finds the task that asked the same before."""
 
-    def __init__(self, connection: Connection, ledger: Ledger, presence: Presence) -> None:
-        self._connection = connection
-        self._ledger = ledger
-        self._presence = presence
-        # Of two rows that ask the same at once, only the one that is new takes of the budget.
-        self._opening = threading.Lock()
-
-    def send(
+    def __init__(
         self,
-        row: Operation,
-        shown: Mapping[str, Any],
-        body: Callable[[str], dict[str, Any]],
+        backend: Backend,
+        store: TaskStore,
+        inputs: InputResolver,
+        lock: SessionLock,
+        urls: PublicUrls,
+        trust: CallbackTrust,
+    ) -> None:
+        self._settings = backend.settings
+        self._backend = backend
+        self._store = store
+        self._inputs = inputs
+        self._lock = lock
+        self._urls = urls
+        self._trust = trust
+        self._where = backend_of(self._settings, __version__)
+        # Of two calls that ask the same at once, only the new one takes from the budget.
+        self._adding = threading.Lock()
+
+    def check(self, operation: Operation, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a call checked, with presets and the user's preferences."""
+        model = self._settings.model if operation.name == "describe" else ""
+        return operation.check({**({"model": model} if model else {}), **params})
+
+    def cache_key(self, operation: Operation, params: Mapping[str, Any]) -> str | None:
+        """Return the cache key of a call, as far as it is known without asking any server.
+
+        Raises:
+            UsageError, PictureError: it could not be sent.
+        """
+        row, values = self._confirmed(operation, self.check(operation, params), params)
+        inputs = self._inputs.read(row, values)
+        return cache_key(row, values, self._inputs.versions(inputs, ask=False), self._place(row))
+
+    def submit(
+        self,
+        operation: Operation,
+        params: Mapping[str, Any],
         *,
-        request: str | None = None,
         fresh: bool = False,
         patient: bool = False,
         permit: Callable[[], bool] | None = None,
     ) -> Task:
-        """Return the task, accepted and asked for in the background.
+        """Return the task of a call: a new one that was accepted, or one that asked the same.
 
         Args:
-            row: the operation.
-            shown: its parameters as the history shows them.
-            body: gives the JSON body for a task id.
-            request: what is asked, as a fingerprint; None where nothing is the same.
+            operation: the row of the catalogue.
+            params: its parameters, not checked yet.
             fresh: send it even if the same was asked before.
-            patient: after trouble that may pass, try again in the background and do not raise.
-            permit: asked before anything new is written.
+            patient: after an error that may pass, try again in the background and do not raise.
+            permit: asked before a new task is written; counts against a budget.
 
         Raises:
             BudgetError: it was not permitted.
-            ImgOpenError: it was not accepted, or whether it was cannot be found out.
+            ImgOpenError: as `Session.submit` raises.
         """
-        with self._presence.needed():
-            with self._opening if permit else contextlib.nullcontext():
-                if permit and (fresh or not self._ledger.asked(request)) and not permit():
-                    raise BudgetError(f"{row.name} was not sent: the budget is spent")
-                task, whole = self._ledger.open(
-                    row,
-                    shown,
-                    body,
-                    fresh=fresh,
-                    request=request,
-                    backend=self._connection.settings.backend,
-                    base_url=self._connection.settings.base_url,
-                    owner=self._presence.id,
-                )
-            if whole is not None:
-                try:
-                    self._send(task, lambda: self._submit(task, whole), patient)
-                except PASSING:
-                    if not patient:
-                        raise
-        if not task.done:
-            task.watch()
-        return task
+        checked = self.check(operation, params)
+        self._backend.check_path(operation)
+        row, values = self._confirmed(operation, checked, params)
+        inputs = self._inputs.read(row, values)
+        versions = self._inputs.versions(inputs, ask=True)
+        request = cache_key(row, values, versions, self._place(row))
+        fresh = fresh or self._settings.cache == "off"
+        if not fresh and (earlier := self._store.earlier(request)):
+            if not earlier.cached or self._lives(earlier):
+                return _watched(earlier)
+            fresh = True
+        placed = inputs.placed(self._inputs.place)
+        return self._send_new(
+            row,
+            inputs.shown,
+            lambda task_id: self._body(row, placed, task_id),
+            request=request,
+            keep_body=not inputs.hidden,
+            fresh=fresh,
+            patient=patient,
+            permit=permit,
+        )
+
+    def submit_raw(self, path: str, body: Mapping[str, Any]) -> Task:
+        """Return the task of any body sent to any path; see `Session.call`."""
+        row = raw_operation(path)
+        shown, hidden = _without_passwords(body)
+        return self._send_new(
+            row,
+            {"path": row.path, "body": shown},
+            lambda task_id: raw_body(row, body, task_id),
+            keep_body=not hidden,
+        )
 
     def take_up(self, task: Task) -> float | None:
         """Have a task sent of which nobody knows whether it was.
@@ -114,14 +163,102 @@ class Sender:
         """
         if task.sending:
             return ELSEWHERE
-        self._ledger.refresh(task)
+        self._store.refresh(task)
         if task.state not in UNSENT:
             return 0.0
-        with self._presence.needed():
-            if not self._ledger.claim(task, self._presence.id, self._presence.alive):
+        with self._lock.needed():
+            if not self._store.claim(task, self._lock.id, self._lock.alive):
                 return ELSEWHERE
             self._send(task, lambda: self._recover(task), patient=True)
         return 0.0
+
+    def _send_new(
+        self,
+        operation: Operation,
+        shown: Mapping[str, Any],
+        make_body: Callable[[str], dict[str, Any]],
+        *,
+        keep_body: bool,
+        request: str | None = None,
+        fresh: bool = False,
+        patient: bool = False,
+        permit: Callable[[], bool] | None = None,
+    ) -> Task:
+        """Write a task and send it; the transaction that inserts it decides whether it is new."""
+        task_id = f"nb{time.strftime('%Y%m%d')}{uuid.uuid4().hex[:16]}"
+        with self._lock.needed(), self._withdrawn_unless_sent(task_id) as sent:
+            with self._adding if permit else contextlib.nullcontext():
+                known = None if fresh or not permit else self._store.earlier(request)
+                if permit and not known and not permit():
+                    raise BudgetError(f"{operation.name} was not sent: the budget is spent")
+                body = make_body(task_id)
+                task = self._store.add(
+                    task_id,
+                    operation,
+                    shown,
+                    fresh=fresh,
+                    request=request,
+                    body=body if keep_body else None,
+                    backend=self._settings.backend,
+                    base_url=self._settings.base_url,
+                    owner=self._lock.id,
+                )
+            if task.id == task_id:
+                sent.append(task)
+                try:
+                    self._send(task, lambda: self._submit(task, body), patient)
+                except PASSING:
+                    if not patient:
+                        raise
+        return _watched(task)
+
+    @contextlib.contextmanager
+    def _withdrawn_unless_sent(self, task_id: str) -> Iterator[list[Task]]:
+        """Withdraw what is published for a task: at its end, or at once if it is never sent."""
+        sent: list[Task] = []
+        try:
+            yield sent
+        finally:
+            if sent:
+                if callback_param(sent[0].operation, self._settings):
+                    sent[0].remarks += self._urls.note_once()
+                sent[0].add_done_callback(self._withdraw)
+            else:
+                self._trust.forget(task_id)
+                self._urls.publisher.withdraw(task_id)
+
+    def _withdraw(self, task: Task) -> None:
+        if task.state.final:  # else only the wait was given up
+            self._urls.publisher.withdraw(task.id)
+
+    def _body(
+        self, operation: Operation, values: Mapping[str, Any], task_id: str
+    ) -> dict[str, Any]:
+        """Return the JSON body of a call, with the addresses that the service needs."""
+        values = {name: self._urls.published(value, task_id) for name, value in values.items()}
+        param = callback_param(operation, self._settings)
+        if param and param.name not in values and self._urls.address:
+            with contextlib.suppress(ImgOpenError):  # without a key results are asked for
+                values[param.name] = self._urls.callback_url(task_id)
+                self._trust.expect(task_id)
+        return operation.body(values, task_id)
+
+    def _confirmed(
+        self, operation: Operation, checked: dict[str, Any], params: Mapping[str, Any]
+    ) -> tuple[Operation, dict[str, Any]]:
+        if self._backend.local:
+            return operation, checked
+        true_names = self._settings.fields.get(operation.name, {})
+        return confirmed(operation, checked, params, true_names)
+
+    def _place(self, operation: Operation) -> str:
+        """Return who is asked: the backend, and what the user says of the operation's wire."""
+        wire = [self._settings.paths.get(operation.name), self._settings.fields.get(operation.name)]
+        return f"{self._where} {json.dumps(wire, sort_keys=True)}" if any(wire) else self._where
+
+    def _lives(self, task: Task) -> bool:
+        """Whether the first picture that an earlier task made can still be fetched."""
+        return all(self._inputs.exists(url) for url in task.result(timeout=0).images[:1])
 
     def _send(self, task: Task, exchange: Callable[[], Answer | None], patient: bool) -> None:
         task.sending = True
@@ -129,28 +266,28 @@ class Sender:
             self._exchanged(task, exchange, patient)
         finally:
             if task.state in UNSENT:
-                self._ledger.release(task, self._presence.id)
+                self._store.release(task, self._lock.id)
             task.sending = False
 
     def _exchanged(self, task: Task, exchange: Callable[[], Answer | None], patient: bool) -> None:
         try:
             answer = exchange()
             if answer is None:
-                self._ledger.write(task, State.REFUSED, message=_unsendable(task))
+                self._store.write(task, State.REFUSED, message=_unsendable(task))
             else:
-                self._ledger.learn(task, answer)
+                self._store.learn(task, answer)
         except JournalError as error:
             error.task = task  # it may have been accepted: the history is left to be taken up
             raise
         except ImgOpenError as error:
             error.task = task
             if isinstance(error, SubmissionLostError):
-                self._ledger.write(task, State.LOST, message=error.message)
+                self._store.write(task, State.LOST, message=error.message)
             elif not (patient and isinstance(error, PASSING)):
-                self._ledger.write(task, State.REFUSED, message=error.message)
+                self._store.write(task, State.REFUSED, message=error.message)
             raise
         except KeyboardInterrupt:
-            self._ledger.write(task, State.LOST, message="interrupted while it was sent")
+            self._store.write(task, State.LOST, message="interrupted while it was sent")
             raise TaskInterrupted(
                 f"interrupted while {task.operation.name} {task.id} was sent; it may have been "
                 "accepted\n  → %imgopen resume finds out"
@@ -159,13 +296,13 @@ class Sender:
     def _recover(self, task: Task) -> Answer | None:
         if _untraceable(task):
             return None
-        found = self._connection.delivery().find(task.operation, task.id)
-        body = self._ledger.body(task)
+        found = self._backend.client().find(task.operation, task.id)
+        body = self._store.body(task)
         return found if found is not None or body is None else self._submit(task, body)
 
     def _submit(self, task: Task, body: Mapping[str, Any]) -> Answer:
-        self._ledger.sending(task)
-        return self._connection.delivery().submit(task.operation, body, task.id)
+        self._store.sending(task)
+        return self._backend.client().submit(task.operation, body, task.id)
 
 
 def _untraceable(task: Task) -> bool:
@@ -175,3 +312,39 @@ def _untraceable(task: Task) -> bool:
 
 def _unsendable(task: Task) -> str:
     return UNKNOWABLE if _untraceable(task) else NEVER
+
+
+def _watched(task: Task) -> Task:
+    if not task.done:
+        task.watch()
+    return task
+
+
+def _without_passwords(body: Mapping[str, Any]) -> tuple[Any, bool]:
+    """Return a body as the history may show it, and whether a password was left out.
+
+    Raises:
+        UsageError: it is no JSON.
+    """
+    try:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"the body cannot be written as JSON: {clip(error)}") from None
+    shown, found = _PASSWORD.subn("://***@", text)
+    return json.loads(shown), found > 0
+
+
+def runnable(name: str) -> Operation:
+    """Return the operation of a name that can be run.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+        UsageError: it is a query, which tasks use by themselves.
+    """
+    row = OPERATIONS[name]
+    if row.kind == "status":
+        raise UsageError(
+            f"{name} is not run by itself: tasks ask it", hint="use task.wait(), or %imgopen wait"
+        )
+    return row

@@ -21,6 +21,7 @@ from ..errors import (
     UnknownStatusError,
     WaitCancelledError,
 )
+from .cards import task_bundle
 from .result import Result
 
 
@@ -70,7 +71,7 @@ class Task:
         backend: str = "real",
         state: State = State.CREATED,
         timeout: float = 600.0,
-        watch: Callable[[Task], None],
+        watch: Callable[[Task], None] | None,
         build: Callable[[Task], Result],
     ) -> None:
         self.id = task_id
@@ -146,7 +147,8 @@ class Task:
                 return
             self._trouble = None
             self.watched = True
-        self._watch(self)
+        if self._watch:
+            self._watch(self)
 
     @property
     def overdue(self) -> bool:
@@ -324,6 +326,4 @@ class Task:
         return f"Task({self.operation.name} {self.id}: {self.state}{seconds}, {self.backend})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from .cards import task_bundle
-
         return task_bundle(self)

@@ -19,7 +19,6 @@ from imgopen_nb.errors import (
     MalformedAnswerError,
     NetworkError,
     NotFoundError,
-    PictureError,
     RateLimitError,
     RedirectError,
     RefusedError,
@@ -217,43 +216,3 @@ def test_no_repr_shows_the_keys(client: Client):
 
     assert KEY_SECRET not in shown
     assert KEY_ID not in shown
-
-
-def test_pictures_are_downloaded_without_keys(client: Client, stub: Stub):
-    stub.replies(Reply(b"picture"))
-
-    assert client.download(f"{stub.url}/p.png") == b"picture"
-    assert not any("access" in name.lower() for name in stub.requests[0].headers)
-
-
-@pytest.mark.parametrize(
-    ("url", "part"),
-    [
-        ("file:///etc/passwd", "no http"),
-        ("http://127.0.0.1:1/x", "private network"),
-        ("http://169.254.169.254/latest/meta-data", "private network"),
-        ("http://[::1]:1/x", "private network"),
-        ("http://no-such-host.invalid/x", "cannot be fetched"),
-    ],
-)
-def test_addresses_from_the_wire_cannot_reach_private_networks(client: Client, url: str, part: str):
-    with pytest.raises(PictureError, match=part):
-        client.download(url)
-
-
-def test_a_redirect_into_a_private_network_is_refused(client: Client, stub: Stub):
-    stub.replies(Reply(b"", 302, {"Location": "http://127.0.0.1:1/secret"}))
-
-    with pytest.raises(PictureError, match="private network"):
-        client.download(f"{stub.url}/p.png")
-
-
-def test_an_endless_picture_is_cut_off(client: Client, stub: Stub):
-    def flood(out: Any) -> None:
-        for _ in range(4000):
-            out.write(b"x" * 65536)
-
-    stub.replies(Reply(write=flood))
-
-    with pytest.raises(PictureError, match="larger than 25 MiB"):
-        client.download(f"{stub.url}/p.png")

@@ -9,7 +9,7 @@ import pytest
 
 from imgopen_nb.api import retrying_client as delivery_module
 from imgopen_nb.api.client import Client
-from imgopen_nb.api.retrying_client import Delivery
+from imgopen_nb.api.retrying_client import RetryingClient
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.config.credentials import Keys, Secret
 from imgopen_nb.errors import (
@@ -35,8 +35,8 @@ def pauses() -> list[float]:
 
 
 @pytest.fixture
-def delivery(stub: Stub, pauses: list[float]) -> Delivery:
-    return Delivery(Client(stub.url, KEYS, connect=1, read=0.5), sleep=pauses.append)
+def delivery(stub: Stub, pauses: list[float]) -> RetryingClient:
+    return RetryingClient(Client(stub.url, KEYS, connect=1, read=0.5), sleep=pauses.append)
 
 
 class Service:
@@ -75,7 +75,7 @@ LOSSES = {
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 @pytest.mark.parametrize("accept", [True, False], ids=["accepted", "not accepted"])
 def test_a_lost_answer_is_looked_up_before_anything_is_sent_again(
-    delivery: Delivery, stub: Stub, loss: Reply, accept: bool
+    delivery: RetryingClient, stub: Stub, loss: Reply, accept: bool
 ):
     service = Service(loss, accept=accept)
     stub.answer = service
@@ -88,7 +88,7 @@ def test_a_lost_answer_is_looked_up_before_anything_is_sent_again(
 
 
 def test_what_an_unknown_task_looks_like_is_learned_by_asking_for_one(
-    delivery: Delivery, stub: Stub
+    delivery: RetryingClient, stub: Stub
 ):
     """The code for an unknown task is not documented: an id that nobody used is asked for."""
     stub.answer = Service(Reply(drop=True), accept=False)
@@ -99,7 +99,7 @@ def test_what_an_unknown_task_looks_like_is_learned_by_asking_for_one(
     assert sum(p.startswith("imgopen-nb-unused-") for p in probes) == 1
 
 
-def test_a_look_up_that_fails_sends_nothing_again(delivery: Delivery, stub: Stub):
+def test_a_look_up_that_fails_sends_nothing_again(delivery: RetryingClient, stub: Stub):
     def answer(request: Request) -> Reply:
         return Reply(b"", 500) if request.path.endswith("queryTask") else Reply(drop=True)
 
@@ -110,7 +110,7 @@ def test_a_look_up_that_fails_sends_nothing_again(delivery: Delivery, stub: Stub
     assert len(stub.submissions()) == 1
 
 
-def test_an_unclear_answer_to_the_look_up_sends_nothing_again(delivery: Delivery, stub: Stub):
+def test_an_unclear_answer_to_the_look_up_sends_nothing_again(delivery: RetryingClient, stub: Stub):
     """A refusal that differs from the one for an unknown id proves nothing."""
 
     def answer(request: Request) -> Reply:
@@ -127,7 +127,7 @@ def test_an_unclear_answer_to_the_look_up_sends_nothing_again(delivery: Delivery
 
 
 @pytest.mark.parametrize("code", ["400", "401", "80", "404"])
-def test_a_clear_refusal_is_not_repeated(delivery: Delivery, stub: Stub, code: str):
+def test_a_clear_refusal_is_not_repeated(delivery: RetryingClient, stub: Stub, code: str):
     stub.replies(refusal(code, "no"))
 
     with pytest.raises(Exception, match=f"code {code}: no"):
@@ -136,7 +136,7 @@ def test_a_clear_refusal_is_not_repeated(delivery: Delivery, stub: Stub, code: s
 
 
 def test_a_rate_limit_is_obeyed_and_then_the_task_is_sent(
-    delivery: Delivery, stub: Stub, pauses: list[float]
+    delivery: RetryingClient, stub: Stub, pauses: list[float]
 ):
     slow = Reply({"code": "429", "msg": "slow"}, 429, {"Retry-After": "2"})
     stub.replies(slow, slow, ok(taskId="s1"))
@@ -147,7 +147,7 @@ def test_a_rate_limit_is_obeyed_and_then_the_task_is_sent(
 
 
 def test_a_rate_limit_that_asks_for_too_long_is_told_at_once(
-    delivery: Delivery, stub: Stub, pauses: list[float]
+    delivery: RetryingClient, stub: Stub, pauses: list[float]
 ):
     stub.replies(Reply({"code": "429", "msg": "slow"}, 429, {"Retry-After": "900"}))
 
@@ -157,14 +157,14 @@ def test_a_rate_limit_that_asks_for_too_long_is_told_at_once(
 
 
 def test_without_a_connection_the_send_is_repeated_and_then_given_up(pauses: list[float]):
-    delivery = Delivery(Client("http://127.0.0.1:9", KEYS), sleep=pauses.append)
+    delivery = RetryingClient(Client("http://127.0.0.1:9", KEYS), sleep=pauses.append)
 
     with pytest.raises(NetworkError):
         delivery.submit(DESCRIBE, BODY, "T1")
     assert len(pauses) == delivery_module.SENDS - 1
 
 
-def test_a_service_that_always_fails_is_given_up(delivery: Delivery, stub: Stub):
+def test_a_service_that_always_fails_is_given_up(delivery: RetryingClient, stub: Stub):
     stub.answer = Service(Reply(b"", 500), accept=False, times=99)
 
     with pytest.raises(ServerError):
@@ -172,7 +172,7 @@ def test_a_service_that_always_fails_is_given_up(delivery: Delivery, stub: Stub)
     assert len(stub.submissions()) == delivery_module.SENDS
 
 
-def test_lists_are_simply_repeated(delivery: Delivery, stub: Stub):
+def test_lists_are_simply_repeated(delivery: RetryingClient, stub: Stub):
     stub.replies(Reply(b"", 500), Reply(drop=True), ok(rows=[], total=0))
 
     assert (
@@ -180,7 +180,9 @@ def test_lists_are_simply_repeated(delivery: Delivery, stub: Stub):
     )
 
 
-def test_training_whose_result_query_is_unknown_is_never_sent_twice(delivery: Delivery, stub: Stub):
+def test_training_whose_result_query_is_unknown_is_never_sent_twice(
+    delivery: RetryingClient, stub: Stub
+):
     stub.replies(Reply(drop=True))
 
     with pytest.raises(SubmissionLostError, match="cannot be found out"):
@@ -188,7 +190,7 @@ def test_training_whose_result_query_is_unknown_is_never_sent_twice(delivery: De
     assert len(stub.requests) == 1
 
 
-def test_a_wrong_key_is_told_as_such(delivery: Delivery, stub: Stub):
+def test_a_wrong_key_is_told_as_such(delivery: RetryingClient, stub: Stub):
     stub.replies(refusal("401", "unknown key"))
 
     with pytest.raises(AuthenticationError, match="%imgopen login"):
@@ -196,14 +198,16 @@ def test_a_wrong_key_is_told_as_such(delivery: Delivery, stub: Stub):
 
 
 @pytest.mark.parametrize("name", [op.name for op in OPERATIONS.runnable if op.known == "assumed"])
-def test_guessed_paths_are_not_sent_to_the_real_service(delivery: Delivery, stub: Stub, name: str):
+def test_guessed_paths_are_not_sent_to_the_real_service(
+    delivery: RetryingClient, stub: Stub, name: str
+):
     with pytest.raises(AssumedPathError, match="IMGOPEN_PATHS"):
         delivery.submit(OPERATIONS[name], {}, "T1")
     assert stub.requests == []
 
 
 def test_a_path_that_the_user_gives_replaces_the_guess(stub: Stub):
-    delivery = Delivery(Client(stub.url, KEYS), {"erase": TOOL + "magic/eraser"})
+    delivery = RetryingClient(Client(stub.url, KEYS), {"erase": TOOL + "magic/eraser"})
     stub.replies(ok(taskId="s"))
 
     delivery.submit(OPERATIONS["erase"], {}, "T1")
@@ -216,7 +220,7 @@ def test_a_path_that_the_user_gives_replaces_the_guess(stub: Stub):
     ("name", "path"),
     [("describe", "interrogate"), ("hairstyle", "hair/change"), ("face-swap-v2", "v2/roop")],
 )
-def test_tool_codes_keep_their_slashes(delivery: Delivery, stub: Stub, name: str, path: str):
+def test_tool_codes_keep_their_slashes(delivery: RetryingClient, stub: Stub, name: str, path: str):
     stub.replies(ok(status=1))
 
     delivery.ask(OPERATIONS[name], "T1", "s1")
@@ -225,7 +229,9 @@ def test_tool_codes_keep_their_slashes(delivery: Delivery, stub: Stub, name: str
     assert stub.requests[0].body == {"businessTaskId": "T1"}
 
 
-def test_sd_tasks_are_asked_for_live_then_archived_under_both_ids(delivery: Delivery, stub: Stub):
+def test_sd_tasks_are_asked_for_live_then_archived_under_both_ids(
+    delivery: RetryingClient, stub: Stub
+):
     stub.replies(refusal("404"))
 
     with pytest.raises(NotFoundError):
@@ -240,7 +246,7 @@ def test_sd_tasks_are_asked_for_live_then_archived_under_both_ids(delivery: Deli
     ]
 
 
-def test_sd_takes_the_first_query_that_knows_the_task(delivery: Delivery, stub: Stub):
+def test_sd_takes_the_first_query_that_knows_the_task(delivery: RetryingClient, stub: Stub):
     known: Callable[[Request], Any] = lambda r: r.body["businessTaskId"] == "s1"  # noqa: E731
     stub.answer = lambda r: ok(id_task="s1", status=2) if known(r) else refusal("404")
 

@@ -23,13 +23,14 @@ from hypothesis import strategies as st
 
 from imgopen_nb.batch.batch import Batch
 from imgopen_nb.batch.plan import Plan
+from imgopen_nb.batch.rows import Limits, Row
 from imgopen_nb.batch.sources import source_of
-from imgopen_nb.batch.stream import Limits, Row, stream
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.catalogue.status import State
 from imgopen_nb.errors import ImgOpenError, TaskInterrupted, UsageError
 from imgopen_nb.images.picture import samples
 from imgopen_nb.session import Session
+from imgopen_nb.stream import stream
 from imgopen_nb.tasks.task import Task
 
 from ..conftest import KEY_ID, KEY_SECRET
@@ -388,7 +389,7 @@ def test_a_plan_of_the_sandbox_does_not_start_it(cached: None):
         made = plan(session, "describe", [*samples().values()], models=["clip", "deepdanbooru"])
 
         assert made.new == 2 * len(samples())
-        assert session._connection._sandbox is None
+        assert session.manager.backend._sandbox is None
         assert session.rows() == []
 
 
@@ -511,15 +512,15 @@ class Idle:
 
     def __init__(self) -> None:
         self.settings = SimpleNamespace(timeout=60.0)
-        self.caller = self
-        self.ledger = SimpleNamespace(
+        self.manager = self.submitter = self.scheduler = self
+        self.store = SimpleNamespace(
             failed_result=lambda task, error: SimpleNamespace(error=error, task_id=task.id)
         )
 
-    def later(self, job: Any) -> None:
+    def call(self, job: Any) -> None:
         job()
 
-    def send(self, operation: Any, params: dict[str, Any], **_: Any) -> Task:
+    def submit(self, operation: Any, params: dict[str, Any], **_: Any) -> Task:
         state = State.FAILED if params["image"].endswith("7.jpg") else State.SUCCEEDED
         return Task(
             "t",
@@ -758,8 +759,9 @@ def test_a_batch_shows_counts_and_the_first_error_harmlessly(session: Session, b
 
 
 def test_a_batch_of_a_thousand_columns_shows_twenty(session: Session, stub: Stub):
-    made = Batch(session, OPERATIONS["text2image"], source_of(["a fox"]), {"seed": range(1000),
-                 "model": "m"}, Limits())  # fmt: skip
+    grid = {"seed": range(1000), "model": "m"}
+    source = source_of(["a fox"])
+    made = Batch(session.manager, OPERATIONS["text2image"], source, grid, Limits())
 
     bundle = made._repr_mimebundle_()
 

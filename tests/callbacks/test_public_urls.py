@@ -16,14 +16,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgopen_nb.callbacks import public_urls as links_module
-from imgopen_nb.callbacks.public_urls import Faith
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.config.server_address import SERVER
 from imgopen_nb.errors import PictureError
 from imgopen_nb.images.picture import samples
 from imgopen_nb.session import Session
-from imgopen_nb.tasks.task import Task
+from imgopen_nb.tasks.callback_trust import HOLD, Trust, callback_param
 
 from ..conftest import KEY_ID, KEY_SECRET
 from ..notebook_server import NotebookServer, notebook_server
@@ -121,7 +119,7 @@ def test_a_submission_carries_its_callback_and_the_wait_asks_nothing(session: Se
 
     assert (result.caption, result.queries, queries(stub)) == ("told", 0, 0)
     wait_for(lambda: service.answers == [(200, b'{"code":"200"}')])
-    wait_for(lambda: session.links.faith is Faith.TRUST)
+    wait_for(lambda: session.manager.trust.state is Trust.WORKING)
 
 
 def test_an_early_callback_counts_before_the_submission_is_answered(session: Session, stub: Stub):
@@ -147,9 +145,9 @@ def test_the_first_end_stays_whatever_comes_after(session: Session, stub: Stub):
     assert task.result(20).caption == "first"
     wait_for(lambda: len(service.answers) == 4)
     assert {code for code, _ in service.answers} == {200}
-    row = session.journal.get(task.id)
+    row = session.manager.table.get(task.id)
     assert (row["status"], row["caption"]) == ("succeeded", "first")
-    noted = [e["detail"] for e in session.journal.events(task.id) if e["state"] == "noted"]
+    noted = [e["detail"] for e in session.manager.table.events(task.id) if e["state"] == "noted"]
     assert noted == [
         "a callback came again",
         "a callback after the end told another state (failed)",
@@ -160,14 +158,14 @@ def test_the_first_end_stays_whatever_comes_after(session: Session, stub: Stub):
 def test_a_callback_after_the_query_changes_nothing(
     session: Session, stub: Stub, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(links_module, "HOPE", (0.0, 0.0))
+    monkeypatch.setitem(HOLD, Trust.UNPROVEN, (0.0, 0.0))
     service = Service(stub, {"status": 0, "errorMessage": "late"}, delay=3.0)
     task = session.submit("describe", image=URL, model="clip")
 
     assert task.result(20).caption == "asked"
     wait_for(lambda: bool(service.answers))
-    assert session.journal.get(task.id)["caption"] == "asked"
-    assert "told another state" in str(session.journal.events(task.id)[-1]["detail"])
+    assert session.manager.table.get(task.id)["caption"] == "asked"
+    assert "told another state" in str(session.manager.table.events(task.id)[-1]["detail"])
 
 
 def test_what_nobody_waits_for_any_more_is_in_the_history(session: Session, stub: Stub):
@@ -177,7 +175,7 @@ def test_what_nobody_waits_for_any_more_is_in_the_history(session: Session, stub
         task_id = gone.submit("describe", image=URL, model="clip").id
     wait_for(lambda: bool(service.answers))
 
-    row = session.journal.get(task_id)
+    row = session.manager.table.get(task_id)
     assert (row["status"], row["caption"]) == ("succeeded", "told")
     assert session.task(task_id).result(0).caption == "told"
     assert queries(stub) == 0
@@ -187,14 +185,14 @@ def test_a_callback_that_does_not_come_costs_one_long_wait(
     session: Session, stub: Stub, monkeypatch: pytest.MonkeyPatch
 ):
     """The one that is held is asked for in the end; then all are asked for as ever."""
-    monkeypatch.setattr(links_module, "HOPE", (1.0, 0.0))
+    monkeypatch.setitem(HOLD, Trust.UNPROVEN, (1.0, 0.0))
     Service(stub, delay=60.0)
     held = session.submit("describe", image=URL, model="clip")
     assert held.result(20).caption == "asked"
     assert (held.took or 0) >= 1.0
-    wait_for(lambda: session.links.faith is Faith.DOUBT)
+    wait_for(lambda: session.manager.trust.state is Trust.FAILING)
 
-    monkeypatch.setattr(links_module, "HOPE", (60.0, 0.0))
+    monkeypatch.setitem(HOLD, Trust.UNPROVEN, (60.0, 0.0))
     assert session.submit("describe", image=URL, model="clip").result(20).caption == "asked"
 
 
@@ -202,17 +200,17 @@ def test_doubt_brings_forward_what_is_held(
     session: Session, stub: Stub, monkeypatch: pytest.MonkeyPatch
 ):
     holds = {"first": 1.0}
-    monkeypatch.setattr(session.links, "hold", lambda task, usual: holds.get(task.id, 60.0))
-    monkeypatch.setattr(session.timing, "_hold", lambda *a: session.links.hold(*a))
+    hold = lambda task, usual: holds.get(task.id, 60.0)  # noqa: E731
+    monkeypatch.setattr(session.manager.timing, "_hold", hold)
     Service(stub, delay=60.0)
     second = session.submit("describe", image=URL, model="clip")
     first = session.submit("describe", image=URL, model="clip")
     holds |= {first.id: 0.5, second.id: 60.0}
-    session._replan([first])
+    session.manager._replan([first])
     assert first.result(20).caption == "asked"
 
     holds[second.id] = 0.0  # as the doubt has it
-    session._replan(session.timing.waiting())
+    session.manager._replan(session.manager.timing.waiting())
     assert second.result(20).caption == "asked"
 
 
@@ -223,7 +221,7 @@ def test_a_kernel_beside_a_dead_server_asks_as_ever(
     service = Service(stub)
     with Session(stub.url, KEY_ID, KEY_SECRET) as session:
         assert session.submit("describe", image=URL, model="clip").result(20).caption == "asked"
-        assert "does not lead to this server" in session.links.why
+        assert "does not lead to this server" in session.manager.urls.why
     assert service.called == {}
 
 
@@ -233,7 +231,7 @@ def test_a_server_of_another_home_folder_is_not_used(
     """It would refuse the callbacks: its history does not know the tasks."""
     monkeypatch.setenv("IMGOPEN_HOME", str(tmp_path / "elsewhere"))
     with Session(stub.url, KEY_ID, KEY_SECRET) as session:
-        assert session.links.address is None
+        assert session.manager.urls.address is None
 
 
 def test_only_what_is_documented_is_sent_to_the_real_service(session: Session, stub: Stub):
@@ -244,37 +242,27 @@ def test_only_what_is_documented_is_sent_to_the_real_service(session: Session, s
             p.name == "callback_url" and p.known == "assumed" for p in row.user_params
         )
     )  # fmt: skip
-    assert session.links.dress(guessed, {}, "nb1") == {}
+    assert callback_param(guessed, session.settings) is None
     told = {guessed.name: {"callback_url": "callbackUrl"}}
     object.__setattr__(session.settings, "fields", told)
-    assert "callback_url" in session.links.dress(guessed, {}, "nb1")
+    assert callback_param(guessed, session.settings) is guessed.param("callback_url")
     assert service.called == {}
 
 
 def test_an_address_of_the_users_own_is_left_alone(session: Session, stub: Stub):
-    Service(stub)
+    stub.replies(ok(status=2, caption="a cat"))
     own = "https://example.org/mine"
-    sent = session.links.dress(OPERATIONS["describe"], {"callback_url": own}, "nb1")
-    assert sent == {"callback_url": own}
+    session.submit("describe", image=URL, callback_url=own)
+    assert stub.submissions()[0].body["callbackUrl"] == own
 
 
 def test_a_service_outside_gets_no_local_address_and_the_user_is_told_once(inside: None):
     with Session("https://api.example.org", KEY_ID, KEY_SECRET) as session:
-        assert session.links.address is None
-        assert "localhost" in session.links.why
-        tasks = [handle(session), handle(session)]
-        for task in tasks:
-            session.links.settle(task, [task.id])
-    assert "cannot call back" in tasks[0].remarks[0]
-    assert tasks[1].remarks == ()
-
-
-def handle(session: Session) -> Task:
-    row = OPERATIONS["describe"]
-    task, _ = session.ledger.open(
-        row, {"image": URL}, lambda task_id: {}, backend="real", base_url="", owner="", request=None
-    )
-    return task
+        assert session.manager.urls.address is None
+        assert "localhost" in session.manager.urls.why
+        notes = [session.manager.urls.note_once(), session.manager.urls.note_once()]
+    assert "cannot call back" in notes[0][0]
+    assert notes[1] == ()
 
 
 def test_no_signature_is_in_what_the_history_shows(session: Session, stub: Stub, tmp_path: Path):
@@ -284,8 +272,12 @@ def test_no_signature_is_in_what_the_history_shows(session: Session, stub: Stub,
     signature = service.called[task.id].rpartition("/")[2]
     exported = session.history.export(tmp_path / "history.jsonl")
 
-    shown = [repr(task), repr(result), str(session.rows()), str(session.links.signer)]
-    shown += [exported.read_text("utf-8"), str(session.journal.get(task.id)), str(task.params)]
+    shown = [repr(task), repr(result), str(session.rows()), str(session.manager.urls.signer)]
+    shown += [
+        exported.read_text("utf-8"),
+        str(session.manager.table.get(task.id)),
+        str(task.params),
+    ]
     assert [text for text in shown if signature in text or "imgopen/callback" in text] == []
 
 
@@ -294,11 +286,11 @@ def test_after_a_rotation_old_addresses_are_dead_and_the_task_is_asked_for(
 ):
     service = Service(stub, delay=1.0)
     task = session.submit("describe", image=URL, model="clip")
-    session.links.rotate()
+    session.manager.rotate()
     wait_for(lambda: bool(service.answers))
 
     assert service.answers[0][0] == 404
-    session._replan(session.timing.waiting())
+    session.manager._replan(session.manager.timing.waiting())
     assert task.result(20).caption == "asked"
 
 
@@ -311,7 +303,7 @@ def test_a_local_picture_is_fetched_from_here_while_its_task_runs(session: Sessi
     task = session.submit("describe", image=path, model="clip")
     address = next(r for r in stub.requests if r.body).body["image"]
 
-    assert address.startswith(session.links.address.url)  # type: ignore[union-attr]
+    assert address.startswith(session.manager.urls.address.url)  # type: ignore[union-attr]
     assert task.result(20).caption == "told"
     assert service.pictures == [(200, path.read_bytes())]
     wait_for(lambda: get(address)[0] == 404)
@@ -385,7 +377,7 @@ def test_two_servers_and_two_kernels_of_one_history(
         for running in (server, other):
             monkeypatch.setenv(SERVER, running.url)
             session = Session(stub.url, KEY_ID, KEY_SECRET)
-            assert session.links.address.url == running.url  # type: ignore[union-attr]
+            assert session.manager.urls.address.url == running.url  # type: ignore[union-attr]
             sessions.append(session)
         ended: list[str] = []
         tasks = []

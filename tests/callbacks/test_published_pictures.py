@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgopen_nb.callbacks import published_pictures as publishing
-from imgopen_nb.callbacks.published_pictures import LIFETIME, TYPES, Published, Publisher
+from imgopen_nb.callbacks.published_pictures import LIFETIME, Published, Publisher
 from imgopen_nb.callbacks.signing import Signer
 from imgopen_nb.errors import PictureError
+from imgopen_nb.media.formats import MIME_TYPES
 
 TASK = "nb20260101abc"
 PICTURE = b"\x89PNG\r\n\x1a\n the bytes of a picture"
@@ -32,11 +33,11 @@ def place(home: Path, name: str) -> Path:
     return home / "published" / task / content
 
 
-@pytest.mark.parametrize("suffix", TYPES)
+@pytest.mark.parametrize("suffix", MIME_TYPES)
 def test_what_is_published_is_found_with_its_type(publisher: Publisher, suffix: str):
     name = publisher.publish(TASK, PICTURE, suffix)
 
-    assert publisher.find(name) == Published(TASK, PICTURE, TYPES[suffix])
+    assert publisher.find(name) == Published(TASK, PICTURE, MIME_TYPES[suffix])
 
 
 def test_only_its_owner_can_read_the_copy(publisher: Publisher, tmp_path: Path):

@@ -21,8 +21,10 @@ from imgopen_nb.captions.edits import (
     stem,
     write_files,
 )
-from imgopen_nb.database.task_table import Journal
+from imgopen_nb.database.database import Database
 from imgopen_nb.errors import UsageError
+
+from ..tables import has_thumbnail, open_table
 
 CAT = Draft("a cat", [], {"models": ["clip"], "tasks": ["nb1"], "merge": None}, "picked")
 DOG = Draft("dog, mat", ["dog", "mat"], {"models": ["a", "b"], "merge": "union"}, "merged")
@@ -49,9 +51,9 @@ PRAGMA user_version = 1;
 ADDER = """
 import sys
 from pathlib import Path
-from imgopen_nb.edits import Draft, Edits, OverwriteError
-from imgopen_nb.journal import Journal
-edits = Edits(Journal(Path(sys.argv[1])))
+from imgopen_nb.captions.edits import Draft, Edits, OverwriteError
+from imgopen_nb.database.database import Database
+edits = Edits(Database(Path(sys.argv[1])))
 over, refused = None, 0
 for number in range(40):
     draft = Draft(f"{sys.argv[2]} {number}", [], {}, "edited")
@@ -67,7 +69,7 @@ print(refused)
 
 @pytest.fixture
 def edits(tmp_path: Path) -> Edits:
-    return Edits(Journal(tmp_path / "home"))
+    return Edits(Database(tmp_path / "home"))
 
 
 def old_file(folder: Path) -> Path:
@@ -87,17 +89,17 @@ def columns(path: Path) -> dict[str, list[Any]]:
 
 class TestMigration:
     def test_a_file_of_the_first_version_keeps_its_tasks_and_takes_edits(self, tmp_path: Path):
-        journal = Journal(old_file(tmp_path / "old"))
+        journal = open_table(old_file(tmp_path / "old"))
         Edits(journal).add("a.png", CAT, None)
 
         (task,) = journal.rows()
         assert (task["caption"], task["params"]) == ("a 猫", {"model": "clip"})
         assert task["tags"] == [{"name": "x", "score": 0.5}]
-        assert journal.thumbnail("a.png") == (b"\xff\xd8\xff", 2, 1, (20, 10))
-        assert Edits(Journal(tmp_path / "old")).current(["a.png"])["a.png"].caption == "a cat"
+        assert has_thumbnail(journal, "a.png", b"\xff\xd8\xff")
+        assert Edits(Database(tmp_path / "old")).current(["a.png"])["a.png"].caption == "a cat"
 
     def test_an_old_file_becomes_what_a_new_one_is(self, tmp_path: Path):
-        old, new = Journal(old_file(tmp_path / "old")), Journal(tmp_path / "new")
+        old, new = open_table(old_file(tmp_path / "old")), open_table(tmp_path / "new")
         old.rows(), new.rows()
 
         assert columns(old.path) == columns(new.path)
@@ -110,7 +112,7 @@ class TestMigration:
         ]
         outs = [process.communicate(timeout=120)[0] for process in running]
 
-        journal = Journal(tmp_path / "old")
+        journal = open_table(tmp_path / "old")
         chain = Edits(journal).history("a.png")
         assert [process.returncode for process in running] == [0, 0, 0, 0]
         assert sum(map(int, outs)) > 0, "they never met"

@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from imgopen_nb.database.task_table import Journal
+from imgopen_nb.database.task_table import TaskTable
 from imgopen_nb.errors import UsageError
 from imgopen_nb.history import export as archive
 from imgopen_nb.history.export import EXPORTED, ArchiveError, MissingPackageError
 from imgopen_nb.history.history import History
 
 from ..history.test_history import ROWS, fill, row
+from ..tables import open_table
 
 PARQUET = importlib.util.find_spec("pyarrow") is not None
 KINDS = [".jsonl", *([".parquet"] if PARQUET else [])]
@@ -33,16 +34,16 @@ FULL = {
 
 @pytest.fixture
 def history(tmp_path: Path) -> History:
-    return History(Journal(tmp_path / "home"))
+    return History(open_table(tmp_path / "home"))
 
 
 @pytest.fixture
 def other(tmp_path: Path) -> History:
-    return History(Journal(tmp_path / "other"))
+    return History(open_table(tmp_path / "other"))
 
 
 def write(history: History, *rows: dict[str, Any]) -> None:
-    fill(history._journal, list(rows))
+    fill(history._table, list(rows))
 
 
 def same(one: History, two: History) -> None:
@@ -70,7 +71,7 @@ class TestThereAndBack:
         self, tmp_path_factory: pytest.TempPathFactory, kind: str, rows: list[dict[str, Any]]
     ):
         home = tmp_path_factory.mktemp("any")
-        one, two = History(Journal(home / "1")), History(Journal(home / "2"))
+        one, two = History(open_table(home / "1")), History(open_table(home / "2"))
         likely = [
             {**each, "submitted": None, "queries": 2,
              "tags": [t for t in each["tags"] or [] if t is not None]} for each in rows
@@ -114,7 +115,7 @@ class TestThereAndBack:
         old = file.read_bytes()
         write(history, row("a"))
 
-        def broken(journal: Journal, filters: Any) -> Any:
+        def broken(journal: TaskTable, filters: Any) -> Any:
             yield [{f"raw {name}": None for name in EXPORTED}]
             raise OSError("full")
 

@@ -19,15 +19,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb.commands.command import Invocation
-from imgopen_nb.commands.history import COMMANDS
-from imgopen_nb.database.task_queries import MIGRATIONS
-from imgopen_nb.database.task_table import Journal
+from imgopen_nb.commands import history as history_verbs
+from imgopen_nb.commands.command import Call
+from imgopen_nb.commands.history import HISTORY_VERBS
+from imgopen_nb.database.migrations import MIGRATIONS
+from imgopen_nb.database.task_table import TaskTable
 from imgopen_nb.errors import ImgOpenError, JournalError, ParameterError, UnknownNameError
 from imgopen_nb.history import arrow
 from imgopen_nb.history import history as history_module
 from imgopen_nb.history.frame import history_frame
 from imgopen_nb.history.history import History
+
+from ..tables import has_thumbnail, open_table, put_thumbnail
 
 OLD = Path(__file__).parents[1] / "data" / "journals"
 NAMES = {"operation": ("describe", "flux"), "model": (None, "clip", "deepdanbooru"),
@@ -41,24 +44,24 @@ def row(task_id: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path / "home")
+def journal(tmp_path: Path) -> TaskTable:
+    return open_table(tmp_path / "home")
 
 
 @pytest.fixture
-def history(journal: Journal) -> History:
+def history(journal: TaskTable) -> History:
     return History(journal)
 
 
-def fill(journal: Journal, rows: list[dict[str, Any]]) -> None:
-    with journal.transaction():
+def fill(journal: TaskTable, rows: list[dict[str, Any]]) -> None:
+    with journal.database.transaction():
         for each in rows:
             journal.add(each)
 
 
 class TestFilters:
     def test_every_combination_finds_what_a_plain_look_at_all_rows_finds(
-        self, journal: Journal, history: History
+        self, journal: TaskTable, history: History
     ):
         """Moments come several times, so that the order of writing decides too."""
         chosen = random.Random(7)
@@ -132,13 +135,15 @@ ROWS = st.lists(
 )  # fmt: skip
 
 
-def both(journal: Journal, rows: list[dict[str, Any]]) -> None:
+def both(journal: TaskTable, rows: list[dict[str, Any]]) -> None:
     """Read with both readers and compare."""
     fill(journal, [row(f"t{i}", **each) for i, each in enumerate(rows)])
     history = History(journal)
     plain = history_frame(history.rows())
-    last = journal.read("SELECT coalesce(max(rowid), 0) FROM tasks", (), ("last",))[0]["last"]
-    fast = arrow.read(journal.path, last, {})
+    last = journal.database.read("SELECT coalesce(max(rowid), 0) FROM tasks", (), ("last",))[0][
+        "last"
+    ]
+    fast = arrow.read(journal.database.path, last, {})
     pd.testing.assert_frame_equal(fast, plain)
     for name in ("params", "tags", "image_urls"):
         assert list(map(repr, fast[name])) == list(map(repr, plain[name]))  # also NaN, 1 or 1.0
@@ -149,13 +154,13 @@ def both(journal: Journal, rows: list[dict[str, Any]]) -> None:
 @pytest.mark.skipif(not arrow.available(), reason="needs the extra `fast`")
 class TestTheFastReader:
     @pytest.mark.parametrize("count", [0, 1, 2, 9, 1000])
-    def test_usual_rows_are_the_same(self, journal: Journal, count: int):
+    def test_usual_rows_are_the_same(self, journal: TaskTable, count: int):
         tags = [{"name": "猫", "score": 0.5}, {"name": "a b", "score": None}]
         both(journal, [{"created": float(-i), "tags": tags if i % 3 else None,
                         "params": {"image": f"é{i}.png", "model": "clip"}, "image_urls": []}
                        for i in range(count)])  # fmt: skip
 
-    def test_odd_rows_are_the_same(self, journal: Journal):
+    def test_odd_rows_are_the_same(self, journal: TaskTable):
         odd: list[Any] = [
             {},
             {"image": ["a", "b"]},
@@ -170,7 +175,7 @@ class TestTheFastReader:
     @settings(max_examples=12, deadline=None)
     @given(rows=ROWS)
     def test_any_rows_are_the_same(self, tmp_path_factory: Any, rows: list[dict[str, Any]]):
-        both(Journal(tmp_path_factory.mktemp("any")), rows)
+        both(open_table(tmp_path_factory.mktemp("any")), rows)
 
     @pytest.mark.parametrize(
         "filters",
@@ -178,22 +183,22 @@ class TestTheFastReader:
          {"operation": "' OR 1 --"}],
     )  # fmt: skip
     def test_filters_are_the_same(
-        self, journal: Journal, history: History, monkeypatch: pytest.MonkeyPatch,
+        self, journal: TaskTable, history: History, monkeypatch: pytest.MonkeyPatch,
         filters: dict[str, Any],
     ):  # fmt: skip
         fill(journal, [row(f"t{i}", model=("it's ?", "b")[i % 2], created=i) for i in range(9)])
         plain = history_frame(journal.rows(**filters))
-        pd.testing.assert_frame_equal(arrow.read(journal.path, 9, filters), plain)
+        pd.testing.assert_frame_equal(arrow.read(journal.database.path, 9, filters), plain)
 
-    def test_a_column_without_a_value_in_the_first_ten_thousands_is_read(self, journal: Journal):
+    def test_a_column_without_a_value_in_the_first_ten_thousands_is_read(self, journal: TaskTable):
         """ADBC guesses the type of a column from what comes first."""
         fill(journal, [row(f"t{i}", error="late" if i == 69_999 else None) for i in range(70_000)])
 
-        found = arrow.read(journal.path, 70_000, {})
+        found = arrow.read(journal.database.path, 70_000, {})
         assert (found["error"].notna().sum(), found["error"].iloc[-1]) == (1, "late")
 
     def test_it_is_used_for_large_histories_only(
-        self, journal: Journal, history: History, monkeypatch: pytest.MonkeyPatch
+        self, journal: TaskTable, history: History, monkeypatch: pytest.MonkeyPatch
     ):
         used: list[Any] = []
         monkeypatch.setattr(history_module, "LARGE", 3)
@@ -210,7 +215,7 @@ class TestTheFastReader:
         assert len(used) == 1
 
     def test_trouble_in_it_gives_the_plain_frame(
-        self, journal: Journal, history: History, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+        self, journal: TaskTable, history: History, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ):
         fill(journal, [row("a"), row("b", model="clip")])
         plain = history()
@@ -221,13 +226,13 @@ class TestTheFastReader:
             pd.testing.assert_frame_equal(history(), plain)
             pd.testing.assert_frame_equal(history(limit=1), plain.tail(1).reset_index(drop=True))
 
-    def test_other_programs_see_what_is_written_after_it(self, journal: Journal):
+    def test_other_programs_see_what_is_written_after_it(self, journal: TaskTable):
         """A second SQLite library in this process would have taken the file's WAL away."""
         fill(journal, [row("a")])
-        arrow.read(journal.path, 1, {})
+        arrow.read(journal.database.path, 1, {})
         journal.add(row("b"))
 
-        code = f"import sqlite3; d = sqlite3.connect({str(journal.path)!r}); "
+        code = f"import sqlite3; d = sqlite3.connect({str(journal.database.path)!r}); "
         code += "print(d.execute('SELECT count(*) FROM tasks').fetchone()[0])"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.stdout.strip() == "2"
@@ -235,7 +240,7 @@ class TestTheFastReader:
 
 
 class TestPruning:
-    def filled(self, journal: Journal) -> None:
+    def filled(self, journal: TaskTable) -> None:
         old = {"created": 10.0, "finished": 20.0}
         fill(journal, [
             row("old", **old, image="old.png", params={"image": "old.png"}),
@@ -247,8 +252,8 @@ class TestPruning:
             row("new", created=2e9, finished=2e9),
         ])  # fmt: skip
         for name in ("old.png", "shared.png", "face.png", "edited.png", "https://x/1.png", "z"):
-            journal.put_thumbnail(name, (b"x", 1, 1, (2, 2)))
-        journal.run(
+            put_thumbnail(journal, name)
+        journal.database.run(
             "INSERT INTO edits (image, caption, origin, kind, source, created) "
             "VALUES ('edited.png', 'mine', '{}', 'edited', 'human', 1)",
             (),
@@ -257,7 +262,7 @@ class TestPruning:
         journal.note("late", "told", "")
 
     def test_ended_tasks_go_with_their_events_and_pictures(
-        self, journal: Journal, history: History
+        self, journal: TaskTable, history: History
     ):
         self.filled(journal)
 
@@ -265,43 +270,47 @@ class TestPruning:
         assert len(history) == 7
         assert history.prune("2020-01-01") == 4
         assert [r["task_id"] for r in history.rows()] == ["late", "pair", "new"]
-        smalls = journal.read("SELECT image FROM thumbnails ORDER BY image", (), ("image",))
+        smalls = journal.database.read(
+            "SELECT image FROM thumbnails ORDER BY image", (), ("image",)
+        )
         assert [s["image"] for s in smalls] == ["edited.png", "face.png", "shared.png", "z"]
         assert journal.events("old") == []
         assert [e["state"] for e in journal.events("late")] == ["told"]
-        assert journal.read("SELECT caption FROM edits", (), ("caption",)) == [{"caption": "mine"}]
+        assert journal.database.read("SELECT caption FROM edits", (), ("caption",)) == [
+            {"caption": "mine"}
+        ]
         assert history.prune("2020-01-01") == 0
 
     @pytest.mark.parametrize("before", ["soon", None, object()])
     def test_a_moment_that_is_none_deletes_nothing(
-        self, journal: Journal, history: History, before: Any
+        self, journal: TaskTable, history: History, before: Any
     ):
         self.filled(journal)
         with pytest.raises(ParameterError, match="before"):
             history.prune(before)
         assert len(history) == 7
 
-    def test_vacuum_gives_the_space_back(self, journal: Journal, history: History):
+    def test_vacuum_gives_the_space_back(self, journal: TaskTable, history: History):
         fill(journal, [row(f"t{i}", caption="c" * 2000, finished=1.0) for i in range(500)])
         history.prune("2020-01-01")
 
         before, after = history.vacuum()
         assert before > 500_000 > 200_000 > after
-        assert journal.path.stat().st_size == after
+        assert journal.database.path.stat().st_size == after
 
     def test_vacuum_tells_of_another_program(
-        self, journal: Journal, history: History, monkeypatch: pytest.MonkeyPatch
+        self, journal: TaskTable, history: History, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("imgopen_nb.database.task_table.BUSY_SECONDS", 0.1)
+        monkeypatch.setattr("imgopen_nb.database.database.BUSY_SECONDS", 0.1)
         fill(journal, [row("a")])
-        other = sqlite3.connect(journal.path, isolation_level=None)
+        other = sqlite3.connect(journal.database.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
 
         with pytest.raises(JournalError, match="another program holds it"):
             history.vacuum()
         other.close()
 
-    def test_events_are_the_life_of_a_task(self, journal: Journal, history: History):
+    def test_events_are_the_life_of_a_task(self, journal: TaskTable, history: History):
         journal.add(row("nb-task", status="created"))
         journal.update("nb-task", status="failed", error="no face")
 
@@ -313,22 +322,22 @@ class TestPruning:
             history.events("other")
 
 
-class TestCommands:
+class TestVerbs:
     def said(self, history: History, name: str, *words: str) -> str:
-        command = next(command for command in COMMANDS if command.name == name)
+        verb = next(verb for verb in HISTORY_VERBS if verb.name == name)
         session: Any = SimpleNamespace(history=history)
-        options = command.parser("imgopen ").read(words)
-        return str(command.run(Invocation(options, None, lambda: session, "imgopen ")))
+        options = verb.parser("imgopen ").read(words)
+        return str(verb.run(Call(options, None, lambda: session, "imgopen ")))
 
-    def test_export_and_import(self, journal: Journal, history: History, tmp_path: Path):
+    def test_export_and_import(self, journal: TaskTable, history: History, tmp_path: Path):
         fill(journal, [row("a"), row("b", status="failed"), row("c", status="running")])
         file = str(tmp_path / "out.jsonl")
 
         assert "out.jsonl: " in self.said(history, "export", file, "--limit", "2")
-        said = self.said(History(Journal(tmp_path / "new")), "import", file)
+        said = self.said(History(open_table(tmp_path / "new")), "import", file)
         assert said == "1 tasks imported; 1 have not ended and were left out"
 
-    def test_prune_asks_for_yes(self, journal: Journal, history: History):
+    def test_prune_asks_for_yes(self, journal: TaskTable, history: History):
         fill(journal, [row("a", finished=5.0)])
 
         for words in ([], ["--dry-run"], ["--dry-run", "--yes"]):
@@ -347,7 +356,7 @@ class TestCommands:
          (["import", "/nowhere/h.jsonl"], "cannot be read")],
     )  # fmt: skip
     def test_a_slip_is_one_sentence(
-        self, journal: Journal, history: History, words: list[str], said: str
+        self, journal: TaskTable, history: History, words: list[str], said: str
     ):
         fill(journal, [row("a")])
         with pytest.raises(ImgOpenError, match=said):
@@ -355,8 +364,8 @@ class TestCommands:
         assert len(history) == 1
 
     def test_all_are_rows_with_help(self):
-        for command in COMMANDS:
-            assert command.name in command.parser().format_help()
+        for verb in history_verbs.HISTORY_VERBS:
+            assert verb.name in verb.parser().format_help()
 
 
 def before(path: Path) -> dict[str, list[dict[str, Any]]]:
@@ -385,14 +394,14 @@ class TestOldFiles:
 
     def test_everything_is_still_there(self, home: Path, name: str):
         for _ in range(2):
-            journal = Journal(home)
+            journal = open_table(home)
             assert journal.get("nb20260102tags")["tags"][1] == {"name": "猫", "score": None}
-            assert journal.thumbnail("фото 0 猫.png") is not None
+            assert has_thumbnail(journal, "фото 0 猫.png")
             events = [event["state"] for event in journal.events("nb20260102tags")]
             assert events == (["created", "succeeded", "noted"] if name == "m3" else [])
             frame = History(journal)(status="succeeded")
             assert frame["caption"].dropna().tolist() == ["ein Bär 🐻 auf der Wiese", "cat, 猫"]
-            journal.close()
+            journal.database.close()
         self.same(home, name)
         assert len(before(home / "imgopen.sqlite")["edits"]) == (0 if name == "m1" else 2)
         with sqlite3.connect(home / "imgopen.sqlite") as db:
@@ -401,8 +410,9 @@ class TestOldFiles:
 
     def test_two_programs_open_it_at_once(self, home: Path, name: str):
         code = "import sys; from pathlib import Path; "
-        code += "from imgopen_nb.database.task_table import Journal; "
-        code += "print(len(Journal(Path(sys.argv[1])).rows()))"
+        code += "from imgopen_nb.database.database import Database; "
+        code += "from imgopen_nb.database.task_table import TaskTable; "
+        code += "print(len(TaskTable(Database(Path(sys.argv[1]))).rows()))"
         command = [sys.executable, "-c", code, str(home)]
         both = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
 
@@ -412,16 +422,18 @@ class TestOldFiles:
     def test_a_kill_in_the_middle_leaves_the_old_file(self, home: Path, name: str):
         """Killed after each of the new statements in turn; the file is whole, and opens after."""
         code = (
-            "import os, signal, sys; from pathlib import Path; from imgopen_nb import schema\n"
-            "real, left = schema.statements, [int(sys.argv[2])]\n"
+            "import os, signal, sys; from pathlib import Path\n"
+            "from imgopen_nb.database import migrations\n"
+            "real, left = migrations.statements, [int(sys.argv[2])]\n"
             "def some(script):\n"
             "    for statement in real(script):\n"
             "        if not left[0]: os.kill(os.getpid(), signal.SIGKILL)\n"
             "        left[0] -= 1\n"
             "        yield statement\n"
-            "schema.statements = some\n"
-            "from imgopen_nb.database.task_table import Journal\n"
-            "Journal(Path(sys.argv[1])).rows()"
+            "migrations.statements = some\n"
+            "from imgopen_nb.database.database import Database\n"
+            "from imgopen_nb.database.task_table import TaskTable\n"
+            "TaskTable(Database(Path(sys.argv[1]))).rows()"
         )
         for at in (0,) if name == "m3" else (0, 3, 9):
             done = subprocess.run([sys.executable, "-c", code, str(home), str(at)], check=False)
@@ -429,7 +441,7 @@ class TestOldFiles:
             with sqlite3.connect(home / "imgopen.sqlite") as db:
                 assert db.execute("PRAGMA user_version").fetchone()[0] == int(name[1])
             assert before(home / "imgopen.sqlite") == before(OLD / f"{name}.sqlite")
-        assert len(Journal(home).rows()) == 9
+        assert len(open_table(home).rows()) == 9
         self.same(home, name)
 
     def test_a_newer_file_is_refused_untouched(self, home: Path, name: str):
@@ -439,5 +451,5 @@ class TestOldFiles:
         content = before(home / "imgopen.sqlite")
 
         with pytest.raises(JournalError, match="newer imgopen_nb"):
-            History(Journal(home)).rows()
+            History(open_table(home)).rows()
         assert before(home / "imgopen.sqlite") == content

@@ -17,7 +17,7 @@ from PIL import Image
 
 from imgopen_nb.errors import PictureError, UnknownNameError
 from imgopen_nb.images.picture import Picture, data_url, read_picture, samples, thumbnail
-from imgopen_nb.images.thumbnail import MAX_PIXELS, MAX_SIDE
+from imgopen_nb.media.formats import MAX_PIXELS, MAX_SIDE
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)
 

@@ -12,36 +12,38 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.api.backend import Connection
+from imgopen_nb.api.backend import Backend
 from imgopen_nb.config.settings import load
-from imgopen_nb.database.task_table import Journal
+from imgopen_nb.database.database import Database
 from imgopen_nb.images import version as versions_module
+from imgopen_nb.images.download import Downloader
 from imgopen_nb.images.picture import read_picture
-from imgopen_nb.images.version import UNCHECKED, Versions
+from imgopen_nb.images.version import UNCHECKED, PictureVersions
 
 from ..conftest import KEY_ID, KEY_SECRET
 from ..pictures import Pictures, plainly
 
 
 @pytest.fixture
-def journal(clean_world: Any) -> Journal:
-    return Journal(clean_world)
+def journal(clean_world: Any) -> Database:
+    return Database(clean_world)
 
 
 @pytest.fixture
-def versions(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Versions:
+def versions(journal: Database, monkeypatch: pytest.MonkeyPatch) -> PictureVersions:
     """A real service's; what was learned holds for no time, so that each look is a look."""
-    monkeypatch.setattr(versions_module, "HOLDS", 0.0)
+    monkeypatch.setattr(versions_module, "FRESH", 0.0)
     return versions_at("http://127.0.0.1:9", journal)
 
 
-def versions_at(url: str, journal: Journal) -> Versions:
+def versions_at(url: str, journal: Database) -> PictureVersions:
     settings = load(base_url=url, access_key_id=KEY_ID, access_key_secret=KEY_SECRET)
-    return Versions(Connection(settings, journal), journal)
+    backend = Backend(settings, journal)
+    return PictureVersions(backend, journal, Downloader(lambda: backend.address))
 
 
-def of(versions: Versions, url: str) -> str:
-    return versions.of(read_picture(url))
+def of(versions: PictureVersions, url: str) -> str:
+    return versions.current(read_picture(url))
 
 
 @contextmanager
@@ -76,7 +78,9 @@ def _talked(talk: socket.socket, speak: Callable[[socket.socket], None]) -> None
 # Kind servers.
 
 
-def test_an_etag_is_the_version_and_no_byte_is_fetched(versions: Versions, pictures: Pictures):
+def test_an_etag_is_the_version_and_no_byte_is_fetched(
+    versions: PictureVersions, pictures: Pictures
+):
     pictures.headers = {"ETag": '"one"'}
     first = of(versions, pictures.url)
     pictures.body = b"other bytes, which nobody looks at"
@@ -88,7 +92,7 @@ def test_an_etag_is_the_version_and_no_byte_is_fetched(versions: Versions, pictu
     assert set(pictures.asked) == {"HEAD"}
 
 
-def test_a_weak_etag_counts_like_a_strong_one(versions: Versions, pictures: Pictures):
+def test_a_weak_etag_counts_like_a_strong_one(versions: PictureVersions, pictures: Pictures):
     pictures.headers = {"ETag": '"one"'}
     first = of(versions, pictures.url)
     pictures.headers = {"ETag": 'W/"one"'}
@@ -96,7 +100,9 @@ def test_a_weak_etag_counts_like_a_strong_one(versions: Versions, pictures: Pict
     assert of(versions, pictures.url) == first
 
 
-def test_a_date_is_the_version_where_there_is_no_etag(versions: Versions, pictures: Pictures):
+def test_a_date_is_the_version_where_there_is_no_etag(
+    versions: PictureVersions, pictures: Pictures
+):
     pictures.headers = {"Last-Modified": "Mon, 06 Jul 2026 10:00:00 GMT"}
     first = of(versions, pictures.url)
     assert of(versions, pictures.url) == first
@@ -108,7 +114,7 @@ def test_a_date_is_the_version_where_there_is_no_etag(versions: Versions, pictur
 
 
 def test_the_same_date_with_another_length_is_another_version(
-    versions: Versions, pictures: Pictures
+    versions: PictureVersions, pictures: Pictures
 ):
     pictures.headers = {"Last-Modified": "Mon, 06 Jul 2026 10:00:00 GMT"}
     first = of(versions, pictures.url)
@@ -118,7 +124,7 @@ def test_the_same_date_with_another_length_is_another_version(
 
 
 def test_where_the_server_names_neither_the_bytes_are_hashed(
-    versions: Versions, pictures: Pictures
+    versions: PictureVersions, pictures: Pictures
 ):
     first = of(versions, pictures.url)
     assert of(versions, pictures.url) == first
@@ -128,7 +134,9 @@ def test_where_the_server_names_neither_the_bytes_are_hashed(
     assert "GET" in pictures.asked
 
 
-def test_a_server_that_refuses_head_is_asked_with_get(versions: Versions, pictures: Pictures):
+def test_a_server_that_refuses_head_is_asked_with_get(
+    versions: PictureVersions, pictures: Pictures
+):
     pictures.head, pictures.headers = False, {"ETag": '"one"'}
     first = of(versions, pictures.url)
     pictures.headers = {"ETag": '"two"'}
@@ -137,7 +145,7 @@ def test_a_server_that_refuses_head_is_asked_with_get(versions: Versions, pictur
     assert pictures.asked == ["HEAD", "GET"] * 2
 
 
-def test_a_redirect_is_followed_to_the_picture(versions: Versions, pictures: Pictures):
+def test_a_redirect_is_followed_to_the_picture(versions: PictureVersions, pictures: Pictures):
     def moved(handler: BaseHTTPRequestHandler) -> None:
         if handler.path.endswith("/there"):
             return plainly(handler)
@@ -155,9 +163,9 @@ def test_a_redirect_is_followed_to_the_picture(versions: Versions, pictures: Pic
 
 
 def test_an_answer_holds_for_a_while(
-    versions: Versions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(versions_module, "HOLDS", 60.0)
+    monkeypatch.setattr(versions_module, "FRESH", 60.0)
     pictures.headers = {"ETag": '"one"'}
 
     assert len({of(versions, pictures.url) for _ in range(5)}) == 1
@@ -165,9 +173,9 @@ def test_an_answer_holds_for_a_while(
 
 
 def test_a_clock_set_back_does_not_make_an_answer_hold_for_ever(
-    versions: Versions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(versions_module, "HOLDS", 60.0)
+    monkeypatch.setattr(versions_module, "FRESH", 60.0)
     pictures.headers = {"ETag": '"one"'}
     first = of(versions, pictures.url)
     pictures.headers = {"ETag": '"two"'}
@@ -181,7 +189,7 @@ def test_a_clock_set_back_does_not_make_an_answer_hold_for_ever(
 
 
 def test_of_a_server_that_is_gone_the_last_known_version_counts(
-    versions: Versions, pictures: Pictures
+    versions: PictureVersions, pictures: Pictures
 ):
     pictures.headers = {"ETag": '"one"'}
     first = of(versions, pictures.url)
@@ -190,21 +198,23 @@ def test_of_a_server_that_is_gone_the_last_known_version_counts(
     assert of(versions, pictures.url) == first
 
 
-def test_of_a_server_that_never_was_there_the_address_counts(versions: Versions):
+def test_of_a_server_that_never_was_there_the_address_counts(versions: PictureVersions):
     one, other = "http://127.0.0.1:9/a.png", "http://127.0.0.1:9/b.png"
 
     assert of(versions, one) == of(versions, one) != of(versions, other)
     assert UNCHECKED in of(versions, one)
 
 
-def test_a_picture_that_is_not_there_is_no_error_here(versions: Versions, pictures: Pictures):
+def test_a_picture_that_is_not_there_is_no_error_here(
+    versions: PictureVersions, pictures: Pictures
+):
     """404: the call goes out, and what comes of it is the service's answer."""
     pictures.status = 404
 
     assert of(versions, pictures.url).endswith(UNCHECKED)
 
 
-def test_a_quick_no_does_not_silence_the_server(versions: Versions, pictures: Pictures):
+def test_a_quick_no_does_not_silence_the_server(versions: PictureVersions, pictures: Pictures):
     pictures.status = 404
     of(versions, pictures.url)
     pictures.status, pictures.headers = 200, {"ETag": '"one"'}
@@ -212,23 +222,23 @@ def test_a_quick_no_does_not_silence_the_server(versions: Versions, pictures: Pi
     assert "one" in of(versions, pictures.url)
 
 
-def test_whether_a_result_can_still_be_had(pictures: Pictures, journal: Journal):
+def test_whether_a_result_can_still_be_had(pictures: Pictures, journal: Database):
     """Only a server that says no counts as a no; the service's own serves its results here."""
     versions = versions_at(f"http://{pictures.host}", journal)
-    assert versions.lives(pictures.url)
+    assert versions.exists(pictures.url)
     pictures.status = 404
-    assert not versions.lives(pictures.url)
+    assert not versions.exists(pictures.url)
     pictures.stop()
-    assert versions.lives(pictures.url)
+    assert versions.exists(pictures.url)
 
 
-def test_last_asks_nobody(versions: Versions, pictures: Pictures):
+def test_last_asks_nobody(versions: PictureVersions, pictures: Pictures):
     pictures.headers = {"ETag": '"one"'}
-    assert versions.last(read_picture(pictures.url)).endswith(UNCHECKED)
+    assert versions.known(read_picture(pictures.url)).endswith(UNCHECKED)
     assert pictures.asked == []
     seen = of(versions, pictures.url)
 
-    assert versions.last(read_picture(pictures.url)) == seen
+    assert versions.known(read_picture(pictures.url)) == seen
     assert pictures.asked == ["HEAD"]
 
 
@@ -270,10 +280,12 @@ def babble(talk: socket.socket) -> None:
 
 @pytest.mark.parametrize("speak", [hang, drip_headers, drip_body, lead_astray, chatter, babble])
 def test_a_bad_server_costs_a_bounded_time_and_then_is_left_alone(
-    versions: Versions, monkeypatch: pytest.MonkeyPatch, speak: Callable[[socket.socket], None]
+    versions: PictureVersions,
+    monkeypatch: pytest.MonkeyPatch,
+    speak: Callable[[socket.socket], None],
 ):
     """The first picture waits for as long as is allowed, the other fifty of that host do not."""
-    monkeypatch.setattr(versions_module, "LONGEST", 1.0)
+    monkeypatch.setattr(versions_module, "DEADLINE", 1.0)
     with raw_server(speak) as url:
         begun = time.monotonic()
         assert of(versions, url).endswith(UNCHECKED)
@@ -289,23 +301,23 @@ def test_a_bad_server_costs_a_bounded_time_and_then_is_left_alone(
 
 
 def test_a_server_is_asked_again_after_its_silence(
-    versions: Versions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(versions_module, "LONGEST", 0.3)
+    monkeypatch.setattr(versions_module, "DEADLINE", 0.3)
     pictures.headers = {"ETag": '"one"'}
     pictures.instead = lambda _: time.sleep(1)
     assert of(versions, pictures.url).endswith(UNCHECKED)
     pictures.instead = None
     assert of(versions, pictures.url).endswith(UNCHECKED)
-    monkeypatch.setattr(versions_module, "SILENT", 0.0)
+    monkeypatch.setattr(versions_module, "RETRY_AFTER", 0.0)
 
     assert "one" in of(versions, pictures.url)
 
 
 def test_one_bad_server_silences_no_other(
-    versions: Versions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(versions_module, "LONGEST", 0.5)
+    monkeypatch.setattr(versions_module, "DEADLINE", 0.5)
     pictures.headers = {"ETag": '"one"'}
     with raw_server(hang) as url:
         of(versions, url)
@@ -314,7 +326,7 @@ def test_one_bad_server_silences_no_other(
 
 
 def test_a_slow_refusal_counts_as_a_server_that_hangs(
-    versions: Versions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(versions_module, "SLOW", 0.2)
     pictures.status = 404
@@ -331,7 +343,7 @@ def test_a_slow_refusal_counts_as_a_server_that_hangs(
     assert len(pictures.asked) == asked
 
 
-def test_a_huge_etag_takes_little_room(versions: Versions, pictures: Pictures):
+def test_a_huge_etag_takes_little_room(versions: PictureVersions, pictures: Pictures):
     pictures.headers = {"ETag": '"' + "x" * 50_000 + '"'}
 
     assert len(of(versions, pictures.url)) < 600
@@ -342,7 +354,7 @@ def test_a_huge_etag_takes_little_room(versions: Versions, pictures: Pictures):
     ['"a\r\n b"', "'; DROP TABLE pictures; --", '"\xff\xfe"', "<script>alert(1)</script>", " "],
 )
 def test_an_odd_etag_is_a_version_like_any_other(
-    versions: Versions, pictures: Pictures, journal: Journal, etag: str
+    versions: PictureVersions, pictures: Pictures, journal: Database, etag: str
 ):
     """Folded lines, SQL, signs outside of ASCII: the same is the same, and the table stays."""
     pictures.headers = {"ETag": etag}
@@ -362,7 +374,7 @@ def with_password(url: str, who: str = "me:s3same-open") -> str:
 
 
 def test_a_password_in_an_address_is_written_nowhere(
-    versions: Versions, pictures: Pictures, journal: Journal
+    versions: PictureVersions, pictures: Pictures, journal: Database
 ):
     pictures.headers = {"ETag": '"one"'}
     told = of(versions, with_password(pictures.url))
@@ -374,7 +386,7 @@ def test_a_password_in_an_address_is_written_nowhere(
 
 
 def test_a_picture_behind_a_password_has_the_version_that_its_server_names(
-    versions: Versions, pictures: Pictures
+    versions: PictureVersions, pictures: Pictures
 ):
     pictures.headers = {"ETag": '"one"'}
     url = with_password(pictures.url)
@@ -386,10 +398,10 @@ def test_a_picture_behind_a_password_has_the_version_that_its_server_names(
 
 
 def test_what_one_account_sees_is_never_taken_for_what_another_sees(
-    versions: Versions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
     """The version is asked for each time, and where it cannot be had, nothing is the same."""
-    monkeypatch.setattr(versions_module, "HOLDS", 60.0)
+    monkeypatch.setattr(versions_module, "FRESH", 60.0)
     pictures.headers = {"ETag": '"mine"'}
     mine = of(versions, with_password(pictures.url))
     pictures.headers = {"ETag": '"yours"'}

@@ -57,8 +57,8 @@ def test_fetch_ignores_a_proxy_for_this_machine(gallery: str, monkeypatch: pytes
         ("STUB/to/file", "redirects to an address that is not followed"),
         ("STUB/to/ftp", "http or https URL, not ftp"),
         ("STUB/to/self", "at most 3 times"),
-        ("STUB/large", "too large: at most 20 MB"),
-        ("STUB/endless", "too large: at most 20 MB"),
+        ("STUB/large", "too large: at most 50 MB"),
+        ("STUB/endless", "too large: at most 50 MB"),
         ("STUB/broken-off", "broke off after 500 of 1000 bytes"),
     ],
 )

@@ -419,7 +419,7 @@ def test_an_upload_named_mpo_by_pillow_is_still_a_jpeg(api: Api):
         (b"<html>", "400", "web page"),
         (b"<svg/>", "400", "not a picture"),
         (png_bomb(9000), "400", "too many pixels"),
-        (b"\x89PNG" * 6_000_000, "413", "at most 20 MB"),
+        (b"\x89PNG" * 13_000_000, "413", "at most 50 MB"),
     ],
 )
 def test_an_upload_that_is_no_fit_picture_is_refused(api: Api, data: bytes, code: str, said: str):
@@ -450,8 +450,8 @@ BAD = {
     "GALLERY/empty": "image: the file is empty (0 bytes)",
     "GALLERY/truncated.jpg": "image: the picture is truncated",
     "GALLERY/bomb.png": "image: the picture has too many pixels: at most 64 megapixels",
-    "GALLERY/large": "image: the file is too large: at most 20 MB are taken",
-    "GALLERY/endless": "image: the file is too large: at most 20 MB are taken",
+    "GALLERY/large": "image: the file is too large: at most 50 MB are taken",
+    "GALLERY/endless": "image: the file is too large: at most 50 MB are taken",
     "GALLERY/to/file": "image: 127.0.0.1 redirects to an address that is not followed",
     "GALLERY/to/self": "at most 3 times",
     "GALLERY/broken-off": "image: the connection broke off after 500 of 1000 bytes",

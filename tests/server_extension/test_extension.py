@@ -24,11 +24,11 @@ from jupyter_client.blocking import BlockingKernelClient
 
 from imgopen_nb.callbacks.published_pictures import LIFETIME, Publisher
 from imgopen_nb.callbacks.signing import Signer
-from imgopen_nb.database.task_table import Journal
 from imgopen_nb.server_extension.extension import local_address, routes
 
 from ..notebook_server import TOKEN, NotebookServer, notebook_server
 from ..server_extension.test_receiver import DONE, FAILED, PICTURE, add, body, inbox, row
+from ..tables import open_table
 
 ALICE = "/user/al%C3%ADce/"
 LOCKED = "--ServerApp.allow_unauthenticated_access=False"
@@ -314,8 +314,8 @@ def test_of_ten_thousand_bad_requests_none_is_accepted(
 
 def test_a_thousand_true_ones_are_all_on_disk(server: NotebookServer, home: Path):
     names = [f"nb{time.time_ns()}x{number}" for number in range(1000)]
-    journal = Journal(home)
-    with journal.transaction():
+    journal = open_table(home)
+    with journal.database.transaction():
         for name in names:
             journal.add({
                 "task_id": name, "operation": "describe", "model": "clip", "params": {},

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from imgopen_nb.server_extension.receiver import Reception
+from imgopen_nb.server_extension.receiver import Receiver
 
 from ..hub import Hub, find_proxy, hub
 
@@ -20,7 +20,7 @@ task = session.submit("describe", image=imgopen_nb.samples()["coffee"], model="c
 result = task.result(60)
 print(task.id, task.queries, result.caption, sep="|")
 """
-PUBLISH = "import imgopen_nb; imgopen_nb.current().links.publish_always = True"
+PUBLISH = "import imgopen_nb; imgopen_nb.current().manager.urls.publish_always = True"
 
 
 def needed() -> None:
@@ -55,10 +55,10 @@ def test_a_callback_arrives_through_the_proxy_and_no_query_is_made(public: Hub):
     with public.kernel("alice") as kernel:
         task_id, queries, caption = kernel.run(SUBMIT).strip().split("|")
         assert (queries, "espresso" in caption) == ("0", True)
-        address = kernel.run("print(session.links.address.url)").strip()
+        address = kernel.run("print(session.manager.urls.address.url)").strip()
         assert address == f"{public.url}user/alice/"
         rows = "SELECT task_id FROM inbox WHERE task_id = ?"
-        code = f"print(len(session.journal.read({rows!r}, ({task_id!r},), ('task_id',))))"
+        code = f"print(len(session.manager.database.read({rows!r}, ({task_id!r},), ('task_id',))))"
         assert kernel.run(code).strip() == "1"
 
 
@@ -82,7 +82,7 @@ def test_the_doctor_tests_both_addresses(public: Hub):
 
 def test_what_is_signed_for_one_user_is_nothing_at_anothers_server(public: Hub):
     """Alice's true callback, and the link to her picture, at Bob's server: the same 404."""
-    reception = Reception(public.folder / "alice" / "imgopen")
+    reception = Receiver(public.folder / "alice" / "imgopen")
     signature = reception.signer.sign("callback", "nb20260101aaaaaaaaaaaaaaaa")
     name = reception.publisher.publish("nb20260101aaaaaaaaaaaaaaaa", b"bytes", ".png")
     bob = f"{public.url}user/bob/imgopen/"

@@ -14,13 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb.callbacks.inbox import read_news
-from imgopen_nb.callbacks.news import MAX_NEWS, News
+from imgopen_nb.callbacks.inbox import MAX_ROWS, InboxTable
 from imgopen_nb.callbacks.signing import Signer
 from imgopen_nb.catalogue.status import State
-from imgopen_nb.database.task_table import MAX_EVENTS, Journal
+from imgopen_nb.database.database import Database
+from imgopen_nb.database.task_table import MAX_EVENTS
 from imgopen_nb.errors import JournalError
-from imgopen_nb.server_extension.receiver import CALLBACK, Reception, Verdict
+from imgopen_nb.server_extension.receiver import CALLBACK, Receiver, Verdict, read_callback
+
+from ..tables import open_table
 
 TASK = "nb20260101abc"
 PICTURE = b"\x89PNG\r\n\x1a\n the bytes of a picture"
@@ -30,13 +32,13 @@ FAILED = {"status": 0, "msg": "it was no picture"}
 
 
 def add(home: Path, task_id: str = TASK, **columns: Any) -> None:
-    journal = Journal(home)
+    journal = open_table(home)
     journal.add({
         "task_id": task_id, "operation": "describe", "model": "clip", "params": {"image": URL},
         "image": URL, "status": "submitted", "created": 1.0, "submitted": 1.0, "backend": "real",
         "base_url": "https://api.example.org", "server_id": None, **columns,
     })  # fmt: skip
-    journal.close()
+    journal.database.close()
 
 
 def body(**data: Any) -> bytes:
@@ -50,23 +52,23 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reception(home: Path) -> Reception:
-    return Reception(home)
+def reception(home: Path) -> Receiver:
+    return Receiver(home)
 
 
 def row(home: Path, task_id: str = TASK) -> dict[str, Any]:
-    return Journal(home).get(task_id)
+    return open_table(home).get(task_id)
 
 
 def noted(home: Path, task_id: str = TASK) -> list[str]:
-    return [e["detail"] for e in Journal(home).events(task_id) if e["state"] == "noted"]
+    return [e["detail"] for e in open_table(home).events(task_id) if e["state"] == "noted"]
 
 
 def inbox(home: Path) -> int:
-    return len(News(Journal(home)).after(0))
+    return len(InboxTable(Database(home)).after(0))
 
 
-def test_an_end_is_in_the_history_when_it_is_accepted(reception: Reception, home: Path):
+def test_an_end_is_in_the_history_when_it_is_accepted(reception: Receiver, home: Path):
     assert reception.receive(TASK, body(**DONE)) is Verdict.ACCEPTED
 
     assert (row(home)["status"], row(home)["caption"]) == ("succeeded", "a cat")
@@ -74,17 +76,17 @@ def test_an_end_is_in_the_history_when_it_is_accepted(reception: Reception, home
     assert inbox(home) == 1
 
 
-def test_it_is_read_with_and_without_the_envelope(reception: Reception, home: Path):
+def test_it_is_read_with_and_without_the_envelope(reception: Receiver, home: Path):
     assert reception.receive(TASK, json.dumps(DONE).encode()) is Verdict.ACCEPTED
     assert row(home)["caption"] == "a cat"
 
 
-def test_a_failure_is_an_end_too(reception: Reception, home: Path):
+def test_a_failure_is_an_end_too(reception: Receiver, home: Path):
     assert reception.receive(TASK, body(**FAILED)) is Verdict.ACCEPTED
     assert (row(home)["status"], row(home)["error"]) == ("failed", "it was no picture")
 
 
-def test_work_under_way_ends_nothing(reception: Reception, home: Path):
+def test_work_under_way_ends_nothing(reception: Receiver, home: Path):
     assert reception.receive(TASK, body(status=1)) is Verdict.ACCEPTED
     assert row(home)["status"] == "running"
     assert reception.receive(TASK, body(**DONE)) is Verdict.ACCEPTED
@@ -93,11 +95,11 @@ def test_work_under_way_ends_nothing(reception: Reception, home: Path):
 
 def test_a_callback_may_come_before_the_answer_to_the_request(tmp_path: Path):
     add(tmp_path, status="created", submitted=None)
-    assert Reception(tmp_path).receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+    assert Receiver(tmp_path).receive(TASK, body(**DONE)) is Verdict.ACCEPTED
     assert row(tmp_path)["status"] == "succeeded"
 
 
-def test_what_comes_again_changes_nothing(reception: Reception, home: Path):
+def test_what_comes_again_changes_nothing(reception: Receiver, home: Path):
     reception.receive(TASK, body(**DONE))
     before = row(home)
 
@@ -108,7 +110,7 @@ def test_what_comes_again_changes_nothing(reception: Reception, home: Path):
 
 @pytest.mark.parametrize("later", [FAILED, {"status": 2, "caption": "a dog"}, {"status": 1}])
 def test_the_first_callback_stays_and_contradictions_are_noted(
-    reception: Reception, home: Path, later: dict[str, Any]
+    reception: Receiver, home: Path, later: dict[str, Any]
 ):
     reception.receive(TASK, body(**DONE))
     before = row(home)
@@ -120,9 +122,9 @@ def test_the_first_callback_stays_and_contradictions_are_noted(
     assert ("the same" in said) is (later["status"] == 2)
 
 
-def test_a_query_that_ended_it_first_stays(reception: Reception, home: Path):
+def test_a_query_that_ended_it_first_stays(reception: Receiver, home: Path):
     end = {"status": "succeeded", "caption": "by query", "finished": 5.0}
-    assert Journal(home).update(TASK, **end)
+    assert open_table(home).update(TASK, **end)
 
     assert reception.receive(TASK, body(**FAILED)) is Verdict.REPEATED
     assert (row(home)["status"], row(home)["caption"]) == ("succeeded", "by query")
@@ -132,13 +134,13 @@ def test_a_query_that_ended_it_first_stays(reception: Reception, home: Path):
 
 
 def test_a_query_after_a_callback_changes_nothing_and_its_session_shows_the_first(
-    reception: Reception, home: Path
+    reception: Receiver, home: Path
 ):
-    journal = Journal(home)
+    journal = open_table(home)
     ledger = reception._ledger()
     task = ledger.take(journal.get(TASK))  # a session's handle, which knows of no end
     reception.receive(TASK, body(**DONE))
-    answer = read_news(body(**FAILED).decode())
+    answer = read_callback(body(**FAILED).decode())
     assert answer
     ledger.learn(task, answer)
 
@@ -147,7 +149,7 @@ def test_a_query_after_a_callback_changes_nothing_and_its_session_shows_the_firs
     assert not journal.update(TASK, status="failed")
 
 
-def test_a_task_that_this_history_does_not_know_is_refused(reception: Reception, home: Path):
+def test_a_task_that_this_history_does_not_know_is_refused(reception: Receiver, home: Path):
     """Nor does the beginning of an id do, or an id of the service's."""
     add(home, "nb20260101def", server_id="s-1")
     for name in ("nb-nobody", TASK[:-1], TASK.upper(), "s-1", "%", "nb2026010_abc"):
@@ -159,7 +161,7 @@ def test_a_task_is_found_though_another_one_has_its_id_from_the_service(tmp_path
     add(tmp_path, "first", server_id=TASK)
     add(tmp_path)
 
-    assert Reception(tmp_path).receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+    assert Receiver(tmp_path).receive(TASK, body(**DONE)) is Verdict.ACCEPTED
     assert row(tmp_path, "first")["status"] == "submitted"
 
 
@@ -173,14 +175,14 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("text", UNREADABLE, ids=range(len(UNREADABLE)))
 def test_what_tells_no_state_is_refused_and_leaves_nothing(
-    reception: Reception, home: Path, text: bytes
+    reception: Receiver, home: Path, text: bytes
 ):
     assert reception.receive(TASK, text) is Verdict.UNREADABLE
     assert (row(home)["status"], inbox(home), noted(home)) == ("submitted", 0, [])
 
 
 @pytest.mark.parametrize("name", ["businessTaskId", "business_task_id", "id_task"])
-def test_what_tells_of_another_task_is_refused(reception: Reception, home: Path, name: str):
+def test_what_tells_of_another_task_is_refused(reception: Receiver, home: Path, name: str):
     assert reception.receive(TASK, body(**DONE, **{name: "nb-other"})) is Verdict.FOREIGN
     assert (row(home)["status"], inbox(home)) == ("submitted", 0)
     assert reception.receive(TASK, body(**DONE, **{name: TASK})) is Verdict.ACCEPTED
@@ -188,26 +190,26 @@ def test_what_tells_of_another_task_is_refused(reception: Reception, home: Path,
 
 def test_the_service_may_call_it_by_its_own_id(home: Path):
     add(home, "named", server_id="s-1")
-    reception = Reception(home)
+    reception = Receiver(home)
 
     assert reception.receive("named", body(**DONE, task_id="s-2")) is Verdict.FOREIGN
     assert reception.receive("named", body(**DONE, task_id="s-1")) is Verdict.ACCEPTED
 
 
-def test_one_address_has_only_so_much_to_say(reception: Reception, home: Path):
+def test_one_address_has_only_so_much_to_say(reception: Receiver, home: Path):
     """Neither the inbox nor the events of a task grow without end."""
-    for number in range(MAX_NEWS):
+    for number in range(MAX_ROWS):
         told = reception.receive(TASK, body(status=1, percentage=number))
         assert told is Verdict.ACCEPTED
     for number in range(MAX_EVENTS + 20):
         assert reception.receive(TASK, body(status=1, n=number)) is Verdict.REPEATED
 
-    assert inbox(home) == MAX_NEWS
-    assert len(Journal(home).events(TASK)) <= MAX_EVENTS
+    assert inbox(home) == MAX_ROWS
+    assert len(open_table(home).events(TASK)) <= MAX_EVENTS
 
 
 def test_threads_that_bring_the_same_at_once_leave_one(home: Path):
-    receptions = [Reception(home), Reception(home)]
+    receptions = [Receiver(home), Receiver(home)]
     start, verdicts = threading.Barrier(8), []
 
     def post(number: int) -> None:
@@ -227,8 +229,8 @@ def test_threads_that_bring_the_same_at_once_leave_one(home: Path):
 POST = """
 import sys
 from pathlib import Path
-from imgopen_nb.reception import Reception
-reception = Reception(Path(sys.argv[1]))
+from imgopen_nb.server_extension.receiver import Receiver
+reception = Receiver(Path(sys.argv[1]))
 sys.stdin.readline()
 print(reception.receive(sys.argv[2], sys.argv[3].encode()).name)
 """
@@ -269,7 +271,7 @@ def test_whatever_it_holds_it_gets_a_verdict_and_the_history_stays_readable(
     task_id = f"nb{len(list(home.glob('*.mark'))) if home.exists() else 0}"
     add(home, task_id)
     (home / f"{task_id}.mark").touch()
-    reception = Reception(home)
+    reception = Receiver(home)
     for content in (
         {**data, "status": status},
         {"code": "200", "data": {**data, "status": status}},
@@ -289,17 +291,17 @@ def test_a_history_that_cannot_be_used_is_an_error(tmp_path: Path, trouble: str)
         home.write_text("")
 
     with pytest.raises(JournalError, match="cannot be used"):
-        Reception(home).receive(TASK, body(**DONE))
+        Receiver(home).receive(TASK, body(**DONE))
     with pytest.raises(Exception, match="cannot be"):
-        Reception(home).check()
+        Receiver(home).check()
 
 
 def test_looking_whether_all_is_well_makes_nothing(tmp_path: Path):
-    Reception(tmp_path / "new").check()
+    Receiver(tmp_path / "new").check()
     assert not (tmp_path / "new").exists()
 
 
-def test_an_address_is_authentic_for_its_task_alone(reception: Reception, home: Path):
+def test_an_address_is_authentic_for_its_task_alone(reception: Receiver, home: Path):
     signature = Signer(home).sign(CALLBACK, TASK)
 
     assert reception.authentic(TASK, signature)
@@ -310,16 +312,16 @@ def test_an_address_is_authentic_for_its_task_alone(reception: Reception, home: 
 
 
 def test_a_hello_proves_the_same_home_and_is_good_for_nothing_else(
-    reception: Reception, tmp_path: Path
+    reception: Receiver, tmp_path: Path
 ):
     nonce = "0" * 32
     assert Signer(tmp_path).check(reception.hello(nonce), "hello", nonce)
     assert not reception.authentic(nonce, reception.hello(nonce))
-    assert Reception(tmp_path / "other").hello(nonce) != reception.hello(nonce)
+    assert Receiver(tmp_path / "other").hello(nonce) != reception.hello(nonce)
 
 
 class TestPictures:
-    def test_a_picture_is_there_while_its_task_runs(self, reception: Reception, home: Path):
+    def test_a_picture_is_there_while_its_task_runs(self, reception: Receiver, home: Path):
         name = reception.publisher.publish(TASK, PICTURE, ".png")
         found = reception.picture(name)
         assert found
@@ -329,23 +331,23 @@ class TestPictures:
         assert reception.picture(name) is None
         assert not (home / "published" / TASK).exists()
 
-    def test_it_is_gone_too_when_a_query_ended_the_task(self, reception: Reception, home: Path):
+    def test_it_is_gone_too_when_a_query_ended_the_task(self, reception: Receiver, home: Path):
         name = reception.publisher.publish(TASK, PICTURE, ".png")
-        Journal(home).update(TASK, status="failed")
+        open_table(home).update(TASK, status="failed")
 
         assert reception.picture(name) is None
 
-    def test_without_a_task_there_is_no_picture(self, reception: Reception):
+    def test_without_a_task_there_is_no_picture(self, reception: Receiver):
         assert reception.picture(reception.publisher.publish("nobody", PICTURE, ".png")) is None
 
-    def test_a_refused_callback_leaves_it(self, reception: Reception):
+    def test_a_refused_callback_leaves_it(self, reception: Receiver):
         name = reception.publisher.publish(TASK, PICTURE, ".png")
         reception.receive(TASK, b"{}")
         reception.receive(TASK, body(status=1))
 
         assert reception.picture(name)
 
-    def test_old_ones_are_swept_away(self, reception: Reception, home: Path):
+    def test_old_ones_are_swept_away(self, reception: Receiver, home: Path):
         name = reception.publisher.publish(TASK, PICTURE, ".png")
         reception.sweep()
         assert reception.picture(name)

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from imgopen_nb.catalogue.status import State
-from imgopen_nb.database import task_table as journal_module
+from imgopen_nb.database import database as database_module
 from imgopen_nb.errors import ImgOpenError, JournalError
 from imgopen_nb.session import Session
 
@@ -190,7 +190,7 @@ def test_a_disk_that_is_full_at_the_end_loses_no_result(
     disk.free()
 
     assert task.result(30).caption == caption_of(IMAGE, "")
-    assert on_disk.journal.get(task.id)["status"] == "succeeded"
+    assert on_disk.manager.table.get(task.id)["status"] == "succeeded"
     paid_once(service, 1)
 
 
@@ -229,7 +229,7 @@ def test_a_disk_that_fills_up_amid_many_tasks_loses_and_repeats_none(
 def locked(session: Session) -> Iterator[Callable[[], None]]:
     """Have another process hold the history for itself; yields what lets go of it."""
     session.rows()
-    command = [sys.executable, "-c", LOCKING, str(session.journal.path)]
+    command = [sys.executable, "-c", LOCKING, str(session.manager.table.database.path)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
@@ -247,7 +247,7 @@ def locked(session: Session) -> Iterator[Callable[[], None]]:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.3)
 
 
 @pytest.mark.usefixtures("hasty")

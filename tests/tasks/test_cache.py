@@ -31,7 +31,7 @@ URL = "http://127.0.0.1:9/cat.png"  # nobody is there: the address counts
 @pytest.fixture(autouse=True)
 def cached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGOPEN_CACHE", "on")
-    monkeypatch.setattr(versions_module, "HOLDS", 0.0)
+    monkeypatch.setattr(versions_module, "FRESH", 0.0)
 
 
 @pytest.fixture
@@ -292,13 +292,13 @@ def test_pictures_of_the_sandbox_load_after_it_has_moved_to_another_port(tmp_pat
     with Session(home=tmp_path) as first:
         made = first.run("remove-background", image="sample:chelsea")
         before = first.download(made.images[0])
-        old = first._connection.client.base_url
+        old = first.manager.backend.http.base_url
     with Session(home=tmp_path) as later:
         again = later.run("remove-background", image="sample:chelsea")
-        assert later._connection.client.base_url != old
+        assert later.manager.backend.http.base_url != old
         assert again.cached
         assert again.images == made.images
-        assert later._album.download(again.images[0]) == before
+        assert later.manager.thumbnails.download(again.images[0]) == before
         assert later.thumbnail(again.images[0]) is not None
 
 
@@ -442,11 +442,11 @@ def test_what_is_in_the_history_needs_no_permission(session: Session, service: S
     row = OPERATIONS["describe"]
     session.run("describe", image=URL)
 
-    assert session.caller.send(row, {"image": URL}, permit=lambda: False).done
+    assert session.manager.submitter.submit(row, {"image": URL}, permit=lambda: False).done
     with pytest.raises(BudgetError):
-        session.caller.send(row, {"image": URL}, permit=lambda: False, fresh=True)
+        session.manager.submitter.submit(row, {"image": URL}, permit=lambda: False, fresh=True)
     with pytest.raises(BudgetError):
-        session.caller.send(row, {"image": URL + "?2"}, permit=lambda: False)
+        session.manager.submitter.submit(row, {"image": URL + "?2"}, permit=lambda: False)
 
 
 # Secrets.
@@ -472,12 +472,18 @@ def test_a_password_in_an_address_is_kept_nowhere(session: Session, stub: Stub, 
 def everything(session: Session) -> str:
     """Return all that the history's tables hold."""
     found = []
-    names = session.journal.read("SELECT name FROM sqlite_master WHERE type = 'table'", (), ("n",))
+    names = session.manager.database.read(
+        "SELECT name FROM sqlite_master WHERE type = 'table'", (), ("n",)
+    )
     for name in (row["n"] for row in names):
-        columns = session.journal.read(f"SELECT name FROM pragma_table_info('{name}')", (), ("n",))
+        columns = session.manager.database.read(
+            f"SELECT name FROM pragma_table_info('{name}')", (), ("n",)
+        )
         titles = [row["n"] for row in columns]
         text = ", ".join(f"CAST({title} AS TEXT)" for title in titles)
-        kept = session.journal.read(f"SELECT {text} FROM {name}", (), tuple(range(len(titles))))
+        kept = session.manager.database.read(
+            f"SELECT {text} FROM {name}", (), tuple(range(len(titles)))
+        )
         found += [str(row) for row in kept]
     return "\n".join(found)
 

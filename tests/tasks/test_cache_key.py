@@ -10,7 +10,7 @@ import pytest
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.config.credentials import Keys, Secret
 from imgopen_nb.config.settings import Settings
-from imgopen_nb.tasks.cache_key import backend_of, fingerprint
+from imgopen_nb.tasks.cache_key import backend_of, cache_key
 
 HOME = Path("/nowhere")
 REAL = Keys(Secret("id-123456"), Secret("secret-123456"))
@@ -25,12 +25,12 @@ def of(
     where: str = "here",
     **values: Any,
 ) -> str | None:
-    return fingerprint(OPERATIONS[name], {"image": "x.png", **values}, held, where)
+    return cache_key(OPERATIONS[name], {"image": "x.png", **values}, held, where)
 
 
 def test_the_same_call_has_the_same_fingerprint_whatever_the_order_of_its_values():
-    one = fingerprint(OPERATIONS["style"], {"a": 1, "b": {"x": 1, "y": 2}}, {}, "here")
-    other = fingerprint(OPERATIONS["style"], {"b": {"y": 2, "x": 1}, "a": 1}, {}, "here")
+    one = cache_key(OPERATIONS["style"], {"a": 1, "b": {"x": 1, "y": 2}}, {}, "here")
+    other = cache_key(OPERATIONS["style"], {"b": {"y": 2, "x": 1}, "a": 1}, {}, "here")
 
     assert one == other
     assert one is not None
@@ -57,8 +57,8 @@ def test_how_a_picture_is_called_does_not_count_only_what_it_holds():
 
 
 def test_two_pictures_that_swap_their_places_are_another_call():
-    faces = fingerprint(OPERATIONS["face-swap"], {}, {"face": ["a"], "image": ["b"]}, "here")
-    swapped = fingerprint(OPERATIONS["face-swap"], {}, {"face": ["b"], "image": ["a"]}, "here")
+    faces = cache_key(OPERATIONS["face-swap"], {}, {"face": ["a"], "image": ["b"]}, "here")
+    swapped = cache_key(OPERATIONS["face-swap"], {}, {"face": ["b"], "image": ["a"]}, "here")
 
     assert faces != swapped
 
@@ -70,19 +70,19 @@ def test_a_documented_default_counts_as_given():
 @pytest.mark.parametrize("row", SEEDED, ids=lambda row: row.name)
 def test_a_result_drawn_by_lot_is_like_no_other(row: Any):
     """No seed, and -1, which the vendor's own texts take for "any"."""
-    assert fingerprint(row, {}, {}, "here") is None
-    assert fingerprint(row, {"seed": -1}, {}, "here") is None
+    assert cache_key(row, {}, {}, "here") is None
+    assert cache_key(row, {"seed": -1}, {}, "here") is None
 
 
 @pytest.mark.parametrize("row", SEEDED, ids=lambda row: row.name)
 def test_with_a_seed_the_same_call_is_the_same(row: Any):
-    assert fingerprint(row, {"seed": 7}, {}, "here") is not None
-    assert fingerprint(row, {"seed": 7}, {}, "x") != fingerprint(row, {"seed": 8}, {}, "x")
+    assert cache_key(row, {"seed": 7}, {}, "here") is not None
+    assert cache_key(row, {"seed": 7}, {}, "x") != cache_key(row, {"seed": 8}, {}, "x")
 
 
 @pytest.mark.parametrize("row", LISTS, ids=lambda row: row.name)
 def test_lists_are_always_asked_for(row: Any):
-    assert fingerprint(row, {}, {}, "here") is None
+    assert cache_key(row, {}, {}, "here") is None
 
 
 def test_odd_text_has_a_fingerprint_too():

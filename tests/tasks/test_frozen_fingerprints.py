@@ -1,7 +1,7 @@
 """The fingerprints of calls as earlier versions wrote them: nobody pays again for what they have.
 
 `data/fingerprints.json` was written before the modules moved. A change here makes every history
-forget what was asked before, so a new fingerprint has to look the old one up too.
+forget what was asked before, so a new cache_key has to look the old one up too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def test_a_call_has_the_fingerprint_that_earlier_versions_wrote(
     if call["backend"] == "models":
         monkeypatch.setenv("IMGOPEN_TAGGER", "owner/tagger")
     with Session(**keys) as session:
-        found = session.caller.request(OPERATIONS[call["operation"]], call["params"])
+        found = session.manager.submitter.cache_key(OPERATIONS[call["operation"]], call["params"])
 
     assert found == call["fingerprint"]
 

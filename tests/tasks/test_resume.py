@@ -28,7 +28,10 @@ pytestmark = pytest.mark.usefixtures("quick")
 IMAGE = "http://127.0.0.1:9/cat.png"
 KERNEL = """
 import os, signal, sys
-from imgopen_nb import client, inquiry, journal, ledger, sending, task
+from imgopen_nb.api import client
+from imgopen_nb.database import task_table
+from imgopen_nb.tasks import store, submission, task
+from imgopen_nb.tasks.polling import poller
 from imgopen_nb.session import Session
 
 def die(*_, **__):
@@ -52,13 +55,13 @@ with Session(url, key, secret) as session:
 """
 # Where the kernel dies, and how often the service has accepted the task by then.
 STEPS = {
-    "before the row is whole": ("after(journal.Journal, 'add')", 0),
-    "after the row was written": ("sending.Sender._submit = die", 0),
+    "before the row is whole": ("after(task_table.TaskTable, 'add')", 0),
+    "after the row was written": ("submission.Submitter._submit = die", 0),
     "before the request leaves": ("client.Client.exchange = die", 0),
-    "after the answer": ("ledger.Ledger.learn = die", 1),
-    "after the acceptance was written": ("inquiry.Inquiry._ask = die", 1),
-    "between two looks": ("after(inquiry.Inquiry, '_ask')", 1),
-    "after the last answer": ("at_the_end(ledger.Ledger, 'write')", 1),
+    "after the answer": ("store.TaskStore.learn = die", 1),
+    "after the acceptance was written": ("poller.Poller._ask = die", 1),
+    "between two looks": ("after(poller.Poller, '_ask')", 1),
+    "after the last answer": ("at_the_end(store.TaskStore, 'write')", 1),
     "after the end was written": ("at_the_end(task.Task, 'note')", 1),
 }
 
@@ -98,11 +101,11 @@ def until(true: Any, seconds: float = 30.0) -> None:
 
 
 def row_of(session: Session, task_id: str) -> dict[str, Any]:
-    return session.journal.get(task_id)
+    return session.manager.table.get(task_id)
 
 
 def states(session: Session, task_id: str) -> list[str]:
-    return [event["state"] for event in session.journal.events(task_id)]
+    return [event["state"] for event in session.manager.table.events(task_id)]
 
 
 def submitted(stub: Stub) -> int:
@@ -159,7 +162,7 @@ def test_a_kernel_killed_in_the_middle_of_the_request_pays_once(
 
 
 def test_resume_twice_takes_up_the_same_handles(session: Session, service: Service, kernels: Any):
-    killed(kernels("sending.Sender._submit = die"))
+    killed(kernels("submission.Submitter._submit = die"))
 
     first, second = session.resume(), session.resume()
 
@@ -176,7 +179,7 @@ def test_three_kernels_that_resume_at_once_send_once(
     session: Session, stub: Stub, service: Service, kernels: Any
 ):
     """Two sessions here resume; a third kernel asks the same anew."""
-    killed(kernels("sending.Sender._submit = die"))
+    killed(kernels("submission.Submitter._submit = die"))
     third = kernels()
 
     with Session(stub.url, KEY_ID, KEY_SECRET) as other, ThreadPoolExecutor(2) as pool:
@@ -290,8 +293,8 @@ def test_a_session_closed_while_it_sends_is_not_taken_for_dead(
 def test_tasks_of_another_address_or_backend_are_neither_asked_for_nor_sent(
     session: Session, stub: Stub, service: Service, kernels: Any
 ):
-    killed(kernels("sending.Sender._submit = die"))
-    killed(kernels("inquiry.Inquiry._ask = die", IMAGE + "?2"))
+    killed(kernels("submission.Submitter._submit = die"))
+    killed(kernels("poller.Poller._ask = die", IMAGE + "?2"))
     begun = len(stub.requests)
 
     with Stub() as elsewhere, Session(elsewhere.url, KEY_ID, KEY_SECRET) as other:
@@ -325,7 +328,7 @@ def old_row(session: Session, **columns: Any) -> str:
         "base_url": session.settings.base_url,
         **columns,
     }
-    session.journal.add(row)
+    session.manager.table.add(row)
     return str(row["task_id"])
 
 
@@ -381,14 +384,18 @@ def test_a_list_that_was_cut_short_is_asked_for_again(session: Session, stub: St
 def test_a_body_with_a_password_is_not_kept_so_resume_says_to_run_it_again(
     session: Session, stub: Stub, service: Service, kernels: Any
 ):
-    killed(kernels("sending.Sender._submit = die", IMAGE.replace("://", "://me:s3same-open@")))
+    killed(
+        kernels("submission.Submitter._submit = die", IMAGE.replace("://", "://me:s3same-open@"))
+    )
 
     (task,) = session.resume()
 
     with pytest.raises(TaskFailedError, match="run it again"):
         task.result(60)
     assert submitted(stub) == 0
-    assert "s3same" not in json.dumps(session.rows()) + session.journal.path.read_text("latin-1")
+    assert "s3same" not in json.dumps(
+        session.rows()
+    ) + session.manager.table.database.path.read_text("latin-1")
 
 
 # Ends.
@@ -404,10 +411,10 @@ def test_the_first_end_wins_and_a_later_word_changes_nothing(
         here = session.submit("describe", image=IMAGE)
         there = other.task(here.id)
         stub.replies(ok(status=2, caption="the first word"))
-        other.ledger.learn(there, Answer({"status": 2, "caption": "the first word"}))
+        other.manager.store.learn(there, Answer({"status": 2, "caption": "the first word"}))
 
-        session.ledger.write(here, state, message="no")
-        session.ledger.learn(here, Answer({"status": 0, "errorMessage": "no"}))
+        session.manager.store.write(here, state, message="no")
+        session.manager.store.learn(here, Answer({"status": 0, "errorMessage": "no"}))
 
         assert here.result(30).caption == "the first word"
         row = row_of(session, here.id)
@@ -422,7 +429,7 @@ def test_the_life_of_a_task_is_written_down_step_by_step(session: Session, stub:
 
     task = session.submit("describe", image=IMAGE).wait(30)
 
-    events = session.journal.events(task.id)
+    events = session.manager.table.events(task.id)
     assert [e["state"] for e in events] == ["created", "submitted", "running", "succeeded"]
     moments = [e["at"] for e in events]
     assert moments == sorted(moments)
@@ -435,7 +442,7 @@ def test_a_refusal_is_written_down_with_its_reason(session: Session, stub: Stub)
         session.submit("describe", image=IMAGE)
 
     assert caught.value.task is not None
-    event = session.journal.events(caught.value.task.id)[-1]
+    event = session.manager.table.events(caught.value.task.id)[-1]
     assert event["state"] == "refused"
     assert "no credit" in event["detail"]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from imgopen_nb.tasks import session_lock as presence_module
-from imgopen_nb.tasks.session_lock import FOLDER, UNLOCKED, Presence
+from imgopen_nb.tasks.session_lock import FOLDER, UNLOCKED, SessionLock
 
 LIVING = """
 import sys
 from pathlib import Path
-from imgopen_nb.presence import Presence
-presence = Presence(Path(sys.argv[1]))
+from imgopen_nb.tasks.session_lock import SessionLock
+presence = SessionLock(Path(sys.argv[1]))
 print(presence.id, flush=True)
 sys.stdin.read()
 """
@@ -42,7 +42,7 @@ def locks(home: Path) -> list[str]:
 
 
 def test_a_session_has_one_name_and_holds_it(tmp_path: Path):
-    presence = Presence(tmp_path)
+    presence = SessionLock(tmp_path)
 
     assert presence.id == presence.id
     assert presence.alive(presence.id)
@@ -50,7 +50,7 @@ def test_a_session_has_one_name_and_holds_it(tmp_path: Path):
 
 
 def test_another_session_of_the_same_process_is_seen_alive_until_it_leaves(tmp_path: Path):
-    one, other = Presence(tmp_path), Presence(tmp_path)
+    one, other = SessionLock(tmp_path), SessionLock(tmp_path)
     name = one.id
 
     assert other.alive(name)
@@ -59,7 +59,7 @@ def test_another_session_of_the_same_process_is_seen_alive_until_it_leaves(tmp_p
 
 
 def test_a_process_is_alive_until_it_is_killed_and_its_file_is_cleared_away(tmp_path: Path):
-    presence = Presence(tmp_path)
+    presence = SessionLock(tmp_path)
     with another(tmp_path) as (process, name):
         assert [presence.alive(name) for _ in range(3)] == [True] * 3
         process.kill()
@@ -75,7 +75,7 @@ def test_an_ended_process_whose_number_was_given_out_again_is_gone(tmp_path: Pat
     name = f"{os.getpid()}-0123456789ab"
     (tmp_path / FOLDER / f"{name}.lock").touch()
 
-    assert not Presence(tmp_path).alive(name)
+    assert not SessionLock(tmp_path).alive(name)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_ended_process_whose_number_was_given_out_again_is_gone(tmp_path: Pat
 def test_what_is_no_name_of_a_session_is_not_alive_and_no_file_is_touched(
     tmp_path: Path, name: str | None
 ):
-    assert not Presence(tmp_path / "home").alive(name)
+    assert not SessionLock(tmp_path / "home").alive(name)
 
 
 def test_where_no_lock_can_be_had_the_process_id_tells(tmp_path: Path):
@@ -92,10 +92,10 @@ def test_where_no_lock_can_be_had_the_process_id_tells(tmp_path: Path):
     (tmp_path / FOLDER).write_text("")
     with another(tmp_path) as (process, name):
         assert name.endswith(UNLOCKED)
-        assert Presence(tmp_path).alive(name)
+        assert SessionLock(tmp_path).alive(name)
         process.kill()
         process.wait()
-        assert not Presence(tmp_path).alive(name)
+        assert not SessionLock(tmp_path).alive(name)
 
 
 def test_locks_that_do_not_work_fall_back_to_the_process_id(
@@ -107,7 +107,7 @@ def test_locks_that_do_not_work_fall_back_to_the_process_id(
         raise NotImplementedError
 
     monkeypatch.setattr(presence_module.FileLock, "acquire", refuse)
-    one, other = Presence(tmp_path), Presence(tmp_path)
+    one, other = SessionLock(tmp_path), SessionLock(tmp_path)
 
     assert other.alive(one.id)
     (tmp_path / FOLDER / "999999999-0123456789ab.lock").touch()
@@ -116,7 +116,7 @@ def test_locks_that_do_not_work_fall_back_to_the_process_id(
 
 def test_the_name_is_kept_until_what_is_being_sent_has_been(tmp_path: Path):
     """A session that is closed in the middle of a request counts as alive until its end."""
-    presence, other = Presence(tmp_path), Presence(tmp_path)
+    presence, other = SessionLock(tmp_path), SessionLock(tmp_path)
     with presence.needed():
         name = presence.id
         presence.leave()
@@ -129,7 +129,7 @@ def test_the_name_is_kept_until_what_is_being_sent_has_been(tmp_path: Path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_child_is_a_session_of_its_own_and_does_not_end_its_parents(tmp_path: Path):
-    presence = Presence(tmp_path)
+    presence = SessionLock(tmp_path)
     name = presence.id
     child = os.fork()
     if child == 0:
@@ -139,17 +139,18 @@ def test_a_forked_child_is_a_session_of_its_own_and_does_not_end_its_parents(tmp
 
     assert os.waitpid(child, 0)[1] == 0
     assert presence.id == name
-    assert Presence(tmp_path).alive(name)
+    assert SessionLock(tmp_path).alive(name)
 
 
 def test_two_processes_that_look_at_once_never_take_a_living_one_for_dead(tmp_path: Path):
     """Looking takes the lock for a moment: that must not make another look wrong."""
     code = (
-        "import sys; from pathlib import Path; from imgopen_nb.tasks.session_lock import Presence\n"
-        "p = Presence(Path(sys.argv[1]))\n"
+        "import sys; from pathlib import Path\n"
+        "from imgopen_nb.tasks.session_lock import SessionLock\n"
+        "p = SessionLock(Path(sys.argv[1]))\n"
         "print(sum(p.alive(sys.argv[2]) for _ in range(400)))"
     )
-    presence = Presence(tmp_path)
+    presence = SessionLock(tmp_path)
     command = [sys.executable, "-c", code, str(tmp_path), presence.id]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
 

@@ -27,11 +27,11 @@ SENTENCE = "a tabby cat lying on a wooden floor"
 SETUP = """
 import time
 import imgopen_nb as imgopen
-from imgopen_nb.widgets.boards import board
+from imgopen_nb.widgets.caption_board.board import board
 session = imgopen.current()
 def describe(image, model, caption, tags=None):
     now = time.time()
-    session.journal.add({
+    session.manager.table.add({
         "task_id": f"nb-{now}-{model}", "operation": "describe", "model": model, "image": image,
         "params": {"model": model}, "status": "succeeded", "caption": caption, "created": now,
         "tags": tags, "submitted": now, "finished": now + 1, "backend": "sandbox"})
@@ -54,10 +54,11 @@ for image, (clip, booru) in SAID.items():
 """
 TOLD = "print(made.frame['caption'].fillna('').to_dict())"
 ELSEWHERE = """
-from imgopen_nb.edits import Draft, Edits
+from imgopen_nb.captions.edits import Draft, Edits
 first = "first" not in dir()
 if not first:
-    Edits(session.journal).add("sample:camera", Draft("from elsewhere", [], {}, "edited"), None)
+    draft = Draft("from elsewhere", [], {}, "edited")
+    Edits(session.manager.database).add("sample:camera", draft, None)
     print("written")
 """
 # Lab has comms answered beside a running cell, so it is the board itself that is made slow.

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import UsageError
 from imgopen_nb.images.thumbnail import JPEG, thumbnail
 from imgopen_nb.session import Session, set_current
@@ -27,6 +26,7 @@ from imgopen_nb.widgets.gallery.loader import Key, Loader
 from imgopen_nb.widgets.gallery.tiles import Query, Source
 
 from ..stub import Stub
+from ..tables import open_table, put_thumbnail
 
 ANIMALS = ("tabby cat", "spotted dog", "red fox", "grey heron", "brown bear")
 PLACES = ("on a sofa", "in the snow", "by the sea", "under a tree")
@@ -45,9 +45,9 @@ def picture(at: int) -> bytes:
 
 def fill_history(home: Path, count: int, different: int = 50) -> None:
     """Write a history of `count` described pictures quickly, every tenth by two models."""
-    journal = Journal(home)
+    journal = open_table(home)
     journal.rows()
-    journal.close()
+    journal.database.close()
     smalls = [thumbnail(picture(at), 192) for at in range(different)]
     rows, thumbnails = [], []
     for at in range(count):
@@ -302,7 +302,7 @@ class TestTheStandIn:
         jpeg = out.getvalue()
         assert len(jpeg) > 20_000
         for row in history.rows():
-            history.journal.put_thumbnail(row["image"], (jpeg, 192, 192, (192, 192)))
+            put_thumbnail(history.manager.table, row["image"], jpeg)
 
         assert len(gallery().stand_in()) < 300_000
 

@@ -25,7 +25,7 @@ CELL = """
 import time
 import numpy as np
 from PIL import Image
-from imgopen_nb.widgets.painting import paint
+from imgopen_nb.widgets.mask_painter import paint
 
 rows, columns = np.mgrid[0:{high}, 0:{wide}]
 waves = 128 + 100 * np.sin(rows / 30) * np.cos(columns / 40)

@@ -20,7 +20,7 @@ CELLS = [
     f"""
 from PIL import Image, ImageFilter, ImageOps
 from imgopen_nb.images import decode, read_picture
-from imgopen_nb.widgets.sliders import before_after
+from imgopen_nb.widgets.before_after import before_after
 
 picture = decode(read_picture("sample:chelsea").data).convert("RGB")
 picture.save({HOSTILE!r})

@@ -17,13 +17,13 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError
 
 from ...errors import PictureError
+from ...media.formats import MAX_BYTES, MIME_TYPES, format_named
 from ..faults import Fault, Faults
 from ..jobs.callback_sender import Callbacks
 from ..jobs.clock import Clock
-from ..jobs.download import MAX_BYTES
 from ..jobs.engine_loader import Registry
 from ..jobs.jobs import Jobs
-from ..jobs.pictures import TYPES, identify, suffix_of
+from ..jobs.pictures import identify
 from ..jobs.store import Files, Tasks, prune
 from ..messages import WireError, told
 from . import responses as answers
@@ -184,8 +184,8 @@ class Upload(WithBody):
             self.finish(answers.envelope(None, told(error), "400"))
 
     def _keep(self, data: bytes) -> str:
-        identify(data)
-        return f"{self.sandbox.url}/files/{self.sandbox.files.add(data, suffix_of(data))}"
+        suffix = format_named(identify(data).format).suffix[1:]
+        return f"{self.sandbox.url}/files/{self.sandbox.files.add(data, suffix)}"
 
 
 class Picture(Base):
@@ -196,7 +196,7 @@ class Picture(Base):
         path = self.sandbox.files.find(name)
         if path is None:
             raise HTTPError(404, "there is no such file")
-        self.set_header("Content-Type", TYPES[path.suffix[1:]])
+        self.set_header("Content-Type", MIME_TYPES[path.suffix])
         self.set_header("Cache-Control", "private, max-age=86400")
         self.set_header("Content-Security-Policy", "default-src 'none'")
         self.finish(await asyncio.to_thread(path.read_bytes))

@@ -18,10 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...media.network import LOOPBACK, Deadline
 from ..faults import Faults
 from .clock import Clock
-from .download import LOOPBACK
-from .download import _Guard as Guard
 from .job import Job
 
 LADDER = (3, 5, 15, 30, 60, 600, 3600)
@@ -144,9 +143,9 @@ def post(url: str, body: bytes) -> str:
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:
         connection = kind(parts.hostname or "", parts.port, timeout=SECONDS)
-        with Guard(SECONDS) as guard:
+        with Deadline(SECONDS) as deadline:
             connection.connect()
-            guard.watch(connection.sock)
+            deadline.watch(connection.sock)
             return _exchange(connection, parts.path, parts.query, body)
     except (OSError, ValueError, http.client.HTTPException) as error:
         return f"the receiver could not be reached ({type(error).__name__})"

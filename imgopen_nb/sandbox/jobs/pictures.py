@@ -8,41 +8,11 @@ import io
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ...errors import PictureError
+from ...media.formats import FORMATS, MAX_MEGAPIXELS, NAMES, decodable, too_many_pixels
 
-MAX_PIXELS = 64_000_000
-SUFFIXES = {
-    "PNG": "png",
-    "JPEG": "jpg",
-    "GIF": "gif",
-    "WEBP": "webp",
-    "BMP": "bmp",
-    "TIFF": "tif",
-}
-FORMATS = tuple(SUFFIXES)
-TYPES = {
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "bmp": "image/bmp",
-    "tif": "image/tiff",
-}
-MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"\xff\xd8\xff", "jpg"),
-    (b"GIF8", "gif"),
-    (b"BM", "bmp"),
-    (b"II*\x00", "tif"),
-    (b"MM\x00*", "tif"),
-)
+_MOST = f"at most {MAX_MEGAPIXELS} megapixels are taken"
+_NAMES = {row.suffix[1:]: row.name for row in FORMATS}
 SAVING = {"png": {"compress_level": 4}, "jpg": {"quality": 92}, "webp": {"quality": 90}}
-
-
-def suffix_of(data: bytes) -> str:
-    """Return the suffix of a file by its first bytes, or "" where it is no known picture."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    return next((suffix for magic, suffix in MAGIC if data.startswith(magic)), "")
 
 
 def identify(data: bytes) -> Image.Image:
@@ -50,16 +20,16 @@ def identify(data: bytes) -> Image.Image:
     if not data:
         raise PictureError("the file is empty (0 bytes)")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=decodable())
     except Image.DecompressionBombError:
-        raise PictureError(f"the picture has too many pixels: {_most()}") from None
+        raise PictureError(f"the picture has too many pixels: {_MOST}") from None
     except UnidentifiedImageError:
         raise PictureError(_not_a_picture(data)) from None
     except Exception:
         raise PictureError("the picture is damaged: its header cannot be read") from None
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise PictureError(f"the picture has too many pixels: {width} × {height}, {_most()}")
+    if too_many_pixels(width, height):
+        raise PictureError(f"the picture has too many pixels: {width} × {height}, {_MOST}")
     return image
 
 
@@ -78,22 +48,17 @@ def decode(data: bytes) -> Image.Image:
 
 def encode(image: Image.Image, suffix: str) -> bytes:
     """Return the file of a picture."""
-    names = {short: name for name, short in SUFFIXES.items()}
     buffer = io.BytesIO()
     drawn = image.convert("RGB") if suffix in ("jpg", "bmp") else image
-    drawn.save(buffer, names[suffix], **SAVING.get(suffix, {}))
+    drawn.save(buffer, _NAMES[suffix], **SAVING.get(suffix, {}))
     return buffer.getvalue()
-
-
-def _most() -> str:
-    return f"at most {MAX_PIXELS // 1_000_000} megapixels are taken"
 
 
 def _not_a_picture(data: bytes) -> str:
     head = data[:512].lstrip().lower()
     if head.startswith((b"<!doctype html", b"<html")):
         return "this is not a picture but a web page"
-    return "this is not a picture that can be read (PNG, JPEG, GIF, WEBP, BMP or TIFF)"
+    return f"this is not a picture that can be read ({NAMES})"
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write_whole
+from ...media.formats import FORMATS
 
-FILE_NAME = re.compile(r"[0-9a-f]{32,64}\.(png|jpg|gif|webp|bmp|tif)")
+_SUFFIXES = "|".join(row.suffix[1:] for row in FORMATS)
+FILE_NAME = re.compile(rf"[0-9a-f]{{32,64}}\.({_SUFFIXES})")
 LOCAL_URL = re.compile(rf"http://(?:127\.0\.0\.1|localhost)(?::\d+)?/files/({FILE_NAME.pattern})")
 KEEP_SECONDS = 7 * 24 * 3600
 

@@ -1,7 +1,8 @@
-"""When to look at a task again, planned from how long tasks of its kind have taken.
+"""When to poll a task next, planned from how long earlier tasks of its kind took.
 
-Pure: no clock, no input or output. All ages and durations are seconds since the submission, those
-of a query as of its sending. A look costs a query, a late one costs lag; a plan weighs both.
+Pure functions: no clock and no I/O. All ages and durations are in seconds since the submission; the
+age of a poll is the age at which its query was sent. Each poll costs a query, and a late poll means
+that the end is noticed late (lag). A plan balances the two.
 """
 
 from __future__ import annotations
@@ -12,38 +13,47 @@ import random
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-LONGEST_KNOWN = 1e9  # s: what takes longer is a mistake
-FLOOR = 0.1  # s: the shortest time between two looks at a task
-QUICK = (0.15, 0.02)  # of the median, s: the same where FLOOR is a large part of a task
-WINDOW = 200  # durations that are remembered of a kind of task
-ENOUGH = 5  # known durations from which on they are taken at their word
-SPREAD = (0.85, 0.95, 1.0, 1.1, 1.3)  # what fewer than ENOUGH durations are multiplied with
-SETTLED = 10  # known durations from which on a new plan is only for the looks after the next
-RENEWALS = (0.24, 0.049)  # part of the durations that is new at a new plan: before, and settled
-TRUST = 0.8  # how often a duration that fits what is known is taken to be one of the known
-POINTS = 48  # ages that a plan may choose its looks from
-PRICE = (0.025, 0.003)  # lag worth one query: seconds, or that part of the median if it is more
-CHEAP = 0.05  # of the median: a query is never worth more lag
-EARLY = 2.8  # how much more a query is worth while all tasks still run: the median is yet to come
-GAP = 0.5  # of the age: the longest step between looks of a plan, in case that a gap has filled
-TAIL = 0.05  # part of the tasks, the longest, that a plan leaves to steps that grow gently
-# Such a step at most: of the age (twice that while all tasks still run), of the time in the tail, s
-SHARE, GROWTH, LONGEST = 0.15, 0.3, 30.0
-SCOUTS = 10  # at most; see `scouts`
-SCOUT = 0.08  # of the age: a scout's step
-HOLD = (2.6, 1.0)  # the step of those that wait for the scouts: seconds at least, of the age
+MAX_DURATION = 1e9  # s; a longer one is an error
+FLOOR = 0.1  # s, the shortest interval between two polls of a task
+QUICK_FLOOR = (0.15, 0.02)  # the floor for quick tasks: share of the median, and at least s
+WINDOW = 200  # durations that are remembered for each kind of task
+ENOUGH = 5  # durations; with fewer, each one is spread
+SPREAD = (0.85, 0.95, 1.0, 1.1, 1.3)  # the factors that it is spread by
+SETTLED = 10  # durations; with as many, a new plan leaves the polls that are already scheduled
+RENEWALS = (0.24, 0.049)  # share of new durations that makes a new plan due: before and after that
+TRUST = 0.8  # how often an interval that holds known durations is taken for one of them
+POINTS = 48  # ages from which a plan chooses its polls
+PRICE = (0.025, 0.003)  # lag that one query is worth: s, or a share of the median if that is more
+MAX_PRICE = 0.05  # the same at most, as a share of the median
+EARLY = 2.8  # how much more a query is worth while all tasks run: the median is not yet known
+MAX_GAP = 0.5  # longest interval between planned polls, as a share of the age
+TAIL = 0.05  # share of the tasks, the longest ones, that are polled at growing intervals
+# Upper bounds of these intervals: share of the age (double while all tasks run), share of the time
+# since the tail began, and s.
+TAIL_SHARE, TAIL_GROWTH, MAX_INTERVAL = 0.15, 0.3, 30.0
+MAX_PROBES = 10  # see `probe_count`
+PROBE_SHARE = 0.08  # the interval of a probe, as a share of its age
+HOLD = (2.6, 1.0)  # the interval of the other tasks meanwhile: at least s, share of the age
 
 
 class Durations:
-    """What is known of how long tasks of one kind take: the most recently submitted of them.
+    """How long tasks of one kind take, learned from the most recently submitted ones.
 
-    A duration is only known to lie between two looks, so it counts as a random point of that
-    interval, drawn anew for each plan and the rather where other durations are. An end as it was
-    noticed would push the durations up without end.
+    A duration is only known to lie between two polls. It counts as a random point of that interval,
+    drawn again for each plan, and more often where other durations are. Taking the time at which
+    the end was noticed instead would make the durations longer and longer.
 
     Args:
-        seed: of the random points, for runs that can be repeated.
+        seed: seed of the random points, for reproducible runs.
         size: how many durations are remembered.
+
+    Example:
+        >>> durations = Durations(seed=0)
+        >>> durations.extend((seconds, seconds, 0.0) for seconds in (2.0, 2.1, 2.2, 2.3, 2.4))
+        >>> durations.quantile(0.5)
+        2.2
+        >>> durations.plan().next_poll(age=0.0)  # seconds until the first poll
+        2.1
     """
 
     def __init__(self, seed: int | None = None, size: int = WINDOW) -> None:
@@ -60,26 +70,26 @@ class Durations:
 
     @property
     def outdated(self) -> bool:
-        """Whether about 5 % of the durations are new since the last plan, 25 % at first."""
+        """Whether a new plan is due: about 5 % of the durations are new, or 25 % at first."""
         return self._changes > self.known * RENEWALS[self.settled]
 
     @property
     def settled(self) -> bool:
-        """Whether so much is known that a new plan need not move looks that are already set."""
+        """Whether enough is known for a new plan to leave the polls that are already scheduled."""
         return self.known >= SETTLED
 
     def add(self, pending: float, noticed: float, submitted: float) -> None:
         """Learn one duration.
 
         Args:
-            pending: age in seconds at which the last "not yet" was asked for, 0 if there was none.
-            noticed: age in seconds at which the query was sent that found the task finished.
+            pending: age in seconds at the last poll that found the task unfinished, or 0.
+            noticed: age in seconds at the poll that found the task finished.
             submitted: when it was submitted, in seconds of any clock; sets the order.
 
         Raises:
-            ValueError: not a number, negative, over 1e9 s, or noticed before it was pending.
+            ValueError: a value is not a number, negative, over 1e9 s, or `noticed` < `pending`.
         """
-        if not (0 <= pending <= noticed <= LONGEST_KNOWN and math.isfinite(submitted)):
+        if not (0 <= pending <= noticed <= MAX_DURATION and math.isfinite(submitted)):
             raise ValueError(f"no duration: from {pending} to {noticed} s, at {submitted}")
         bisect.insort(self._entries, (submitted, pending, noticed))
         bisect.insort(self._sorted, self._point(pending, noticed))
@@ -95,22 +105,23 @@ class Durations:
             self.add(*interval)
 
     def quantile(self, q: float) -> float:
-        """Return the duration in seconds that the part `q` (0 to 1) does not exceed.
+        """Return the duration in seconds that a share `q` (0 to 1) of the tasks does not exceed.
 
         Raises:
-            ValueError: nothing is known, or `q` is not between 0 and 1.
+            ValueError: no duration is known, or `q` is not between 0 and 1.
         """
         if not self._sorted or not 0 <= q <= 1:
             raise ValueError(f"no quantile {q} of {self.known} durations")
         return self._sorted[max(0, math.ceil(q * len(self._sorted)) - 1)]
 
     def plan(self, running: Iterable[tuple[float, float]] = (), floor: float = FLOOR) -> Plan:
-        """Plan the looks at tasks of this kind.
+        """Plan the polls of tasks of this kind.
 
         Args:
-            running: of each open task (age in seconds of its last "not yet", submitted). They are
-                known to take longer, without which a batch would seem as short as its first tasks.
-            floor: shortest time between two looks in seconds; quick tasks have a shorter one.
+            running: for each open task, its age in seconds at the last poll, and its submission.
+                These tasks take longer than that; without them, all tasks of a batch would seem
+                to be as short as the first that end.
+            floor: shortest interval between two polls in seconds; shorter for quick tasks.
         """
         self._changes = 0
         self._redraw()
@@ -123,14 +134,14 @@ class Durations:
         return Plan(wide, [age for age in ages for _ in SPREAD], floor)
 
     def _quickest(self) -> float:
-        share, least = QUICK
+        share, least = QUICK_FLOOR
         return max(least, share * self.quantile(0.5))
 
     def _redraw(self) -> None:
         self._sorted = sorted(self._point(low, high) for _, low, high in self._entries)
 
     def _point(self, low: float, high: float) -> float:
-        """Return a random point of an interval, the rather a known one the more lie in it."""
+        """Return a random point of an interval, often a known duration if many lie in it."""
         first, last = bisect.bisect_right(self._sorted, low), bisect.bisect(self._sorted, high)
         if last > first and self._random.random() * len(self._sorted) < TRUST * (last - first):
             return self._sorted[self._random.randrange(first, last)]
@@ -138,33 +149,34 @@ class Durations:
 
 
 class Plan:
-    """When to look at tasks of one kind; made by `Durations.plan`.
+    """When to poll tasks of one kind; made by `Durations.plan`.
 
-    The ages to look at are those that make the expected lag and the price of the expected queries
-    together least, given that a task had not ended at the last look (dynamic programming).
+    The plan minimizes the expected lag plus the price of the expected queries, given that a task
+    had not ended at its last poll (dynamic programming).
 
     Args:
         durations: known durations in seconds, ascending.
         running: ages in seconds of tasks that have not ended, ascending.
-        floor: shortest time between two looks in seconds.
+        floor: shortest interval between two polls in seconds.
     """
 
     def __init__(self, durations: Sequence[float], running: Sequence[float], floor: float) -> None:
         if not 0 < floor < math.inf:
-            raise ValueError(f"no time between two looks: {floor} s")
+            raise ValueError(f"no time between two polls: {floor} s")
         self.floor = floor
-        self._ages: list[float] = []  # where a look may be
-        self._next: list[float] = []  # for each of these the age of the look after it
+        self._ages: list[float] = []  # possible polls
+        self._next: list[float] = []  # for each of them, the age at the poll after it
         if durations:
             self._lay_out(durations, _survival(durations, running))
 
-    def next_look(self, age: float, progress: float | None = None, scout: bool = True) -> float:
-        """Return the seconds until the next look at a task that was not finished at an age.
+    def next_poll(self, age: float, progress: float | None = None, probe: bool = True) -> float:
+        """Return the seconds until the next poll of a task that was unfinished at `age`.
 
         Args:
-            age: of the last look in seconds, 0 if there was none.
-            progress: 0 to 1 if the service tells it; halves or doubles a step at most.
-            scout: whether the task is one of the few that look often while nothing is known.
+            age: age in seconds at the last poll, 0 if there was none.
+            progress: 0 to 1 if the service reports it; halves or doubles the interval at most.
+            probe: whether this is one of the few tasks that are polled often while no duration
+                is known.
 
         Raises:
             ValueError: the age is negative or not finite.
@@ -172,8 +184,8 @@ class Plan:
         if not 0 <= age < math.inf:
             raise ValueError(f"no age: {age} s")
         if not self._ages:
-            step = SCOUT * age if scout else max(HOLD[0], HOLD[1] * age)
-            return max(self.floor, min(LONGEST, step))
+            step = PROBE_SHARE * age if probe else max(HOLD[0], HOLD[1] * age)
+            return max(self.floor, min(MAX_INTERVAL, step))
         step = self._planned(age)
         if progress is not None and 0.05 <= progress <= 1:
             step = min(max(age / progress - age, step / 2), step * 2)
@@ -183,16 +195,16 @@ class Plan:
         at = bisect.bisect_right(self._ages, age * (1 + 1e-9)) - 1
         if self._next[at] > age:
             step = self._next[at] - age
-            return min(step, GAP * age) if age >= self._next[0] else step
-        grown = max(self._tail, GROWTH * (age - self._ages[-1]))
-        return min(grown, self._share * age, LONGEST)
+            return min(step, MAX_GAP * age) if age >= self._next[0] else step
+        grown = max(self._tail, TAIL_GROWTH * (age - self._ages[-1]))
+        return min(grown, self._share * age, MAX_INTERVAL)
 
     def _lay_out(self, durations: Sequence[float], left: Sequence[float]) -> None:
         inside = max(1, sum(part > TAIL for part in left))
         middle = durations[min(sum(part > 0.5 for part in left), len(left) - 1)]
-        worth = min(max(PRICE[0], PRICE[1] * middle), CHEAP * middle)
+        worth = min(max(PRICE[0], PRICE[1] * middle), MAX_PRICE * middle)
         price = worth * (1 + EARLY * left[-1])
-        self._share = SHARE * (1 + left[-1])
+        self._share = TAIL_SHARE * (1 + left[-1])
         self._tail = _step(durations[:inside], left[:inside], price)
         masses = [before - after for before, after in zip([1.0, *left], left, strict=False)]
         moments = [mass * seconds for mass, seconds in zip(masses, durations, strict=True)]
@@ -204,20 +216,20 @@ class Plan:
 
 
 def _points(durations: Sequence[float]) -> list[float]:
-    """Return the ages to choose looks from: 0, quantiles, and as many at even distances."""
+    """Return the ages to choose polls from: 0, quantiles, and as many evenly spaced ages."""
     size = max(1, math.ceil(2 * len(durations) / POINTS))
     wide = durations[-1] - durations[0]
     even = (durations[0] + wide * at * 2 / POINTS for at in range(POINTS // 2))
     return sorted({0.0, *even, *durations[::-size]})
 
 
-def scouts(running: int) -> int:
-    """Return how many of so many open tasks look often while nothing is known of their kind."""
-    return min(SCOUTS, max(4, running // 50))
+def probe_count(running: int) -> int:
+    """Return how many of the open tasks are polled often while no duration is known."""
+    return min(MAX_PROBES, max(4, running // 50))
 
 
 def _survival(durations: Sequence[float], running: Sequence[float]) -> list[float]:
-    """Return the part of tasks that takes longer than each duration (product-limit estimate)."""
+    """Return the share of tasks that take longer than each duration (Kaplan-Meier estimate)."""
     left, parts = 1.0, []
     for at, duration in enumerate(durations):
         longer = len(running) - bisect.bisect_left(running, duration)
@@ -227,7 +239,7 @@ def _survival(durations: Sequence[float], running: Sequence[float]) -> list[floa
 
 
 def _step(durations: Sequence[float], left: Sequence[float], price: float) -> float:
-    """Return the best step in seconds if tasks go on ending at the rate of the last fifth."""
+    """Return the best interval in seconds if tasks go on ending at the rate of the last fifth."""
     back = min(len(left) - 1, max(ENOUGH, len(left) // 5))
     passed = durations[-1] - durations[-1 - back]
     ended = math.log(left[-1 - back] / left[-1])
@@ -237,13 +249,13 @@ def _step(durations: Sequence[float], left: Sequence[float], price: float) -> fl
 def _best(
     ages: Sequence[float], rows: Sequence[tuple[float, float]], price: float, floor: float
 ) -> list[float]:
-    """Return for each age the age of the best next look; its own where none is left.
+    """Return the age at the best next poll for each age; the same age if there is none.
 
     Args:
-        ages: possible looks in seconds.
-        rows: at each of them the part that has ended and the sum of its durations.
+        ages: possible polls in seconds.
+        rows: for each of them, the share of tasks that have ended and the sum of their durations.
         price: seconds of lag that a query is worth.
-        floor: shortest step in seconds.
+        floor: shortest interval in seconds.
     """
     costs, choices = [0.0] * len(ages), list(ages)
     for here in range(len(ages) - 2, -1, -1):
@@ -254,7 +266,7 @@ def _best(
             cost = ages[there] * (part - ended) - (seconds - moment) + costs[there]
             if cost < least:
                 least, choices[here] = cost, ages[there]
-        if choices[here] == ages[here]:  # too close to the last point for one more among them
+        if choices[here] == ages[here]:  # too close to the last age for another poll
             least = floor * (rows[-1][0] - ended)
         costs[here] = least + price * (1 - ended)
     return choices

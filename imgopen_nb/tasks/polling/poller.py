@@ -1,13 +1,11 @@
-"""Asking for a task: one query, what it tells written down, and patience with a bad network."""
+"""One query for one task: its answer is written down, and a bad network is met with patience."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...api.backend import Connection
-from ...api.envelope import Answer
+from ...api.backend import Backend
 from ...api.retrying_client import pause
-from ...callbacks.public_urls import Links
 from ...catalogue.status import UNSENT
 from ...errors import (
     APIError,
@@ -19,8 +17,9 @@ from ...errors import (
     ServerError,
     SubmissionLostError,
 )
-from ..store import Ledger
-from ..submission import Sender
+from ..callback_trust import CallbackTrust
+from ..store import TaskStore
+from ..submission import Submitter
 from ..task import Task
 from .timing import Timing
 
@@ -36,27 +35,27 @@ PATIENCE: dict[type[ImgOpenError], int] = {
 FORGOTTEN = "the service does not know the task, or not any more: --fresh sends it as a new one"
 
 
-class Inquiry:
-    """Asks once for a task; the waiter calls it whenever a task's time has come.
+class Poller:
+    """Asks once for a task; the scheduler calls it whenever a task's time has come.
 
     Args:
-        replan: is told of tasks whose next look should be thought over.
+        replan: is given tasks whose next look should be planned again.
     """
 
     def __init__(
         self,
-        connection: Connection,
-        ledger: Ledger,
-        sender: Sender,
+        backend: Backend,
+        store: TaskStore,
+        submitter: Submitter,
         timing: Timing,
-        links: Links,
+        trust: CallbackTrust,
         replan: Callable[[list[Task]], None],
     ) -> None:
-        self._connection = connection
-        self._ledger = ledger
-        self._sender = sender
+        self._backend = backend
+        self._store = store
+        self._submitter = submitter
         self._timing = timing
-        self._links = links
+        self._trust = trust
         self._replan = replan
 
     def __call__(self, task: Task) -> float | None:
@@ -78,13 +77,13 @@ class Inquiry:
             task.stop(error)
             return None
 
-    def told(self, task_id: str, answer: Answer) -> bool:
-        """Take over what the service told by itself of a task; False if nobody here has it."""
-        task = self._ledger.known(task_id)
+    def callback_came(self, task_id: str) -> bool:
+        """Take over what the server has written of a task; False if nobody here has it."""
+        task = self._store.known(task_id)
         if task is None or task.state.final:
             return task is not None
-        self._ledger.learn(task, answer)
-        self._links.arrived(task)
+        self._store.refresh(task)
+        self._trust.arrived(task)
         if task.state.final:
             task.pending = task.took or 0.0  # its duration is known exactly
             self._replan([*self._timing.ended(task, task.pending), task])
@@ -92,22 +91,22 @@ class Inquiry:
 
     def _look(self, task: Task) -> float | None:
         if task.state in UNSENT:
-            again = self._sender.take_up(task)
+            again = self._submitter.take_up(task)
             return again if again or task.state.final else self._timing.next_look(task)
         if task.shared:
-            self._ledger.refresh(task)  # another kernel may know its end already
+            self._store.refresh(task)  # another kernel may know its end already
         return None if task.state.final else self._ask(task)
 
     def _ask(self, task: Task) -> float | None:
         asked = task.seconds or 0.0
-        answer = self._connection.delivery().ask(task.operation, task.id, task.server_id)
+        answer = self._backend.client().ask(task.operation, task.id, task.server_id)
         task.queries += 1
         task.failures_in_a_row = 0
-        self._ledger.learn(task, answer)
+        self._store.learn(task, answer)
         if task.state.final:
             moved = self._timing.ended(task, asked)
             # No callback came for this one: nor may one for the others.
-            self._replan(self._timing.waiting() if self._links.ended(task.id) else moved)
+            self._replan(self._timing.waiting() if self._trust.missed(task.id) else moved)
             return None
         task.pending = asked
         return self._timing.next_look(task)

@@ -1,4 +1,4 @@
-"""One waiter for all that is open: a heap of what is due when, and a few threads that do it."""
+"""One scheduler for all open tasks: a heap of what is due when, and a few threads that do it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AFTER_TROUBLE = 1.0
 Job = Callable[[], None]
 
 
-class Waiter:
+class Scheduler:
     """Asks for tasks when their time has come, and does other short jobs between.
 
     Args:
@@ -91,7 +91,7 @@ class Waiter:
             self._needed.notify()
         elif len(self._threads) < THREADS:
             # Daemons: an open task never keeps a kernel from ending.
-            name = f"imgopen-waiter-{len(self._threads)}"
+            name = f"imgopen-scheduler-{len(self._threads)}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)

@@ -1,4 +1,4 @@
-"""When to look at which task: the plans of each kind of task, learned from the history."""
+"""When to poll which task: a plan for each kind of task, learned from the history."""
 
 from __future__ import annotations
 
@@ -11,61 +11,59 @@ from weakref import WeakValueDictionary
 
 from ...catalogue.operation import Operation
 from ...catalogue.status import State
-from ...database.task_table import Journal
+from ...database.task_table import TaskTable
 from ...errors import JournalError
 from ..task import Task
-from .plan import Durations, Plan, scouts
+from .plan import Durations, Plan, probe_count
 
-# Shortest seconds between two looks at a task.
-FLOOR = 0.1
-# Durations below this number say nothing of what is usual.
+# Fewer durations say nothing about what is usual.
 FEW = 5
 Kind = tuple[str, str | None, str]
 
 
 @dataclass
 class _Known:
-    """What is known of one kind of task, and its tasks that are open now."""
+    """The durations and the plan of one kind of task, and its open tasks."""
 
     durations: Durations
     plan: Plan
     open: WeakValueDictionary[str, Task] = field(default_factory=WeakValueDictionary)
-    scouts: set[str] = field(default_factory=set)
+    probes: set[str] = field(default_factory=set)
 
 
 class Timing:
-    """Tells when to look at a task, and learns from every end; safe to use from several threads.
+    """Says when to poll a task, and learns from the end of each; for any thread.
 
     Args:
-        journal: the history, from which the durations of earlier tasks are read once.
-        hold: tells the age in seconds before which a task is not looked at, as its end will be
-            told; is given the seconds that nine of ten such tasks take, if they are known.
+        table: the history, from which the durations of earlier tasks are read once.
+        hold: returns the age in seconds before which a task is not polled, because a callback is
+            expected; it also gets the 90 % quantile of the durations in seconds, if known.
     """
 
     def __init__(
-        self, journal: Journal, hold: Callable[[Task, float | None], float] = lambda *_: 0.0
+        self, table: TaskTable, hold: Callable[[Task, float | None], float] = lambda *_: 0.0
     ) -> None:
-        self._journal = journal
+        self._table = table
         self._hold = hold
         self._kinds: dict[Kind, _Known] = {}
         self._guard = threading.Lock()
 
     def next_look(self, task: Task) -> float:
-        """Return the seconds until the next look at a task, planned from its last "not yet"."""
+        """Return the seconds until the next poll of a task, planned from its last one."""
         with self._guard:
             known = self._known(kind_of(task))
             known.open.setdefault(task.id, task)
-            scout = known.durations.known == 0 and _is_scout(known, task)
-            step = known.plan.next_look(task.pending, task.progress, scout)
+            probe = known.durations.known == 0 and _is_probe(known, task)
+            step = known.plan.next_poll(task.pending, task.progress, probe)
             longest = known.durations.quantile(0.9) if known.durations.known else None
             when = max(task.pending + step, self._hold(task, longest))
             return max(0.0, when - (task.seconds or 0.0))
 
     def ended(self, task: Task, asked: float) -> list[Task]:
-        """Learn from an end that was seen by a look at the age of `asked` seconds.
+        """Learn from an end that was found by a poll at the age of `asked` seconds.
 
         Returns:
-            The tasks that should be looked at sooner if the plan that is known now says so.
+            The tasks that should be polled sooner if the new plan says so.
         """
         with self._guard:
             self._forget(task)
@@ -77,29 +75,29 @@ class Timing:
                 return []
             moved = [] if known.durations.settled else list(known.open.values())
             running = [(t.pending, t.submitted or 0.0) for t in known.open.values()]
-            known.plan = known.durations.plan(running, FLOOR)
+            known.plan = known.durations.plan(running)
             return moved
 
     def waiting(self) -> list[Task]:
-        """Return the tasks that are looked at."""
+        """Return the tasks that are polled."""
         with self._guard:
             return [task for known in self._kinds.values() for task in known.open.values()]
 
     def usual(self, task: Task) -> tuple[float, float] | None:
-        """Return median and 90 % quantile of the seconds such tasks took, None for too few."""
-        known = [seconds for _, seconds in self._journal.durations(*kind_of(task))]
+        """Return the median and the 90 % quantile of such tasks' seconds, None for too few."""
+        known = [seconds for _, seconds in self._table.durations(*kind_of(task))]
         if len(known) < FEW:
             return None
         return statistics.median(known), statistics.quantiles(known, n=10)[-1]
 
     def median(self, operation: Operation, model: str | None, backend: str) -> float | None:
-        """Return the median of the seconds that such tasks took, None where none is known."""
+        """Return the median of the seconds that such tasks took, None if there are none."""
         default = next((p.default for p in operation.user_params if p.name == "model"), None)
-        known = self._journal.durations(operation.name, model or default, backend)
+        known = self._table.durations(operation.name, model or default, backend)
         return statistics.median(seconds for _, seconds in known) if known else None
 
     def gone(self, task: Task) -> None:
-        """Forget a task that is no longer asked for."""
+        """Forget a task that is no longer polled."""
         with self._guard:
             self._forget(task)
 
@@ -107,27 +105,27 @@ class Timing:
         known = self._kinds.get(kind_of(task))
         if known:
             known.open.pop(task.id, None)
-            known.scouts.discard(task.id)
+            known.probes.discard(task.id)
 
     def _known(self, kind: Kind) -> _Known:
         if kind not in self._kinds:
             durations, earlier = Durations(), []
-            with contextlib.suppress(JournalError):  # a look can be planned without it
-                earlier = self._journal.durations(*kind)
+            with contextlib.suppress(JournalError):  # polls can be planned without it
+                earlier = self._table.durations(*kind)
             for place, (pending, seconds) in enumerate(earlier):
-                # Before any of this session, in their order.
+                # In their order, and before all tasks of this session.
                 durations.add(pending, seconds, place - 1e6)
-            self._kinds[kind] = _Known(durations, durations.plan(floor=FLOOR))
+            self._kinds[kind] = _Known(durations, durations.plan())
         return self._kinds[kind]
 
 
-def _is_scout(known: _Known, task: Task) -> bool:
-    """Whether a task is one of the few that look often while nothing is known of its kind."""
-    if len(known.scouts) < scouts(len(known.open)):
-        known.scouts.add(task.id)
-    return task.id in known.scouts
+def _is_probe(known: _Known, task: Task) -> bool:
+    """Whether a task is one of the few that are polled often while no duration is known."""
+    if len(known.probes) < probe_count(len(known.open)):
+        known.probes.add(task.id)
+    return task.id in known.probes
 
 
 def kind_of(task: Task) -> Kind:
-    """Return what a task's duration depends on most: operation, model and backend."""
+    """Return what the duration of a task depends on most: operation, model and backend."""
     return task.operation.name, task.model, task.backend

@@ -61,7 +61,7 @@ class Board(Live):
     ) -> None:
         super().__init__()
         self.comparison, self.threshold = comparison, threshold
-        self.edits = Edits(session.journal)
+        self.edits = Edits(session.manager.database)
         self._session = session
         self._images = [row.image for row in comparison.rows]
         self._rows = {row.image: row for row in comparison.rows}
@@ -284,8 +284,8 @@ class Board(Live):
 
     def _at_hand(self, image: str) -> str:
         """Return a picture as the `src` of an <img>, "" if it would have to be fetched."""
-        kept = self._session.journal.thumbnail(image)
-        jpeg = self._small.get(image) or (kept[0] if kept else b"")
+        kept = self._session.manager.thumbnails.kept(image)
+        jpeg = self._small.get(image) or (kept.jpeg if kept else b"")
         return data_url(jpeg) if jpeg else ""
 
 

@@ -82,7 +82,7 @@ class Run:
         self.task = task = session.submit(self._operation, fresh=self._fresh, **self._params)
         if self._stopped.is_set():
             raise WaitCancelledError(task.cancel(), task=task)
-        usual = session.timing.usual(task)
+        usual = session.manager.timing.usual(task)
         pause, shown = FIRST_PAUSE, time.monotonic()
         for event in task.events(tick=0.1):
             if time.monotonic() - shown >= pause:

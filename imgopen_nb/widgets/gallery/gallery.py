@@ -207,8 +207,8 @@ class Gallery(Live):
             return b""
         if size > SMALL or self._source.files:
             return None
-        kept = self.session.journal.thumbnail(label)
-        return kept[0] if kept else None
+        kept = self.session.manager.thumbnails.kept(label)
+        return kept.jpeg if kept else None
 
     def _read(self, key: Key) -> bytes:
         at, size = key

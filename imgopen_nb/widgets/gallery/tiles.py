@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from ...catalogue.operations import OPERATIONS
 from ...display.parts import seconds
 from ...errors import PictureError, UsageError
-from ...images.thumbnail import SUFFIXES, Thumbnail
+from ...images.thumbnail import Thumbnail
+from ...media.formats import FILE_SUFFIXES
 from ...syntax.snippets import magic_line, tidy
 from ...text import shown, visible
 
@@ -95,12 +96,11 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _pictures_in(path: str) -> list[str]:
     """Return the pictures of a folder, or else the path itself."""
-    kinds = {*SUFFIXES.values(), ".jpeg", ".tiff"}
     try:
         folder = Path(path).expanduser()
         if not folder.is_dir():
             return [path]
-        return sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in kinds)
+        return sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in FILE_SUFFIXES)
     except (OSError, ValueError, RuntimeError) as error:
         raise PictureError(f"{shown(path, 120)} cannot be read: {error}") from error
 

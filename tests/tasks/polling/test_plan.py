@@ -1,7 +1,8 @@
-"""When to look at a task again: what always holds, and what it comes to in a simulated service."""
+"""When to poll a task: what always holds, and the queries and lag with a simulated service."""
 
 from __future__ import annotations
 
+import doctest
 import math
 import random
 from collections.abc import Sequence
@@ -23,7 +24,8 @@ from benchmarks.schedule_simulation import (
     mixed,
     narrow,
 )
-from imgopen_nb.tasks.polling.plan import FLOOR, Durations, Plan, scouts
+from imgopen_nb.tasks.polling import plan as planning
+from imgopen_nb.tasks.polling.plan import FLOOR, Durations, Plan, probe_count
 
 SECONDS = st.floats(0, 1e9)
 PAIRS = st.tuples(SECONDS, SECONDS).map(sorted)
@@ -37,11 +39,11 @@ def known(*seconds: float, seed: int = 0) -> Durations:
     return durations
 
 
-def looks(plan: Plan, count: int, scout: bool = True) -> list[float]:
-    """Return the ages of the first looks at a task that never ends."""
+def polls(plan: Plan, count: int, probe: bool = True) -> list[float]:
+    """Return the ages at the first polls of a task that never ends."""
     ages = [0.0]
     for _ in range(count):
-        ages.append(ages[-1] + plan.next_look(ages[-1], scout=scout))
+        ages.append(ages[-1] + plan.next_poll(ages[-1], probe=probe))
     return ages[1:]
 
 
@@ -52,18 +54,22 @@ def simulate(durations: Sequence[float], known: Sequence[float] = (), **how: int
 # What always holds.
 
 
+def test_the_example_of_durations_is_right():
+    assert doctest.testmod(planning) == (0, 4)
+
+
 @given(LEARNED, st.lists(st.tuples(SECONDS, SECONDS), max_size=30), SECONDS, st.booleans())
-def test_a_step_is_finite_and_never_below_the_floor(learned, running, age, scout):
+def test_a_step_is_finite_and_never_below_the_floor(learned, running, age, probe):
     durations = Durations(0)
     durations.extend((low, high, at) for (low, high), at in learned)
     plan = durations.plan(running)
     for progress in (None, 0.0, 0.3, 1.0, math.nan, 7.0, -1.0):
-        assert plan.floor <= plan.next_look(age, progress, scout) < math.inf
+        assert plan.floor <= plan.next_poll(age, progress, probe) < math.inf
 
 
 @given(st.lists(SECONDS, min_size=1, max_size=50), st.sampled_from([0.01, 0.1, 3.0]))
 def test_the_floor_is_lower_only_where_it_is_a_large_part_of_a_task(known, floor):
-    """15 % of the median, 20 ms at least, and never more than what was asked for."""
+    """15 % of the median, at least 20 ms, and never more than the floor that was passed."""
     durations = Durations(0)
     durations.extend((seconds, seconds, 0.0) for seconds in known)
     lowest = durations.plan(floor=floor).floor
@@ -71,17 +77,17 @@ def test_the_floor_is_lower_only_where_it_is_a_large_part_of_a_task(known, floor
 
 
 @given(LEARNED, st.sampled_from([0.01, 0.1, 0.5, 3.0]))
-def test_a_task_that_never_ends_is_looked_at_for_ever_and_never_too_often(learned, floor):
-    """The ages of looks only grow, and by at most 30 s once every known duration is over."""
+def test_a_task_that_never_ends_is_polled_for_ever_and_never_too_often(learned, floor):
+    """Intervals are at least the floor, and at most 30 s after every known duration is over."""
     durations = Durations(0)
     durations.extend((low, high, at) for (low, high), at in learned)
     plan = durations.plan(floor=floor)
-    ages = looks(plan, 60)
+    ages = polls(plan, 60)
     steps = [after - before for before, after in pairwise(ages)]
     # The difference of two large ages is only as exact as these.
     assert all(step >= plan.floor - ages[-1] * 1e-15 for step in steps)
     longest = durations.quantile(1) if durations.known else 0.0
-    assert plan.next_look(2 * longest + 1) <= max(30.0, plan.floor)
+    assert plan.next_poll(2 * longest + 1) <= max(30.0, plan.floor)
 
 
 @given(st.lists(PAIRS, min_size=1, max_size=300))
@@ -101,7 +107,7 @@ def test_quantiles_are_known_durations_in_order(seconds, low, high):
 
 
 @pytest.mark.parametrize("bad", [*NOT_A_TIME, 1e10])
-def test_what_is_no_duration_is_refused_and_changes_nothing(bad):
+def test_an_invalid_duration_is_refused_and_changes_nothing(bad):
     durations = Durations(0)
     for interval in ((bad, 1.0, 0.0), (0.0, bad, 0.0)):
         with pytest.raises(ValueError, match="no duration"):
@@ -110,32 +116,32 @@ def test_what_is_no_duration_is_refused_and_changes_nothing(bad):
     assert not durations.outdated
 
 
-def test_noticing_before_the_last_not_yet_is_refused():
+def test_an_end_noticed_before_the_last_poll_is_refused():
     with pytest.raises(ValueError, match="no duration"):
         Durations(0).add(2.0, 1.0, 0.0)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_submission_at_no_time_is_refused(bad):
+def test_an_invalid_submission_time_is_refused(bad):
     with pytest.raises(ValueError, match="no duration"):
         Durations(0).add(1.0, 2.0, bad)
 
 
 @pytest.mark.parametrize("bad", NOT_A_TIME)
-def test_what_is_no_age_is_refused(bad):
+def test_an_invalid_age_is_refused(bad):
     for durations in (known(), known(1, 2, 3, 4, 5)):
         with pytest.raises(ValueError, match="no age"):
-            durations.plan().next_look(bad)
+            durations.plan().next_poll(bad)
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
-def test_what_is_no_floor_is_refused(bad):
+def test_an_invalid_floor_is_refused(bad):
     with pytest.raises(ValueError, match="no time"):
         known().plan(floor=bad)
 
 
 @pytest.mark.parametrize("q", [-0.1, 1.1, math.nan])
-def test_what_is_no_quantile_is_refused(q):
+def test_an_invalid_quantile_is_refused(q):
     with pytest.raises(ValueError, match="no quantile"):
         known(1.0).quantile(q)
     with pytest.raises(ValueError, match="no quantile"):
@@ -145,7 +151,7 @@ def test_what_is_no_quantile_is_refused(q):
 # What is remembered.
 
 
-def test_the_most_recently_submitted_are_remembered_in_whatever_order_they_end():
+def test_the_most_recently_submitted_are_remembered_whatever_the_order_of_their_ends():
     durations = Durations(0, size=3)
     for submitted in (5, 1, 4, 2, 3):
         durations.add(submitted, submitted, submitted)
@@ -165,17 +171,17 @@ def test_a_new_plan_is_due_after_each_of_the_first_ends_and_then_after_one_in_tw
     assert {after - before for before, after in zip(due[-9:], due[-8:], strict=False)} == {10}
 
 
-def test_looks_already_set_are_moved_only_while_little_is_known():
+def test_polls_already_scheduled_are_moved_only_while_little_is_known():
     assert not known(*range(9)).settled
     assert known(*range(10)).settled
 
 
 def test_open_tasks_count_as_longer_than_they_are_old():
-    """Ten of a thousand have ended after 5 s; a young task is not expected to end by then."""
+    """Ten of a thousand have ended after 5 s; so a new task is not expected to end by then."""
     ended = known(*(4 + at / 10 for at in range(10)))
     alone, among = ended.plan(), ended.plan([(5.0, 0.0)] * 990)
-    assert among.next_look(0.0) >= alone.next_look(0.0)
-    assert among.next_look(5.0) > 2 * alone.next_look(5.0)
+    assert among.next_poll(0.0) >= alone.next_poll(0.0)
+    assert among.next_poll(5.0) > 2 * alone.next_poll(5.0)
 
 
 def test_the_same_seed_gives_the_same_plan():
@@ -184,53 +190,53 @@ def test_the_same_seed_gives_the_same_plan():
     for _ in range(2):
         durations = Durations(3)
         durations.extend(intervals)
-        plans.append(looks(durations.plan(), 30))
+        plans.append(polls(durations.plan(), 30))
     assert plans[0] == plans[1]
 
 
 # Single steps.
 
 
-def test_a_scout_looks_in_fine_steps_while_the_others_hold_back():
+def test_a_probe_is_polled_often_while_the_others_hold_back():
     plan = known().plan()
-    assert all(plan.next_look(age) == max(FLOOR, 0.08 * age) for age in (0.0, 1.0, 20.0))
-    assert looks(plan, 3, scout=False) == pytest.approx([2.6, 5.2, 10.4])
-    assert plan.next_look(1000.0, scout=False) == 30.0
+    assert all(plan.next_poll(age) == max(FLOOR, 0.08 * age) for age in (0.0, 1.0, 20.0))
+    assert polls(plan, 3, probe=False) == pytest.approx([2.6, 5.2, 10.4])
+    assert plan.next_poll(1000.0, probe=False) == 30.0
 
 
-def test_the_number_of_scouts_is_at_least_four_and_bounded():
-    assert [scouts(count) for count in (1, 16, 200, 400, 10**6)] == [4, 4, 4, 8, 10]
+def test_the_number_of_probes_is_at_least_four_and_bounded():
+    assert [probe_count(count) for count in (1, 16, 200, 400, 10**6)] == [4, 4, 4, 8, 10]
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_few_known_durations_bring_the_looks_close_to_them(count):
-    """After one or a few ends at 10 s, a task is looked at several times between 8 and 14 s."""
-    ages = looks(known(*[10.0] * count).plan(), 20)
+def test_polls_are_close_to_the_few_known_durations(count):
+    """After one or a few ends at 10 s, a task is polled several times between 8 and 14 s."""
+    ages = polls(known(*[10.0] * count).plan(), 20)
     assert 8 <= ages[0] <= 10
     assert sum(8 <= age <= 14 for age in ages) >= 4
 
 
-def test_a_task_that_outlives_all_is_looked_at_in_steps_that_grow_gently():
+def test_a_task_that_outlives_all_is_polled_at_slowly_growing_intervals():
     plan = known(*drawn(narrow(2.0), 100)).plan()
-    ages = [age for age in looks(plan, 60) if age > 2.1]
+    ages = [age for age in polls(plan, 60) if age > 2.1]
     steps = [after - before for before, after in pairwise(ages)]
     assert steps[0] == pytest.approx(FLOOR, abs=0.02)
     for age, step, after in zip(ages, steps, steps[1:], strict=False):
         assert step <= max(FLOOR, 0.16 * age)
         assert after <= 1.5 * step
-    assert plan.next_look(10_000.0) == 30.0
+    assert plan.next_poll(10_000.0) == 30.0
 
 
-def test_progress_brings_the_next_look_forward_or_puts_it_off_within_bounds():
+def test_progress_moves_the_next_poll_forward_or_back_within_bounds():
     plan = known(*drawn(lognormal(20), 100)).plan()
-    step = plan.next_look(15.0)
-    assert plan.next_look(15.0, 0.99) == max(FLOOR, step / 2)
-    assert plan.next_look(15.0, 0.3) == 2 * step
-    assert plan.next_look(15.0, 15.0 / (15.0 + step)) == pytest.approx(step)
-    assert plan.next_look(15.0, 0.0) == step
+    step = plan.next_poll(15.0)
+    assert plan.next_poll(15.0, 0.99) == max(FLOOR, step / 2)
+    assert plan.next_poll(15.0, 0.3) == 2 * step
+    assert plan.next_poll(15.0, 15.0 / (15.0 + step)) == pytest.approx(step)
+    assert plan.next_poll(15.0, 0.0) == step
 
 
-# What it comes to: queries a task, and seconds from the end of a task to its being noticed.
+# Queries per task, and lag: the seconds from the end of a task until it is noticed.
 
 WINDOWS = (None, 32, 16)
 LIMITS = {  # queries, mean lag in seconds, mean lag as a part of the mean duration
@@ -245,10 +251,10 @@ LIMITS = {  # queries, mean lag in seconds, mean lag as a part of the mean durat
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_queries_and_lag_are_both_low(kind, window, learned):
-    """A thousand tasks, all at once or some open at a time, with and without experience."""
+    """A thousand tasks, all at once or a few at a time, with and without known durations."""
     queries, lag, part = LIMITS[kind]
     if (kind, window, learned) == ("lognormal 20 s", None, 0):
-        queries = 15.1  # the ends come late: each is news, and all the others look
+        queries = 15.1  # ends come late, and after each one all the others are polled
     run = simulate(drawn(KINDS[kind], 1000), drawn(KINDS[kind], learned, 2), window=window)
     assert run.queries <= queries
     assert run.lag <= lag
@@ -256,7 +262,7 @@ def test_queries_and_lag_are_both_low(kind, window, learned):
 
 
 @pytest.mark.parametrize("kind", ["lognormal 8 s", "lognormal 20 s"])
-def test_it_notices_sooner_than_a_backoff_at_about_its_queries(kind):
+def test_ends_are_noticed_sooner_than_with_a_backoff_for_about_as_many_queries(kind):
     durations = drawn(KINDS[kind], 1000)
     backoff = Simulation(Simple(SIMPLE["backoff 0.25 -> 10 s x1.5"]), durations)
     learned = simulate(durations, window=32)
@@ -266,7 +272,7 @@ def test_it_notices_sooner_than_a_backoff_at_about_its_queries(kind):
 
 @pytest.mark.parametrize("kind", drifts(10))
 def test_a_service_that_gets_twice_as_slow_or_fast_is_followed(kind):
-    """The last quarter of the tasks is served as if it had always been so."""
+    """The last quarter of the tasks fares as if the service had always been like that."""
     run = simulate(drifts(1000)[kind], window=32)
     last = run.jobs[750:]
     lag = sum(job.lag for job in last) / len(last)
@@ -274,8 +280,8 @@ def test_a_service_that_gets_twice_as_slow_or_fast_is_followed(kind):
     assert sum(job.queries for job in last) / len(last) <= (14 if "lognormal" in kind else 3.5)
 
 
-def test_two_kinds_of_duration_are_both_met():
-    """80 % take 2 s and 20 % take 20 s: nobody waits long, and the gap costs few queries."""
+def test_two_groups_of_durations_are_both_noticed_soon():
+    """80 % take 2 s and 20 % take 20 s: the lag is short, and the gap costs few queries."""
     both = mixed((0.8, narrow(2)), (0.2, lognormal(20, 0.1)))
     run = simulate(drawn(both, 1000), window=32)
     short = [job.lag for job in run.jobs if job.duration < 3]
@@ -286,7 +292,7 @@ def test_two_kinds_of_duration_are_both_met():
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_outliers_do_not_spoil_the_looks_at_the_others(window):
+def test_outliers_do_not_spoil_the_polls_of_the_others(window):
     """One in a hundred takes a hundred times as long, and is itself noticed within 30 s."""
     odd = mixed((0.99, lognormal(8)), (0.01, lognormal(800)))
     run = simulate(drawn(odd, 1000), window=window)
@@ -297,7 +303,7 @@ def test_outliers_do_not_spoil_the_looks_at_the_others(window):
 
 
 def test_what_was_learned_stays_true_over_thousands_of_tasks():
-    """Learning from its own looks neither raises nor lowers the durations."""
+    """Learning from its own polls makes the durations neither longer nor shorter."""
     learned = Learned()
     Simulation(learned, drawn(lognormal(20), 4000), window=32)
     learned.durations.plan()

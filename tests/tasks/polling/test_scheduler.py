@@ -15,15 +15,15 @@ import pytest
 
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.catalogue.status import State
-from imgopen_nb.database.task_table import Journal
 from imgopen_nb.errors import JournalError
 from imgopen_nb.session import Session
-from imgopen_nb.tasks.polling.scheduler import THREADS, Waiter
+from imgopen_nb.tasks.polling.scheduler import THREADS, Scheduler
 from imgopen_nb.tasks.polling.timing import Timing
 from imgopen_nb.tasks.task import Task
 
 from ...service import Entry, Service
 from ...stub import Stub
+from ...tables import open_table
 
 HOUR = 3600.0
 
@@ -37,8 +37,8 @@ def new_task(name: object) -> Task:
 
 
 @contextmanager
-def waiter(ask: Callable[[Task], float | None]) -> Iterator[Waiter]:
-    made = Waiter(ask)
+def waiter(ask: Callable[[Task], float | None]) -> Iterator[Scheduler]:
+    made = Scheduler(ask)
     try:
         yield made
     finally:
@@ -74,11 +74,11 @@ def test_a_thousand_open_tasks_of_a_session_need_twelve_threads_at_most(
     """All were left by an earlier kernel and end within two seconds: each has its own caption."""
     service = Service().on(stub)
     begun = time.monotonic()
-    with session.journal.transaction():
+    with session.manager.database.transaction():
         for number in range(1000):
             task_id = f"nb2026-{number:04}"
             service.tasks[task_id] = Entry(str(number), begun + number / 500, "clip")
-            session.journal.add({
+            session.manager.table.add({
                 "task_id": task_id, "operation": "describe", "model": "clip",
                 "params": {"image": str(number)}, "status": "submitted", "created": time.time(),
                 "submitted": time.time(), "backend": "real",
@@ -152,7 +152,7 @@ def test_many_threads_add_hurry_and_call_and_nothing_is_forgotten_or_done_twice_
         with guard:
             jobs[number] += 1
 
-    def throw(seed: int, waiting: Waiter) -> None:
+    def throw(seed: int, waiting: Scheduler) -> None:
         dice = random.Random(seed)
         slow = []
         for number in range(250):
@@ -285,7 +285,7 @@ def test_slow_looks_run_side_by_side_on_eight_threads_at_most():
     assert 2 <= most <= THREADS
 
 
-class Counting(Waiter):
+class Counting(Scheduler):
     """Counts how often a thread wakes up to see what is due."""
 
     looked = 0
@@ -313,7 +313,7 @@ def test_threads_that_have_nothing_to_do_do_not_wake_up():
 
 
 def test_close_ends_every_thread_also_one_that_was_at_work():
-    waiting = Waiter(lambda task: time.sleep(0.2) or 0.01)
+    waiting = Scheduler(lambda task: time.sleep(0.2) or 0.01)
     for number in range(20):
         waiting.add(new_task(number))
     until(lambda: len(waiting._threads) >= 2)
@@ -333,7 +333,7 @@ def test_close_ends_every_thread_also_one_that_was_at_work():
 
 def test_a_history_that_cannot_be_read_does_not_keep_a_task_from_being_looked_at(tmp_path: Path):
     (tmp_path / "imgopen.sqlite").write_text("this is no database, and longer than a header " * 9)
-    journal = Journal(tmp_path)
+    journal = open_table(tmp_path)
     with pytest.raises(JournalError):
         journal.rows()
     timing, task = Timing(journal), new_task("x")
@@ -346,7 +346,7 @@ def test_a_history_that_cannot_be_read_does_not_keep_a_task_from_being_looked_at
 
 
 def test_forgetting_a_task_reads_nothing(tmp_path: Path):
-    Timing(Journal(tmp_path / "home")).gone(new_task("x"))
+    Timing(open_table(tmp_path / "home")).gone(new_task("x"))
 
     assert not (tmp_path / "home").exists()
 

@@ -1,0 +1,378 @@
+"""Fetches files over HTTP: bounded in time, size and redirects, from addresses that were checked.
+
+Built on requests' adapter and urllib3's pools, without requests' sessions: no cookies and no netrc.
+Importing this loads requests, so programs that start often import it inside a function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import os
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    DecodeError,
+    HTTPError,
+    IncompleteRead,
+    NameResolutionError,
+    ProxyError,
+    ReadTimeoutError,
+)
+
+from .._version import __version__
+from ..errors import PictureError
+from ..text import clip
+from .formats import MAX_BYTES
+from .network import LOOPBACK, Deadline, is_public
+
+MAX_REDIRECTS = 3
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 10.0
+USER_AGENT = f"imgopen_nb/{__version__}"
+HEADERS = {
+    "User-Agent": USER_AGENT,
+    "Accept": "image/*,*/*;q=0.5",
+    "Accept-Encoding": "identity",
+}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class FetchError(PictureError):
+    """A file cannot be fetched; `final` if its server answered so, and would answer so again."""
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
+
+
+class Answer:
+    """A server's answer whose body has not been read yet."""
+
+    def __init__(self, response: requests.Response, host: str, deadline: Deadline) -> None:
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self._chunked = "Transfer-Encoding" in response.headers
+        self._response, self._host, self._deadline = response, host, deadline
+
+    def read(self, most: int = MAX_BYTES) -> bytes:
+        """Return the body, decompressed.
+
+        Args:
+            most: how many bytes it may have.
+
+        Raises:
+            FetchError: the server has no such file, or it has too many bytes.
+        """
+        if self.status != 200:
+            name = http.client.responses.get(self.status, "")
+            text = f"{self._host} answered {self.status} {name}".rstrip()
+            raise FetchError(text, final=not server_in_trouble(self.status))
+        length = self._response.raw.length_remaining
+        if length is None and "Content-Length" in self.headers and not self._chunked:
+            raise http.client.HTTPException("a Content-Length that is no number")
+        data = bytearray()
+        if (length or 0) <= most:
+            for chunk in chunks(self._response):
+                data += chunk
+                if len(data) > most or self._deadline.late:
+                    break
+        if max(len(data), length or 0) > most:
+            limit = f"{most // 10**6} MB" if most >= 10**6 else f"{most} bytes"
+            raise FetchError(f"the file is too large: at most {limit} are taken", final=True)
+        return bytes(data)
+
+
+class Fetcher:
+    """Fetches files; safe to use from several threads.
+
+    Args:
+        connections: how many connections to one server are kept open for the next file.
+    """
+
+    def __init__(self, connections: int = 4) -> None:
+        # Two pools: a connection that was made for a trusted address, perhaps into a private
+        # network, never serves one that came over the wire.
+        self._trusted, self._untrusted = _Adapter(connections), _Adapter(connections)
+        self._verify = ca_bundle()
+
+    def fetch(self, url: str, *, trusted: bool, seconds: float, own: str = "") -> bytes:
+        """Return what an http(s) URL holds; see `open`."""
+        with self.open(url, trusted=trusted, seconds=seconds, own=own) as answer:
+            return answer.read()
+
+    @contextlib.contextmanager
+    def open(
+        self,
+        url: str,
+        *,
+        trusted: bool,
+        seconds: float,
+        own: str = "",
+        method: str = "GET",
+        redirects: int = MAX_REDIRECTS,
+    ) -> Iterator[Answer]:
+        """Send one request, follow its redirects, and give the answer.
+
+        Args:
+            url: an http or https URL; what people leave unescaped, such as a space, is escaped.
+            trusted: the user gave the URL. Otherwise only public addresses are connected to.
+            seconds: for everything until the block ends, apart from asking the name server.
+            own: the URL of the service, which is trusted wherever it is.
+            method: "GET" or "HEAD".
+            redirects: how many are followed; each one is checked like the first URL.
+
+        Raises:
+            FetchError: says in one line why there is no file: unreachable, too large, too slow ...
+        """
+        url = url.strip()
+        host = _host(url)
+        with Deadline(seconds) as deadline:
+            for _ in range(redirects + 1):
+                try:
+                    with self._send(method, url, trusted, own, deadline) as response:
+                        if not response.is_redirect:
+                            yield Answer(response, host, deadline)
+                            if deadline.late:  # and what was read may have been cut off
+                                raise TimeoutError
+                            return
+                        target = response.headers["Location"]
+                except PictureError:
+                    raise
+                except (requests.RequestException, HTTPError, http.client.HTTPException, OSError,
+                        ValueError, AttributeError) as error:  # fmt: skip
+                    raise _explained(error, host, deadline) from None
+                url, host = _redirected(url, target, host)
+            only = f"only http and https, at most {redirects} times"
+            raise FetchError(f"{host} redirects to an address that is not followed: {only}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._trusted.close()
+        self._untrusted.close()
+
+    def _send(
+        self, method: str, url: str, trusted: bool, own: str, deadline: Deadline
+    ) -> requests.Response:
+        request = requests.Request(method, url, headers=HEADERS).prepare()
+        # Of the URL as it is sent: another parser might find another host in the one given.
+        address = str(request.url)
+        through, origin = proxies(address), _origin(address)
+        trusted = trusted or origin == _origin(own)
+        if not trusted and requests.utils.select_proxy(address, through):
+            # The proxy connects to the target: this is all that can be checked here.
+            _addresses(*origin, only_public=True)
+        adapter = self._trusted if trusted else self._untrusted
+        token = _exchange.set((deadline, not trusted))
+        try:
+            return adapter.send(
+                request,
+                stream=True,
+                timeout=(min(CONNECT_SECONDS, deadline.left), min(READ_SECONDS, deadline.left)),
+                verify=self._verify,
+                proxies=through,
+            )
+        finally:
+            _exchange.reset(token)
+
+
+# What the connections that this thread opens or uses again have to keep to: (deadline, whether
+# they may only lead to public addresses).
+_exchange: ContextVar[tuple[Deadline, bool]] = ContextVar("exchange")
+
+
+class _Connection(HTTPConnection):
+    """Resolves its host name once, and connects to the addresses that were checked."""
+
+    def _new_conn(self) -> socket.socket:
+        deadline, only_public = _exchange.get()
+        name, limit = self._dns_host, self.timeout
+        failure: Exception = OSError("the host name has no address")
+        try:
+            for address in _addresses(name, self.port, only_public and not self.proxy):
+                self._dns_host, self.timeout = address, min(limit or CONNECT_SECONDS, deadline.left)
+                try:
+                    sock = super()._new_conn()
+                except ConnectTimeoutError as error:  # refusals are of this class too
+                    failure = error
+                else:
+                    deadline.watch(sock)
+                    return sock
+        except socket.gaierror as error:
+            raise NameResolutionError(name, self, error) from error
+        finally:
+            self._dns_host, self.timeout = name, limit
+        raise failure
+
+    def putrequest(
+        self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False
+    ) -> None:
+        if self.sock:  # open since an earlier request
+            _exchange.get()[0].watch(self.sock)
+        super().putrequest(method, url, skip_host, skip_accept_encoding)
+
+
+class _TLSConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Uses the connections above, for proxies too."""
+
+    def __init__(self, connections: int) -> None:
+        super().__init__(pool_connections=4, pool_maxsize=connections)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **more: object) -> urllib3.ProxyManager:
+        manager: urllib3.ProxyManager = super().proxy_manager_for(proxy, **more)
+        if not proxy.lower().startswith("socks"):  # those have connections of their own
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+_POOLS = {"http": _Pool, "https": _TLSPool}
+
+
+def _addresses(host: str, port: int, only_public: bool) -> list[str]:
+    """Return the addresses of a host.
+
+    Raises:
+        socket.gaierror: it has none.
+        FetchError: one of them is not public.
+    """
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+    if only_public and not all(map(is_public, addresses)):
+        raise FetchError(f"{clip(host, 100)} lies in a private network; not fetched")
+    return addresses
+
+
+def _host(url: str) -> str:
+    """Return what a message calls the server of a URL; FetchError if the URL cannot be used."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        raise FetchError("this is not a usable URL") from None
+    if parts.scheme.lower() not in _DEFAULT_PORTS or not host:
+        named = f", not {clip(parts.scheme, 20)}" if parts.scheme else ""
+        raise FetchError(f"a picture is given as an http or https URL{named}")
+    return clip(host, 100)
+
+
+def _redirected(url: str, target: str, host: str) -> tuple[str, str]:
+    try:
+        url = urljoin(url, target)
+        return url, _host(url)
+    except ValueError as error:  # a FetchError is one
+        reason = error.message if isinstance(error, FetchError) else "this is not a usable URL"
+        text = f"{host} redirects to an address that is not followed: {reason}"
+        raise FetchError(text) from None
+
+
+def _origin(url: str) -> tuple[str, int]:
+    """Return the host and the port of a URL; ("", 0) of none."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme.lower(), 0)
+
+
+def server_in_trouble(status: int) -> bool:
+    """Whether an HTTP status says nothing about the file: the server failed, or is too busy."""
+    return status >= 500 or status in (408, 425, 429)
+
+
+@functools.lru_cache(maxsize=256)
+def _proxies_of_host(scheme: str, host: str) -> tuple[tuple[str, str], ...]:
+    return tuple(requests.utils.get_environ_proxies(f"{scheme}://{host}").items())
+
+
+def proxies(url: str) -> dict[str, str]:
+    """Return the environment's proxies for a URL, read once per host; none for this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return {} if host in LOOPBACK else dict(_proxies_of_host(parts.scheme, host))
+
+
+def ca_bundle() -> str | bool:
+    """Return the certificates to trust, as the environment names them."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+
+
+def chunks(response: requests.Response) -> Iterator[bytes]:
+    """Yield what has arrived as it arrives: `iter_content` would wait for full chunks."""
+    while chunk := response.raw.read1(65536, decode_content=True):
+        yield chunk
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those that it was made from, as requests and urllib3 nest them.
+
+    `__context__` is left out: it may hold the error of an earlier attempt.
+    """
+    yield error
+    inner = [error.__cause__, getattr(error, "reason", None), *error.args]
+    for one in {id(e): e for e in inner if isinstance(e, BaseException)}.values():
+        yield from causes(one)
+
+
+# What to call a failure; its own text is too technical to show. The first row that fits counts.
+_REASONS: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
+    ("its name cannot be resolved", (NameResolutionError, socket.gaierror)),
+    ("connection refused", (ConnectionRefusedError,)),
+    ("its certificate cannot be verified", (ssl.SSLCertVerificationError,)),
+    ("the encrypted connection failed",
+     (ssl.SSLError, urllib3.exceptions.SSLError, requests.exceptions.SSLError)),
+    ("the proxy cannot be reached", (ProxyError, requests.exceptions.ProxyError)),
+    ("no connection in time", (requests.ConnectTimeout,)),
+    ("timed out", (TimeoutError, ReadTimeoutError, requests.Timeout)),
+    ("the connection was closed without an answer", (http.client.RemoteDisconnected,)),
+    ("the connection was reset", (ConnectionResetError,)),
+    ("the answer was cut off", (http.client.IncompleteRead,)),
+    ("its answer cannot be decompressed", (DecodeError,)),
+    ("its answer is not HTTP", (http.client.HTTPException, urllib3.exceptions.InvalidHeader,
+                                requests.exceptions.InvalidHeader)),
+    ("this is not a usable URL", (ValueError,)),
+)  # fmt: skip
+
+
+def reason(error: BaseException) -> str:
+    """Return what to call a failure when talking to people."""
+    found = list(causes(error))
+    for text, kinds in _REASONS:
+        if any(isinstance(one, kinds) for one in found):
+            return text
+    texts = (one.strerror for one in found if isinstance(one, OSError))
+    return next(filter(None, texts), type(error).__name__)
+
+
+def _explained(error: Exception, host: str, deadline: Deadline) -> FetchError:
+    found = list(causes(error))
+    if deadline.left < 0.01:
+        limit = f"{deadline.seconds:.3g} s"
+        return FetchError(f"timed out: {host} did not deliver the file within {limit}")
+    for one in found:
+        if isinstance(one, IncompleteRead):
+            total = one.partial + one.expected
+            return FetchError(f"the connection broke off after {one.partial} of {total} bytes")
+        if isinstance(one, NameResolutionError):
+            return FetchError(f"{host} is not reachable: no such host, or no network")
+    return FetchError(f"{host} is not reachable: {reason(error)}")

@@ -1,0 +1,158 @@
+"""The pictures of a call: read, told apart by content, and put where the service can fetch them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..api.backend import Backend
+from ..callbacks.public_urls import PublicUrls
+from ..catalogue.operation import Operation
+from ..catalogue.parameter import Param
+from ..errors import PictureError, naming
+from ..images.cache import SMALL, ThumbnailCache
+from ..images.picture import Picture, read_picture
+from ..images.thumbnail import thumbnail
+from ..images.version import PictureVersions
+
+KEPT_UPLOADS = 1000
+Pictures = dict[str, list[Picture]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A call's values, and its pictures by parameter.
+
+    Attributes:
+        values: the checked values as they were given.
+        pictures: the pictures that were read.
+    """
+
+    values: Mapping[str, Any]
+    pictures: Mapping[str, list[Picture]]
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The values as the history shows them: a picture by its label."""
+        return self._with(lambda picture: picture.label)
+
+    @property
+    def hidden(self) -> bool:
+        """Whether a picture's address has a password, which may be stored nowhere."""
+        return any(picture.hidden for each in self.pictures.values() for picture in each)
+
+    def placed(self, place: Callable[[Picture], Any]) -> dict[str, Any]:
+        """Return the values with what `place` returns for each picture; errors name the field."""
+        return self._with(place)
+
+    def _with(self, each: Callable[[Picture], Any]) -> dict[str, Any]:
+        values = dict(self.values)
+        for name, pictures in self.pictures.items():
+            with naming(name):
+                found = [each(picture) for picture in pictures]
+            values[name] = found if isinstance(self.values[name], (list, tuple)) else found[0]
+        return values
+
+
+class InputResolver:
+    """Reads the pictures of calls, and knows their versions and their addresses."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        versions: PictureVersions,
+        thumbnails: ThumbnailCache,
+        urls: PublicUrls,
+    ) -> None:
+        self._backend = backend
+        self._versions = versions
+        self._thumbnails = thumbnails
+        self._urls = urls
+        self._uploads: OrderedDict[str, str] = OrderedDict()
+
+    def read(self, operation: Operation, values: Mapping[str, Any]) -> Inputs:
+        """Read the pictures of a call; sends nothing and starts nothing.
+
+        Raises:
+            PictureError: one cannot be read; the message names its parameter.
+        """
+        given = [p for p in operation.user_params if p.picture and p.name in values]
+        read = {param.name: self._read_all(param, values[param.name]) for param in given}
+        _check_mask(read)
+        return Inputs(values, read)
+
+    def versions(self, inputs: Inputs, *, ask: bool) -> dict[str, list[str]]:
+        """Return what tells the content of each picture from any other.
+
+        Args:
+            inputs: the call.
+            ask: whether the server of a URL is asked for the version that it has now.
+        """
+        version = self._versions.current if ask else self._versions.known
+        return {name: [version(p) for p in each] for name, each in inputs.pictures.items()}
+
+    def exists(self, url: str) -> bool:
+        """Whether a picture that the service made can still be fetched; True if nobody answers."""
+        return self._versions.exists(url)
+
+    def place(self, picture: Picture) -> str | Picture:
+        """Return where the service finds a picture, or the picture if it is to be published.
+
+        Raises:
+            PictureError: the real service could not fetch it.
+            SandboxError: the sandbox, which would get a copy, does not start.
+        """
+        if picture.url:
+            return picture.url
+        if self._urls.publish_always or not self._backend.local:
+            if self._urls.address:
+                return picture
+            raise PictureError(
+                f"{picture.label} is on this machine, and Img Open fetches pictures itself: "
+                f"{self._urls.why}",
+                hint="put it where a public URL reaches it and give that URL; "
+                "without keys the sandbox takes local files",
+            )
+        assert picture.data is not None, "a picture without a URL has its bytes"
+        client = self._backend.http
+        key = f"{client.base_url} {hashlib.sha256(picture.data).hexdigest()}"
+        url = self._uploads.get(key)
+        if url is None:
+            url = self._uploads[key] = client.upload(picture.data)
+            if len(self._uploads) > KEPT_UPLOADS:
+                self._uploads.popitem(last=False)
+        return url
+
+    def _read_all(self, param: Param, value: Any) -> list[Picture]:
+        """Return the pictures of a parameter; the message names one that cannot be read."""
+        if param.type == "image":
+            with naming(param.name):
+                return [self._read(value)]
+        pictures = []
+        for number, source in enumerate(value, 1):
+            with naming(f"{param.name}, picture {number} of {len(value)}"):
+                pictures.append(self._read(source))
+        return pictures
+
+    def _read(self, source: Any) -> Picture:
+        picture = read_picture(source)
+        self._thumbnails.remember(picture)
+        return picture
+
+
+def _check_mask(read: Mapping[str, list[Picture]]) -> None:
+    """Refuse a mask of another size than its picture, where both are on this machine."""
+    sizes = {}
+    for name in ("mask", "image"):
+        for picture in read.get(name, []):
+            if picture.data is not None:
+                with naming(name):
+                    sizes[name] = thumbnail(picture.data, SMALL).original
+    if len(sizes) == 2 and len(set(sizes.values())) == 2:
+        mask, image = (f"{width} × {height}" for width, height in sizes.values())
+        raise PictureError(
+            f"mask has {mask} pixels, but image has {image}: they must have the same size"
+        )

@@ -1,0 +1,107 @@
+"""The one place where the parts below a session are joined."""
+
+from __future__ import annotations
+
+from ..api.backend import Backend
+from ..callbacks.inbox import Inbox
+from ..callbacks.public_urls import PublicUrls
+from ..catalogue.status import UNSENT
+from ..config.settings import Settings
+from ..database.database import Database
+from ..database.task_table import TaskTable
+from ..images.cache import ThumbnailCache
+from ..images.download import Downloader
+from ..images.version import PictureVersions
+from .callback_trust import CallbackTrust
+from .inputs import InputResolver
+from .polling.poller import Poller
+from .polling.scheduler import Scheduler
+from .polling.timing import Timing
+from .session_lock import SessionLock
+from .store import TaskStore
+from .submission import Submitter
+from .task import Task
+
+
+class TaskManager:
+    """Everything that the tasks of one session need, wired together.
+
+    Args:
+        settings: which service, which keys, which home folder.
+
+    Attributes:
+        database, table: the history's file, and its table of tasks.
+        backend: the real service or the sandbox.
+        urls, trust: addresses for the service, and how far its callbacks can be relied on.
+        thumbnails: small versions of pictures.
+        store: task rows and task handles.
+        submitter: makes tasks of calls.
+        timing, scheduler: when to ask for which task, and the threads that do it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database(settings.home)
+        self.table = TaskTable(self.database)
+        self.backend = Backend(settings, self.database)
+        self.urls = PublicUrls(settings)
+        self.trust = CallbackTrust()
+        self._downloader = Downloader(lambda: self.backend.address)
+        self.thumbnails = ThumbnailCache(self.backend, self.database, self._downloader)
+        self.store = TaskStore(
+            self.table,
+            timeout=settings.timeout,
+            watch=self._watch,
+            thumbnail=self.thumbnails.thumbnail,
+            download=self.thumbnails.download,
+        )
+        versions = PictureVersions(self.backend, self.database, self._downloader)
+        inputs = InputResolver(self.backend, versions, self.thumbnails, self.urls)
+        self._lock = SessionLock(settings.home)
+        self.submitter = Submitter(
+            self.backend, self.store, inputs, self._lock, self.urls, self.trust
+        )
+        self.timing = Timing(self.table, self.trust.hold)
+        parts = (self.backend, self.store, self.submitter, self.timing, self.trust)
+        poller = Poller(*parts, replan=self._replan)
+        self.scheduler = Scheduler(poller)
+        self._inbox = Inbox(self.database, poller.callback_came, wanted=lambda: self.scheduler.busy)
+
+    def open_tasks(self) -> list[Task]:
+        """Return the tasks of this backend that have not ended, the oldest first."""
+        rows = self.table.open_tasks(self.settings.backend, self.settings.base_url)
+        return [self.store.take(row) for row in rows]
+
+    def rotate(self) -> None:
+        """Make a new key for callbacks and published pictures; every old address is dead.
+
+        Raises:
+            SettingsError: it cannot be written.
+        """
+        self.urls.signer.rotate()
+        self.trust.forget()
+
+    def close(self) -> None:
+        """Stop asking, close the connections and the history, end the sandbox."""
+        self._inbox.close()
+        self.scheduler.close()
+        self.backend.close()
+        self._downloader.close()
+        self.database.close()
+        self._lock.leave()
+
+    def _watch(self, task: Task) -> None:
+        self._inbox.watch()
+        if self.scheduler.add(task, self._when(task)):
+            task.add_done_callback(self._let_go)
+
+    def _let_go(self, task: Task) -> None:
+        if not task.state.final:  # only the wait was given up
+            self.scheduler.sooner([(task, 0.0)])
+
+    def _replan(self, tasks: list[Task]) -> None:
+        self.scheduler.sooner([(task, self._when(task)) for task in tasks])
+
+    def _when(self, task: Task) -> float:
+        ready = task.state.final or task.state in UNSENT
+        return 0.0 if ready else self.timing.next_look(task)
