@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from imgopen_nb.catalogue.operation import PREFIX
 from imgopen_nb.catalogue.undocumented import raw_operation
 from imgopen_nb.errors import NotFoundError, ParameterError
 from imgopen_nb.session import Session
@@ -62,6 +63,11 @@ def test_it_can_be_resumed_by_a_later_session(session: Session, stub: Stub):
 def test_odd_paths_are_refused(path: str):
     with pytest.raises(ParameterError, match="must start with /"):
         raw_operation(path)
+
+
+def test_the_vendors_prefix_alone_is_a_path_that_is_not_polled():
+    assert raw_operation(PREFIX).path == PREFIX
+    assert raw_operation(PREFIX).query == ""
 
 
 def test_the_sandbox_says_that_it_does_not_know_it(local: Session):

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb.commands import history as history_commands
 from imgopen_nb.commands.command import Invocation
+from imgopen_nb.commands.history import COMMANDS
 from imgopen_nb.database.migrations import MIGRATIONS
 from imgopen_nb.database.task_table import TaskTable
 from imgopen_nb.errors import ImgOpenError, JournalError, ParameterError, UnknownNameError
@@ -321,12 +321,12 @@ class TestPruning:
             history.events("other")
 
 
-class TestVerbs:
+class TestCommands:
     def said(self, history: History, name: str, *words: str) -> str:
-        verb = next(verb for verb in history_commands.COMMANDS if verb.name == name)
+        command = next(command for command in COMMANDS if command.name == name)
         session: Any = SimpleNamespace(history=history)
-        options = verb.parser("imgopen ").read(words)
-        return str(verb.run(Invocation(options, None, lambda: session, "imgopen ")))
+        options = command.parser("imgopen ").read(words)
+        return str(command.run(Invocation(options, None, lambda: session, "imgopen ")))
 
     def test_export_and_import(self, journal: TaskTable, history: History, tmp_path: Path):
         fill(journal, [row("a"), row("b", status="failed"), row("c", status="running")])
@@ -363,8 +363,8 @@ class TestVerbs:
         assert len(history) == 1
 
     def test_all_are_rows_with_help(self):
-        for verb in history_commands.COMMANDS:
-            assert verb.name in verb.parser().format_help()
+        for command in COMMANDS:
+            assert command.name in command.parser().format_help()
 
 
 def before(path: Path) -> dict[str, list[dict[str, Any]]]:
