@@ -28,7 +28,10 @@ pytestmark = pytest.mark.usefixtures("quick")
 IMAGE = "http://127.0.0.1:9/cat.png"
 KERNEL = """
 import os, signal, sys
-from imgopen_nb import client, inquiry, journal, ledger, sending, task
+from imgopen_nb.api import client
+from imgopen_nb.database import task_table
+from imgopen_nb.tasks import store, submission, task
+from imgopen_nb.tasks.polling import poller
 from imgopen_nb.session import Session
 
 def die(*_, **__):
@@ -52,13 +55,13 @@ with Session(url, key, secret) as session:
 """
 # Where the kernel dies, and how often the service has accepted the task by then.
 STEPS = {
-    "before the row is whole": ("after(journal.Journal, 'add')", 0),
-    "after the row was written": ("sending.Sender._submit = die", 0),
+    "before the row is whole": ("after(task_table.Journal, 'add')", 0),
+    "after the row was written": ("submission.Sender._submit = die", 0),
     "before the request leaves": ("client.Client.exchange = die", 0),
-    "after the answer": ("ledger.Ledger.learn = die", 1),
-    "after the acceptance was written": ("inquiry.Inquiry._ask = die", 1),
-    "between two looks": ("after(inquiry.Inquiry, '_ask')", 1),
-    "after the last answer": ("at_the_end(ledger.Ledger, 'write')", 1),
+    "after the answer": ("store.Ledger.learn = die", 1),
+    "after the acceptance was written": ("poller.Inquiry._ask = die", 1),
+    "between two looks": ("after(poller.Inquiry, '_ask')", 1),
+    "after the last answer": ("at_the_end(store.Ledger, 'write')", 1),
     "after the end was written": ("at_the_end(task.Task, 'note')", 1),
 }
 
@@ -159,7 +162,7 @@ def test_a_kernel_killed_in_the_middle_of_the_request_pays_once(
 
 
 def test_resume_twice_takes_up_the_same_handles(session: Session, service: Service, kernels: Any):
-    killed(kernels("sending.Sender._submit = die"))
+    killed(kernels("submission.Sender._submit = die"))
 
     first, second = session.resume(), session.resume()
 
@@ -176,7 +179,7 @@ def test_three_kernels_that_resume_at_once_send_once(
     session: Session, stub: Stub, service: Service, kernels: Any
 ):
     """Two sessions here resume; a third kernel asks the same anew."""
-    killed(kernels("sending.Sender._submit = die"))
+    killed(kernels("submission.Sender._submit = die"))
     third = kernels()
 
     with Session(stub.url, KEY_ID, KEY_SECRET) as other, ThreadPoolExecutor(2) as pool:
@@ -290,8 +293,8 @@ def test_a_session_closed_while_it_sends_is_not_taken_for_dead(
 def test_tasks_of_another_address_or_backend_are_neither_asked_for_nor_sent(
     session: Session, stub: Stub, service: Service, kernels: Any
 ):
-    killed(kernels("sending.Sender._submit = die"))
-    killed(kernels("inquiry.Inquiry._ask = die", IMAGE + "?2"))
+    killed(kernels("submission.Sender._submit = die"))
+    killed(kernels("poller.Inquiry._ask = die", IMAGE + "?2"))
     begun = len(stub.requests)
 
     with Stub() as elsewhere, Session(elsewhere.url, KEY_ID, KEY_SECRET) as other:
@@ -381,7 +384,7 @@ def test_a_list_that_was_cut_short_is_asked_for_again(session: Session, stub: St
 def test_a_body_with_a_password_is_not_kept_so_resume_says_to_run_it_again(
     session: Session, stub: Stub, service: Service, kernels: Any
 ):
-    killed(kernels("sending.Sender._submit = die", IMAGE.replace("://", "://me:s3same-open@")))
+    killed(kernels("submission.Sender._submit = die", IMAGE.replace("://", "://me:s3same-open@")))
 
     (task,) = session.resume()
 
