@@ -25,8 +25,8 @@ from ..test_session import URL
 POST = """
 import sys
 from pathlib import Path
-from imgopen_nb.journal import Journal
-from imgopen_nb.news import News
+from imgopen_nb.database.task_table import Journal
+from imgopen_nb.callbacks.news import News
 News(Journal(Path(sys.argv[1]))).post(sys.argv[2], sys.argv[3])
 """
 

@@ -18,7 +18,7 @@ from imgopen_nb.errors import SettingsError
 SIGN = """
 import sys
 from pathlib import Path
-from imgopen_nb.signing import Signer
+from imgopen_nb.callbacks.signing import Signer
 signer = Signer(Path(sys.argv[1]))
 sys.stdin.readline()
 print(signer.sign("callback", "nb1"), flush=True)

@@ -19,7 +19,7 @@ from imgopen_nb.errors import JournalError, UnknownNameError
 WRITER = """
 import sys
 from pathlib import Path
-from imgopen_nb.journal import Journal
+from imgopen_nb.database.task_table import Journal
 journal = Journal(Path(sys.argv[1]))
 for i in range(100):
     task_id = f"{sys.argv[2]}-{i}"

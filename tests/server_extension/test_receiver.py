@@ -227,7 +227,7 @@ def test_threads_that_bring_the_same_at_once_leave_one(home: Path):
 POST = """
 import sys
 from pathlib import Path
-from imgopen_nb.reception import Reception
+from imgopen_nb.server_extension.receiver import Reception
 reception = Reception(Path(sys.argv[1]))
 sys.stdin.readline()
 print(reception.receive(sys.argv[2], sys.argv[3].encode()).name)

@@ -17,7 +17,7 @@ from imgopen_nb.tasks.session_lock import FOLDER, UNLOCKED, Presence
 LIVING = """
 import sys
 from pathlib import Path
-from imgopen_nb.presence import Presence
+from imgopen_nb.tasks.session_lock import Presence
 presence = Presence(Path(sys.argv[1]))
 print(presence.id, flush=True)
 sys.stdin.read()
