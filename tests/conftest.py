@@ -107,9 +107,14 @@ def session(stub: Stub) -> Iterator[Session]:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache on, and short pauses between looks for a lost task."""
+def cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked before comes from the history, as it does outside the tests."""
     monkeypatch.setenv("IMGOPEN_CACHE", "on")
+
+
+@pytest.fixture
+def quick(cached: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache on, and short pauses between looks for a lost task."""
     monkeypatch.setattr(delivery, "LOOKS", (0.01, 0.05))
 
 
