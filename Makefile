@@ -28,7 +28,7 @@ test: $(VENV)/.dev browser lint  ## lint, types and all tests, notebooks and bro
 
 soak: $(VENV)/.dev  ## the random tests for an hour: kills, odd requests, schemathesis
 	$(BIN)/python -m pip install -q -e '.[fuzz]'
-	IMGOPEN_SOAK=1 IMGOPEN_FUZZ=165 $(PYTEST) --timeout 3600 -m "soak or hypothesis"
+	IMGOPEN_SOAK=1 IMGOPEN_FUZZ=165 $(PYTEST) --timeout 3600 -k "soak or hypothesis or endurance"
 
 lint: $(VENV)/.dev  ## ruff, ruff format and mypy --strict
 	$(BIN)/ruff check .

@@ -30,6 +30,8 @@ from imgopen_nb.history import history as history_module
 from imgopen_nb.history.frame import history_frame
 from imgopen_nb.history.history import History
 
+from ..conftest import often
+
 OLD = Path(__file__).parents[1] / "data" / "journals"
 NAMES = {"operation": ("describe", "flux"), "model": (None, "clip", "deepdanbooru"),
          "status": ("succeeded", "failed", "running"), "backend": ("real", "sandbox")}  # fmt: skip
@@ -168,7 +170,7 @@ class TestTheFastReader:
         params = [{"image": str(i), "size": [1]} for i in range(9)]
         both(journal, [{"params": each} for each in (*odd, *params)])
 
-    @settings(max_examples=12, deadline=None)
+    @settings(max_examples=often(12, 300), deadline=None)
     @given(rows=ROWS)
     def test_any_rows_are_the_same(self, tmp_path_factory: Any, rows: list[dict[str, Any]]):
         both(Journal(tmp_path_factory.mktemp("any")), rows)
