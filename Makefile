@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` and `make test`. `make help` lists the others.
+# Three commands matter: `make demo`, `make check` and `make test`. `make help` lists the others.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -6,9 +6,10 @@ BIN    := $(VENV)/bin
 EXTRAS ?= dev
 # Test files that run at the same time.
 WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadfile
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lab lint bench fuzz notebooks browser clean
+.PHONY: help demo check test soak lab lint bench notebooks browser clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -19,17 +20,20 @@ demo: $(VENV)/.sandbox  ## describe six photographs in the sandbox, show the tab
 lab: $(VENV)/.lab  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
-test: $(VENV)/.dev browser lint  ## lint, types, tests, notebooks, browser
-	$(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadfile --durations 40 --durations-min 8
+check: $(VENV)/.dev lint  ## lint, types and the tests that start no browser, server or kernel
+	$(PYTEST) -m "not browser and not kernel and not server"
+
+test: $(VENV)/.dev browser lint  ## lint, types and all tests, notebooks and browser included
+	$(PYTEST) --durations 40 --durations-min 8
+
+soak: $(VENV)/.dev  ## the random tests for an hour: kills, odd requests, schemathesis
+	$(BIN)/python -m pip install -q -e '.[fuzz]'
+	IMGOPEN_SOAK=1 IMGOPEN_FUZZ=165 $(PYTEST) --timeout 3600 -k "soak or hypothesis or endurance"
 
 lint: $(VENV)/.dev  ## ruff, ruff format and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-
-fuzz: $(VENV)/.dev  ## 10,000 requests by schemathesis after /openapi.json
-	$(BIN)/python -m pip install -q -e '.[fuzz]'
-	IMGOPEN_FUZZ=165 $(BIN)/python -m pytest -q -s --timeout 1800 tests/sandbox/test_endurance.py -k schemathesis
 
 bench: $(VENV)/.dev  ## run the benchmarks and rewrite benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

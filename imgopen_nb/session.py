@@ -13,6 +13,7 @@ from .batch.plan import Plan
 from .batch.rows import Limits, Watch
 from .batch.sources import source_of
 from .batch.stream import run_all
+from .callbacks.public_urls import PublicUrls
 from .captions.comparison import Comparison
 from .captions.comparison import compare as compare_captions
 from .config.settings import Backend, load
@@ -73,6 +74,11 @@ class Session:
     def backend(self) -> Backend:
         """Real or sandbox."""
         return self.settings.backend
+
+    @property
+    def links(self) -> PublicUrls:
+        """The addresses that the service gets: for callbacks, and for pictures of this machine."""
+        return self.manager.urls
 
     def submit(self, operation: str, /, *, fresh: bool = False, **params: Any) -> Task:
         """Check the parameters, write the task into the history, send it, and return its handle.

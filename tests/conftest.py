@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +25,46 @@ if TYPE_CHECKING:
 
 KEY_ID = "canary-id-5f2b9c71"
 KEY_SECRET = "canary-secret-0d9e7a44c1b8"
+
+# What a command line names -> the marker of the tests that may start it.
+STARTS = {
+    "playwright": "browser",
+    "ipykernel_launcher": "kernel",
+    **dict.fromkeys(("jupyter_server", "jupyterlab", "notebook", "jupyterhub", "voila"), "server"),
+}
+SOAK = bool(os.environ.get("IMGOPEN_SOAK"))
+
+
+def often(usually: int, in_a_soak: int) -> int:
+    """Return how often a random test tries: in `make soak` many times more."""
+    return in_a_soak if SOAK else usually
+
+
+def marker_of(command: Any) -> str | None:
+    """Return the marker that a command asks of its test."""
+    words = [] if isinstance(command, (str, bytes)) else [str(word) for word in command]
+    module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
+    driver = "playwright" if any("playwright" in word for word in words[:2]) else ""
+    return STARTS.get(module or driver)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let only tests with its marker start a browser, a kernel or a server.
+
+    `make check` runs none of them. The notebooks of a browser test need all three.
+    """
+    popen = subprocess.Popen.__init__
+    allowed = {mark.name for mark in item.iter_markers()}
+
+    def start(self: Any, args: Any, *rest: Any, **named: Any) -> None:
+        needed = marker_of(args)
+        assert needed is None or {needed, "browser"} & allowed, f"{item.nodeid} is no {needed} test"
+        popen(self, args, *rest, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", start)
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,9 +107,14 @@ def session(stub: Stub) -> Iterator[Session]:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache on, and short pauses between looks for a lost task."""
+def cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked before comes from the history, as it does outside the tests."""
     monkeypatch.setenv("IMGOPEN_CACHE", "on")
+
+
+@pytest.fixture
+def quick(cached: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache on, and short pauses between looks for a lost task."""
     monkeypatch.setattr(delivery, "LOOKS", (0.01, 0.05))
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.blocking.client import BlockingKernelClient
+from .kernels import Kernel, connected
+from .processes import answers, free_ports, wait_until
 
 PROXY = "configurable-http-proxy"
 TOKEN = "a-token-for-the-test-of-the-hub"
@@ -75,40 +74,22 @@ class Hub:
         """Start the server of a user and wait for it."""
         self.ask(f"hub/api/users/{user}", "POST")
         self.ask(f"hub/api/users/{user}/server", "POST")
-        wait_for(lambda: bool(self.ask(f"hub/api/users/{user}")["servers"][""]["ready"]), self.log)
+        self.wait_until(lambda: self.ask(f"hub/api/users/{user}")["servers"][""]["ready"])
+
+    def wait_until(self, ready: Callable[[], object]) -> None:
+        """Wait for an answer; without one, fail with the end of the log."""
+        wait_until(lambda: answers(ready), 90, lambda: self.log.read_text("utf-8")[-3000:])
 
     @contextmanager
     def kernel(self, user: str) -> Iterator[Kernel]:
         """Yield a kernel that the user's server has started."""
         made = self.ask(f"user/{user}/api/kernels", "POST", {"name": "python3"})
         found = self.folder / user / "runtime" / f"kernel-{made['id']}.json"
-        client = BlockingKernelClient(connection_file=str(found))
-        client.load_connection_file()
-        client.start_channels()
-        client.wait_for_ready(timeout=60)
         try:
-            yield Kernel(client)
+            with connected(found) as kernel:
+                yield kernel
         finally:
-            client.stop_channels()
             self.ask(f"user/{user}/api/kernels/{made['id']}", "DELETE")
-
-
-class Kernel:
-    """Runs code and returns what it printed."""
-
-    def __init__(self, client: BlockingKernelClient) -> None:
-        self._client = client
-
-    def run(self, code: str) -> str:
-        printed: list[str] = []
-
-        def keep(message: dict[str, Any]) -> None:
-            if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
-                printed.append(message["content"]["text"])
-
-        reply = self._client.execute_interactive(code, timeout=120, output_hook=keep)
-        assert reply["content"]["status"] == "ok", "\n".join(reply["content"]["traceback"])
-        return "".join(printed)
 
 
 @contextmanager
@@ -146,34 +127,8 @@ def hub(folder: Path, *, base: str = "/", public: bool = True) -> Iterator[Hub]:
         )  # fmt: skip
     try:
         started = Hub(folder, url, log)
-        wait_for(lambda: bool(started.ask("hub/api/")), log)
+        started.wait_until(lambda: started.ask("hub/api/"))
         yield started
     finally:
         running.terminate()  # it stops its proxy and the users' servers
         running.wait(60)
-
-
-def wait_for(ready: Any, log: Path, seconds: float = 90.0) -> None:
-    """Wait until something holds; a request that fails is made again.
-
-    Raises:
-        TimeoutError: with the end of the log.
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if ready():
-                return
-        except (OSError, ValueError, KeyError):
-            pass
-        time.sleep(0.2)
-    raise TimeoutError(log.read_text("utf-8", "replace")[-3000:])
-
-
-def free_ports(count: int) -> list[int]:
-    """Return so many ports that nobody listens at."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

@@ -8,13 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +20,10 @@ from playwright import sync_api
 from playwright.sync_api import Browser, Locator, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from .notebook_server import TOKEN, notebook_server
+from .processes import end as end
+from .processes import wait_until as wait_until
+
 PROJECT = Path(__file__).parents[1]
 ARTIFACTS = PROJECT / "artifacts"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -32,7 +31,6 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
-TOKEN = "a-token-for-the-test"
 # Messages of JupyterLab itself: (part of the text, why it is no concern of ours).
 NOISE = [
     ("favicon", "Lab changes its icon while a kernel is busy"),
@@ -85,17 +83,21 @@ def open_browser() -> Iterator[Browser]:
 class Lab:
     """A JupyterLab with a configuration, a data folder and a home of its own."""
 
-    MODULE = "jupyterlab"
+    APP = "jupyterlab"
     EXPOSE = "LabApp.expose_app_in_browser"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.root = folder / "notebooks"
-        self.root.mkdir()
+        self.root = folder / "root"
         self._write_settings()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        self._process = self._start()
+        own = {
+            "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+            "IMGOPEN_CACHE": "off",  # each call of a test is a call
+        }
+        self._running = ExitStack()
+        server = notebook_server(folder, f"--{self.EXPOSE}=True", app=self.APP, **own)
+        self.url = self._running.enter_context(server).url.rstrip("/")
 
     def address(self, name: str) -> str:
         # A workspace of its own has Lab open this notebook and nothing from before.
@@ -107,7 +109,7 @@ class Lab:
 
     def stop(self) -> None:
         """End Lab the way Ctrl-C does, so that it ends its kernels."""
-        end(self._process)
+        self._running.close()
 
     def _write_settings(self) -> None:
         """Have no questions about news or updates appear over the notebook."""
@@ -116,64 +118,11 @@ class Lab:
         quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
         (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet), "utf-8")
 
-    def _environment(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("IMGOPEN_", "JUPYTER"))}
-        own = {
-            "JUPYTER_CONFIG_DIR": "config",
-            "JUPYTER_DATA_DIR": "data",
-            "JUPYTER_RUNTIME_DIR": "runtime",
-            "JUPYTERLAB_SETTINGS_DIR": "settings",
-            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-            "IPYTHONDIR": "ipython",
-            "IMGOPEN_HOME": "home",
-        }
-        places = {name: str(self.folder / place) for name, place in own.items()}
-        return {**kept, **places, "IMGOPEN_CACHE": "off"}  # each call of a test is a call
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        options = {
-            "ServerApp.port": self.url.rpartition(":")[2],
-            "ServerApp.port_retries": 0,
-            "ServerApp.root_dir": self.root,
-            "IdentityProvider.token": TOKEN,
-            self.EXPOSE: True,
-        }
-        command = [sys.executable, "-m", self.MODULE, "--no-browser", "--allow-root"]
-        command += [f"--{name}={value}" for name, value in options.items()]
-        log = self.folder / "lab.log"
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                command, env=self._environment(), cwd=self.folder, stdout=out, stderr=out
-            )
-        self._wait(process, log)
-        return process
-
-    def _wait(self, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and process.poll() is None:
-            try:
-                urllib.request.urlopen(f"{self.url}/api?token={TOKEN}", timeout=5).close()
-                return
-            except OSError:
-                time.sleep(0.1)
-        process.kill()
-        pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a server; one that hangs while it shuts its own extensions down is killed."""
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(20)
-
 
 class Notebook7(Lab):
     """A Jupyter Notebook 7 instead."""
 
-    MODULE = "notebook"
+    APP = "notebook"
     EXPOSE = "JupyterNotebookApp.expose_app_in_browser"
 
     def address(self, name: str) -> str:
@@ -273,13 +222,6 @@ class Sheet:
         """Shut the kernel down and close the page, so that one test leaves the next its CPU."""
         self.command("notebook:shutdown-kernel")
         self.page.context.close()
-
-
-def wait_until(done: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def snap(page: Page, name: str, full: bool = True) -> None:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .lab import end
+from .processes import answers, end, free_ports, wait_until
 
 TOKEN = "a-token-for-the-test"
 
@@ -74,14 +72,14 @@ def notebook_server(
         **environ: more environment variables.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "root").mkdir(exist_ok=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    root = folder / "root"
+    root.mkdir(exist_ok=True)
+    (port,) = free_ports(1)
     (folder / "settings.py").write_text(config, "utf-8")
     command = [
         sys.executable, "-m", app, "--no-browser", "--allow-root",
         f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-        f"--ServerApp.root_dir={folder / 'root'}", f"--ServerApp.base_url={base_url}",
+        f"--ServerApp.root_dir={root}", f"--ServerApp.base_url={base_url}",
         f"--IdentityProvider.token={token}", f"--config={folder / 'settings.py'}",
         *(f"--ServerApp.jpserver_extensions={name}=False" for name in ("voila.server_extension",)),
         *options,
@@ -96,7 +94,12 @@ def notebook_server(
         )
     server = NotebookServer(folder, process, f"http://127.0.0.1:{port}{base_url}")
     try:
-        _wait(server)
+        wait_until(
+            lambda: process.poll() is not None or answers(lambda: server.api("")),
+            60,
+            lambda: f"the server did not start:\n{server.log[-2000:]}",
+        )
+        assert process.poll() is None, f"the server ended:\n{server.log[-2000:]}"
         yield server
     finally:
         end(process)
@@ -107,17 +110,6 @@ def _environment(folder: Path) -> dict[str, str]:
     places = ("config", "data", "runtime")
     own = {f"JUPYTER_{name.upper()}_DIR": str(folder / name) for name in places}
     return {**kept, **own, "IPYTHONDIR": str(folder / "ipython")}
-
-
-def _wait(server: NotebookServer, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and server.process.poll() is None:
-        try:
-            server.api("")
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"the server did not start:\n{server.log[-2000:]}")
 
 
 def main(command: list[str]) -> int:

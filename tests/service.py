@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from .stub import Reply, Request, Stub, ok, refusal
@@ -86,6 +86,12 @@ class Service:
             return ok(taskId=f"s-{key}", status=1)
         entry.noticed = entry.noticed or now
         return ok(taskId=f"s-{key}", status=2, caption=caption_of(entry.image, entry.model))
+
+    def paid_once(self, images: Iterable[str]) -> None:
+        """Check that each picture was accepted once, and that no id was ever sent again."""
+        assert sorted(entry.image for entry in self.tasks.values()) == sorted(set(images))
+        assert set(self.accepted.values()) <= {1}
+        assert not self.repeated
 
     def lags(self) -> list[float]:
         """Return for each finished task the seconds from its end until it was noticed."""

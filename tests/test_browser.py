@@ -21,49 +21,61 @@ from .stub import Reply, Request, Stub, ok, refusal
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 
-MOST_BYTES = 400_000
+# Notebook -> cards that it shows at least, what must stand in its outputs, its most bytes as saved.
+NOTEBOOKS = {
+    "01_quickstart.ipynb": (1, ("cat", "person", "uniform", "sandbox"), 400_000),
+    "02_compare_captions.ipynb": (0, ("cat", "espresso", "rocket", "person"), 400_000),
+    "03_every_operation.ipynb": (9, ("approximate", "real"), 2_000_000),
+    "04_generate_and_control.ipynb": (6, ("placeholder",), 2_000_000),
+    "07_callbacks_and_local_pictures.ipynb": (1, ("approximate",), 2_000_000),
+    "08_many_pictures.ipynb": (1, ("real",), 2_000_000),
+}
+QUICKSTART = pytest.mark.parametrize("tour", ["01_quickstart.ipynb"], indirect=True)
+COMPARISON = pytest.mark.parametrize("tour", ["02_compare_captions.ipynb"], indirect=True)
+
+# Our notebooks
 
 
-# The first notebook
-
-
-@pytest.fixture(scope="module")
-def quickstart(lab: Lab, browser: Browser) -> Iterator[Sheet]:
-    with running(lab, browser, "01_quickstart.ipynb") as sheet:
+@pytest.fixture(scope="module", params=NOTEBOOKS)
+def tour(request: pytest.FixtureRequest, lab: Lab, browser: Browser) -> Iterator[Sheet]:
+    with running(lab, browser, request.param) as sheet:
         yield sheet
 
 
-def test_the_quickstart_shows_captions_and_pictures(quickstart: Sheet):
-    """After Run All Cells the cards are there, with their pictures, and say "sandbox"."""
-    assert "cat" in quickstart.captions()
-    assert {"person", "uniform"} <= set(re.findall(r"[a-z]+", " ".join(quickstart.text(".chip"))))
-    assert set(quickstart.text(f"{CARD} .badge")) == {"sandbox"}
-    assert broken_pictures(quickstart.page) == []
+def test_every_cell_runs_and_every_picture_shows(tour: Sheet):
+    cards, words, _ = NOTEBOOKS[tour.path.name]
+    cells = without_outputs(tour.path.name).cells
+    fails = sum("raises-exception" in cell.metadata.get("tags", []) for cell in cells)
+    said = " ".join(tour.text(OURS))
+
+    assert tour.page.locator(".jp-RenderedText[data-mime-type*=stderr]").count() == fails
+    assert tour.page.locator(CARD).count() >= cards
+    assert [word for word in words if word not in said] == []
+    assert broken_pictures(tour.page) == []
+    assert [text for text in tour.text(OUTPUT) if "model not found" in text] == []
 
 
-def test_an_error_is_one_short_message(quickstart: Sheet):
-    output = quickstart.cell("--modle").locator(OUTPUT)
+@QUICKSTART
+def test_the_quickstart_shows_captions_tags_and_where_they_come_from(tour: Sheet):
+    assert "cat" in tour.captions()
+    assert {"person", "uniform"} <= set(re.findall(r"[a-z]+", " ".join(tour.text(".chip"))))
+    assert set(tour.text(f"{CARD} .badge")) == {"sandbox"}
 
-    assert quickstart.page.locator(".jp-RenderedText[data-mime-type*=stderr]").count() == 1
+
+@QUICKSTART
+def test_an_error_is_one_short_message(tour: Sheet):
+    output = tour.cell("--modle").locator(OUTPUT)
+
     assert output.inner_text().strip().splitlines() == [
         "UnknownNameError: there is no option of %imgopen describe called '--modle'",
         "  → did you mean --model or --models?",
     ]
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_the_quickstart_is_readable_in_both_themes(quickstart: Sheet, theme: str):
-    quickstart.theme(theme)
-    quickstart.shot(f"lab-quickstart-{theme.lower()}")
-    low = faint(quickstart.page)
-    quickstart.theme("Light")
-
-    assert low == []
-
-
-def test_tab_offers_and_inserts_verbs_and_samples(quickstart: Sheet):
+@QUICKSTART
+def test_tab_offers_and_inserts_verbs_and_samples(tour: Sheet):
     """`%imgopen des`, Tab, ` sample:ch`, Tab: a whole line with hardly any typing."""
-    page = quickstart.page
+    page = tour.page
     page.locator(".jp-Cell").last.click()
     page.keyboard.press("Escape")
     page.keyboard.press("b")
@@ -98,73 +110,51 @@ def delete_cell(page: Page) -> None:
     page.keyboard.press("d")
 
 
-def test_the_page_fetches_nothing_and_complains_about_nothing(quickstart: Sheet, lab: Lab):
-    """Neither our HTML nor what it embeds goes to the network or into the browser's console."""
-    foreign = [url for url in quickstart.fetched if not url.startswith((lab.url, "data:", "blob:"))]
+@COMPARISON
+def test_the_comparison_shows_six_pictures_two_models_and_what_they_share(tour: Sheet):
+    said = tour.captions()
 
-    assert (quickstart.complaints, foreign) == ([], [])
-
-
-def test_saved_and_reopened_without_a_kernel_it_still_reads(
-    quickstart: Sheet, lab: Lab, browser: Browser
-):
-    """The reader has no kernel and does not trust the file: JupyterLab then strips our style."""
-    quickstart.save()
-    saved = nbformat.read(quickstart.path, as_version=4)
-    assert quickstart.path.stat().st_size < MOST_BYTES
-
-    sheet = reopened(lab, browser, "reopened.ipynb", saved)
-
-    assert "cat" in " ".join(sheet.text(OURS))
-    assert broken_pictures(sheet.page) == []
-    assert sheet.complaints == []
-    sheet.shot("lab-quickstart-untrusted")
-    sheet.page.context.close()
-
-
-# The second notebook
-
-
-@pytest.fixture(scope="module")
-def comparison(lab: Lab, browser: Browser) -> Iterator[Sheet]:
-    with running(lab, browser, "02_compare_captions.ipynb") as sheet:
-        yield sheet
-
-
-def test_the_comparison_shows_six_pictures_two_models_and_what_they_share(comparison: Sheet):
-    said = comparison.captions()
-
-    assert comparison.page.locator(f"{OURS} .pair").count() == 6
-    assert comparison.page.locator(f"{OURS} .model").count() == 12
+    assert tour.page.locator(f"{OURS} .pair").count() == 6
+    assert tour.page.locator(f"{OURS} .model").count() == 12
     assert all(word in said for word in ("cat", "espresso", "rocket", "person"))
-    assert comparison.page.locator(f"{OURS} .pair .chip.shared").count() >= 6
-    assert broken_pictures(comparison.page) == []
+    assert tour.page.locator(f"{OURS} .pair .chip.shared").count() >= 6
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_the_comparison_is_readable_in_both_themes(comparison: Sheet, theme: str):
-    comparison.theme(theme)
-    comparison.shot(f"lab-comparison-{theme.lower()}")
-    low = faint(comparison.page)
-    comparison.theme("Light")
+def test_it_is_readable_in_both_themes(tour: Sheet, theme: str):
+    tour.theme(theme)
+    tour.shot(f"lab-{tour.path.stem}-{theme.lower()}")
+    low = faint(tour.page)
+    tour.theme("Light")
 
     assert low == []
 
 
-def test_the_saved_comparison_is_small_and_reads_without_a_kernel(
-    comparison: Sheet, lab: Lab, browser: Browser
+def test_the_page_fetches_nothing_and_complains_about_nothing(tour: Sheet, lab: Lab):
+    """Neither our HTML nor what it embeds goes to the network or into the browser's console."""
+    foreign = [url for url in tour.fetched if not url.startswith((lab.url, "data:", "blob:"))]
+
+    assert (tour.complaints, foreign) == ([], [])
+
+
+def test_saved_and_reopened_without_a_kernel_it_shows_the_same(
+    tour: Sheet, lab: Lab, browser: Browser
 ):
-    comparison.save()
-    saved = nbformat.read(comparison.path, as_version=4)
-    assert comparison.path.stat().st_size < MOST_BYTES
-    assert comparison.complaints == []
+    """The reader has no kernel and does not trust the file: JupyterLab then strips our style."""
+    _, words, most_bytes = NOTEBOOKS[tour.path.name]
+    cards = tour.page.locator(CARD).count()
+    tour.save()
+    assert tour.path.stat().st_size < most_bytes
 
-    sheet = reopened(lab, browser, "reopened-comparison.ipynb", saved)
+    again = reopened(lab, browser, f"reopened-{tour.path.name}", nbformat.read(tour.path, 4))
+    said = " ".join(again.text(OURS))
 
-    assert {"espresso", "rocket"} <= set(re.findall(r"\w+", " ".join(sheet.text(OURS))))
-    assert broken_pictures(sheet.page) == []
-    sheet.shot("lab-comparison-untrusted")
-    sheet.page.context.close()
+    assert again.page.locator(CARD).count() == cards
+    assert [word for word in words if word not in said] == []
+    assert broken_pictures(again.page) == []
+    assert again.complaints == []
+    again.shot(f"lab-{tour.path.stem}-untrusted")
+    again.page.context.close()
 
 
 # Captions that want to be more than text

@@ -6,47 +6,16 @@ import os
 import queue
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
 import imgopen_nb
 
+from .kernels import Kernel
 from .stub import Reply, Stub
 
 pytestmark = pytest.mark.kernel
-
-
-class Kernel:
-    """A running kernel with a few plain questions."""
-
-    def __init__(self, client: BlockingKernelClient) -> None:
-        self.client = client
-
-    def run(self, code: str, timeout: float = 60) -> dict[str, Any]:
-        """Return {"reply": ..., "data": mimebundles, "text": streams, "error": ...} of a cell."""
-        seen: dict[str, Any] = {"data": [], "text": "", "error": None}
-
-        def hook(message: dict[str, Any]) -> None:
-            content = message["content"]
-            match message["msg_type"]:
-                case "stream":
-                    seen["text"] += content["text"]
-                case "execute_result" | "display_data" | "update_display_data":
-                    seen["data"].append(content["data"])
-                case "error":
-                    seen["error"] = content
-
-        reply = self.client.execute_interactive(code, timeout=timeout, output_hook=hook)
-        return seen | {"reply": reply["content"]}
-
-    def complete(self, code: str) -> list[str]:
-        """Return the whole lines that Tab would offer at the end of the code."""
-        content = self.client.complete(code, reply=True, timeout=30)["content"]
-        head = code[: content["cursor_start"]]
-        return [head + match for match in content["matches"]]
 
 
 @pytest.fixture(scope="module")

@@ -224,7 +224,7 @@ def test_the_key_is_in_no_file_and_the_server_had_no_trouble(hand: Hand, front_e
         for path in files
         if path.name not in ("id", "key") and any(c in path.read_bytes() for c in canaries)
     ]
-    log = (front_end.folder / "lab.log").read_text()
+    log = (front_end.folder / "server.log").read_text()
 
     assert len(saved.cells) == len(CELLS)
     assert held == []

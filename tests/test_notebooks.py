@@ -116,6 +116,7 @@ def ends_in_expression(source: str) -> bool:
 
 
 @pytest.mark.kernel
+@pytest.mark.server
 @EACH
 def test_it_runs_without_a_key_and_fails_only_where_it_says_so(path: Path, executed: Any):
     cells = code_cells(executed(path))
@@ -125,6 +126,7 @@ def test_it_runs_without_a_key_and_fails_only_where_it_says_so(path: Path, execu
 
 
 @pytest.mark.kernel
+@pytest.mark.server
 @EACH
 def test_every_cell_that_ends_in_an_expression_shows_something(path: Path, executed: Any):
     silent = [c.source for c in code_cells(executed(path)) if not c.outputs]
@@ -133,6 +135,7 @@ def test_every_cell_that_ends_in_an_expression_shows_something(path: Path, execu
 
 
 @pytest.mark.kernel
+@pytest.mark.server
 @EACH_OF_CARDS
 def test_a_fresh_run_names_the_subjects_and_stays_small(path: Path, executed: Any):
     notebook = executed(path)
@@ -142,6 +145,7 @@ def test_a_fresh_run_names_the_subjects_and_stays_small(path: Path, executed: An
 
 
 @pytest.mark.kernel
+@pytest.mark.server
 def test_beside_a_server_results_arrive_by_themselves_and_without_one_they_are_asked_for(
     executed: Any, tmp_path: Path
 ):
@@ -350,14 +354,14 @@ import socket, imgopen_nb
 with socket.create_server(("127.0.0.1", 0)) as free:
     port = free.getsockname()[1]
 lonely = imgopen_nb.Session(f"http://127.0.0.1:{{port}}")
-lonely._connection.delivery()._sleep = lambda seconds: None
+lonely.manager.backend.client()._sleep = lambda seconds: None
 lonely.run("describe", image="{PICTURE}")"""
 OWN_MISTAKE = f"""\
 def handler(session, settings, client):
     keys = settings.keys
     session.submit("describe", image="{PICTURE}")
     raise RuntimeError("a mistake of the user's own")
-handler(session, session.settings, session.manager.backend.client)"""
+handler(session, session.settings, session.manager.backend.http)"""
 # (code, whether the cell fails)
 CELLS: list[tuple[str, bool]] = [
     ("%load_ext imgopen_nb", False),

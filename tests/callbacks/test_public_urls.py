@@ -27,6 +27,8 @@ from ..conftest import KEY_ID, KEY_SECRET
 from ..notebook_server import NotebookServer, notebook_server
 from ..stub import Reply, Request, Stub, ok
 
+pytestmark = pytest.mark.server
+
 URL = "https://example.invalid/cat.png"
 
 

@@ -18,6 +18,8 @@ from imgopen_nb.callbacks.signing import Signer
 from imgopen_nb.errors import PictureError
 from imgopen_nb.media.formats import MIME_TYPES
 
+from ..conftest import often
+
 TASK = "nb20260101abc"
 PICTURE = b"\x89PNG\r\n\x1a\n the bytes of a picture"
 SECRET = b"not one byte of this"
@@ -122,7 +124,7 @@ def test_what_was_put_into_the_folder_by_hand_has_no_address(publisher: Publishe
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=often(300, 5000), deadline=None)
 def test_mangled_addresses_lead_nowhere(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ):

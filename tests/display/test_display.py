@@ -29,6 +29,8 @@ from imgopen_nb.tasks.cards import result_bundle, task_bundle
 from imgopen_nb.tasks.result import Result as RealResult
 from imgopen_nb.text import shown, visible
 
+from ..conftest import often
+
 KINDS = ["caption", "style", "images", "boxes", "prompts", "rows", "training"]
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -226,7 +228,7 @@ class TestSafety:
 
     @given(st.text(max_size=200))
     @example("<script>")
-    @settings(deadline=None, max_examples=60)
+    @settings(deadline=None, max_examples=often(60, 2000))
     def test_a_caption_comes_out_of_the_page_as_it_went_in(self, caption: str) -> None:
         result = Result(caption=caption, picture=photograph)
 

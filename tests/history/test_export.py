@@ -19,6 +19,7 @@ from imgopen_nb.history import export as archive
 from imgopen_nb.history.export import EXPORTED, ArchiveError, MissingPackageError
 from imgopen_nb.history.history import History
 
+from ..conftest import often
 from ..history.test_history import ROWS, fill, row
 from ..tables import open_table
 
@@ -65,7 +66,7 @@ class TestThereAndBack:
         assert (again, again.known, str(again)) == (0, 3, "0 tasks imported; 3 were there already")
         assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [f"out{kind}"]
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=often(20, 500), deadline=None)
     @given(rows=ROWS)
     def test_any_rows_come_back(
         self, tmp_path_factory: pytest.TempPathFactory, kind: str, rows: list[dict[str, Any]]

@@ -29,6 +29,7 @@ from imgopen_nb.history import history as history_module
 from imgopen_nb.history.frame import history_frame
 from imgopen_nb.history.history import History
 
+from ..conftest import often
 from ..tables import has_thumbnail, open_table, put_thumbnail
 
 OLD = Path(__file__).parents[1] / "data" / "journals"
@@ -171,7 +172,7 @@ class TestTheFastReader:
         params = [{"image": str(i), "size": [1]} for i in range(9)]
         both(journal, [{"params": each} for each in (*odd, *params)])
 
-    @settings(max_examples=12, deadline=None)
+    @settings(max_examples=often(12, 300), deadline=None)
     @given(rows=ROWS)
     def test_any_rows_are_the_same(self, tmp_path_factory: Any, rows: list[dict[str, Any]]):
         both(open_table(tmp_path_factory.mktemp("any")), rows)

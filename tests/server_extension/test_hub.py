@@ -13,6 +13,8 @@ from imgopen_nb.server_extension.receiver import Receiver
 
 from ..hub import Hub, find_proxy, hub
 
+pytestmark = [pytest.mark.server, pytest.mark.kernel]
+
 SUBMIT = """
 import imgopen_nb
 session = imgopen_nb.current()
@@ -53,29 +55,30 @@ def status(url: str, method: str = "GET", body: bytes | None = None) -> tuple[in
 
 def test_a_callback_arrives_through_the_proxy_and_no_query_is_made(public: Hub):
     with public.kernel("alice") as kernel:
-        task_id, queries, caption = kernel.run(SUBMIT).strip().split("|")
+        task_id, queries, caption = kernel.printed(SUBMIT).split("|")
         assert (queries, "espresso" in caption) == ("0", True)
-        address = kernel.run("print(session.manager.urls.address.url)").strip()
+        address = kernel.printed("print(session.manager.urls.address.url)")
         assert address == f"{public.url}user/alice/"
         rows = "SELECT task_id FROM inbox WHERE task_id = ?"
         code = f"print(len(session.manager.database.read({rows!r}, ({task_id!r},), ('task_id',))))"
-        assert kernel.run(code).strip() == "1"
+        assert kernel.printed(code) == "1"
 
 
 def test_a_local_picture_is_fetched_through_the_proxy(public: Hub):
     log = public.log.read_text("utf-8").count("imgopen picture: 200")
     with public.kernel("alice") as kernel:
-        kernel.run(PUBLISH)
-        assert "espresso" in kernel.run(SUBMIT)
-        assert kernel.run("print(list((session.settings.home / 'published').iterdir()))") == "[]\n"
+        kernel.printed(PUBLISH)
+        assert "espresso" in kernel.printed(SUBMIT)
+        assert (
+            kernel.printed("print(list((session.settings.home / 'published').iterdir()))") == "[]"
+        )
     assert public.log.read_text("utf-8").count("imgopen picture: 200") == log + 1
 
 
 def test_the_doctor_tests_both_addresses(public: Hub):
     with public.kernel("bob") as kernel:
-        kernel.run("from imgopen_nb import current")
-        kernel.run("from imgopen_nb.commands.doctor import run_callback_test")
-        said = kernel.run("print(run_callback_test(current()))")
+        kernel.printed("from imgopen_nb import current; from imgopen_nb.commands import selftest")
+        said = kernel.printed("print(selftest.reached(current()))")
     assert said.count("the sandbox fetched a picture and called back") == 2
     assert f"{public.url}user/bob/" in said
 
@@ -117,14 +120,14 @@ def test_a_hub_that_does_not_tell_its_address_is_named_by_the_doctor(
     with hub(tmp_path_factory.mktemp("quiet"), public=False) as quiet:
         quiet.start("carol")
         with quiet.kernel("carol") as kernel:
-            assert kernel.run(SUBMIT).split("|")[1] == "0"
+            assert kernel.printed(SUBMIT).split("|")[1] == "0"
             code = (
                 "import os; from imgopen_nb.session import Session\n"
                 "real = Session('https://api.example.org', 'an-id-of-a-key', 'a-secret-of-a-key')\n"
-                "print(real.links.address, real.links.why)\n"
+                "print(real.manager.urls.address, real.manager.urls.why)\n"
                 "os.environ['IMGOPEN_PUBLIC_URL'] = " + repr(quiet.url) + "\n"
-                "print(Session().links.address.url)"
+                "print(Session().manager.urls.address.url)"
             )
-            nothing, given = kernel.run(code).strip().splitlines()
+            nothing, given = kernel.printed(code).splitlines()
     assert nothing.startswith("None this JupyterHub does not tell its public address")
     assert given == f"{quiet.url}user/carol/"

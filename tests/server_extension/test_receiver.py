@@ -22,6 +22,7 @@ from imgopen_nb.database.task_table import MAX_EVENTS
 from imgopen_nb.errors import JournalError
 from imgopen_nb.server_extension.receiver import CALLBACK, Receiver, Verdict, read_callback
 
+from ..conftest import often
 from ..tables import open_table
 
 TASK = "nb20260101abc"
@@ -263,7 +264,9 @@ NAMES = st.sampled_from(
 
 
 @given(data=st.dictionaries(NAMES, JSONS, max_size=6), status=st.integers(-1, 4) | JSONS)
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=often(100, 2000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 def test_whatever_it_holds_it_gets_a_verdict_and_the_history_stays_readable(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any], status: Any
 ):

@@ -19,6 +19,8 @@ from imgopen_nb.syntax.parser import given as parsed
 from imgopen_nb.syntax.snippets import curl, magic_line, python_call
 from imgopen_nb.widgets.forms.form import Form, form
 
+from ..conftest import often
+
 NAMES = [row.name for row in OPERATIONS.runnable]
 TEXT = st.text(max_size=40)
 # Addresses that exist: a form looks at its pictures.
@@ -70,7 +72,7 @@ def fill(opened: Form, values: dict[str, Any]) -> dict[str, Any]:
     return opened.values
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=often(25, 500), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_form_to_line_to_form_is_the_identity(opened: Form, data: st.DataObject):
     held = fill(opened, data.draw(filled(opened.operation)))
@@ -80,7 +82,7 @@ def test_form_to_line_to_form_is_the_identity(opened: Form, data: st.DataObject)
     assert opened.line == line
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=often(15, 500), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_the_python_call_holds_the_same_values(opened: Form, data: st.DataObject):
     held = fill(opened, data.draw(filled(opened.operation)))

@@ -106,12 +106,6 @@ def clear(error: ImgOpenError) -> None:
     assert error.hint
 
 
-def paid_once(service: Service, count: int) -> None:
-    assert len(service.accepted) == count
-    assert set(service.accepted.values()) <= {1}
-    assert not service.repeated
-
-
 # Full.
 
 
@@ -152,7 +146,7 @@ def test_a_disk_that_is_full_when_the_task_was_accepted_leaves_it_to_be_resumed(
 
     assert task is caught.value.task
     assert task.result(30).caption == caption_of(IMAGE, "")
-    paid_once(service, 1)
+    service.paid_once([IMAGE])
 
 
 def test_what_a_full_disk_left_is_resumed_by_another_kernel_too(
@@ -173,7 +167,7 @@ def test_what_a_full_disk_left_is_resumed_by_another_kernel_too(
 
     with Session(stub.url, KEY_ID, KEY_SECRET, disk.folder) as later:
         assert [task.wait(30).state for task in later.resume()] == [State.SUCCEEDED]
-    paid_once(service, 1)
+    service.paid_once([IMAGE])
 
 
 def test_a_disk_that_is_full_at_the_end_loses_no_result(
@@ -191,7 +185,7 @@ def test_a_disk_that_is_full_at_the_end_loses_no_result(
 
     assert task.result(30).caption == caption_of(IMAGE, "")
     assert on_disk.manager.table.get(task.id)["status"] == "succeeded"
-    paid_once(service, 1)
+    service.paid_once([IMAGE])
 
 
 def test_a_disk_that_fills_up_amid_many_tasks_loses_and_repeats_none(
@@ -219,7 +213,7 @@ def test_a_disk_that_fills_up_amid_many_tasks_loses_and_repeats_none(
     results = [on_disk.run("describe", 30, image=image) for image in images]
 
     assert [r.caption for r in results] == [caption_of(image, "") for image in images]
-    paid_once(service, 12)
+    service.paid_once(images)
 
 
 # Locked.
@@ -229,7 +223,7 @@ def test_a_disk_that_fills_up_amid_many_tasks_loses_and_repeats_none(
 def locked(session: Session) -> Iterator[Callable[[], None]]:
     """Have another process hold the history for itself; yields what lets go of it."""
     session.rows()
-    command = [sys.executable, "-c", LOCKING, str(session.manager.table.database.path)]
+    command = [sys.executable, "-c", LOCKING, str(session.manager.database.path)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
@@ -261,7 +255,7 @@ def test_a_locked_history_says_so_and_nothing_is_sent(
         assert stub.requests == []
         let_go()
         assert session.run("describe", 30, image=IMAGE).caption is not None
-    paid_once(service, 1)
+    service.paid_once([IMAGE])
 
 
 @pytest.mark.usefixtures("hasty")
@@ -283,7 +277,7 @@ def test_a_history_that_is_locked_when_the_task_was_accepted_is_caught_up_with(
         held[0]()
         (task,) = session.resume()
         assert task.wait(30).state is State.SUCCEEDED
-    paid_once(service, 1)
+    service.paid_once([IMAGE])
 
 
 @pytest.mark.usefixtures("hasty")
@@ -296,7 +290,7 @@ def test_a_history_that_is_locked_at_the_end_is_caught_up_with(
             task.wait(30)
         let_go()
         assert task.wait(30).state is State.SUCCEEDED
-    paid_once(service, 1)
+    service.paid_once([IMAGE])
 
 
 def test_a_short_lock_is_waited_out(service: Service, session: Session):
@@ -304,7 +298,7 @@ def test_a_short_lock_is_waited_out(service: Service, session: Session):
     with locked(session) as let_go:
         threading.Timer(1.0, let_go).start()
         assert session.run("describe", 30, image=IMAGE).caption is not None
-    paid_once(service, 1)
+    service.paid_once([IMAGE])
 
 
 # Read-only and broken.

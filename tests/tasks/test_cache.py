@@ -29,8 +29,7 @@ URL = "http://127.0.0.1:9/cat.png"  # nobody is there: the address counts
 
 
 @pytest.fixture(autouse=True)
-def cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMGOPEN_CACHE", "on")
+def each_version_is_asked_for(cached: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(versions_module, "FRESH", 0.0)
 
 

@@ -27,9 +27,7 @@ PICTURES: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMGOPEN_CACHE", "on")
+pytestmark = pytest.mark.usefixtures("cached")
 
 
 def counts(session: Session) -> dict[str, int]:

@@ -1,12 +1,8 @@
-"""Kills, chaos, two kernels, clocks: every task is there once, and paid for once.
-
-IMGOPEN_KILLS=100 kills as often as the issue tracker asks for; by default it is done less often.
-"""
+"""Kills, chaos, two kernels: every row of a batch is there once, and paid for once."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -17,12 +13,16 @@ import pytest
 
 from imgopen_nb.session import Session
 
-from ..conftest import KEY_ID, KEY_SECRET
+from ..conftest import KEY_ID, KEY_SECRET, often
 from ..service import Service, caption_of
 from ..stub import Stub
 
+pytestmark = pytest.mark.usefixtures("cached")
+
 ROWS = 200
-KILLS = int(os.environ.get("IMGOPEN_KILLS", "12"))
+KILLS = often(8, 100)
+CHAOS = often(80, 200)
+HALF = often(200, 500)  # of what two kernels do side by side
 IMAGES = [f"https://pictures.invalid/{number}.jpg" for number in range(ROWS)]
 BATCH = """
 import json, sys
@@ -39,11 +39,6 @@ url, home, key, secret, images = sys.argv[1:]
 with Session(url, key, secret, home) as session:
     print([task.wait(60).state for task in session.resume()])
 """
-
-
-@pytest.fixture(autouse=True)
-def cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMGOPEN_CACHE", "on")
 
 
 def kernel(
@@ -64,13 +59,7 @@ def right(images: list[str] = IMAGES, model: str = "clip") -> list[str]:
     return [caption_of(image, model) for image in images]
 
 
-def paid_once(service: Service, count: int = ROWS) -> None:
-    """Each picture was accepted once, and no id was ever sent again."""
-    assert sorted(entry.image for entry in service.tasks.values()) == sorted(IMAGES[:count])
-    assert set(service.accepted.values()) == {1}
-    assert not service.repeated
-
-
+@pytest.mark.soak
 def test_kills_at_random_moments_of_a_batch_lose_nothing_and_pay_nothing_twice(
     stub: Stub, tmp_path: Path
 ):
@@ -86,7 +75,7 @@ def test_kills_at_random_moments_of_a_batch_lose_nothing_and_pay_nothing_twice(
             if process.poll() is not None:
                 break
             time.sleep(0.005)
-        time.sleep(dice.uniform(0, 12.0 / KILLS))
+        time.sleep(dice.uniform(0, 8.0 / KILLS))
         killed += process.poll() is None
         process.kill()
         process.communicate()
@@ -95,7 +84,7 @@ def test_kills_at_random_moments_of_a_batch_lose_nothing_and_pay_nothing_twice(
 
     assert killed >= KILLS // 2
     assert captions == right()
-    paid_once(service)
+    service.paid_once(IMAGES)
 
 
 def test_resume_alone_ends_what_a_kill_has_left_once_from_two_kernels(stub: Stub, tmp_path: Path):
@@ -119,52 +108,45 @@ def test_resume_alone_ends_what_a_kill_has_left_once_from_two_kernels(stub: Stub
     assert not service.repeated
 
 
+@pytest.mark.soak
 def test_chaos_on_every_fifth_request_loses_nothing_and_pays_nothing_twice(
     stub: Stub, tmp_path: Path
 ):
     """429, 500, 502, web pages, cut off and dropped answers before and after acceptance."""
     service = Service(duration=lambda: 0.3, trouble=0.2, seed=7).on(stub)
+    images = IMAGES[:CHAOS]
 
-    captions = json.loads(said(kernel(BATCH, stub, tmp_path), 280))
+    captions = json.loads(said(kernel(BATCH, stub, tmp_path, images), 280))
 
-    assert captions == right()
-    assert sorted(entry.image for entry in service.tasks.values()) == sorted(IMAGES)
+    assert captions == right(images)
+    assert sorted(entry.image for entry in service.tasks.values()) == sorted(images)
     assert set(service.accepted.values()) == {1}
 
 
-def test_run_all_twice_pays_nothing_the_second_time(stub: Stub, tmp_path: Path):
-    service = Service(duration=lambda: 0.05).on(stub)
-    images = IMAGES[:20]
-    first = json.loads(said(kernel(BATCH, stub, tmp_path, images)))
-    requests = len(stub.requests)
-
-    second = json.loads(said(kernel(BATCH, stub, tmp_path, images)))
-
-    assert first == second == right(images)
-    assert len(stub.requests) == requests
-    paid_once(service, 20)
-
-
 def test_two_kernels_with_one_journal_do_the_same_batch_once(stub: Stub, tmp_path: Path):
-    """Side by side on the same 200 pictures: each has all rows, the service had each once."""
+    """Side by side on the same 200 pictures: each has all rows, and a third one asks nothing."""
     service = Service(duration=lambda: 0.3).on(stub)
 
     both = [kernel(BATCH, stub, tmp_path) for _ in range(2)]
 
     assert [json.loads(said(one)) for one in both] == [right(), right()]
-    paid_once(service)
+    service.paid_once(IMAGES)
+    requests = len(stub.requests)
+    assert json.loads(said(kernel(BATCH, stub, tmp_path))) == right()
+    assert len(stub.requests) == requests
 
 
-def test_two_kernels_with_500_tasks_each_on_one_journal_find_them_all(stub: Stub, tmp_path: Path):
-    """Different pictures, side by side: 1,000 right rows, and no word of a locked database."""
+@pytest.mark.soak
+def test_two_kernels_with_different_pictures_of_one_journal_find_all(stub: Stub, tmp_path: Path):
+    """Side by side: all rows are right, and no word of a locked database."""
     service = Service(duration=lambda: 0.2).on(stub)
-    images = [f"https://pictures.invalid/{number}.jpg" for number in range(1000)]
-    halves = (images[:500], images[500:])
+    images = [f"https://pictures.invalid/{number}.jpg" for number in range(2 * HALF)]
+    halves = (images[:HALF], images[HALF:])
 
     both = [kernel(BATCH, stub, tmp_path, half) for half in halves]
 
     assert [json.loads(said(one)) for one in both] == [right(half) for half in halves]
     with Session(stub.url, KEY_ID, KEY_SECRET, tmp_path) as session:
-        assert session.history.count(status="succeeded") == session.history.count() == 1000
-    assert len(service.accepted) == 1000
+        assert session.history.count(status="succeeded") == session.history.count() == 2 * HALF
+    assert len(service.accepted) == 2 * HALF
     assert not service.repeated

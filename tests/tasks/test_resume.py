@@ -20,6 +20,7 @@ from imgopen_nb.errors import ImgOpenError, SubmissionLostError, TaskFailedError
 from imgopen_nb.session import Session
 
 from ..conftest import KEY_ID, KEY_SECRET
+from ..processes import wait_until
 from ..service import Service, caption_of
 from ..stub import Reply, Request, Stub, ok, refusal
 
@@ -91,13 +92,6 @@ def kernels(stub: Stub) -> Iterator[Any]:
 def killed(process: subprocess.Popen[str]) -> None:
     error = process.communicate(timeout=60)[1]
     assert process.returncode == -signal.SIGKILL, error
-
-
-def until(true: Any, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.01)
 
 
 def row_of(session: Session, task_id: str) -> dict[str, Any]:
@@ -197,7 +191,7 @@ def test_what_a_living_kernel_is_sending_is_waited_for_and_not_sent_by_another(
     """The request takes longer than a lost task is looked for."""
     gate = held(stub, service)
     kernels()
-    until(lambda: submitted(stub) == 1)
+    wait_until(lambda: submitted(stub) == 1)
 
     (task,) = session.resume()
     time.sleep(1.5)
@@ -213,7 +207,7 @@ def test_when_the_living_kernel_is_killed_the_waiting_one_takes_over(
 ):
     gate = held(stub, service, arrived=False)
     process = kernels()
-    until(lambda: submitted(stub) == 1)
+    wait_until(lambda: submitted(stub) == 1)
     (task,) = session.resume()
     time.sleep(0.6)
     assert submitted(stub) == 1
@@ -275,7 +269,7 @@ def test_a_session_closed_while_it_sends_is_not_taken_for_dead(
     first = Session(stub.url, KEY_ID, KEY_SECRET)
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(first.submit, "describe", image=IMAGE)
-        until(lambda: submitted(stub) == 1)
+        wait_until(lambda: submitted(stub) == 1)
         first.close()
         (task,) = session.resume()
         time.sleep(1.0)

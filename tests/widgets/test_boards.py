@@ -33,7 +33,7 @@ SAID = [
 
 def describe(session: Session, image: str, model: str, caption: str | None, tags: str | None):
     names = [{"name": name, "score": None} for name in tags.split(", ")] if tags else None
-    session.journal.add(
+    session.manager.table.add(
         {
             "task_id": f"{image}-{model}", "operation": "describe", "model": model,
             "image": image, "params": {}, "status": "succeeded" if caption else "failed",
@@ -239,7 +239,7 @@ class TestElsewhere:
     @pytest.fixture
     def other(self, session: Session, browser: Browser) -> Iterator[Edits]:
         with Session() as second:
-            yield Edits(second.journal)
+            yield Edits(second.manager.table)
 
     def test_a_newer_caption_is_told_and_asked_about(self, browser: Browser, other: Edits):
         browser.send({"kind": "page", "page": 0})
@@ -296,7 +296,7 @@ class TestUndo:
         assert len(browser.board.edits.history()) == 3
 
     def test_nothing_of_other_boards_is_taken_back(self, browser: Browser, made: Board):
-        Edits(made.session.journal).add("a.png", Draft("before", [], {}, "edited"), None)
+        Edits(made.session.manager.table).add("a.png", Draft("before", [], {}, "edited"), None)
 
         assert "nothing" in browser.one({"kind": "undo"}, "said")["text"]
         assert mine(made) == "before"

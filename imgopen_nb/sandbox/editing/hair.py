@@ -18,7 +18,7 @@ from ..vision.arrays import (
     grown,
     resized,
     scaled,
-)  # fmt: skip
+)
 from ..vision.colours import lab, lab_of, srgb
 from ..vision.cutout import alpha_of, guided
 from ..vision.mesh import OVAL, Mesh, outlined
