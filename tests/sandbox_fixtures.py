@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import requests
 from PIL import Image
 
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.images.picture import samples
 from imgopen_nb.sandbox.jobs.engine_loader import EngineLoader
 from imgopen_nb.sandbox.jobs.jobs import Jobs
 from imgopen_nb.sandbox.jobs.store import FileStore, JobStore
@@ -72,6 +73,54 @@ class Api:
 
     def picture(self, data: bytes) -> str:
         return str(self.upload(data)["data"]["url"])
+
+
+class FakeWork:
+    """A `Work` of pictures in memory, whose results and reports stay in lists.
+
+    Args:
+        given: pictures by parameter; a picture alone is the parameter `image`.
+        params: the other parameters.
+    """
+
+    def __init__(
+        self,
+        given: Image.Image | dict[str, Any] | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> None:
+        self.given = {"image": given} if isinstance(given, Image.Image) else given or {}
+        self.params = params or {}
+        self.saved: list[Image.Image] = []
+        self.suffixes: list[str] = []
+        self.told: list[tuple[float, Image.Image | None]] = []
+
+    def picture(self, name: str) -> Image.Image:
+        return self.pictures(name)[0]
+
+    def pictures(self, name: str) -> list[Image.Image]:
+        found = self.given[name]
+        return found if isinstance(found, list) else [found]
+
+    def save(self, image: Image.Image, suffix: str = "png") -> str:
+        self.saved.append(image)
+        self.suffixes.append(suffix)
+        return f"http://localhost/results/{len(self.saved)}.{suffix}"
+
+    def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
+        self.told.append((fraction, preview))
+
+
+def sample(name: str) -> Image.Image:
+    """Return one of the photographs that the package brings."""
+    with Image.open(samples()[name]) as image:
+        return image.convert("RGB")
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be in time"
+        time.sleep(0.02)
 
 
 def new_key(prefix: str = "task") -> str:

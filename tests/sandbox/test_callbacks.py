@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from imgopen_nb.sandbox.jobs.store import FileStore
 from imgopen_nb.sandbox.jobs.work import JobWork
 from imgopen_nb.sandbox.process import SandboxProcess
 
-from ..sandbox_fixtures import Api, new_key, noisy_jpeg
+from ..sandbox_fixtures import Api, new_key, noisy_jpeg, wait_for
 
 pytest_plugins = ["tests.sandbox_fixtures"]
 
@@ -70,13 +70,6 @@ class Receiver:
     def __exit__(self, *_: object) -> None:
         self.server.shutdown()
         self.server.server_close()
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.user_models import clip
 
 from ..onnx_files import INT64, floats, value
-from ..sandbox.test_engines import sample
 from ..sandbox.tiny_models import (
     BLUE,
     CLIP_WORDS,
@@ -29,6 +28,7 @@ from ..sandbox.tiny_models import (
     write,
     write_captioner,
 )  # fmt: skip
+from ..sandbox_fixtures import sample
 
 
 def ranked(colour: np.ndarray) -> list[dict[str, Any]]:

@@ -6,9 +6,7 @@ import hashlib
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,30 +19,10 @@ from imgopen_nb.sandbox.vision import subjects
 from imgopen_nb.sandbox.vision.networks import MODELS
 from imgopen_nb.sandbox.vision.styles import recognise
 
+from ..sandbox_fixtures import FakeWork, sample
+
 SAMPLES = Path(engines.__file__).parents[2] / "images" / "samples"
 ENGINES = engines.load()
-
-
-@dataclass
-class FakeWork:
-    """A real `Work` whose results stay in a list."""
-
-    image: Image.Image
-    params: dict[str, Any] = field(default_factory=dict)
-    saved: list[Image.Image] = field(default_factory=list)
-
-    def picture(self, name: str) -> Image.Image:
-        assert name == "image"
-        return self.image
-
-    def save(self, image: Image.Image, suffix: str = "png") -> str:
-        self.saved.append(image)
-        return f"http://localhost/results/{len(self.saved)}.{suffix}"
-
-
-def sample(name: str) -> Image.Image:
-    with Image.open(SAMPLES / f"{name}.jpg") as image:
-        return image.convert("RGB")
 
 
 def caption(image: Image.Image) -> str:

@@ -12,7 +12,7 @@ from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.vision import control_maps, edge_maps, pose
 
-from ..sandbox.test_engines import FakeWork, sample
+from ..sandbox_fixtures import FakeWork, sample
 
 ENGINES = engines.load()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,34 +14,10 @@ from imgopen_nb.sandbox.editing.hair import colour_in
 from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.vision.mesh import Mesh, largest_mesh, read_meshes
 
-SAMPLES = Path(engines.__file__).parents[2] / "images" / "samples"
+from ..sandbox_fixtures import FakeWork, sample
+
 ENGINES = engines.load()
 ASTRONAUT_FACE, HOPPER_FACE = (170, 50, 280, 200), (125, 100, 330, 310)
-
-
-@dataclass
-class FakeWork:
-    """A `Work` of pictures in memory, whose results stay in a list."""
-
-    pictured: dict[str, Any]
-    params: dict[str, Any] = field(default_factory=dict)
-    saved: list[Image.Image] = field(default_factory=list)
-
-    def picture(self, name: str) -> Image.Image:
-        return self.pictures(name)[0]
-
-    def pictures(self, name: str) -> list[Image.Image]:
-        found = self.pictured[name]
-        return found if isinstance(found, list) else [found]
-
-    def save(self, image: Image.Image, suffix: str = "png") -> str:
-        self.saved.append(image)
-        return f"http://localhost/results/{len(self.saved)}.{suffix}"
-
-
-def sample(name: str) -> Image.Image:
-    with Image.open(SAMPLES / f"{name}.jpg") as image:
-        return image.convert("RGB")
 
 
 def run(operation: str, params: dict[str, Any] | None = None, **pictured: Any) -> Image.Image:

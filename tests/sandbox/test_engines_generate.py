@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,43 +15,25 @@ from imgopen_nb.sandbox.editing import fonts
 from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.generation import diffusion, marking, palettes, scenery
 
-from ..sandbox.test_engines import sample
+from ..sandbox_fixtures import FakeWork, sample
 
 ENGINES = engines.load()
 SD = ("text2image", "image2image", "controlnet")
 
 
-@dataclass
-class Drawing:
-    """A real `Work` whose pictures are given, and whose results and reports stay in lists."""
-
-    params: dict[str, Any]
-    given: dict[str, Image.Image] = field(default_factory=dict)
-    saved: list[tuple[Image.Image, str]] = field(default_factory=list)
-    told: list[tuple[float, Image.Image | None]] = field(default_factory=list)
-
-    def picture(self, name: str) -> Image.Image:
-        return self.given[name]
-
-    def save(self, image: Image.Image, suffix: str = "png") -> str:
-        self.saved.append((image, suffix))
-        return f"http://localhost/files/{len(self.saved)}.{suffix}"
-
-    def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
-        self.told.append((fraction, preview))
-
-
-def run(operation: str, given: dict[str, Image.Image] | None = None, **params: Any) -> Any:
+def run(
+    operation: str, given: dict[str, Image.Image] | None = None, **params: Any
+) -> tuple[Any, FakeWork]:
     given = given or {}
     if operation in ("image2image", "controlnet"):
         given = {"image": sample("coffee"), **given}
     names = {name: f"http://localhost/{name}" for name in given}
-    work = Drawing({"prompt": "a quiet harbour", "seed": 5, **names, **params}, given)
+    work = FakeWork(given, {"prompt": "a quiet harbour", "seed": 5, **names, **params})
     return ENGINES[operation].run(work), work
 
 
 def picture(operation: str, given: dict[str, Image.Image] | None = None, **params: Any) -> Any:
-    return run(operation, given, **params)[1].saved[0][0]
+    return run(operation, given, **params)[1].saved[0]
 
 
 def differing(one: Image.Image, other: Image.Image) -> float:
@@ -79,15 +60,15 @@ def test_results_have_the_shape_of_the_sd_family(operation: str) -> None:
         assert row["image_status"] == 1
         assert row["img_audit_status"] is True
         assert row["img_audit"] == [{"confidence": None, "label": "nonLabel"}]
-    assert len({image.tobytes() for image, _ in work.saved}) == 4
+    assert len({image.tobytes() for image in work.saved}) == 4
 
 
 def test_flux_returns_one_picture_the_same_for_the_same_prompt() -> None:
     result, work = run("flux", width=256, height=320)
 
-    assert result["outputImageUrl"] == "http://localhost/files/1.png"
-    assert work.saved[0][0].size == (256, 320)
-    assert picture("flux", width=256, height=320).tobytes() == work.saved[0][0].tobytes()
+    assert result["outputImageUrl"] == "http://localhost/results/1.png"
+    assert work.saved[0].size == (256, 320)
+    assert picture("flux", width=256, height=320).tobytes() == work.saved[0].tobytes()
 
 
 @pytest.mark.parametrize("operation", ["text2image", "flux"])
@@ -153,7 +134,7 @@ def test_seed_minus_one_is_a_new_one_each_time_and_is_reported() -> None:
 
 @pytest.mark.parametrize(("asked", "suffix"), [("png", "png"), ("JPEG", "jpg"), ("webp", "webp")])
 def test_the_format_of_the_file_is_obeyed(asked: str, suffix: str) -> None:
-    assert run("image2image", format=asked)[1].saved[0][1] == suffix
+    assert run("image2image", format=asked)[1].suffixes == [suffix]
 
 
 def test_different_prompts_look_different_and_named_colours_show() -> None:
@@ -314,13 +295,13 @@ def test_controlnet_takes_poses_and_ready_maps_and_refuses_unknown_modules() -> 
 
 
 def test_controlnet_without_a_picture_draws_the_scene_alone_and_says_so() -> None:
-    work = Drawing({"prompt": "x", "seed": 1, "control": {"module": "canny"}})
+    work = FakeWork(params={"prompt": "x", "seed": 1, "control": {"module": "canny"}})
     result = ENGINES["controlnet"].run(work)
 
     assert "no image was given" in result["note"]
-    assert work.saved[0][0].size == (512, 512)
+    assert work.saved[0].size == (512, 512)
     with pytest.raises(EngineError, match="no preprocessor"):
-        ENGINES["controlnet"].run(Drawing({"prompt": "x", "control": {"module": "mlsd"}}))
+        ENGINES["controlnet"].run(FakeWork(params={"prompt": "x", "control": {"module": "mlsd"}}))
 
 
 class Pipeline:
@@ -389,7 +370,7 @@ def test_with_a_model_text2image_is_drawn_by_it_and_is_real() -> None:
     assert (first["width"], first["height"]) == (256, 192)
     assert (first["num_inference_steps"], first["guidance_scale"]) == (4, 3.5)
     assert (first["prompt"], first["negative_prompt"]) == ("a quiet harbour", "rain")
-    assert work.saved[0][0].size == (260, 200)
+    assert work.saved[0].size == (260, 200)
     assert [round(fraction, 3) for fraction, _ in work.told[:3]] == [0.125, 0.25, 0.375]
 
 
@@ -406,7 +387,7 @@ def test_with_a_model_image2image_gets_the_picture_and_strength_and_keeps_outsid
     assert call["image"].size == (512, 512)
     assert call["mask_image"].size == (512, 512)
     assert result["fidelity"] == "real"
-    assert (np.asarray(work.saved[0][0])[kept] == np.asarray(given)[kept]).all()
+    assert (np.asarray(work.saved[0])[kept] == np.asarray(given)[kept]).all()
 
 
 @pytest.mark.usefixtures("_diffusers")

@@ -13,7 +13,8 @@ from imgopen_nb.sandbox.editing.super_resolution import TILE, quadrupled
 from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.vision.networks import quadruple
 
-from ..sandbox.test_engines_faces import ENGINES, FakeWork, changed, run, sample, within
+from ..sandbox.test_engines_faces import ENGINES, changed, run, within
+from ..sandbox_fixtures import FakeWork, sample
 
 
 def alpha(image: Image.Image) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -13,16 +12,14 @@ from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.prompts import vocabulary
 from imgopen_nb.sandbox.prompts.expansion import kinds_of
 
+from ..sandbox_fixtures import FakeWork
+
 ENGINES = engines.load()
 
 
-@dataclass
-class Asked:
-    params: dict[str, Any] = field(default_factory=dict)
-
-
 def expand(prompt: str, **params: Any) -> list[str]:
-    found: list[str] = ENGINES["expand-prompt"].run(Asked({"prompt": prompt, **params}))["prompts"]
+    work = FakeWork(params={"prompt": prompt, **params})
+    found: list[str] = ENGINES["expand-prompt"].run(work)["prompts"]
     return found
 
 

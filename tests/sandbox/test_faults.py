@@ -21,8 +21,8 @@ from imgopen_nb.sandbox.http.request_log import LoggedRequest, RequestLog
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
 
-from ..sandbox.test_callbacks import Receiver, described, wait_for
-from ..sandbox_fixtures import Api, command, new_key, picture_bytes
+from ..sandbox.test_callbacks import Receiver, described
+from ..sandbox_fixtures import Api, command, new_key, picture_bytes, wait_for
 
 pytest_plugins = ["tests.sandbox_fixtures"]
 

@@ -20,7 +20,6 @@ from imgopen_nb.sandbox.user_models.preprocessing import read_preprocessing
 from imgopen_nb.session import Session
 
 from ..onnx_files import value
-from ..sandbox.test_engines import sample
 from ..sandbox.tiny_models import (
     DANBOORU,
     OFFSETS,
@@ -43,6 +42,7 @@ from ..sandbox.tiny_models import (
     write_danbooru,
     write_tagger,
 )  # fmt: skip
+from ..sandbox_fixtures import sample
 
 # How a model of each kind is written, and which model of describe uses it.
 KINDS: dict[str, tuple[Callable[[Path], Path], str]] = {

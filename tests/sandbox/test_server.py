@@ -27,7 +27,15 @@ from imgopen_nb.sandbox.jobs.worker import WorkQueue
 from imgopen_nb.sandbox.messages import WireError
 from imgopen_nb.sandbox.process import SandboxProcess
 
-from ..sandbox_fixtures import Api, command, new_key, noisy_jpeg, picture_bytes, png_bomb
+from ..sandbox_fixtures import (
+    Api,
+    command,
+    new_key,
+    noisy_jpeg,
+    picture_bytes,
+    png_bomb,
+    wait_for,
+)  # fmt: skip
 
 pytest_plugins = ["tests.sandbox_fixtures"]
 
@@ -579,13 +587,6 @@ def test_the_page_as_json_has_engine_fidelity_path_and_its_mark(api: Api):
 
 
 # The line
-
-
-def wait_for(condition: Any, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        time.sleep(0.02)
 
 
 def test_an_item_that_takes_too_long_is_given_up_and_the_line_goes_on():

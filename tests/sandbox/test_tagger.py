@@ -14,8 +14,8 @@ from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.user_models import tagger as taggers
 
 from ..onnx_files import tensor
-from ..sandbox.test_engines import sample
 from ..sandbox.tiny_models import TAGS, describe, picture, tagged, write_danbooru, write_tagger
+from ..sandbox_fixtures import sample
 
 VARIABLE = "IMGOPEN_TAGGER"
 

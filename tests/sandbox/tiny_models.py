@@ -17,7 +17,7 @@ from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.user_models import clip
 
 from ..onnx_files import INT64, floats, mean, model, node, value
-from ..sandbox.test_engines import FakeWork
+from ..sandbox_fixtures import FakeWork
 
 ENGINES = engines.load()
 
