@@ -1,11 +1,11 @@
-"""What a comparison shows, within a budget of bytes."""
+"""How a comparison is shown: as text, as HTML of limited size, and as a page of its own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 
 from ..display.parts import Bundle, number, seconds
 from ..display.record import MIME, record
@@ -13,6 +13,7 @@ from ..display.rendering import render
 from ..display.tables import text_table
 from ..images.thumbnail import data_url
 from ..text import shown, visible
+from .descriptions import Description, Row
 
 # 100 pictures at 192 px take about 0.9 MB; one output gives a notebook at most 1.5 MB.
 BUDGET = 1_400_000
@@ -25,8 +26,22 @@ _SUMMARY = (
 )  # fmt: skip
 
 
-def comparison_view(comparison: Any) -> dict[str, Any]:
-    """Return what comparison.html shows."""
+class Compared(Protocol):
+    """The part of a `Comparison` that is shown."""
+
+    models: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def summary(self) -> Any: ...
+
+    def pairs(self) -> Any: ...
+
+    def thumbnail(self, row: Row) -> bytes | None: ...
+
+
+def comparison_view(comparison: Compared) -> dict[str, Any]:
+    """Return the values for comparison.html."""
     fitting, left = _rows_within(comparison, BUDGET)
     bare = _add_pictures(comparison, fitting, left)
     views = [view for _, view in fitting]
@@ -51,8 +66,8 @@ def comparison_view(comparison: Any) -> dict[str, Any]:
     }
 
 
-def comparison_text(comparison: Any, width: int | None = None) -> str:
-    """Return a comparison for terminals: captions side by side, then the models in numbers."""
+def comparison_text(comparison: Compared, width: int | None = None) -> str:
+    """Return a comparison for terminals: the captions side by side, then the summary."""
     rows = [
         (row.image, number(row.agreement), *(_said(row.said.get(m)) for m in comparison.models))
         for row in comparison.rows[:MAX_LINES]
@@ -68,7 +83,7 @@ def comparison_text(comparison: Any, width: int | None = None) -> str:
     return visible("\n\n".join(part for part in parts if part))
 
 
-def headline(comparison: Any) -> str:
+def headline(comparison: Compared) -> str:
     """Return "12 pictures · clip, deepdanbooru · mean agreement 0.21"."""
     count = len(comparison.rows)
     known = [row.agreement for row in comparison.rows if not math.isnan(row.agreement)]
@@ -78,9 +93,9 @@ def headline(comparison: Any) -> str:
     return " · ".join(said)
 
 
-def _rows_within(comparison: Any, budget: int) -> tuple[list[tuple[Any, dict[str, Any]]], int]:
-    """Return the rows that fit, without their pictures, and the bytes that are left."""
-    fitting: list[tuple[Any, dict[str, Any]]] = []
+def _rows_within(comparison: Compared, budget: int) -> tuple[list[tuple[Row, dict[str, Any]]], int]:
+    """Return the rows that fit, without their pictures, and the number of bytes left."""
+    fitting: list[tuple[Row, dict[str, Any]]] = []
     for row in comparison.rows[:MAX_PICTURES]:
         view = _row(row)
         budget -= _weight(view)
@@ -91,15 +106,17 @@ def _rows_within(comparison: Any, budget: int) -> tuple[list[tuple[Any, dict[str
 
 
 def _weight(view: Mapping[str, Any]) -> int:
-    """Return about how many bytes the row takes without its picture."""
+    """Return about how many bytes the row needs without its picture."""
     said = view["said"]
     chips = 500 * len(said) + 130 * sum(len(m["terms"]) for m in said)
     texts = [view["image"] * 2, view["alt"][:CAPTION], *(m["caption"][:CAPTION] for m in said)]
     return 900 + chips + len(escape("".join(texts)).encode("utf-8", "replace"))
 
 
-def _add_pictures(comparison: Any, rows: Sequence[tuple[Any, dict[str, Any]]], left: int) -> int:
-    """Put thumbnails in while there is room, and return how many there was none for."""
+def _add_pictures(
+    comparison: Compared, rows: Sequence[tuple[Row, dict[str, Any]]], left: int
+) -> int:
+    """Add thumbnails while there is room, and return how many are left out."""
     bare = 0
     for row, view in rows:
         jpeg = comparison.thumbnail(row) if left > 3_000 else b""
@@ -114,7 +131,7 @@ def _add_pictures(comparison: Any, rows: Sequence[tuple[Any, dict[str, Any]]], l
     return bare
 
 
-def _row(row: Any) -> dict[str, Any]:
+def _row(row: Row) -> dict[str, Any]:
     shared = row.common.shared
     return {
         "image": row.image,
@@ -127,17 +144,19 @@ def _row(row: Any) -> dict[str, Any]:
     }
 
 
-def _model(row: Any, model: str, said: Any) -> dict[str, Any]:
+def _model(row: Row, model: str, said: Description) -> dict[str, Any]:
     partly = row.common.partly.get(model, frozenset())
+    kinds = {"shared": row.common.shared, "partly": partly, "own": row.common.only.get(model, ())}
     chips = [
-        {"term": t, "of": _whose(t, row.common.shared, partly), "score": said.scores.get(t)}
-        for t in said.terms
+        {"term": term, "of": kind, "score": said.scores.get(term)}
+        for kind, terms in kinds.items()
+        for term in said.terms
+        if term in terms
     ]
-    chips.sort(key=lambda chip: ("shared", "partly", "own").index(chip["of"]))
     return {
         "model": model,
-        "caption": said.caption or ", ".join(name for name, _ in said.tags),
-        "trouble": "" if said.answered else said.error or said.status or "no answer",
+        "caption": said.text,
+        "trouble": said.trouble,
         "terms": chips[:MAX_TERMS],
         "more": max(0, len(chips) - MAX_TERMS),
         "seconds": seconds(said.seconds),
@@ -145,11 +164,7 @@ def _model(row: Any, model: str, said: Any) -> dict[str, Any]:
     }
 
 
-def _whose(term: str, shared: frozenset[str], partly: frozenset[str]) -> str:
-    return "shared" if term in shared else "partly" if term in partly else "own"
-
-
-def _summary(comparison: Any) -> list[list[Any]]:
+def _summary(comparison: Compared) -> list[list[Any]]:
     table = comparison.summary().reset_index().itertuples(index=False, name=None)
     return [
         [model, n, failed, seconds(time) or "–", _plain(words), vocabulary, own, number(novelty)]
@@ -161,21 +176,19 @@ def _plain(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:g}"
 
 
-def _pairs(comparison: Any) -> list[list[Any]]:
+def _pairs(comparison: Compared) -> list[list[Any]]:
     table = comparison.pairs().itertuples(index=False, name=None)
     return [[f"{a} – {b}", number(jaccard), n] for a, b, jaccard, n in table]
 
 
-def _said(said: Any) -> str:
+def _said(said: Description | None) -> str:
     if said is None:
         return ""
-    if not said.answered:
-        return f"({said.error or said.status or 'no answer'})"
-    return shown(said.caption or ", ".join(name for name, _ in said.tags), 200)
+    return f"({said.trouble})" if said.trouble else shown(said.text, 200)
 
 
-def comparison_bundle(comparison: Any) -> Bundle:
-    """Return what a notebook shows of a comparison: at most 1.5 MB, however many pictures."""
+def comparison_bundle(comparison: Compared) -> Bundle:
+    """Return what a notebook shows: at most 1.5 MB for any number of pictures."""
     return {
         "text/plain": comparison_text(comparison),
         "text/html": render("comparison.html", **comparison_view(comparison)),
@@ -185,12 +198,12 @@ def comparison_bundle(comparison: Any) -> Bundle:
     }
 
 
-def report(comparison: Any, title: str = "") -> str:
-    """Return a comparison as a complete HTML page that needs nothing else."""
+def report(comparison: Compared, title: str = "") -> str:
+    """Return a comparison as a self-contained HTML page."""
     return render("report.html", title=title or headline(comparison), **comparison_view(comparison))
 
 
-def _with_operation(said: Any) -> dict[str, Any]:
+def _with_operation(said: Description) -> dict[str, Any]:
     names = ("task_id", "model", "image", "caption", "tags", "status", "error", "backend", "engine")
     tags = [{"name": name, "score": score} for name, score in said.tags]
     known = {name: getattr(said, name) for name in names}

@@ -48,8 +48,8 @@ PRAGMA user_version = 1;
 ADDER = """
 import sys
 from pathlib import Path
-from imgopen_nb.edits import Draft, Edits, OverwriteError
-from imgopen_nb.journal import Journal
+from imgopen_nb.captions.edits import Draft, Edits, OverwriteError
+from imgopen_nb.database.task_table import Journal
 edits = Edits(Journal(Path(sys.argv[1])))
 over, refused = None, 0
 for number in range(40):

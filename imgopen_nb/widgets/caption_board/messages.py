@@ -10,7 +10,7 @@ import anywidget
 import traitlets
 
 from ...captions.descriptions import Description, Row
-from ...captions.edits import Edit, tags_of, text_of
+from ...captions.edits import Edit, tags_of
 from ...captions.tag_merge import listed, whose
 from ...display.parts import number
 from ...display.rendering import middle
@@ -80,15 +80,15 @@ def row_view(row: Row, models: Sequence[str], held: Edit | None) -> dict[str, An
 def static_view(row: Row, models: Sequence[str], held: Edit | None) -> dict[str, Any]:
     """Return what the static HTML shows of a picture, without the picture itself."""
     said = [row.said.get(model) for model in models]
-    texts = [_trouble(d) or text_of(d) if d else "" for d in said]
+    texts = [shown(d.trouble, 300) or d.text if d else "" for d in said]
     cells = [shown(text, STATIC_TEXT) for text in (*texts, held.caption if held else "")]
     return {"image": row.image, "cells": cells, "src": ""}
 
 
 def _said(said: Description, chips: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {
-        "text": shown(text_of(said), SHOWN_TEXT),
-        "trouble": _trouble(said),
+        "text": shown(said.text, SHOWN_TEXT),
+        "trouble": shown(said.trouble, 300),
         "chips": [[shown(tag, 80), mark] for tag, mark in chips[:SHOWN_TAGS]],
         "more": max(0, len(chips) - SHOWN_TAGS),
         # The text of a tag list is not shown: the chips show the same tags.
@@ -106,7 +106,3 @@ def _held(held: Edit) -> dict[str, Any]:
         "origin": cut(" · ".join(filter(None, origin)), 100)[0],
         "when": datetime.fromtimestamp(held.created).astimezone().strftime("%Y-%m-%d %H:%M"),
     }
-
-
-def _trouble(said: Description) -> str:
-    return "" if said.answered else shown(said.error or said.status or "no answer", 300)
