@@ -413,7 +413,8 @@ class TestOldFiles:
     def test_a_kill_in_the_middle_leaves_the_old_file(self, home: Path, name: str):
         """Killed after each of the new statements in turn; the file is whole, and opens after."""
         code = (
-            "import os, signal, sys; from pathlib import Path; from imgopen_nb import schema\n"
+            "import os, signal, sys; from pathlib import Path\n"
+            "from imgopen_nb.database import task_queries as schema\n"
             "real, left = schema.statements, [int(sys.argv[2])]\n"
             "def some(script):\n"
             "    for statement in real(script):\n"

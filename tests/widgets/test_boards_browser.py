@@ -54,7 +54,7 @@ for image, (clip, booru) in SAID.items():
 """
 TOLD = "print(made.frame['caption'].fillna('').to_dict())"
 ELSEWHERE = """
-from imgopen_nb.edits import Draft, Edits
+from imgopen_nb.captions.edits import Draft, Edits
 first = "first" not in dir()
 if not first:
     Edits(session.journal).add("sample:camera", Draft("from elsewhere", [], {}, "edited"), None)
