@@ -40,7 +40,7 @@ class Comparison:
         thumbnail: Callable[[str], bytes | None] | None = None,
     ) -> None:
         self.rows = tuple(rows)
-        self.models = tuple(sorted({model for row in self.rows for model in row.said}))
+        self.models = tuple(sorted({model for row in self.rows for model in row.descriptions}))
         self.notes = tuple(notes)
         self._thumbnail = thumbnail
 
@@ -57,7 +57,7 @@ class Comparison:
         found = [
             (row.image, model, term, rank, said.scores.get(term), term in row.common.shared)
             for row in self.rows
-            for model, said in row.said.items()
+            for model, said in row.descriptions.items()
             for rank, term in enumerate(said.terms, 1)
         ]
         return _frame(found, _TIDY)
@@ -112,7 +112,7 @@ class Comparison:
         import pandas as pd
 
         def caption(row: Row, model: str) -> str | None:
-            return row.said[model].text or None if model in row.said else None
+            return row.descriptions[model].text or None if model in row.descriptions else None
 
         columns = {
             model: pd.array([caption(row, model) for row in rows], dtype="string")
@@ -123,7 +123,7 @@ class Comparison:
     def _sources(self, row: Row) -> Iterator[Callable[[], bytes | None]]:
         if self._thumbnail:
             yield functools.partial(self._thumbnail, row.image)
-        for said in row.said.values():
+        for said in row.descriptions.values():
             if hasattr(said.source, "thumbnail_bytes"):
                 yield said.source.thumbnail_bytes
             elif hasattr(said.source, "thumbnail"):
@@ -134,7 +134,7 @@ class Comparison:
         return mean(jaccard(terms[a], terms[b]) for terms in both), len(both)
 
     def _summary(self, model: str) -> tuple[Any, ...]:
-        said = [row.said[model] for row in self.rows if model in row.said]
+        said = [row.descriptions[model] for row in self.rows if model in row.descriptions]
         answers = [d for d in said if d.answered]
         vocabulary = {term for d in answers for term in d.terms}
         compared = [row for row in self.rows if model in row.terms and len(row.terms) > 1]
@@ -195,7 +195,7 @@ def compare(
     notes = [
         count(others, "task does", "tasks do", "not describe a picture: left out"),
         count(repeated, "description was", "descriptions were", "repeated: the latest counts"),
-        *state_notes(d for row in rows for d in row.said.values()),
+        *state_notes(d for row in rows for d in row.descriptions.values()),
     ]
     return Comparison(rows, [note for note in notes if note], thumbnail)
 

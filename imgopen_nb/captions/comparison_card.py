@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..display.parts import Bundle, number, seconds
 from ..display.record import MIME, record
@@ -14,6 +14,9 @@ from ..display.tables import text_table
 from ..images.thumbnail import data_url
 from ..text import shown, visible
 from .descriptions import Description, Row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # 100 pictures at 192 px take about 0.9 MB; one output gives a notebook at most 1.5 MB.
 BUDGET = 1_400_000
@@ -33,11 +36,14 @@ class Compared(Protocol):
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
 
-    def summary(self) -> Any: ...
+    def summary(self) -> pd.DataFrame:
+        """See `Comparison`."""
 
-    def pairs(self) -> Any: ...
+    def pairs(self) -> pd.DataFrame:
+        """See `Comparison`."""
 
-    def thumbnail(self, row: Row) -> bytes | None: ...
+    def thumbnail(self, row: Row) -> bytes | None:
+        """See `Comparison`."""
 
 
 def comparison_view(comparison: Compared) -> dict[str, Any]:
@@ -51,10 +57,10 @@ def comparison_view(comparison: Compared) -> dict[str, Any]:
         f"{more} more pictures: comparison.wide()" if more else "",
         f"{bare} pictures are not shown, to keep the notebook small" if bare else "",
     ]
-    said = [said for row in comparison.rows for said in row.said.values()]
+    descriptions = _descriptions(comparison)
     return {
         "head": headline(comparison),
-        "sandbox": all(each.backend == "sandbox" for each in said),
+        "sandbox": all(each.backend == "sandbox" for each in descriptions),
         "columns": list(_SUMMARY),
         "summary": _summary(comparison),
         "pairs": _pairs(comparison) if len(comparison.models) > 2 else [],
@@ -69,7 +75,11 @@ def comparison_view(comparison: Compared) -> dict[str, Any]:
 def comparison_text(comparison: Compared, width: int | None = None) -> str:
     """Return a comparison for terminals: the captions side by side, then the summary."""
     rows = [
-        (row.image, number(row.agreement), *(_said(row.said.get(m)) for m in comparison.models))
+        (
+            row.image,
+            number(row.agreement),
+            *(_said(row.descriptions.get(m)) for m in comparison.models),
+        )
         for row in comparison.rows[:MAX_LINES]
     ]
     more = len(comparison.rows) - len(rows)
@@ -87,10 +97,10 @@ def headline(comparison: Compared) -> str:
     """Return "12 pictures · clip, deepdanbooru · mean agreement 0.21"."""
     count = len(comparison.rows)
     known = [row.agreement for row in comparison.rows if not math.isnan(row.agreement)]
-    said = [f"{count} picture{'s' * (count != 1)}", ", ".join(comparison.models)]
+    parts = [f"{count} picture{'s' * (count != 1)}", ", ".join(comparison.models)]
     if known:
-        said.append(f"mean agreement {sum(known) / len(known):.2f}")
-    return " · ".join(said)
+        parts.append(f"mean agreement {sum(known) / len(known):.2f}")
+    return " · ".join(parts)
 
 
 def _rows_within(comparison: Compared, budget: int) -> tuple[list[tuple[Row, dict[str, Any]]], int]:
@@ -107,9 +117,13 @@ def _rows_within(comparison: Compared, budget: int) -> tuple[list[tuple[Row, dic
 
 def _weight(view: Mapping[str, Any]) -> int:
     """Return about how many bytes the row needs without its picture."""
-    said = view["said"]
-    chips = 500 * len(said) + 130 * sum(len(m["terms"]) for m in said)
-    texts = [view["image"] * 2, view["alt"][:CAPTION], *(m["caption"][:CAPTION] for m in said)]
+    models = view["said"]
+    chips = 500 * len(models) + 130 * sum(len(m["terms"]) for m in models)
+    texts = [
+        view["image"] * 2,
+        view["alt"][:CAPTION],
+        *(m["caption"][:CAPTION] for m in models),
+    ]
     return 900 + chips + len(escape("".join(texts)).encode("utf-8", "replace"))
 
 
@@ -136,31 +150,33 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         "image": row.image,
         "src": "",
-        "alt": next((d.caption for d in row.said.values() if d.caption), "the picture"),
+        "alt": next((d.caption for d in row.descriptions.values() if d.caption), "the picture"),
         "agreement": number(row.agreement),
         "percent": 0 if math.isnan(row.agreement) else round(100 * row.agreement),
         "shared": len(shared) if len(row.terms) > 1 else None,
-        "said": [_model(row, model, said) for model, said in row.said.items()],
+        "said": [
+            _model(row, model, description) for model, description in row.descriptions.items()
+        ],
     }
 
 
-def _model(row: Row, model: str, said: Description) -> dict[str, Any]:
+def _model(row: Row, model: str, description: Description) -> dict[str, Any]:
     partly = row.common.partly.get(model, frozenset())
     kinds = {"shared": row.common.shared, "partly": partly, "own": row.common.only.get(model, ())}
     chips = [
-        {"term": term, "of": kind, "score": said.scores.get(term)}
+        {"term": term, "of": kind, "score": description.scores.get(term)}
         for kind, terms in kinds.items()
-        for term in said.terms
+        for term in description.terms
         if term in terms
     ]
     return {
         "model": model,
-        "caption": said.text,
-        "trouble": said.trouble,
+        "caption": description.text,
+        "trouble": description.trouble,
         "terms": chips[:MAX_TERMS],
         "more": max(0, len(chips) - MAX_TERMS),
-        "seconds": seconds(said.seconds),
-        "sandbox": said.backend == "sandbox",
+        "seconds": seconds(description.seconds),
+        "sandbox": description.backend == "sandbox",
     }
 
 
@@ -181,10 +197,10 @@ def _pairs(comparison: Compared) -> list[list[Any]]:
     return [[f"{a} – {b}", number(jaccard), n] for a, b, jaccard, n in table]
 
 
-def _said(said: Description | None) -> str:
-    if said is None:
+def _said(description: Description | None) -> str:
+    if description is None:
         return ""
-    return f"({said.trouble})" if said.trouble else shown(said.text, 200)
+    return f"({description.trouble})" if description.trouble else shown(description.text, 200)
 
 
 def comparison_bundle(comparison: Compared) -> Bundle:
@@ -192,9 +208,7 @@ def comparison_bundle(comparison: Compared) -> Bundle:
     return {
         "text/plain": comparison_text(comparison),
         "text/html": render("comparison.html", **comparison_view(comparison)),
-        MIME: record(
-            _with_operation(said) for row in comparison.rows for said in row.said.values()
-        ),
+        MIME: record(map(_with_operation, _descriptions(comparison))),
     }
 
 
@@ -203,8 +217,12 @@ def report(comparison: Compared, title: str = "") -> str:
     return render("report.html", title=title or headline(comparison), **comparison_view(comparison))
 
 
-def _with_operation(said: Description) -> dict[str, Any]:
+def _descriptions(comparison: Compared) -> list[Description]:
+    return [each for row in comparison.rows for each in row.descriptions.values()]
+
+
+def _with_operation(description: Description) -> dict[str, Any]:
     names = ("task_id", "model", "image", "caption", "tags", "status", "error", "backend", "engine")
-    tags = [{"name": name, "score": score} for name, score in said.tags]
-    known = {name: getattr(said, name) for name in names}
-    return {**known, "operation": "describe", "seconds": said.seconds, "tags": tags}
+    tags = [{"name": name, "score": score} for name, score in description.tags]
+    known = {name: getattr(description, name) for name in names}
+    return {**known, "operation": "describe", "seconds": description.seconds, "tags": tags}

@@ -77,12 +77,12 @@ class Row:
     """One picture and the description by each model."""
 
     image: str
-    said: Mapping[str, Description]
+    descriptions: Mapping[str, Description]
 
     @cached_property
     def terms(self) -> dict[str, frozenset[str]]:
         """The terms by model, without models that gave no answer."""
-        return {m: frozenset(d.terms) for m, d in self.said.items() if d.answered}
+        return {m: frozenset(d.terms) for m, d in self.descriptions.items() if d.answered}
 
     @cached_property
     def common(self) -> Shared:
@@ -100,22 +100,22 @@ def group(described: Iterable[Description]) -> tuple[list[Row], int]:
     rows: dict[str, dict[str, Description]] = {}
     repeated = 0
     for each in described:
-        said = rows.setdefault(each.image, {})
-        before = said.get(each.model)
+        known = rows.setdefault(each.image, {})
+        before = known.get(each.model)
         repeated += before is not None
         if before is None or each.answered or not before.answered:
-            said[each.model] = each
-    return [Row(image, dict(sorted(said.items()))) for image, said in rows.items()], repeated
+            known[each.model] = each
+    return [Row(image, dict(sorted(known.items()))) for image, known in rows.items()], repeated
 
 
 def state_notes(described: Iterable[Description]) -> Iterator[str]:
     """Yield notes about failures, open tasks, and answers from both services."""
-    said = list(described)
-    failed = [d for d in said if not d.answered and d.status in ENDED_BADLY]
-    open_ = [d for d in said if not d.answered and d.status not in (*ENDED_BADLY, "succeeded")]
+    found = list(described)
+    failed = [d for d in found if not d.answered and d.status in ENDED_BADLY]
+    open_ = [d for d in found if not d.answered and d.status not in (*ENDED_BADLY, "succeeded")]
     yield count(len(failed), "description", "descriptions", "failed")
     yield count(len(open_), "description has", "descriptions have", "not ended yet")
-    if {"real", "sandbox"} <= {d.backend for d in said}:
+    if {"real", "sandbox"} <= {d.backend for d in found}:
         yield "some captions come from the real service, some from the sandbox"
 
 

@@ -84,7 +84,7 @@ def merged(row: Row, how: str, threshold: float = MAJORITY) -> Draft:
     Raises:
         UsageError: there is nothing to merge, or the merged list is empty.
     """
-    said = [each for each in row.said.values() if each.answered]
+    said = [each for each in row.descriptions.values() if each.answered]
     if how not in MERGES:
         raise UsageError(f"{clip(how)!r} is no merge", hint=", ".join(MERGES))
     if len(said) < 2:

@@ -206,7 +206,7 @@ class Board(NotebookWidget):
 
     def _said(self, row: Row, at: int) -> Description:
         models = self.comparison.models
-        said = row.said.get(models[at]) if 0 <= at < len(models) else None
+        said = row.descriptions.get(models[at]) if 0 <= at < len(models) else None
         if said is None or not said.answered:
             raise UsageError(f"no model {at + 1} has a caption for {row.image}")
         return said
