@@ -1,6 +1,6 @@
 """A real JupyterLab in a real Chromium, for tests of what people see.
 
-Every picture of the screen goes to artifacts/, to be looked at.
+Screenshots are saved in artifacts/.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
 TOKEN = "a-token-for-the-test"
-# Messages of JupyterLab itself: (part of the text, why it is no concern of ours).
+# Messages of JupyterLab itself that are ignored: (part of the text, where it comes from).
 NOISE = [
     ("favicon", "Lab changes its icon while a kernel is busy"),
     ("ResizeObserver loop", "Chromium says so when Lab lays out many cells at once"),
@@ -45,18 +45,18 @@ OURS = '[class^="imgopen-"]'
 CARD = f"{OURS} .card"
 OUTPUT = ".jp-OutputArea-output"
 
-# Whether the kernel of the notebook in front is there and has nothing to do.
+# Whether the kernel of the current notebook is connected and idle.
 READY = """() => {
   const kernel = window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel;
   return kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
 }"""
 
-# Whether every cell has its number: Lab's command returns before that when a cell has failed.
+# Whether every cell has its number: after a failed cell, Lab's command returns earlier.
 ALL_RUN = """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
   .every(prompt => /\\[\\d+\\]/.test(prompt.textContent))"""
 
 
-# Notes when the notebook in front has been written to its file.
+# Records when the current notebook has been saved.
 LISTEN = """() => {
   window.saved = false;
   window.jupyterapp.shell.currentWidget.context.saveState.connect((_, state) => {
@@ -106,11 +106,11 @@ class Lab:
         return self.root / name
 
     def stop(self) -> None:
-        """End Lab the way Ctrl-C does, so that it ends its kernels."""
+        """End Lab like Ctrl-C, so that it ends its kernels too."""
         end(self._process)
 
     def _write_settings(self) -> None:
-        """Have no questions about news or updates appear over the notebook."""
+        """Turn off the questions about news and updates, which would cover the notebook."""
         settings = self.folder / "settings/@jupyterlab/apputils-extension"
         settings.mkdir(parents=True)
         quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
@@ -161,7 +161,7 @@ class Lab:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a server; one that hangs while it shuts its own extensions down is killed."""
+    """End a server; kill it if it hangs while it shuts down."""
     process.terminate()
     try:
         process.wait(20)
@@ -181,7 +181,7 @@ class Notebook7(Lab):
 
 
 class Sheet:
-    """A notebook open in JupyterLab, and everything that the page complained about or fetched."""
+    """A notebook open in JupyterLab, with the errors and the requests of its page."""
 
     def __init__(self, lab: Lab, browser: Browser, name: str, **options: Any) -> None:
         self.path = lab.root / name
@@ -206,7 +206,7 @@ class Sheet:
             self.complaints.append(said)
 
     def command(self, name: str, **arguments: Any) -> None:
-        """Execute a command of JupyterLab, and wait until it is done."""
+        """Execute a command of JupyterLab and wait for its end."""
         code = """([name, args]) => {
           window.pending = true;
           window.jupyterapp.commands.execute(name, args).then(() => { window.pending = false; });
@@ -215,7 +215,7 @@ class Sheet:
         self.page.wait_for_function("() => !window.pending", timeout=90_000)
 
     def run_all(self) -> None:
-        """Run All Cells once the kernel is there, until none is busy any more."""
+        """Wait for the kernel, run all cells, and wait for their end."""
         self.page.wait_for_function(READY)  # else Lab asks which kernel to start
         self.command("notebook:run-all-cells")
         self.page.wait_for_function(ALL_RUN, timeout=90_000)
@@ -226,14 +226,14 @@ class Sheet:
         )
 
     def text(self, selector: str) -> list[str]:
-        """Return texts, those of cells that are out of sight included."""
+        """Return texts, also of cells that are out of view."""
         return self.page.locator(selector).evaluate_all("all => all.map(e => e.textContent.trim())")
 
     def captions(self) -> str:
         return "\n".join(self.text(f"{OURS} .caption"))
 
     def left(self, text: str) -> None:
-        """Wait until a stand-in, hidden while its widget lives, says a text: it follows later."""
+        """Wait until a static fallback, which is hidden and updated later, has a text."""
         place = self.page.locator(".imgopen-static", has_text=text)
         place.first.wait_for(state="attached")
 
@@ -244,7 +244,7 @@ class Sheet:
         self.page.wait_for_selector(body, state="attached")
 
     def save(self) -> None:
-        """Press Ctrl+S until Lab says that it has saved: it ignores keys during another save."""
+        """Press Ctrl+S until Lab has saved: it ignores the keys while it is saving."""
         self.page.evaluate(LISTEN)
         for _ in range(5):
             self.page.keyboard.press("Escape")
@@ -256,7 +256,7 @@ class Sheet:
         self.page.wait_for_selector(".jp-mod-dirty", state="detached")
 
     def shot(self, name: str) -> None:
-        """Put a picture of the whole notebook into artifacts/."""
+        """Save a screenshot of the complete notebook in artifacts/."""
         size = self.page.viewport_size
         tall = self.page.evaluate(
             "Math.max(...[...document.querySelectorAll('.jp-WindowedPanel-outer')]"
@@ -270,7 +270,7 @@ class Sheet:
         self.page.set_viewport_size(size)
 
     def close(self) -> None:
-        """Shut the kernel down and close the page, so that one test leaves the next its CPU."""
+        """Shut the kernel down and close the page, to free the CPU for the next test."""
         self.command("notebook:shutdown-kernel")
         self.page.context.close()
 
@@ -297,7 +297,7 @@ def without_outputs(name: str) -> NotebookNode:
 
 @contextmanager
 def running(lab: Lab, browser: Browser, name: str) -> Iterator[Sheet]:
-    """Open a notebook of ours without its outputs and run it."""
+    """Open one of our notebooks without its outputs and run it."""
     lab.put(name, without_outputs(name))
     sheet = Sheet(lab, browser, name)
     sheet.run_all()
@@ -306,7 +306,7 @@ def running(lab: Lab, browser: Browser, name: str) -> Iterator[Sheet]:
 
 
 def reopened(lab: Lab, browser: Browser, name: str, notebook: NotebookNode) -> Sheet:
-    """Open a notebook whose kernel does not exist here, and choose none instead."""
+    """Open a notebook whose kernel does not exist, and choose "No Kernel"."""
     notebook.metadata = {"kernelspec": {"name": "not-here", "display_name": "x", "language": "x"}}
     lab.put(name, notebook)
     sheet = Sheet(lab, browser, name)
@@ -317,7 +317,7 @@ def reopened(lab: Lab, browser: Browser, name: str, notebook: NotebookNode) -> S
         for cell in notebook.cells
         for output in cell.get("outputs", [])
     )
-    # JupyterLab renders cells when it has nothing better to do.
+    # JupyterLab renders cells when it is idle.
     sheet.page.wait_for_function(
         f"document.querySelectorAll({OURS!r}).length >= {ours}", timeout=60_000
     )

@@ -116,7 +116,7 @@ class Board(NotebookWidget):
         return write_files(captions, Path(folder).expanduser(), suffix, overwrite=overwrite)
 
     def static_html(self) -> str:
-        """Return the first pictures with their captions as a table, as far as they are at hand."""
+        """Return the first pictures with their captions as a table, without reading pictures."""
         mine = self.edits.current(self._images[:SHOWN_STATIC])
         views, left = [], STATIC_BYTES
         for image in self._images[:SHOWN_STATIC]:
