@@ -1,4 +1,4 @@
-"""What is checked of a page in the browser: contrast, pictures, width."""
+"""Checks of a page in the browser: contrast, pictures, width."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .lab import OURS
 
 LEAST_CONTRAST = 4.5  # WCAG 2.2 AA for text of any size
 
-# The picture must have arrived, and it must have pixels.
+# For each picture whether it has loaded and has pixels.
 LOADED = """images => images.map(image => image.complete && image.naturalWidth > 0)"""
 
-# Contrast of every piece of text below a selector with what is painted behind it: backgrounds and
-# opacities of all ancestors are laid over each other, as the browser does it.
+# The contrast of every text below a selector with its background: the backgrounds and opacities of
+# all ancestors are blended, as in the browser.
 CONTRAST = """selector => {
   const dark = matchMedia('(prefers-color-scheme: dark)').matches;
   const canvas = dark ? [18, 18, 18] : [255, 255, 255];
@@ -51,7 +51,7 @@ CONTRAST = """selector => {
   });
 }"""
 
-# What sticks out of the window to the right, the widest first; scrolling boxes may be wider inside.
+# Elements beyond the right edge of the window; the content of scrolling boxes may be wider.
 TOO_WIDE = """() => {
   const root = document.documentElement, edge = root.clientWidth;
   const inside = e => { for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
@@ -64,14 +64,14 @@ TOO_WIDE = """() => {
 
 
 def faint(page: Page, selector: str = OURS) -> list[Any]:
-    """Return every text whose contrast is too low, as (ratio, element, text)."""
+    """Return the texts whose contrast is too low, as (ratio, element, text)."""
     found = page.evaluate(CONTRAST, selector)
     assert found, f"no text in {selector}"
     return [row for row in found if row[0] < LEAST_CONTRAST]
 
 
 def broken_pictures(page: Page, selector: str = f"{OURS} img") -> list[int]:
-    """Return the places of the pictures that did not load; there must be some."""
+    """Return the indexes of the pictures that did not load; the page must have pictures."""
     loaded = page.locator(selector).evaluate_all(LOADED)
     assert loaded, f"no pictures in {selector}"
     return [place for place, good in enumerate(loaded) if not good]

@@ -18,9 +18,9 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 def write_files(
     captions: Mapping[str, str], folder: Path, suffix: str, *, overwrite: bool
 ) -> list[Path]:
-    """Write captions beside each other, named after their pictures; see `Board.export`."""
+    """Write a text file for each caption, named after its picture; see `Board.export`."""
     files = _files(captions, folder, _text_suffix(suffix))
-    other = [file for file, text in files.items() if _lies_there(file) and not _says(file, text)]
+    other = [file for file, text in files.items() if _exists(file) and not _has_content(file, text)]
     if other and not overwrite:
         some = ", ".join(file.name for file in other[:3]) + (" …" if len(other) > 3 else "")
         hint = "give another folder, or overwrite=True"
@@ -28,8 +28,8 @@ def write_files(
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
         if file in other:
-            file.unlink()  # a link is replaced, not followed
-        if not _lies_there(file):
+            file.unlink()  # replaces a link instead of following it
+        if not _exists(file):
             with file.open("x", encoding="utf-8", newline="\n") as out:
                 out.write(text)
     return list(files)
@@ -39,7 +39,7 @@ def _files(captions: Mapping[str, str], folder: Path, suffix: str) -> dict[Path,
     owners: dict[str, str] = {}
     for image in captions:
         name = stem(image) + suffix
-        # Some systems take Cat.txt and cat.txt for the same file.
+        # On some systems Cat.txt and cat.txt are the same file.
         other = owners.setdefault(name.casefold(), image)
         if other != image:
             raise UsageError(
@@ -51,7 +51,7 @@ def _files(captions: Mapping[str, str], folder: Path, suffix: str) -> dict[Path,
 
 
 def stem(image: str) -> str:
-    """Return a picture's name without its suffix, safe as a file's name on every system."""
+    """Return a picture's name without suffix, safe as a file name on every system."""
     label = image.removeprefix("sample:")
     if "://" in label:
         label = unquote(urlsplit(label).path)
@@ -68,11 +68,11 @@ def _text_suffix(suffix: str) -> str:
     return suffix
 
 
-def _lies_there(file: Path) -> bool:
+def _exists(file: Path) -> bool:
     return file.exists() or file.is_symlink()
 
 
-def _says(file: Path, text: str) -> bool:
+def _has_content(file: Path, text: str) -> bool:
     try:
         return file.is_file() and file.read_bytes() == text.encode()
     except OSError:

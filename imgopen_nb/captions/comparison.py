@@ -1,4 +1,4 @@
-"""What several models say of the same pictures, side by side and in numbers."""
+"""What several models say about the same pictures, side by side and in numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ImgOpenError, UsageError
-from .descriptions import ENDED_BADLY, Description, Row, count, group, mean, read, state_notes
+from .comparison_card import comparison_bundle
+from .descriptions import ENDED_BADLY, Row, count, group, mean, read, state_notes
 from .terms import jaccard, word_count
 
 if TYPE_CHECKING:
@@ -18,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Comparison:
-    """Captions of several models compared; made by `compare`.
+    """A comparison of the captions of several models; made by `compare`.
 
-    A sentence and a tag list become comparable as sets of content words: lower case, singular,
-    American spelling, without stop words, tags split at underscores, "no humans" left out. Two
-    captions agree by the Jaccard index of their sets: shared words / all words of either. Synonyms
-    count as different, so agreement is rather under- than overstated. See
+    Sentences and tag lists are compared as sets of content words: lower case, singular, American
+    spelling, without stop words, tags split at underscores, "no humans" left out. The agreement of
+    two captions is the Jaccard index of their sets: shared words / all words of both. Synonyms
+    count as different words, so the real agreement is rather higher. See
     `imgopen_nb.captions.terms`.
 
     Attributes:
-        models: by name.
+        models: the names of the models, sorted.
         rows: one for each picture, in the order of their first task.
         notes: what was left out, and why.
     """
@@ -39,7 +40,7 @@ class Comparison:
         thumbnail: Callable[[str], bytes | None] | None = None,
     ) -> None:
         self.rows = tuple(rows)
-        self.models = tuple(sorted({model for row in self.rows for model in row.said}))
+        self.models = tuple(sorted({model for row in self.rows for model in row.descriptions}))
         self.notes = tuple(notes)
         self._thumbnail = thumbnail
 
@@ -50,40 +51,36 @@ class Comparison:
     def tidy(self) -> pd.DataFrame:
         """Return one row per (image, model, term).
 
-        The columns: rank in the caption from 1, score where the tags have scores, and whether all
-        models that answered share the term.
+        `rank` is the position in the caption from 1; `score` is the tag's score, if it has one;
+        `shared` tells whether all models that answered have the term.
         """
         found = [
             (row.image, model, term, rank, said.scores.get(term), term in row.common.shared)
             for row in self.rows
-            for model, said in row.said.items()
+            for model, said in row.descriptions.items()
             for rank, term in enumerate(said.terms, 1)
         ]
         return _frame(found, _TIDY)
 
     def agreement(self) -> pd.DataFrame:
-        """Return per picture: models that answered, mean Jaccard index, the shared terms."""
+        """Return per picture: number of answers, mean Jaccard index, the shared terms."""
         found = [
-            (
-                row.image,
-                len(row.terms),
-                row.agreement,
-                len(row.common.shared),
-                sorted(row.common.shared),
-            )
+            (row.image, len(row.terms), row.agreement, len(shared), sorted(shared))
             for row in self.rows
+            for shared in [row.common.shared]
         ]
         return _frame(found, _AGREEMENT).set_index("image")
 
     def pairs(self) -> pd.DataFrame:
-        """Return per pair of models: mean Jaccard index, pictures that both described."""
-        return _frame([(*pair, *self._pair(*pair)) for pair in self._model_pairs()], _PAIRS)
+        """Return per pair of models: mean Jaccard index, number of pictures that both described."""
+        pairs = itertools.combinations(self.models, 2)
+        return _frame([(*pair, *self._pair(*pair)) for pair in pairs], _PAIRS)
 
     def summary(self) -> pd.DataFrame:
         """Return per model: answers, failures, median seconds, median words, vocabulary, novelty.
 
-        `own_terms` counts the terms, over all pictures, that no other model had on that picture;
-        `novelty` is their share of the model's terms, NaN where no other model answered.
+        `own_terms` counts, over all pictures, the terms that no other model has for the same
+        picture; `novelty` is their share of the model's terms, NaN if no other model answered.
         """
         return _frame([self._summary(m) for m in self.models], _SUMMARY).set_index("model")
 
@@ -98,7 +95,7 @@ class Comparison:
         return wide
 
     def thumbnail(self, row: Row) -> bytes | None:
-        """Return a 192 px JPEG of a picture, or None where it cannot be had."""
+        """Return a 192 px JPEG of a picture, None if it cannot be read."""
         from ..images.thumbnail import JPEG, thumbnail
 
         for get in self._sources(row):
@@ -114,8 +111,11 @@ class Comparison:
     def _captions(self, rows: Sequence[Row]) -> pd.DataFrame:
         import pandas as pd
 
+        def caption(row: Row, model: str) -> str | None:
+            return row.descriptions[model].text or None if model in row.descriptions else None
+
         columns = {
-            model: pd.array([_caption(row, model) for row in rows], dtype="string")
+            model: pd.array([caption(row, model) for row in rows], dtype="string")
             for model in self.models
         }
         return pd.DataFrame(columns, index=pd.Index([row.image for row in rows], name="image"))
@@ -123,21 +123,18 @@ class Comparison:
     def _sources(self, row: Row) -> Iterator[Callable[[], bytes | None]]:
         if self._thumbnail:
             yield functools.partial(self._thumbnail, row.image)
-        for said in row.said.values():
+        for said in row.descriptions.values():
             if hasattr(said.source, "thumbnail_bytes"):
                 yield said.source.thumbnail_bytes
             elif hasattr(said.source, "thumbnail"):
                 yield functools.partial(_jpeg, said.source)
-
-    def _model_pairs(self) -> Iterator[tuple[str, str]]:
-        return itertools.combinations(self.models, 2)
 
     def _pair(self, a: str, b: str) -> tuple[float, int]:
         both = [row.terms for row in self.rows if a in row.terms and b in row.terms]
         return mean(jaccard(terms[a], terms[b]) for terms in both), len(both)
 
     def _summary(self, model: str) -> tuple[Any, ...]:
-        said = [row.said[model] for row in self.rows if model in row.said]
+        said = [row.descriptions[model] for row in self.rows if model in row.descriptions]
         answers = [d for d in said if d.answered]
         vocabulary = {term for d in answers for term in d.terms}
         compared = [row for row in self.rows if model in row.terms and len(row.terms) > 1]
@@ -148,7 +145,7 @@ class Comparison:
             len(answers),
             sum(d.status in ENDED_BADLY for d in said if not d.answered),
             _median(d.seconds for d in answers),
-            _median(_length(d) for d in answers),
+            _median(word_count(d.text) for d in answers),
             len(vocabulary),
             own,
             own / total if total else math.nan,
@@ -162,8 +159,6 @@ class Comparison:
         return f"Comparison({count}; {', '.join(self.models)})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from .comparison_card import comparison_bundle
-
         return comparison_bundle(self)
 
 
@@ -172,18 +167,22 @@ def compare(
     *,
     thumbnail: Callable[[str], bytes | None] | None = None,
 ) -> Comparison:
-    """Compare what models say of the same pictures.
+    """Compare what models say about the same pictures.
 
-    Only describe tasks count. Where a model described a picture several times, its latest answer
-    is taken; one that failed counts only if there is no answer. See `Comparison` for how a
-    sentence is compared with tags.
+    Only describe tasks count. If a model described a picture several times, its latest answer
+    counts; a failure counts only if there is no answer. See `Comparison` for how a sentence is
+    compared with tags.
 
     Args:
         source: a history (DataFrame), or results.
-        thumbnail: returns the bytes of a picture by its label, for the display.
+        thumbnail: returns the JPEG of a picture by its label, for the display.
 
     Raises:
-        UsageError: there is no described picture among them.
+        UsageError: none of them describes a picture.
+
+    Example:
+        >>> comparison = compare(session.history(operation="describe"))
+        >>> comparison.summary()
     """
     found = list(read(source))
     described = [d for d in found if d is not None]
@@ -196,7 +195,7 @@ def compare(
     notes = [
         count(others, "task does", "tasks do", "not describe a picture: left out"),
         count(repeated, "description was", "descriptions were", "repeated: the latest counts"),
-        *state_notes(d for row in rows for d in row.said.values()),
+        *state_notes(d for row in rows for d in row.descriptions.values()),
     ]
     return Comparison(rows, [note for note in notes if note], thumbnail)
 
@@ -204,17 +203,6 @@ def compare(
 def _jpeg(result: Any) -> bytes | None:
     found = result.thumbnail(192)
     return found.jpeg if found else None
-
-
-def _caption(row: Row, model: str) -> str | None:
-    said = row.said.get(model)
-    if said is None or not said.answered:
-        return None
-    return said.caption or ", ".join(name for name, _ in said.tags)
-
-
-def _length(said: Description) -> int:
-    return word_count(said.caption or ", ".join(name for name, _ in said.tags))
 
 
 def _median(values: Iterable[float | None]) -> float:
@@ -246,5 +234,5 @@ def _frame(rows: list[tuple[Any, ...]], dtypes: Mapping[str, str]) -> pd.DataFra
 
 
 def _sendable(value: Any) -> Any:
-    """Return a text without lone surrogates, which Arrow does not take; anything else as it is."""
+    """Return a text without lone surrogates, which Arrow refuses; other values as they are."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -1,11 +1,11 @@
-"""What a comparison shows, within a budget of bytes."""
+"""How a comparison is shown: as text, as HTML of limited size, and as a page of its own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..display.parts import Bundle, number, seconds
 from ..display.record import MIME, record
@@ -13,6 +13,10 @@ from ..display.rendering import render
 from ..display.tables import text_table
 from ..images.thumbnail import data_url
 from ..text import shown, visible
+from .descriptions import Description, Row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # 100 pictures at 192 px take about 0.9 MB; one output gives a notebook at most 1.5 MB.
 BUDGET = 1_400_000
@@ -25,8 +29,25 @@ _SUMMARY = (
 )  # fmt: skip
 
 
-def comparison_view(comparison: Any) -> dict[str, Any]:
-    """Return what comparison.html shows."""
+class Compared(Protocol):
+    """The part of a `Comparison` that is shown."""
+
+    models: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def summary(self) -> pd.DataFrame:
+        """See `Comparison`."""
+
+    def pairs(self) -> pd.DataFrame:
+        """See `Comparison`."""
+
+    def thumbnail(self, row: Row) -> bytes | None:
+        """See `Comparison`."""
+
+
+def comparison_view(comparison: Compared) -> dict[str, Any]:
+    """Return the values for comparison.html."""
     fitting, left = _rows_within(comparison, BUDGET)
     bare = _add_pictures(comparison, fitting, left)
     views = [view for _, view in fitting]
@@ -36,10 +57,10 @@ def comparison_view(comparison: Any) -> dict[str, Any]:
         f"{more} more pictures: comparison.wide()" if more else "",
         f"{bare} pictures are not shown, to keep the notebook small" if bare else "",
     ]
-    said = [said for row in comparison.rows for said in row.said.values()]
+    descriptions = _descriptions(comparison)
     return {
         "head": headline(comparison),
-        "sandbox": all(each.backend == "sandbox" for each in said),
+        "sandbox": all(each.backend == "sandbox" for each in descriptions),
         "columns": list(_SUMMARY),
         "summary": _summary(comparison),
         "pairs": _pairs(comparison) if len(comparison.models) > 2 else [],
@@ -51,10 +72,14 @@ def comparison_view(comparison: Any) -> dict[str, Any]:
     }
 
 
-def comparison_text(comparison: Any, width: int | None = None) -> str:
-    """Return a comparison for terminals: captions side by side, then the models in numbers."""
+def comparison_text(comparison: Compared, width: int | None = None) -> str:
+    """Return a comparison for terminals: the captions side by side, then the summary."""
     rows = [
-        (row.image, number(row.agreement), *(_said(row.said.get(m)) for m in comparison.models))
+        (
+            row.image,
+            number(row.agreement),
+            *(_said(row.descriptions.get(m)) for m in comparison.models),
+        )
         for row in comparison.rows[:MAX_LINES]
     ]
     more = len(comparison.rows) - len(rows)
@@ -68,19 +93,19 @@ def comparison_text(comparison: Any, width: int | None = None) -> str:
     return visible("\n\n".join(part for part in parts if part))
 
 
-def headline(comparison: Any) -> str:
+def headline(comparison: Compared) -> str:
     """Return "12 pictures · clip, deepdanbooru · mean agreement 0.21"."""
     count = len(comparison.rows)
     known = [row.agreement for row in comparison.rows if not math.isnan(row.agreement)]
-    said = [f"{count} picture{'s' * (count != 1)}", ", ".join(comparison.models)]
+    parts = [f"{count} picture{'s' * (count != 1)}", ", ".join(comparison.models)]
     if known:
-        said.append(f"mean agreement {sum(known) / len(known):.2f}")
-    return " · ".join(said)
+        parts.append(f"mean agreement {sum(known) / len(known):.2f}")
+    return " · ".join(parts)
 
 
-def _rows_within(comparison: Any, budget: int) -> tuple[list[tuple[Any, dict[str, Any]]], int]:
-    """Return the rows that fit, without their pictures, and the bytes that are left."""
-    fitting: list[tuple[Any, dict[str, Any]]] = []
+def _rows_within(comparison: Compared, budget: int) -> tuple[list[tuple[Row, dict[str, Any]]], int]:
+    """Return the rows that fit, without their pictures, and the number of bytes left."""
+    fitting: list[tuple[Row, dict[str, Any]]] = []
     for row in comparison.rows[:MAX_PICTURES]:
         view = _row(row)
         budget -= _weight(view)
@@ -91,15 +116,21 @@ def _rows_within(comparison: Any, budget: int) -> tuple[list[tuple[Any, dict[str
 
 
 def _weight(view: Mapping[str, Any]) -> int:
-    """Return about how many bytes the row takes without its picture."""
-    said = view["said"]
-    chips = 500 * len(said) + 130 * sum(len(m["terms"]) for m in said)
-    texts = [view["image"] * 2, view["alt"][:CAPTION], *(m["caption"][:CAPTION] for m in said)]
+    """Return about how many bytes the row needs without its picture."""
+    models = view["said"]
+    chips = 500 * len(models) + 130 * sum(len(m["terms"]) for m in models)
+    texts = [
+        view["image"] * 2,
+        view["alt"][:CAPTION],
+        *(m["caption"][:CAPTION] for m in models),
+    ]
     return 900 + chips + len(escape("".join(texts)).encode("utf-8", "replace"))
 
 
-def _add_pictures(comparison: Any, rows: Sequence[tuple[Any, dict[str, Any]]], left: int) -> int:
-    """Put thumbnails in while there is room, and return how many there was none for."""
+def _add_pictures(
+    comparison: Compared, rows: Sequence[tuple[Row, dict[str, Any]]], left: int
+) -> int:
+    """Add thumbnails while there is room, and return how many are left out."""
     bare = 0
     for row, view in rows:
         jpeg = comparison.thumbnail(row) if left > 3_000 else b""
@@ -114,42 +145,42 @@ def _add_pictures(comparison: Any, rows: Sequence[tuple[Any, dict[str, Any]]], l
     return bare
 
 
-def _row(row: Any) -> dict[str, Any]:
+def _row(row: Row) -> dict[str, Any]:
     shared = row.common.shared
     return {
         "image": row.image,
         "src": "",
-        "alt": next((d.caption for d in row.said.values() if d.caption), "the picture"),
+        "alt": next((d.caption for d in row.descriptions.values() if d.caption), "the picture"),
         "agreement": number(row.agreement),
         "percent": 0 if math.isnan(row.agreement) else round(100 * row.agreement),
         "shared": len(shared) if len(row.terms) > 1 else None,
-        "said": [_model(row, model, said) for model, said in row.said.items()],
+        "said": [
+            _model(row, model, description) for model, description in row.descriptions.items()
+        ],
     }
 
 
-def _model(row: Any, model: str, said: Any) -> dict[str, Any]:
+def _model(row: Row, model: str, description: Description) -> dict[str, Any]:
     partly = row.common.partly.get(model, frozenset())
+    kinds = {"shared": row.common.shared, "partly": partly, "own": row.common.only.get(model, ())}
     chips = [
-        {"term": t, "of": _whose(t, row.common.shared, partly), "score": said.scores.get(t)}
-        for t in said.terms
+        {"term": term, "of": kind, "score": description.scores.get(term)}
+        for kind, terms in kinds.items()
+        for term in description.terms
+        if term in terms
     ]
-    chips.sort(key=lambda chip: ("shared", "partly", "own").index(chip["of"]))
     return {
         "model": model,
-        "caption": said.caption or ", ".join(name for name, _ in said.tags),
-        "trouble": "" if said.answered else said.error or said.status or "no answer",
+        "caption": description.text,
+        "trouble": description.trouble,
         "terms": chips[:MAX_TERMS],
         "more": max(0, len(chips) - MAX_TERMS),
-        "seconds": seconds(said.seconds),
-        "sandbox": said.backend == "sandbox",
+        "seconds": seconds(description.seconds),
+        "sandbox": description.backend == "sandbox",
     }
 
 
-def _whose(term: str, shared: frozenset[str], partly: frozenset[str]) -> str:
-    return "shared" if term in shared else "partly" if term in partly else "own"
-
-
-def _summary(comparison: Any) -> list[list[Any]]:
+def _summary(comparison: Compared) -> list[list[Any]]:
     table = comparison.summary().reset_index().itertuples(index=False, name=None)
     return [
         [model, n, failed, seconds(time) or "–", _plain(words), vocabulary, own, number(novelty)]
@@ -161,37 +192,37 @@ def _plain(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:g}"
 
 
-def _pairs(comparison: Any) -> list[list[Any]]:
+def _pairs(comparison: Compared) -> list[list[Any]]:
     table = comparison.pairs().itertuples(index=False, name=None)
     return [[f"{a} – {b}", number(jaccard), n] for a, b, jaccard, n in table]
 
 
-def _said(said: Any) -> str:
-    if said is None:
+def _said(description: Description | None) -> str:
+    if description is None:
         return ""
-    if not said.answered:
-        return f"({said.error or said.status or 'no answer'})"
-    return shown(said.caption or ", ".join(name for name, _ in said.tags), 200)
+    return f"({description.trouble})" if description.trouble else shown(description.text, 200)
 
 
-def comparison_bundle(comparison: Any) -> Bundle:
-    """Return what a notebook shows of a comparison: at most 1.5 MB, however many pictures."""
+def comparison_bundle(comparison: Compared) -> Bundle:
+    """Return what a notebook shows: at most 1.5 MB for any number of pictures."""
     return {
         "text/plain": comparison_text(comparison),
         "text/html": render("comparison.html", **comparison_view(comparison)),
-        MIME: record(
-            _with_operation(said) for row in comparison.rows for said in row.said.values()
-        ),
+        MIME: record(map(_with_operation, _descriptions(comparison))),
     }
 
 
-def report(comparison: Any, title: str = "") -> str:
-    """Return a comparison as a complete HTML page that needs nothing else."""
+def report(comparison: Compared, title: str = "") -> str:
+    """Return a comparison as a self-contained HTML page."""
     return render("report.html", title=title or headline(comparison), **comparison_view(comparison))
 
 
-def _with_operation(said: Any) -> dict[str, Any]:
+def _descriptions(comparison: Compared) -> list[Description]:
+    return [each for row in comparison.rows for each in row.descriptions.values()]
+
+
+def _with_operation(description: Description) -> dict[str, Any]:
     names = ("task_id", "model", "image", "caption", "tags", "status", "error", "backend", "engine")
-    tags = [{"name": name, "score": score} for name, score in said.tags]
-    known = {name: getattr(said, name) for name in names}
-    return {**known, "operation": "describe", "seconds": said.seconds, "tags": tags}
+    tags = [{"name": name, "score": score} for name, score in description.tags]
+    known = {name: getattr(description, name) for name in names}
+    return {**known, "operation": "describe", "seconds": description.seconds, "tags": tags}

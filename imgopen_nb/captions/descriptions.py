@@ -1,4 +1,4 @@
-"""Descriptions of pictures, read from a history or from results, and grouped by picture."""
+"""Descriptions of pictures, read from a history or from results and grouped by picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENDED_BADLY = ("failed", "refused")
 
 @dataclass(frozen=True)
 class Description:
-    """What one model said of one picture; without `caption` and `tags` it did not answer."""
+    """What one model says about one picture; without caption and tags it gave no answer."""
 
     image: str
     model: str
@@ -42,14 +42,29 @@ class Description:
         """Whether there is anything to compare."""
         return bool(self.caption or self.tags)
 
+    @property
+    def tag_names(self) -> list[str]:
+        """The tags without their scores."""
+        return [name for name, _ in self.tags]
+
+    @property
+    def text(self) -> str:
+        """The caption, or else the tags as text."""
+        return self.caption or ", ".join(self.tag_names)
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no answer, "" if there is one."""
+        return "" if self.answered else self.error or self.status or "no answer"
+
     @cached_property
     def terms(self) -> tuple[str, ...]:
-        """What it says, as comparable words in the order they are said."""
-        return ordered_terms(self.caption, [name for name, _ in self.tags])
+        """Its comparable words, in the order in which they occur."""
+        return ordered_terms(self.caption, self.tag_names)
 
     @cached_property
     def scores(self) -> dict[str, float]:
-        """The best score of the tags that a term comes from, where tags have scores."""
+        """For each term, the best score of the tags it comes from, if they have scores."""
         best: dict[str, float] = {}
         for name, score in self.tags:
             for term in ordered_terms(None, [name]) if score is not None else ():
@@ -59,19 +74,19 @@ class Description:
 
 @dataclass(frozen=True)
 class Row:
-    """One picture and what each model said of it."""
+    """One picture and the description by each model."""
 
     image: str
-    said: Mapping[str, Description]
+    descriptions: Mapping[str, Description]
 
     @cached_property
     def terms(self) -> dict[str, frozenset[str]]:
-        """The terms by model, of those that answered."""
-        return {m: frozenset(d.terms) for m, d in self.said.items() if d.answered}
+        """The terms by model, without models that gave no answer."""
+        return {m: frozenset(d.terms) for m, d in self.descriptions.items() if d.answered}
 
     @cached_property
     def common(self) -> Shared:
-        """The terms that all share, some share, and one has alone."""
+        """Which terms all models share, some share, and only one has."""
         return shared_and_only(self.terms)
 
     @cached_property
@@ -81,31 +96,31 @@ class Row:
 
 
 def group(described: Iterable[Description]) -> tuple[list[Row], int]:
-    """Return the rows, and how many descriptions a later one took the place of."""
+    """Return the rows, and the number of descriptions that a later one replaced."""
     rows: dict[str, dict[str, Description]] = {}
     repeated = 0
     for each in described:
-        said = rows.setdefault(each.image, {})
-        before = said.get(each.model)
+        known = rows.setdefault(each.image, {})
+        before = known.get(each.model)
         repeated += before is not None
         if before is None or each.answered or not before.answered:
-            said[each.model] = each
-    return [Row(image, dict(sorted(said.items()))) for image, said in rows.items()], repeated
+            known[each.model] = each
+    return [Row(image, dict(sorted(known.items()))) for image, known in rows.items()], repeated
 
 
 def state_notes(described: Iterable[Description]) -> Iterator[str]:
-    """Yield what a reader should know: failures, tasks under way, answers of both services."""
-    said = list(described)
-    failed = [d for d in said if not d.answered and d.status in ENDED_BADLY]
-    open_ = [d for d in said if not d.answered and d.status not in (*ENDED_BADLY, "succeeded")]
+    """Yield notes about failures, open tasks, and answers from both services."""
+    found = list(described)
+    failed = [d for d in found if not d.answered and d.status in ENDED_BADLY]
+    open_ = [d for d in found if not d.answered and d.status not in (*ENDED_BADLY, "succeeded")]
     yield count(len(failed), "description", "descriptions", "failed")
     yield count(len(open_), "description has", "descriptions have", "not ended yet")
-    if {"real", "sandbox"} <= {d.backend for d in said}:
+    if {"real", "sandbox"} <= {d.backend for d in found}:
         yield "some captions come from the real service, some from the sandbox"
 
 
 def read(source: Any) -> Iterator[Description | None]:
-    """Yield a description for each task, None for one of another operation, oldest first."""
+    """Yield a description for each task, oldest first, None for other operations."""
     if hasattr(source, "to_dict") and hasattr(source, "columns"):
         yield from map(_from_row, _records(source))
         return
@@ -170,6 +185,6 @@ def count(number: int, one: str, many: str, what: str) -> str:
 
 
 def mean(values: Iterable[float]) -> float:
-    """Return the mean of the values that are known, NaN if none is."""
+    """Return the mean of the values without NaN, NaN if there are none."""
     known = [value for value in values if not math.isnan(value)]
     return statistics.fmean(known) if known else math.nan

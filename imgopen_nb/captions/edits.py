@@ -1,7 +1,7 @@
-"""Captions that people picked, merged or wrote: rows of their own in the journal's file.
+"""Captions that people picked, merged or wrote, in a table of their own.
 
-A row is never changed nor deleted: a later one takes its place, and an undo marks it with a time.
-What holds for a picture is its newest row that is not undone.
+Rows are never deleted: a newer row replaces an older one, and an undo only marks a row with a time.
+The current caption of a picture is its newest row that is not undone.
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class Draft:
-    """A caption to be kept; made by `picked`, `merged` and `edited`.
+    """A caption to be saved; made by `picked`, `merged` and `edited`.
 
     Attributes:
-        caption, tags: the text, and its tags where it is a list of them.
+        caption: the text.
+        tags: its tags, if it is a list of tags.
         origin: the models and tasks it comes from, and the merge that made it.
         kind: "picked", "edited" or "merged".
     """
@@ -58,7 +59,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Edit:
-    """A caption that was kept; `replaces` is the one whose place it took."""
+    """A saved caption; `replaces` is the id of the one that it replaced."""
 
     edit_id: int
     image: str
@@ -74,16 +75,16 @@ class Edit:
 
 def picked(said: Description) -> Draft:
     """Return a model's caption as it is."""
-    return _draft(text_of(said), "picked", _origin([said]), [name for name, _ in said.tags])
+    return _draft(said.text, "picked", _origin([said]), said.tag_names)
 
 
 def merged(row: Row, how: str, threshold: float = MAJORITY) -> Draft:
-    """Return the tags of all models made one list; `threshold` is for a vote.
+    """Return the tags of all models merged into one list; `threshold` is for a vote.
 
     Raises:
-        UsageError: there is nothing to merge, or nothing left of it.
+        UsageError: there is nothing to merge, or the merged list is empty.
     """
-    said = [each for each in row.said.values() if each.answered]
+    said = [each for each in row.descriptions.values() if each.answered]
     if how not in MERGES:
         raise UsageError(f"{clip(how)!r} is no merge", hint=", ".join(MERGES))
     if len(said) < 2:
@@ -97,19 +98,14 @@ def merged(row: Row, how: str, threshold: float = MAJORITY) -> Draft:
 
 
 def edited(text: str, before: Edit | None) -> Draft:
-    """Return what a person wrote, with the origin of the caption that it was made from."""
+    """Return what a person wrote, with the origin of the caption that was edited."""
     origin = {**before.origin, "edit": before.edit_id} if before else _origin([])
     return _draft(text, "edited", origin)
 
 
-def text_of(said: Description) -> str:
-    """Return a description as text."""
-    return said.caption or ", ".join(name for name, _ in said.tags)
-
-
 def tags_of(said: Description) -> list[str]:
     """Return a description as a tag list."""
-    return as_tags(said.caption, [name for name, _ in said.tags])
+    return as_tags(said.caption, said.tag_names)
 
 
 def _origin(said: Iterable[Description]) -> dict[str, Any]:
@@ -118,9 +114,9 @@ def _origin(said: Iterable[Description]) -> dict[str, Any]:
 
 
 def _draft(text: str, kind: str, origin: Mapping[str, Any], tags: Sequence[str] = ()) -> Draft:
-    # Half a surrogate pair, which JSON can carry, fits into no file.
-    whole = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
-    caption = _CONTROLS.sub("", whole).strip()
+    # JSON may contain half a surrogate pair, which cannot be written to a file.
+    valid = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
+    caption = _CONTROLS.sub("", valid).strip()
     if not caption:
         raise UsageError("an empty caption is not kept", hint="undo takes the last one back")
     if len(caption) > MOST_TEXT:
@@ -129,7 +125,7 @@ def _draft(text: str, kind: str, origin: Mapping[str, Any], tags: Sequence[str] 
 
 
 class OverwriteError(ImgOpenError):
-    """Another caption of a person is in the place; `current` is that one, None if undone."""
+    """Another caption was saved meanwhile: `current`, or None if the caption was undone."""
 
     def __init__(self, image: str, current: Edit | None) -> None:
         self.current = current
@@ -138,36 +134,36 @@ class OverwriteError(ImgOpenError):
 
 
 class Edits:
-    """The captions of people in a journal; several kernels may write at once."""
+    """The captions of people in the history; several kernels may write at once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def current(self, images: Iterable[str]) -> dict[str, Edit]:
-        """Return the captions that hold, by picture."""
+        """Return the current captions by picture."""
         sql = f"SELECT {_NAMES} FROM edits WHERE edit_id IN ({_NEWEST} AND {_AMONG} GROUP BY image)"
         rows = self._database.read(sql, [_json(list(images))], COLUMNS)
         return {row["image"]: Edit(**row) for row in rows}
 
     def add(self, image: str, draft: Draft, over: int | None) -> Edit:
-        """Keep a caption in the place of the one that the user has seen.
+        """Save a caption, which replaces the one that the user has seen.
 
         Args:
-            image: the picture, as the history shows it.
+            image: the picture's address in the history.
             draft: the caption.
-            over: the `edit_id` that holds now, None for none.
+            over: the `edit_id` of the current caption, None if there is none.
 
         Raises:
-            OverwriteError: another one holds by now; nothing was written.
+            OverwriteError: another caption is current by now; nothing was written.
         """
         names = ("image", "caption", "tags", "origin", "kind", "source", "replaces", "created")
-        # One statement: no other kernel gets between the look and the write.
+        # One statement: no other kernel can write between the check and the insert.
         sql = (
             f"INSERT INTO edits ({', '.join(names)}) SELECT ?, ?, ?, ?, ?, ?, ?, ? "
             f"WHERE ({_NEWEST} AND image = ?) IS ?"
         )
-        told = (draft.caption, _json(list(draft.tags)), _json(dict(draft.origin)), draft.kind)
-        values = (image, *told, HUMAN, over, time.time(), image, over)
+        given = (draft.caption, _json(list(draft.tags)), _json(dict(draft.origin)), draft.kind)
+        values = (image, *given, HUMAN, over, time.time(), image, over)
         written = self._database.run(sql, values)
         now = self.current([image]).get(image)
         if not written or now is None:
@@ -175,7 +171,7 @@ class Edits:
         return now
 
     def undo(self, edit: Edit) -> bool:
-        """Take a caption back, so that the one before holds; tell whether it still held."""
+        """Undo a caption, so that the one before is current; return whether it was current."""
         sql = f"UPDATE edits SET undone = ? WHERE edit_id = ({_NEWEST} AND image = ?)"
         values = (time.time(), edit.image, edit.edit_id)
         return bool(self._database.run(f"{sql} AND edit_id = ?", values))
@@ -186,7 +182,7 @@ class Edits:
         return int(self._database.read(sql, [_json(list(images))], ("n",))[0]["n"])
 
     def history(self, image: str | None = None) -> list[Edit]:
-        """Return every caption ever kept, of one picture or all, oldest first."""
+        """Return all captions ever saved, of one picture or of all, oldest first."""
         where, values = ("", []) if image is None else (" WHERE image = ?", [image])
         sql = f"SELECT {_NAMES} FROM edits{where} ORDER BY edit_id"
         return [Edit(**row) for row in self._database.read(sql, values, COLUMNS)]
@@ -196,12 +192,12 @@ class Edits:
 
         Args:
             images: keep only these pictures.
-            history: also what was replaced or taken back since; `undone` tells when.
+            history: include captions that were replaced or undone; `undone` is the time.
         """
         every = self.history()
         asked = {edit.image for edit in every} if images is None else set(images)
-        holding = every if history else self.current(asked).values()
-        found = sorted((e for e in holding if e.image in asked), key=lambda e: e.edit_id)
+        chosen = every if history else self.current(asked).values()
+        found = sorted((e for e in chosen if e.image in asked), key=lambda e: e.edit_id)
         frame = _frame(found)
         return frame if history else frame.drop(columns="undone")
 

@@ -1,14 +1,14 @@
-"""Tag lists of several models made one: union, intersection, subtraction, vote.
+"""Merges the tag lists of several models: union, intersection, subtraction, vote.
 
-Lists are compared by words as `captions` finds them: case, plurals, underscores and counts make no
+Lists are compared by the words of `terms`: case, plurals, underscores and counts make no
 difference, and a sentence is the list of its content words. But a tag stays in one piece, or
-"red_hair, blue_eyes" would be the same as "blue_hair, red_eyes". So a list says a tag if
+"red_hair, blue_eyes" would be the same as "blue_hair, red_eyes". So a list has a tag if
 
 1. it has a tag of the same words: "long_hair" and "Long hair",
 2. the tag is a single word of one of its tags: "hair" of "long_hair",
 3. it has each word of the tag as a tag of its own, as sentences do: "long", "hair".
 
-Tags keep the spelling of the list that has them first, and the order in which they are first seen.
+Tags keep the spelling and the order of their first occurrence.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from .terms import MAX_TEXT, ordered_terms, terms
 
 MAJORITY = 0.5
 MOST_TAGS = 1_000  # of one list
-MOST_WORDS = 4  # in a tag; what has more between two commas is a sentence
+MOST_WORDS = 4  # in a tag; more words between two commas are a sentence
 
 Tags = Sequence[str]
 Words = frozenset[str]
 
 
 class Vocabulary(NamedTuple):
-    """What a tag list says: its tags as words, all of their words, and those that stand alone."""
+    """A tag list: its tags as words, all of their words, and the tags of a single word."""
 
     tags: frozenset[Words]
     words: Words
     alone: Words
 
     def holds(self, words: Words) -> bool:
-        """Tell whether a tag of these words is there, or its one word within another tag."""
+        """Whether there is a tag of these words, or their single word is part of a tag."""
         return words in self.tags or (len(words) == 1 and words <= self.words)
 
     def says(self, words: Words) -> bool:
-        """Tell whether a tag of these words is said at all (see the module)."""
+        """Whether the list has a tag of these words, by the rules of the module."""
         return self.holds(words) or words <= self.alone
 
 
 def vocabulary(tags: Iterable[str]) -> Vocabulary:
-    """Return what a tag list says."""
+    """Return the vocabulary of a tag list."""
     found = frozenset(map(words_of, tags))
     alone = frozenset(word for words in found if len(words) == 1 for word in words)
     return Vocabulary(found, frozenset().union(*found), alone)
@@ -54,7 +54,7 @@ def vocabulary(tags: Iterable[str]) -> Vocabulary:
 
 @functools.lru_cache(maxsize=16384)
 def words_of(tag: str) -> Words:
-    """Return the words by which a tag is compared; a face like ":d" or "no humans" is its own."""
+    """Return the words by which a tag is compared; ":d" or "no humans" stays as it is."""
     folded = unicodedata.normalize("NFKC", tag).casefold().replace("_", " ")
     return terms(None, [tag]) or frozenset({" ".join(folded.split())})
 
@@ -78,7 +78,7 @@ def subtraction(lists: Sequence[Tags]) -> list[str]:
 
 
 def vote(lists: Sequence[Tags], threshold: float = MAJORITY) -> list[str]:
-    """Return the tags that more than this share of the lists say; half of them is not enough."""
+    """Return the tags in more than this share of the lists; exactly the share is not enough."""
     return _said_by(lists, lambda count: count > threshold * len(lists))
 
 
@@ -92,7 +92,7 @@ MERGES: dict[str, Merge] = {
 
 
 def whose(lists: Sequence[Tags]) -> list[list[str]]:
-    """Return for each tag of each list whether it is shared (by all), partly (by some) or own."""
+    """Return for each tag of each list "shared" (all lists have it), "partly" (some) or "own"."""
     known = [vocabulary(tags) for tags in lists]
     return [[_whose(words_of(tag), known) for tag in tags] for tags in lists]
 
@@ -103,12 +103,12 @@ def _whose(words: Words, known: Sequence[Vocabulary]) -> str:
 
 
 def as_tags(caption: str | None, tags: Iterable[str] = ()) -> list[str]:
-    """Return a description as a tag list: its tags, the parts of its caption, or its words."""
+    """Return a description as a tag list: its tags, the tags in its caption, or its words."""
     return _clean(tags)[:MOST_TAGS] or listed(caption or "") or list(ordered_terms(caption))
 
 
 def listed(text: str) -> list[str]:
-    """Return the tags of a text that is a list of them; nothing for a sentence."""
+    """Return the tags of a text that is a tag list, [] for a sentence."""
     parts = _clean(text[:MAX_TEXT].split(","))[:MOST_TAGS]
     if len(parts) < 2:
         return parts if parts and not re.search(r"\s", parts[0]) else []
@@ -127,7 +127,7 @@ def _collect(
     wanted: Callable[[Words], bool],
     known: Callable[[Vocabulary, Words], bool],
 ) -> list[str]:
-    """Return the wanted tags of all lists that are not known from the lists before."""
+    """Return the wanted tags of all lists without those known from earlier lists."""
     kept: dict[Words, str] = {}
     for tags in lists:
         before = vocabulary(kept.values())

@@ -1,4 +1,4 @@
-r"""What a caption says, as a set of terms: so a sentence and a tag list can be compared.
+r"""The content of a caption as a set of terms, so that sentences and tag lists can be compared.
 
 "Two tabby cats lying on a grey sofa" (clip) and "cat, grey_sofa, no_humans" (deepdanbooru) both
 become sets of single content words, {tabby, cat, lying, gray, sofa} and {cat, gray, sofa}:
@@ -8,13 +8,13 @@ become sets of single content words, {tabby, cat, lying, gray, sofa} and {cat, g
 2. Tags of several words are split into words, as a sentence has only words: `long_hair` gives
    {long, hair}. Ratings and quality tags (`rating:safe`, `highres`) are dropped.
 3. Numbers go, words stay: `1girl` gives girl, `6+boys` boy.
-4. What is denied is not said: "no humans", "without a hat" give nothing.
+4. Negated words are dropped: "no humans", "without a hat" give nothing.
 5. Phrases that say "this is a picture" ("a close up of", "the image shows") and stop words go.
 6. English plurals become singular, British spellings American; other languages stay as written.
    Chinese and Japanese runs without spaces stay one word.
 
 Not done: synonyms (sofa and couch, girl and woman differ), verb forms (sitting, sits), faces like
-`:d` and emoji, which give no term. So the agreement of models is rather under- than overstated.
+`:d` and emoji, which give no term. So the real agreement of models is rather higher.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from .word_lists import BOILERPLATE, LONE, MEN, PLURALS, SPELLINGS, STOP_WORDS, UNCHANGED
 
-MAX_TEXT = 20_000  # a caption that is longer is compared by its beginning
+MAX_TEXT = 20_000  # of a longer caption only the beginning is compared
 
 _MARKS = re.compile(r"<\|?[^<>|]{1,40}\|?>|<lora:[^<>]*>|\brating[: ]\s*\w+|\bscore[ _]\d\w*")
 _WEIGHTS = re.compile(r":\s*\d+(?:\.\d+)?(?=\s*[)\]},]|\s*$)")
@@ -41,7 +41,7 @@ _ASCII_WORD = re.compile(r"[a-z0-9]+")
 
 
 class Shared(NamedTuple):
-    """Whose terms these are; each term is in one of the three.
+    """Which models have which terms; each term is in one of the three.
 
     Attributes:
         shared: the terms of all models.
@@ -55,18 +55,18 @@ class Shared(NamedTuple):
 
 
 def terms(caption: str | None, tags: Sequence[str] | None = None) -> frozenset[str]:
-    """Return what a caption and its tags say, as comparable words (see the module)."""
+    """Return the terms of a caption and its tags (see the module)."""
     return frozenset(ordered_terms(caption, tags))
 
 
 def ordered_terms(caption: str | None, tags: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Return the terms in the order they are said: tags first, then the caption."""
+    """Return the terms in order: of the tags, then of the caption."""
     parts = (*(tags or ()), caption or "")
     return tuple(dict.fromkeys(term for part in parts for term in _said(part[:MAX_TEXT])))
 
 
 def jaccard(a: frozenset[str] | set[str], b: frozenset[str] | set[str]) -> float:
-    """Return the share of the terms of either that both have, 0 to 1; NaN if both have none."""
+    """Return the size of the intersection over that of the union; NaN if both are empty."""
     return len(a & b) / len(a | b) if a or b else math.nan
 
 
@@ -85,7 +85,7 @@ def shared_and_only(terms_by_model: Mapping[str, Iterable[str]]) -> Shared:
 
 
 def word_count(caption: str | None) -> int:
-    """Return how many words a caption has, for its length."""
+    """Return the number of words in a caption."""
     return _count_words((caption or "")[:MAX_TEXT])
 
 
@@ -103,7 +103,7 @@ def _said(text: str) -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
-    """Return folded text without the marks of prompts and tag lists."""
+    """Return case-folded text without the markup of prompts and tag lists."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     folded = _MARKS.sub(" , ", _MORE_THAN.sub("", folded.replace("\\", "")))
     return re.sub(r"[_\-‐‑–—\s]+", " ", _OWNER.sub("", _WEIGHTS.sub(" ", folded)))
@@ -120,7 +120,7 @@ def _in_word(char: str) -> bool:
 
 
 def _term(token: str) -> str:
-    """Return a token as a term, or "" if it says nothing."""
+    """Return a token as a term, "" if it has no content."""
     counted = _COUNT.fullmatch(token)
     word = counted[1] if counted else token
     if word not in STOP_WORDS:  # "as" and "has" before they lose their s

@@ -1,4 +1,4 @@
-"""The English words that `captions` treats in a special way: data only."""
+"""English words that `terms` treats specially: data only."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ PLURALS = {
     "men": "man",
 }  # fmt: skip
 
-# Singular, or without one: the s belongs to them. "Glasses" are worn, a "glass" is not.
+# Words that keep their s: singulars, and plurals without a singular ("glasses" is not "glass").
 UNCHANGED = _set(
     """
     alas always arkansas asbestos athens atlas bias binoculars bus canvas chaos charles christmas
@@ -64,7 +64,7 @@ UNCHANGED = _set(
     """
 )
 
-# Words in -men that are no plurals.
+# Words in -men that are not plurals.
 MEN = _set(
     "abdomen acumen albumen amen bitumen cyclamen hymen lumen omen ramen regimen semen specimen "
     "stamen yemen examen foramen dolmen tiananmen"

@@ -1,1 +1,1 @@
-"""The toolkit of everything that is shown: templates, tables, bars. It knows no task."""
+"""Templates, tables and bars for everything that is shown; knows no tasks and no captions."""

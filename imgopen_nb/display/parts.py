@@ -1,4 +1,4 @@
-"""Small parts that several cards are made of: a duration, a share, a picture."""
+"""Small parts of several cards: a duration, a number, a picture."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from ..errors import ImgOpenError
 from ..images.thumbnail import JPEG, Thumbnail, data_url
 
-# What a notebook shows of a value: a text by mime type.
+# What a notebook shows of a value, by mime type.
 Bundle = dict[str, Any]
 
 
 def seconds(value: float | None) -> str:
-    """Return a duration for people: 0.42 s, 3.2 s, 42 s, 3 min 5 s, 1 h 3 min."""
+    """Return a duration as text: 0.42 s, 3.2 s, 42 s, 3 min 5 s, 1 h 3 min."""
     if value is None or value != value:
         return ""
     if value < 59.5:
@@ -26,7 +26,7 @@ def seconds(value: float | None) -> str:
 def shot(
     found: Thumbnail | None, label: str, alt: str, notes: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Return what the template shows of one picture."""
+    """Return the values of one picture for a template."""
     view: dict[str, Any] = {"src": "", "label": label, "alt": alt, "notes": list(notes)}
     if found and found.jpeg.startswith(JPEG):
         view |= {"src": data_url(found.jpeg), "notes": [*found.notes, *notes]}
@@ -35,7 +35,7 @@ def shot(
 
 
 def thumbnail_of(call: Any, *args: Any) -> Thumbnail | None:
-    """Return call(*args), or None where a picture or the history cannot be read: a card shows."""
+    """Return call(*args), or None if a picture or the history cannot be read."""
     try:
         found: Thumbnail | None = call(*args)
     except (ImgOpenError, OSError):
@@ -44,5 +44,5 @@ def thumbnail_of(call: Any, *args: Any) -> Thumbnail | None:
 
 
 def number(value: float | None) -> str:
-    """Return a share for people; "–" where there is none."""
+    """Return a number with two decimals, "–" for none."""
     return "–" if value is None or math.isnan(value) else f"{value:.2f}"

@@ -35,7 +35,7 @@ def text_table(
     columns: Sequence[str],
     width: int | None = None,
 ) -> str:
-    """Return rows as a plain table that fits the terminal; long cells are wrapped.
+    """Return rows as a text table that fits the terminal; long cells are wrapped.
 
     Args:
         rows: mappings by column name, or sequences in the order of the columns.
@@ -61,7 +61,7 @@ def terminal_width() -> int:
 
 
 def display_width(text: str) -> int:
-    """Return the columns that text takes in a terminal: CJK characters take two."""
+    """Return the width of a text in a terminal, where CJK characters have two columns."""
     if text.isascii():
         return len(text)
     from wcwidth import wcswidth
@@ -70,7 +70,7 @@ def display_width(text: str) -> int:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Return text in lines of at most `width` columns, broken at spaces where there are any."""
+    """Return text in lines of at most `width` columns, broken at spaces if possible."""
     lines = []
     for part in text.splitlines() or [""]:
         short = textwrap.wrap(part, width, break_on_hyphens=False) or [""]
@@ -94,7 +94,7 @@ def _values(row: Mapping[str, Any] | Sequence[Any], columns: Sequence[str]) -> l
 
 
 def _cell(value: Any) -> str:
-    if value is None or value != value:  # NaN, too, is nothing to read
+    if value is None or value != value:  # NaN is empty too
         return ""
     if isinstance(value, float):
         return f"{value:.3g}"
@@ -104,7 +104,7 @@ def _cell(value: Any) -> str:
 
 
 def _fit(widths: list[int], least: list[int], room: int) -> list[int]:
-    """Return the widths, the widest columns made narrower until all fit."""
+    """Return the widths after shrinking the widest columns until all fit."""
     widths = list(widths)
     while sum(widths) > room:
         place = max(range(len(widths)), key=lambda i: widths[i] - least[i])

@@ -1,7 +1,7 @@
-"""A program of its own: one query of an SQLite file as an Arrow stream on its standard output.
+"""A program that writes the result of one SQLite query to standard output as an Arrow stream.
 
-It runs in a process of its own because ADBC brings a second SQLite library. Two of them on one file
-in one process undo each other's file locks: the last rows in the WAL are lost to everybody else.
+It runs in a separate process because ADBC has its own copy of the SQLite library. Two copies in
+one process break each other's locks on the same file, and the last rows in the WAL would be lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BATCH_ROWS = 65_536
 
 
 def stream(asked: dict[str, Any]) -> None:
-    """Write what `asked["sql"]` finds in the file `asked["uri"]`."""
+    """Write the result of `asked["sql"]` on the file `asked["uri"]`."""
     with (
         adbc_driver_sqlite.connect(asked["uri"]) as database,
         AdbcConnection(database) as connection,

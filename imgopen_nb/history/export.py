@@ -1,6 +1,6 @@
-"""The history as a file of its own, .parquet, .jsonl or .csv, and back again.
+"""Export of the history to .parquet, .jsonl or .csv files, and import from the first two.
 
-What comes from a file is hostile: each value is checked, and all of a file is imported or nothing.
+Files are not trusted: each value is checked, and a file is imported completely or not at all.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ Rows = Iterator[Row]
 
 
 class ArchiveError(ImgOpenError, ValueError):
-    """A file that is to be imported does not hold what an export writes."""
+    """The file to import is not a valid export."""
 
 
 class MissingPackageError(ImgOpenError, ImportError):
-    """Something needs a package that is not installed."""
+    """A required package is not installed."""
 
 
 class Imported(int):
-    """How many tasks were imported; `known` were there already, `open` have not ended."""
+    """The number of imported tasks; `known` others existed already, `open` have not ended."""
 
     known: int
     open: int
 
     def __new__(cls, added: int, known: int = 0, open: int = 0) -> Imported:
-        """Make the number, with the two others."""
+        """Create the number with its two attributes."""
         made = super().__new__(cls, added)
         made.known, made.open = known, open
         return made
@@ -75,7 +75,7 @@ def load(database: Database, path: Path) -> Imported:
         )
     read = _of_suffix(_READERS, path)
     names, table = ", ".join(EXPORTED), f"incoming_{uuid.uuid4().hex}"
-    # Checked into a table of this connection, as a large file takes longer than others can wait.
+    # First into a temporary table: a large file would lock out other programs for too long.
     database.run(f"CREATE TEMP TABLE {table} ({names})", ())
     try:
         total, ended = _fill(database, table, _readable(read(path), path))
@@ -87,7 +87,7 @@ def load(database: Database, path: Path) -> Imported:
 
 
 def _fill(database: Database, table: str, rows: Rows) -> tuple[int, int]:
-    """Write the ended tasks among rows into a table; return how many there are, and of these."""
+    """Insert the rows whose tasks have ended; return the number of rows and of insertions."""
     sql = f"INSERT INTO {table} VALUES ({', '.join('?' * len(EXPORTED))})"
     total = ended = 0
     for total, row in enumerate(rows, 1):
@@ -112,7 +112,7 @@ def _of_suffix(table: Mapping[str, Callable[..., Any]], path: Path) -> Any:
 
 
 def _chunks(database: Database, filters: Mapping[str, Any]) -> Iterator[list[Row]]:
-    """Yield the tasks in the order in which they were written, a bounded number at a time."""
+    """Yield the tasks in the order of their insertion, a limited number at a time."""
     wanted = None
     if filters.get("limit") is not None:
         found = database.read(*select(filters, ("rowid",)), ("rowid",))
@@ -120,17 +120,16 @@ def _chunks(database: Database, filters: Mapping[str, Any]) -> Iterator[list[Row
     sql = "SELECT coalesce(max(rowid), 0) FROM tasks"
     last = database.read(sql, (), ("last",))[0]["last"]
     columns = ("rowid", *EXPORTED)
-    names = ("rowid", *(f"raw {name}" for name in EXPORTED))  # so that no JSON is parsed
+    names = ("rowid", *(f"raw {name}" for name in EXPORTED))  # other names: JSON stays text
     for first in range(1, last + 1, CHUNK):
         sql, values = select(filters, columns, (first, min(first + CHUNK - 1, last)))
         rows = database.read(sql, values, names)
         yield [row for row in rows if wanted is None or row["rowid"] in wanted]
 
 
-def _line(row: Row) -> Row:
-    """Return a task as it was read, its JSON texts parsed."""
-    flat = _flat(row)
-    return {n: json.loads(v) if n in JSON_COLUMNS and v is not None else v for n, v in flat.items()}
+def _parsed(row: Row) -> Row:
+    """Return a row with its JSON texts parsed."""
+    return {n: json.loads(v) if n in JSON_COLUMNS and v is not None else v for n, v in row.items()}
 
 
 def _flat(row: Row) -> Row:
@@ -144,7 +143,9 @@ def _text(value: Any) -> str | None:
 def _write_jsonl(path: Path, chunks: Iterator[list[Row]]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as out:
         for rows in chunks:
-            out.writelines(json.dumps(_line(row), ensure_ascii=False) + "\n" for row in rows)
+            out.writelines(
+                json.dumps(_parsed(_flat(row)), ensure_ascii=False) + "\n" for row in rows
+            )
 
 
 def _write_csv(path: Path, chunks: Iterator[list[Row]]) -> None:
@@ -156,7 +157,7 @@ def _write_csv(path: Path, chunks: Iterator[list[Row]]) -> None:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value for a spreadsheet, which takes some texts for formulas."""
+    """Return a value for a spreadsheet, with a quote before texts that look like formulas."""
     return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
 
 
@@ -203,9 +204,7 @@ def _read_parquet(path: Path) -> Rows:
 
 def _unflat(row: Row, number: int) -> Row:
     try:
-        return {
-            n: json.loads(v) if n in JSON_COLUMNS and v is not None else v for n, v in row.items()
-        }
+        return _parsed(row)
     except (ValueError, TypeError, RecursionError):
         raise _wrong(number, "a text that should be JSON and is not") from None
 
@@ -227,7 +226,7 @@ _READERS = {".parquet": _read_parquet, ".jsonl": _read_jsonl}
 
 
 def _checked(row: Row, number: int) -> list[Any]:
-    """Return the values of a task in the order of EXPORTED."""
+    """Return the values of a task in the order of EXPORTED after checking them."""
     missing = [name for name in _NEEDED if row.get(name) is None]
     if missing:
         raise _wrong(number, f"no {missing[0]}")
@@ -263,7 +262,7 @@ def _fits_json(name: str, value: Any) -> bool:
 
 
 def _storable(text: str | None) -> bool:
-    """Whether SQLite takes a text; not half a surrogate pair, which JSON can carry."""
+    """Whether SQLite accepts a text; JSON may contain lone surrogates, which it does not accept."""
     try:
         return text is not None and len(text.encode()) <= MOST_TEXT
     except UnicodeEncodeError:

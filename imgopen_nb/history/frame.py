@@ -1,4 +1,4 @@
-"""The task history as a DataFrame; imports pandas, so callers import this module late."""
+"""The task history as a DataFrame. Imports pandas, so callers import this module late."""
 
 from __future__ import annotations
 
@@ -12,25 +12,22 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ParameterError
-from .json_dtype import VIEWS, JsonArray, JsonDtype
+from .json_dtype import VIEWS, JsonArray, JsonDtype, missing
 
 _UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _BACK = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 
 
 def history_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return tasks as a tidy DataFrame, one row per task, with the same dtypes however many.
+    """Return tasks as a tidy DataFrame, one row per task, with the same dtypes for any number.
 
     Args:
-        rows: tasks as the journal gives them: `submitted` and `finished` in seconds since the
-            epoch; `tags` as names or as {"name", "score"}; JSON as texts or as values. What is
-            missing becomes NA.
+        rows: tasks as rows of the database: `submitted` and `finished` in seconds since the
+            epoch; `tags` as names or as {"name", "score"}; JSON as texts or as values. Missing
+            values become NA.
     """
     rows = list(rows)
-    columns = {}
-    for name, build in _COLUMNS.items():
-        columns[name] = build([row.get(name) for row in rows])
-    return _with_seconds(columns)
+    return _with_seconds({n: build([row.get(n) for row in rows]) for n, build in _COLUMNS.items()})
 
 
 def _with_seconds(columns: dict[str, pd.Series[Any]]) -> pd.DataFrame:
@@ -41,9 +38,10 @@ def _with_seconds(columns: dict[str, pd.Series[Any]]) -> pd.DataFrame:
 
 def arrow_frame(batches: list[Any]) -> pd.DataFrame:
     """Return the same DataFrame as `history_frame`, oldest first, from Arrow batches."""
-    columns = {}
-    for name, build in (_COLUMNS | {"created": _floats}).items():
-        columns[name] = _from_arrow([batch.column(name) for batch in batches], name, build)
+    columns = {
+        name: _from_arrow([batch.column(name) for batch in batches], name, build)
+        for name, build in (_COLUMNS | {"created": _floats}).items()
+    }
     created = columns.pop("created").to_numpy()
     frame = _with_seconds(columns)
     if (created[1:] >= created[:-1]).all():
@@ -62,7 +60,7 @@ def _from_arrow(parts: list[Any], name: str, build: Callable[[Any], Any]) -> pd.
 
 
 def events_frame(events: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the steps of a task's life; `at` in seconds since the epoch becomes a time."""
+    """Return the events of a task; `at`, in seconds since the epoch, becomes a time."""
     steps = list(events)
     builds = {"at": _times, "state": _strings, "detail": _strings}
     return pd.DataFrame({n: build([s[n] for s in steps]) for n, build in builds.items()})
@@ -75,22 +73,22 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def rows_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the rows of a list (models, LoRAs ...) with the vendor's keys as columns."""
+    """Return the rows of a list (models, LoRAs ...) with the keys of the service as columns."""
     return pd.DataFrame(list(rows))
 
 
-def since(value: Any) -> float:
-    """Return seconds since the epoch for a moment given in any of the usual ways.
+def since(value: Any, name: str = "since") -> float:
+    """Return seconds since the epoch for a point in time; `name` is for the error message.
 
     Raises:
-        ParameterError: it is none.
+        ParameterError: it is not a point in time.
     """
     if isinstance(value, (int, float)):
-        return value
+        return float(value)
     with contextlib.suppress(ValueError, TypeError):
         return moment(value)
     raise ParameterError(
-        f"since={str(value)[:40]!r} is no moment",
+        f"{name}={str(value)[:40]!r} is no moment",
         hint='give "7d", "12h" or a date: "2026-01-31"',
     )
 
@@ -98,7 +96,7 @@ def since(value: Any) -> float:
 def moment(value: Any) -> float:
     """Return seconds since the epoch for a datetime, a date, an ISO text, or "7d" back from now.
 
-    Times without a zone are local ones.
+    Times without a time zone are local.
 
     Raises:
         ValueError, TypeError: it is none of these.
@@ -119,7 +117,7 @@ def moment(value: Any) -> float:
 
 def _strings(values: list[Any]) -> pd.Series[Any]:
     if not all(v is None or type(v) is str for v in values):
-        values = [None if _missing(v) else str(v) for v in values]
+        values = [None if missing(v) else str(v) for v in values]
     return pd.Series(values, dtype="string")
 
 
@@ -145,10 +143,6 @@ def _floats(values: Any) -> pd.Series[Any]:
 
 def _integers(values: list[Any]) -> pd.Series[Any]:
     return pd.Series(values, dtype="Int64")
-
-
-def _missing(value: Any) -> bool:
-    return value is None or value is pd.NA or value != value
 
 
 _COLUMNS: dict[str, Callable[[list[Any]], Any]] = {

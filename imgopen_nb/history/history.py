@@ -1,4 +1,4 @@
-"""The history as a user handles it: read and filtered, exported and imported, cut and compacted."""
+"""The task history: reading, filtering, exporting, importing, pruning and compacting."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from . import export as archive
 if TYPE_CHECKING:
     import pandas as pd
 
-# From so many rows on, starting processes for the fast reader pays.
+# With fewer rows, starting processes for the fast reader takes longer than it saves.
 LARGE = 100_000
 _FILTERS = ("operation", "model", "status", "since", "backend", "limit")
 _ENDED = (
     "status IN ('succeeded', 'failed', 'refused') "
     "AND coalesce(finished, created) < (SELECT moment FROM moment)"
 )
-# All texts in what a task was asked and in what it gave: pictures are among them.
+# All texts in the parameters and outputs of tasks; the addresses of pictures are among them.
 _TEXTS = (
     "SELECT image FROM tasks WHERE {0} UNION "
     "SELECT j.atom FROM tasks, json_tree(params) j WHERE j.type = 'text' AND {0} UNION "
@@ -43,10 +43,13 @@ _DELETIONS = (
 
 
 class History:
-    """The tasks of one user, called for a DataFrame of them.
+    """The tasks of one user; call it for a DataFrame.
 
     Raises:
-        JournalError: on every call, where the file cannot be read or written.
+        JournalError: by any method, if the file cannot be read or written.
+
+    Example:
+        >>> session.history(operation="describe", since="7d")
     """
 
     def __init__(self, table: TaskTable) -> None:
@@ -94,7 +97,7 @@ class History:
         return int(self._database.read(sql, values, ("count",))[0]["count"])
 
     def events(self, task_id: str) -> pd.DataFrame:
-        """Return the life of a task: when (`at`) it came to which `state`, and a `detail`.
+        """Return the events of a task: when (`at`) it reached which `state`, and a `detail`.
 
         Raises:
             UnknownNameError: the history has no such task.
@@ -104,42 +107,45 @@ class History:
         return events_frame(self._table.events(self._table.get(task_id)["task_id"]))
 
     def export(self, path: str | Path, **filters: Any) -> Path:
-        """Write tasks, with the raw answers, into a file; the filters are those of the call.
+        """Write tasks with their raw answers to a file; the filters are those of the call.
 
         Args:
-            path: .parquet (needs pyarrow), .jsonl or .csv; a file that is there is replaced.
-            **filters: which tasks; all if none is given.
+            path: .parquet (needs pyarrow), .jsonl or .csv; an existing file is replaced.
+            **filters: which tasks; all if no filter is given.
 
         Raises:
             UsageError: another suffix.
             MissingPackageError: pyarrow is not installed.
-            OSError: the file cannot be written; an older one is as it was.
+            OSError: the file cannot be written; an existing one is unchanged.
         """
         return archive.export(self._database, Path(path).expanduser(), checked(filters))
 
     def import_(self, path: str | Path) -> archive.Imported:
-        """Take over the tasks of an exported .parquet or .jsonl file, and return how many.
+        """Import the tasks of an exported .parquet or .jsonl file, and return how many.
 
-        Those that are there already are left as they are. Those that have not ended are left out:
-        they would be asked for by two. The number also has them: `known` and `open`.
+        Tasks that the history has already are not changed. Tasks that have not ended are left out,
+        as two histories would poll for them. The returned number has the counts of both as its
+        attributes `known` and `open`.
 
         Raises:
-            ArchiveError: the file does not hold what an export writes; nothing was imported.
+            ArchiveError: the file is not a valid export; nothing was imported.
             MissingPackageError: pyarrow is not installed.
         """
         return archive.load(self._database, Path(path).expanduser())
 
     def prune(self, before: Any, *, dry_run: bool = False) -> int:
-        """Delete tasks that ended before a moment, and return how many.
+        """Delete tasks that ended before a point in time, and return how many.
 
-        Their events go too, and small pictures that nothing uses any more. Tasks that have not
-        ended stay, and so does every caption that somebody edited.
+        Their events and unused thumbnails are deleted too. Tasks that have not ended and edited
+        captions are kept.
 
         Args:
-            before: as `since` of the call: a date, or "90d" back from now.
-            dry_run: only count them.
+            before: like `since` of the call: a date, or "90d" back from now.
+            dry_run: only count the tasks.
         """
-        moment = _moment(before, "before")
+        from .frame import since
+
+        moment = since(before, "before")
         database = self._database
         with database.transaction():
             database.run("CREATE TEMP TABLE moment AS SELECT ? AS moment", (moment,))
@@ -151,10 +157,10 @@ class History:
         return count
 
     def vacuum(self) -> tuple[int, int]:
-        """Give the space of deleted tasks back, and return the bytes before and after.
+        """Free the disk space of deleted tasks, and return the file size before and after in bytes.
 
         Raises:
-            JournalError: another program is using the file at this moment.
+            JournalError: another program is using the file.
         """
         before = self._size()
         self._database.run("VACUUM", ())
@@ -173,7 +179,7 @@ class History:
         )
 
     def _fast(self, filters: Mapping[str, Any]) -> pd.DataFrame | None:
-        """Return the frame by the fast reader; None where it does not pay, or in any trouble."""
+        """Return the DataFrame of the fast reader; None if it would not be faster, or fails."""
         limit = filters.get("limit")
         if (limit is not None and limit < LARGE) or not arrow.available():
             return None
@@ -183,7 +189,7 @@ class History:
             return None
         try:
             frame = arrow.read(self._database.path, last, filters)
-        except Exception:  # the plain reader does it, or tells what is wrong
+        except Exception:  # the plain reader works, or its error says what is wrong
             return None
         return frame if limit is None else frame.tail(limit).reset_index(drop=True)
 
@@ -197,7 +203,7 @@ def checked(filters: Mapping[str, Any]) -> dict[str, Any]:
     """Return filters with `since` in seconds.
 
     Raises:
-        UsageError: a filter or an operation that does not exist, or a value that does not fit.
+        UsageError: there is no such filter or operation, or a value is invalid.
     """
     known = dict(filters)
     for name in known:
@@ -207,17 +213,10 @@ def checked(filters: Mapping[str, Any]) -> dict[str, Any]:
         name = known["operation"]
         raise UsageError(f"{name} is not run by itself: tasks ask it, so it is not in the history")
     if known.get("since") is not None:
-        known["since"] = _moment(known["since"], "since")
+        from .frame import since
+
+        known["since"] = since(known["since"])
     limit = known.get("limit")
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
         raise ParameterError(f"limit must be a whole number, not {in_words(limit)}")
     return known
-
-
-def _moment(value: Any, name: str) -> float:
-    from .frame import since
-
-    try:
-        return float(since(value))
-    except ParameterError as error:
-        raise ParameterError(error.message.replace("since", name), hint=error.hint) from None

@@ -1,8 +1,7 @@
-"""Columns of JSON texts whose values are parsed when they are looked at; imports pandas.
+"""A pandas dtype for columns of JSON texts, which are parsed when a value is accessed.
 
-A history of a million tasks has some millions of dicts and lists in it, and making them takes
-longer than reading the file. Whoever looks at a value, goes through the column or explodes it gets
-the same as from a column of objects.
+A history of a million tasks contains millions of dicts and lists, and creating them takes longer
+than reading the file. Access, iteration and `explode` give the same as a column of objects.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from ..display.record import name_and_score
 
 
 def tag_names(tags: Iterable[Any]) -> list[str]:
-    """Return the names of tags, which are names or have one."""
+    """Return the names of tags, which are names, mappings or objects."""
     return [str(name_and_score(tag)[0]) for tag in tags]
 
 
-# What a value is, made from its parsed text or from None.
+# By view: makes a value from its parsed JSON or from None.
 VIEWS: dict[str, Callable[[Any], Any]] = {
     "params": lambda value: value or {},
     "tags": lambda value: None if value is None else tag_names(value),
@@ -56,7 +55,7 @@ class JsonDtype(ExtensionDtype):
 
     @classmethod
     def construct_from_string(cls, string: str) -> JsonDtype:
-        """Return the dtype of a name; TypeError if it is none."""
+        """Return the dtype of a name; raises TypeError for any other string."""
         view = string[5:-1] if isinstance(string, str) else ""
         if view not in VIEWS or string != f"json[{view}]":
             raise TypeError(f"Cannot construct a 'JsonDtype' from {string!r}")
@@ -64,11 +63,11 @@ class JsonDtype(ExtensionDtype):
 
 
 class JsonArray(ExtensionArray):
-    """An array of JSON texts that gives their values.
+    """An array of JSON texts whose items are the parsed values.
 
     Args:
         texts: a pandas array of dtype "string".
-        dtype: what the values are.
+        dtype: the kind of the values.
     """
 
     def __init__(self, texts: Any, dtype: JsonDtype) -> None:
@@ -77,14 +76,14 @@ class JsonArray(ExtensionArray):
 
     @classmethod
     def of(cls, view: str, values: Sequence[Any]) -> JsonArray:
-        """Return an array of JSON texts, values, or None."""
+        """Return an array of values, each given as JSON text, as a value, or None."""
         texts = [v if v is None or isinstance(v, str) else _text(view, v) for v in values]
         return cls(pd.array(texts, dtype="string"), JsonDtype(view))
 
     @classmethod
     def _from_sequence(cls, scalars: Any, *, dtype: Any = None, copy: bool = False) -> JsonArray:
         wanted: Any = JsonDtype() if dtype is None else pd.api.types.pandas_dtype(dtype)
-        return cls.of(wanted.view, [None if _missing(value) else value for value in scalars])
+        return cls.of(wanted.view, [None if missing(value) else value for value in scalars])
 
     @classmethod
     def _concat_same_type(cls, to_concat: Sequence[JsonArray]) -> JsonArray:
@@ -118,7 +117,9 @@ class JsonArray(ExtensionArray):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         found = np.empty(len(self), dtype=object)
-        for at, value in enumerate(self):  # a plain assignment would make rows of equal lists
+        for at, value in enumerate(
+            self
+        ):  # `found[:] = list(self)` would turn lists of equal length into rows
             found[at] = value
         return found
 
@@ -126,12 +127,12 @@ class JsonArray(ExtensionArray):
         return self._texts.__arrow_array__(type=type)
 
     def isna(self) -> Any:
-        """Return where there is no value; a missing dict or list of URLs is an empty one."""
+        """Return where values are missing; a missing dict or list of URLs counts as empty."""
         missing = self._texts.isna()
         return missing if self._dtype.view == "tags" else np.zeros_like(missing)
 
     def take(self, indices: Any, *, allow_fill: bool = False, fill_value: Any = None) -> JsonArray:
-        """Return the values at these places."""
+        """Return the values at these positions."""
         return JsonArray(self._texts.take(indices, allow_fill=allow_fill), self._dtype)
 
     def copy(self) -> JsonArray:
@@ -139,11 +140,11 @@ class JsonArray(ExtensionArray):
         return JsonArray(self._texts.copy(), self._dtype)
 
     def map(self, mapper: Any, na_action: Any = None) -> Any:
-        """Return what a function or dict makes of the values, as of a column of objects."""
+        """Apply a function or dict to the values, as for a column of objects."""
         return pd.Series(np.asarray(self, dtype=object)).map(mapper, na_action=na_action).array
 
     def _value(self, text: Any) -> Any:
-        return VIEWS[self._dtype.view](None if _missing(text) else json.loads(text))
+        return VIEWS[self._dtype.view](None if missing(text) else json.loads(text))
 
     def _explode(self) -> tuple[Any, Any]:
         series = pd.Series(np.asarray(self, dtype=object)).explode()
@@ -159,5 +160,8 @@ def _text(view: str, value: Any) -> str:
     return json.dumps(plain, ensure_ascii=False, default=str)
 
 
-def _missing(value: Any) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and value != value)
+def missing(value: Any) -> bool:
+    """Whether a value is None, NaN, NaT or NA."""
+    if isinstance(value, float):
+        return value != value
+    return value is None or value is pd.NA or value is pd.NaT

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..display.parts import Bundle, seconds
-from ..display.record import MIME, record
+from ..display.record import MIME, name_and_score, record
 from ..display.rendering import render
 from ..display.tables import text_table
 
@@ -16,27 +16,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_TASKS = 50
-
-
 SYMBOLS = {"succeeded": "✓", "failed": "✗", "refused": "✗"}
 
 
 def history_view(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what history.html shows: the newest tasks first."""
-    newest = list(rows)[: -MAX_TASKS - 1 : -1]
-    tasks = [{**_task(row), "sandbox": row.get("backend") == "sandbox"} for row in newest]
+    """Return the values for history.html."""
+    tasks = [_task(row) for row in _newest(rows)]
     return {"more": len(rows) - len(tasks), "tasks": tasks}
 
 
 def history_text(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
     """Return a history for terminals: the newest tasks first."""
-    newest = [_task(row) for row in list(rows)[: -MAX_TASKS - 1 : -1]]
-    if not newest:
+    if not rows:
         return "The history is empty."
+    newest = [_task(row) for row in _newest(rows)]
     columns = ["when", "operation", "model", "picture", "result", "status", "time", "task"]
     table = text_table(newest, columns, width)
     more = len(rows) - len(newest)
     return f"{table}\n… {more} older tasks" if more else table
+
+
+def _newest(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    return rows[: -MAX_TASKS - 1 : -1]
 
 
 def _task(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def _task(row: Mapping[str, Any]) -> dict[str, Any]:
         "time": seconds(taken),
         "task": row.get("task_id") or "",
         "symbol": SYMBOLS.get(status, "…"),
+        "sandbox": row.get("backend") == "sandbox",
     }
 
 
@@ -62,7 +64,7 @@ def _outcome(row: Mapping[str, Any]) -> str:
         if row.get(name):
             return str(row[name])
     if row.get("tags"):
-        return ", ".join(str(t["name"]) if isinstance(t, Mapping) else str(t) for t in row["tags"])
+        return ", ".join(str(name_and_score(tag)[0]) for tag in row["tags"])
     count = len(row.get("image_urls") or ())
     return f"{count} picture{'s' * (count > 1)}" if count else ""
 
@@ -76,24 +78,24 @@ def _when(moment: float | None) -> str:
 
 
 def history_bundle(rows: Iterable[Mapping[str, Any]]) -> Bundle:
-    """Return what a notebook shows of journal rows: the newest 50, newest first."""
+    """Return what a notebook shows of history rows: the newest 50, newest first."""
     rows = list(rows)
     return {
         "text/plain": history_text(rows),
         "text/html": render("history.html", **history_view(rows)),
-        MIME: record(rows[:-51:-1]),
+        MIME: record(_newest(rows)),
     }
 
 
 class HistoryView:
-    """Journal rows that show as a table; `frame` is the DataFrame of them all."""
+    """History rows that are shown as a table."""
 
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self.rows = list(rows)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The history as `session.history()` returns it."""
+        """All rows as a DataFrame, like that of `session.history()`."""
         from .frame import history_frame
 
         return history_frame(self.rows)

@@ -48,7 +48,7 @@ class Loader:
             self._start(1 + self._reading)
 
     def get(self, key: Key) -> bytes | None:
-        """Return a picture that is at hand, b"" for one that cannot be read, None if unknown."""
+        """Return a cached picture, b"" for one that cannot be read, None if it must be read."""
         with self._lock:
             if key in self._cache:
                 self._cache.move_to_end(key)

@@ -203,7 +203,7 @@ class TestTheProtocol:
             ({"kind": "open", "by": 7}, []),
             ({"kind": "open", "by": "x" * 1000}, []),
             ({"kind": ["open"], "by": "x"}, []),
-            ({"kind": "_hear", "by": "x"}, []),
+            ({"kind": "_receive", "by": "x"}, []),
             ({"kind": "view", "by": "x"}, [b"123"]),
             ({"kind": "view", "by": "x"}, [array("I", [40]).tobytes()]),
             ({"kind": "select", "by": "x"}, [array("I", [0] * 41).tobytes()]),

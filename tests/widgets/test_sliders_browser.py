@@ -19,7 +19,7 @@ HOSTILE = "<img src=x onerror=window.hacked=1>.png"
 CELLS = [
     f"""
 from PIL import Image, ImageFilter, ImageOps
-from imgopen_nb.images import decode, read_picture
+from imgopen_nb.images.picture import decode, read_picture
 from imgopen_nb.widgets.before_after import before_after
 
 picture = decode(read_picture("sample:chelsea").data).convert("RGB")

@@ -116,7 +116,7 @@ class Board(NotebookWidget):
         return write_files(captions, Path(folder).expanduser(), suffix, overwrite=overwrite)
 
     def static_html(self) -> str:
-        """Return the first pictures with their captions as a table, as far as they are at hand."""
+        """Return the first pictures with their captions as a table, without reading pictures."""
         mine = self.edits.current(self._images[:SHOWN_STATIC])
         views, left = [], STATIC_BYTES
         for image in self._images[:SHOWN_STATIC]:
@@ -206,7 +206,7 @@ class Board(NotebookWidget):
 
     def _said(self, row: Row, at: int) -> Description:
         models = self.comparison.models
-        said = row.said.get(models[at]) if 0 <= at < len(models) else None
+        said = row.descriptions.get(models[at]) if 0 <= at < len(models) else None
         if said is None or not said.answered:
             raise UsageError(f"no model {at + 1} has a caption for {row.image}")
         return said

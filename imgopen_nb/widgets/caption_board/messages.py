@@ -10,7 +10,7 @@ import anywidget
 import traitlets
 
 from ...captions.descriptions import Description, Row
-from ...captions.edits import Edit, tags_of, text_of
+from ...captions.edits import Edit, tags_of
 from ...captions.tag_merge import listed, whose
 from ...display.parts import number
 from ...display.rendering import middle
@@ -65,34 +65,34 @@ def checked(content: Any, total: int) -> dict[str, Any]:
 
 def row_view(row: Row, models: Sequence[str], held: Edit | None) -> dict[str, Any]:
     """Return what the browser shows of a picture."""
-    said = [row.said.get(model) for model in models]
-    lists = {d.model: tags_of(d) for d in said if d and d.answered}
+    described = [row.descriptions.get(model) for model in models]
+    lists = {d.model: tags_of(d) for d in described if d and d.answered}
     marks = dict(zip(lists, whose(list(lists.values())), strict=True))
     chips = {m: list(zip(lists[m], marks[m], strict=True)) for m in lists}
     return {
         "name": middle(row.image, 80),
         "agreement": number(row.agreement) if len(lists) > 1 else "",
-        "said": [_said(d, chips.get(d.model, [])) if d else None for d in said],
+        "said": [_said(d, chips.get(d.model, [])) if d else None for d in described],
         "held": _held(held) if held else None,
     }
 
 
 def static_view(row: Row, models: Sequence[str], held: Edit | None) -> dict[str, Any]:
     """Return what the static HTML shows of a picture, without the picture itself."""
-    said = [row.said.get(model) for model in models]
-    texts = [_trouble(d) or text_of(d) if d else "" for d in said]
+    described = [row.descriptions.get(model) for model in models]
+    texts = [shown(d.trouble, 300) or d.text if d else "" for d in described]
     cells = [shown(text, STATIC_TEXT) for text in (*texts, held.caption if held else "")]
     return {"image": row.image, "cells": cells, "src": ""}
 
 
-def _said(said: Description, chips: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def _said(description: Description, chips: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {
-        "text": shown(text_of(said), SHOWN_TEXT),
-        "trouble": _trouble(said),
+        "text": shown(description.text, SHOWN_TEXT),
+        "trouble": shown(description.trouble, 300),
         "chips": [[shown(tag, 80), mark] for tag, mark in chips[:SHOWN_TAGS]],
         "more": max(0, len(chips) - SHOWN_TAGS),
         # The text of a tag list is not shown: the chips show the same tags.
-        "list": bool(said.tags or listed(said.caption or "")),
+        "list": bool(description.tags or listed(description.caption or "")),
     }
 
 
@@ -106,7 +106,3 @@ def _held(held: Edit) -> dict[str, Any]:
         "origin": cut(" · ".join(filter(None, origin)), 100)[0],
         "when": datetime.fromtimestamp(held.created).astimezone().strftime("%Y-%m-%d %H:%M"),
     }
-
-
-def _trouble(said: Description) -> str:
-    return "" if said.answered else shown(said.error or said.status or "no answer", 300)

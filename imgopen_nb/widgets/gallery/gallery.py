@@ -105,7 +105,7 @@ class Gallery(NotebookWidget):
         self._set_query(Query(search, **exact), "")
 
     def static_html(self) -> str:
-        """Return the first pictures as HTML, as far as they are at hand."""
+        """Return the first pictures as HTML, without those that must be read first."""
         shots, left = [], STATIC_BYTES
         self._missing = set()
         for at, tile in enumerate(self.tiles[:SHOWN_STATIC]):

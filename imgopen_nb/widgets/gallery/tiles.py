@@ -74,7 +74,7 @@ def read_source(source: Any) -> Source:
     if isinstance(source, (str, os.PathLike)):
         return _files(_pictures_in(os.fspath(source)))
     if hasattr(source, "rows") and hasattr(source, "models"):
-        return _tasks([d.source or d for row in source.rows for d in row.said.values()])
+        return _tasks([d.source or d for row in source.rows for d in row.descriptions.values()])
     if isinstance(source, (bytes, Mapping)) or not isinstance(source, Iterable):
         raise UsageError(f"a {type(source).__name__} is no gallery", hint=_HINT)
     items = list(source)
