@@ -83,11 +83,16 @@ def test_every_link_to_a_file_leads_somewhere(name: str):
         assert (ROOT / target).exists(), target
 
 
-def test_contributing_names_every_module():
+def test_contributing_names_every_room_and_every_file_that_it_names_exists():
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    package = ROOT / "imgopen_nb"
+    rooms = [path.name for path in package.glob("*.py")]
+    rooms += [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
 
-    for path in sorted((ROOT / "imgopen_nb").glob("*.py")):
-        assert path.name in text, path.name
+    assert [name for name in rooms if name not in text] == []
+    for name in re.findall(r"`(\w+/[\w/]+\.\w+)`", text):
+        places = (ROOT, package, package / "tasks", package / "sandbox")
+        assert any((place / name).exists() for place in places), name
 
 
 if __name__ == "__main__":
