@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgopen_nb.history.frame import history_frame
 from imgopen_nb.history.json_dtype import JsonArray, JsonDtype
 
 TAGS = [["a", "b"], None, [], ["b"]]
@@ -111,3 +112,14 @@ def test_any_values_in_any_order_come_back(found: list[dict[str, Any]], dice: An
 
     assert values(array) == found
     assert values(array.take(np.array(places, dtype=int))) == [found[place] for place in places]
+
+
+def test_frames_that_earlier_versions_pickled_open():
+    """They name `imgopen_nb.json_columns`, where the classes were."""
+    frame = history_frame([{"task_id": "a", "params": {"x": 1}, "tags": ["cat"]}])
+    text = pickle.dumps(frame, protocol=0)
+    assert b"imgopen_nb.history.json_dtype\n" in text
+
+    old = text.replace(b"imgopen_nb.history.json_dtype\n", b"imgopen_nb.json_columns\n")
+
+    pd.testing.assert_frame_equal(pickle.loads(old), frame)
