@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw
 
-from ..editing.fonts import drawable, font_for, wrapped
+from ..editing.fonts import WIDE, drawable, font_for, undrawable, wrapped
 from .palettes import WHITE, Colour, mix
 
 MARK = "sandbox placeholder"
@@ -41,5 +41,5 @@ def mark(image: Image.Image, prompt: str, accent: Colour, box: Box | None = None
 
 def _written(prompt: str) -> str:
     """Return what can be written of the prompt on this computer."""
-    shown = drawable(prompt)
-    return UNWRITABLE if "?" in shown and not shown.strip("? ") and prompt.strip("? ") else shown
+    unknown_script = any(ord(sign) >= WIDE for sign in undrawable(prompt))
+    return UNWRITABLE if unknown_script else drawable(prompt)

@@ -8,13 +8,13 @@ from typing import Any
 from ..faults import KINDS, FaultError
 from ..messages import WireError, tidy
 from . import responses
-from .handlers import WithBody
+from .handlers import BodyHandler
 from .requests import parse_body
 
 MOST_ADVANCE = 10 * 366 * 24 * 3600
 
 
-class Admin(WithBody):
+class AdminHandler(BodyHandler):
     """A handler for tests; it requires the keys if some are set."""
 
     def get(self) -> None:
@@ -36,7 +36,7 @@ class Admin(WithBody):
         raise WireError("405", "use GET")
 
 
-class ClockHandler(Admin):
+class ClockHandler(AdminHandler):
     """/_sandbox/clock: the time by which callbacks, training and --delay go."""
 
     def _read(self) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class ClockHandler(Admin):
         return {"now": self.sandbox.jobs.clock.advance(seconds)}
 
 
-class FaultsHandler(Admin):
+class FaultsHandler(AdminHandler):
     """/_sandbox/faults: the rows in force; a POST replaces them."""
 
     def _read(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class FaultsHandler(Admin):
         return self.sandbox.faults.spec
 
 
-class RequestsHandler(Admin):
+class RequestsHandler(AdminHandler):
     """/_sandbox/requests: the last requests and the counts of each task."""
 
     def _read(self) -> dict[str, Any]:

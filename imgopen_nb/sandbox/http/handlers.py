@@ -39,7 +39,7 @@ class Sandbox:
     requests: RequestLog
 
 
-class Base(RequestHandler):
+class BaseHandler(RequestHandler):
     """What all handlers share: who may call, the shape of failures, no contents in the log."""
 
     def initialize(self, sandbox: Sandbox) -> None:
@@ -87,7 +87,7 @@ class Base(RequestHandler):
 
 
 @stream_request_body
-class WithBody(Base):
+class BodyHandler(BaseHandler):
     """A handler that reads its body up to a limit and only counts the rest.
 
     If it broke off instead, the client would not get the answer that says why.

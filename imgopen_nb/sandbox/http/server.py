@@ -30,7 +30,7 @@ from ..jobs.store import FileStore, JobStore, prune
 from ..messages import WireError
 from . import responses
 from .admin import routes as admin_routes
-from .handlers import Base, Sandbox, WithBody
+from .handlers import BaseHandler, BodyHandler, Sandbox
 from .openapi import openapi
 from .request_log import LoggedRequest, RequestLog
 from .service import PATHS, Service, kind_of, task_of, unknown_path
@@ -92,22 +92,22 @@ def listen(home: Path, port: int = 0, options: Options | None = None) -> tuple[H
 def _application(sandbox: Sandbox, admin: bool) -> Application:
     own: dict[str, Any] = {"sandbox": sandbox}
     routes: list[Any] = [
-        (r"/", FrontPage, own),
-        (r"/health", Health, own),
-        (r"/openapi\.json", OpenAPI, own),
-        (r"/upload", Upload, own),
-        (r"/files/(.*)", Picture, own),
+        (r"/", FrontPageHandler, own),
+        (r"/health", HealthHandler, own),
+        (r"/openapi\.json", OpenAPIHandler, own),
+        (r"/upload", UploadHandler, own),
+        (r"/files/(.*)", FileHandler, own),
         *((path, handler, own) for path, handler in (admin_routes if admin else ())),
     ]
     return Application(
         routes,
-        default_handler_class=Call,
+        default_handler_class=OperationHandler,
         default_handler_args=own,
         log_function=lambda handler: None,
     )
 
 
-class Call(WithBody):
+class OperationHandler(BodyHandler):
     """Every path that is not the sandbox's own: the operations, and 404 for the rest."""
 
     async def post(self) -> None:
@@ -160,7 +160,7 @@ class Call(WithBody):
     get = head = put = patch = delete = options = _other_method
 
 
-class Upload(WithBody):
+class UploadHandler(BodyHandler):
     """POST /upload: the bytes of a picture in, its URL out."""
 
     limit = MAX_BYTES
@@ -177,7 +177,7 @@ class Upload(WithBody):
         return f"{jobs.base_url}/files/{jobs.files.add(data, suffix)}"
 
 
-class Picture(Base):
+class FileHandler(BaseHandler):
     """GET /files/<name>: an upload or a result."""
 
     async def get(self, name: str) -> None:
@@ -193,7 +193,7 @@ class Picture(Base):
     head = get
 
 
-class FrontPage(Base):
+class FrontPageHandler(BaseHandler):
     """GET /: the front page with all operations, for people or as JSON."""
 
     async def get(self) -> None:
@@ -206,7 +206,7 @@ class FrontPage(Base):
             self.finish(page(rows, jobs.base_url, jobs.engines.problem))
 
 
-class OpenAPI(Base):
+class OpenAPIHandler(BaseHandler):
     """GET /openapi.json: the catalogue as OpenAPI 3.1."""
 
     async def get(self) -> None:
@@ -215,7 +215,7 @@ class OpenAPI(Base):
         self.finish(json.dumps(openapi(*self.shown_at)))
 
 
-class Health(Base):
+class HealthHandler(BaseHandler):
     """GET /health."""
 
     async def get(self) -> None:
