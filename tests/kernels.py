@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.manager import start_new_kernel
 
 
 class Kernel:
@@ -45,6 +47,18 @@ class Kernel:
         content = self.client.complete(code, reply=True, timeout=30)["content"]
         head = code[: content["cursor_start"]]
         return [head + match for match in content["matches"]]
+
+
+@contextmanager
+def started(folder: Path, **environment: str) -> Iterator[Kernel]:
+    """Start a kernel that works in a folder; in the environment of the test and this one."""
+    env = {**os.environ, "IPYTHONDIR": str(folder / "ipython"), **environment}
+    manager, client = start_new_kernel(kernel_name="python3", env=env, cwd=str(folder))
+    try:
+        yield Kernel(client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 @contextmanager

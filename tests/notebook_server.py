@@ -20,6 +20,8 @@ from typing import Any
 from .processes import answers, end, free_ports, wait_until
 
 TOKEN = "a-token-for-the-test"
+# Extensions whose import takes longer than all the rest of a server's start.
+OTHERS = ("voila.server_extension", "jupyterlab", "notebook", "notebook_shim", "jupyter_lsp")
 
 
 class NotebookServer:
@@ -76,12 +78,13 @@ def notebook_server(
     root.mkdir(exist_ok=True)
     (port,) = free_ports(1)
     (folder / "settings.py").write_text(config, "utf-8")
+    unneeded = OTHERS if app == "jupyter_server" else OTHERS[:1]
     command = [
         sys.executable, "-m", app, "--no-browser", "--allow-root",
         f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
         f"--ServerApp.root_dir={root}", f"--ServerApp.base_url={base_url}",
         f"--IdentityProvider.token={token}", f"--config={folder / 'settings.py'}",
-        *(f"--ServerApp.jpserver_extensions={name}=False" for name in ("voila.server_extension",)),
+        *(f"--ServerApp.jpserver_extensions={name}=False" for name in unneeded),
         *options,
     ]  # fmt: skip
     with (folder / "server.log").open("wb") as log:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import queue
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jupyter_client.manager import KernelManager, start_new_kernel
 
 import imgopen_nb
 
-from .kernels import Kernel
+from .kernels import Kernel, started
 from .stub import Reply, Stub
 
 pytestmark = pytest.mark.kernel
@@ -20,16 +18,11 @@ pytestmark = pytest.mark.kernel
 
 @pytest.fixture(scope="module")
 def kernel(sandbox_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    home = tmp_path_factory.mktemp("kernel")
-    env = {**os.environ, "IMGOPEN_HOME": str(home / "home"), "IPYTHONDIR": str(home / "ipython")}
-    env |= {"IMGOPEN_BASE_URL": sandbox_url}
-    manager: KernelManager
-    manager, client = start_new_kernel(kernel_name="python3", env=env, cwd=str(home))
-    kernel = Kernel(client)
-    assert kernel.run("%load_ext imgopen_nb")["error"] is None
-    yield kernel
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
+    folder = tmp_path_factory.mktemp("kernel")
+    home = str(folder / "home")
+    with started(folder, IMGOPEN_HOME=home, IMGOPEN_BASE_URL=sandbox_url) as kernel:
+        assert kernel.run("%load_ext imgopen_nb")["error"] is None
+        yield kernel
 
 
 def test_describe_shows_a_card_with_text_html_and_json(kernel: Kernel):
@@ -141,16 +134,10 @@ def test_the_bar_is_one_output_that_is_empty_at_the_end(kernel: Kernel):
 
 def test_the_second_kernel_shares_the_history(kernel: Kernel, sandbox_url: str, tmp_path: Path):
     home = kernel.run("import os; print(os.environ['IMGOPEN_HOME'])")["text"].strip()
-    env = {**os.environ, "IMGOPEN_HOME": home, "IMGOPEN_BASE_URL": sandbox_url}
-    manager, client = start_new_kernel(kernel_name="python3", env=env, cwd=str(tmp_path))
-    try:
-        other = Kernel(client)
+    with started(tmp_path, IMGOPEN_HOME=home, IMGOPEN_BASE_URL=sandbox_url) as other:
         before = kernel.run("print(len(imgopen_nb.current().history()))")["text"].strip()
         code = "import imgopen_nb as i; print(len(i.current().history()))"
         assert other.run(code)["text"].strip() == before
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
 
 
 def test_nothing_arrives_after_the_cell_is_done(kernel: Kernel):

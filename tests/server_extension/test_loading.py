@@ -78,3 +78,10 @@ def test_it_loads_nothing_that_only_a_request_needs():
     needed = {"_version", "pandas_accessor", "errors", "text"}
     needed |= {f"server_extension{name}" for name in package}
     assert ours == {f"imgopen_nb.{name}" for name in needed}
+
+
+@pytest.mark.parametrize("module", ["ipykernel_launcher", "jupyter_server", "jupyterlab", "voila"])
+def test_a_test_without_its_marker_starts_no_kernel_and_no_server(module: str):
+    """Else `make check` would start it too."""
+    with pytest.raises(AssertionError, match=r"is no (kernel|server) test"):
+        subprocess.run([sys.executable, "-m", module, "--version"], check=False)
