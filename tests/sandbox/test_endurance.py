@@ -29,6 +29,7 @@ from imgopen_nb.sandbox.jobs.pictures import decode
 from imgopen_nb.sandbox.process import SandboxProcess
 
 from ..broken_images import corpus
+from ..conftest import often
 from ..odd_requests import MAKERS, PATHS, Client, put_in, send
 from ..sandbox_fixtures import Api, new_key
 
@@ -164,11 +165,12 @@ def many_requests(
     return seen
 
 
-@pytest.mark.parametrize("number", [2_000, pytest.param(10_000, marks=pytest.mark.soak)])
+@pytest.mark.soak
 def test_thousands_of_requests_meet_no_failure_of_the_server(
-    number: int, sandbox: SandboxProcess, api: Api, pictures: dict[str, str]
+    sandbox: SandboxProcess, api: Api, pictures: dict[str, str]
 ):
     """The same requests each time; the only 501 is of an operation that is not there."""
+    number = often(2_000, 10_000)
     small = [api.picture(jpeg(photo("chelsea").resize((40 + n, 30)))) for n in range(9)]
     with ThreadPoolExecutor(THREADS) as threads:
         each = number // THREADS
