@@ -265,7 +265,7 @@ NAMES = st.sampled_from(
 
 @given(data=st.dictionaries(NAMES, JSONS, max_size=6), status=st.integers(-1, 4) | JSONS)
 @settings(
-    max_examples=often(100, 2000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=often(200, 2000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 def test_whatever_it_holds_it_gets_a_verdict_and_the_history_stays_readable(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any], status: Any
