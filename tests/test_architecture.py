@@ -20,7 +20,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # `__init__.py`; it imports from lower floors only, and never from its own.
 FLOORS = (
     {"__init__"},
-    {"cli", "magics"},
+    {"cli", "magics", "selftest"},
     {"commands"},
     {"widgets", "pandas_accessor", "stream"},
     {"session"},
