@@ -82,7 +82,7 @@ def columns(path: Path) -> dict[str, list[Any]]:
 class TestMigration:
     def test_a_file_of_the_first_version_keeps_its_tasks_and_takes_edits(self, tmp_path: Path):
         journal = open_table(old_file(tmp_path / "old"))
-        Edits(journal).add("a.png", CAT, None)
+        Edits(journal.database).add("a.png", CAT, None)
 
         (task,) = journal.rows()
         assert (task["caption"], task["params"]) == ("a 猫", {"model": "clip"})
@@ -94,7 +94,7 @@ class TestMigration:
         old, new = open_table(old_file(tmp_path / "old")), open_table(tmp_path / "new")
         old.rows(), new.rows()
 
-        assert columns(old.path) == columns(new.path)
+        assert columns(old.database.path) == columns(new.database.path)
 
     def test_four_processes_migrate_one_file_at_once(self, tmp_path: Path):
         """And none replaces a caption that it has not seen: the rows are one chain."""
@@ -105,7 +105,7 @@ class TestMigration:
         outs = [process.communicate(timeout=120)[0] for process in running]
 
         journal = open_table(tmp_path / "old")
-        chain = Edits(journal).history("a.png")
+        chain = Edits(journal.database).history("a.png")
         assert [process.returncode for process in running] == [0, 0, 0, 0]
         assert sum(map(int, outs)) > 0, "they never met"
         assert len({edit.caption for edit in chain}) == 160

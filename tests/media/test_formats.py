@@ -24,7 +24,7 @@ from imgopen_nb.media.formats import (
     format_named,
     format_of,
 )
-from imgopen_nb.sandbox.http.server import Upload
+from imgopen_nb.sandbox.http.server import UploadHandler
 from imgopen_nb.sandbox.jobs.pictures import decode, identify
 from imgopen_nb.sandbox.jobs.store import FILE_NAME
 
@@ -123,7 +123,7 @@ def test_avif_is_taken_where_pillow_decodes_it_and_refused_elsewhere(
 
 
 def test_the_limits_are_those_of_the_table():
-    assert Upload.limit == MAX_BYTES == 50_000_000
+    assert UploadHandler.limit == MAX_BYTES == 50_000_000
     with pytest.raises(PictureError, match="too large"):
         read_picture(b"\x89PNG\r\n\x1a\n" + bytes(MAX_BYTES))
 

@@ -194,7 +194,7 @@ def test_a_refusal_before_the_body_is_read_says_that_the_connection_ends(sandbox
     connection.request("POST", PATHS[0], b"{}", {"Origin": "http://evil.example"})
     answer = connection.getresponse()
 
-    assert (answer.status, answer.getheader("Backend")) == (403, "close")
+    assert (answer.status, answer.getheader("Connection")) == (403, "close")
     connection.close()
 
 

@@ -239,7 +239,7 @@ class TestElsewhere:
     @pytest.fixture
     def other(self, session: Session, browser: Browser) -> Iterator[Edits]:
         with Session() as second:
-            yield Edits(second.manager.table)
+            yield Edits(second.manager.database)
 
     def test_a_newer_caption_is_told_and_asked_about(self, browser: Browser, other: Edits):
         browser.send({"kind": "page", "page": 0})
@@ -296,7 +296,7 @@ class TestUndo:
         assert len(browser.board.edits.history()) == 3
 
     def test_nothing_of_other_boards_is_taken_back(self, browser: Browser, made: Board):
-        Edits(made.session.manager.table).add("a.png", Draft("before", [], {}, "edited"), None)
+        Edits(made.session.manager.database).add("a.png", Draft("before", [], {}, "edited"), None)
 
         assert "nothing" in browser.one({"kind": "undo"}, "said")["text"]
         assert mine(made) == "before"
