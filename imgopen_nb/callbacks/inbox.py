@@ -18,9 +18,9 @@ from ..errors import ImgOpenError
 # Rows of one task: whoever has the address of its callbacks could send without end.
 MAX_ROWS = 100
 # Seconds between two looks, which cost some 20 microseconds each.
-INTERVAL = 0.03
+POLL_INTERVAL = 0.03
 # Seconds after which a row of a task that has ended is of no use to anybody who waits.
-OLD = 60.0
+MARK_AFTER = 60.0
 # Rows that are read again when a wait begins: another kernel may just have marked them as read.
 RECENT = 200
 _COLUMNS = ("inbox_id", "task_id", "taken")
@@ -81,18 +81,18 @@ class Inbox:
 
     Args:
         database: the history's file.
-        callback_came: reads a task's row again; returns False for a task that nobody here has.
+        on_callback: reads a task's row again; returns False for a task that nobody here has.
         wanted: whether anybody waits.
     """
 
     def __init__(
         self,
         database: Database,
-        callback_came: Callable[[str], bool],
+        on_callback: Callable[[str], bool],
         wanted: Callable[[], bool],
     ) -> None:
         self._table = InboxTable(database)
-        self._callback_came = callback_came
+        self._on_callback = on_callback
         self._wanted = wanted
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -113,7 +113,7 @@ class Inbox:
         """Look no more."""
         self._closed.set()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Read the rows that have come in.
 
         Several kernels may wait for one task: each reads all rows, whichever marks them.
@@ -133,10 +133,10 @@ class Inbox:
 
     def _work(self) -> None:
         with contextlib.suppress(ImgOpenError):
-            self._table.mark_old(OLD)
-        while not self._closed.wait(INTERVAL):
+            self._table.mark_old(MARK_AFTER)
+        while not self._closed.wait(POLL_INTERVAL):
             try:
-                self.look()
+                self.poll()
             except ImgOpenError:
                 continue  # the history cannot be read now: queries tell the same
             with self._guard:
@@ -145,5 +145,5 @@ class Inbox:
                     return
 
     def _read(self, row: Mapping[str, Any]) -> None:
-        if self._callback_came(row["task_id"]) and row["taken"] is None:
+        if self._on_callback(row["task_id"]) and row["taken"] is None:
             self._table.mark(row["inbox_id"])

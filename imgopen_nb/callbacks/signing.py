@@ -62,7 +62,7 @@ class Signer:
         try:
             write_whole(self._path, secrets.token_bytes(BYTES))
         except OSError as error:
-            raise self._trouble("written", error) from None
+            raise self._key_error("written", error) from None
 
     def _key(self, *, make: bool) -> bytes:
         try:
@@ -72,7 +72,7 @@ class Signer:
                     write_whole(self._path, secrets.token_bytes(BYTES), replace=False)
                 found = self._read()
         except OSError as error:
-            raise self._trouble("read", error) from None
+            raise self._key_error("read", error) from None
         return found or b""
 
     def _read(self) -> bytes | None:
@@ -94,7 +94,7 @@ class Signer:
         self._known = mark, key
         return key
 
-    def _trouble(self, done: str, error: OSError) -> SettingsError:
+    def _key_error(self, done: str, error: OSError) -> SettingsError:
         return SettingsError(
             f"the key of the callbacks, {self._path}, cannot be {done} ({error.strerror})",
             hint="mend or remove the file; without it results are asked for as ever",

@@ -19,11 +19,11 @@ from .sandbox_proxy import SandboxPages, SandboxProcessPool
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
-PLACE = "imgopen"
+ROOT = "imgopen"
 # What tells the kernels of this server where it is.
 SERVER = "IMGOPEN_SERVER"
 # Seconds until the leftovers are looked through: nobody shall wait for that.
-LATER = 3.0
+TIDY_UP_DELAY = 3.0
 HOSTS = {**dict.fromkeys(("", "*", "0.0.0.0", "localhost"), "127.0.0.1"), "::": "::1"}
 # A request line may name the whole address (RFC 9112, 3.2.2): it is refused by us as well.
 _ABSOLUTE = r"(?:[A-Za-z][A-Za-z0-9+.-]*:/*[^/]*)?"
@@ -51,7 +51,7 @@ def local_address(serverapp: ServerApp) -> str:
 def routes(base_url: str, receivers: ReceiverPool, processes: SandboxProcessPool) -> list[Any]:
     """Return what is answered below the server's base URL: everything below `imgopen`."""
     base = _base(base_url)
-    start = "".join(_part(part) for part in re.split("(%[0-9A-Fa-f]{2})", base)) + PLACE
+    start = "".join(_part(part) for part in re.split("(%[0-9A-Fa-f]{2})", base)) + ROOT
     handlers: tuple[tuple[str, Any, dict[str, Any]], ...] = (
         ("/callback/", Callback, {"receivers": receivers}),
         ("/files/", Picture, {"receivers": receivers}),
@@ -59,7 +59,7 @@ def routes(base_url: str, receivers: ReceiverPool, processes: SandboxProcessPool
         (
             "/sandbox(?=/|$)",
             SandboxPages,
-            {"processes": processes, "prefix": f"{base}{PLACE}/sandbox"},
+            {"processes": processes, "prefix": f"{base}{ROOT}/sandbox"},
         ),
         ("", NotFound, {"receivers": receivers}),
     )
@@ -75,7 +75,7 @@ def _load(serverapp: ServerApp) -> None:
     web_app.add_handlers(".*$", routes(serverapp.base_url, receivers, SandboxProcessPool()))
     loop = IOLoop.current()
     loop.add_callback(_announce, serverapp)  # the port is found when the loop runs
-    loop.call_later(LATER, receivers.tidy_up)
+    loop.call_later(TIDY_UP_DELAY, receivers.tidy_up)
 
 
 def _announce(serverapp: ServerApp) -> None:

@@ -35,7 +35,7 @@ BODY_SECONDS = 60.0
 THREADS = 4
 JSON = "application/json"
 NONCE = re.compile(r"[0-9a-f]{32}", re.ASCII)
-CALLED = re.compile(r"([A-Za-z0-9_-]{1,64})/([A-Za-z0-9_-]{43})", re.ASCII)
+CALLBACK_PATH = re.compile(r"([A-Za-z0-9_-]{1,64})/([A-Za-z0-9_-]{43})", re.ASCII)
 
 
 class Reply(NamedTuple):
@@ -53,12 +53,12 @@ def _reply(status: int, msg: str, why: str) -> Reply:
 
 
 NOT_FOUND = _reply(404, "not found", "unknown address")
-NO_METHOD = _reply(405, "use POST", "another method")
+WRONG_METHOD = _reply(405, "use POST", "another method")
 NOT_JSON = _reply(415, "send application/json", "no JSON")
 TOO_LARGE = _reply(413, "too large", "too large")
-TROUBLE = _reply(503, "try again later", "the history or its key cannot be used")
-# By the name of the verdict.
-VERDICTS = {
+UNAVAILABLE = _reply(503, "try again later", "the history or its key cannot be used")
+# By the name of the outcome.
+OUTCOME_REPLIES = {
     "ACCEPTED": _reply(200, "", "taken"),
     "REPEATED": _reply(200, "", "known already"),
     "UNKNOWN": _reply(404, "not found", "no such task in this history"),
@@ -77,9 +77,9 @@ class ReceiverPool:
         self._log = log
         self._guard = threading.Lock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="imgopen-receivers")
-        self._reception: Receiver | None = None
+        self._receiver: Receiver | None = None
 
-    async def ask(self, do: Callable[[Receiver], T]) -> T:
+    async def run(self, do: Callable[[Receiver], T]) -> T:
         """Have something done at the receiver.
 
         Raises:
@@ -91,8 +91,8 @@ class ReceiverPool:
     async def tidy_up(self) -> None:
         """Remove what nobody can fetch any more, and say once if something is broken."""
         try:
-            await self.ask(lambda receiver: receiver.check())
-            await self.ask(lambda receiver: receiver.sweep())
+            await self.run(lambda receiver: receiver.check())
+            await self.run(lambda receiver: receiver.sweep())
         except ImgOpenError as error:
             self._log.warning("imgopen_nb takes no callbacks: %s", error.message)
         except Exception as error:
@@ -100,12 +100,12 @@ class ReceiverPool:
 
     def _open(self) -> Receiver:
         with self._guard:
-            if self._reception is None:
+            if self._receiver is None:
                 from ..config.settings import home_folder
                 from .receiver import Receiver
 
-                self._reception = Receiver(home_folder())
-            return self._reception
+                self._receiver = Receiver(home_folder())
+            return self._receiver
 
 
 @stream_request_body
@@ -117,7 +117,7 @@ class PublicHandler(JupyterHandler):
     """
 
     name = "address"
-    trouble = NOT_FOUND
+    error_reply = NOT_FOUND
 
     def initialize(self, receivers: ReceiverPool, root: re.Pattern[str]) -> None:
         """Take what the extension made, and the part of the path that is ours."""
@@ -142,7 +142,7 @@ class PublicHandler(JupyterHandler):
         connection: Any = self.request.connection
         connection.set_max_body_size(1 << 62)  # data_received counts
         connection.set_body_timeout(BODY_SECONDS)
-        self.refused = await self._tried(self.refusal) if self.check_host() else NOT_FOUND
+        self.refused = await self._guarded(self.refusal) if self.check_host() else NOT_FOUND
         if self.declared > MAX_DRAINED:
             self._send(self.refused or TOO_LARGE)
 
@@ -164,13 +164,13 @@ class PublicHandler(JupyterHandler):
         return 0
 
     @property
-    def is_whole(self) -> bool:
+    def has_no_query(self) -> bool:
         """Whether the path is all of the address: no question mark follows it."""
         return self.request.uri == self.request.path
 
     @allow_unauthenticated
     async def _any(self, *_: Any, **__: Any) -> None:
-        self._send(self.refused or await self._tried(self.serve) or NOT_FOUND)
+        self._send(self.refused or await self._guarded(self.serve) or NOT_FOUND)
 
     get = head = post = put = patch = delete = options = _any
 
@@ -191,7 +191,7 @@ class PublicHandler(JupyterHandler):
         """Answer what Tornado refuses, such as a method nobody knows, like all else."""
         if self.declared or "Transfer-Encoding" in self.request.headers:
             self.set_header("Connection", "close")  # the body may not have been read
-        self._send(NOT_FOUND if status_code < 500 else self.trouble)
+        self._send(NOT_FOUND if status_code < 500 else self.error_reply)
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
         """Log where it happened, never what was sent."""
@@ -199,14 +199,14 @@ class PublicHandler(JupyterHandler):
             place = traceback.extract_tb(trace)[-1]
             self.log.error("imgopen %s: %s at %s:%s", self.name, kind.__name__, *place[:2])
 
-    async def _tried(self, do: Callable[[], Any]) -> Any:
+    async def _guarded(self, do: Callable[[], Any]) -> Any:
         try:
             return await do()
         except ImgOpenError:
-            return self.trouble._replace(why=TROUBLE.why)
+            return self.error_reply._replace(why=UNAVAILABLE.why)
         except Exception as error:
             self.log_exception(type(error), error, error.__traceback__)
-            return self.trouble._replace(why=type(error).__name__)
+            return self.error_reply._replace(why=type(error).__name__)
 
     def _send(self, reply: Reply) -> None:
         self.set_status(reply.status)
@@ -234,18 +234,18 @@ class Callback(PublicHandler):
     """POST callback/<task>/<signature>: the service tells how a task ended."""
 
     name = "callback"
-    trouble = TROUBLE
+    error_reply = UNAVAILABLE
 
     async def refusal(self) -> Reply | None:
         """Look at the address first: whoever does not know one learns nothing else."""
-        found = CALLED.fullmatch(self.tail)
+        found = CALLBACK_PATH.fullmatch(self.tail)
         if not found:
             return NOT_FOUND
         self.task_id, signature = found.groups()
-        if not await self.receivers.ask(lambda r: r.authentic(self.task_id, signature)):
+        if not await self.receivers.run(lambda r: r.authentic(self.task_id, signature)):
             return NOT_FOUND
         if self.request.method != "POST":
-            return NO_METHOD
+            return WRONG_METHOD
         if not _is_json(self.request.headers.get("Content-Type", "")):
             return NOT_JSON
         return TOO_LARGE if self.declared > MAX_BODY else None
@@ -255,8 +255,8 @@ class Callback(PublicHandler):
         if self.size > MAX_BODY:
             return TOO_LARGE
         body = bytes(self.body)
-        verdict = await self.receivers.ask(lambda r: r.receive(self.task_id, body))
-        return VERDICTS[verdict.name]
+        outcome = await self.receivers.run(lambda r: r.receive(self.task_id, body))
+        return OUTCOME_REPLIES[outcome.name]
 
 
 class Picture(PublicHandler):
@@ -266,12 +266,12 @@ class Picture(PublicHandler):
 
     async def refusal(self) -> Reply | None:
         """Refuse what is no plain request for a name."""
-        plain = self.request.method in ("GET", "HEAD") and self.is_whole
+        plain = self.request.method in ("GET", "HEAD") and self.has_no_query
         return None if plain and self.tail else NOT_FOUND
 
     async def serve(self) -> Reply:
         """Send the picture."""
-        found = await self.receivers.ask(lambda r: r.picture(self.tail))
+        found = await self.receivers.run(lambda r: r.picture(self.tail))
         if found is None:
             return NOT_FOUND
         self.set_header("Content-Disposition", "inline")
@@ -285,12 +285,12 @@ class Hello(PublicHandler):
 
     async def refusal(self) -> Reply | None:
         """Refuse all but a nonce."""
-        plain = self.request.method == "GET" and self.is_whole and NONCE.fullmatch(self.tail)
+        plain = self.request.method == "GET" and self.has_no_query and NONCE.fullmatch(self.tail)
         return None if plain else NOT_FOUND
 
     async def serve(self) -> Reply:
         """Prove it."""
-        proof = await self.receivers.ask(lambda r: r.hello(self.tail))
+        proof = await self.receivers.run(lambda r: r.hello(self.tail))
         said = {"proof": proof, "version": __version__}
         return Reply(200, json.dumps(said).encode(), "answered")
 

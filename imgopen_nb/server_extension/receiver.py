@@ -26,7 +26,7 @@ from ..tasks.store import TaskStore
 OWN_IDS = ("businessTaskId", "business_task_id", "id_task")
 
 
-class Verdict(enum.Enum):
+class CallbackOutcome(enum.Enum):
     """What came of a callback."""
 
     ACCEPTED = "accepted"
@@ -54,7 +54,7 @@ class Receiver:
         """Return what proves to a kernel of the same home folder that it has reached us."""
         return self.signer.sign(HELLO, nonce)
 
-    def receive(self, task_id: str, body: bytes) -> Verdict:
+    def receive(self, task_id: str, body: bytes) -> CallbackOutcome:
         """Write what a callback tells into the history; on return it is on disk.
 
         An end goes into the task's row at once, so that it is there even if no kernel runs any
@@ -70,17 +70,17 @@ class Receiver:
         text = _text(body)
         answer = read_callback(text) if text is not None else None
         if text is None or answer is None:
-            return Verdict.UNREADABLE
+            return CallbackOutcome.UNREADABLE
         # A kernel asks again for what a power cut took; nobody calls back again for us.
         self._database.run("PRAGMA synchronous = FULL")
         try:
             with self._database.transaction():
-                verdict, ended = self._judge(task_id, text, answer)
+                outcome, ended = self._record(task_id, text, answer)
         except (ValueError, TypeError, RecursionError):  # such as half a surrogate pair
-            return Verdict.UNREADABLE
+            return CallbackOutcome.UNREADABLE
         if ended:
             self.publisher.withdraw(task_id)
-        return verdict
+        return outcome
 
     def picture(self, name: str) -> Published | None:
         """Return the picture at a published address, None where there is none (any more).
@@ -110,31 +110,33 @@ class Receiver:
         """Close the history."""
         self._database.close()
 
-    def _judge(self, task_id: str, text: str, answer: Answer) -> tuple[Verdict, bool]:
+    def _record(self, task_id: str, text: str, answer: Answer) -> tuple[CallbackOutcome, bool]:
         row = self._row(task_id)
         if row is None:
-            return Verdict.UNKNOWN, False
+            return CallbackOutcome.UNKNOWN, False
         if _foreign(row, answer):
-            return Verdict.FOREIGN, False
+            return CallbackOutcome.FOREIGN, False
         return self._take(row, text, answer)
 
-    def _take(self, row: Mapping[str, Any], text: str, answer: Answer) -> tuple[Verdict, bool]:
-        """Return the verdict, and whether the task has ended by it."""
+    def _take(
+        self, row: Mapping[str, Any], text: str, answer: Answer
+    ) -> tuple[CallbackOutcome, bool]:
+        """Return the outcome, and whether the task has ended by it."""
         task_id, state = row["task_id"], State(row["status"])
         if self._inbox.has(task_id, text):
             self._table.note(task_id, "noted", "a callback came again")
-            return Verdict.REPEATED, False
+            return CallbackOutcome.REPEATED, False
         store = TaskStore(self._table)
-        task = store.take(row)
+        task = store.load(row)
         if state.final:
             told = answer.state(task.operation) or State.SUBMITTED
             said = "the same" if told is state else f"another state ({told.value})"
             self._table.note(task_id, "noted", f"a callback after the end told {said}")
-            return Verdict.REPEATED, False
+            return CallbackOutcome.REPEATED, False
         self._inbox.add(task_id, text)
         task.pending = task.seconds or 0.0  # when it ended is known exactly
-        store.learn(task, answer, always=True)
-        return Verdict.ACCEPTED, task.state.final
+        store.apply_answer(task, answer, always=True)
+        return CallbackOutcome.ACCEPTED, task.state.final
 
     def _row(self, task_id: str) -> dict[str, Any] | None:
         return next(iter(self._table.by_ids([task_id])), None)

@@ -63,14 +63,14 @@ class TaskManager:
         )
         self.timing = Timing(self.table, self.trust.hold)
         parts = (self.backend, self.store, self.submitter, self.timing, self.trust)
-        poller = Poller(*parts, replan=self._replan)
+        poller = Poller(*parts, reschedule=self._reschedule)
         self.scheduler = Scheduler(poller)
-        self._inbox = Inbox(self.database, poller.callback_came, wanted=lambda: self.scheduler.busy)
+        self._inbox = Inbox(self.database, poller.on_callback, wanted=lambda: self.scheduler.busy)
 
     def open_tasks(self) -> list[Task]:
         """Return the tasks of this backend that have not ended, the oldest first."""
         rows = self.table.open_tasks(self.settings.backend, self.settings.base_url)
-        return [self.store.take(row) for row in rows]
+        return [self.store.load(row) for row in rows]
 
     def rotate(self) -> None:
         """Make a new key for callbacks and published pictures; every old address is dead.
@@ -88,20 +88,20 @@ class TaskManager:
         self.backend.close()
         self._downloader.close()
         self.database.close()
-        self._lock.leave()
+        self._lock.release()
 
     def _watch(self, task: Task) -> None:
         self._inbox.watch()
-        if self.scheduler.add(task, self._when(task)):
-            task.add_done_callback(self._let_go)
+        if self.scheduler.add(task, self._delay(task)):
+            task.add_done_callback(self._drop_if_abandoned)
 
-    def _let_go(self, task: Task) -> None:
+    def _drop_if_abandoned(self, task: Task) -> None:
         if not task.state.final:  # only the wait was given up
-            self.scheduler.sooner([(task, 0.0)])
+            self.scheduler.bring_forward([(task, 0.0)])
 
-    def _replan(self, tasks: list[Task]) -> None:
-        self.scheduler.sooner([(task, self._when(task)) for task in tasks])
+    def _reschedule(self, tasks: list[Task]) -> None:
+        self.scheduler.bring_forward([(task, self._delay(task)) for task in tasks])
 
-    def _when(self, task: Task) -> float:
+    def _delay(self, task: Task) -> float:
         ready = task.state.final or task.state in UNSENT
-        return 0.0 if ready else self.timing.next_look(task)
+        return 0.0 if ready else self.timing.seconds_to_next_poll(task)

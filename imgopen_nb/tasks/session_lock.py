@@ -31,8 +31,8 @@ class SessionLock:
         self._id = ""
         self._pid = 0
         self._held: FileLock | None = None
-        self._needed = 0
-        self._leaving = False
+        self._uses = 0
+        self._releasing = False
 
     @property
     def id(self) -> str:
@@ -49,7 +49,7 @@ class SessionLock:
                     self._id += UNLOCKED
             return self._id
 
-    def alive(self, name: str | None) -> bool:
+    def is_alive(self, name: str | None) -> bool:
         """Whether the session of that name still runs."""
         match = _NAME.fullmatch(name or "")
         if not name or not match:
@@ -58,7 +58,7 @@ class SessionLock:
             return True
         try:
             if match[2]:
-                return _runs(int(match[1]))
+                return _process_runs(int(match[1]))
             if not self._path(name).exists():
                 return False
             with self._lock(name).acquire(timeout=0):
@@ -66,37 +66,37 @@ class SessionLock:
         except Timeout:
             return True
         except (OSError, NotImplementedError):
-            return _runs(int(match[1]))
-        self._forget(name)
+            return _process_runs(int(match[1]))
+        self._remove_file(name)
         return False
 
     @contextlib.contextmanager
-    def needed(self) -> Iterator[None]:
+    def in_use(self) -> Iterator[None]:
         """Keep the name for as long as something is being sent under it, even after `leave`."""
         with self._guard:
-            self._needed += 1
+            self._uses += 1
         try:
             yield
         finally:
             with self._guard:
-                self._needed -= 1
-                if self._leaving and not self._needed:
-                    self._leave()
+                self._uses -= 1
+                if self._releasing and not self._uses:
+                    self._release()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give the name up, as the end of the process would."""
         with self._guard:
-            self._leaving = self._needed > 0
-            if not self._leaving:
-                self._leave()
+            self._releasing = self._uses > 0
+            if not self._releasing:
+                self._release()
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         if self._held is not None and self._pid == os.getpid():
             self._held.release()
-            self._forget(self._id)
-        self._held, self._pid, self._leaving = None, 0, False
+            self._remove_file(self._id)
+        self._held, self._pid, self._releasing = None, 0, False
 
-    def _forget(self, name: str) -> None:
+    def _remove_file(self, name: str) -> None:
         with contextlib.suppress(OSError):
             self._path(name).unlink()
 
@@ -107,7 +107,7 @@ class SessionLock:
         return self._folder / f"{name}.lock"
 
 
-def _runs(pid: int) -> bool:
+def _process_runs(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

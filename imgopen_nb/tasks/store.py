@@ -22,7 +22,7 @@ from .result import Result, missing_note
 from .task import Task
 
 # What a result takes over from its task, under the same names.
-SHARED = ("model", "image", "params", "backend", "submitted", "finished", "queries", "attempts")
+COPIED = ("model", "image", "params", "backend", "submitted", "finished", "queries", "attempts")
 
 
 class TaskStore:
@@ -85,27 +85,27 @@ class TaskStore:
         with self._guard:  # whoever finds the row in the table finds this handle, being sent
             earlier = self._table.find_or_add(row, fresh=fresh)
             if earlier is None:
-                task = self._tasks[task_id] = self._handle(row, operation)
+                task = self._tasks[task_id] = self._new_handle(row, operation)
                 task.sending = True
                 return task
-        return self._answer(earlier)
+        return self._reuse(earlier)
 
-    def earlier(self, request: str | None) -> Task | None:
+    def find_earlier(self, request: str | None) -> Task | None:
         """Return the task that asked the same before: with its result (`cached`), or under way."""
         row = self._table.cached(request)
-        return self._answer(row) if row else None
+        return self._reuse(row) if row else None
 
-    def cached(self, row: Mapping[str, Any]) -> Task:
+    def load_cached(self, row: Mapping[str, Any]) -> Task:
         """Return a task that has succeeded, as the answer to a call that asks the same again."""
-        task = self._revived(row)
+        task = self._from_row(row)
         task.cached = True
         return task
 
-    def take(self, row: Mapping[str, Any]) -> Task:
+    def load(self, row: Mapping[str, Any]) -> Task:
         """Return the one handle of a task of the history."""
         with self._guard:
             known = self._tasks.get(row["task_id"])
-            return known or self._tasks.setdefault(row["task_id"], self._revived(row))
+            return known or self._tasks.setdefault(row["task_id"], self._from_row(row))
 
     def claim(self, task: Task, owner: str, alive: Callable[[str | None], bool]) -> bool:
         """Take over the sending of a task whose session is gone; False where another does it."""
@@ -131,27 +131,27 @@ class TaskStore:
         row = self._table.get(task.id)
         state, answer = State(row["status"]), Answer(row["data"] or {})
         if state is not task.state:
-            task.note(state=state, **_reported(task, answer), **_facts(row))
+            task.update(state=state, **_progress(task, answer), **_attributes(row))
         elif answer.data and answer.data != task.data:
-            task.note(data=answer.data, **_reported(task, answer))
+            task.update(data=answer.data, **_progress(task, answer))
 
     def find(self, task_id: str) -> Task:
         """Return a task of the history by an id or the beginning of one."""
         known = self._tasks.get(task_id)
         if known is not None:
             return known
-        return self.take(self._table.get(task_id))
+        return self.load(self._table.get(task_id))
 
-    def known(self, task_id: str) -> Task | None:
+    def loaded(self, task_id: str) -> Task | None:
         """Return the handle of a task that somebody here has, None where nobody has."""
         return self._tasks.get(task_id)
 
-    def sending(self, task: Task) -> None:
+    def mark_sending(self, task: Task) -> None:
         """Note that the request goes out now."""
-        task.begin()
-        task.note(submitted=time.time(), attempts=task.attempts + 1)
+        task.start_clock()
+        task.update(submitted=time.time(), attempts=task.attempts + 1)
 
-    def learn(self, task: Task, answer: Answer, *, always: bool = False) -> None:
+    def apply_answer(self, task: Task, answer: Answer, *, always: bool = False) -> None:
         """Take over what an answer says: the status decides, not the presence of a result.
 
         Args:
@@ -168,7 +168,7 @@ class TaskStore:
             always=always,
             server_id=task.server_id if own_id_echoed else answer.server_id,
             data=dict(answer.data),
-            **_reported(task, answer),
+            **_progress(task, answer),
             **failed,
         )
 
@@ -180,7 +180,7 @@ class TaskStore:
         if new and not self._table.update(task.id, **self._columns(task, state, changes)):
             self.refresh(task)  # another session was the first to write its end
         else:
-            task.note(state=state, **changes)
+            task.update(state=state, **changes)
 
     def result(self, task: Task, **later: Any) -> Result:
         """Return the result of a task that has succeeded; `later` is not in the task yet."""
@@ -188,10 +188,10 @@ class TaskStore:
         known = (
             *_cached_note(task),
             *missing_note(row, data),
-            *_known_note(task),
+            *_undocumented_note(task),
             *_sandbox_note(data),
         )
-        return self._shown(
+        return self._new_result(
             task,
             data=data,
             output=row.output,
@@ -205,10 +205,10 @@ class TaskStore:
 
     def failed_result(self, task: Task, error: str) -> Result:
         """Return a stand-in for the result of a task that has none, to be shown beside others."""
-        return self._shown(task, data={}, status=task.state.value, error=error)
+        return self._new_result(task, data={}, status=task.state.value, error=error)
 
-    def _shown(self, task: Task, **facts: Any) -> Result:
-        row, known = task.operation, {name: getattr(task, name) for name in SHARED}
+    def _new_result(self, task: Task, **facts: Any) -> Result:
+        row, known = task.operation, {name: getattr(task, name) for name in COPIED}
         about = {
             "task_id": task.id,
             "operation": row.name,
@@ -240,11 +240,11 @@ class TaskStore:
             columns["image_urls"] = result.images
         return columns
 
-    def _answer(self, row: Mapping[str, Any]) -> Task:
+    def _reuse(self, row: Mapping[str, Any]) -> Task:
         """Return an earlier task as the answer to a call that asks the same again."""
-        return self.cached(row) if row["status"] == State.SUCCEEDED else self.take(row)
+        return self.load_cached(row) if row["status"] == State.SUCCEEDED else self.load(row)
 
-    def _handle(self, row: Mapping[str, Any], operation: Operation) -> Task:
+    def _new_handle(self, row: Mapping[str, Any], operation: Operation) -> Task:
         return Task(
             row["task_id"],
             operation,
@@ -258,19 +258,19 @@ class TaskStore:
             build=self.result,
         )
 
-    def _revived(self, row: Mapping[str, Any]) -> Task:
+    def _from_row(self, row: Mapping[str, Any]) -> Task:
         name = row["operation"]
         known = name in OPERATIONS
         operation = OPERATIONS[name] if known else raw_operation(row["params"]["path"])
-        task = self._handle(row, operation)
-        for fact, value in _facts(row).items():
+        task = self._new_handle(row, operation)
+        for fact, value in _attributes(row).items():
             setattr(task, fact, value)
         task.shared = True
-        task.begin(time.time() - (task.submitted or 0.0))
+        task.start_clock(time.time() - (task.submitted or 0.0))
         return task
 
 
-def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
+def _attributes(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a row of the journal tells of a task, by the task's own names."""
     return {
         "server_id": row["server_id"] or "",
@@ -284,7 +284,7 @@ def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _reported(task: Task, answer: Answer) -> dict[str, Any]:
+def _progress(task: Task, answer: Answer) -> dict[str, Any]:
     """Return what an answer says of the progress; what it leaves out stays as it was."""
     return {
         "status": answer.status,
@@ -301,7 +301,7 @@ def _cached_note(task: Task) -> tuple[str, ...]:
     )
 
 
-def _known_note(task: Task) -> tuple[str, ...]:
+def _undocumented_note(task: Task) -> tuple[str, ...]:
     """Return a note if fields were sent that only a working client is known to send."""
     given = [p.name for p in task.operation.user_params if p.name in task.params]
     seen = [n for n in given if task.operation.param(n).known == "client"]

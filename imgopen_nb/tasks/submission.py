@@ -45,13 +45,15 @@ from .store import TaskStore
 from .task import Task
 
 # Seconds until a task that another session is sending is looked at again.
-ELSEWHERE = 0.25
+CLAIM_RETRY = 0.25
 # Errors after which the same may succeed a little later.
-PASSING = (
+TRANSIENT_ERRORS = (
     MalformedAnswerError, NetworkError, RateLimitError, ServerError, SubmissionLostError,
 )  # fmt: skip
-NEVER = "it never reached the service, and what was to be sent is not known any more: run it again"
-UNKNOWABLE = (
+NEVER_SENT = (
+    "it never reached the service, and what was to be sent is not known any more: run it again"
+)
+CANNOT_CHECK = (
     "its session ended while it was sent, and this path cannot be asked whether it was accepted: "
     "it is not sent again by itself"
 )
@@ -77,9 +79,9 @@ class Submitter:
         self._lock = lock
         self._urls = urls
         self._trust = trust
-        self._where = backend_of(self._settings, __version__)
+        self._backend_name = backend_of(self._settings, __version__)
         # Of two calls that ask the same at once, only the new one takes from the budget.
-        self._adding = threading.Lock()
+        self._budget_lock = threading.Lock()
 
     def check(self, operation: Operation, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a call checked, with presets and the user's preferences."""
@@ -94,7 +96,9 @@ class Submitter:
         """
         row, values = self._confirmed(operation, self.check(operation, params), params)
         inputs = self._inputs.read(row, values)
-        return cache_key(row, values, self._inputs.versions(inputs, ask=False), self._place(row))
+        return cache_key(
+            row, values, self._inputs.versions(inputs, ask=False), self._backend_key(row)
+        )
 
     def submit(
         self,
@@ -102,7 +106,7 @@ class Submitter:
         params: Mapping[str, Any],
         *,
         fresh: bool = False,
-        patient: bool = False,
+        retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
     ) -> Task:
         """Return the task of a call: a new one that was accepted, or one that asked the same.
@@ -111,7 +115,7 @@ class Submitter:
             operation: the row of the catalogue.
             params: its parameters, not checked yet.
             fresh: send it even if the same was asked before.
-            patient: after an error that may pass, try again in the background and do not raise.
+            retry_later: after an error that may pass, try again in the background and do not raise.
             permit: asked before a new task is written; counts against a budget.
 
         Raises:
@@ -123,11 +127,11 @@ class Submitter:
         row, values = self._confirmed(operation, checked, params)
         inputs = self._inputs.read(row, values)
         versions = self._inputs.versions(inputs, ask=True)
-        request = cache_key(row, values, versions, self._place(row))
+        request = cache_key(row, values, versions, self._backend_key(row))
         fresh = fresh or self._settings.cache == "off"
-        if not fresh and (earlier := self._store.earlier(request)):
-            if not earlier.cached or self._lives(earlier):
-                return _watched(earlier)
+        if not fresh and (earlier := self._store.find_earlier(request)):
+            if not earlier.cached or self._output_exists(earlier):
+                return _watch(earlier)
             fresh = True
         placed = inputs.placed(self._inputs.place)
         return self._send_new(
@@ -137,14 +141,14 @@ class Submitter:
             request=request,
             keep_body=not inputs.hidden,
             fresh=fresh,
-            patient=patient,
+            retry_later=retry_later,
             permit=permit,
         )
 
     def submit_raw(self, path: str, body: Mapping[str, Any]) -> Task:
         """Return the task of any body sent to any path; see `Session.call`."""
         row = raw_operation(path)
-        shown, hidden = _without_passwords(body)
+        shown, hidden = _hide_passwords(body)
         return self._send_new(
             row,
             {"path": row.path, "body": shown},
@@ -152,7 +156,7 @@ class Submitter:
             keep_body=not hidden,
         )
 
-    def take_up(self, task: Task) -> float | None:
+    def recover(self, task: Task) -> float | None:
         """Have a task sent of which nobody knows whether it was.
 
         Returns:
@@ -162,14 +166,14 @@ class Submitter:
             ImgOpenError: it cannot be sent, or not now.
         """
         if task.sending:
-            return ELSEWHERE
+            return CLAIM_RETRY
         self._store.refresh(task)
         if task.state not in UNSENT:
             return 0.0
-        with self._lock.needed():
-            if not self._store.claim(task, self._lock.id, self._lock.alive):
-                return ELSEWHERE
-            self._send(task, lambda: self._recover(task), patient=True)
+        with self._lock.in_use():
+            if not self._store.claim(task, self._lock.id, self._lock.is_alive):
+                return CLAIM_RETRY
+            self._send(task, lambda: self._find_or_send(task), retry_later=True)
         return 0.0
 
     def _send_new(
@@ -181,14 +185,14 @@ class Submitter:
         keep_body: bool,
         request: str | None = None,
         fresh: bool = False,
-        patient: bool = False,
+        retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
     ) -> Task:
         """Write a task and send it; the transaction that inserts it decides whether it is new."""
         task_id = f"nb{time.strftime('%Y%m%d')}{uuid.uuid4().hex[:16]}"
-        with self._lock.needed(), self._withdrawn_unless_sent(task_id) as sent:
-            with self._adding if permit else contextlib.nullcontext():
-                known = None if fresh or not permit else self._store.earlier(request)
+        with self._lock.in_use(), self._withdrawn_unless_sent(task_id) as sent:
+            with self._budget_lock if permit else contextlib.nullcontext():
+                known = None if fresh or not permit else self._store.find_earlier(request)
                 if permit and not known and not permit():
                     raise BudgetError(f"{operation.name} was not sent: the budget is spent")
                 body = make_body(task_id)
@@ -206,11 +210,11 @@ class Submitter:
             if task.id == task_id:
                 sent.append(task)
                 try:
-                    self._send(task, lambda: self._submit(task, body), patient)
-                except PASSING:
-                    if not patient:
+                    self._send(task, lambda: self._submit(task, body), retry_later)
+                except TRANSIENT_ERRORS:
+                    if not retry_later:
                         raise
-        return _watched(task)
+        return _watch(task)
 
     @contextlib.contextmanager
     def _withdrawn_unless_sent(self, task_id: str) -> Iterator[list[Task]]:
@@ -251,31 +255,37 @@ class Submitter:
         true_names = self._settings.fields.get(operation.name, {})
         return confirmed(operation, checked, params, true_names)
 
-    def _place(self, operation: Operation) -> str:
+    def _backend_key(self, operation: Operation) -> str:
         """Return who is asked: the backend, and what the user says of the operation's wire."""
         wire = [self._settings.paths.get(operation.name), self._settings.fields.get(operation.name)]
-        return f"{self._where} {json.dumps(wire, sort_keys=True)}" if any(wire) else self._where
+        return (
+            f"{self._backend_name} {json.dumps(wire, sort_keys=True)}"
+            if any(wire)
+            else self._backend_name
+        )
 
-    def _lives(self, task: Task) -> bool:
+    def _output_exists(self, task: Task) -> bool:
         """Whether the first picture that an earlier task made can still be fetched."""
         return all(self._inputs.exists(url) for url in task.result(timeout=0).images[:1])
 
-    def _send(self, task: Task, exchange: Callable[[], Answer | None], patient: bool) -> None:
+    def _send(self, task: Task, exchange: Callable[[], Answer | None], retry_later: bool) -> None:
         task.sending = True
         try:
-            self._exchanged(task, exchange, patient)
+            self._record_answer(task, exchange, retry_later)
         finally:
             if task.state in UNSENT:
                 self._store.release(task, self._lock.id)
             task.sending = False
 
-    def _exchanged(self, task: Task, exchange: Callable[[], Answer | None], patient: bool) -> None:
+    def _record_answer(
+        self, task: Task, exchange: Callable[[], Answer | None], retry_later: bool
+    ) -> None:
         try:
             answer = exchange()
             if answer is None:
                 self._store.write(task, State.REFUSED, message=_unsendable(task))
             else:
-                self._store.learn(task, answer)
+                self._store.apply_answer(task, answer)
         except JournalError as error:
             error.task = task  # it may have been accepted: the history is left to be taken up
             raise
@@ -283,7 +293,7 @@ class Submitter:
             error.task = task
             if isinstance(error, SubmissionLostError):
                 self._store.write(task, State.LOST, message=error.message)
-            elif not (patient and isinstance(error, PASSING)):
+            elif not (retry_later and isinstance(error, TRANSIENT_ERRORS)):
                 self._store.write(task, State.REFUSED, message=error.message)
             raise
         except KeyboardInterrupt:
@@ -293,7 +303,7 @@ class Submitter:
                 "accepted\n  → %imgopen resume finds out"
             ) from None
 
-    def _recover(self, task: Task) -> Answer | None:
+    def _find_or_send(self, task: Task) -> Answer | None:
         if _untraceable(task):
             return None
         found = self._backend.client().find(task.operation, task.id)
@@ -301,7 +311,7 @@ class Submitter:
         return found if found is not None or body is None else self._submit(task, body)
 
     def _submit(self, task: Task, body: Mapping[str, Any]) -> Answer:
-        self._store.sending(task)
+        self._store.mark_sending(task)
         return self._backend.client().submit(task.operation, body, task.id)
 
 
@@ -311,16 +321,16 @@ def _untraceable(task: Task) -> bool:
 
 
 def _unsendable(task: Task) -> str:
-    return UNKNOWABLE if _untraceable(task) else NEVER
+    return CANNOT_CHECK if _untraceable(task) else NEVER_SENT
 
 
-def _watched(task: Task) -> Task:
+def _watch(task: Task) -> Task:
     if not task.done:
         task.watch()
     return task
 
 
-def _without_passwords(body: Mapping[str, Any]) -> tuple[Any, bool]:
+def _hide_passwords(body: Mapping[str, Any]) -> tuple[Any, bool]:
     """Return a body as the history may show it, and whether a password was left out.
 
     Raises:

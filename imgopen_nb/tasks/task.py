@@ -98,11 +98,11 @@ class Task:
         self.remarks: tuple[str, ...] = ()
         self.watched = False
         self.failures_in_a_row = 0
-        self._began: float | None = None
-        self._give_up_at = 0.0
+        self._started: float | None = None
+        self._watch_until = 0.0
         self._watch = watch
         self._build = build
-        self._trouble: ImgOpenError | None = None
+        self._wait_error: ImgOpenError | None = None
         self._result: Result | None = None
         self._callbacks: list[Callable[[Task], None]] = []
         self._version = 0
@@ -110,7 +110,7 @@ class Task:
 
     # What the session tells the task.
 
-    def note(self, **changes: Any) -> bool:
+    def update(self, **changes: Any) -> bool:
         """Take over what has become known; False if the task had already ended."""
         with self._changed:
             if self.state.final:
@@ -121,43 +121,43 @@ class Task:
             self._changed.notify_all()
             ended = self.state.final
         if ended:
-            self._call_back()
+            self._run_callbacks()
         return True
 
-    def begin(self, age: float = 0.0) -> None:
+    def start_clock(self, age: float = 0.0) -> None:
         """Note that the submission goes out now, or went out `age` seconds ago."""
-        self._began = time.monotonic() - max(0.0, age)
+        self._started = time.monotonic() - max(0.0, age)
 
-    def stop(self, trouble: ImgOpenError) -> None:
+    def abort_waits(self, error: ImgOpenError) -> None:
         """End the present waits with an error; the task itself stays as it is."""
         with self._changed:
             if self.state.final:
                 return
             self.watched = False
-            self._trouble = trouble
+            self._wait_error = error
             self._version += 1
             self._changed.notify_all()
-        self._call_back()
+        self._run_callbacks()
 
     def watch(self, seconds: float = 0.0) -> None:
         """Have the task asked for in the background, for `timeout` or more seconds from now."""
         with self._changed:
-            self._give_up_at = time.monotonic() + max(self.timeout, seconds)
+            self._watch_until = time.monotonic() + max(self.timeout, seconds)
             if self.watched or self.state.final:
                 return
-            self._trouble = None
+            self._wait_error = None
             self.watched = True
         if self._watch:
             self._watch(self)
 
     @property
-    def overdue(self) -> bool:
+    def watch_expired(self) -> bool:
         """Whether it has been watched for longer than anybody wants to wait."""
-        return time.monotonic() > self._give_up_at
+        return time.monotonic() > self._watch_until
 
-    def give_up(self) -> None:
+    def time_out(self) -> None:
         """End the present waits with a time-out."""
-        self.stop(self._late(self.timeout))
+        self.abort_waits(self._timeout_error(self.timeout))
 
     # What users ask of it.
 
@@ -175,12 +175,12 @@ class Task:
             return self.took
         if self.finished is not None:
             return max(0.0, self.finished - self.submitted)
-        return max(0.0, time.monotonic() - (self._began or time.monotonic()))
+        return max(0.0, time.monotonic() - (self._started or time.monotonic()))
 
     @property
     def trouble(self) -> ImgOpenError | None:
         """What ended the last wait before the task did, None where nothing has."""
-        return self._trouble
+        return self._wait_error
 
     @property
     def result_or_none(self) -> Result | None:
@@ -203,7 +203,7 @@ class Task:
         deadline, seen = time.monotonic() + limit, -1
         self.watch(limit)
         while True:
-            seen = self._next_version(seen, deadline, limit, tick)
+            seen = self._wait_for_change(seen, deadline, limit, tick)
             seconds = self.seconds or 0.0
             event = Event(self.state, seconds, self.status, self.progress, self.preview)
             yield event
@@ -225,7 +225,7 @@ class Task:
         """
         self.wait(timeout)
         if self.state is not State.SUCCEEDED:
-            raise self._failure()
+            raise self._failed_error()
         if self._result is None:
             self._result = self._build(self)
         return self._result
@@ -239,8 +239,8 @@ class Task:
         said = (
             f"{self.id}: no longer waited for. Img Open has no cancel, so the task itself goes on"
         )
-        self.stop(WaitCancelledError(said, task=self, hint=self._later()))
-        return f"{said}; {self._later()}"
+        self.abort_waits(WaitCancelledError(said, task=self, hint=self._resume_hint()))
+        return f"{said}; {self._resume_hint()}"
 
     def add_done_callback(self, call: Callable[[Task], None]) -> None:
         """Call `call(task)` once when it ends or the wait is given up, from another thread."""
@@ -251,9 +251,9 @@ class Task:
         call(self)
 
     def __await__(self) -> Generator[Any, None, Result]:
-        return self._awaited().__await__()
+        return self._wait_async().__await__()
 
-    async def _awaited(self) -> Result:
+    async def _wait_async(self) -> Result:
         loop, done = asyncio.get_running_loop(), asyncio.Event()
 
         def wake(_: Task) -> None:
@@ -265,37 +265,37 @@ class Task:
         try:
             await asyncio.wait_for(done.wait(), self.timeout)
         except TimeoutError:
-            raise self._late(self.timeout) from None
+            raise self._timeout_error(self.timeout) from None
         return self.result(timeout=0)
 
-    def _next_version(self, seen: int, deadline: float, limit: float, tick: float | None) -> int:
+    def _wait_for_change(self, seen: int, deadline: float, limit: float, tick: float | None) -> int:
         ticks_at = time.monotonic() + tick if tick else deadline
         try:
             with self._changed:
-                while self._version == seen and self._trouble is None:
+                while self._version == seen and self._wait_error is None:
                     now = time.monotonic()
                     if now >= deadline and not self.state.final:
-                        raise self._late(limit)
+                        raise self._timeout_error(limit)
                     if now >= ticks_at:
                         break
                     self._changed.wait(min(max(min(deadline, ticks_at) - now, 0.0), 1.0))
-                if self._trouble is not None and not self.state.final:
-                    raise self._trouble
+                if self._wait_error is not None and not self.state.final:
+                    raise self._wait_error
                 return self._version
         except KeyboardInterrupt:
             raise TaskInterrupted(
                 f"stopped waiting; {self.operation.name} {self.id} goes on at the service\n"
-                f"  → {self._later()}"
+                f"  → {self._resume_hint()}"
             ) from None
 
-    def _later(self) -> str:
+    def _resume_hint(self) -> str:
         return f"to get its result later: %imgopen wait {self.id}"
 
-    def _late(self, limit: float) -> TaskTimeoutError:
+    def _timeout_error(self, limit: float) -> TaskTimeoutError:
         text = (
             f"{self.operation.name} {self.id} did not end within {limit:g} s (it is {self.state})"
         )
-        hint = f"it goes on at the service; {self._later()}"
+        hint = f"it goes on at the service; {self._resume_hint()}"
         if self.status is not None and self.state is State.SUBMITTED:
             return UnknownStatusError(
                 f"{text}; its status {self.status!r} is not documented", task=self, hint=hint
@@ -307,12 +307,12 @@ class Task:
             )
         return TaskTimeoutError(text, task=self, hint=hint)
 
-    def _failure(self) -> TaskFailedError:
+    def _failed_error(self) -> TaskFailedError:
         word = "was refused" if self.state is State.REFUSED else "failed"
         reason = f": {self.message}" if self.message else " without giving a reason"
         return TaskFailedError(f"{self.operation.name} {self.id} {word}{reason}", task=self)
 
-    def _call_back(self) -> None:
+    def _run_callbacks(self) -> None:
         with self._changed:
             calls, self._callbacks = self._callbacks, []
         for call in calls:

@@ -208,11 +208,11 @@ def test_doubt_brings_forward_what_is_held(
     second = session.submit("describe", image=URL, model="clip")
     first = session.submit("describe", image=URL, model="clip")
     holds |= {first.id: 0.5, second.id: 60.0}
-    session.manager._replan([first])
+    session.manager._reschedule([first])
     assert first.result(20).caption == "asked"
 
     holds[second.id] = 0.0  # as the doubt has it
-    session.manager._replan(session.manager.timing.waiting())
+    session.manager._reschedule(session.manager.timing.polled_tasks())
     assert second.result(20).caption == "asked"
 
 
@@ -292,7 +292,7 @@ def test_after_a_rotation_old_addresses_are_dead_and_the_task_is_asked_for(
     wait_for(lambda: bool(service.answers))
 
     assert service.answers[0][0] == 404
-    session.manager._replan(session.manager.timing.waiting())
+    session.manager._reschedule(session.manager.timing.polled_tasks())
     assert task.result(20).caption == "asked"
 
 

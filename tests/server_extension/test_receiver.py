@@ -20,7 +20,8 @@ from imgopen_nb.catalogue.status import State
 from imgopen_nb.database.database import Database
 from imgopen_nb.database.task_table import MAX_EVENTS
 from imgopen_nb.errors import JournalError
-from imgopen_nb.server_extension.receiver import CALLBACK, Receiver, Verdict, read_callback
+from imgopen_nb.server_extension.receiver import CALLBACK, CallbackOutcome, Receiver, read_callback
+from imgopen_nb.tasks.store import TaskStore
 
 from ..conftest import often
 from ..tables import open_table
@@ -70,7 +71,7 @@ def inbox(home: Path) -> int:
 
 
 def test_an_end_is_in_the_history_when_it_is_accepted(reception: Receiver, home: Path):
-    assert reception.receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+    assert reception.receive(TASK, body(**DONE)) is CallbackOutcome.ACCEPTED
 
     assert (row(home)["status"], row(home)["caption"]) == ("succeeded", "a cat")
     assert row(home)["finished"] > 1.0
@@ -78,25 +79,25 @@ def test_an_end_is_in_the_history_when_it_is_accepted(reception: Receiver, home:
 
 
 def test_it_is_read_with_and_without_the_envelope(reception: Receiver, home: Path):
-    assert reception.receive(TASK, json.dumps(DONE).encode()) is Verdict.ACCEPTED
+    assert reception.receive(TASK, json.dumps(DONE).encode()) is CallbackOutcome.ACCEPTED
     assert row(home)["caption"] == "a cat"
 
 
 def test_a_failure_is_an_end_too(reception: Receiver, home: Path):
-    assert reception.receive(TASK, body(**FAILED)) is Verdict.ACCEPTED
+    assert reception.receive(TASK, body(**FAILED)) is CallbackOutcome.ACCEPTED
     assert (row(home)["status"], row(home)["error"]) == ("failed", "it was no picture")
 
 
 def test_work_under_way_ends_nothing(reception: Receiver, home: Path):
-    assert reception.receive(TASK, body(status=1)) is Verdict.ACCEPTED
+    assert reception.receive(TASK, body(status=1)) is CallbackOutcome.ACCEPTED
     assert row(home)["status"] == "running"
-    assert reception.receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+    assert reception.receive(TASK, body(**DONE)) is CallbackOutcome.ACCEPTED
     assert row(home)["status"] == "succeeded"
 
 
 def test_a_callback_may_come_before_the_answer_to_the_request(tmp_path: Path):
     add(tmp_path, status="created", submitted=None)
-    assert Receiver(tmp_path).receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+    assert Receiver(tmp_path).receive(TASK, body(**DONE)) is CallbackOutcome.ACCEPTED
     assert row(tmp_path)["status"] == "succeeded"
 
 
@@ -104,7 +105,9 @@ def test_what_comes_again_changes_nothing(reception: Receiver, home: Path):
     reception.receive(TASK, body(**DONE))
     before = row(home)
 
-    assert [reception.receive(TASK, body(**DONE)) for _ in range(5)] == [Verdict.REPEATED] * 5
+    assert [reception.receive(TASK, body(**DONE)) for _ in range(5)] == [
+        CallbackOutcome.REPEATED
+    ] * 5
     assert (row(home), inbox(home)) == (before, 1)
     assert noted(home) == ["a callback came again"] * 5
 
@@ -116,7 +119,7 @@ def test_the_first_callback_stays_and_contradictions_are_noted(
     reception.receive(TASK, body(**DONE))
     before = row(home)
 
-    assert reception.receive(TASK, body(**later)) is Verdict.REPEATED
+    assert reception.receive(TASK, body(**later)) is CallbackOutcome.REPEATED
     assert (row(home), inbox(home)) == (before, 1)
     (said,) = noted(home)
     assert said.startswith("a callback after the end told ")
@@ -127,7 +130,7 @@ def test_a_query_that_ended_it_first_stays(reception: Receiver, home: Path):
     end = {"status": "succeeded", "caption": "by query", "finished": 5.0}
     assert open_table(home).update(TASK, **end)
 
-    assert reception.receive(TASK, body(**FAILED)) is Verdict.REPEATED
+    assert reception.receive(TASK, body(**FAILED)) is CallbackOutcome.REPEATED
     assert (row(home)["status"], row(home)["caption"]) == ("succeeded", "by query")
     assert (noted(home), inbox(home)) == (
         ["a callback after the end told another state (failed)"], 0,
@@ -138,12 +141,12 @@ def test_a_query_after_a_callback_changes_nothing_and_its_session_shows_the_firs
     reception: Receiver, home: Path
 ):
     journal = open_table(home)
-    ledger = reception._ledger()
-    task = ledger.take(journal.get(TASK))  # a session's handle, which knows of no end
+    ledger = TaskStore(journal)
+    task = ledger.load(journal.get(TASK))  # a session's handle, which knows of no end
     reception.receive(TASK, body(**DONE))
     answer = read_callback(body(**FAILED).decode())
     assert answer
-    ledger.learn(task, answer)
+    ledger.apply_answer(task, answer)
 
     assert (row(home)["status"], row(home)["caption"]) == ("succeeded", "a cat")
     assert (task.state, task.data["caption"]) == (State.SUCCEEDED, "a cat")
@@ -154,7 +157,7 @@ def test_a_task_that_this_history_does_not_know_is_refused(reception: Receiver, 
     """Nor does the beginning of an id do, or an id of the service's."""
     add(home, "nb20260101def", server_id="s-1")
     for name in ("nb-nobody", TASK[:-1], TASK.upper(), "s-1", "%", "nb2026010_abc"):
-        assert reception.receive(name, body(**DONE)) is Verdict.UNKNOWN
+        assert reception.receive(name, body(**DONE)) is CallbackOutcome.UNKNOWN
     assert (row(home)["status"], inbox(home)) == ("submitted", 0)
 
 
@@ -162,7 +165,7 @@ def test_a_task_is_found_though_another_one_has_its_id_from_the_service(tmp_path
     add(tmp_path, "first", server_id=TASK)
     add(tmp_path)
 
-    assert Receiver(tmp_path).receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+    assert Receiver(tmp_path).receive(TASK, body(**DONE)) is CallbackOutcome.ACCEPTED
     assert row(tmp_path, "first")["status"] == "submitted"
 
 
@@ -178,32 +181,32 @@ UNREADABLE = [
 def test_what_tells_no_state_is_refused_and_leaves_nothing(
     reception: Receiver, home: Path, text: bytes
 ):
-    assert reception.receive(TASK, text) is Verdict.UNREADABLE
+    assert reception.receive(TASK, text) is CallbackOutcome.UNREADABLE
     assert (row(home)["status"], inbox(home), noted(home)) == ("submitted", 0, [])
 
 
 @pytest.mark.parametrize("name", ["businessTaskId", "business_task_id", "id_task"])
 def test_what_tells_of_another_task_is_refused(reception: Receiver, home: Path, name: str):
-    assert reception.receive(TASK, body(**DONE, **{name: "nb-other"})) is Verdict.FOREIGN
+    assert reception.receive(TASK, body(**DONE, **{name: "nb-other"})) is CallbackOutcome.FOREIGN
     assert (row(home)["status"], inbox(home)) == ("submitted", 0)
-    assert reception.receive(TASK, body(**DONE, **{name: TASK})) is Verdict.ACCEPTED
+    assert reception.receive(TASK, body(**DONE, **{name: TASK})) is CallbackOutcome.ACCEPTED
 
 
 def test_the_service_may_call_it_by_its_own_id(home: Path):
     add(home, "named", server_id="s-1")
     reception = Receiver(home)
 
-    assert reception.receive("named", body(**DONE, task_id="s-2")) is Verdict.FOREIGN
-    assert reception.receive("named", body(**DONE, task_id="s-1")) is Verdict.ACCEPTED
+    assert reception.receive("named", body(**DONE, task_id="s-2")) is CallbackOutcome.FOREIGN
+    assert reception.receive("named", body(**DONE, task_id="s-1")) is CallbackOutcome.ACCEPTED
 
 
 def test_one_address_has_only_so_much_to_say(reception: Receiver, home: Path):
     """Neither the inbox nor the events of a task grow without end."""
     for number in range(MAX_ROWS):
         told = reception.receive(TASK, body(status=1, percentage=number))
-        assert told is Verdict.ACCEPTED
+        assert told is CallbackOutcome.ACCEPTED
     for number in range(MAX_EVENTS + 20):
-        assert reception.receive(TASK, body(status=1, n=number)) is Verdict.REPEATED
+        assert reception.receive(TASK, body(status=1, n=number)) is CallbackOutcome.REPEATED
 
     assert inbox(home) == MAX_ROWS
     assert len(open_table(home).events(TASK)) <= MAX_EVENTS
@@ -279,7 +282,7 @@ def test_whatever_it_holds_it_gets_a_verdict_and_the_history_stays_readable(
         {**data, "status": status},
         {"code": "200", "data": {**data, "status": status}},
     ):
-        assert reception.receive(task_id, json.dumps(content).encode()) in Verdict
+        assert reception.receive(task_id, json.dumps(content).encode()) in CallbackOutcome
     assert row(home, task_id)["task_id"] == task_id
     reception.close()
 

@@ -24,7 +24,7 @@ from ..task import Task
 from .timing import Timing
 
 # How many failures of the query in a row end a wait; any other error ends it at once.
-PATIENCE: dict[type[ImgOpenError], int] = {
+MAX_FAILURES: dict[type[ImgOpenError], int] = {
     MalformedAnswerError: 4,
     NotFoundError: 5,
     NetworkError: 7,
@@ -32,14 +32,16 @@ PATIENCE: dict[type[ImgOpenError], int] = {
     RateLimitError: 12,
     SubmissionLostError: 3,
 }
-FORGOTTEN = "the service does not know the task, or not any more: --fresh sends it as a new one"
+NOT_FOUND_HINT = (
+    "the service does not know the task, or not any more: --fresh sends it as a new one"
+)
 
 
 class Poller:
     """Asks once for a task; the scheduler calls it whenever a task's time has come.
 
     Args:
-        replan: is given tasks whose next look should be planned again.
+        reschedule: is given tasks whose next look should be planned again.
     """
 
     def __init__(
@@ -49,77 +51,77 @@ class Poller:
         submitter: Submitter,
         timing: Timing,
         trust: CallbackTrust,
-        replan: Callable[[list[Task]], None],
+        reschedule: Callable[[list[Task]], None],
     ) -> None:
         self._backend = backend
         self._store = store
         self._submitter = submitter
         self._timing = timing
         self._trust = trust
-        self._replan = replan
+        self._reschedule = reschedule
 
     def __call__(self, task: Task) -> float | None:
         """Ask once for a task; returns seconds until the next time, None at the end."""
         if task.state.final or not task.watched:
-            self._timing.gone(task)
+            self._timing.forget(task)
             return None
-        if task.overdue:
-            self._timing.gone(task)
-            task.give_up()
+        if task.watch_expired:
+            self._timing.forget(task)
+            task.time_out()
             return None
         try:
-            return self._look(task)
+            return self._poll(task)
         except (APIError, SubmissionLostError) as error:
-            return self._after_trouble(task, error)
+            return self._after_error(task, error)
         except Exception as error:  # this thread serves other tasks too
             if not isinstance(error, ImgOpenError):
                 error = ImgOpenError(f"internal error while asking: {type(error).__name__}")
-            task.stop(error)
+            task.abort_waits(error)
             return None
 
-    def callback_came(self, task_id: str) -> bool:
+    def on_callback(self, task_id: str) -> bool:
         """Take over what the server has written of a task; False if nobody here has it."""
-        task = self._store.known(task_id)
+        task = self._store.loaded(task_id)
         if task is None or task.state.final:
             return task is not None
         self._store.refresh(task)
         self._trust.arrived(task)
         if task.state.final:
             task.pending = task.took or 0.0  # its duration is known exactly
-            self._replan([*self._timing.ended(task, task.pending), task])
+            self._reschedule([*self._timing.ended(task, task.pending), task])
         return True
 
-    def _look(self, task: Task) -> float | None:
+    def _poll(self, task: Task) -> float | None:
         if task.state in UNSENT:
-            again = self._submitter.take_up(task)
-            return again if again or task.state.final else self._timing.next_look(task)
+            again = self._submitter.recover(task)
+            return again if again or task.state.final else self._timing.seconds_to_next_poll(task)
         if task.shared:
             self._store.refresh(task)  # another kernel may know its end already
-        return None if task.state.final else self._ask(task)
+        return None if task.state.final else self._query(task)
 
-    def _ask(self, task: Task) -> float | None:
+    def _query(self, task: Task) -> float | None:
         asked = task.seconds or 0.0
         answer = self._backend.client().ask(task.operation, task.id, task.server_id)
         task.queries += 1
         task.failures_in_a_row = 0
-        self._store.learn(task, answer)
+        self._store.apply_answer(task, answer)
         if task.state.final:
             moved = self._timing.ended(task, asked)
             # No callback came for this one: nor may one for the others.
-            self._replan(self._timing.waiting() if self._trust.missed(task.id) else moved)
+            self._reschedule(self._timing.polled_tasks() if self._trust.missed(task.id) else moved)
             return None
         task.pending = asked
-        return self._timing.next_look(task)
+        return self._timing.seconds_to_next_poll(task)
 
-    def _after_trouble(self, task: Task, error: ImgOpenError) -> float | None:
+    def _after_error(self, task: Task, error: ImgOpenError) -> float | None:
         task.queries += task.state not in UNSENT
         task.failures_in_a_row += 1
-        limit = next((n for kind, n in PATIENCE.items() if isinstance(error, kind)), 1)
+        limit = next((n for kind, n in MAX_FAILURES.items() if isinstance(error, kind)), 1)
         if task.failures_in_a_row >= limit:
             task.failures_in_a_row = 0
-            self._timing.gone(task)
+            self._timing.forget(task)
             if isinstance(error, NotFoundError):
-                error.hint = FORGOTTEN
-            task.stop(error)
+                error.hint = NOT_FOUND_HINT
+            task.abort_waits(error)
             return None
         return pause(task.failures_in_a_row, error if isinstance(error, APIError) else None)

@@ -17,12 +17,12 @@ from ..task import Task
 from .plan import Durations, Plan, probe_count
 
 # Fewer durations say nothing about what is usual.
-FEW = 5
+MIN_DURATIONS = 5
 Kind = tuple[str, str | None, str]
 
 
 @dataclass
-class _Known:
+class _KindState:
     """The durations and the plan of one kind of task, and its open tasks."""
 
     durations: Durations
@@ -45,13 +45,13 @@ class Timing:
     ) -> None:
         self._table = table
         self._hold = hold
-        self._kinds: dict[Kind, _Known] = {}
+        self._kinds: dict[Kind, _KindState] = {}
         self._guard = threading.Lock()
 
-    def next_look(self, task: Task) -> float:
+    def seconds_to_next_poll(self, task: Task) -> float:
         """Return the seconds until the next poll of a task, planned from its last one."""
         with self._guard:
-            known = self._known(kind_of(task))
+            known = self._kind(kind_of(task))
             known.open.setdefault(task.id, task)
             probe = known.durations.known == 0 and _is_probe(known, task)
             step = known.plan.next_poll(task.pending, task.progress, probe)
@@ -66,8 +66,8 @@ class Timing:
             The tasks that should be polled sooner if the new plan says so.
         """
         with self._guard:
-            self._forget(task)
-            known = self._known(kind_of(task))
+            self._remove(task)
+            known = self._kind(kind_of(task))
             if task.state is not State.SUCCEEDED or task.submitted is None:
                 return []
             known.durations.add(min(task.pending, asked), asked, task.submitted)
@@ -78,36 +78,36 @@ class Timing:
             known.plan = known.durations.plan(running)
             return moved
 
-    def waiting(self) -> list[Task]:
+    def polled_tasks(self) -> list[Task]:
         """Return the tasks that are polled."""
         with self._guard:
             return [task for known in self._kinds.values() for task in known.open.values()]
 
-    def usual(self, task: Task) -> tuple[float, float] | None:
+    def usual_seconds(self, task: Task) -> tuple[float, float] | None:
         """Return the median and the 90 % quantile of such tasks' seconds, None for too few."""
         known = [seconds for _, seconds in self._table.durations(*kind_of(task))]
-        if len(known) < FEW:
+        if len(known) < MIN_DURATIONS:
             return None
         return statistics.median(known), statistics.quantiles(known, n=10)[-1]
 
-    def median(self, operation: Operation, model: str | None, backend: str) -> float | None:
+    def median_seconds(self, operation: Operation, model: str | None, backend: str) -> float | None:
         """Return the median of the seconds that such tasks took, None if there are none."""
         default = next((p.default for p in operation.user_params if p.name == "model"), None)
         known = self._table.durations(operation.name, model or default, backend)
         return statistics.median(seconds for _, seconds in known) if known else None
 
-    def gone(self, task: Task) -> None:
+    def forget(self, task: Task) -> None:
         """Forget a task that is no longer polled."""
         with self._guard:
-            self._forget(task)
+            self._remove(task)
 
-    def _forget(self, task: Task) -> None:
+    def _remove(self, task: Task) -> None:
         known = self._kinds.get(kind_of(task))
         if known:
             known.open.pop(task.id, None)
             known.probes.discard(task.id)
 
-    def _known(self, kind: Kind) -> _Known:
+    def _kind(self, kind: Kind) -> _KindState:
         if kind not in self._kinds:
             durations, earlier = Durations(), []
             with contextlib.suppress(JournalError):  # polls can be planned without it
@@ -115,11 +115,11 @@ class Timing:
             for place, (pending, seconds) in enumerate(earlier):
                 # In their order, and before all tasks of this session.
                 durations.add(pending, seconds, place - 1e6)
-            self._kinds[kind] = _Known(durations, durations.plan())
+            self._kinds[kind] = _KindState(durations, durations.plan())
         return self._kinds[kind]
 
 
-def _is_probe(known: _Known, task: Task) -> bool:
+def _is_probe(known: _KindState, task: Task) -> bool:
     """Whether a task is one of the few that are polled often while no duration is known."""
     if len(known.probes) < probe_count(len(known.open)):
         known.probes.add(task.id)

@@ -17,7 +17,7 @@ from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.catalogue.status import State
 from imgopen_nb.errors import JournalError
 from imgopen_nb.session import Session
-from imgopen_nb.tasks.polling.scheduler import THREADS, Scheduler
+from imgopen_nb.tasks.polling.scheduler import MAX_THREADS, Scheduler
 from imgopen_nb.tasks.polling.timing import Timing
 from imgopen_nb.tasks.task import Task
 
@@ -107,7 +107,7 @@ def test_a_task_is_asked_until_it_is_let_go_of_and_then_no_more():
     with waiter(ask) as waiting:
         for number in range(100):
             waiting.add(new_task(number))
-        until(lambda: len(asked) == 100 and not waiting._known)
+        until(lambda: len(asked) == 100 and not waiting._scheduled)
         time.sleep(0.1)
     assert set(asked.values()) == {5}
 
@@ -119,8 +119,8 @@ def test_when_all_is_done_nothing_is_kept():
     with waiter(ask) as waiting:
         for number in range(50):
             waiting.add(new_task(number))
-        waiting.sooner([(new_task(number), 0.0) for number in range(50)])
-        until(lambda: not waiting._known)
+        waiting.bring_forward([(new_task(number), 0.0) for number in range(50)])
+        until(lambda: not waiting._scheduled)
         assert (waiting._heap, waiting._due) == ([], {})
 
 
@@ -164,9 +164,9 @@ def test_many_threads_add_hurry_and_call_and_nothing_is_forgotten_or_done_twice_
             place = seed * 250 + number
             waiting.call(lambda place=place: did(place), dice.uniform(0, 0.02))  # type: ignore[misc]
             if dice.random() < 0.2:
-                waiting.sooner([(task, 0.0) for task in slow])
-                waiting.sooner([(task, 0.0) for task in slow])
-        waiting.sooner([(task, 0.0) for task in slow])
+                waiting.bring_forward([(task, 0.0) for task in slow])
+                waiting.bring_forward([(task, 0.0) for task in slow])
+        waiting.bring_forward([(task, 0.0) for task in slow])
 
     with waiter(ask) as waiting:
         throwing = [threading.Thread(target=throw, args=(seed, waiting)) for seed in range(8)]
@@ -193,7 +193,7 @@ def test_what_is_due_later_is_brought_forward_but_never_put_off():
         late, soon = new_task("late"), new_task("soon")
         waiting.add(late, HOUR)
         waiting.add(soon, 0.3)
-        waiting.sooner([(late, 0.0), (soon, HOUR), (new_task("unknown"), 0.0)])
+        waiting.bring_forward([(late, 0.0), (soon, HOUR), (new_task("unknown"), 0.0)])
         until(lambda: len(moments) == 2)
 
     assert set(moments) == {"task-late", "task-soon"}
@@ -259,8 +259,8 @@ def test_a_look_or_a_job_that_raises_ends_no_thread(capfd: pytest.CaptureFixture
         done = threading.Event()
         waiting.call(done.set)
         assert done.wait(10)
-        assert waiting._known  # all are asked once more, a little later
-        until(lambda: not waiting._known)
+        assert waiting._scheduled  # all are asked once more, a little later
+        until(lambda: not waiting._scheduled)
     assert "a callback's own trouble" in capfd.readouterr().err
 
 
@@ -280,9 +280,9 @@ def test_slow_looks_run_side_by_side_on_eight_threads_at_most():
     with waiter(ask) as waiting:
         for number in range(40):
             waiting.add(new_task(number))
-        until(lambda: not waiting._known)
-        assert len(waiting._threads) <= THREADS
-    assert 2 <= most <= THREADS
+        until(lambda: not waiting._scheduled)
+        assert len(waiting._threads) <= MAX_THREADS
+    assert 2 <= most <= MAX_THREADS
 
 
 class Counting(Scheduler):
@@ -339,14 +339,14 @@ def test_a_history_that_cannot_be_read_does_not_keep_a_task_from_being_looked_at
     timing, task = Timing(journal), new_task("x")
     task.submitted = time.time()
 
-    timing.gone(task)
-    assert 0 <= timing.next_look(task) < 60
-    task.note(state=State.SUCCEEDED, took=1.0)
+    timing.forget(task)
+    assert 0 <= timing.seconds_to_next_poll(task) < 60
+    task.update(state=State.SUCCEEDED, took=1.0)
     timing.ended(task, 1.0)
 
 
 def test_forgetting_a_task_reads_nothing(tmp_path: Path):
-    Timing(open_table(tmp_path / "home")).gone(new_task("x"))
+    Timing(open_table(tmp_path / "home")).forget(new_task("x"))
 
     assert not (tmp_path / "home").exists()
 
@@ -354,7 +354,7 @@ def test_forgetting_a_task_reads_nothing(tmp_path: Path):
 def test_the_age_of_a_task_follows_no_clock_that_is_set(monkeypatch: pytest.MonkeyPatch):
     task = new_task("x")
     task.submitted = time.time()
-    task.begin()
+    task.start_clock()
     ages = []
     for ahead in (0.0, 7200.0, -7200.0):
         now = time.time() + ahead
