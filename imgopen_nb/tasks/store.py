@@ -185,12 +185,7 @@ class TaskStore:
     def result(self, task: Task, **later: Any) -> Result:
         """Return the result of a task that has succeeded; `later` is not in the task yet."""
         row, data = task.operation, later.get("data", task.data)
-        known = (
-            *_cached_note(task),
-            *missing_note(row, data),
-            *_undocumented_note(task),
-            *_sandbox_note(data),
-        )
+        notes = (*_cached_note(task), *missing_note(row, data), *_undocumented_note(task))
         return self._new_result(
             task,
             data=data,
@@ -199,7 +194,7 @@ class TaskStore:
             backend="sandbox" if data.get("backend") == "sandbox" else task.backend,
             finished=later.get("finished", task.finished),
             cached=task.cached,
-            notes=(*task.remarks, *known, *_sandbox_note(data)),
+            notes=(*task.remarks, *notes, *_sandbox_note(data)),
             download=self._download,
         )
 
