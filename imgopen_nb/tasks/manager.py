@@ -1,4 +1,4 @@
-"""The one place where the parts below a session are joined."""
+"""The one place where the parts behind a session are connected."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from .task import Task
 
 
 class TaskManager:
-    """Everything that the tasks of one session need, wired together.
+    """Everything that the tasks of one session need, connected.
 
     Args:
-        settings: which service, which keys, which home folder.
+        settings: the service, the keys and the home folder.
 
     Attributes:
         database, table: the history's file, and its table of tasks.
@@ -35,8 +35,8 @@ class TaskManager:
         urls, trust: addresses for the service, and how far its callbacks can be relied on.
         thumbnails: small versions of pictures.
         store: task rows and task handles.
-        submitter: makes tasks of calls.
-        timing, scheduler: when to ask for which task, and the threads that do it.
+        submitter: turns calls into tasks.
+        timing, scheduler: when to poll which task, and the threads that do it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -68,12 +68,12 @@ class TaskManager:
         self._inbox = Inbox(self.database, poller.on_callback, wanted=lambda: self.scheduler.busy)
 
     def open_tasks(self) -> list[Task]:
-        """Return the tasks of this backend that have not ended, the oldest first."""
+        """Return the tasks of this backend that have not ended, oldest first."""
         rows = self.table.open_tasks(self.settings.backend, self.settings.base_url)
         return [self.store.load(row) for row in rows]
 
     def rotate(self) -> None:
-        """Make a new key for callbacks and published pictures; every old address is dead.
+        """Make a new key for callbacks and published pictures; no earlier address works after.
 
         Raises:
             SettingsError: it cannot be written.
@@ -82,7 +82,7 @@ class TaskManager:
         self.trust.forget()
 
     def close(self) -> None:
-        """Stop asking, close the connections and the history, end the sandbox."""
+        """Stop polling, close the connections and the history, and stop the sandbox."""
         self._inbox.close()
         self.scheduler.close()
         self.backend.close()
@@ -96,7 +96,7 @@ class TaskManager:
             task.add_done_callback(self._drop_if_abandoned)
 
     def _drop_if_abandoned(self, task: Task) -> None:
-        if not task.state.final:  # only the wait was given up
+        if not task.state.final:  # the wait was given up: the poller drops it
             self.scheduler.bring_forward([(task, 0.0)])
 
     def _reschedule(self, tasks: list[Task]) -> None:

@@ -1,7 +1,7 @@
-"""Which sessions are still there: each holds a lock on a file, which ends with its process.
+"""Which sessions still run: each holds a file lock that ends with its process.
 
-A task that was written down but never answered for may only be taken over from a session that is
-gone. Locks tell that without any clock; where the file system has none, the process id must do.
+A task that was written but perhaps not sent may only be taken over from a session that has ended.
+Locks show this without a clock. If the file system has no locks, the process id is used instead.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 FOLDER = "sessions"
-# The sign of a session that could get no lock.
+# Ending of the name of a session that could not get a lock.
 UNLOCKED = "-pid"
 _NAME = re.compile(rf"(\d{{1,10}})-[0-9a-f]{{12}}({UNLOCKED})?")
 
 
 class SessionLock:
-    """The sign of life of one session in a home folder; its `id` is made on first use."""
+    """The lock of one session in a home folder; its `id` is made on first use."""
 
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER
@@ -36,9 +36,9 @@ class SessionLock:
 
     @property
     def id(self) -> str:
-        """The name of this session, held while its process lives."""
+        """The name of this session, locked while its process runs."""
         with self._guard:
-            if self._pid != os.getpid():  # a forked child is a session of its own
+            if self._pid != os.getpid():  # a forked child is its own session
                 self._pid = os.getpid()
                 self._id = f"{self._pid}-{uuid.uuid4().hex[:12]}"
                 self._held = self._lock(self._id)
@@ -50,7 +50,7 @@ class SessionLock:
             return self._id
 
     def is_alive(self, name: str | None) -> bool:
-        """Whether the session of that name still runs."""
+        """Whether the session with this name still runs."""
         match = _NAME.fullmatch(name or "")
         if not name or not match:
             return False
@@ -72,7 +72,7 @@ class SessionLock:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep the name for as long as something is being sent under it, even after `leave`."""
+        """Hold the lock while something is being sent, even after `release`."""
         with self._guard:
             self._uses += 1
         try:
@@ -84,7 +84,7 @@ class SessionLock:
                     self._release()
 
     def release(self) -> None:
-        """Give the name up, as the end of the process would."""
+        """Release the lock, as the end of the process would."""
         with self._guard:
             self._releasing = self._uses > 0
             if not self._releasing:
@@ -112,6 +112,6 @@ def _process_runs(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is there, but somebody else's
+    except OSError:  # it runs, as another user
         return True
     return True

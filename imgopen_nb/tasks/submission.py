@@ -1,8 +1,8 @@
-"""Submitting a call: checked, looked up in the history, written down, sent once.
+"""Submits a call: checks it, looks it up in the history, writes it there and sends it once.
 
-The history is looked at before any work is done, so that a call that was made before costs nothing.
-A task whose sending was interrupted (a lost answer, a killed kernel) is looked for by its own id;
-it is sent again only if the service surely does not know it, and by one session only.
+The history is searched before any work is done, so a call that was made before costs nothing. If
+sending was interrupted (a lost answer, a killed kernel), the service is asked for the task by our
+own id. The task is sent again only if the service does not know it, and by one session only.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from .session_lock import SessionLock
 from .store import TaskStore
 from .task import Task
 
-# Seconds until a task that another session is sending is looked at again.
+# Seconds until we check again on a task that is being sent elsewhere.
 CLAIM_RETRY = 0.25
-# Errors after which the same may succeed a little later.
+# Errors after which the same request may succeed a little later.
 TRANSIENT_ERRORS = (
     MalformedAnswerError, NetworkError, RateLimitError, ServerError, SubmissionLostError,
 )  # fmt: skip
@@ -61,7 +61,7 @@ _PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 
 
 class Submitter:
-    """Makes a task of a call, or finds the task that asked the same before."""
+    """Turns a call into a task, or finds the earlier task of the same call."""
 
     def __init__(
         self,
@@ -80,19 +80,22 @@ class Submitter:
         self._urls = urls
         self._trust = trust
         self._backend_name = backend_of(self._settings, __version__)
-        # Of two calls that ask the same at once, only the new one takes from the budget.
+        # If two equal calls are made at once, only one of them counts against the budget.
         self._budget_lock = threading.Lock()
 
     def check(self, operation: Operation, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters of a call checked, with presets and the user's preferences."""
+        """Return the checked parameters of a call, with presets and the user's preferences."""
         model = self._settings.model if operation.name == "describe" else ""
         return operation.check({**({"model": model} if model else {}), **params})
 
     def cache_key(self, operation: Operation, params: Mapping[str, Any]) -> str | None:
-        """Return the cache key of a call, as far as it is known without asking any server.
+        """Return the cache key of a call, as far as it is known without any request.
+
+        Returns:
+            The key, or None if results of this call are never taken from the history.
 
         Raises:
-            UsageError, PictureError: it could not be sent.
+            UsageError, PictureError: the call could not be sent.
         """
         row, values = self._confirmed(operation, self.check(operation, params), params)
         inputs = self._inputs.read(row, values)
@@ -109,18 +112,18 @@ class Submitter:
         retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
     ) -> Task:
-        """Return the task of a call: a new one that was accepted, or one that asked the same.
+        """Return the task of a call: a new one that was accepted, or an earlier one.
 
         Args:
             operation: the row of the catalogue.
             params: its parameters, not checked yet.
-            fresh: send it even if the same was asked before.
-            retry_later: after an error that may pass, try again in the background and do not raise.
-            permit: asked before a new task is written; counts against a budget.
+            fresh: send it even if the same call was made before.
+            retry_later: after a transient error, try again in the background and do not raise.
+            permit: called before a new task is written; False if the budget is spent.
 
         Raises:
-            BudgetError: it was not permitted.
-            ImgOpenError: as `Session.submit` raises.
+            BudgetError: `permit` returned False.
+            ImgOpenError: the same errors as `Session.submit`.
         """
         checked = self.check(operation, params)
         self._backend.check_path(operation)
@@ -146,7 +149,7 @@ class Submitter:
         )
 
     def submit_raw(self, path: str, body: Mapping[str, Any]) -> Task:
-        """Return the task of any body sent to any path; see `Session.call`."""
+        """Send any body to any path and return its task; see `Session.call`."""
         row = raw_operation(path)
         shown, hidden = _hide_passwords(body)
         return self._send_new(
@@ -156,11 +159,11 @@ class Submitter:
             keep_body=not hidden,
         )
 
-    def recover(self, task: Task) -> float | None:
-        """Have a task sent of which nobody knows whether it was.
+    def recover(self, task: Task) -> float:
+        """Find out whether a task was sent, and send it if it was not.
 
         Returns:
-            Seconds until it should be looked at again, None where there is nothing left to do.
+            Seconds until this should be tried again; 0 if it is done.
 
         Raises:
             ImgOpenError: it cannot be sent, or not now.
@@ -188,7 +191,7 @@ class Submitter:
         retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
     ) -> Task:
-        """Write a task and send it; the transaction that inserts it decides whether it is new."""
+        """Write a task and send it. The transaction that inserts it decides whether it is new."""
         task_id = f"nb{time.strftime('%Y%m%d')}{uuid.uuid4().hex[:16]}"
         with self._lock.in_use(), self._withdrawn_unless_sent(task_id) as sent:
             with self._budget_lock if permit else contextlib.nullcontext():
@@ -218,7 +221,7 @@ class Submitter:
 
     @contextlib.contextmanager
     def _withdrawn_unless_sent(self, task_id: str) -> Iterator[list[Task]]:
-        """Withdraw what is published for a task: at its end, or at once if it is never sent."""
+        """Withdraw the pictures published for a task: at its end, or now if it is not sent."""
         sent: list[Task] = []
         try:
             yield sent
@@ -232,7 +235,7 @@ class Submitter:
                 self._urls.publisher.withdraw(task_id)
 
     def _withdraw(self, task: Task) -> None:
-        if task.state.final:  # else only the wait was given up
+        if task.state.final:  # otherwise only the wait was given up
             self._urls.publisher.withdraw(task.id)
 
     def _body(
@@ -242,7 +245,7 @@ class Submitter:
         values = {name: self._urls.published(value, task_id) for name, value in values.items()}
         param = callback_param(operation, self._settings)
         if param and param.name not in values and self._urls.address:
-            with contextlib.suppress(ImgOpenError):  # without a key results are asked for
+            with contextlib.suppress(ImgOpenError):  # without a key we poll
                 values[param.name] = self._urls.callback_url(task_id)
                 self._trust.expect(task_id)
         return operation.body(values, task_id)
@@ -256,7 +259,7 @@ class Submitter:
         return confirmed(operation, checked, params, true_names)
 
     def _backend_key(self, operation: Operation) -> str:
-        """Return who is asked: the backend, and what the user says of the operation's wire."""
+        """Return the backend's name, with any path and field names set by the user."""
         wire = [self._settings.paths.get(operation.name), self._settings.fields.get(operation.name)]
         return (
             f"{self._backend_name} {json.dumps(wire, sort_keys=True)}"
@@ -265,7 +268,7 @@ class Submitter:
         )
 
     def _output_exists(self, task: Task) -> bool:
-        """Whether the first picture that an earlier task made can still be fetched."""
+        """Whether the first picture that an earlier task made can still be fetched, if any."""
         return all(self._inputs.exists(url) for url in task.result(timeout=0).images[:1])
 
     def _send(self, task: Task, exchange: Callable[[], Answer | None], retry_later: bool) -> None:
@@ -283,11 +286,13 @@ class Submitter:
         try:
             answer = exchange()
             if answer is None:
-                self._store.write(task, State.REFUSED, message=_unsendable(task))
+                self._store.write(
+                    task, State.REFUSED, message=CANNOT_CHECK if _untraceable(task) else NEVER_SENT
+                )
             else:
                 self._store.apply_answer(task, answer)
         except JournalError as error:
-            error.task = task  # it may have been accepted: the history is left to be taken up
+            error.task = task  # it may have been accepted: `recover` finds out
             raise
         except ImgOpenError as error:
             error.task = task
@@ -316,12 +321,8 @@ class Submitter:
 
 
 def _untraceable(task: Task) -> bool:
-    """Whether nothing can tell that a task arrived; a list may be asked for again all the same."""
+    """Whether the service cannot be asked if a task arrived. A list is simply requested again."""
     return not task.operation.query and task.operation.kind != "rows"
-
-
-def _unsendable(task: Task) -> str:
-    return CANNOT_CHECK if _untraceable(task) else NEVER_SENT
 
 
 def _watch(task: Task) -> Task:
@@ -331,10 +332,10 @@ def _watch(task: Task) -> Task:
 
 
 def _hide_passwords(body: Mapping[str, Any]) -> tuple[Any, bool]:
-    """Return a body as the history may show it, and whether a password was left out.
+    """Return a body as the history may show it, and whether a password was hidden in it.
 
     Raises:
-        UsageError: it is no JSON.
+        UsageError: it is not JSON.
     """
     try:
         text = json.dumps(body, ensure_ascii=False, allow_nan=False)
@@ -346,11 +347,11 @@ def _hide_passwords(body: Mapping[str, Any]) -> tuple[Any, bool]:
 
 
 def runnable(name: str) -> Operation:
-    """Return the operation of a name that can be run.
+    """Return the operation with this name.
 
     Raises:
-        UnknownNameError: there is none of that name.
-        UsageError: it is a query, which tasks use by themselves.
+        UnknownNameError: there is no such operation.
+        UsageError: it is a status query, which only tasks use.
     """
     row = OPERATIONS[name]
     if row.kind == "status":

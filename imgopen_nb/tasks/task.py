@@ -1,4 +1,4 @@
-"""A task: the handle of one submitted operation, to be looked at, waited for or awaited."""
+"""A task: the handle of one submitted operation, to inspect, wait for or await."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from .result import Result
 
 @dataclass(frozen=True)
 class Event:
-    """One step in the life of a task, as it was noticed.
+    """One step in the life of a task, at the time it was noticed.
 
     Attributes:
         state: the new state.
-        seconds: since the submission.
-        status: the status as the service sent it, where it sent one.
-        progress: 0 to 1, where the service tells it (the sd family does).
-        preview: URL of an intermediate picture, "" where there is none.
+        seconds: seconds since the submission.
+        status: the status as the service sent it, None if it sent none.
+        progress: 0 to 1, None if the service does not report it (the sd family does).
+        preview: URL of an intermediate picture, "" if there is none.
     """
 
     state: State
@@ -50,14 +50,15 @@ class Task:
     Attributes:
         id: our own id, which the service calls businessTaskId (or id_task).
         server_id: the service's id, once it is known.
-        operation, params, model, image, backend: what was asked, of whom.
-        state: where it stands; `status` is the last status as sent.
-        message: what the service says about a failure.
+        operation, params, model, image, backend: what was requested, and from which backend.
+        state: its state now; `status` is the last status as the service sent it.
+        message: the service's reason for a failure.
         data: the last answer's data.
-        submitted, finished: seconds since the epoch; `queries` and `attempts` count the requests.
-        cached: whether it is an earlier task whose result was taken again: nothing was sent.
-        pending: seconds from the submission to the last look that found it had not ended.
-        shared: whether another session may be asking for it too.
+        submitted, finished: seconds since the epoch.
+        queries, attempts: how often it was polled, and how often it was sent.
+        cached: whether this is the result of an earlier task; nothing was sent.
+        pending: seconds from the submission to the last poll that found it unfinished.
+        shared: whether another session may be polling it too.
     """
 
     def __init__(
@@ -108,10 +109,10 @@ class Task:
         self._version = 0
         self._changed = threading.Condition()
 
-    # What the session tells the task.
+    # For the session.
 
     def update(self, **changes: Any) -> bool:
-        """Take over what has become known; False if the task had already ended."""
+        """Set attributes and wake those who wait; False if the task had already ended."""
         with self._changed:
             if self.state.final:
                 return False
@@ -125,11 +126,11 @@ class Task:
         return True
 
     def start_clock(self, age: float = 0.0) -> None:
-        """Note that the submission goes out now, or went out `age` seconds ago."""
+        """Count the task's seconds from now, or from `age` seconds ago."""
         self._started = time.monotonic() - max(0.0, age)
 
     def abort_waits(self, error: ImgOpenError) -> None:
-        """End the present waits with an error; the task itself stays as it is."""
+        """End all current waits with an error; the task itself does not change."""
         with self._changed:
             if self.state.final:
                 return
@@ -140,7 +141,7 @@ class Task:
         self._run_callbacks()
 
     def watch(self, seconds: float = 0.0) -> None:
-        """Have the task asked for in the background, for `timeout` or more seconds from now."""
+        """Poll the task in the background, for at least `timeout` seconds from now."""
         with self._changed:
             self._watch_until = time.monotonic() + max(self.timeout, seconds)
             if self.watched or self.state.final:
@@ -152,23 +153,23 @@ class Task:
 
     @property
     def watch_expired(self) -> bool:
-        """Whether it has been watched for longer than anybody wants to wait."""
+        """Whether all current waits have timed out."""
         return time.monotonic() > self._watch_until
 
     def time_out(self) -> None:
-        """End the present waits with a time-out."""
+        """End all current waits with a timeout."""
         self.abort_waits(self._timeout_error(self.timeout))
 
-    # What users ask of it.
+    # For users.
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, well or not."""
+        """Whether it has ended, with success or not."""
         return self.state.final
 
     @property
     def seconds(self) -> float | None:
-        """Seconds from submission to the end, or until now; a clock that jumps changes nothing."""
+        """Seconds from the submission to the end, or until now; not affected by clock changes."""
         if self.submitted is None:
             return None
         if self.took is not None:
@@ -179,7 +180,7 @@ class Task:
 
     @property
     def trouble(self) -> ImgOpenError | None:
-        """What ended the last wait before the task did, None where nothing has."""
+        """The error that ended the last wait before the task ended, or None."""
         return self._wait_error
 
     @property
@@ -188,16 +189,20 @@ class Task:
         return self.result(timeout=0) if self.state is State.SUCCEEDED else None
 
     def events(self, timeout: float | None = None, tick: float | None = None) -> Iterator[Event]:
-        """Yield every noticed step until the end.
+        """Yield an event for every change until the task ends.
 
         Args:
-            timeout: seconds; the session's `timeout` (600) if not given.
-            tick: yield also when nothing has changed for so many seconds.
+            timeout: seconds; by default the session's `timeout` (600).
+            tick: also yield when nothing has changed for this many seconds.
 
         Raises:
-            TaskTimeoutError: the end did not come in time; the task goes on at the service.
+            TaskTimeoutError: it did not end in time; it goes on at the service.
             WaitCancelledError: `cancel()` was called.
-            APIError: the service can no longer be asked.
+            APIError: polling failed too often.
+
+        Example:
+            >>> for event in task.events(tick=1.0):
+            ...     print(event.state, event.seconds, event.progress)
         """
         limit = self.timeout if timeout is None else timeout
         deadline, seen = time.monotonic() + limit, -1
@@ -211,17 +216,23 @@ class Task:
                 return
 
     def wait(self, timeout: float | None = None) -> Task:
-        """Wait for the end, whatever it is, and return the task. Raises as `events` does."""
+        """Wait until the task ends, and return it, failed or not. Raises the errors of `events`."""
         for _ in self.events(timeout):
             pass
         return self
 
     def result(self, timeout: float | None = None) -> Result:
-        """Wait for the end and return the result.
+        """Wait until the task ends and return its result.
+
+        Args:
+            timeout: seconds; by default the session's `timeout` (600).
 
         Raises:
             TaskFailedError: the service reports a failure.
-            TaskTimeoutError, WaitCancelledError, APIError: as `events` does.
+            TaskTimeoutError, WaitCancelledError, APIError: the same errors as `events`.
+
+        Example:
+            >>> session.submit("describe", image="sample:coffee").result().caption
         """
         self.wait(timeout)
         if self.state is not State.SUCCEEDED:
@@ -234,7 +245,7 @@ class Task:
         """Stop waiting. The API has no cancel: the task goes on at the service, and may cost.
 
         Returns:
-            A sentence that says so.
+            A sentence that explains this.
         """
         said = (
             f"{self.id}: no longer waited for. Img Open has no cancel, so the task itself goes on"
@@ -243,7 +254,7 @@ class Task:
         return f"{said}; {self._resume_hint()}"
 
     def add_done_callback(self, call: Callable[[Task], None]) -> None:
-        """Call `call(task)` once when it ends or the wait is given up, from another thread."""
+        """Call `call(task)` once, when the task ends or the wait is given up, from any thread."""
         with self._changed:
             if not self.state.final:
                 self._callbacks.append(call)
@@ -257,7 +268,7 @@ class Task:
         loop, done = asyncio.get_running_loop(), asyncio.Event()
 
         def wake(_: Task) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop may be gone by then
+            with contextlib.suppress(RuntimeError):  # the loop may be closed by then
                 loop.call_soon_threadsafe(done.set)
 
         self.watch()
@@ -318,7 +329,7 @@ class Task:
         for call in calls:
             try:
                 call(self)
-            except Exception:  # somebody else's: the task and the other callbacks go on
+            except Exception:  # one callback's error stops neither the task nor the other callbacks
                 traceback.print_exc()
 
     def __repr__(self) -> str:

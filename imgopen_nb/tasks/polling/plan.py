@@ -19,8 +19,8 @@ QUICK_FLOOR = (0.15, 0.02)  # the floor for quick tasks: share of the median, an
 WINDOW = 200  # durations that are remembered for each kind of task
 ENOUGH = 5  # durations; with fewer, each one is spread
 SPREAD = (0.85, 0.95, 1.0, 1.1, 1.3)  # the factors that it is spread by
-SETTLED = 10  # durations; with as many, a new plan leaves the polls that are already scheduled
-RENEWALS = (0.24, 0.049)  # share of new durations that makes a new plan due: before and after that
+SETTLED = 10  # durations; from then on, a new plan does not move polls already scheduled
+RENEWALS = (0.24, 0.049)  # share of new durations that makes a new plan due: before, after that
 TRUST = 0.8  # how often an interval that holds known durations is taken for one of them
 POINTS = 48  # ages from which a plan chooses its polls
 PRICE = (0.025, 0.003)  # lag that one query is worth: s, or a share of the median if that is more
@@ -75,7 +75,7 @@ class Durations:
 
     @property
     def settled(self) -> bool:
-        """Whether enough is known for a new plan to leave the polls that are already scheduled."""
+        """Whether so much is known that a new plan does not move polls already scheduled."""
         return self.known >= SETTLED
 
     def add(self, pending: float, noticed: float, submitted: float) -> None:

@@ -1,4 +1,4 @@
-"""One query for one task: its answer is written down, and a bad network is met with patience."""
+"""Polls one task once: saves the answer, and tries again later after a transient error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..submission import Submitter
 from ..task import Task
 from .timing import Timing
 
-# How many failures of the query in a row end a wait; any other error ends it at once.
+# How many failed queries in a row end a wait. Any other error ends it at once.
 MAX_FAILURES: dict[type[ImgOpenError], int] = {
     MalformedAnswerError: 4,
     NotFoundError: 5,
@@ -38,10 +38,10 @@ NOT_FOUND_HINT = (
 
 
 class Poller:
-    """Asks once for a task; the scheduler calls it whenever a task's time has come.
+    """Polls a task once; the scheduler calls it when a task is due.
 
     Args:
-        reschedule: is given tasks whose next look should be planned again.
+        reschedule: called with tasks whose next poll should be planned again.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Poller:
         self._reschedule = reschedule
 
     def __call__(self, task: Task) -> float | None:
-        """Ask once for a task; returns seconds until the next time, None at the end."""
+        """Poll a task once; return the seconds until the next poll, None if there is none."""
         if task.state.final or not task.watched:
             self._timing.forget(task)
             return None
@@ -73,14 +73,14 @@ class Poller:
             return self._poll(task)
         except (APIError, SubmissionLostError) as error:
             return self._after_error(task, error)
-        except Exception as error:  # this thread serves other tasks too
+        except Exception as error:  # this thread polls other tasks too
             if not isinstance(error, ImgOpenError):
                 error = ImgOpenError(f"internal error while asking: {type(error).__name__}")
             task.abort_waits(error)
             return None
 
     def on_callback(self, task_id: str) -> bool:
-        """Take over what the server has written of a task; False if nobody here has it."""
+        """Update a task after its callback; False if the task is not in use here."""
         task = self._store.loaded(task_id)
         if task is None or task.state.final:
             return task is not None
@@ -96,21 +96,21 @@ class Poller:
             again = self._submitter.recover(task)
             return again if again or task.state.final else self._timing.seconds_to_next_poll(task)
         if task.shared:
-            self._store.refresh(task)  # another kernel may know its end already
+            self._store.refresh(task)  # another kernel may have seen the end already
         return None if task.state.final else self._query(task)
 
     def _query(self, task: Task) -> float | None:
-        asked = task.seconds or 0.0
+        age = task.seconds or 0.0
         answer = self._backend.client().ask(task.operation, task.id, task.server_id)
         task.queries += 1
         task.failures_in_a_row = 0
         self._store.apply_answer(task, answer)
         if task.state.final:
-            moved = self._timing.ended(task, asked)
-            # No callback came for this one: nor may one for the others.
+            moved = self._timing.ended(task, age)
+            # No callback came for this task, so perhaps none comes for the others.
             self._reschedule(self._timing.polled_tasks() if self._trust.missed(task.id) else moved)
             return None
-        task.pending = asked
+        task.pending = age
         return self._timing.seconds_to_next_poll(task)
 
     def _after_error(self, task: Task, error: ImgOpenError) -> float | None:

@@ -1,4 +1,4 @@
-"""One scheduler for all open tasks: a heap of what is due when, and a few threads that do it."""
+"""One scheduler for all open tasks: a heap ordered by due time, and a few worker threads."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Job = Callable[[], None]
 
 
 class Scheduler:
-    """Asks for tasks when their time has come, and does other short jobs between.
+    """Polls tasks when they are due, and runs other short jobs.
 
     Args:
-        ask: asks once for a task and returns the seconds until it should be asked for again, or
-            None to let go of it; after an exception it is asked for again a little later.
+        poll: polls a task once and returns the seconds until its next poll, or None if there is
+            none. After an exception the task is polled again a little later.
     """
 
     def __init__(self, poll: Callable[[Task], float | None]) -> None:
@@ -29,7 +29,7 @@ class Scheduler:
         self._heap: list[tuple[float, int, Task | Job]] = []
         self._order = itertools.count()
         self._lock = threading.Lock()
-        # One thread at a time sleeps until the next moment; the others until they are needed.
+        # One idle thread sleeps until the next item is due; the others until there is work.
         self._timer = threading.Condition(self._lock)
         self._work_ready = threading.Condition(self._lock)
         self._timer_running = False
@@ -45,7 +45,7 @@ class Scheduler:
         return bool(self._scheduled)
 
     def add(self, task: Task, seconds: float = 0.0) -> bool:
-        """Have a task asked for after so many seconds; False for one that is already."""
+        """Poll a task, first after this many seconds; False if it is scheduled already."""
         with self._lock:
             new = task.id not in self._scheduled
             if new:
@@ -54,12 +54,12 @@ class Scheduler:
             return new
 
     def call(self, job: Job, seconds: float = 0.0) -> None:
-        """Have a job done after so many seconds."""
+        """Run a job after this many seconds."""
         with self._lock:
             self._put(job, seconds)
 
     def bring_forward(self, times: Iterable[tuple[Task, float]]) -> None:
-        """Bring tasks forward, to so many seconds from now, where they are due later."""
+        """Make tasks due in this many seconds, if they are due later than that."""
         with self._lock:
             now = time.monotonic()
             for task, seconds in times:
@@ -67,7 +67,7 @@ class Scheduler:
                     self._put(task, seconds)
 
     def close(self) -> None:
-        """Ask for nothing any more."""
+        """Stop polling."""
         with self._lock:
             self._closed = True
             self._heap.clear()
@@ -77,20 +77,20 @@ class Scheduler:
     def _put(self, item: Task | Job, seconds: float) -> None:
         due = time.monotonic() + seconds
         if isinstance(item, Task):
-            self._due[item.id] = due  # an older entry of the same task counts no more
+            self._due[item.id] = due  # an older entry of the same task no longer counts
         heapq.heappush(self._heap, (due, next(self._order), item))
         if self._heap[0][0] == due:
             self._timer.notify()
         self._wake_worker()
 
     def _wake_worker(self) -> None:
-        """See to it that somebody sleeps until the next moment, unless all are at work."""
+        """Wake or start a thread to wait for the next item, unless all threads are busy."""
         if self._timer_running or self._closed:
             return
         if self._idle:
             self._work_ready.notify()
         elif len(self._threads) < MAX_THREADS:
-            # Daemons: an open task never keeps a kernel from ending.
+            # Daemon threads: an open task never keeps a kernel alive.
             name = f"imgopen-scheduler-{len(self._threads)}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
             thread.start()
@@ -106,14 +106,14 @@ class Scheduler:
                     self._put(item, seconds)
                     continue
                 self._scheduled.discard(item.id)
-            # Somebody may have begun to wait again just when it was let go of.
+            # A new wait may have begun just before the task was removed.
             if item.watched and not item.done:
                 self.add(item)
 
     def _run(self, item: Task | Job) -> float | None:
         try:
             return self._poll(item) if isinstance(item, Task) else item()
-        except Exception:  # of somebody's callback: this thread serves others too
+        except Exception:  # of a callback: this thread serves other tasks too
             traceback.print_exc()
             return RETRY_SECONDS
 
@@ -136,7 +136,7 @@ class Scheduler:
             return None
 
     def _pop(self) -> Task | Job | None:
-        """Return what is due now, None where nothing is."""
+        """Return the next item that is due now, or None."""
         while self._heap and self._heap[0][0] <= time.monotonic():
             due, _, item = heapq.heappop(self._heap)
             if not isinstance(item, Task):

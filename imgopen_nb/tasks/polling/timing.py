@@ -16,7 +16,7 @@ from ...errors import JournalError
 from ..task import Task
 from .plan import Durations, Plan, probe_count
 
-# Fewer durations say nothing about what is usual.
+# With fewer durations we do not say what is usual.
 MIN_DURATIONS = 5
 Kind = tuple[str, str | None, str]
 
@@ -32,12 +32,12 @@ class _KindState:
 
 
 class Timing:
-    """Says when to poll a task, and learns from the end of each; for any thread.
+    """Says when to poll a task, and learns from how long each one took. Thread-safe.
 
     Args:
-        table: the history, from which the durations of earlier tasks are read once.
-        hold: returns the age in seconds before which a task is not polled, because a callback is
-            expected; it also gets the 90 % quantile of the durations in seconds, if known.
+        table: the history; the durations of earlier tasks are read from it once.
+        hold: returns the age in seconds before which a task is not polled because a callback is
+            expected. Called with the task and the 90 % quantile of the durations, if known.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Timing:
         self._guard = threading.Lock()
 
     def seconds_to_next_poll(self, task: Task) -> float:
-        """Return the seconds until the next poll of a task, planned from its last one."""
+        """Return the seconds until the next poll of a task."""
         with self._guard:
             known = self._kind(kind_of(task))
             known.open.setdefault(task.id, task)
@@ -59,18 +59,18 @@ class Timing:
             when = max(task.pending + step, self._hold(task, longest))
             return max(0.0, when - (task.seconds or 0.0))
 
-    def ended(self, task: Task, asked: float) -> list[Task]:
-        """Learn from an end that was found by a poll at the age of `asked` seconds.
+    def ended(self, task: Task, age: float) -> list[Task]:
+        """Learn from a task that a poll found finished at the age of `age` seconds.
 
         Returns:
-            The tasks that should be polled sooner if the new plan says so.
+            The tasks whose next poll should be planned again.
         """
         with self._guard:
             self._remove(task)
             known = self._kind(kind_of(task))
             if task.state is not State.SUCCEEDED or task.submitted is None:
                 return []
-            known.durations.add(min(task.pending, asked), asked, task.submitted)
+            known.durations.add(min(task.pending, age), age, task.submitted)
             if not known.durations.outdated:
                 return []
             moved = [] if known.durations.settled else list(known.open.values())
@@ -79,19 +79,19 @@ class Timing:
             return moved
 
     def polled_tasks(self) -> list[Task]:
-        """Return the tasks that are polled."""
+        """Return the tasks that are being polled."""
         with self._guard:
             return [task for known in self._kinds.values() for task in known.open.values()]
 
     def usual_seconds(self, task: Task) -> tuple[float, float] | None:
-        """Return the median and the 90 % quantile of such tasks' seconds, None for too few."""
+        """Return the median and 90 % quantile of such tasks' seconds, None if too few are known."""
         known = [seconds for _, seconds in self._table.durations(*kind_of(task))]
         if len(known) < MIN_DURATIONS:
             return None
         return statistics.median(known), statistics.quantiles(known, n=10)[-1]
 
     def median_seconds(self, operation: Operation, model: str | None, backend: str) -> float | None:
-        """Return the median of the seconds that such tasks took, None if there are none."""
+        """Return the median of the seconds that such tasks took, None if there were none."""
         default = next((p.default for p in operation.user_params if p.name == "model"), None)
         known = self._table.durations(operation.name, model or default, backend)
         return statistics.median(seconds for _, seconds in known) if known else None
@@ -110,7 +110,7 @@ class Timing:
     def _kind(self, kind: Kind) -> _KindState:
         if kind not in self._kinds:
             durations, earlier = Durations(), []
-            with contextlib.suppress(JournalError):  # polls can be planned without it
+            with contextlib.suppress(JournalError):  # polls can be planned without the history
                 earlier = self._table.durations(*kind)
             for place, (pending, seconds) in enumerate(earlier):
                 # In their order, and before all tasks of this session.
