@@ -1,7 +1,7 @@
-"""What those outside may ask a notebook server, with no login: each address carries its signature.
+"""Requests to the notebook server that need no login: each address has its own signature.
 
-Nobody is asked who he is, so no cookie is read or set. What is not found, forged or mangled gets
-one and the same 404, and no line in the log holds an address, a signature or a body.
+No cookie is read or set. Anything unknown, forged or malformed gets the same 404, and no log line
+contains an address, a signature or a body.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_BODY = 1 << 20
-# So much is read, and thrown away, for the sake of an answer; then the connection is closed.
+# A longer body is read up to here, so that the answer arrives; then the connection is closed.
 MAX_DRAINED = 4 << 20
 BODY_SECONDS = 60.0
 THREADS = 4
@@ -39,7 +39,7 @@ CALLBACK_PATH = re.compile(r"([A-Za-z0-9_-]{1,64})/([A-Za-z0-9_-]{43})", re.ASCI
 
 
 class Reply(NamedTuple):
-    """What is answered, and why, for the log."""
+    """An answer, and the reason for it in the log."""
 
     status: int
     body: bytes
@@ -57,7 +57,7 @@ WRONG_METHOD = _reply(405, "use POST", "another method")
 NOT_JSON = _reply(415, "send application/json", "no JSON")
 TOO_LARGE = _reply(413, "too large", "too large")
 UNAVAILABLE = _reply(503, "try again later", "the history or its key cannot be used")
-# By the name of the outcome.
+# By the name of the `CallbackOutcome`.
 OUTCOME_REPLIES = {
     "ACCEPTED": _reply(200, "", "taken"),
     "REPEATED": _reply(200, "", "known already"),
@@ -68,9 +68,9 @@ OUTCOME_REPLIES = {
 
 
 class ReceiverPool:
-    """The receiver, opened by the first request, and worked at by threads of its own.
+    """The receiver, opened by the first request, with its own threads.
 
-    The journal may make one wait for others; neither the server's loop nor its threads shall.
+    The database may block on a lock, which must not hold up the server's loop or its threads.
     """
 
     def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any]) -> None:
@@ -80,7 +80,7 @@ class ReceiverPool:
         self._receiver: Receiver | None = None
 
     async def run(self, do: Callable[[Receiver], T]) -> T:
-        """Have something done at the receiver.
+        """Run a function with the receiver in a thread, and return its result.
 
         Raises:
             ImgOpenError: the home folder, its history or its key cannot be used.
@@ -89,7 +89,7 @@ class ReceiverPool:
         return await loop.run_in_executor(self._threads, lambda: do(self._open()))
 
     async def tidy_up(self) -> None:
-        """Remove what nobody can fetch any more, and say once if something is broken."""
+        """Remove expired pictures, and log a warning if callbacks cannot be taken."""
         try:
             await self.run(lambda receiver: receiver.check())
             await self.run(lambda receiver: receiver.sweep())
@@ -110,26 +110,26 @@ class ReceiverPool:
 
 @stream_request_body
 class PublicHandler(JupyterHandler):
-    """What the handlers for outsiders share; derived ones tell what they refuse and serve.
+    """Base of the handlers without login; each one defines what it refuses and serves.
 
-    A refusal that is known before the body came waits until it has come and thrown away: a
-    connection that is closed early may lose the answer.
+    A refusal is sent only after the body was read and discarded: if the connection were closed
+    early, the answer could be lost.
     """
 
     name = "address"
     error_reply = NOT_FOUND
 
     def initialize(self, receivers: ReceiverPool, root: re.Pattern[str]) -> None:
-        """Take what the extension made, and the part of the path that is ours."""
+        """Keep the receivers, and the part of the path after our root."""
         self.receivers = receivers
         found = root.match(self.request.path)
-        # As it came: still percent-encoded, so that nothing is hidden in it.
+        # Still percent-encoded, so that nothing is hidden in it.
         self.tail = self.request.path[found.end() :] if found else ""
         self.body, self.size, self.why = bytearray(), 0, "failed"
         self.refused: Reply | None = NOT_FOUND
 
     async def refusal(self) -> Reply | None:
-        """Return why the request is refused, as far as its head tells; None if it is not."""
+        """Return the refusal of a request, judged by its head; None to go on."""
         return NOT_FOUND
 
     async def serve(self) -> Reply:
@@ -137,7 +137,7 @@ class PublicHandler(JupyterHandler):
         return NOT_FOUND
 
     async def prepare(self) -> None:  # type: ignore[override]
-        """Look at the head. Whoever is behind it is no user, so Jupyter's login is left out."""
+        """Check the head. The sender is not a Jupyter user, so there is no login."""
         self.current_user = self._jupyter_current_user = None
         connection: Any = self.request.connection
         connection.set_max_body_size(1 << 62)  # data_received counts
@@ -147,7 +147,7 @@ class PublicHandler(JupyterHandler):
             self._send(self.refused or TOO_LARGE)
 
     def data_received(self, chunk: bytes) -> None:
-        """Keep the body as long as it may be taken."""
+        """Collect the body, up to the limit."""
         self.size += len(chunk)
         if self.refused or self.size > MAX_BODY:
             self.body.clear()
@@ -158,14 +158,14 @@ class PublicHandler(JupyterHandler):
 
     @property
     def declared(self) -> int:
-        """The length that the request says its body has."""
+        """The length of the body according to the request."""
         with contextlib.suppress(ValueError):
             return int(self.request.headers.get("Content-Length", "0"))
         return 0
 
     @property
     def has_no_query(self) -> bool:
-        """Whether the path is all of the address: no question mark follows it."""
+        """Whether the address ends after the path, with no question mark."""
         return self.request.uri == self.request.path
 
     @allow_unauthenticated
@@ -175,26 +175,26 @@ class PublicHandler(JupyterHandler):
     get = head = post = put = patch = delete = options = _any
 
     def check_xsrf_cookie(self) -> None:
-        """Let pass: there is no cookie on which somebody else could ride."""
+        """Do nothing: without cookies there is no request forgery."""
 
     def set_default_headers(self) -> None:
-        """Set the headers of every answer; whatever it holds is nothing to be run."""
+        """Set the headers of every answer; no browser may run its content."""
         self.clear_header("Server")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Security-Policy", "sandbox; default-src 'none'")
 
     def compute_etag(self) -> None:
-        """Give no tag: nothing is kept."""
+        """Set no ETag: nothing is cached."""
 
     def write_error(self, status_code: int, **more: Any) -> None:
-        """Answer what Tornado refuses, such as a method nobody knows, like all else."""
+        """Answer what Tornado refuses, such as an unknown method, in the same way."""
         if self.declared or "Transfer-Encoding" in self.request.headers:
             self.set_header("Connection", "close")  # the body may not have been read
         self._send(NOT_FOUND if status_code < 500 else self.error_reply)
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
-        """Log where it happened, never what was sent."""
+        """Log where the error happened, never what was sent."""
         if not isinstance(error, HTTPError):
             place = traceback.extract_tb(trace)[-1]
             self.log.error("imgopen %s: %s at %s:%s", self.name, kind.__name__, *place[:2])
@@ -227,17 +227,17 @@ class PublicHandler(JupyterHandler):
 
 
 class NotFound(PublicHandler):
-    """Everything below `imgopen` that is nothing."""
+    """Every other path below `imgopen`."""
 
 
 class Callback(PublicHandler):
-    """POST callback/<task>/<signature>: the service tells how a task ended."""
+    """POST callback/<task>/<signature>: the service reports how a task ended."""
 
     name = "callback"
     error_reply = UNAVAILABLE
 
     async def refusal(self) -> Reply | None:
-        """Look at the address first: whoever does not know one learns nothing else."""
+        """Check the address first: without a valid one, a sender learns nothing."""
         found = CALLBACK_PATH.fullmatch(self.tail)
         if not found:
             return NOT_FOUND
@@ -251,7 +251,7 @@ class Callback(PublicHandler):
         return TOO_LARGE if self.declared > MAX_BODY else None
 
     async def serve(self) -> Reply:
-        """Answer once it is on disk."""
+        """Answer once the callback is on disk."""
         if self.size > MAX_BODY:
             return TOO_LARGE
         body = bytes(self.body)
@@ -260,12 +260,12 @@ class Callback(PublicHandler):
 
 
 class Picture(PublicHandler):
-    """GET files/<name>: a picture that a call was given, while its task runs."""
+    """GET files/<name>: an input picture of a call, while its task runs."""
 
     name = "picture"
 
     async def refusal(self) -> Reply | None:
-        """Refuse what is no plain request for a name."""
+        """Refuse anything but a plain GET or HEAD of a name."""
         plain = self.request.method in ("GET", "HEAD") and self.has_no_query
         return None if plain and self.tail else NOT_FOUND
 
@@ -284,12 +284,12 @@ class Hello(PublicHandler):
     name = "hello"
 
     async def refusal(self) -> Reply | None:
-        """Refuse all but a nonce."""
+        """Refuse anything but a nonce."""
         plain = self.request.method == "GET" and self.has_no_query and NONCE.fullmatch(self.tail)
         return None if plain else NOT_FOUND
 
     async def serve(self) -> Reply:
-        """Prove it."""
+        """Answer with the proof."""
         proof = await self.receivers.run(lambda r: r.hello(self.tail))
         said = {"proof": proof, "version": __version__}
         return Reply(200, json.dumps(said).encode(), "answered")

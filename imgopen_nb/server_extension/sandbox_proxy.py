@@ -1,6 +1,6 @@
-"""The sandbox's page, pictures and /openapi.json through the notebook server, for its own user.
+"""Serves the sandbox's page, pictures and /openapi.json to the notebook server's own user.
 
-Only what is named here is asked of the sandbox, and nothing of what the browser sent goes along.
+Only the paths below are requested from the sandbox, without anything that the browser sent.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 << 20
 SECONDS = 60.0
 PAGE = "/"
-# The paths of the sandbox that are passed on, as they stand in a request line.
+# The paths that are passed on to the sandbox, as in a request line.
 PROXIED_PATHS = re.compile(r"/|/openapi\.json|/health|/files/[0-9a-f]{32,64}\.[a-z]{3,4}", re.ASCII)
-# The page holds its own style and nothing else; pictures and JSON are nothing to be run.
+# The page has inline styles and nothing else; nothing in pictures and JSON may run.
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 POLICY = "sandbox; default-src 'none'"
 
 
 class SandboxProcessPool:
-    """The sandbox of this server's home folder: started by the first request, ends with us."""
+    """The sandbox of this server's home folder; started by the first request, ends with us."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._process: SandboxProcess | None = None
 
     async def url(self, silent: str = "") -> str:
-        """Return where it listens; one that died is started again.
+        """Return the sandbox's URL; start it if it does not run.
 
         Args:
-            silent: where one did not answer; it is replaced.
+            silent: the URL of a sandbox that did not answer; it is stopped and replaced.
 
         Raises:
             SandboxError: it cannot be started.
@@ -54,17 +54,17 @@ class SandboxProcessPool:
 
 
 class SandboxPages(JupyterHandler):
-    """GET sandbox/...: for whoever is logged in to the notebook server."""
+    """GET sandbox/...: for users who are logged in to the notebook server."""
 
     def initialize(self, processes: SandboxProcessPool, prefix: str, root: re.Pattern[str]) -> None:
-        """Take what the extension made."""
+        """Keep the sandbox, and the part of the path after our root."""
         self.processes, self.prefix = processes, prefix
         found = root.match(self.request.path)
         self.tail = self.request.path[found.end() :] if found else "?"
 
     @authenticated
     async def get(self) -> None:
-        """Pass the sandbox's answer on."""
+        """Pass on the sandbox's answer."""
         if not self.tail:
             self.redirect(f"{self.prefix}/")
         elif not PROXIED_PATHS.fullmatch(self.tail):
@@ -144,13 +144,13 @@ async def _request(url: str, path: str, headers: dict[str, str]) -> HTTPResponse
 
 
 def _sentence(text: str) -> str:
-    """Return the first line of a message; what follows quotes a log."""
+    """Return the first line of a message as a sentence; the rest quotes a log."""
     line = text.partition("\n")[0]
     return f"{line[:1].upper()}{line[1:]}."
 
 
 def _hint(error: Any) -> str:
-    """Return how to install it, without the rest, which may name folders."""
+    """Return how to install it, without the rest of the hint, which may name folders."""
     from ..sandbox.process import EXTRA_HINT
 
     return f"Install it with {EXTRA_HINT}" if EXTRA_HINT in error.hint else ""
