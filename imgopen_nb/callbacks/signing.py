@@ -97,7 +97,7 @@ class Signer:
     def _key_error(self, done: str, error: OSError) -> SettingsError:
         return SettingsError(
             f"the key of the callbacks, {self._path}, cannot be {done} ({error.strerror})",
-            hint="mend or remove the file; without it results are asked for as ever",
+            hint="mend or remove the file; without it results are asked for as usual",
         )
 
     def __repr__(self) -> str:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
 ROOT = "imgopen"
-# The environment variable that gives this server's address to its kernels.
+# The environment variable that gives this server's address to its kernels. It is read by
+# `config/server_address.py`, which is not imported here: the server should start fast.
 SERVER_VARIABLE = "IMGOPEN_SERVER"
 # Seconds after the start until old files are removed, so that nobody waits for it.
 TIDY_UP_DELAY = 3.0

@@ -111,26 +111,20 @@ class Receiver:
         self._database.close()
 
     def _record(self, task_id: str, text: str, answer: Answer) -> tuple[CallbackOutcome, bool]:
+        """Return the outcome, and whether the callback has ended the task."""
         row = self._row(task_id)
         if row is None:
             return CallbackOutcome.UNKNOWN, False
         if _foreign(row, answer):
             return CallbackOutcome.FOREIGN, False
-        return self._take(row, text, answer)
-
-    def _take(
-        self, row: Mapping[str, Any], text: str, answer: Answer
-    ) -> tuple[CallbackOutcome, bool]:
-        """Return the outcome, and whether the callback has ended the task."""
-        task_id, state = row["task_id"], State(row["status"])
         if self._inbox.has(task_id, text):
             self._table.note(task_id, "noted", "a callback came again")
             return CallbackOutcome.REPEATED, False
         store = TaskStore(self._table)
         task = store.load(row)
-        if state.final:
+        if task.state.final:
             reported = answer.state(task.operation) or State.SUBMITTED
-            said = "the same" if reported is state else f"another state ({reported.value})"
+            said = "the same" if reported is task.state else f"another state ({reported.value})"
             self._table.note(task_id, "noted", f"a callback after the end told {said}")
             return CallbackOutcome.REPEATED, False
         self._inbox.add(task_id, text)

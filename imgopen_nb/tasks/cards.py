@@ -43,7 +43,8 @@ def result_view(result: Any) -> dict[str, Any]:
     """Return the variables of result.html."""
     failed = result.status in ("failed", "refused")
     change = None if failed else _change(result)
-    given = _given(result) if result.image and not failed and not change else None
+    has_input = result.image and not failed and not change
+    given = _given(result) if has_input else None
     columns, rows = _table(result)
     alt = result.caption or "the given picture"
     return {
@@ -52,9 +53,7 @@ def result_view(result: Any) -> dict[str, Any]:
         "operation": result.operation,
         "error": result.error or "The service gives no reason.",
         "image": result.image,
-        "given": shot(given, result.image, alt)
-        if result.image and not failed and not change
-        else None,
+        "given": shot(given, result.image, alt) if has_input else None,
         "faces": _frames(result, given),
         "prompt": _prompt(result),
         "caption": "" if _same(result.caption, result.tags) else result.caption,
@@ -72,7 +71,7 @@ def result_view(result: Any) -> dict[str, Any]:
 
 def task_view(task: Any) -> dict[str, Any]:
     """Return what task.html shows of a task without a result."""
-    state = str(getattr(task, "state", task.status))
+    state = str(task.state)
     advice = _ADVICE.get(state, _GOES_ON)
     names = {"operation": task.operation.name, "id": task.id}
     known = [task.params.get("model"), seconds(task.seconds), f"task {task.id}"]

@@ -37,7 +37,7 @@ class Inputs:
     @property
     def shown(self) -> dict[str, Any]:
         """The values as the history shows them: a picture by its label."""
-        return self._with(lambda picture: picture.label)
+        return self.placed(lambda picture: picture.label)
 
     @property
     def hidden(self) -> bool:
@@ -46,13 +46,10 @@ class Inputs:
 
     def placed(self, place: Callable[[Picture], Any]) -> dict[str, Any]:
         """Return the values with `place(picture)` for each picture; errors name the parameter."""
-        return self._with(place)
-
-    def _with(self, each: Callable[[Picture], Any]) -> dict[str, Any]:
         values = dict(self.values)
         for name, pictures in self.pictures.items():
             with naming(name):
-                found = [each(picture) for picture in pictures]
+                found = [place(picture) for picture in pictures]
             values[name] = found if isinstance(self.values[name], (list, tuple)) else found[0]
         return values
 

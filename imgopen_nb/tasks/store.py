@@ -105,8 +105,8 @@ class TaskStore:
     def load(self, row: Mapping[str, Any]) -> Task:
         """Return the shared handle of a task in the history."""
         with self._guard:
-            known = self._tasks.get(row["task_id"])
-            return known or self._tasks.setdefault(row["task_id"], self._from_row(row))
+            task_id = row["task_id"]
+            return self.loaded(task_id) or self._tasks.setdefault(task_id, self._from_row(row))
 
     def claim(self, task: Task, owner: str, alive: Callable[[str | None], bool]) -> bool:
         """Become the session that sends a task; False if another live session does."""
@@ -138,10 +138,7 @@ class TaskStore:
 
     def find(self, task_id: str) -> Task:
         """Return a task in the history by its id or the beginning of its id."""
-        known = self._tasks.get(task_id)
-        if known is not None:
-            return known
-        return self.load(self._table.get(task_id))
+        return self.loaded(task_id) or self.load(self._table.get(task_id))
 
     def loaded(self, task_id: str) -> Task | None:
         """Return the handle of a task that is in use in this process, or None."""
@@ -290,11 +287,9 @@ def _progress(task: Task, answer: Answer) -> dict[str, Any]:
 
 
 def _cached_note(task: Task) -> tuple[str, ...]:
-    return (
-        ("cached: taken from the history, nothing was sent; --fresh asks again",)
-        if task.cached
-        else ()
-    )
+    if not task.cached:
+        return ()
+    return ("cached: taken from the history, nothing was sent; --fresh asks again",)
 
 
 def _undocumented_note(task: Task) -> tuple[str, ...]:

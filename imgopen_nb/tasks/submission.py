@@ -195,8 +195,8 @@ class Submitter:
         task_id = f"nb{time.strftime('%Y%m%d')}{uuid.uuid4().hex[:16]}"
         with self._lock.in_use(), self._withdrawn_unless_sent(task_id) as sent:
             with self._budget_lock if permit else contextlib.nullcontext():
-                known = None if fresh or not permit else self._store.find_earlier(request)
-                if permit and not known and not permit():
+                new = fresh or not (permit and self._store.find_earlier(request))
+                if permit and new and not permit():
                     raise BudgetError(f"{operation.name} was not sent: the budget is spent")
                 body = make_body(task_id)
                 task = self._store.add(
@@ -261,34 +261,21 @@ class Submitter:
     def _backend_key(self, operation: Operation) -> str:
         """Return the backend's name, with any path and field names set by the user."""
         wire = [self._settings.paths.get(operation.name), self._settings.fields.get(operation.name)]
-        return (
-            f"{self._backend_name} {json.dumps(wire, sort_keys=True)}"
-            if any(wire)
-            else self._backend_name
-        )
+        name = self._backend_name
+        return f"{name} {json.dumps(wire, sort_keys=True)}" if any(wire) else name
 
     def _output_exists(self, task: Task) -> bool:
         """Whether the first picture that an earlier task made can still be fetched, if any."""
         return all(self._inputs.exists(url) for url in task.result(timeout=0).images[:1])
 
     def _send(self, task: Task, exchange: Callable[[], Answer | None], retry_later: bool) -> None:
+        """Send a task, or look it up, and save the outcome; `exchange` returns None if neither."""
         task.sending = True
-        try:
-            self._record_answer(task, exchange, retry_later)
-        finally:
-            if task.state in UNSENT:
-                self._store.release(task, self._lock.id)
-            task.sending = False
-
-    def _record_answer(
-        self, task: Task, exchange: Callable[[], Answer | None], retry_later: bool
-    ) -> None:
         try:
             answer = exchange()
             if answer is None:
-                self._store.write(
-                    task, State.REFUSED, message=CANNOT_CHECK if _untraceable(task) else NEVER_SENT
-                )
+                reason = CANNOT_CHECK if _untraceable(task) else NEVER_SENT
+                self._store.write(task, State.REFUSED, message=reason)
             else:
                 self._store.apply_answer(task, answer)
         except JournalError as error:
@@ -307,6 +294,10 @@ class Submitter:
                 f"interrupted while {task.operation.name} {task.id} was sent; it may have been "
                 "accepted\n  → %imgopen resume finds out"
             ) from None
+        finally:
+            if task.state in UNSENT:
+                self._store.release(task, self._lock.id)
+            task.sending = False
 
     def _find_or_send(self, task: Task) -> Answer | None:
         if _untraceable(task):

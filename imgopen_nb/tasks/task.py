@@ -34,7 +34,7 @@ class Event:
         seconds: seconds since the submission.
         status: the status as the service sent it, None if it sent none.
         progress: 0 to 1, None if the service does not report it (the sd family does).
-        preview: URL of an intermediate picture, "" if there is none.
+        preview: URL of an intermediate picture, or "".
     """
 
     state: State
