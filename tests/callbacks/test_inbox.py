@@ -34,14 +34,14 @@ print(Receiver(Path(sys.argv[1])).receive(sys.argv[2], sys.argv[3].encode()).nam
 @pytest.fixture
 def slow(stub: Stub, clean_world: Path) -> Session:
     """A session that knows such tasks to take half a minute, so that it does not ask before."""
-    journal = open_table(clean_world)
+    table = open_table(clean_world)
     for number in range(20):
-        journal.add({
+        table.add({
             "task_id": f"old{number}", "operation": "describe", "model": "clip", "params": {},
             "status": "succeeded", "created": float(number), "submitted": float(number),
             "finished": number + 30.0, "backend": "real", "pending": 29.9, "seconds": 30.0,
         })  # fmt: skip
-    journal.database.close()
+    table.database.close()
     stub.replies(ok(task_id="s1"))
     return Session(stub.url, KEY_ID, KEY_SECRET)
 

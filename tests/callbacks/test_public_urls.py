@@ -258,7 +258,7 @@ def test_an_address_of_the_users_own_is_left_alone(session: Session, stub: Stub)
     assert stub.submissions()[0].body["callbackUrl"] == own
 
 
-def test_a_service_outside_gets_no_local_address_and_the_user_is_told_once(inside: None):
+def test_a_public_service_gets_no_local_address_and_the_user_gets_one_note(inside: None):
     with Session("https://api.example.org", KEY_ID, KEY_SECRET) as session:
         assert session.manager.urls.address is None
         assert "localhost" in session.manager.urls.why

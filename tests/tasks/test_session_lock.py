@@ -18,15 +18,15 @@ LIVING = """
 import sys
 from pathlib import Path
 from imgopen_nb.tasks.session_lock import SessionLock
-presence = SessionLock(Path(sys.argv[1]))
-print(presence.id, flush=True)
+lock = SessionLock(Path(sys.argv[1]))
+print(lock.id, flush=True)
 sys.stdin.read()
 """
 
 
 @contextmanager
 def another(home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process with a presence of its own, and the name of that."""
+    """A process with a lock of its own, and the name of that."""
     command = [sys.executable, "-c", LIVING, str(home)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
@@ -42,11 +42,11 @@ def locks(home: Path) -> list[str]:
 
 
 def test_a_session_has_one_name_and_holds_it(tmp_path: Path):
-    presence = SessionLock(tmp_path)
+    lock = SessionLock(tmp_path)
 
-    assert presence.id == presence.id
-    assert presence.is_alive(presence.id)
-    assert locks(tmp_path) == [presence.id]
+    assert lock.id == lock.id
+    assert lock.is_alive(lock.id)
+    assert locks(tmp_path) == [lock.id]
 
 
 def test_another_session_of_the_same_process_is_seen_alive_until_it_leaves(tmp_path: Path):
@@ -59,13 +59,13 @@ def test_another_session_of_the_same_process_is_seen_alive_until_it_leaves(tmp_p
 
 
 def test_a_process_is_alive_until_it_is_killed_and_its_file_is_cleared_away(tmp_path: Path):
-    presence = SessionLock(tmp_path)
+    lock = SessionLock(tmp_path)
     with another(tmp_path) as (process, name):
-        assert [presence.is_alive(name) for _ in range(3)] == [True] * 3
+        assert [lock.is_alive(name) for _ in range(3)] == [True] * 3
         process.kill()
         process.wait()
         assert name in locks(tmp_path)
-        assert not presence.is_alive(name)
+        assert not lock.is_alive(name)
         assert name not in locks(tmp_path)
 
 
@@ -116,29 +116,29 @@ def test_locks_that_do_not_work_fall_back_to_the_process_id(
 
 def test_the_name_is_kept_until_what_is_being_sent_has_been(tmp_path: Path):
     """A session that is closed in the middle of a request counts as alive until its end."""
-    presence, other = SessionLock(tmp_path), SessionLock(tmp_path)
-    with presence.in_use():
-        name = presence.id
-        presence.release()
+    lock, other = SessionLock(tmp_path), SessionLock(tmp_path)
+    with lock.in_use():
+        name = lock.id
+        lock.release()
         assert other.is_alive(name)
-        assert presence.id == name
+        assert lock.id == name
     assert not other.is_alive(name)
-    assert presence.id != name
+    assert lock.id != name
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_child_is_a_session_of_its_own_and_does_not_end_its_parents(tmp_path: Path):
-    presence = SessionLock(tmp_path)
-    name = presence.id
+    lock = SessionLock(tmp_path)
+    name = lock.id
     child = os.fork()
     if child == 0:
-        mine = presence.id
-        presence.release()
+        mine = lock.id
+        lock.release()
         os._exit(0 if mine.startswith(f"{os.getpid()}-") and mine != name else 1)
 
     assert os.waitpid(child, 0)[1] == 0
-    assert presence.id == name
+    assert lock.id == name
     assert SessionLock(tmp_path).is_alive(name)
 
 
@@ -150,8 +150,8 @@ def test_two_processes_that_look_at_once_never_take_a_living_one_for_dead(tmp_pa
         "p = SessionLock(Path(sys.argv[1]))\n"
         "print(sum(p.is_alive(sys.argv[2]) for _ in range(400)))"
     )
-    presence = SessionLock(tmp_path)
-    command = [sys.executable, "-c", code, str(tmp_path), presence.id]
+    lock = SessionLock(tmp_path)
+    command = [sys.executable, "-c", code, str(tmp_path), lock.id]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
 
     assert [one.communicate(timeout=60)[0].strip() for one in both] == ["400", "400"]

@@ -51,11 +51,11 @@ class Timing:
     def seconds_to_next_poll(self, task: Task) -> float:
         """Return the seconds until the next poll of a task."""
         with self._guard:
-            known = self._kind(kind_of(task))
-            known.open.setdefault(task.id, task)
-            probe = known.durations.known == 0 and _is_probe(known, task)
-            step = known.plan.next_poll(task.pending, task.progress, probe)
-            longest = known.durations.quantile(0.9) if known.durations.known else None
+            kind = self._kind(kind_of(task))
+            kind.open.setdefault(task.id, task)
+            probe = kind.durations.count == 0 and _is_probe(kind, task)
+            step = kind.plan.next_poll(task.pending, task.progress, probe)
+            longest = kind.durations.quantile(0.9) if kind.durations.count else None
             when = max(task.pending + step, self._hold(task, longest))
             return max(0.0, when - (task.seconds or 0.0))
 
@@ -67,21 +67,21 @@ class Timing:
         """
         with self._guard:
             self._remove(task)
-            known = self._kind(kind_of(task))
+            kind = self._kind(kind_of(task))
             if task.state is not State.SUCCEEDED or task.submitted is None:
                 return []
-            known.durations.add(min(task.pending, age), age, task.submitted)
-            if not known.durations.outdated:
+            kind.durations.add(min(task.pending, age), age, task.submitted)
+            if not kind.durations.outdated:
                 return []
-            moved = [] if known.durations.settled else list(known.open.values())
-            running = [(t.pending, t.submitted or 0.0) for t in known.open.values()]
-            known.plan = known.durations.plan(running)
+            moved = [] if kind.durations.settled else list(kind.open.values())
+            running = [(t.pending, t.submitted or 0.0) for t in kind.open.values()]
+            kind.plan = kind.durations.plan(running)
             return moved
 
     def polled_tasks(self) -> list[Task]:
         """Return the tasks that are being polled."""
         with self._guard:
-            return [task for known in self._kinds.values() for task in known.open.values()]
+            return [task for kind in self._kinds.values() for task in kind.open.values()]
 
     def usual_seconds(self, task: Task) -> tuple[float, float] | None:
         """Return the median and 90 % quantile of such tasks' seconds, None if too few are known."""
@@ -102,10 +102,10 @@ class Timing:
             self._remove(task)
 
     def _remove(self, task: Task) -> None:
-        known = self._kinds.get(kind_of(task))
-        if known:
-            known.open.pop(task.id, None)
-            known.probes.discard(task.id)
+        kind = self._kinds.get(kind_of(task))
+        if kind:
+            kind.open.pop(task.id, None)
+            kind.probes.discard(task.id)
 
     def _kind(self, kind: Kind) -> _KindState:
         if kind not in self._kinds:
@@ -119,11 +119,11 @@ class Timing:
         return self._kinds[kind]
 
 
-def _is_probe(known: _KindState, task: Task) -> bool:
+def _is_probe(kind: _KindState, task: Task) -> bool:
     """Whether a task is one of the few that are polled often while no duration is known."""
-    if len(known.probes) < probe_count(len(known.open)):
-        known.probes.add(task.id)
-    return task.id in known.probes
+    if len(kind.probes) < probe_count(len(kind.open)):
+        kind.probes.add(task.id)
+    return task.id in kind.probes
 
 
 def kind_of(task: Task) -> Kind:
