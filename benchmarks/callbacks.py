@@ -85,7 +85,7 @@ def run(way: str, url: str) -> dict[str, float]:
     with Session(url, "an-access-key-id", "an-access-key-secret") as session:
         if way.startswith("fixed"):
             ruled: Any = Ruled(lambda age, asked: 0.5)
-            session.timing = session.manager.scheduler._ask._timing = ruled  # type: ignore[attr-defined]
+            session.manager.timing = session.manager.scheduler._poll._timing = ruled  # type: ignore[attr-defined]
         tasks = []
         for number in range(TASKS):
             room.acquire()

@@ -65,7 +65,7 @@ class Learned:
         self.plan = self.durations.plan(floor=floor)
 
     def step(self, job: Job, running: int) -> float:
-        if not self.durations.known and not job.probe and self.probes < probe_count(running):
+        if not self.durations.count and not job.probe and self.probes < probe_count(running):
             job.probe, self.probes = True, self.probes + 1
         return self.plan.next_poll(job.pending, progress=job.progress, probe=job.probe)
 

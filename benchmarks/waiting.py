@@ -93,13 +93,13 @@ class Ruled:
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
 
-    def next_look(self, task: Any) -> float:
+    def seconds_to_next_poll(self, task: Any) -> float:
         return max(0.0, task.pending + self._rule(task.pending, task.queries) - (task.seconds or 0))
 
     def ended(self, task: Any, asked: float) -> list[Any]:
         return []
 
-    def gone(self, task: Any) -> None: ...
+    def forget(self, task: Any) -> None: ...
 
 
 def run(rule: str, url: str, median: float, sigma: float, tasks: int, together: int) -> float:
@@ -112,7 +112,7 @@ def run(rule: str, url: str, median: float, sigma: float, tasks: int, together: 
         simple = RULES[rule]
         if simple:
             ruled: Any = Ruled(simple)
-            session.timing = session.manager.scheduler._ask._timing = ruled  # type: ignore[attr-defined]
+            session.manager.timing = session.manager.scheduler._poll._timing = ruled  # type: ignore[attr-defined]
         session.map("describe", images, concurrency=together, model="clip", progress=False)
     return statistics.mean(drawn)
 

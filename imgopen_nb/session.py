@@ -1,4 +1,4 @@
-"""The session: what a notebook works with. A facade over `tasks/manager.py`."""
+"""The session, the object that a notebook works with: a facade over `tasks/manager.py`."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """The service (with keys) or the sandbox (without), and one history.
+    """The real service (with keys) or the sandbox (without keys), and one history of tasks.
 
     Args:
-        base_url: address of the service; also from IMGOPEN_BASE_URL or the settings.
+        base_url: address of the service; also from IMGOPEN_BASE_URL or the settings file.
         access_key_id: also from the environment, `%imgopen login` or Colab's secrets.
         access_key_secret: likewise.
-        home: folder of the history; also from IMGOPEN_HOME.
-        backend: "sandbox" uses the sandbox even where there are keys; also from IMGOPEN_BACKEND.
+        home: folder that holds the history; also from IMGOPEN_HOME.
+        backend: "sandbox" uses the sandbox even if there are keys; also from IMGOPEN_BACKEND.
 
     Attributes:
-        settings: what it was made with.
-        history: the tasks so far; called, it returns them as a DataFrame.
-        manager: the parts behind it, joined.
+        settings: the settings it was made with.
+        history: the tasks so far; `history()` returns them as a DataFrame.
+        manager: the parts behind it, connected to each other.
 
     Raises:
-        SettingsError: half a key pair or an unusable address.
+        SettingsError: only half of the key pair is given, or the address cannot be used.
 
     Example:
         >>> with Session(backend="sandbox") as session:
@@ -72,29 +72,33 @@ class Session:
 
     @property
     def backend(self) -> Backend:
-        """Real or sandbox."""
+        """Which backend it uses: "real" or "sandbox"."""
         return self.settings.backend
 
     @property
     def links(self) -> PublicUrls:
-        """The addresses that the service gets: for callbacks, and for pictures of this machine."""
+        """Makes the addresses that the service uses: for callbacks, and for local pictures."""
         return self.manager.urls
 
     def submit(self, operation: str, /, *, fresh: bool = False, **params: Any) -> Task:
-        """Check the parameters, write the task into the history, send it, and return its handle.
+        """Check the parameters, write the task to the history, send it, and return its handle.
 
         Args:
-            operation: a name of the catalogue, e.g. "describe".
-            fresh: send it even if the same was asked before; else that task is returned, with its
-                result (`task.cached`) or under way.
-            **params: its parameters; pictures as URL, path, bytes, PIL image or array.
+            operation: the name of an operation in the catalogue, e.g. "describe".
+            fresh: send it even if the same call was made before. Otherwise the earlier task is
+                returned, still running or with its result (`task.cached`).
+            **params: its parameters; a picture is a URL, path, bytes, PIL image or array.
 
         Raises:
             UsageError: nothing was sent; the message says what is wrong.
             PictureError: a picture cannot be read, or the real service cannot reach it.
             JournalError: the history cannot be written; nothing was sent.
-            SubmissionLostError: whether the task was accepted cannot be found out now.
+            SubmissionLostError: the task may have been accepted; this cannot be checked now.
             APIError: the service did not accept it.
+
+        Example:
+            >>> task = session.submit("describe", image="sample:coffee")
+            >>> task.result().caption
         """
         return self.manager.submitter.submit(runnable(operation), params, fresh=fresh)
 
@@ -103,10 +107,10 @@ class Session:
 
         Args:
             path: e.g. "/tool/video/expand"; the vendor's prefix may be left out.
-            body: the JSON object; our task id is put in where the path's family has one.
+            body: the JSON object; our task id is added if paths of this family take one.
 
         Raises:
-            ImgOpenError: as `submit` raises.
+            ImgOpenError: the same errors as `submit`.
         """
         return self.manager.submitter.submit_raw(path, body)
 
@@ -119,17 +123,21 @@ class Session:
         fresh: bool = False,
         **params: Any,
     ) -> Result:
-        """Submit an operation, wait for its end and return the result.
+        """Submit an operation, wait until it ends and return the result.
 
         Args:
-            operation: a name of the catalogue, e.g. "describe".
-            timeout: seconds to wait at most; the session's setting (600) if not given.
-            fresh: send it even if the same was asked before.
-            **params: its parameters.
+            operation: the name of an operation in the catalogue, e.g. "describe".
+            timeout: seconds to wait at most; by default the session's setting (600).
+            fresh: send it even if the same call was made before.
+            **params: its parameters, as for `submit`.
 
         Raises:
             TaskError: it failed, or did not end in time.
-            ImgOpenError: as `submit` raises.
+            ImgOpenError: the same errors as `submit`.
+
+        Example:
+            >>> result = session.run("upscale", image="sample:coffee")
+            >>> result.images[0].pil()
         """
         return self.submit(operation, fresh=fresh, **params).result(timeout)
 
@@ -142,17 +150,20 @@ class Session:
         fresh: bool = False,
         watch: Watch | None = None,
     ) -> list[Result]:
-        """Run several calls of one operation and return a result for each, in their order.
+        """Run several calls of one operation and return a result for each, in the given order.
 
-        A call that fails gives a result with `status` and `error` and loses no other one. Calls
-        that could not even be sent, because of a slip, raise before the first is sent.
+        A call that fails gives a result with `status` and `error`; the others go on. All calls are
+        checked first: if one has a mistake, an error is raised and none is sent.
 
         Args:
-            operation: a name of the catalogue.
+            operation: the name of an operation in the catalogue.
             calls: the parameters of each call.
-            timeout: seconds for each call; the session's setting (600) if not given.
-            fresh: send them even if the same was asked before.
-            watch: is told of each outcome as it comes, and with None that time passes.
+            timeout: seconds for each call; by default the session's setting (600).
+            fresh: send them even if the same calls were made before.
+            watch: called with each outcome as it arrives, and with None at regular intervals.
+
+        Raises:
+            UsageError: a call has a mistake; nothing was sent.
         """
         row = runnable(operation)
         return run_all(self.manager, row, list(calls), timeout, fresh=fresh, watch=watch)
@@ -174,28 +185,32 @@ class Session:
     ) -> Batch | Plan:
         """Run an operation on many pictures (or prompts), with every combination of a grid.
 
-        A row that fails is a row of the outcome and stops no other one. What was done before comes
-        from the history: after Ctrl-C or the death of the kernel, run the same again.
+        A row that fails keeps its place in the batch, and the others go on. Rows that were done
+        before come from the history: after Ctrl-C or a kernel crash, run the same call again.
 
         Args:
-            operation: a name of the catalogue.
+            operation: the name of an operation in the catalogue.
             images: a list, Series, DataFrame, generator, folder, glob, or .csv, .jsonl or .parquet
                 file; prompts for operations that take no picture.
-            column: which column of a table.
-            concurrency: tasks under way at a time.
-            timeout: seconds for each row; the session's setting (600) if not given.
-            most: the most tasks that may be sent (what the history has is not counted).
-            fresh: send them even if the same was asked before.
+            column: the column of a table to use.
+            concurrency: how many tasks run at a time.
+            timeout: seconds for each row; by default the session's setting (600).
+            most: the most tasks that may be sent; rows from the history do not count.
+            fresh: send them even if the same calls were made before.
             dry_run: send nothing and return the plan.
-            progress: whether a bar is shown.
-            **grid: the other parameters; of a list each value is run (`models=`: `model=`).
+            progress: whether to show a progress bar.
+            **grid: the other parameters. Each value of a list is run (`models=` means `model=`).
 
         Returns:
-            The batch: `.wide()`, `.frame()`, `.results()`, `.errors()`; or its plan.
+            The batch (`.wide()`, `.frame()`, `.results()`, `.errors()`), or its plan.
 
         Raises:
-            UsageError: a parameter or the input does not fit; nothing was sent.
-            TaskInterrupted: Ctrl-C.
+            UsageError: a parameter or the input is wrong; nothing was sent.
+            TaskInterrupted: Ctrl-C was pressed.
+
+        Example:
+            >>> batch = session.map("describe", "photos/*.jpg", models=["clip", "deepdanbooru"])
+            >>> batch.wide()  # one row for each picture, one column for each model
         """
         row = runnable(operation)
         limits = Limits(concurrency, timeout, most, fresh or self.settings.cache == "off")
@@ -203,7 +218,7 @@ class Session:
         return batch.plan() if dry_run else batch.run(progress)
 
     def task(self, task_id: str) -> Task:
-        """Return the handle of a task of the history, by its id or the beginning of it.
+        """Return the handle of a task in the history, by its id or the beginning of its id.
 
         Raises:
             UnknownNameError: the history has no such task.
@@ -211,48 +226,59 @@ class Session:
         return self.manager.store.find(task_id)
 
     def resume(self) -> list[Task]:
-        """Take up every task of this backend that has not ended, and return their handles."""
+        """Poll every task of this backend that has not ended, and return the handles.
+
+        A task that was written to the history but perhaps not sent is looked up at the service
+        first, and sent only if the service does not know it.
+
+        Example:
+            >>> [task.result() for task in session.resume()]  # after a restart of the kernel
+        """
         tasks = self.manager.open_tasks()
         for task in tasks:
             task.watch()
         return tasks
 
     def rows(self, **filters: Any) -> list[dict[str, Any]]:
-        """Return the task history as dictionaries; the filters are those of `history`."""
+        """Return the task history as dictionaries; takes the same filters as `history()`."""
         return self.history.rows(**filters)
 
     def reach(self) -> float:
-        """Return the seconds that an answer of the service takes, whatever it is.
+        """Return how many seconds the service takes to answer, whatever the answer is.
 
         Raises:
-            NetworkError: no answer comes.
+            NetworkError: there is no answer.
         """
         return self.manager.backend.http.reach()
 
     def download(self, url: str) -> bytes:
-        """Return the bytes of a picture whose address the user gave.
+        """Return the bytes of the picture at a URL that the user gave.
 
         Raises:
-            PictureError: it cannot be had, or is too large.
+            PictureError: it cannot be fetched, or is too large.
         """
         return self.manager.thumbnails.download(url, trusted=True)
 
     def small(self, label: str, size: int = 192) -> Thumbnail:
         """Return a small version of a picture, by its URL, path, sample or name in the history.
 
+        Args:
+            label: the URL, path, "sample:..." or name.
+            size: longest side in pixels.
+
         Raises:
-            PictureError: it cannot be had, or is no picture.
+            PictureError: it cannot be read, or is not a picture.
         """
         return self.manager.thumbnails.thumbnail(label, size)
 
     def thumbnail(self, label: str, size: int = 192) -> Thumbnail | None:
-        """Return a small version of a picture of the history, or None if it cannot be had."""
+        """Return a small version of a picture as `small` does, or None if it cannot be read."""
         with contextlib.suppress(PictureError):
             return self.small(label, size)
         return None
 
     def close(self) -> None:
-        """Stop asking, close the connections and the history, end the sandbox."""
+        """Stop polling, close the connections and the history, and stop the sandbox."""
         self.manager.close()
 
     def __enter__(self) -> Session:
@@ -271,7 +297,7 @@ _current_lock = threading.Lock()
 
 
 def current() -> Session:
-    """Return the session that magics and forms use; made on first use."""
+    """Return the session that magics and forms use; it is made on first use."""
     global _current
     with _current_lock:
         if _current is None:
@@ -280,21 +306,21 @@ def current() -> Session:
 
 
 def set_current(session: Session | None) -> None:
-    """Make a session the current one; None has the next use make a new one."""
+    """Make a session the current one; with None, the next use makes a new one."""
     global _current
     with _current_lock:
         _current = session
 
 
 def compare(source: pd.DataFrame | Iterable[Result]) -> Comparison:
-    """Compare the captions that several models gave to the same pictures.
+    """Compare the captions that several models gave the same pictures.
 
     Args:
         source: a history DataFrame (`session.history()`) or results of describe.
 
     Returns:
-        The comparison, shown as a table; its `wide()`, `tidy()` and `agreement()` are DataFrames.
-        `comparison.compare` tells how a sentence and a list of tags are made comparable.
+        The comparison, shown as a table; `wide()`, `tidy()` and `agreement()` return DataFrames.
+        `comparison.compare` explains how a sentence is compared with a list of tags.
     """
     session = current()
 

@@ -198,8 +198,8 @@ class Batch:
             return not_run(self.operation, params, kept.error or GONE)
         store = self._manager.store
         if row["status"] == State.SUCCEEDED:
-            return (store.cached(row) if kept.cached else store.take(row)).result(0)
-        return store.failed_result(store.take(row), kept.error or str(row["error"]))
+            return (store.load_cached(row) if kept.cached else store.load(row)).result(0)
+        return store.failed_result(store.load(row), kept.error or str(row["error"]))
 
 
 def main_param(operation: Operation) -> Param:

@@ -137,7 +137,7 @@ def _expected(
     manager: TaskManager, operation: Operation, new: Counter[str | None], limits: Limits
 ) -> float | None:
     usual = {
-        model: manager.timing.median(operation, model, manager.settings.backend)
+        model: manager.timing.median_seconds(operation, model, manager.settings.backend)
         for model, count in new.items()
         if count
     }

@@ -26,7 +26,7 @@ from ..errors import (
 )
 from ..tasks.manager import TaskManager
 from ..tasks.result import Result
-from ..tasks.submission import PASSING
+from ..tasks.submission import TRANSIENT_ERRORS
 from ..tasks.task import Task
 from .rows import Limits, Outcome, Row, Watch, not_run
 
@@ -140,7 +140,7 @@ class _Stream:
                 self._operation,
                 dict(under_way.row.params),
                 fresh=self._limits.fresh,
-                patient=True,
+                retry_later=True,
                 permit=self._limits.permit,
             )
         except ImgOpenError as error:
@@ -177,7 +177,7 @@ class _Stream:
         """Whether a task whose wait was given up is waited for again: trouble may pass."""
         if not isinstance(report, Task) or report.done:
             return False
-        if report.trouble and not isinstance(report.trouble, PASSING):
+        if report.trouble and not isinstance(report.trouble, TRANSIENT_ERRORS):
             return False
         self._follow(under_way, report)  # no trouble left: another row waits for it again already
         return True

@@ -1,1 +1,1 @@
-"""What outsiders get: signed addresses to call back and to fetch pictures, and what came in."""
+"""Signed public addresses, for callbacks and pictures, and the inbox of callbacks that came."""

@@ -1,4 +1,4 @@
-"""Addresses for the service: where to call back, and where to fetch a picture of this machine.
+"""Public addresses for the service: for its callbacks, and to fetch local pictures.
 
 A kernel uses an address only after it has reached its own server through it.
 """
@@ -21,7 +21,7 @@ from ..images.picture import Picture
 from .published_pictures import TASK, Publisher
 from .signing import CALLBACK, HELLO, Signer
 
-# Seconds after which an address that did not work is tried again.
+# Seconds until an address that did not work is tried again.
 RETRY = 300.0
 
 
@@ -29,11 +29,11 @@ class PublicUrls:
     """Makes signed addresses for the tasks of one kernel.
 
     Args:
-        settings: whose home folder has the key, and whether the service is the real one.
+        settings: the home folder with the key, and the backend.
 
     Attributes:
-        candidates: the addresses to try; the doctor tries each of them by itself.
-        publish_always: whether the sandbox, too, fetches pictures from an address.
+        candidates: returns the addresses to try; the doctor tries them one by one.
+        publish_always: whether the sandbox fetches local pictures from an address too.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -50,7 +50,7 @@ class PublicUrls:
 
     @property
     def address(self) -> Address | None:
-        """Where the service can reach this kernel's server, tested; None where it cannot."""
+        """The tested address at which the service reaches this kernel's server, or None."""
         with self._lock:
             if self._address is None and time.monotonic() >= self._retry_at:
                 self._address = self._search()
@@ -59,14 +59,14 @@ class PublicUrls:
 
     @property
     def why(self) -> str:
-        """Why there is no address, as the end of a sentence; "" where there is one."""
+        """Why there is no address, as the end of a sentence; "" if there is one."""
         return "" if self.address else self._why
 
     def callback_url(self, task_id: str) -> str:
-        """Return where the service may report the end of a task.
+        """Return the address at which the service may report the end of a task.
 
         Raises:
-            SettingsError: there is no address, or no key to sign with.
+            SettingsError: there is no address, or no key to sign it with.
         """
         address = self.address
         if address is None:
@@ -74,22 +74,22 @@ class PublicUrls:
         return f"{address.url}imgopen/callback/{task_id}/{self.signer.sign(CALLBACK, task_id)}"
 
     def published(self, value: Any, task_id: str) -> Any:
-        """Return a value of a call with an address in place of each `Picture`.
+        """Return a value of a call with each `Picture` replaced by its address.
 
         Args:
             value: a value, or a list of them.
-            task_id: the only task for which the pictures are published.
+            task_id: the task for which the pictures are published.
 
         Raises:
             PictureError: a picture cannot be published.
-            SettingsError: there is no key to sign with.
+            SettingsError: there is no key to sign the address with.
         """
         if isinstance(value, list):
             return [self.published(each, task_id) for each in value]
         return self._publish(value, task_id) if isinstance(value, Picture) else value
 
     def note_once(self) -> tuple[str, ...]:
-        """Return what users of the real service should know if it cannot call back, one time."""
+        """Return a note that the real service cannot call back, the first time only."""
         if self._noted or self._settings.backend == "sandbox" or not in_a_server() or self.address:
             return ()
         self._noted = True
@@ -99,30 +99,30 @@ class PublicUrls:
         address = self.address
         if address is None or picture.data is None or not re.fullmatch(TASK, task_id):
             raise PictureError(f"{picture.label} cannot be published: {self._why}")
-        if not self._swept:  # a server that runs for weeks sweeps only at its start
+        if not self._swept:  # a server sweeps only at its start, and may run for weeks
             self._swept = True
             self.publisher.sweep()
         name = self.publisher.publish(task_id, picture.data, picture.suffix)
         return f"{address.url}imgopen/files/{name}"
 
     def _search(self) -> Address | None:
-        """Return the first address that the service can use and that leads to our server."""
+        """Return the first address that the service can use and that reaches our server."""
         self._why = why_not_public()
-        outside = self._settings.backend == "real" and not is_private(
+        needs_public = self._settings.backend == "real" and not is_private(
             urlsplit(self._settings.base_url).hostname or ""
         )
         try:
             for address in self.candidates():
-                if outside and address.private:
+                if needs_public and address.private:
                     continue
-                if self._leads_to_us(address):
+                if self._reaches_our_server(address):
                     return address
                 self._why = f"{address.url} ({address.source}) does not lead to this server"
         except ImgOpenError as error:
             self._why = error.message
         return None
 
-    def _leads_to_us(self, address: Address) -> bool:
+    def _reaches_our_server(self, address: Address) -> bool:
         nonce = secrets.token_hex(16)
         answer = small_json(f"{address.url}imgopen/hello/{nonce}")
         return self.signer.check(str(answer.get("proof")), HELLO, nonce)

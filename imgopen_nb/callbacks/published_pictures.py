@@ -1,8 +1,7 @@
-"""Local pictures that the service may fetch: only those a call was given, only while it runs.
+"""Local pictures that the service may fetch: only the pictures of a call, only while it runs.
 
-What is published is a copy, named after its content, in a folder of its task. The address is
-signed, ends by itself, and names task and content, so whatever lies in the folder by any other way
-is not served.
+A published picture is a copy, named after its content, in a folder for its task. Its address is
+signed, expires, and names task and content, so no other file in the folder is ever served.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from ..media.formats import MAX_BYTES, MIME_TYPES
 from .signing import PICTURE, SIGNATURE, Signer
 
 FOLDER = "published"
-LIFETIME = 24 * 3600  # seconds that an address works at most
+LIFETIME = 24 * 3600  # seconds until an address expires
 TASK = r"[A-Za-z0-9_-]{1,64}"
-# Neither a link is followed nor a pipe waited for, where the system has them.
+# Follow no link and wait for no pipe, on systems that have them.
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _READ |= getattr(os, "O_BINARY", 0)
 _NAME = re.compile(
@@ -36,7 +35,7 @@ _NAME = re.compile(
 
 
 class Published(NamedTuple):
-    """A picture that an address leads to."""
+    """A published picture, with the MIME type to send."""
 
     task_id: str
     data: bytes
@@ -44,22 +43,22 @@ class Published(NamedTuple):
 
 
 class Publisher:
-    """Publishes pictures in a home folder, and finds them again by the name in their address."""
+    """Publishes pictures in a home folder, and finds them by the name in their address."""
 
     def __init__(self, home: Path, signer: Signer) -> None:
         self._folder = home / FOLDER
         self._signer = signer
 
     def publish(self, task_id: str, data: bytes, suffix: str) -> str:
-        """Keep a copy for a task and return the last part of its address.
+        """Store a copy for a task and return the last part of its address.
 
         Args:
-            task_id: the only task it is for.
+            task_id: the task it is for.
             data: the picture's bytes.
-            suffix: of its format, such as ".png".
+            suffix: the suffix of its format, such as ".png".
 
         Raises:
-            PictureError: it cannot be kept, or is of a format that is not published.
+            PictureError: it cannot be stored, or its format cannot be published.
             SettingsError: there is no key to sign with.
         """
         if not re.fullmatch(TASK, task_id, re.ASCII):  # it names a folder
@@ -77,7 +76,7 @@ class Publisher:
         return f"{task_id}.{content}.{ends}.{signature}{suffix}"
 
     def find(self, name: str) -> Published | None:
-        """Return what a name leads to; None whatever is wrong with it. The task is not looked at.
+        """Return the picture with this name, None if anything is wrong. Does not check the task.
 
         Raises:
             SettingsError: the key cannot be read.
@@ -94,29 +93,29 @@ class Publisher:
         return Published(task_id, data, MIME_TYPES[suffix]) if data is not None else None
 
     def withdraw(self, task_id: str) -> None:
-        """Remove what was published for a task."""
+        """Remove the pictures published for a task."""
         if re.fullmatch(TASK, task_id, re.ASCII):
             shutil.rmtree(self._folder / task_id, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove what no address leads to any more."""
+        """Remove the pictures whose addresses have expired."""
         for task_id in self.leftovers():
             self.withdraw(task_id)
 
     def leftovers(self) -> list[str]:
-        """Return the tasks whose pictures have been published for longer than an address lives."""
+        """Return the ids of tasks whose pictures are older than an address may be."""
         oldest = time.time() - LIFETIME
         found = []
         with contextlib.suppress(OSError):
             for entry in os.scandir(self._folder):
-                with contextlib.suppress(OSError):  # gone meanwhile
+                with contextlib.suppress(OSError):  # removed meanwhile
                     if entry.stat(follow_symlinks=False).st_mtime < oldest:
                         found.append(entry.name)
         return found
 
 
 def _read(folder: Path, content: str) -> bytes | None:
-    """Return the bytes of that content, None where the folder holds anything else by that name."""
+    """Return the picture with this hash, None if the file of that name is anything else."""
     try:
         descriptor = os.open(folder / content, _READ)
     except OSError:

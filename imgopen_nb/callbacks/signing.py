@@ -1,7 +1,7 @@
-"""The secret behind the addresses that outsiders may use: made on first use, kept 0600, rotated.
+"""The key that signs public addresses: made on first use, with mode 0600; it can be rotated.
 
-Whoever holds an address with a right signature may do what it names (tell the end of one task,
-fetch one picture) and nothing else. HMAC-SHA256 (RFC 2104) of the purpose and its parts.
+Anyone with a signed address may do what it names (report the end of one task, fetch one picture)
+and nothing else. The signature is HMAC-SHA256 (RFC 2104) of the purpose and its parts.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from ..files import write_whole
 
 FILE = "callbacks.key"
 BYTES = 32
-# What a signature looks like in an address: 43 letters, digits, - and _.
+# A signature in an address: 43 letters, digits, - and _.
 SIGNATURE = r"[A-Za-z0-9_-]{43}"
-# What is signed: the end of a task may be told, a picture fetched, a server recognized.
+# What a signature allows: report the end of a task, fetch a picture, recognize a server.
 CALLBACK, PICTURE, HELLO = "callback", "picture", "hello"
 
 
 class Signer:
-    """Signs and checks with the key of a home folder; another process's rotation counts at once."""
+    """Signs and checks with the key in a home folder, and follows rotations at once."""
 
     def __init__(self, home: Path) -> None:
         self._path = home / FILE
         self._known: tuple[tuple[int, int, int], bytes] | None = None
 
     def sign(self, purpose: str, *parts: str) -> str:
-        """Return the signature of a purpose and its parts, which must not hold line breaks.
+        """Return the signature of a purpose and its parts, which must not contain line breaks.
 
         Raises:
-            SettingsError: the key can be neither read nor made.
+            SettingsError: the key can neither be read nor made.
         """
         return _signature(self._key(make=True), purpose, parts)
 
     def check(self, signature: str, purpose: str, *parts: str) -> bool:
-        """Whether a signature is right, compared in constant time; False where there is no key.
+        """Whether a signature is right, compared in constant time. False if there is no key.
 
         Raises:
             SettingsError: the key cannot be read.
@@ -50,11 +50,11 @@ class Signer:
         key = self._key(make=False)
         if not key:
             return False
-        wanted = _signature(key, purpose, parts).encode()
-        return hmac.compare_digest(wanted, signature.encode("utf-8", "replace"))
+        expected = _signature(key, purpose, parts).encode()
+        return hmac.compare_digest(expected, signature.encode("utf-8", "replace"))
 
     def rotate(self) -> None:
-        """Make a new key: every address that was signed before is dead.
+        """Make a new key. No address that was signed before works any more.
 
         Raises:
             SettingsError: it cannot be written.
@@ -62,21 +62,21 @@ class Signer:
         try:
             write_whole(self._path, secrets.token_bytes(BYTES))
         except OSError as error:
-            raise self._trouble("written", error) from None
+            raise self._key_error("written", error) from None
 
     def _key(self, *, make: bool) -> bytes:
         try:
             found = self._read()
             if found is None and make:
-                with contextlib.suppress(FileExistsError):  # another kernel was quicker
+                with contextlib.suppress(FileExistsError):  # another process made it first
                     write_whole(self._path, secrets.token_bytes(BYTES), replace=False)
                 found = self._read()
         except OSError as error:
-            raise self._trouble("read", error) from None
+            raise self._key_error("read", error) from None
         return found or b""
 
     def _read(self) -> bytes | None:
-        """Return the key, read anew only when its file has changed."""
+        """Return the key, None if there is none. Reads the file only if it has changed."""
         try:
             seen = os.stat(self._path, follow_symlinks=False)
         except FileNotFoundError:
@@ -84,7 +84,7 @@ class Signer:
         mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
         if self._known and self._known[0] == mark:
             return self._known[1]
-        if not stat.S_ISREG(seen.st_mode) or seen.st_size != BYTES:  # a pipe would have us wait
+        if not stat.S_ISREG(seen.st_mode) or seen.st_size != BYTES:  # reading a pipe would block
             raise OSError(0, "it is no key of ours")
         key = self._path.read_bytes()
         if len(key) != BYTES:
@@ -94,10 +94,10 @@ class Signer:
         self._known = mark, key
         return key
 
-    def _trouble(self, done: str, error: OSError) -> SettingsError:
+    def _key_error(self, done: str, error: OSError) -> SettingsError:
         return SettingsError(
             f"the key of the callbacks, {self._path}, cannot be {done} ({error.strerror})",
-            hint="mend or remove the file; without it results are asked for as ever",
+            hint="mend or remove the file; without it results are asked for as usual",
         )
 
     def __repr__(self) -> str:

@@ -86,7 +86,7 @@ def wait(session: Session, task: Task, seconds: float | None) -> Any:
     from ..tasks.progress import follow
 
     if not task.done:
-        follow(task, seconds, session.manager.timing.usual(task))
+        follow(task, seconds, session.manager.timing.usual_seconds(task))
     return task.result(seconds)
 
 

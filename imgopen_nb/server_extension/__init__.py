@@ -1,1 +1,1 @@
-"""The Jupyter Server's side: callbacks in, published pictures out, the sandbox in the browser."""
+"""The Jupyter Server extension: takes callbacks, serves local pictures and the sandbox's page."""

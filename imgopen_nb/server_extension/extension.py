@@ -1,7 +1,7 @@
-"""The Jupyter Server extension: callbacks in, local pictures out, the sandbox in the browser.
+"""The Jupyter Server extension: takes callbacks, serves local pictures and the sandbox's page.
 
-Enabled by installing the package. It never breaks the server and costs its start a few
-milliseconds: what a request needs is imported by the first one.
+Installing the package enables it. It never breaks the server and adds only a few milliseconds to
+its start: what a request needs is imported by the first request.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from .sandbox_proxy import SandboxPages, SandboxProcessPool
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
-PLACE = "imgopen"
-# What tells the kernels of this server where it is.
-SERVER = "IMGOPEN_SERVER"
-# Seconds until the leftovers are looked through: nobody shall wait for that.
-LATER = 3.0
+ROOT = "imgopen"
+# The environment variable that gives this server's address to its kernels. It is read by
+# `config/server_address.py`, which is not imported here: the server should start fast.
+SERVER_VARIABLE = "IMGOPEN_SERVER"
+# Seconds after the start until old files are removed, so that nobody waits for it.
+TIDY_UP_DELAY = 3.0
 HOSTS = {**dict.fromkeys(("", "*", "0.0.0.0", "localhost"), "127.0.0.1"), "::": "::1"}
-# A request line may name the whole address (RFC 9112, 3.2.2): it is refused by us as well.
+# A request line may hold the full URL (RFC 9112, 3.2.2): such requests are ours to refuse.
 _ABSOLUTE = r"(?:[A-Za-z][A-Za-z0-9+.-]*:/*[^/]*)?"
 _REST = r"(?s:.*)"
 
@@ -39,7 +40,7 @@ def _load_jupyter_server_extension(serverapp: ServerApp) -> None:
 
 
 def local_address(serverapp: ServerApp) -> str:
-    """Return where this machine reaches the server, "" if only through a socket file."""
+    """Return the server's address on this machine, "" if it only has a socket file."""
     if serverapp.sock or not serverapp.port:
         return ""
     host = HOSTS.get(serverapp.ip, serverapp.ip)
@@ -49,9 +50,9 @@ def local_address(serverapp: ServerApp) -> str:
 
 
 def routes(base_url: str, receivers: ReceiverPool, processes: SandboxProcessPool) -> list[Any]:
-    """Return what is answered below the server's base URL: everything below `imgopen`."""
+    """Return the routes below the server's base URL: everything below `imgopen`."""
     base = _base(base_url)
-    start = "".join(_part(part) for part in re.split("(%[0-9A-Fa-f]{2})", base)) + PLACE
+    start = "".join(_part(part) for part in re.split("(%[0-9A-Fa-f]{2})", base)) + ROOT
     handlers: tuple[tuple[str, Any, dict[str, Any]], ...] = (
         ("/callback/", Callback, {"receivers": receivers}),
         ("/files/", Picture, {"receivers": receivers}),
@@ -59,7 +60,7 @@ def routes(base_url: str, receivers: ReceiverPool, processes: SandboxProcessPool
         (
             "/sandbox(?=/|$)",
             SandboxPages,
-            {"processes": processes, "prefix": f"{base}{PLACE}/sandbox"},
+            {"processes": processes, "prefix": f"{base}{ROOT}/sandbox"},
         ),
         ("", NotFound, {"receivers": receivers}),
     )
@@ -74,28 +75,28 @@ def _load(serverapp: ServerApp) -> None:
     web_app: Any = serverapp.web_app
     web_app.add_handlers(".*$", routes(serverapp.base_url, receivers, SandboxProcessPool()))
     loop = IOLoop.current()
-    loop.add_callback(_announce, serverapp)  # the port is found when the loop runs
-    loop.call_later(LATER, receivers.tidy_up)
+    loop.add_callback(_announce, serverapp)  # the port is known once the loop runs
+    loop.call_later(TIDY_UP_DELAY, receivers.tidy_up)
 
 
 def _announce(serverapp: ServerApp) -> None:
-    """Tell the kernels where the server is; a server they cannot reach takes an older word away."""
+    """Set the server's address for its kernels, or remove an old one if there is none."""
     try:
         address = local_address(serverapp)
     except Exception as error:
         serverapp.log.debug("imgopen_nb: the address is not known (%s)", type(error).__name__)
         address = ""
     if address:
-        os.environ[SERVER] = address
+        os.environ[SERVER_VARIABLE] = address
     else:
-        os.environ.pop(SERVER, None)
+        os.environ.pop(SERVER_VARIABLE, None)
 
 
 def _base(base_url: str) -> str:
-    """Return a base URL as it stands in a request line, with its slashes."""
+    """Return a base URL as in a request line, ending with a slash."""
     return quote(base_url.rstrip("/") + "/", safe="/%:@!$&'()*+,;=~")
 
 
 def _part(text: str) -> str:
-    """Return the pattern of a piece of the base URL; %c3 is as good as %C3."""
+    """Return the pattern of a piece of the base URL; %c3 and %C3 are the same."""
     return f"(?i:{text})" if text.startswith("%") else re.escape(text)

@@ -1,7 +1,7 @@
-"""What those outside may ask a notebook server, with no login: each address carries its signature.
+"""Requests to the notebook server that need no login: each address has its own signature.
 
-Nobody is asked who he is, so no cookie is read or set. What is not found, forged or mangled gets
-one and the same 404, and no line in the log holds an address, a signature or a body.
+No cookie is read or set. Anything unknown, forged or malformed gets the same 404, and no log line
+contains an address, a signature or a body.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_BODY = 1 << 20
-# So much is read, and thrown away, for the sake of an answer; then the connection is closed.
+# A longer body is read up to here, so that the answer arrives; then the connection is closed.
 MAX_DRAINED = 4 << 20
 BODY_SECONDS = 60.0
 THREADS = 4
 JSON = "application/json"
 NONCE = re.compile(r"[0-9a-f]{32}", re.ASCII)
-CALLED = re.compile(r"([A-Za-z0-9_-]{1,64})/([A-Za-z0-9_-]{43})", re.ASCII)
+CALLBACK_PATH = re.compile(r"([A-Za-z0-9_-]{1,64})/([A-Za-z0-9_-]{43})", re.ASCII)
 
 
 class Reply(NamedTuple):
-    """What is answered, and why, for the log."""
+    """An answer, and the reason for it in the log."""
 
     status: int
     body: bytes
@@ -53,12 +53,12 @@ def _reply(status: int, msg: str, why: str) -> Reply:
 
 
 NOT_FOUND = _reply(404, "not found", "unknown address")
-NO_METHOD = _reply(405, "use POST", "another method")
+WRONG_METHOD = _reply(405, "use POST", "another method")
 NOT_JSON = _reply(415, "send application/json", "no JSON")
 TOO_LARGE = _reply(413, "too large", "too large")
-TROUBLE = _reply(503, "try again later", "the history or its key cannot be used")
-# By the name of the verdict.
-VERDICTS = {
+UNAVAILABLE = _reply(503, "try again later", "the history or its key cannot be used")
+# By the name of the `CallbackOutcome`.
+OUTCOME_REPLIES = {
     "ACCEPTED": _reply(200, "", "taken"),
     "REPEATED": _reply(200, "", "known already"),
     "UNKNOWN": _reply(404, "not found", "no such task in this history"),
@@ -68,19 +68,19 @@ VERDICTS = {
 
 
 class ReceiverPool:
-    """The receiver, opened by the first request, and worked at by threads of its own.
+    """The receiver, opened by the first request, with its own threads.
 
-    The journal may make one wait for others; neither the server's loop nor its threads shall.
+    The database may block on a lock, which must not hold up the server's loop or its threads.
     """
 
     def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any]) -> None:
         self._log = log
         self._guard = threading.Lock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="imgopen-receivers")
-        self._reception: Receiver | None = None
+        self._receiver: Receiver | None = None
 
-    async def ask(self, do: Callable[[Receiver], T]) -> T:
-        """Have something done at the receiver.
+    async def run(self, do: Callable[[Receiver], T]) -> T:
+        """Run a function with the receiver in a thread, and return its result.
 
         Raises:
             ImgOpenError: the home folder, its history or its key cannot be used.
@@ -89,10 +89,10 @@ class ReceiverPool:
         return await loop.run_in_executor(self._threads, lambda: do(self._open()))
 
     async def tidy_up(self) -> None:
-        """Remove what nobody can fetch any more, and say once if something is broken."""
+        """Remove expired pictures, and log a warning if callbacks cannot be taken."""
         try:
-            await self.ask(lambda receiver: receiver.check())
-            await self.ask(lambda receiver: receiver.sweep())
+            await self.run(lambda receiver: receiver.check())
+            await self.run(lambda receiver: receiver.sweep())
         except ImgOpenError as error:
             self._log.warning("imgopen_nb takes no callbacks: %s", error.message)
         except Exception as error:
@@ -100,36 +100,36 @@ class ReceiverPool:
 
     def _open(self) -> Receiver:
         with self._guard:
-            if self._reception is None:
+            if self._receiver is None:
                 from ..config.settings import home_folder
                 from .receiver import Receiver
 
-                self._reception = Receiver(home_folder())
-            return self._reception
+                self._receiver = Receiver(home_folder())
+            return self._receiver
 
 
 @stream_request_body
 class PublicHandler(JupyterHandler):
-    """What the handlers for outsiders share; derived ones tell what they refuse and serve.
+    """Base of the handlers without login; each one defines what it refuses and serves.
 
-    A refusal that is known before the body came waits until it has come and thrown away: a
-    connection that is closed early may lose the answer.
+    A refusal is sent only after the body was read and discarded: if the connection were closed
+    early, the answer could be lost.
     """
 
     name = "address"
-    trouble = NOT_FOUND
+    error_reply = NOT_FOUND
 
     def initialize(self, receivers: ReceiverPool, root: re.Pattern[str]) -> None:
-        """Take what the extension made, and the part of the path that is ours."""
+        """Keep the receivers, and the part of the path after our root."""
         self.receivers = receivers
         found = root.match(self.request.path)
-        # As it came: still percent-encoded, so that nothing is hidden in it.
+        # Still percent-encoded, so that nothing is hidden in it.
         self.tail = self.request.path[found.end() :] if found else ""
         self.body, self.size, self.why = bytearray(), 0, "failed"
         self.refused: Reply | None = NOT_FOUND
 
     async def refusal(self) -> Reply | None:
-        """Return why the request is refused, as far as its head tells; None if it is not."""
+        """Return the refusal of a request, judged by its head; None to go on."""
         return NOT_FOUND
 
     async def serve(self) -> Reply:
@@ -137,17 +137,17 @@ class PublicHandler(JupyterHandler):
         return NOT_FOUND
 
     async def prepare(self) -> None:  # type: ignore[override]
-        """Look at the head. Whoever is behind it is no user, so Jupyter's login is left out."""
+        """Check the head. The sender is not a Jupyter user, so there is no login."""
         self.current_user = self._jupyter_current_user = None
         connection: Any = self.request.connection
         connection.set_max_body_size(1 << 62)  # data_received counts
         connection.set_body_timeout(BODY_SECONDS)
-        self.refused = await self._tried(self.refusal) if self.check_host() else NOT_FOUND
+        self.refused = await self._guarded(self.refusal) if self.check_host() else NOT_FOUND
         if self.declared > MAX_DRAINED:
             self._send(self.refused or TOO_LARGE)
 
     def data_received(self, chunk: bytes) -> None:
-        """Keep the body as long as it may be taken."""
+        """Collect the body, up to the limit."""
         self.size += len(chunk)
         if self.refused or self.size > MAX_BODY:
             self.body.clear()
@@ -158,55 +158,55 @@ class PublicHandler(JupyterHandler):
 
     @property
     def declared(self) -> int:
-        """The length that the request says its body has."""
+        """The length of the body according to the request."""
         with contextlib.suppress(ValueError):
             return int(self.request.headers.get("Content-Length", "0"))
         return 0
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the path is all of the address: no question mark follows it."""
+    def has_no_query(self) -> bool:
+        """Whether the address ends after the path, with no question mark."""
         return self.request.uri == self.request.path
 
     @allow_unauthenticated
     async def _any(self, *_: Any, **__: Any) -> None:
-        self._send(self.refused or await self._tried(self.serve) or NOT_FOUND)
+        self._send(self.refused or await self._guarded(self.serve) or NOT_FOUND)
 
     get = head = post = put = patch = delete = options = _any
 
     def check_xsrf_cookie(self) -> None:
-        """Let pass: there is no cookie on which somebody else could ride."""
+        """Do nothing: without cookies there is no request forgery."""
 
     def set_default_headers(self) -> None:
-        """Set the headers of every answer; whatever it holds is nothing to be run."""
+        """Set the headers of every answer; no browser may run its content."""
         self.clear_header("Server")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Security-Policy", "sandbox; default-src 'none'")
 
     def compute_etag(self) -> None:
-        """Give no tag: nothing is kept."""
+        """Set no ETag: nothing is cached."""
 
     def write_error(self, status_code: int, **more: Any) -> None:
-        """Answer what Tornado refuses, such as a method nobody knows, like all else."""
+        """Answer what Tornado refuses, such as an unknown method, in the same way."""
         if self.declared or "Transfer-Encoding" in self.request.headers:
             self.set_header("Connection", "close")  # the body may not have been read
-        self._send(NOT_FOUND if status_code < 500 else self.trouble)
+        self._send(NOT_FOUND if status_code < 500 else self.error_reply)
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
-        """Log where it happened, never what was sent."""
+        """Log where the error happened, never what was sent."""
         if not isinstance(error, HTTPError):
             place = traceback.extract_tb(trace)[-1]
             self.log.error("imgopen %s: %s at %s:%s", self.name, kind.__name__, *place[:2])
 
-    async def _tried(self, do: Callable[[], Any]) -> Any:
+    async def _guarded(self, do: Callable[[], Any]) -> Any:
         try:
             return await do()
         except ImgOpenError:
-            return self.trouble._replace(why=TROUBLE.why)
+            return self.error_reply._replace(why=UNAVAILABLE.why)
         except Exception as error:
             self.log_exception(type(error), error, error.__traceback__)
-            return self.trouble._replace(why=type(error).__name__)
+            return self.error_reply._replace(why=type(error).__name__)
 
     def _send(self, reply: Reply) -> None:
         self.set_status(reply.status)
@@ -227,51 +227,51 @@ class PublicHandler(JupyterHandler):
 
 
 class NotFound(PublicHandler):
-    """Everything below `imgopen` that is nothing."""
+    """Every other path below `imgopen`."""
 
 
 class Callback(PublicHandler):
-    """POST callback/<task>/<signature>: the service tells how a task ended."""
+    """POST callback/<task>/<signature>: the service reports how a task ended."""
 
     name = "callback"
-    trouble = TROUBLE
+    error_reply = UNAVAILABLE
 
     async def refusal(self) -> Reply | None:
-        """Look at the address first: whoever does not know one learns nothing else."""
-        found = CALLED.fullmatch(self.tail)
+        """Check the address first: without a valid one, a sender learns nothing."""
+        found = CALLBACK_PATH.fullmatch(self.tail)
         if not found:
             return NOT_FOUND
         self.task_id, signature = found.groups()
-        if not await self.receivers.ask(lambda r: r.authentic(self.task_id, signature)):
+        if not await self.receivers.run(lambda r: r.authentic(self.task_id, signature)):
             return NOT_FOUND
         if self.request.method != "POST":
-            return NO_METHOD
+            return WRONG_METHOD
         if not _is_json(self.request.headers.get("Content-Type", "")):
             return NOT_JSON
         return TOO_LARGE if self.declared > MAX_BODY else None
 
     async def serve(self) -> Reply:
-        """Answer once it is on disk."""
+        """Answer once the callback is on disk."""
         if self.size > MAX_BODY:
             return TOO_LARGE
         body = bytes(self.body)
-        verdict = await self.receivers.ask(lambda r: r.receive(self.task_id, body))
-        return VERDICTS[verdict.name]
+        outcome = await self.receivers.run(lambda r: r.receive(self.task_id, body))
+        return OUTCOME_REPLIES[outcome.name]
 
 
 class Picture(PublicHandler):
-    """GET files/<name>: a picture that a call was given, while its task runs."""
+    """GET files/<name>: an input picture of a call, while its task runs."""
 
     name = "picture"
 
     async def refusal(self) -> Reply | None:
-        """Refuse what is no plain request for a name."""
-        plain = self.request.method in ("GET", "HEAD") and self.is_whole
+        """Refuse anything but a plain GET or HEAD of a name."""
+        plain = self.request.method in ("GET", "HEAD") and self.has_no_query
         return None if plain and self.tail else NOT_FOUND
 
     async def serve(self) -> Reply:
         """Send the picture."""
-        found = await self.receivers.ask(lambda r: r.picture(self.tail))
+        found = await self.receivers.run(lambda r: r.picture(self.tail))
         if found is None:
             return NOT_FOUND
         self.set_header("Content-Disposition", "inline")
@@ -284,13 +284,13 @@ class Hello(PublicHandler):
     name = "hello"
 
     async def refusal(self) -> Reply | None:
-        """Refuse all but a nonce."""
-        plain = self.request.method == "GET" and self.is_whole and NONCE.fullmatch(self.tail)
+        """Refuse anything but a nonce."""
+        plain = self.request.method == "GET" and self.has_no_query and NONCE.fullmatch(self.tail)
         return None if plain else NOT_FOUND
 
     async def serve(self) -> Reply:
-        """Prove it."""
-        proof = await self.receivers.ask(lambda r: r.hello(self.tail))
+        """Answer with the proof."""
+        proof = await self.receivers.run(lambda r: r.hello(self.tail))
         said = {"proof": proof, "version": __version__}
         return Reply(200, json.dumps(said).encode(), "answered")
 

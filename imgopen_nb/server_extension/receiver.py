@@ -1,7 +1,7 @@
-"""What a notebook server does for outsiders: takes callbacks in, hands published pictures out.
+"""What a notebook server does for the service: takes callbacks and serves published pictures.
 
-Plain Python without HTTP, which `handlers.py` speaks. Safe to use from several threads, beside
-other servers and kernels of the same history.
+Plain Python; the HTTP part is in `handlers.py`. Safe to use from several threads, together with
+other servers and kernels that use the same history.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from ..database.task_table import TaskTable
 from ..errors import APIError
 from ..tasks.store import TaskStore
 
-# What a callback may call the task by our own id.
+# The names under which a callback may give our own id.
 OWN_IDS = ("businessTaskId", "business_task_id", "id_task")
 
 
-class Verdict(enum.Enum):
-    """What came of a callback."""
+class CallbackOutcome(enum.Enum):
+    """What happened to a callback."""
 
     ACCEPTED = "accepted"
     REPEATED = "known already"
     UNKNOWN = "the history has no such task"
-    UNREADABLE = "it tells no state of a task"
-    FOREIGN = "it tells of another task"
+    UNREADABLE = "it has no state of a task"
+    FOREIGN = "it is about another task"
 
 
 class Receiver:
-    """Receives for the history in a home folder."""
+    """Takes callbacks and serves pictures for the history in a home folder."""
 
     def __init__(self, home: Path) -> None:
         self.signer = Signer(home)
@@ -47,43 +47,43 @@ class Receiver:
         self._inbox = InboxTable(self._database)
 
     def authentic(self, task_id: str, signature: str) -> bool:
-        """Whether the address of a callback is one that we gave away for this task."""
+        """Whether a callback's address is one that we made for this task."""
         return self.signer.check(signature, CALLBACK, task_id)
 
     def hello(self, nonce: str) -> str:
-        """Return what proves to a kernel of the same home folder that it has reached us."""
+        """Return the proof, for a kernel with the same home folder, that it has reached us."""
         return self.signer.sign(HELLO, nonce)
 
-    def receive(self, task_id: str, body: bytes) -> Verdict:
-        """Write what a callback tells into the history; on return it is on disk.
+    def receive(self, task_id: str, body: bytes) -> CallbackOutcome:
+        """Write a callback to the history; on return it is on disk.
 
-        An end goes into the task's row at once, so that it is there even if no kernel runs any
-        more. The first end stays; what comes after it is noted with the task and shown to nobody.
+        A final state goes into the task's row at once, even if no kernel is running. The first
+        final state stays; a later callback is only recorded as an event of the task.
 
         Args:
-            task_id: from an address that is authentic.
+            task_id: the task id from an authentic address.
             body: JSON, the envelope of an answer or its data alone.
 
         Raises:
-            JournalError: the history cannot be used; nothing was taken.
+            JournalError: the history cannot be used; nothing was written.
         """
         text = _text(body)
         answer = read_callback(text) if text is not None else None
         if text is None or answer is None:
-            return Verdict.UNREADABLE
-        # A kernel asks again for what a power cut took; nobody calls back again for us.
+            return CallbackOutcome.UNREADABLE
+        # A kernel polls again for what a power cut lost; a callback is not repeated for us.
         self._database.run("PRAGMA synchronous = FULL")
         try:
             with self._database.transaction():
-                verdict, ended = self._judge(task_id, text, answer)
+                outcome, ended = self._record(task_id, text, answer)
         except (ValueError, TypeError, RecursionError):  # such as half a surrogate pair
-            return Verdict.UNREADABLE
+            return CallbackOutcome.UNREADABLE
         if ended:
             self.publisher.withdraw(task_id)
-        return verdict
+        return outcome
 
     def picture(self, name: str) -> Published | None:
-        """Return the picture at a published address, None where there is none (any more).
+        """Return the picture with this name in its address, None if there is none (any more).
 
         Raises:
             JournalError, SettingsError: the history or the key cannot be read.
@@ -93,14 +93,14 @@ class Receiver:
         return found if row and not State(row["status"]).final else None
 
     def sweep(self) -> None:
-        """Remove pictures that nobody can fetch any more."""
+        """Remove the pictures whose addresses have expired."""
         self.publisher.sweep()
 
     def check(self) -> None:
-        """Look whether what there is by now can be used; nothing is made.
+        """Check that the key and the history can be used, if they exist. Creates nothing.
 
         Raises:
-            JournalError, SettingsError: it cannot.
+            JournalError, SettingsError: one cannot be used.
         """
         self.signer.check("", CALLBACK)
         if self._database.path.exists():
@@ -110,31 +110,27 @@ class Receiver:
         """Close the history."""
         self._database.close()
 
-    def _judge(self, task_id: str, text: str, answer: Answer) -> tuple[Verdict, bool]:
+    def _record(self, task_id: str, text: str, answer: Answer) -> tuple[CallbackOutcome, bool]:
+        """Return the outcome, and whether the callback has ended the task."""
         row = self._row(task_id)
         if row is None:
-            return Verdict.UNKNOWN, False
+            return CallbackOutcome.UNKNOWN, False
         if _foreign(row, answer):
-            return Verdict.FOREIGN, False
-        return self._take(row, text, answer)
-
-    def _take(self, row: Mapping[str, Any], text: str, answer: Answer) -> tuple[Verdict, bool]:
-        """Return the verdict, and whether the task has ended by it."""
-        task_id, state = row["task_id"], State(row["status"])
+            return CallbackOutcome.FOREIGN, False
         if self._inbox.has(task_id, text):
             self._table.note(task_id, "noted", "a callback came again")
-            return Verdict.REPEATED, False
+            return CallbackOutcome.REPEATED, False
         store = TaskStore(self._table)
-        task = store.take(row)
-        if state.final:
-            told = answer.state(task.operation) or State.SUBMITTED
-            said = "the same" if told is state else f"another state ({told.value})"
+        task = store.load(row)
+        if task.state.final:
+            reported = answer.state(task.operation) or State.SUBMITTED
+            said = "the same" if reported is task.state else f"another state ({reported.value})"
             self._table.note(task_id, "noted", f"a callback after the end told {said}")
-            return Verdict.REPEATED, False
+            return CallbackOutcome.REPEATED, False
         self._inbox.add(task_id, text)
-        task.pending = task.seconds or 0.0  # when it ended is known exactly
-        store.learn(task, answer, always=True)
-        return Verdict.ACCEPTED, task.state.final
+        task.pending = task.seconds or 0.0  # its end is known exactly
+        store.apply_answer(task, answer, always=True)
+        return CallbackOutcome.ACCEPTED, task.state.final
 
     def _row(self, task_id: str) -> dict[str, Any] | None:
         return next(iter(self._table.by_ids([task_id])), None)
@@ -148,7 +144,7 @@ def _text(body: bytes) -> str | None:
 
 
 def _foreign(row: Mapping[str, Any], answer: Answer) -> bool:
-    """Whether an answer names another task; the service's own id counts once it is known."""
+    """Whether an answer names another task; the service's id counts once it is known."""
     own = {str(answer.data[name]) for name in OWN_IDS if answer.data.get(name)}
     known = {row["task_id"], row["server_id"] or ""} - {""}
     if row["server_id"] and answer.server_id:
@@ -157,9 +153,9 @@ def _foreign(row: Mapping[str, Any], answer: Answer) -> bool:
 
 
 def read_callback(text: str) -> Answer | None:
-    """Return what a callback says of its task: an envelope or its data alone; None if neither.
+    """Return the answer in a callback, None if there is none.
 
-    How the vendor's callbacks look is not documented, so both are read.
+    The vendor does not document its callbacks, so both an envelope and its data alone are read.
     """
     try:
         content = json.loads(text)

@@ -1,6 +1,6 @@
-"""The sandbox's page, pictures and /openapi.json through the notebook server, for its own user.
+"""Serves the sandbox's page, pictures and /openapi.json to the notebook server's own user.
 
-Only what is named here is asked of the sandbox, and nothing of what the browser sent goes along.
+Only the paths below are requested from the sandbox, without anything that the browser sent.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 << 20
 SECONDS = 60.0
 PAGE = "/"
-# The paths of the sandbox that are passed on, as they stand in a request line.
-KNOWN = re.compile(r"/|/openapi\.json|/health|/files/[0-9a-f]{32,64}\.[a-z]{3,4}", re.ASCII)
-# The page holds its own style and nothing else; pictures and JSON are nothing to be run.
+# The paths that are passed on to the sandbox, as in a request line.
+PROXIED_PATHS = re.compile(r"/|/openapi\.json|/health|/files/[0-9a-f]{32,64}\.[a-z]{3,4}", re.ASCII)
+# The page has inline styles and nothing else; nothing in pictures and JSON may run.
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 POLICY = "sandbox; default-src 'none'"
 
 
 class SandboxProcessPool:
-    """The sandbox of this server's home folder: started by the first request, ends with us."""
+    """The sandbox of this server's home folder; started by the first request, ends with us."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._process: SandboxProcess | None = None
 
     async def url(self, silent: str = "") -> str:
-        """Return where it listens; one that died is started again.
+        """Return the sandbox's URL; start it if it does not run.
 
         Args:
-            silent: where one did not answer; it is replaced.
+            silent: the URL of a sandbox that did not answer; it is stopped and replaced.
 
         Raises:
             SandboxError: it cannot be started.
         """
-        async with self._turn:
+        async with self._lock:
             if self._process and self._process.url == silent:
                 await asyncio.to_thread(self._process.stop)
             if self._process is None or not self._process.alive:
@@ -54,21 +54,21 @@ class SandboxProcessPool:
 
 
 class SandboxPages(JupyterHandler):
-    """GET sandbox/...: for whoever is logged in to the notebook server."""
+    """GET sandbox/...: for users who are logged in to the notebook server."""
 
     def initialize(self, processes: SandboxProcessPool, prefix: str, root: re.Pattern[str]) -> None:
-        """Take what the extension made."""
+        """Keep the sandbox, and the part of the path after our root."""
         self.processes, self.prefix = processes, prefix
         found = root.match(self.request.path)
         self.tail = self.request.path[found.end() :] if found else "?"
 
     @authenticated
     async def get(self) -> None:
-        """Pass the sandbox's answer on."""
+        """Pass on the sandbox's answer."""
         if not self.tail:
             self.redirect(f"{self.prefix}/")
-        elif not KNOWN.fullmatch(self.tail):
-            self._say(404, "The sandbox has no such page.")
+        elif not PROXIED_PATHS.fullmatch(self.tail):
+            self._send_text(404, "The sandbox has no such page.")
         else:
             await self._fetch()
 
@@ -79,33 +79,35 @@ class SandboxPages(JupyterHandler):
             answer = await self._answer()
         except SandboxError as error:
             self.log.warning("imgopen sandbox: %s", error.message)
-            self._say(503, f"{_sentence(error.message)} {_hint(error)}".strip())
+            self._send_text(503, f"{_sentence(error.message)} {_hint(error)}".strip())
         except Exception as error:
             self.log.warning("imgopen sandbox: %s", type(error).__name__)
-            self._say(502, "The sandbox did not answer; try again.")
+            self._send_text(502, "The sandbox did not answer; try again.")
         else:
             self._pass_on(answer)
 
     async def _answer(self) -> HTTPResponse:
         url = await self.processes.url()
         try:
-            return await _asked(url, self.tail, self._told())
+            return await _request(url, self.tail, self._request_headers())
         except (ConnectionError, HTTPStreamClosedError):  # it died a moment ago
-            return await _asked(await self.processes.url(silent=url), self.tail, self._told())
+            return await _request(
+                await self.processes.url(silent=url), self.tail, self._request_headers()
+            )
 
-    def _told(self) -> dict[str, str]:
+    def _request_headers(self) -> dict[str, str]:
         accepted = self.request.headers.get("Accept", "")
         kind = "application/json" if accepted.startswith("application/json") else "text/html"
         return {"Accept": kind, "X-Forwarded-Prefix": self.prefix}
 
     def _pass_on(self, answer: HTTPResponse) -> None:
         if answer.code != 200:
-            self._say(404 if answer.code == 404 else 502, "The sandbox has no such page.")
+            self._send_text(404 if answer.code == 404 else 502, "The sandbox has no such page.")
             return
         kind = answer.headers.get("Content-Type", "application/octet-stream")
         self._finish(200, kind, answer.body)
 
-    def _say(self, status: int, text: str) -> None:
+    def _send_text(self, status: int, text: str) -> None:
         self._finish(status, "text/plain; charset=UTF-8", f"{text}\n".encode())
 
     def _finish(self, status: int, kind: str, body: bytes) -> None:
@@ -126,7 +128,7 @@ def _start() -> SandboxProcess:
     return SandboxProcess.start(home_folder())
 
 
-async def _asked(url: str, path: str, headers: dict[str, str]) -> HTTPResponse:
+async def _request(url: str, path: str, headers: dict[str, str]) -> HTTPResponse:
     client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=MAX_BYTES)
     request = HTTPRequest(
         url + path,
@@ -142,13 +144,13 @@ async def _asked(url: str, path: str, headers: dict[str, str]) -> HTTPResponse:
 
 
 def _sentence(text: str) -> str:
-    """Return the first line of a message; what follows quotes a log."""
+    """Return the first line of a message as a sentence; the rest quotes a log."""
     line = text.partition("\n")[0]
     return f"{line[:1].upper()}{line[1:]}."
 
 
 def _hint(error: Any) -> str:
-    """Return how to install it, without the rest, which may name folders."""
+    """Return how to install it, without the rest of the hint, which may name folders."""
     from ..sandbox.process import EXTRA_HINT
 
     return f"Install it with {EXTRA_HINT}" if EXTRA_HINT in error.hint else ""

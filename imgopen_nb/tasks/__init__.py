@@ -1,1 +1,1 @@
-"""A task from the call to its result: checked, looked up, written down, sent, polled."""
+"""Tasks, from the call to the result: checked, looked up, written, sent and polled."""

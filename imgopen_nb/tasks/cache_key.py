@@ -1,7 +1,7 @@
 """The key of a call in the history: two calls with the same key have the same result.
 
-Pictures count by their content: the hash of their bytes, or the version that their server names. A
-call whose result is random has no key.
+Pictures count by their content: the hash of their bytes, or the version that their server gives. A
+call with a random result has no key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def cache_key(
     pictures: Mapping[str, Sequence[str]],
     where: str,
 ) -> str | None:
-    """Return the key of a call, None where no two calls have the same result.
+    """Return the key of a call, None if its result cannot be reused.
 
     Args:
         operation: the operation.
@@ -35,7 +35,7 @@ def cache_key(
         or _is_random(operation, values)
     ):
         return None
-    # What the service is documented to take for a parameter that is not given.
+    # The documented defaults of parameters that are not given.
     usual = {p.name: p.default for p in operation.user_params if p.default is not None}
     plain = {name: v for name, v in {**usual, **values}.items() if name not in pictures}
     asked = [operation.name, plain, {name: list(held) for name, held in pictures.items()}, where]

@@ -1,6 +1,6 @@
-"""How long to rely on callbacks before a task is asked for.
+"""How long to rely on callbacks before a task is polled.
 
-It follows from what has come so far: an address that works from here may not work from the service.
+This depends on the callbacks so far: an address that works from here may not work for the service.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ MAX_EXPECTED = 100_000
 
 
 class Trust(enum.Enum):
-    """What is known of callbacks."""
+    """What is known about callbacks."""
 
     UNPROVEN = "none has come yet"
     WORKING = "the last one that was expected came"
     FAILING = "the last one that was expected did not come"
 
 
-# How long a task is left alone: seconds at least, and a factor of the usual longest time.
+# How long a task is not polled: at least so many seconds, or a factor of the usual longest time.
 HOLD = {Trust.UNPROVEN: (20.0, 2.0), Trust.WORKING: (60.0, 3.0), Trust.FAILING: (0.0, 0.0)}
 
 
@@ -32,7 +32,7 @@ class CallbackTrust:
     """Remembers for which tasks a callback is expected, and whether callbacks arrive.
 
     Attributes:
-        state: what is known by now.
+        state: what is known now.
     """
 
     def __init__(self) -> None:
@@ -40,24 +40,24 @@ class CallbackTrust:
         self._expected: dict[str, None] = {}
 
     def expect(self, task_id: str) -> None:
-        """Note that the service was given an address to call back for a task."""
+        """Record that the service was given a callback address for a task."""
         self._expected[task_id] = None
         while len(self._expected) > MAX_EXPECTED:
             self._expected.pop(next(iter(self._expected)), None)
 
     def forget(self, task_id: str | None = None) -> None:
-        """Expect no callback for a task any more, or for any."""
+        """Stop expecting a callback for a task, or for all tasks."""
         if task_id is None:
             self._expected.clear()
         else:
             self._expected.pop(task_id, None)
 
     def hold(self, task: Task, usual: float | None) -> float:
-        """Return the age in seconds before which a task is not asked for.
+        """Return the age in seconds before which a task is not polled.
 
         Args:
-            task: any.
-            usual: the seconds that nine of ten such tasks take, None where that is not known.
+            task: any task.
+            usual: 90 % quantile of such tasks' durations in seconds, None if not known.
         """
         if task.id not in self._expected:
             return 0.0
@@ -65,14 +65,14 @@ class CallbackTrust:
         return min(max(least, factor * (usual or 0.0)), 0.8 * task.timeout)
 
     def arrived(self, task: Task) -> None:
-        """Note that a callback has come for a task."""
+        """Record that a callback has come for a task."""
         if task.id in self._expected:
             self.state = Trust.WORKING
         if task.state.final:
             self._expected.pop(task.id, None)
 
     def missed(self, task_id: str) -> bool:
-        """Note that a query found the end of a task; True if this shows that callbacks fail now."""
+        """Record that a poll found a task finished; True if callbacks turn out to fail."""
         if task_id not in self._expected:
             return False
         self.forget(task_id)
@@ -81,7 +81,7 @@ class CallbackTrust:
 
 
 def callback_param(operation: Operation, settings: Settings) -> Param | None:
-    """Return the parameter that takes an address to call back, unless its name is only assumed."""
+    """Return the parameter for a callback address, unless its name is only assumed."""
     found = next((p for p in operation.user_params if p.name == "callback_url"), None)
     if found is None or settings.backend == "sandbox" or found.known != "assumed":
         return found

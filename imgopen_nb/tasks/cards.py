@@ -1,7 +1,7 @@
-"""The cards of a result and of a task: plain text, HTML, and the JSON that a saved notebook keeps.
+"""The cards of a result and of a task: plain text, HTML, and the JSON kept in a saved notebook.
 
-Everything that comes from elsewhere is escaped by Jinja2; nothing is ever passed to
-`IPython.display.HTML`, which reads files and URLs. Loads neither pandas nor Pillow.
+Jinja2 escapes all values. Nothing is ever passed to `IPython.display.HTML`, which reads files and
+URLs. Loads neither pandas nor Pillow.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ _GOES_ON = "It goes on at the service. To get its result: %imgopen wait {id}"
 
 
 def result_view(result: Any) -> dict[str, Any]:
-    """Return what result.html shows."""
+    """Return the variables of result.html."""
     failed = result.status in ("failed", "refused")
     change = None if failed else _change(result)
-    given = _given(result) if result.image and not failed and not change else None
+    has_input = result.image and not failed and not change
+    given = _given(result) if has_input else None
     columns, rows = _table(result)
     alt = result.caption or "the given picture"
     return {
@@ -52,9 +53,7 @@ def result_view(result: Any) -> dict[str, Any]:
         "operation": result.operation,
         "error": result.error or "The service gives no reason.",
         "image": result.image,
-        "given": shot(given, result.image, alt)
-        if result.image and not failed and not change
-        else None,
+        "given": shot(given, result.image, alt) if has_input else None,
         "faces": _frames(result, given),
         "prompt": _prompt(result),
         "caption": "" if _same(result.caption, result.tags) else result.caption,
@@ -72,7 +71,7 @@ def result_view(result: Any) -> dict[str, Any]:
 
 def task_view(task: Any) -> dict[str, Any]:
     """Return what task.html shows of a task without a result."""
-    state = str(getattr(task, "state", task.status))
+    state = str(task.state)
     advice = _ADVICE.get(state, _GOES_ON)
     names = {"operation": task.operation.name, "id": task.id}
     known = [task.params.get("model"), seconds(task.seconds), f"task {task.id}"]
@@ -89,7 +88,7 @@ def task_view(task: Any) -> dict[str, Any]:
 
 
 def result_text(result: Any) -> str:
-    """Return a result for terminals, logs and screen readers."""
+    """Return a result as text, for terminals, logs and screen readers."""
     said = [
         f"failed: {result.error or 'no reason given'}" if result.status != "succeeded" else "",
         "" if _same(result.caption, result.tags) else result.caption or "",
@@ -107,7 +106,7 @@ def result_text(result: Any) -> str:
 
 
 def facts(result: Any) -> list[str]:
-    """Return the provenance of a result, word by word."""
+    """Return the origin of a result in short facts."""
     counts = [(result.queries, "query", "queries", 1), (result.attempts, "attempt", "attempts", 2)]
     return [
         str(fact)
@@ -129,12 +128,12 @@ def backend(result: Any) -> str:
 
 
 def engine(result: Any) -> str:
-    """Return what computed a result, as far as it is known."""
+    """Return what computed a result, "" if not known."""
     return ", ".join(filter(None, [result.engine, result.fidelity]))
 
 
 def _same(caption: str | None, tags: Sequence[Any]) -> bool:
-    """Tell whether the caption is no more than the list of the tags."""
+    """Whether the caption is just the list of tags."""
     names = [part.strip() for part in (caption or "").split(",")]
     return bool(tags) and names == [tag.name for tag in tags]
 
@@ -145,7 +144,7 @@ def _given(result: Any) -> Thumbnail | None:
 
 
 def _change(result: Any) -> dict[str, Any] | None:
-    """Return before and after, to be laid over each other, where one became one of its shape."""
+    """Return a before/after pair if one picture became one of the same shape, else None."""
     if len(result.images) != 1 or not result.image:
         return None
     before = thumbnail_of(result.thumbnail, _LAID)
@@ -202,7 +201,7 @@ def _tag_line(tags: Sequence[Any]) -> str:
 
 
 def _table(result: Any) -> tuple[list[str], list[list[Any]]]:
-    """Return the columns and rows of a list, of the faces, or of an answer with no other form."""
+    """Return the columns and rows of a list, of the faces, or of an answer's plain fields."""
     if result.kind == "boxes":
         rows = [_face_row(i, face) for i, face in enumerate(result.faces, 1)]
         return ["face", "score", "left", "top", "width", "height"], rows[:MAX_ROWS]
@@ -240,7 +239,7 @@ def _box(face: Mapping[str, Any]) -> list[float]:
 
 
 def _frames(result: Any, given: Thumbnail | None) -> list[dict[str, float]]:
-    """Return the boxes in per cent of the picture; none if they do not fit the known size."""
+    """Return the boxes in per cent of the picture; none if they do not fit its size."""
     boxes = [_box(face) for face in result.faces[:MAX_ROWS]]
     if given is None or not all(boxes):
         return []
@@ -263,7 +262,7 @@ def _word(value: Any) -> Any:
 
 
 def result_bundle(result: Any) -> Bundle:
-    """Return what a notebook shows of a result."""
+    """Return how a notebook shows a result, by MIME type."""
     return {
         "text/plain": result_text(result),
         "text/html": render("result.html", **result_view(result)),
@@ -272,7 +271,7 @@ def result_bundle(result: Any) -> Bundle:
 
 
 def task_bundle(task: Any) -> Bundle:
-    """Return what a notebook shows of a task: its result, or where it stands and what to do."""
+    """Return how a notebook shows a task: its result, or its state and what to do next."""
     result = task.result_or_none
     if result is not None:
         return result_bundle(result)

@@ -1,4 +1,4 @@
-"""The pictures of a call: read, told apart by content, and put where the service can fetch them."""
+"""The pictures of a call: read, identified by content, and put where the service can fetch them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Pictures = dict[str, list[Picture]]
 
 @dataclass(frozen=True)
 class Inputs:
-    """A call's values, and its pictures by parameter.
+    """The values of a call, and its pictures by parameter.
 
     Attributes:
-        values: the checked values as they were given.
-        pictures: the pictures that were read.
+        values: the checked values, as given.
+        pictures: the pictures, read.
     """
 
     values: Mapping[str, Any]
@@ -37,28 +37,25 @@ class Inputs:
     @property
     def shown(self) -> dict[str, Any]:
         """The values as the history shows them: a picture by its label."""
-        return self._with(lambda picture: picture.label)
+        return self.placed(lambda picture: picture.label)
 
     @property
     def hidden(self) -> bool:
-        """Whether a picture's address has a password, which may be stored nowhere."""
+        """Whether a picture's URL has a password, which must not be stored."""
         return any(picture.hidden for each in self.pictures.values() for picture in each)
 
     def placed(self, place: Callable[[Picture], Any]) -> dict[str, Any]:
-        """Return the values with what `place` returns for each picture; errors name the field."""
-        return self._with(place)
-
-    def _with(self, each: Callable[[Picture], Any]) -> dict[str, Any]:
+        """Return the values with `place(picture)` for each picture; errors name the parameter."""
         values = dict(self.values)
         for name, pictures in self.pictures.items():
             with naming(name):
-                found = [each(picture) for picture in pictures]
+                found = [place(picture) for picture in pictures]
             values[name] = found if isinstance(self.values[name], (list, tuple)) else found[0]
         return values
 
 
 class InputResolver:
-    """Reads the pictures of calls, and knows their versions and their addresses."""
+    """Reads the pictures of calls, and finds their versions and their URLs."""
 
     def __init__(
         self,
@@ -74,7 +71,7 @@ class InputResolver:
         self._uploads: OrderedDict[str, str] = OrderedDict()
 
     def read(self, operation: Operation, values: Mapping[str, Any]) -> Inputs:
-        """Read the pictures of a call; sends nothing and starts nothing.
+        """Read the pictures of a call. Sends nothing and starts nothing.
 
         Raises:
             PictureError: one cannot be read; the message names its parameter.
@@ -85,25 +82,25 @@ class InputResolver:
         return Inputs(values, read)
 
     def versions(self, inputs: Inputs, *, ask: bool) -> dict[str, list[str]]:
-        """Return what tells the content of each picture from any other.
+        """Return the version of each picture: a text that changes with its content.
 
         Args:
             inputs: the call.
-            ask: whether the server of a URL is asked for the version that it has now.
+            ask: whether to ask a URL's server for the current version.
         """
         version = self._versions.current if ask else self._versions.known
         return {name: [version(p) for p in each] for name, each in inputs.pictures.items()}
 
     def exists(self, url: str) -> bool:
-        """Whether a picture that the service made can still be fetched; True if nobody answers."""
+        """Whether an output picture can still be fetched; True if its server does not answer."""
         return self._versions.exists(url)
 
     def place(self, picture: Picture) -> str | Picture:
-        """Return where the service finds a picture, or the picture if it is to be published.
+        """Return the URL of a picture for the service, or the picture if it must be published.
 
         Raises:
             PictureError: the real service could not fetch it.
-            SandboxError: the sandbox, which would get a copy, does not start.
+            SandboxError: the sandbox, which gets a copy, does not start.
         """
         if picture.url:
             return picture.url
@@ -127,7 +124,7 @@ class InputResolver:
         return url
 
     def _read_all(self, param: Param, value: Any) -> list[Picture]:
-        """Return the pictures of a parameter; the message names one that cannot be read."""
+        """Return the pictures of a parameter; an error names the one that cannot be read."""
         if param.type == "image":
             with naming(param.name):
                 return [self._read(value)]
@@ -144,7 +141,7 @@ class InputResolver:
 
 
 def _check_mask(read: Mapping[str, list[Picture]]) -> None:
-    """Refuse a mask of another size than its picture, where both are on this machine."""
+    """Refuse a mask whose size differs from its picture's, if both are on this machine."""
     sizes = {}
     for name in ("mask", "image"):
         for picture in read.get(name, []):

@@ -1,4 +1,4 @@
-"""The one place where the parts below a session are joined."""
+"""The one place where the parts behind a session are connected."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from .task import Task
 
 
 class TaskManager:
-    """Everything that the tasks of one session need, wired together.
+    """Everything that the tasks of one session need, connected.
 
     Args:
-        settings: which service, which keys, which home folder.
+        settings: the service, the keys and the home folder.
 
     Attributes:
         database, table: the history's file, and its table of tasks.
@@ -35,8 +35,8 @@ class TaskManager:
         urls, trust: addresses for the service, and how far its callbacks can be relied on.
         thumbnails: small versions of pictures.
         store: task rows and task handles.
-        submitter: makes tasks of calls.
-        timing, scheduler: when to ask for which task, and the threads that do it.
+        submitter: turns calls into tasks.
+        timing, scheduler: when to poll which task, and the threads that do it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -63,17 +63,17 @@ class TaskManager:
         )
         self.timing = Timing(self.table, self.trust.hold)
         parts = (self.backend, self.store, self.submitter, self.timing, self.trust)
-        poller = Poller(*parts, replan=self._replan)
+        poller = Poller(*parts, reschedule=self._reschedule)
         self.scheduler = Scheduler(poller)
-        self._inbox = Inbox(self.database, poller.callback_came, wanted=lambda: self.scheduler.busy)
+        self._inbox = Inbox(self.database, poller.on_callback, wanted=lambda: self.scheduler.busy)
 
     def open_tasks(self) -> list[Task]:
-        """Return the tasks of this backend that have not ended, the oldest first."""
+        """Return the tasks of this backend that have not ended, oldest first."""
         rows = self.table.open_tasks(self.settings.backend, self.settings.base_url)
-        return [self.store.take(row) for row in rows]
+        return [self.store.load(row) for row in rows]
 
     def rotate(self) -> None:
-        """Make a new key for callbacks and published pictures; every old address is dead.
+        """Make a new key for callbacks and published pictures; no earlier address works after.
 
         Raises:
             SettingsError: it cannot be written.
@@ -82,26 +82,26 @@ class TaskManager:
         self.trust.forget()
 
     def close(self) -> None:
-        """Stop asking, close the connections and the history, end the sandbox."""
+        """Stop polling, close the connections and the history, and stop the sandbox."""
         self._inbox.close()
         self.scheduler.close()
         self.backend.close()
         self._downloader.close()
         self.database.close()
-        self._lock.leave()
+        self._lock.release()
 
     def _watch(self, task: Task) -> None:
         self._inbox.watch()
-        if self.scheduler.add(task, self._when(task)):
-            task.add_done_callback(self._let_go)
+        if self.scheduler.add(task, self._delay(task)):
+            task.add_done_callback(self._drop_if_abandoned)
 
-    def _let_go(self, task: Task) -> None:
-        if not task.state.final:  # only the wait was given up
-            self.scheduler.sooner([(task, 0.0)])
+    def _drop_if_abandoned(self, task: Task) -> None:
+        if not task.state.final:  # the wait was given up: the poller drops it
+            self.scheduler.bring_forward([(task, 0.0)])
 
-    def _replan(self, tasks: list[Task]) -> None:
-        self.scheduler.sooner([(task, self._when(task)) for task in tasks])
+    def _reschedule(self, tasks: list[Task]) -> None:
+        self.scheduler.bring_forward([(task, self._delay(task)) for task in tasks])
 
-    def _when(self, task: Task) -> float:
+    def _delay(self, task: Task) -> float:
         ready = task.state.final or task.state in UNSENT
-        return 0.0 if ready else self.timing.next_look(task)
+        return 0.0 if ready else self.timing.seconds_to_next_poll(task)

@@ -9,12 +9,15 @@ Usual = tuple[float, float] | None
 
 
 def follow(task: Task, timeout: float | None = None, usual: Usual = None) -> None:
-    """Wait for a task behind a bar: the share that is done if the service reports it, or the time.
+    """Wait for a task and show a bar: the progress if the service reports it, else the time.
 
     Args:
         task: what to wait for.
-        timeout: seconds, as in `Task.wait`, whose errors it raises.
+        timeout: seconds, as in `Task.wait`.
         usual: median and 90 % quantile of the seconds that such tasks took.
+
+    Raises:
+        ImgOpenError: the same errors as `Task.wait`.
     """
     if task.done:
         return

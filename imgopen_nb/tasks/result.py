@@ -1,4 +1,4 @@
-"""What a finished task gives: caption, tags, pictures, faces, prompts or rows, with its origin."""
+"""The result of a task: caption, tags, pictures, faces, prompts or rows, and their origin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..images.thumbnail import Thumbnail
 
 MAX_CAPTION = 1_000_000
-# What the JSON file beside saved pictures tells of them.
+# Fields of the JSON file that is saved beside the pictures.
 _ORIGIN = (
     "task_id", "server_id", "operation", "model", "image", "params", "backend", "engine",
     "fidelity", "submitted", "finished",
@@ -32,7 +32,7 @@ _WEIGHT = re.compile(r"^\(?(?P<name>.*?):(?P<score>[01](?:\.\d+)?)\)?$")
 
 @dataclass(frozen=True)
 class Tag:
-    """One tag of a caption; `score` is 0 to 1 where the service gives it."""
+    """One tag of a caption; `score` is 0 to 1, None if the service gives none."""
 
     name: str
     score: float | None = None
@@ -42,12 +42,12 @@ class Tag:
 
 
 class ResultImage(str):
-    """The URL of a picture that was made; `data()` and `pil()` fetch it."""
+    """The URL of an output picture; `data()` and `pil()` fetch it."""
 
     download: Callable[[str], bytes] | None
 
     def __new__(cls, url: str, download: Callable[[str], bytes] | None = None) -> ResultImage:
-        """Return the URL with the way to fetch it."""
+        """Make a URL that `download` fetches."""
         made = super().__new__(cls, url)
         made.download = download
         return made
@@ -74,17 +74,17 @@ class Result:
 
     Attributes:
         task_id, server_id: our id and the service's.
-        operation, kind: what was asked, and what kind of result it is.
-        model: the model, where the operation has one.
-        image: the picture that was given, as the history shows it.
+        operation, kind: the operation, and the kind of result.
+        model: the model, None if the operation has none.
+        image: the input picture, as the history shows it.
         params: the parameters, by user-facing name.
-        data: the service's answer as it came (our keys taken out, should it have echoed them).
-        backend: "real" or "sandbox"; `engine` and `fidelity` tell how the sandbox made it.
+        data: the service's answer as it came; if it echoed our keys, they are removed.
+        backend: "real" or "sandbox"; `engine` and `fidelity` say how the sandbox made it.
         submitted, finished: seconds since the epoch.
-        queries, attempts: how often the task was asked for and sent.
+        queries, attempts: how often the task was polled, and how often it was sent.
         status: "succeeded", or "failed" with `error`.
-        cached: whether it was taken from the history, with nothing sent.
-        notes: what a reader should know.
+        cached: whether it was taken from the history; nothing was sent.
+        notes: remarks for the reader.
     """
 
     task_id: str
@@ -112,19 +112,19 @@ class Result:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds from submission to the noticed end."""
+        """Seconds from the submission until the end was noticed."""
         if self.submitted is None or self.finished is None:
             return None
         return max(0.0, self.finished - self.submitted)
 
     @property
     def engine(self) -> str | None:
-        """What computed it, where the answer says so (the sandbox does)."""
+        """What computed it, None if the answer does not say (the sandbox does)."""
         return _text(self.data.get("engine"))
 
     @property
     def fidelity(self) -> str | None:
-        """real, approximate or placeholder, where the sandbox says so."""
+        """How real the sandbox's result is: real, approximate or placeholder; else None."""
         return _text(self.data.get("fidelity"))
 
     @property
@@ -135,7 +135,7 @@ class Result:
 
     @property
     def tags(self) -> list[Tag]:
-        """The tags: with scores where they are given, else the parts of deepdanbooru's caption."""
+        """The tags, with scores if given; for deepdanbooru, the parts of the caption."""
         given = self.data.get("styles" if self.kind == "style" else "tags")
         if isinstance(given, list):
             return [tag for tag in map(_tag, given) if tag]
@@ -145,7 +145,7 @@ class Result:
 
     @property
     def images(self) -> list[ResultImage]:
-        """URLs of the pictures that were made; each can be had by `.data()` or `.pil()`."""
+        """URLs of the output pictures; `.data()` and `.pil()` fetch one."""
         if self.kind != "images":
             return []
         found = [find(self.data, self.output), self.data.get("outputImageUrls")]
@@ -172,20 +172,26 @@ class Result:
         return [f for f in given if isinstance(f, dict)] if isinstance(given, list) else []
 
     def thumbnail(self, size: int = 512) -> Thumbnail | None:
-        """Return the given picture, at most `size` pixels long, or None if it cannot be had."""
+        """Return the input picture, longest side `size` pixels, or None if it cannot be read."""
         return self._thumbnail(self.image, size, trusted=True)
 
     def output_thumbnail(self, index: int = 0, size: int = 512) -> Thumbnail | None:
-        """Return one of `images`, at most `size` pixels long, or None if it cannot be had."""
+        """Return one of `images`, longest side `size` pixels, or None if it cannot be read."""
         return self._thumbnail(self.images[index], size, trusted=False)
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write the pictures (or the caption) and a JSON file of their origin into a folder.
 
-        A file of the same name is of the same task and is written anew; nothing else is touched.
+        Files of the same task are overwritten; nothing else in the folder is changed.
+
+        Args:
+            folder: made if it does not exist.
+
+        Returns:
+            The paths of the files, the JSON file last.
 
         Raises:
-            PictureError: a picture can no longer be fetched; the files before it are kept.
+            PictureError: a picture can no longer be fetched; files already written are kept.
             OSError: the folder cannot be written.
 
         Example:
@@ -228,7 +234,7 @@ class Result:
 
 
 def missing_note(operation: Operation, data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a note if a result lacks what its kind promises."""
+    """Return a note if a result lacks its output."""
     if not operation.output or find(data, operation.output) not in (None, "", []):
         return ()
     return (f"the service reports success, but the answer holds no {operation.output}",)

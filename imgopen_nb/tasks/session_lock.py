@@ -1,7 +1,7 @@
-"""Which sessions are still there: each holds a lock on a file, which ends with its process.
+"""Which sessions still run: each holds a file lock that ends with its process.
 
-A task that was written down but never answered for may only be taken over from a session that is
-gone. Locks tell that without any clock; where the file system has none, the process id must do.
+A task that was written but perhaps not sent may only be taken over from a session that has ended.
+Locks show this without a clock. If the file system has no locks, the process id is used instead.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 FOLDER = "sessions"
-# The sign of a session that could get no lock.
+# Ending of the name of a session that could not get a lock.
 UNLOCKED = "-pid"
 _NAME = re.compile(rf"(\d{{1,10}})-[0-9a-f]{{12}}({UNLOCKED})?")
 
 
 class SessionLock:
-    """The sign of life of one session in a home folder; its `id` is made on first use."""
+    """The lock of one session in a home folder; its `id` is made on first use."""
 
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER
@@ -31,14 +31,14 @@ class SessionLock:
         self._id = ""
         self._pid = 0
         self._held: FileLock | None = None
-        self._needed = 0
-        self._leaving = False
+        self._uses = 0
+        self._releasing = False
 
     @property
     def id(self) -> str:
-        """The name of this session, held while its process lives."""
+        """The name of this session, locked while its process runs."""
         with self._guard:
-            if self._pid != os.getpid():  # a forked child is a session of its own
+            if self._pid != os.getpid():  # a forked child is its own session
                 self._pid = os.getpid()
                 self._id = f"{self._pid}-{uuid.uuid4().hex[:12]}"
                 self._held = self._lock(self._id)
@@ -49,8 +49,8 @@ class SessionLock:
                     self._id += UNLOCKED
             return self._id
 
-    def alive(self, name: str | None) -> bool:
-        """Whether the session of that name still runs."""
+    def is_alive(self, name: str | None) -> bool:
+        """Whether the session with this name still runs."""
         match = _NAME.fullmatch(name or "")
         if not name or not match:
             return False
@@ -58,7 +58,7 @@ class SessionLock:
             return True
         try:
             if match[2]:
-                return _runs(int(match[1]))
+                return _process_runs(int(match[1]))
             if not self._path(name).exists():
                 return False
             with self._lock(name).acquire(timeout=0):
@@ -66,37 +66,37 @@ class SessionLock:
         except Timeout:
             return True
         except (OSError, NotImplementedError):
-            return _runs(int(match[1]))
-        self._forget(name)
+            return _process_runs(int(match[1]))
+        self._remove_file(name)
         return False
 
     @contextlib.contextmanager
-    def needed(self) -> Iterator[None]:
-        """Keep the name for as long as something is being sent under it, even after `leave`."""
+    def in_use(self) -> Iterator[None]:
+        """Hold the lock while something is being sent, even after `release`."""
         with self._guard:
-            self._needed += 1
+            self._uses += 1
         try:
             yield
         finally:
             with self._guard:
-                self._needed -= 1
-                if self._leaving and not self._needed:
-                    self._leave()
+                self._uses -= 1
+                if self._releasing and not self._uses:
+                    self._release()
 
-    def leave(self) -> None:
-        """Give the name up, as the end of the process would."""
+    def release(self) -> None:
+        """Release the lock, as the end of the process would."""
         with self._guard:
-            self._leaving = self._needed > 0
-            if not self._leaving:
-                self._leave()
+            self._releasing = self._uses > 0
+            if not self._releasing:
+                self._release()
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         if self._held is not None and self._pid == os.getpid():
             self._held.release()
-            self._forget(self._id)
-        self._held, self._pid, self._leaving = None, 0, False
+            self._remove_file(self._id)
+        self._held, self._pid, self._releasing = None, 0, False
 
-    def _forget(self, name: str) -> None:
+    def _remove_file(self, name: str) -> None:
         with contextlib.suppress(OSError):
             self._path(name).unlink()
 
@@ -107,11 +107,11 @@ class SessionLock:
         return self._folder / f"{name}.lock"
 
 
-def _runs(pid: int) -> bool:
+def _process_runs(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is there, but somebody else's
+    except OSError:  # it runs, as another user
         return True
     return True

@@ -1,4 +1,4 @@
-"""Task rows and task handles: every step is written to the database before anybody hears of it."""
+"""Task rows and task handles: each change is in the database before the handle shows it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from ..text import clip
 from .result import Result, missing_note
 from .task import Task
 
-# What a result takes over from its task, under the same names.
-SHARED = ("model", "image", "params", "backend", "submitted", "finished", "queries", "attempts")
+# Attributes that a result copies from its task, under the same names.
+COPIED = ("model", "image", "params", "backend", "submitted", "finished", "queries", "attempts")
 
 
 class TaskStore:
-    """Makes tasks, reads them back, and writes what becomes known of them.
+    """Creates tasks, loads them from the database, and saves their changes.
 
     Args:
-        table: the rows.
-        timeout: seconds that a wait lasts by default.
-        watch: called by a task that somebody waits for; None in a program that waits for none.
-        thumbnail: gives results their thumbnails; `download` the pictures that they made.
+        table: the table of tasks.
+        timeout: default timeout of a wait, in seconds.
+        watch: called with a task when polling should start; None in a program that never waits.
+        thumbnail: makes the thumbnails of results.
+        download: fetches the pictures that a task made.
     """
 
     def __init__(
@@ -62,15 +63,15 @@ class TaskStore:
         fresh: bool = False,
         **columns: Any,
     ) -> Task:
-        """Insert a new task and return it, or the earlier task that asked the same.
+        """Insert a new task and return it, or return the earlier task of the same call.
 
         Args:
-            task_id: of the new task; the task that is returned has another id if it is not new.
-            operation: what is asked.
+            task_id: id of the new task; an earlier task has a different one.
+            operation: its operation.
             params: its parameters as the history shows them.
-            fresh: insert it even if the same was asked before.
-            **columns: backend, base_url, owner, request (the cache key), body (what is sent, None
-                if it may not be stored).
+            fresh: insert it even if the same call was made before.
+            **columns: backend, base_url, owner, request (the cache key), body (the JSON to send,
+                None if it may not be stored).
         """
         row = {
             "task_id": task_id,
@@ -82,33 +83,33 @@ class TaskStore:
             "created": time.time(),
             **columns,
         }
-        with self._guard:  # whoever finds the row in the table finds this handle, being sent
+        with self._guard:  # nobody may load the row before this handle is marked as sending
             earlier = self._table.find_or_add(row, fresh=fresh)
             if earlier is None:
-                task = self._tasks[task_id] = self._handle(row, operation)
+                task = self._tasks[task_id] = self._new_handle(row, operation)
                 task.sending = True
                 return task
-        return self._answer(earlier)
+        return self._reuse(earlier)
 
-    def earlier(self, request: str | None) -> Task | None:
-        """Return the task that asked the same before: with its result (`cached`), or under way."""
+    def find_earlier(self, request: str | None) -> Task | None:
+        """Return the earlier task with this cache key, finished (`cached`) or running, or None."""
         row = self._table.cached(request)
-        return self._answer(row) if row else None
+        return self._reuse(row) if row else None
 
-    def cached(self, row: Mapping[str, Any]) -> Task:
-        """Return a task that has succeeded, as the answer to a call that asks the same again."""
-        task = self._revived(row)
+    def load_cached(self, row: Mapping[str, Any]) -> Task:
+        """Return a new handle of a task that has succeeded, for a call that is made again."""
+        task = self._from_row(row)
         task.cached = True
         return task
 
-    def take(self, row: Mapping[str, Any]) -> Task:
-        """Return the one handle of a task of the history."""
+    def load(self, row: Mapping[str, Any]) -> Task:
+        """Return the shared handle of a task in the history."""
         with self._guard:
-            known = self._tasks.get(row["task_id"])
-            return known or self._tasks.setdefault(row["task_id"], self._revived(row))
+            task_id = row["task_id"]
+            return self.loaded(task_id) or self._tasks.setdefault(task_id, self._from_row(row))
 
     def claim(self, task: Task, owner: str, alive: Callable[[str | None], bool]) -> bool:
-        """Take over the sending of a task whose session is gone; False where another does it."""
+        """Become the session that sends a task; False if another live session does."""
         row = self._table.get(task.id)
         if row["owner"] == owner:
             return True
@@ -117,47 +118,44 @@ class TaskStore:
         return self._table.claim(task.id, row["owner"], owner)
 
     def release(self, task: Task, owner: str) -> None:
-        """Leave the sending of a task to whoever takes it up next, this session or another."""
-        with contextlib.suppress(JournalError):  # then it stays ours while we live
+        """Let any session send a task, this one or another."""
+        with contextlib.suppress(JournalError):  # then it stays ours while this process runs
             self._table.claim(task.id, owner, "")
 
     def body(self, task: Task) -> dict[str, Any] | None:
-        """Return what went or should have gone on the wire, None where that is not known."""
+        """Return the JSON body of the submission, None if it was not stored."""
         kept: dict[str, Any] | None = self._table.get(task.id)["body"]
         return kept
 
     def refresh(self, task: Task) -> None:
-        """Take over what another session, or the server, has written about a task meanwhile."""
+        """Update a task with what another session or the notebook server has written."""
         row = self._table.get(task.id)
         state, answer = State(row["status"]), Answer(row["data"] or {})
         if state is not task.state:
-            task.note(state=state, **_reported(task, answer), **_facts(row))
+            task.update(state=state, **_progress(task, answer), **_attributes(row))
         elif answer.data and answer.data != task.data:
-            task.note(data=answer.data, **_reported(task, answer))
+            task.update(data=answer.data, **_progress(task, answer))
 
     def find(self, task_id: str) -> Task:
-        """Return a task of the history by an id or the beginning of one."""
-        known = self._tasks.get(task_id)
-        if known is not None:
-            return known
-        return self.take(self._table.get(task_id))
+        """Return a task in the history by its id or the beginning of its id."""
+        return self.loaded(task_id) or self.load(self._table.get(task_id))
 
-    def known(self, task_id: str) -> Task | None:
-        """Return the handle of a task that somebody here has, None where nobody has."""
+    def loaded(self, task_id: str) -> Task | None:
+        """Return the handle of a task that is in use in this process, or None."""
         return self._tasks.get(task_id)
 
-    def sending(self, task: Task) -> None:
-        """Note that the request goes out now."""
-        task.begin()
-        task.note(submitted=time.time(), attempts=task.attempts + 1)
+    def mark_sending(self, task: Task) -> None:
+        """Record that the request is sent now."""
+        task.start_clock()
+        task.update(submitted=time.time(), attempts=task.attempts + 1)
 
-    def learn(self, task: Task, answer: Answer, *, always: bool = False) -> None:
-        """Take over what an answer says: the status decides, not the presence of a result.
+    def apply_answer(self, task: Task, answer: Answer, *, always: bool = False) -> None:
+        """Save what an answer says. The status decides the state, not the presence of a result.
 
         Args:
-            task: the task that was asked for.
+            task: the task that the answer is about.
             answer: the answer.
-            always: whether it is written to the database even if the state is the same as before.
+            always: write to the database even if the state has not changed.
         """
         state = answer.state(task.operation) or State.SUBMITTED
         failed = {"message": answer.explanation} if state is State.FAILED else {}
@@ -168,30 +166,25 @@ class TaskStore:
             always=always,
             server_id=task.server_id if own_id_echoed else answer.server_id,
             data=dict(answer.data),
-            **_reported(task, answer),
+            **_progress(task, answer),
             **failed,
         )
 
     def write(self, task: Task, state: State, *, always: bool = False, **changes: Any) -> None:
-        """Write a step to the database, then note it in the task; an end is never overwritten."""
+        """Write a change to the database, then to the task. A final state is never overwritten."""
         if state.final:
             changes |= {"finished": time.time(), "took": task.seconds}
         new = (always or state is not task.state) and not task.state.final
         if new and not self._table.update(task.id, **self._columns(task, state, changes)):
-            self.refresh(task)  # another session was the first to write its end
+            self.refresh(task)  # another session wrote the final state first
         else:
-            task.note(state=state, **changes)
+            task.update(state=state, **changes)
 
     def result(self, task: Task, **later: Any) -> Result:
-        """Return the result of a task that has succeeded; `later` is not in the task yet."""
+        """Return the result of a task that has succeeded; `later` holds newer attributes."""
         row, data = task.operation, later.get("data", task.data)
-        known = (
-            *_cached_note(task),
-            *missing_note(row, data),
-            *_known_note(task),
-            *_sandbox_note(data),
-        )
-        return self._shown(
+        notes = (*_cached_note(task), *missing_note(row, data), *_undocumented_note(task))
+        return self._new_result(
             task,
             data=data,
             output=row.output,
@@ -199,16 +192,16 @@ class TaskStore:
             backend="sandbox" if data.get("backend") == "sandbox" else task.backend,
             finished=later.get("finished", task.finished),
             cached=task.cached,
-            notes=(*task.remarks, *known, *_sandbox_note(data)),
+            notes=(*task.remarks, *notes, *_sandbox_note(data)),
             download=self._download,
         )
 
     def failed_result(self, task: Task, error: str) -> Result:
-        """Return a stand-in for the result of a task that has none, to be shown beside others."""
-        return self._shown(task, data={}, status=task.state.value, error=error)
+        """Return a result that only has an error, for a task that did not succeed."""
+        return self._new_result(task, data={}, status=task.state.value, error=error)
 
-    def _shown(self, task: Task, **facts: Any) -> Result:
-        row, known = task.operation, {name: getattr(task, name) for name in SHARED}
+    def _new_result(self, task: Task, **facts: Any) -> Result:
+        row, known = task.operation, {name: getattr(task, name) for name in COPIED}
         about = {
             "task_id": task.id,
             "operation": row.name,
@@ -240,11 +233,11 @@ class TaskStore:
             columns["image_urls"] = result.images
         return columns
 
-    def _answer(self, row: Mapping[str, Any]) -> Task:
-        """Return an earlier task as the answer to a call that asks the same again."""
-        return self.cached(row) if row["status"] == State.SUCCEEDED else self.take(row)
+    def _reuse(self, row: Mapping[str, Any]) -> Task:
+        """Return an earlier task for a call that is made again."""
+        return self.load_cached(row) if row["status"] == State.SUCCEEDED else self.load(row)
 
-    def _handle(self, row: Mapping[str, Any], operation: Operation) -> Task:
+    def _new_handle(self, row: Mapping[str, Any], operation: Operation) -> Task:
         return Task(
             row["task_id"],
             operation,
@@ -258,20 +251,20 @@ class TaskStore:
             build=self.result,
         )
 
-    def _revived(self, row: Mapping[str, Any]) -> Task:
+    def _from_row(self, row: Mapping[str, Any]) -> Task:
         name = row["operation"]
         known = name in OPERATIONS
         operation = OPERATIONS[name] if known else raw_operation(row["params"]["path"])
-        task = self._handle(row, operation)
-        for fact, value in _facts(row).items():
+        task = self._new_handle(row, operation)
+        for fact, value in _attributes(row).items():
             setattr(task, fact, value)
         task.shared = True
-        task.begin(time.time() - (task.submitted or 0.0))
+        task.start_clock(time.time() - (task.submitted or 0.0))
         return task
 
 
-def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a row of the journal tells of a task, by the task's own names."""
+def _attributes(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task's attributes from its row in the database."""
     return {
         "server_id": row["server_id"] or "",
         "message": row["error"] or "",
@@ -284,8 +277,8 @@ def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _reported(task: Task, answer: Answer) -> dict[str, Any]:
-    """Return what an answer says of the progress; what it leaves out stays as it was."""
+def _progress(task: Task, answer: Answer) -> dict[str, Any]:
+    """Return the status, progress and preview of an answer; missing ones stay the same."""
     return {
         "status": answer.status,
         "progress": task.progress if answer.progress is None else answer.progress,
@@ -294,15 +287,13 @@ def _reported(task: Task, answer: Answer) -> dict[str, Any]:
 
 
 def _cached_note(task: Task) -> tuple[str, ...]:
-    return (
-        ("cached: taken from the history, nothing was sent; --fresh asks again",)
-        if task.cached
-        else ()
-    )
+    if not task.cached:
+        return ()
+    return ("cached: taken from the history, nothing was sent; --fresh asks again",)
 
 
-def _known_note(task: Task) -> tuple[str, ...]:
-    """Return a note if fields were sent that only a working client is known to send."""
+def _undocumented_note(task: Task) -> tuple[str, ...]:
+    """Return a note if fields were sent that are known only from a working client."""
     given = [p.name for p in task.operation.user_params if p.name in task.params]
     seen = [n for n in given if task.operation.param(n).known == "client"]
     if not seen or task.backend != "real":
@@ -311,13 +302,13 @@ def _known_note(task: Task) -> tuple[str, ...]:
 
 
 def _sandbox_note(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what the sandbox says of how it made the result."""
+    """Return the sandbox's note on how it made the result."""
     note = data.get("note")
     return (clip(note, 500),) if isinstance(note, str) and note else ()
 
 
 def _model(operation: Operation, params: Mapping[str, Any]) -> str | None:
-    """Return the model that is used: the given one, or the documented default."""
+    """Return the model: the given one, or the documented default."""
     default = next((p.default for p in operation.user_params if p.name == "model"), None)
     model: str | None = params.get("model", default)
     return model

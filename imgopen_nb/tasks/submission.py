@@ -1,8 +1,8 @@
-"""Submitting a call: checked, looked up in the history, written down, sent once.
+"""Submits a call: checks it, looks it up in the history, writes it there and sends it once.
 
-The history is looked at before any work is done, so that a call that was made before costs nothing.
-A task whose sending was interrupted (a lost answer, a killed kernel) is looked for by its own id;
-it is sent again only if the service surely does not know it, and by one session only.
+The history is searched before any work is done, so a call that was made before costs nothing. If
+sending was interrupted (a lost answer, a killed kernel), the service is asked for the task by our
+own id. The task is sent again only if the service does not know it, and by one session only.
 """
 
 from __future__ import annotations
@@ -44,14 +44,16 @@ from .session_lock import SessionLock
 from .store import TaskStore
 from .task import Task
 
-# Seconds until a task that another session is sending is looked at again.
-ELSEWHERE = 0.25
-# Errors after which the same may succeed a little later.
-PASSING = (
+# Seconds until we check again on a task that is being sent elsewhere.
+CLAIM_RETRY = 0.25
+# Errors after which the same request may succeed a little later.
+TRANSIENT_ERRORS = (
     MalformedAnswerError, NetworkError, RateLimitError, ServerError, SubmissionLostError,
 )  # fmt: skip
-NEVER = "it never reached the service, and what was to be sent is not known any more: run it again"
-UNKNOWABLE = (
+NEVER_SENT = (
+    "it never reached the service, and what was to be sent is not known any more: run it again"
+)
+CANNOT_CHECK = (
     "its session ended while it was sent, and this path cannot be asked whether it was accepted: "
     "it is not sent again by itself"
 )
@@ -59,7 +61,7 @@ _PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 
 
 class Submitter:
-    """Makes a task of a call, or finds the task that asked the same before."""
+    """Turns a call into a task, or finds the earlier task of the same call."""
 
     def __init__(
         self,
@@ -77,24 +79,29 @@ class Submitter:
         self._lock = lock
         self._urls = urls
         self._trust = trust
-        self._where = backend_of(self._settings, __version__)
-        # Of two calls that ask the same at once, only the new one takes from the budget.
-        self._adding = threading.Lock()
+        self._backend_name = backend_of(self._settings, __version__)
+        # If two equal calls are made at once, only one of them counts against the budget.
+        self._budget_lock = threading.Lock()
 
     def check(self, operation: Operation, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters of a call checked, with presets and the user's preferences."""
+        """Return the checked parameters of a call, with presets and the user's preferences."""
         model = self._settings.model if operation.name == "describe" else ""
         return operation.check({**({"model": model} if model else {}), **params})
 
     def cache_key(self, operation: Operation, params: Mapping[str, Any]) -> str | None:
-        """Return the cache key of a call, as far as it is known without asking any server.
+        """Return the cache key of a call, as far as it is known without any request.
+
+        Returns:
+            The key, or None if results of this call are never taken from the history.
 
         Raises:
-            UsageError, PictureError: it could not be sent.
+            UsageError, PictureError: the call could not be sent.
         """
         row, values = self._confirmed(operation, self.check(operation, params), params)
         inputs = self._inputs.read(row, values)
-        return cache_key(row, values, self._inputs.versions(inputs, ask=False), self._place(row))
+        return cache_key(
+            row, values, self._inputs.versions(inputs, ask=False), self._backend_key(row)
+        )
 
     def submit(
         self,
@@ -102,32 +109,32 @@ class Submitter:
         params: Mapping[str, Any],
         *,
         fresh: bool = False,
-        patient: bool = False,
+        retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
     ) -> Task:
-        """Return the task of a call: a new one that was accepted, or one that asked the same.
+        """Return the task of a call: a new one that was accepted, or an earlier one.
 
         Args:
             operation: the row of the catalogue.
             params: its parameters, not checked yet.
-            fresh: send it even if the same was asked before.
-            patient: after an error that may pass, try again in the background and do not raise.
-            permit: asked before a new task is written; counts against a budget.
+            fresh: send it even if the same call was made before.
+            retry_later: after a transient error, try again in the background and do not raise.
+            permit: called before a new task is written; False if the budget is spent.
 
         Raises:
-            BudgetError: it was not permitted.
-            ImgOpenError: as `Session.submit` raises.
+            BudgetError: `permit` returned False.
+            ImgOpenError: the same errors as `Session.submit`.
         """
         checked = self.check(operation, params)
         self._backend.check_path(operation)
         row, values = self._confirmed(operation, checked, params)
         inputs = self._inputs.read(row, values)
         versions = self._inputs.versions(inputs, ask=True)
-        request = cache_key(row, values, versions, self._place(row))
+        request = cache_key(row, values, versions, self._backend_key(row))
         fresh = fresh or self._settings.cache == "off"
-        if not fresh and (earlier := self._store.earlier(request)):
-            if not earlier.cached or self._lives(earlier):
-                return _watched(earlier)
+        if not fresh and (earlier := self._store.find_earlier(request)):
+            if not earlier.cached or self._output_exists(earlier):
+                return _watch(earlier)
             fresh = True
         placed = inputs.placed(self._inputs.place)
         return self._send_new(
@@ -137,14 +144,14 @@ class Submitter:
             request=request,
             keep_body=not inputs.hidden,
             fresh=fresh,
-            patient=patient,
+            retry_later=retry_later,
             permit=permit,
         )
 
     def submit_raw(self, path: str, body: Mapping[str, Any]) -> Task:
-        """Return the task of any body sent to any path; see `Session.call`."""
+        """Send any body to any path and return its task; see `Session.call`."""
         row = raw_operation(path)
-        shown, hidden = _without_passwords(body)
+        shown, hidden = _hide_passwords(body)
         return self._send_new(
             row,
             {"path": row.path, "body": shown},
@@ -152,24 +159,24 @@ class Submitter:
             keep_body=not hidden,
         )
 
-    def take_up(self, task: Task) -> float | None:
-        """Have a task sent of which nobody knows whether it was.
+    def recover(self, task: Task) -> float:
+        """Find out whether a task was sent, and send it if it was not.
 
         Returns:
-            Seconds until it should be looked at again, None where there is nothing left to do.
+            Seconds until this should be tried again; 0 if it is done.
 
         Raises:
             ImgOpenError: it cannot be sent, or not now.
         """
         if task.sending:
-            return ELSEWHERE
+            return CLAIM_RETRY
         self._store.refresh(task)
         if task.state not in UNSENT:
             return 0.0
-        with self._lock.needed():
-            if not self._store.claim(task, self._lock.id, self._lock.alive):
-                return ELSEWHERE
-            self._send(task, lambda: self._recover(task), patient=True)
+        with self._lock.in_use():
+            if not self._store.claim(task, self._lock.id, self._lock.is_alive):
+                return CLAIM_RETRY
+            self._send(task, lambda: self._find_or_send(task), retry_later=True)
         return 0.0
 
     def _send_new(
@@ -181,15 +188,15 @@ class Submitter:
         keep_body: bool,
         request: str | None = None,
         fresh: bool = False,
-        patient: bool = False,
+        retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
     ) -> Task:
-        """Write a task and send it; the transaction that inserts it decides whether it is new."""
+        """Write a task and send it. The transaction that inserts it decides whether it is new."""
         task_id = f"nb{time.strftime('%Y%m%d')}{uuid.uuid4().hex[:16]}"
-        with self._lock.needed(), self._withdrawn_unless_sent(task_id) as sent:
-            with self._adding if permit else contextlib.nullcontext():
-                known = None if fresh or not permit else self._store.earlier(request)
-                if permit and not known and not permit():
+        with self._lock.in_use(), self._withdrawn_unless_sent(task_id) as sent:
+            with self._budget_lock if permit else contextlib.nullcontext():
+                new = fresh or not (permit and self._store.find_earlier(request))
+                if permit and new and not permit():
                     raise BudgetError(f"{operation.name} was not sent: the budget is spent")
                 body = make_body(task_id)
                 task = self._store.add(
@@ -206,15 +213,15 @@ class Submitter:
             if task.id == task_id:
                 sent.append(task)
                 try:
-                    self._send(task, lambda: self._submit(task, body), patient)
-                except PASSING:
-                    if not patient:
+                    self._send(task, lambda: self._submit(task, body), retry_later)
+                except TRANSIENT_ERRORS:
+                    if not retry_later:
                         raise
-        return _watched(task)
+        return _watch(task)
 
     @contextlib.contextmanager
     def _withdrawn_unless_sent(self, task_id: str) -> Iterator[list[Task]]:
-        """Withdraw what is published for a task: at its end, or at once if it is never sent."""
+        """Withdraw the pictures published for a task: at its end, or now if it is not sent."""
         sent: list[Task] = []
         try:
             yield sent
@@ -228,7 +235,7 @@ class Submitter:
                 self._urls.publisher.withdraw(task_id)
 
     def _withdraw(self, task: Task) -> None:
-        if task.state.final:  # else only the wait was given up
+        if task.state.final:  # otherwise only the wait was given up
             self._urls.publisher.withdraw(task.id)
 
     def _body(
@@ -238,7 +245,7 @@ class Submitter:
         values = {name: self._urls.published(value, task_id) for name, value in values.items()}
         param = callback_param(operation, self._settings)
         if param and param.name not in values and self._urls.address:
-            with contextlib.suppress(ImgOpenError):  # without a key results are asked for
+            with contextlib.suppress(ImgOpenError):  # without a key we poll
                 values[param.name] = self._urls.callback_url(task_id)
                 self._trust.expect(task_id)
         return operation.body(values, task_id)
@@ -251,39 +258,34 @@ class Submitter:
         true_names = self._settings.fields.get(operation.name, {})
         return confirmed(operation, checked, params, true_names)
 
-    def _place(self, operation: Operation) -> str:
-        """Return who is asked: the backend, and what the user says of the operation's wire."""
+    def _backend_key(self, operation: Operation) -> str:
+        """Return the backend's name, with any path and field names set by the user."""
         wire = [self._settings.paths.get(operation.name), self._settings.fields.get(operation.name)]
-        return f"{self._where} {json.dumps(wire, sort_keys=True)}" if any(wire) else self._where
+        name = self._backend_name
+        return f"{name} {json.dumps(wire, sort_keys=True)}" if any(wire) else name
 
-    def _lives(self, task: Task) -> bool:
-        """Whether the first picture that an earlier task made can still be fetched."""
+    def _output_exists(self, task: Task) -> bool:
+        """Whether the first picture that an earlier task made can still be fetched, if any."""
         return all(self._inputs.exists(url) for url in task.result(timeout=0).images[:1])
 
-    def _send(self, task: Task, exchange: Callable[[], Answer | None], patient: bool) -> None:
+    def _send(self, task: Task, exchange: Callable[[], Answer | None], retry_later: bool) -> None:
+        """Send a task, or look it up, and save the outcome; `exchange` returns None if neither."""
         task.sending = True
-        try:
-            self._exchanged(task, exchange, patient)
-        finally:
-            if task.state in UNSENT:
-                self._store.release(task, self._lock.id)
-            task.sending = False
-
-    def _exchanged(self, task: Task, exchange: Callable[[], Answer | None], patient: bool) -> None:
         try:
             answer = exchange()
             if answer is None:
-                self._store.write(task, State.REFUSED, message=_unsendable(task))
+                reason = CANNOT_CHECK if _untraceable(task) else NEVER_SENT
+                self._store.write(task, State.REFUSED, message=reason)
             else:
-                self._store.learn(task, answer)
+                self._store.apply_answer(task, answer)
         except JournalError as error:
-            error.task = task  # it may have been accepted: the history is left to be taken up
+            error.task = task  # it may have been accepted: `recover` finds out
             raise
         except ImgOpenError as error:
             error.task = task
             if isinstance(error, SubmissionLostError):
                 self._store.write(task, State.LOST, message=error.message)
-            elif not (patient and isinstance(error, PASSING)):
+            elif not (retry_later and isinstance(error, TRANSIENT_ERRORS)):
                 self._store.write(task, State.REFUSED, message=error.message)
             raise
         except KeyboardInterrupt:
@@ -292,8 +294,12 @@ class Submitter:
                 f"interrupted while {task.operation.name} {task.id} was sent; it may have been "
                 "accepted\n  → %imgopen resume finds out"
             ) from None
+        finally:
+            if task.state in UNSENT:
+                self._store.release(task, self._lock.id)
+            task.sending = False
 
-    def _recover(self, task: Task) -> Answer | None:
+    def _find_or_send(self, task: Task) -> Answer | None:
         if _untraceable(task):
             return None
         found = self._backend.client().find(task.operation, task.id)
@@ -301,30 +307,26 @@ class Submitter:
         return found if found is not None or body is None else self._submit(task, body)
 
     def _submit(self, task: Task, body: Mapping[str, Any]) -> Answer:
-        self._store.sending(task)
+        self._store.mark_sending(task)
         return self._backend.client().submit(task.operation, body, task.id)
 
 
 def _untraceable(task: Task) -> bool:
-    """Whether nothing can tell that a task arrived; a list may be asked for again all the same."""
+    """Whether the service cannot be asked if a task arrived. A list is simply requested again."""
     return not task.operation.query and task.operation.kind != "rows"
 
 
-def _unsendable(task: Task) -> str:
-    return UNKNOWABLE if _untraceable(task) else NEVER
-
-
-def _watched(task: Task) -> Task:
+def _watch(task: Task) -> Task:
     if not task.done:
         task.watch()
     return task
 
 
-def _without_passwords(body: Mapping[str, Any]) -> tuple[Any, bool]:
-    """Return a body as the history may show it, and whether a password was left out.
+def _hide_passwords(body: Mapping[str, Any]) -> tuple[Any, bool]:
+    """Return a body as the history may show it, and whether a password was hidden in it.
 
     Raises:
-        UsageError: it is no JSON.
+        UsageError: it is not JSON.
     """
     try:
         text = json.dumps(body, ensure_ascii=False, allow_nan=False)
@@ -336,11 +338,11 @@ def _without_passwords(body: Mapping[str, Any]) -> tuple[Any, bool]:
 
 
 def runnable(name: str) -> Operation:
-    """Return the operation of a name that can be run.
+    """Return the operation with this name.
 
     Raises:
-        UnknownNameError: there is none of that name.
-        UsageError: it is a query, which tasks use by themselves.
+        UnknownNameError: there is no such operation.
+        UsageError: it is a status query, which only tasks use.
     """
     row = OPERATIONS[name]
     if row.kind == "status":

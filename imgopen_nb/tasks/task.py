@@ -1,4 +1,4 @@
-"""A task: the handle of one submitted operation, to be looked at, waited for or awaited."""
+"""A task: the handle of one submitted operation, to inspect, wait for or await."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from .result import Result
 
 @dataclass(frozen=True)
 class Event:
-    """One step in the life of a task, as it was noticed.
+    """One step in the life of a task, at the time it was noticed.
 
     Attributes:
         state: the new state.
-        seconds: since the submission.
-        status: the status as the service sent it, where it sent one.
-        progress: 0 to 1, where the service tells it (the sd family does).
-        preview: URL of an intermediate picture, "" where there is none.
+        seconds: seconds since the submission.
+        status: the status as the service sent it, None if it sent none.
+        progress: 0 to 1, None if the service does not report it (the sd family does).
+        preview: URL of an intermediate picture, or "".
     """
 
     state: State
@@ -50,14 +50,15 @@ class Task:
     Attributes:
         id: our own id, which the service calls businessTaskId (or id_task).
         server_id: the service's id, once it is known.
-        operation, params, model, image, backend: what was asked, of whom.
-        state: where it stands; `status` is the last status as sent.
-        message: what the service says about a failure.
+        operation, params, model, image, backend: what was requested, and from which backend.
+        state: its state now; `status` is the last status as the service sent it.
+        message: the service's reason for a failure.
         data: the last answer's data.
-        submitted, finished: seconds since the epoch; `queries` and `attempts` count the requests.
-        cached: whether it is an earlier task whose result was taken again: nothing was sent.
-        pending: seconds from the submission to the last look that found it had not ended.
-        shared: whether another session may be asking for it too.
+        submitted, finished: seconds since the epoch.
+        queries, attempts: how often it was polled, and how often it was sent.
+        cached: whether this is the result of an earlier task; nothing was sent.
+        pending: seconds from the submission to the last poll that found it unfinished.
+        shared: whether another session may be polling it too.
     """
 
     def __init__(
@@ -98,20 +99,20 @@ class Task:
         self.remarks: tuple[str, ...] = ()
         self.watched = False
         self.failures_in_a_row = 0
-        self._began: float | None = None
-        self._give_up_at = 0.0
+        self._started: float | None = None
+        self._watch_until = 0.0
         self._watch = watch
         self._build = build
-        self._trouble: ImgOpenError | None = None
+        self._wait_error: ImgOpenError | None = None
         self._result: Result | None = None
         self._callbacks: list[Callable[[Task], None]] = []
         self._version = 0
         self._changed = threading.Condition()
 
-    # What the session tells the task.
+    # For the session.
 
-    def note(self, **changes: Any) -> bool:
-        """Take over what has become known; False if the task had already ended."""
+    def update(self, **changes: Any) -> bool:
+        """Set attributes and wake those who wait; False if the task had already ended."""
         with self._changed:
             if self.state.final:
                 return False
@@ -121,66 +122,66 @@ class Task:
             self._changed.notify_all()
             ended = self.state.final
         if ended:
-            self._call_back()
+            self._run_callbacks()
         return True
 
-    def begin(self, age: float = 0.0) -> None:
-        """Note that the submission goes out now, or went out `age` seconds ago."""
-        self._began = time.monotonic() - max(0.0, age)
+    def start_clock(self, age: float = 0.0) -> None:
+        """Count the task's seconds from now, or from `age` seconds ago."""
+        self._started = time.monotonic() - max(0.0, age)
 
-    def stop(self, trouble: ImgOpenError) -> None:
-        """End the present waits with an error; the task itself stays as it is."""
+    def abort_waits(self, error: ImgOpenError) -> None:
+        """End all current waits with an error; the task itself does not change."""
         with self._changed:
             if self.state.final:
                 return
             self.watched = False
-            self._trouble = trouble
+            self._wait_error = error
             self._version += 1
             self._changed.notify_all()
-        self._call_back()
+        self._run_callbacks()
 
     def watch(self, seconds: float = 0.0) -> None:
-        """Have the task asked for in the background, for `timeout` or more seconds from now."""
+        """Poll the task in the background, for at least `timeout` seconds from now."""
         with self._changed:
-            self._give_up_at = time.monotonic() + max(self.timeout, seconds)
+            self._watch_until = time.monotonic() + max(self.timeout, seconds)
             if self.watched or self.state.final:
                 return
-            self._trouble = None
+            self._wait_error = None
             self.watched = True
         if self._watch:
             self._watch(self)
 
     @property
-    def overdue(self) -> bool:
-        """Whether it has been watched for longer than anybody wants to wait."""
-        return time.monotonic() > self._give_up_at
+    def watch_expired(self) -> bool:
+        """Whether all current waits have timed out."""
+        return time.monotonic() > self._watch_until
 
-    def give_up(self) -> None:
-        """End the present waits with a time-out."""
-        self.stop(self._late(self.timeout))
+    def time_out(self) -> None:
+        """End all current waits with a timeout."""
+        self.abort_waits(self._timeout_error(self.timeout))
 
-    # What users ask of it.
+    # For users.
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, well or not."""
+        """Whether it has ended, with success or not."""
         return self.state.final
 
     @property
     def seconds(self) -> float | None:
-        """Seconds from submission to the end, or until now; a clock that jumps changes nothing."""
+        """Seconds from the submission to the end, or until now; not affected by clock changes."""
         if self.submitted is None:
             return None
         if self.took is not None:
             return self.took
         if self.finished is not None:
             return max(0.0, self.finished - self.submitted)
-        return max(0.0, time.monotonic() - (self._began or time.monotonic()))
+        return max(0.0, time.monotonic() - (self._started or time.monotonic()))
 
     @property
     def trouble(self) -> ImgOpenError | None:
-        """What ended the last wait before the task did, None where nothing has."""
-        return self._trouble
+        """The error that ended the last wait before the task ended, or None."""
+        return self._wait_error
 
     @property
     def result_or_none(self) -> Result | None:
@@ -188,22 +189,26 @@ class Task:
         return self.result(timeout=0) if self.state is State.SUCCEEDED else None
 
     def events(self, timeout: float | None = None, tick: float | None = None) -> Iterator[Event]:
-        """Yield every noticed step until the end.
+        """Yield an event for every change until the task ends.
 
         Args:
-            timeout: seconds; the session's `timeout` (600) if not given.
-            tick: yield also when nothing has changed for so many seconds.
+            timeout: seconds; by default the session's `timeout` (600).
+            tick: also yield when nothing has changed for this many seconds.
 
         Raises:
-            TaskTimeoutError: the end did not come in time; the task goes on at the service.
+            TaskTimeoutError: it did not end in time; it goes on at the service.
             WaitCancelledError: `cancel()` was called.
-            APIError: the service can no longer be asked.
+            APIError: polling failed too often.
+
+        Example:
+            >>> for event in task.events(tick=1.0):
+            ...     print(event.state, event.seconds, event.progress)
         """
         limit = self.timeout if timeout is None else timeout
         deadline, seen = time.monotonic() + limit, -1
         self.watch(limit)
         while True:
-            seen = self._next_version(seen, deadline, limit, tick)
+            seen = self._wait_for_change(seen, deadline, limit, tick)
             seconds = self.seconds or 0.0
             event = Event(self.state, seconds, self.status, self.progress, self.preview)
             yield event
@@ -211,21 +216,27 @@ class Task:
                 return
 
     def wait(self, timeout: float | None = None) -> Task:
-        """Wait for the end, whatever it is, and return the task. Raises as `events` does."""
+        """Wait until the task ends, and return it, failed or not. Raises the errors of `events`."""
         for _ in self.events(timeout):
             pass
         return self
 
     def result(self, timeout: float | None = None) -> Result:
-        """Wait for the end and return the result.
+        """Wait until the task ends and return its result.
+
+        Args:
+            timeout: seconds; by default the session's `timeout` (600).
 
         Raises:
             TaskFailedError: the service reports a failure.
-            TaskTimeoutError, WaitCancelledError, APIError: as `events` does.
+            TaskTimeoutError, WaitCancelledError, APIError: the same errors as `events`.
+
+        Example:
+            >>> session.submit("describe", image="sample:coffee").result().caption
         """
         self.wait(timeout)
         if self.state is not State.SUCCEEDED:
-            raise self._failure()
+            raise self._failed_error()
         if self._result is None:
             self._result = self._build(self)
         return self._result
@@ -234,16 +245,16 @@ class Task:
         """Stop waiting. The API has no cancel: the task goes on at the service, and may cost.
 
         Returns:
-            A sentence that says so.
+            A sentence that explains this.
         """
         said = (
             f"{self.id}: no longer waited for. Img Open has no cancel, so the task itself goes on"
         )
-        self.stop(WaitCancelledError(said, task=self, hint=self._later()))
-        return f"{said}; {self._later()}"
+        self.abort_waits(WaitCancelledError(said, task=self, hint=self._resume_hint()))
+        return f"{said}; {self._resume_hint()}"
 
     def add_done_callback(self, call: Callable[[Task], None]) -> None:
-        """Call `call(task)` once when it ends or the wait is given up, from another thread."""
+        """Call `call(task)` once, when the task ends or the wait is given up, from any thread."""
         with self._changed:
             if not self.state.final:
                 self._callbacks.append(call)
@@ -251,13 +262,13 @@ class Task:
         call(self)
 
     def __await__(self) -> Generator[Any, None, Result]:
-        return self._awaited().__await__()
+        return self._wait_async().__await__()
 
-    async def _awaited(self) -> Result:
+    async def _wait_async(self) -> Result:
         loop, done = asyncio.get_running_loop(), asyncio.Event()
 
         def wake(_: Task) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop may be gone by then
+            with contextlib.suppress(RuntimeError):  # the loop may be closed by then
                 loop.call_soon_threadsafe(done.set)
 
         self.watch()
@@ -265,37 +276,37 @@ class Task:
         try:
             await asyncio.wait_for(done.wait(), self.timeout)
         except TimeoutError:
-            raise self._late(self.timeout) from None
+            raise self._timeout_error(self.timeout) from None
         return self.result(timeout=0)
 
-    def _next_version(self, seen: int, deadline: float, limit: float, tick: float | None) -> int:
+    def _wait_for_change(self, seen: int, deadline: float, limit: float, tick: float | None) -> int:
         ticks_at = time.monotonic() + tick if tick else deadline
         try:
             with self._changed:
-                while self._version == seen and self._trouble is None:
+                while self._version == seen and self._wait_error is None:
                     now = time.monotonic()
                     if now >= deadline and not self.state.final:
-                        raise self._late(limit)
+                        raise self._timeout_error(limit)
                     if now >= ticks_at:
                         break
                     self._changed.wait(min(max(min(deadline, ticks_at) - now, 0.0), 1.0))
-                if self._trouble is not None and not self.state.final:
-                    raise self._trouble
+                if self._wait_error is not None and not self.state.final:
+                    raise self._wait_error
                 return self._version
         except KeyboardInterrupt:
             raise TaskInterrupted(
                 f"stopped waiting; {self.operation.name} {self.id} goes on at the service\n"
-                f"  → {self._later()}"
+                f"  → {self._resume_hint()}"
             ) from None
 
-    def _later(self) -> str:
+    def _resume_hint(self) -> str:
         return f"to get its result later: %imgopen wait {self.id}"
 
-    def _late(self, limit: float) -> TaskTimeoutError:
+    def _timeout_error(self, limit: float) -> TaskTimeoutError:
         text = (
             f"{self.operation.name} {self.id} did not end within {limit:g} s (it is {self.state})"
         )
-        hint = f"it goes on at the service; {self._later()}"
+        hint = f"it goes on at the service; {self._resume_hint()}"
         if self.status is not None and self.state is State.SUBMITTED:
             return UnknownStatusError(
                 f"{text}; its status {self.status!r} is not documented", task=self, hint=hint
@@ -307,18 +318,18 @@ class Task:
             )
         return TaskTimeoutError(text, task=self, hint=hint)
 
-    def _failure(self) -> TaskFailedError:
+    def _failed_error(self) -> TaskFailedError:
         word = "was refused" if self.state is State.REFUSED else "failed"
         reason = f": {self.message}" if self.message else " without giving a reason"
         return TaskFailedError(f"{self.operation.name} {self.id} {word}{reason}", task=self)
 
-    def _call_back(self) -> None:
+    def _run_callbacks(self) -> None:
         with self._changed:
             calls, self._callbacks = self._callbacks, []
         for call in calls:
             try:
                 call(self)
-            except Exception:  # somebody else's: the task and the other callbacks go on
+            except Exception:  # one callback's error stops neither the task nor the other callbacks
                 traceback.print_exc()
 
     def __repr__(self) -> str:

@@ -543,7 +543,7 @@ def test_a_task_of_a_row_is_waited_for_as_long_as_the_row(session: Session, book
     outcome = next(outcomes)
 
     assert outcome.failed
-    assert session.task(ids(session)[0])._give_up_at - time.monotonic() > 3000
+    assert session.task(ids(session)[0])._watch_until - time.monotonic() > 3000
 
 
 def ids(session: Session) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from imgopen_nb.callbacks.inbox import InboxTable
 from imgopen_nb.catalogue.status import State
-from imgopen_nb.server_extension.receiver import Receiver, Verdict, read_callback
+from imgopen_nb.server_extension.receiver import CallbackOutcome, Receiver, read_callback
 from imgopen_nb.session import Session
 
 from ..conftest import KEY_ID, KEY_SECRET
@@ -34,14 +34,14 @@ print(Receiver(Path(sys.argv[1])).receive(sys.argv[2], sys.argv[3].encode()).nam
 @pytest.fixture
 def slow(stub: Stub, clean_world: Path) -> Session:
     """A session that knows such tasks to take half a minute, so that it does not ask before."""
-    journal = open_table(clean_world)
+    table = open_table(clean_world)
     for number in range(20):
-        journal.add({
+        table.add({
             "task_id": f"old{number}", "operation": "describe", "model": "clip", "params": {},
             "status": "succeeded", "created": float(number), "submitted": float(number),
             "finished": number + 30.0, "backend": "real", "pending": 29.9, "seconds": 30.0,
         })  # fmt: skip
-    journal.database.close()
+    table.database.close()
     stub.replies(ok(task_id="s1"))
     return Session(stub.url, KEY_ID, KEY_SECRET)
 
@@ -50,7 +50,7 @@ def news(**data: Any) -> str:
     return json.dumps({"code": "200", "msg": "", "data": data})
 
 
-def receive(session: Session, task_id: str, text: str) -> Verdict:
+def receive(session: Session, task_id: str, text: str) -> CallbackOutcome:
     """Hand a callback to the server's side, as a request would."""
     receiver = Receiver(session.settings.home)
     try:
@@ -137,7 +137,7 @@ def test_what_cannot_be_read_is_refused_and_ends_nothing(slow: Session, text: st
     task = slow.submit("describe", image=URL, model="clip")
 
     assert read_callback(text) is None
-    assert receive(slow, task.id, text) is Verdict.UNREADABLE
+    assert receive(slow, task.id, text) is CallbackOutcome.UNREADABLE
     assert InboxTable(slow.manager.database).after(None) == []
     assert not task.done
     slow.close()
@@ -149,7 +149,7 @@ def test_what_a_callback_tells_of_the_progress_reaches_the_kernel(slow: Session)
     for share in (10, 40):
         shown = {"percentage": share, "imageUrl": f"https://example.org/{share}.png"}
         text = news(status=1, temporaryImageDto=shown, task_id="s1")
-        assert receive(slow, task.id, text) is Verdict.ACCEPTED
+        assert receive(slow, task.id, text) is CallbackOutcome.ACCEPTED
         wait_for(lambda wanted=share / 100: task.progress == wanted)
 
     assert task.preview == "https://example.org/40.png"
@@ -178,7 +178,7 @@ def test_nobody_looks_once_nobody_waits(slow: Session):
     task = slow.submit("describe", image=URL, model="clip")
     receive(slow, task.id, news(status=2, caption="x"))
     task.wait(20)
-    slow.manager.scheduler.sooner([(task, 0.0)])
+    slow.manager.scheduler.bring_forward([(task, 0.0)])
 
     wait_for(lambda: not any(t.name == "imgopen-inbox" for t in threading.enumerate()), 40)
     slow.close()

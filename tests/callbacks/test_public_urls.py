@@ -208,11 +208,11 @@ def test_doubt_brings_forward_what_is_held(
     second = session.submit("describe", image=URL, model="clip")
     first = session.submit("describe", image=URL, model="clip")
     holds |= {first.id: 0.5, second.id: 60.0}
-    session.manager._replan([first])
+    session.manager._reschedule([first])
     assert first.result(20).caption == "asked"
 
     holds[second.id] = 0.0  # as the doubt has it
-    session.manager._replan(session.manager.timing.waiting())
+    session.manager._reschedule(session.manager.timing.polled_tasks())
     assert second.result(20).caption == "asked"
 
 
@@ -258,7 +258,7 @@ def test_an_address_of_the_users_own_is_left_alone(session: Session, stub: Stub)
     assert stub.submissions()[0].body["callbackUrl"] == own
 
 
-def test_a_service_outside_gets_no_local_address_and_the_user_is_told_once(inside: None):
+def test_a_public_service_gets_no_local_address_and_the_user_gets_one_note(inside: None):
     with Session("https://api.example.org", KEY_ID, KEY_SECRET) as session:
         assert session.manager.urls.address is None
         assert "localhost" in session.manager.urls.why
@@ -292,7 +292,7 @@ def test_after_a_rotation_old_addresses_are_dead_and_the_task_is_asked_for(
     wait_for(lambda: bool(service.answers))
 
     assert service.answers[0][0] == 404
-    session.manager._replan(session.manager.timing.waiting())
+    session.manager._reschedule(session.manager.timing.polled_tasks())
     assert task.result(20).caption == "asked"
 
 

@@ -1,4 +1,4 @@
-"""The key behind the addresses of outsiders: one, secret, and gone with its rotation."""
+"""The key that signs public addresses: one, secret, and no longer valid after a rotation."""
 
 from __future__ import annotations
 

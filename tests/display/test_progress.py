@@ -143,10 +143,10 @@ def test_the_usual_time_is_learned_from_the_history(session: Session, stub: Stub
     stub.replies(ok(status=2, caption="x"))
     for _ in range(4):
         task = session.submit("describe", image=URL, model="clip")
-    assert session.manager.timing.usual(task) is None
+    assert session.manager.timing.usual_seconds(task) is None
     session.submit("describe", image=URL, model="clip")
 
-    usual = session.manager.timing.usual(task)
+    usual = session.manager.timing.usual_seconds(task)
 
     assert usual is not None
     assert 0 <= usual[0] <= usual[1] < 5

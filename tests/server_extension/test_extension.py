@@ -313,10 +313,10 @@ def test_of_many_bad_requests_none_is_accepted(server: NotebookServer, home: Pat
 
 def test_a_thousand_true_ones_are_all_on_disk(server: NotebookServer, home: Path):
     names = [f"nb{time.time_ns()}x{number}" for number in range(1000)]
-    journal = open_table(home)
-    with journal.database.transaction():
+    table = open_table(home)
+    with table.database.transaction():
         for name in names:
-            journal.add({
+            table.add({
                 "task_id": name, "operation": "describe", "model": "clip", "params": {},
                 "status": "submitted", "created": 1.0, "submitted": 1.0, "backend": "real",
             })  # fmt: skip
@@ -330,7 +330,7 @@ def test_a_thousand_true_ones_are_all_on_disk(server: NotebookServer, home: Path
 
     in_threads(work)
     print(f"\n1,000 callbacks: {time.monotonic() - began:.1f} s")
-    rows = journal.by_ids(names)
+    rows = table.by_ids(names)
     assert {r["task_id"]: r["caption"] for r in rows} == {name: name for name in names}
     assert {r["status"] for r in rows} == {"succeeded"}
 
@@ -473,7 +473,7 @@ def test_the_log_has_no_signature_no_address_and_no_body(
 
 
 @pytest.mark.kernel
-def test_kernels_are_told_where_their_server_is(server: NotebookServer):
+def test_kernels_get_the_address_of_their_server(server: NotebookServer):
     kernel = server.api("kernels", {"name": "python3"}, "POST")["id"]
     try:
         with connected(server.folder / "runtime" / f"kernel-{kernel}.json") as inside:

@@ -85,9 +85,9 @@ def test_the_doctor_tests_both_addresses(public: Hub):
 
 def test_what_is_signed_for_one_user_is_nothing_at_anothers_server(public: Hub):
     """Alice's true callback, and the link to her picture, at Bob's server: the same 404."""
-    reception = Receiver(public.folder / "alice" / "imgopen")
-    signature = reception.signer.sign("callback", "nb20260101aaaaaaaaaaaaaaaa")
-    name = reception.publisher.publish("nb20260101aaaaaaaaaaaaaaaa", b"bytes", ".png")
+    receiver = Receiver(public.folder / "alice" / "imgopen")
+    signature = receiver.signer.sign("callback", "nb20260101aaaaaaaaaaaaaaaa")
+    name = receiver.publisher.publish("nb20260101aaaaaaaaaaaaaaaa", b"bytes", ".png")
     bob = f"{public.url}user/bob/imgopen/"
     callback = f"{bob}callback/nb20260101aaaaaaaaaaaaaaaa/{signature}"
 
@@ -101,7 +101,7 @@ def test_what_is_signed_for_one_user_is_nothing_at_anothers_server(public: Hub):
     assert own[0] == 404
     mangled = status(f"{bob}files/../../alice/imgopen/files/{name}")
     assert (mangled[0], b"bytes" in mangled[1]) == (404, False)  # this one the hub answers
-    reception.close()
+    receiver.close()
 
 
 def test_the_sandbox_page_is_for_the_user_alone(public: Hub):

@@ -44,8 +44,8 @@ def test_the_base_url_is_known_by_all_its_spellings():
     assert found("/a.b/al%c3%adce/imgopen/callback/x/y") == "Callback"
     assert found("http://h:1/a.b/al%C3%ADce/imgopen/files/x") == "Picture"
     assert found("/a.b/al%C3%ADce/imgopen/sandbox") == "SandboxPages"
-    assert found("/a.b/al%C3%ADce/imgopen/sandboxes") == "Nothing"
-    assert found("/a.b/al%C3%ADce/imgopen%2Ffiles/x") == "Nothing"
+    assert found("/a.b/al%C3%ADce/imgopen/sandboxes") == "NotFound"
+    assert found("/a.b/al%C3%ADce/imgopen%2Ffiles/x") == "NotFound"
     assert found("/axb/al%C3%ADce/imgopen/files/x") == ""
     assert found("/a.b/AL%C3%ADce/imgopen/files/x") == ""
 

@@ -20,7 +20,8 @@ from imgopen_nb.catalogue.status import State
 from imgopen_nb.database.database import Database
 from imgopen_nb.database.task_table import MAX_EVENTS
 from imgopen_nb.errors import JournalError
-from imgopen_nb.server_extension.receiver import CALLBACK, Receiver, Verdict, read_callback
+from imgopen_nb.server_extension.receiver import CALLBACK, CallbackOutcome, Receiver, read_callback
+from imgopen_nb.tasks.store import TaskStore
 
 from ..conftest import often
 from ..tables import open_table
@@ -33,13 +34,13 @@ FAILED = {"status": 0, "msg": "it was no picture"}
 
 
 def add(home: Path, task_id: str = TASK, **columns: Any) -> None:
-    journal = open_table(home)
-    journal.add({
+    table = open_table(home)
+    table.add({
         "task_id": task_id, "operation": "describe", "model": "clip", "params": {"image": URL},
         "image": URL, "status": "submitted", "created": 1.0, "submitted": 1.0, "backend": "real",
         "base_url": "https://api.example.org", "server_id": None, **columns,
     })  # fmt: skip
-    journal.database.close()
+    table.database.close()
 
 
 def body(**data: Any) -> bytes:
@@ -53,7 +54,7 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reception(home: Path) -> Receiver:
+def receiver(home: Path) -> Receiver:
     return Receiver(home)
 
 
@@ -69,65 +70,67 @@ def inbox(home: Path) -> int:
     return len(InboxTable(Database(home)).after(0))
 
 
-def test_an_end_is_in_the_history_when_it_is_accepted(reception: Receiver, home: Path):
-    assert reception.receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+def test_an_end_is_in_the_history_when_it_is_accepted(receiver: Receiver, home: Path):
+    assert receiver.receive(TASK, body(**DONE)) is CallbackOutcome.ACCEPTED
 
     assert (row(home)["status"], row(home)["caption"]) == ("succeeded", "a cat")
     assert row(home)["finished"] > 1.0
     assert inbox(home) == 1
 
 
-def test_it_is_read_with_and_without_the_envelope(reception: Receiver, home: Path):
-    assert reception.receive(TASK, json.dumps(DONE).encode()) is Verdict.ACCEPTED
+def test_it_is_read_with_and_without_the_envelope(receiver: Receiver, home: Path):
+    assert receiver.receive(TASK, json.dumps(DONE).encode()) is CallbackOutcome.ACCEPTED
     assert row(home)["caption"] == "a cat"
 
 
-def test_a_failure_is_an_end_too(reception: Receiver, home: Path):
-    assert reception.receive(TASK, body(**FAILED)) is Verdict.ACCEPTED
+def test_a_failure_is_an_end_too(receiver: Receiver, home: Path):
+    assert receiver.receive(TASK, body(**FAILED)) is CallbackOutcome.ACCEPTED
     assert (row(home)["status"], row(home)["error"]) == ("failed", "it was no picture")
 
 
-def test_work_under_way_ends_nothing(reception: Receiver, home: Path):
-    assert reception.receive(TASK, body(status=1)) is Verdict.ACCEPTED
+def test_work_under_way_ends_nothing(receiver: Receiver, home: Path):
+    assert receiver.receive(TASK, body(status=1)) is CallbackOutcome.ACCEPTED
     assert row(home)["status"] == "running"
-    assert reception.receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+    assert receiver.receive(TASK, body(**DONE)) is CallbackOutcome.ACCEPTED
     assert row(home)["status"] == "succeeded"
 
 
 def test_a_callback_may_come_before_the_answer_to_the_request(tmp_path: Path):
     add(tmp_path, status="created", submitted=None)
-    assert Receiver(tmp_path).receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+    assert Receiver(tmp_path).receive(TASK, body(**DONE)) is CallbackOutcome.ACCEPTED
     assert row(tmp_path)["status"] == "succeeded"
 
 
-def test_what_comes_again_changes_nothing(reception: Receiver, home: Path):
-    reception.receive(TASK, body(**DONE))
+def test_what_comes_again_changes_nothing(receiver: Receiver, home: Path):
+    receiver.receive(TASK, body(**DONE))
     before = row(home)
 
-    assert [reception.receive(TASK, body(**DONE)) for _ in range(5)] == [Verdict.REPEATED] * 5
+    assert [receiver.receive(TASK, body(**DONE)) for _ in range(5)] == [
+        CallbackOutcome.REPEATED
+    ] * 5
     assert (row(home), inbox(home)) == (before, 1)
     assert noted(home) == ["a callback came again"] * 5
 
 
 @pytest.mark.parametrize("later", [FAILED, {"status": 2, "caption": "a dog"}, {"status": 1}])
 def test_the_first_callback_stays_and_contradictions_are_noted(
-    reception: Receiver, home: Path, later: dict[str, Any]
+    receiver: Receiver, home: Path, later: dict[str, Any]
 ):
-    reception.receive(TASK, body(**DONE))
+    receiver.receive(TASK, body(**DONE))
     before = row(home)
 
-    assert reception.receive(TASK, body(**later)) is Verdict.REPEATED
+    assert receiver.receive(TASK, body(**later)) is CallbackOutcome.REPEATED
     assert (row(home), inbox(home)) == (before, 1)
     (said,) = noted(home)
     assert said.startswith("a callback after the end told ")
     assert ("the same" in said) is (later["status"] == 2)
 
 
-def test_a_query_that_ended_it_first_stays(reception: Receiver, home: Path):
+def test_a_query_that_ended_it_first_stays(receiver: Receiver, home: Path):
     end = {"status": "succeeded", "caption": "by query", "finished": 5.0}
     assert open_table(home).update(TASK, **end)
 
-    assert reception.receive(TASK, body(**FAILED)) is Verdict.REPEATED
+    assert receiver.receive(TASK, body(**FAILED)) is CallbackOutcome.REPEATED
     assert (row(home)["status"], row(home)["caption"]) == ("succeeded", "by query")
     assert (noted(home), inbox(home)) == (
         ["a callback after the end told another state (failed)"], 0,
@@ -135,26 +138,26 @@ def test_a_query_that_ended_it_first_stays(reception: Receiver, home: Path):
 
 
 def test_a_query_after_a_callback_changes_nothing_and_its_session_shows_the_first(
-    reception: Receiver, home: Path
+    receiver: Receiver, home: Path
 ):
-    journal = open_table(home)
-    ledger = reception._ledger()
-    task = ledger.take(journal.get(TASK))  # a session's handle, which knows of no end
-    reception.receive(TASK, body(**DONE))
+    table = open_table(home)
+    store = TaskStore(table)
+    task = store.load(table.get(TASK))  # a session's handle, which knows of no end
+    receiver.receive(TASK, body(**DONE))
     answer = read_callback(body(**FAILED).decode())
     assert answer
-    ledger.learn(task, answer)
+    store.apply_answer(task, answer)
 
     assert (row(home)["status"], row(home)["caption"]) == ("succeeded", "a cat")
     assert (task.state, task.data["caption"]) == (State.SUCCEEDED, "a cat")
-    assert not journal.update(TASK, status="failed")
+    assert not table.update(TASK, status="failed")
 
 
-def test_a_task_that_this_history_does_not_know_is_refused(reception: Receiver, home: Path):
+def test_a_task_that_this_history_does_not_know_is_refused(receiver: Receiver, home: Path):
     """Nor does the beginning of an id do, or an id of the service's."""
     add(home, "nb20260101def", server_id="s-1")
     for name in ("nb-nobody", TASK[:-1], TASK.upper(), "s-1", "%", "nb2026010_abc"):
-        assert reception.receive(name, body(**DONE)) is Verdict.UNKNOWN
+        assert receiver.receive(name, body(**DONE)) is CallbackOutcome.UNKNOWN
     assert (row(home)["status"], inbox(home)) == ("submitted", 0)
 
 
@@ -162,7 +165,7 @@ def test_a_task_is_found_though_another_one_has_its_id_from_the_service(tmp_path
     add(tmp_path, "first", server_id=TASK)
     add(tmp_path)
 
-    assert Receiver(tmp_path).receive(TASK, body(**DONE)) is Verdict.ACCEPTED
+    assert Receiver(tmp_path).receive(TASK, body(**DONE)) is CallbackOutcome.ACCEPTED
     assert row(tmp_path, "first")["status"] == "submitted"
 
 
@@ -176,34 +179,34 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("text", UNREADABLE, ids=range(len(UNREADABLE)))
 def test_what_tells_no_state_is_refused_and_leaves_nothing(
-    reception: Receiver, home: Path, text: bytes
+    receiver: Receiver, home: Path, text: bytes
 ):
-    assert reception.receive(TASK, text) is Verdict.UNREADABLE
+    assert receiver.receive(TASK, text) is CallbackOutcome.UNREADABLE
     assert (row(home)["status"], inbox(home), noted(home)) == ("submitted", 0, [])
 
 
 @pytest.mark.parametrize("name", ["businessTaskId", "business_task_id", "id_task"])
-def test_what_tells_of_another_task_is_refused(reception: Receiver, home: Path, name: str):
-    assert reception.receive(TASK, body(**DONE, **{name: "nb-other"})) is Verdict.FOREIGN
+def test_a_callback_about_another_task_is_refused(receiver: Receiver, home: Path, name: str):
+    assert receiver.receive(TASK, body(**DONE, **{name: "nb-other"})) is CallbackOutcome.FOREIGN
     assert (row(home)["status"], inbox(home)) == ("submitted", 0)
-    assert reception.receive(TASK, body(**DONE, **{name: TASK})) is Verdict.ACCEPTED
+    assert receiver.receive(TASK, body(**DONE, **{name: TASK})) is CallbackOutcome.ACCEPTED
 
 
 def test_the_service_may_call_it_by_its_own_id(home: Path):
     add(home, "named", server_id="s-1")
-    reception = Receiver(home)
+    receiver = Receiver(home)
 
-    assert reception.receive("named", body(**DONE, task_id="s-2")) is Verdict.FOREIGN
-    assert reception.receive("named", body(**DONE, task_id="s-1")) is Verdict.ACCEPTED
+    assert receiver.receive("named", body(**DONE, task_id="s-2")) is CallbackOutcome.FOREIGN
+    assert receiver.receive("named", body(**DONE, task_id="s-1")) is CallbackOutcome.ACCEPTED
 
 
-def test_one_address_has_only_so_much_to_say(reception: Receiver, home: Path):
+def test_one_address_has_only_so_much_to_say(receiver: Receiver, home: Path):
     """Neither the inbox nor the events of a task grow without end."""
     for number in range(MAX_ROWS):
-        told = reception.receive(TASK, body(status=1, percentage=number))
-        assert told is Verdict.ACCEPTED
+        told = receiver.receive(TASK, body(status=1, percentage=number))
+        assert told is CallbackOutcome.ACCEPTED
     for number in range(MAX_EVENTS + 20):
-        assert reception.receive(TASK, body(status=1, n=number)) is Verdict.REPEATED
+        assert receiver.receive(TASK, body(status=1, n=number)) is CallbackOutcome.REPEATED
 
     assert inbox(home) == MAX_ROWS
     assert len(open_table(home).events(TASK)) <= MAX_EVENTS
@@ -231,9 +234,9 @@ POST = """
 import sys
 from pathlib import Path
 from imgopen_nb.server_extension.receiver import Receiver
-reception = Receiver(Path(sys.argv[1]))
+receiver = Receiver(Path(sys.argv[1]))
 sys.stdin.readline()
-print(reception.receive(sys.argv[2], sys.argv[3].encode()).name)
+print(receiver.receive(sys.argv[2], sys.argv[3].encode()).name)
 """
 
 
@@ -274,14 +277,14 @@ def test_whatever_it_holds_it_gets_a_verdict_and_the_history_stays_readable(
     task_id = f"nb{len(list(home.glob('*.mark'))) if home.exists() else 0}"
     add(home, task_id)
     (home / f"{task_id}.mark").touch()
-    reception = Receiver(home)
+    receiver = Receiver(home)
     for content in (
         {**data, "status": status},
         {"code": "200", "data": {**data, "status": status}},
     ):
-        assert reception.receive(task_id, json.dumps(content).encode()) in Verdict
+        assert receiver.receive(task_id, json.dumps(content).encode()) in CallbackOutcome
     assert row(home, task_id)["task_id"] == task_id
-    reception.close()
+    receiver.close()
 
 
 @pytest.mark.parametrize("trouble", ["corrupt", "home is a file"])
@@ -304,56 +307,56 @@ def test_looking_whether_all_is_well_makes_nothing(tmp_path: Path):
     assert not (tmp_path / "new").exists()
 
 
-def test_an_address_is_authentic_for_its_task_alone(reception: Receiver, home: Path):
+def test_an_address_is_authentic_for_its_task_alone(receiver: Receiver, home: Path):
     signature = Signer(home).sign(CALLBACK, TASK)
 
-    assert reception.authentic(TASK, signature)
-    assert not reception.authentic("nb-other", signature)
-    assert not reception.authentic(TASK, Signer(home).sign("picture", TASK))
+    assert receiver.authentic(TASK, signature)
+    assert not receiver.authentic("nb-other", signature)
+    assert not receiver.authentic(TASK, Signer(home).sign("picture", TASK))
     Signer(home).rotate()
-    assert not reception.authentic(TASK, signature)
+    assert not receiver.authentic(TASK, signature)
 
 
 def test_a_hello_proves_the_same_home_and_is_good_for_nothing_else(
-    reception: Receiver, tmp_path: Path
+    receiver: Receiver, tmp_path: Path
 ):
     nonce = "0" * 32
-    assert Signer(tmp_path).check(reception.hello(nonce), "hello", nonce)
-    assert not reception.authentic(nonce, reception.hello(nonce))
-    assert Receiver(tmp_path / "other").hello(nonce) != reception.hello(nonce)
+    assert Signer(tmp_path).check(receiver.hello(nonce), "hello", nonce)
+    assert not receiver.authentic(nonce, receiver.hello(nonce))
+    assert Receiver(tmp_path / "other").hello(nonce) != receiver.hello(nonce)
 
 
 class TestPictures:
-    def test_a_picture_is_there_while_its_task_runs(self, reception: Receiver, home: Path):
-        name = reception.publisher.publish(TASK, PICTURE, ".png")
-        found = reception.picture(name)
+    def test_a_picture_is_there_while_its_task_runs(self, receiver: Receiver, home: Path):
+        name = receiver.publisher.publish(TASK, PICTURE, ".png")
+        found = receiver.picture(name)
         assert found
         assert found.data == PICTURE
 
-        reception.receive(TASK, body(**DONE))
-        assert reception.picture(name) is None
+        receiver.receive(TASK, body(**DONE))
+        assert receiver.picture(name) is None
         assert not (home / "published" / TASK).exists()
 
-    def test_it_is_gone_too_when_a_query_ended_the_task(self, reception: Receiver, home: Path):
-        name = reception.publisher.publish(TASK, PICTURE, ".png")
+    def test_it_is_gone_too_when_a_query_ended_the_task(self, receiver: Receiver, home: Path):
+        name = receiver.publisher.publish(TASK, PICTURE, ".png")
         open_table(home).update(TASK, status="failed")
 
-        assert reception.picture(name) is None
+        assert receiver.picture(name) is None
 
-    def test_without_a_task_there_is_no_picture(self, reception: Receiver):
-        assert reception.picture(reception.publisher.publish("nobody", PICTURE, ".png")) is None
+    def test_without_a_task_there_is_no_picture(self, receiver: Receiver):
+        assert receiver.picture(receiver.publisher.publish("nobody", PICTURE, ".png")) is None
 
-    def test_a_refused_callback_leaves_it(self, reception: Receiver):
-        name = reception.publisher.publish(TASK, PICTURE, ".png")
-        reception.receive(TASK, b"{}")
-        reception.receive(TASK, body(status=1))
+    def test_a_refused_callback_leaves_it(self, receiver: Receiver):
+        name = receiver.publisher.publish(TASK, PICTURE, ".png")
+        receiver.receive(TASK, b"{}")
+        receiver.receive(TASK, body(status=1))
 
-        assert reception.picture(name)
+        assert receiver.picture(name)
 
-    def test_old_ones_are_swept_away(self, reception: Receiver, home: Path):
-        name = reception.publisher.publish(TASK, PICTURE, ".png")
-        reception.sweep()
-        assert reception.picture(name)
+    def test_old_ones_are_swept_away(self, receiver: Receiver, home: Path):
+        name = receiver.publisher.publish(TASK, PICTURE, ".png")
+        receiver.sweep()
+        assert receiver.picture(name)
         os.utime(home / "published" / TASK, (1, 1))
-        reception.sweep()
-        assert reception.picture(name) is None
+        receiver.sweep()
+        assert receiver.picture(name) is None

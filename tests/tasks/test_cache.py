@@ -496,7 +496,7 @@ def test_what_two_accounts_see_at_one_address_is_never_mixed_up(session: Session
 
 
 @pytest.mark.parametrize("body", [{"x": float("nan")}, {"x": object()}, {"x": "\ud800"}])
-def test_a_raw_body_that_is_no_json_is_told_before_anything_is_written(
+def test_a_raw_body_that_is_not_json_is_refused_before_anything_is_written(
     session: Session, stub: Stub, body: dict[str, Any]
 ):
     with pytest.raises(UsageError, match="JSON"):

@@ -59,11 +59,11 @@ STEPS = {
     "before the row is whole": ("after(task_table.TaskTable, 'add')", 0),
     "after the row was written": ("submission.Submitter._submit = die", 0),
     "before the request leaves": ("client.Client.exchange = die", 0),
-    "after the answer": ("store.TaskStore.learn = die", 1),
-    "after the acceptance was written": ("poller.Poller._ask = die", 1),
-    "between two looks": ("after(poller.Poller, '_ask')", 1),
+    "after the answer": ("store.TaskStore.apply_answer = die", 1),
+    "after the acceptance was written": ("poller.Poller._query = die", 1),
+    "between two looks": ("after(poller.Poller, '_query')", 1),
     "after the last answer": ("at_the_end(store.TaskStore, 'write')", 1),
-    "after the end was written": ("at_the_end(task.Task, 'note')", 1),
+    "after the end was written": ("at_the_end(task.Task, 'update')", 1),
 }
 
 
@@ -288,7 +288,7 @@ def test_tasks_of_another_address_or_backend_are_neither_asked_for_nor_sent(
     session: Session, stub: Stub, service: Service, kernels: Any
 ):
     killed(kernels("submission.Submitter._submit = die"))
-    killed(kernels("poller.Poller._ask = die", IMAGE + "?2"))
+    killed(kernels("poller.Poller._query = die", IMAGE + "?2"))
     begun = len(stub.requests)
 
     with Stub() as elsewhere, Session(elsewhere.url, KEY_ID, KEY_SECRET) as other:
@@ -405,10 +405,10 @@ def test_the_first_end_wins_and_a_later_word_changes_nothing(
         here = session.submit("describe", image=IMAGE)
         there = other.task(here.id)
         stub.replies(ok(status=2, caption="the first word"))
-        other.manager.store.learn(there, Answer({"status": 2, "caption": "the first word"}))
+        other.manager.store.apply_answer(there, Answer({"status": 2, "caption": "the first word"}))
 
         session.manager.store.write(here, state, message="no")
-        session.manager.store.learn(here, Answer({"status": 0, "errorMessage": "no"}))
+        session.manager.store.apply_answer(here, Answer({"status": 0, "errorMessage": "no"}))
 
         assert here.result(30).caption == "the first word"
         row = row_of(session, here.id)

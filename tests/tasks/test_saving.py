@@ -70,7 +70,7 @@ def test_a_picture_can_be_had_as_pil(session: Session, stub: Stub):
     assert (image.size, image.mode) == ((40, 30), "RGB")
 
 
-def test_something_else_than_a_picture_is_told(session: Session, stub: Stub, tmp_path: Path):
+def test_an_output_that_is_not_a_picture_is_an_error(session: Session, stub: Stub, tmp_path: Path):
     serving(stub, 1, b"<html>gone</html>")
     result = session.run("text2image", prompt="a fox")
 

@@ -18,15 +18,15 @@ LIVING = """
 import sys
 from pathlib import Path
 from imgopen_nb.tasks.session_lock import SessionLock
-presence = SessionLock(Path(sys.argv[1]))
-print(presence.id, flush=True)
+lock = SessionLock(Path(sys.argv[1]))
+print(lock.id, flush=True)
 sys.stdin.read()
 """
 
 
 @contextmanager
 def another(home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process with a presence of its own, and the name of that."""
+    """A process with a lock of its own, and the name of that."""
     command = [sys.executable, "-c", LIVING, str(home)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
@@ -42,30 +42,30 @@ def locks(home: Path) -> list[str]:
 
 
 def test_a_session_has_one_name_and_holds_it(tmp_path: Path):
-    presence = SessionLock(tmp_path)
+    lock = SessionLock(tmp_path)
 
-    assert presence.id == presence.id
-    assert presence.alive(presence.id)
-    assert locks(tmp_path) == [presence.id]
+    assert lock.id == lock.id
+    assert lock.is_alive(lock.id)
+    assert locks(tmp_path) == [lock.id]
 
 
 def test_another_session_of_the_same_process_is_seen_alive_until_it_leaves(tmp_path: Path):
     one, other = SessionLock(tmp_path), SessionLock(tmp_path)
     name = one.id
 
-    assert other.alive(name)
-    one.leave()
-    assert not other.alive(name)
+    assert other.is_alive(name)
+    one.release()
+    assert not other.is_alive(name)
 
 
 def test_a_process_is_alive_until_it_is_killed_and_its_file_is_cleared_away(tmp_path: Path):
-    presence = SessionLock(tmp_path)
+    lock = SessionLock(tmp_path)
     with another(tmp_path) as (process, name):
-        assert [presence.alive(name) for _ in range(3)] == [True] * 3
+        assert [lock.is_alive(name) for _ in range(3)] == [True] * 3
         process.kill()
         process.wait()
         assert name in locks(tmp_path)
-        assert not presence.alive(name)
+        assert not lock.is_alive(name)
         assert name not in locks(tmp_path)
 
 
@@ -75,7 +75,7 @@ def test_an_ended_process_whose_number_was_given_out_again_is_gone(tmp_path: Pat
     name = f"{os.getpid()}-0123456789ab"
     (tmp_path / FOLDER / f"{name}.lock").touch()
 
-    assert not SessionLock(tmp_path).alive(name)
+    assert not SessionLock(tmp_path).is_alive(name)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_ended_process_whose_number_was_given_out_again_is_gone(tmp_path: Pat
 def test_what_is_no_name_of_a_session_is_not_alive_and_no_file_is_touched(
     tmp_path: Path, name: str | None
 ):
-    assert not SessionLock(tmp_path / "home").alive(name)
+    assert not SessionLock(tmp_path / "home").is_alive(name)
 
 
 def test_where_no_lock_can_be_had_the_process_id_tells(tmp_path: Path):
@@ -92,10 +92,10 @@ def test_where_no_lock_can_be_had_the_process_id_tells(tmp_path: Path):
     (tmp_path / FOLDER).write_text("")
     with another(tmp_path) as (process, name):
         assert name.endswith(UNLOCKED)
-        assert SessionLock(tmp_path).alive(name)
+        assert SessionLock(tmp_path).is_alive(name)
         process.kill()
         process.wait()
-        assert not SessionLock(tmp_path).alive(name)
+        assert not SessionLock(tmp_path).is_alive(name)
 
 
 def test_locks_that_do_not_work_fall_back_to_the_process_id(
@@ -109,37 +109,37 @@ def test_locks_that_do_not_work_fall_back_to_the_process_id(
     monkeypatch.setattr(presence_module.FileLock, "acquire", refuse)
     one, other = SessionLock(tmp_path), SessionLock(tmp_path)
 
-    assert other.alive(one.id)
+    assert other.is_alive(one.id)
     (tmp_path / FOLDER / "999999999-0123456789ab.lock").touch()
-    assert not other.alive("999999999-0123456789ab")
+    assert not other.is_alive("999999999-0123456789ab")
 
 
 def test_the_name_is_kept_until_what_is_being_sent_has_been(tmp_path: Path):
     """A session that is closed in the middle of a request counts as alive until its end."""
-    presence, other = SessionLock(tmp_path), SessionLock(tmp_path)
-    with presence.needed():
-        name = presence.id
-        presence.leave()
-        assert other.alive(name)
-        assert presence.id == name
-    assert not other.alive(name)
-    assert presence.id != name
+    lock, other = SessionLock(tmp_path), SessionLock(tmp_path)
+    with lock.in_use():
+        name = lock.id
+        lock.release()
+        assert other.is_alive(name)
+        assert lock.id == name
+    assert not other.is_alive(name)
+    assert lock.id != name
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_child_is_a_session_of_its_own_and_does_not_end_its_parents(tmp_path: Path):
-    presence = SessionLock(tmp_path)
-    name = presence.id
+    lock = SessionLock(tmp_path)
+    name = lock.id
     child = os.fork()
     if child == 0:
-        mine = presence.id
-        presence.leave()
+        mine = lock.id
+        lock.release()
         os._exit(0 if mine.startswith(f"{os.getpid()}-") and mine != name else 1)
 
     assert os.waitpid(child, 0)[1] == 0
-    assert presence.id == name
-    assert SessionLock(tmp_path).alive(name)
+    assert lock.id == name
+    assert SessionLock(tmp_path).is_alive(name)
 
 
 def test_two_processes_that_look_at_once_never_take_a_living_one_for_dead(tmp_path: Path):
@@ -148,10 +148,10 @@ def test_two_processes_that_look_at_once_never_take_a_living_one_for_dead(tmp_pa
         "import sys; from pathlib import Path\n"
         "from imgopen_nb.tasks.session_lock import SessionLock\n"
         "p = SessionLock(Path(sys.argv[1]))\n"
-        "print(sum(p.alive(sys.argv[2]) for _ in range(400)))"
+        "print(sum(p.is_alive(sys.argv[2]) for _ in range(400)))"
     )
-    presence = SessionLock(tmp_path)
-    command = [sys.executable, "-c", code, str(tmp_path), presence.id]
+    lock = SessionLock(tmp_path)
+    command = [sys.executable, "-c", code, str(tmp_path), lock.id]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
 
     assert [one.communicate(timeout=60)[0].strip() for one in both] == ["400", "400"]

@@ -1,1 +1,1 @@
-"""When to ask for which task, and one thread pool that does it."""
+"""When to poll which task, and the thread pool that does it."""

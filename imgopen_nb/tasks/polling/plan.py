@@ -19,8 +19,8 @@ QUICK_FLOOR = (0.15, 0.02)  # the floor for quick tasks: share of the median, an
 WINDOW = 200  # durations that are remembered for each kind of task
 ENOUGH = 5  # durations; with fewer, each one is spread
 SPREAD = (0.85, 0.95, 1.0, 1.1, 1.3)  # the factors that it is spread by
-SETTLED = 10  # durations; with as many, a new plan leaves the polls that are already scheduled
-RENEWALS = (0.24, 0.049)  # share of new durations that makes a new plan due: before and after that
+SETTLED = 10  # durations; from then on, a new plan does not move polls already scheduled
+RENEWALS = (0.24, 0.049)  # share of new durations that makes a new plan due: before, after that
 TRUST = 0.8  # how often an interval that holds known durations is taken for one of them
 POINTS = 48  # ages from which a plan chooses its polls
 PRICE = (0.025, 0.003)  # lag that one query is worth: s, or a share of the median if that is more
@@ -64,19 +64,19 @@ class Durations:
         self._changes = 0
 
     @property
-    def known(self) -> int:
+    def count(self) -> int:
         """How many durations are remembered."""
         return len(self._entries)
 
     @property
     def outdated(self) -> bool:
         """Whether a new plan is due: about 5 % of the durations are new, or 25 % at first."""
-        return self._changes > self.known * RENEWALS[self.settled]
+        return self._changes > self.count * RENEWALS[self.settled]
 
     @property
     def settled(self) -> bool:
-        """Whether enough is known for a new plan to leave the polls that are already scheduled."""
-        return self.known >= SETTLED
+        """Whether so much is known that a new plan does not move polls already scheduled."""
+        return self.count >= SETTLED
 
     def add(self, pending: float, noticed: float, submitted: float) -> None:
         """Learn one duration.
@@ -111,7 +111,7 @@ class Durations:
             ValueError: no duration is known, or `q` is not between 0 and 1.
         """
         if not self._sorted or not 0 <= q <= 1:
-            raise ValueError(f"no quantile {q} of {self.known} durations")
+            raise ValueError(f"no quantile {q} of {self.count} durations")
         return self._sorted[max(0, math.ceil(q * len(self._sorted)) - 1)]
 
     def plan(self, running: Iterable[tuple[float, float]] = (), floor: float = FLOOR) -> Plan:
@@ -126,9 +126,9 @@ class Durations:
         self._changes = 0
         self._redraw()
         floor = min(floor, self._quickest()) if self._sorted else floor
-        since = self._entries[0][0] if self.known == self._size else -math.inf
+        since = self._entries[0][0] if self.count == self._size else -math.inf
         ages = sorted(age for age, submitted in running if submitted >= since)
-        if self.known >= ENOUGH:
+        if self.count >= ENOUGH:
             return Plan(self._sorted, ages, floor)
         wide = sorted(duration * factor for duration in self._sorted for factor in SPREAD)
         return Plan(wide, [age for age in ages for _ in SPREAD], floor)

@@ -1,4 +1,4 @@
-"""One query for one task: its answer is written down, and a bad network is met with patience."""
+"""Polls one task once: saves the answer, and tries again later after a transient error."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ..submission import Submitter
 from ..task import Task
 from .timing import Timing
 
-# How many failures of the query in a row end a wait; any other error ends it at once.
-PATIENCE: dict[type[ImgOpenError], int] = {
+# How many failed queries in a row end a wait. Any other error ends it at once.
+MAX_FAILURES: dict[type[ImgOpenError], int] = {
     MalformedAnswerError: 4,
     NotFoundError: 5,
     NetworkError: 7,
@@ -32,14 +32,16 @@ PATIENCE: dict[type[ImgOpenError], int] = {
     RateLimitError: 12,
     SubmissionLostError: 3,
 }
-FORGOTTEN = "the service does not know the task, or not any more: --fresh sends it as a new one"
+NOT_FOUND_HINT = (
+    "the service does not know the task, or not any more: --fresh sends it as a new one"
+)
 
 
 class Poller:
-    """Asks once for a task; the scheduler calls it whenever a task's time has come.
+    """Polls a task once; the scheduler calls it when a task is due.
 
     Args:
-        replan: is given tasks whose next look should be planned again.
+        reschedule: called with tasks whose next poll should be planned again.
     """
 
     def __init__(
@@ -49,77 +51,77 @@ class Poller:
         submitter: Submitter,
         timing: Timing,
         trust: CallbackTrust,
-        replan: Callable[[list[Task]], None],
+        reschedule: Callable[[list[Task]], None],
     ) -> None:
         self._backend = backend
         self._store = store
         self._submitter = submitter
         self._timing = timing
         self._trust = trust
-        self._replan = replan
+        self._reschedule = reschedule
 
     def __call__(self, task: Task) -> float | None:
-        """Ask once for a task; returns seconds until the next time, None at the end."""
+        """Poll a task once; return the seconds until the next poll, None if there is none."""
         if task.state.final or not task.watched:
-            self._timing.gone(task)
+            self._timing.forget(task)
             return None
-        if task.overdue:
-            self._timing.gone(task)
-            task.give_up()
+        if task.watch_expired:
+            self._timing.forget(task)
+            task.time_out()
             return None
         try:
-            return self._look(task)
+            return self._poll(task)
         except (APIError, SubmissionLostError) as error:
-            return self._after_trouble(task, error)
-        except Exception as error:  # this thread serves other tasks too
+            return self._after_error(task, error)
+        except Exception as error:  # this thread polls other tasks too
             if not isinstance(error, ImgOpenError):
                 error = ImgOpenError(f"internal error while asking: {type(error).__name__}")
-            task.stop(error)
+            task.abort_waits(error)
             return None
 
-    def callback_came(self, task_id: str) -> bool:
-        """Take over what the server has written of a task; False if nobody here has it."""
-        task = self._store.known(task_id)
+    def on_callback(self, task_id: str) -> bool:
+        """Update a task after its callback; False if the task is not in use here."""
+        task = self._store.loaded(task_id)
         if task is None or task.state.final:
             return task is not None
         self._store.refresh(task)
         self._trust.arrived(task)
         if task.state.final:
             task.pending = task.took or 0.0  # its duration is known exactly
-            self._replan([*self._timing.ended(task, task.pending), task])
+            self._reschedule([*self._timing.ended(task, task.pending), task])
         return True
 
-    def _look(self, task: Task) -> float | None:
+    def _poll(self, task: Task) -> float | None:
         if task.state in UNSENT:
-            again = self._submitter.take_up(task)
-            return again if again or task.state.final else self._timing.next_look(task)
+            again = self._submitter.recover(task)
+            return again if again or task.state.final else self._timing.seconds_to_next_poll(task)
         if task.shared:
-            self._store.refresh(task)  # another kernel may know its end already
-        return None if task.state.final else self._ask(task)
+            self._store.refresh(task)  # another kernel may have seen the end already
+        return None if task.state.final else self._query(task)
 
-    def _ask(self, task: Task) -> float | None:
-        asked = task.seconds or 0.0
+    def _query(self, task: Task) -> float | None:
+        age = task.seconds or 0.0
         answer = self._backend.client().ask(task.operation, task.id, task.server_id)
         task.queries += 1
         task.failures_in_a_row = 0
-        self._store.learn(task, answer)
+        self._store.apply_answer(task, answer)
         if task.state.final:
-            moved = self._timing.ended(task, asked)
-            # No callback came for this one: nor may one for the others.
-            self._replan(self._timing.waiting() if self._trust.missed(task.id) else moved)
+            moved = self._timing.ended(task, age)
+            # No callback came for this task, so perhaps none comes for the others.
+            self._reschedule(self._timing.polled_tasks() if self._trust.missed(task.id) else moved)
             return None
-        task.pending = asked
-        return self._timing.next_look(task)
+        task.pending = age
+        return self._timing.seconds_to_next_poll(task)
 
-    def _after_trouble(self, task: Task, error: ImgOpenError) -> float | None:
+    def _after_error(self, task: Task, error: ImgOpenError) -> float | None:
         task.queries += task.state not in UNSENT
         task.failures_in_a_row += 1
-        limit = next((n for kind, n in PATIENCE.items() if isinstance(error, kind)), 1)
+        limit = next((n for kind, n in MAX_FAILURES.items() if isinstance(error, kind)), 1)
         if task.failures_in_a_row >= limit:
             task.failures_in_a_row = 0
-            self._timing.gone(task)
+            self._timing.forget(task)
             if isinstance(error, NotFoundError):
-                error.hint = FORGOTTEN
-            task.stop(error)
+                error.hint = NOT_FOUND_HINT
+            task.abort_waits(error)
             return None
         return pause(task.failures_in_a_row, error if isinstance(error, APIError) else None)

@@ -1,4 +1,4 @@
-"""One scheduler for all open tasks: a heap of what is due when, and a few threads that do it."""
+"""One scheduler for all open tasks: a heap ordered by due time, and a few worker threads."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ from collections.abc import Callable, Iterable
 
 from ..task import Task
 
-THREADS = 8
-AFTER_TROUBLE = 1.0
+MAX_THREADS = 8
+RETRY_SECONDS = 1.0
 Job = Callable[[], None]
 
 
 class Scheduler:
-    """Asks for tasks when their time has come, and does other short jobs between.
+    """Polls tasks when they are due, and runs other short jobs.
 
     Args:
-        ask: asks once for a task and returns the seconds until it should be asked for again, or
-            None to let go of it; after an exception it is asked for again a little later.
+        poll: polls a task once and returns the seconds until its next poll, or None if there is
+            none. After an exception the task is polled again a little later.
     """
 
-    def __init__(self, ask: Callable[[Task], float | None]) -> None:
-        self._ask = ask
+    def __init__(self, poll: Callable[[Task], float | None]) -> None:
+        self._poll = poll
         self._heap: list[tuple[float, int, Task | Job]] = []
         self._order = itertools.count()
         self._lock = threading.Lock()
-        # One thread at a time sleeps until the next moment; the others until they are needed.
-        self._moment = threading.Condition(self._lock)
-        self._needed = threading.Condition(self._lock)
-        self._watched = False
+        # One idle thread sleeps until the next item is due; the others until there is work.
+        self._timer = threading.Condition(self._lock)
+        self._work_ready = threading.Condition(self._lock)
+        self._timer_running = False
         self._idle = 0
         self._threads: list[threading.Thread] = []
-        self._known: set[str] = set()
+        self._scheduled: set[str] = set()
         self._due: dict[str, float] = {}
         self._closed = False
 
     @property
     def busy(self) -> bool:
         """Whether any task is open."""
-        return bool(self._known)
+        return bool(self._scheduled)
 
     def add(self, task: Task, seconds: float = 0.0) -> bool:
-        """Have a task asked for after so many seconds; False for one that is already."""
+        """Poll a task, first after this many seconds; False if it is scheduled already."""
         with self._lock:
-            new = task.id not in self._known
+            new = task.id not in self._scheduled
             if new:
-                self._known.add(task.id)
+                self._scheduled.add(task.id)
                 self._put(task, seconds)
             return new
 
     def call(self, job: Job, seconds: float = 0.0) -> None:
-        """Have a job done after so many seconds."""
+        """Run a job after this many seconds."""
         with self._lock:
             self._put(job, seconds)
 
-    def sooner(self, times: Iterable[tuple[Task, float]]) -> None:
-        """Bring tasks forward, to so many seconds from now, where they are due later."""
+    def bring_forward(self, times: Iterable[tuple[Task, float]]) -> None:
+        """Make tasks due in this many seconds, if they are due later than that."""
         with self._lock:
             now = time.monotonic()
             for task, seconds in times:
@@ -67,30 +67,30 @@ class Scheduler:
                     self._put(task, seconds)
 
     def close(self) -> None:
-        """Ask for nothing any more."""
+        """Stop polling."""
         with self._lock:
             self._closed = True
             self._heap.clear()
-            self._moment.notify_all()
-            self._needed.notify_all()
+            self._timer.notify_all()
+            self._work_ready.notify_all()
 
     def _put(self, item: Task | Job, seconds: float) -> None:
         due = time.monotonic() + seconds
         if isinstance(item, Task):
-            self._due[item.id] = due  # an older entry of the same task counts no more
+            self._due[item.id] = due  # an older entry of the same task no longer counts
         heapq.heappush(self._heap, (due, next(self._order), item))
         if self._heap[0][0] == due:
-            self._moment.notify()
-        self._rouse()
+            self._timer.notify()
+        self._wake_worker()
 
-    def _rouse(self) -> None:
-        """See to it that somebody sleeps until the next moment, unless all are at work."""
-        if self._watched or self._closed:
+    def _wake_worker(self) -> None:
+        """Wake or start a thread to wait for the next item, unless all threads are busy."""
+        if self._timer_running or self._closed:
             return
         if self._idle:
-            self._needed.notify()
-        elif len(self._threads) < THREADS:
-            # Daemons: an open task never keeps a kernel from ending.
+            self._work_ready.notify()
+        elif len(self._threads) < MAX_THREADS:
+            # Daemon threads: an open task never keeps a kernel alive.
             name = f"imgopen-scheduler-{len(self._threads)}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
             thread.start()
@@ -98,24 +98,24 @@ class Scheduler:
 
     def _work(self) -> None:
         while (item := self._next()) is not None:
-            seconds = self._done(item)
+            seconds = self._run(item)
             if not isinstance(item, Task):
                 continue
             with self._lock:
                 if seconds is not None:
                     self._put(item, seconds)
                     continue
-                self._known.discard(item.id)
-            # Somebody may have begun to wait again just when it was let go of.
+                self._scheduled.discard(item.id)
+            # A new wait may have begun just before the task was removed.
             if item.watched and not item.done:
                 self.add(item)
 
-    def _done(self, item: Task | Job) -> float | None:
+    def _run(self, item: Task | Job) -> float | None:
         try:
-            return self._ask(item) if isinstance(item, Task) else item()
-        except Exception:  # of somebody's callback: this thread serves others too
+            return self._poll(item) if isinstance(item, Task) else item()
+        except Exception:  # of a callback: this thread serves other tasks too
             traceback.print_exc()
-            return AFTER_TROUBLE
+            return RETRY_SECONDS
 
     def _next(self) -> Task | Job | None:
         with self._lock:
@@ -123,20 +123,20 @@ class Scheduler:
                 item = self._pop()
                 if item is not None:
                     if self._heap:
-                        self._rouse()
+                        self._wake_worker()
                     return item
-                if self._watched or not self._heap:
+                if self._timer_running or not self._heap:
                     self._idle += 1
-                    self._needed.wait()
+                    self._work_ready.wait()
                     self._idle -= 1
                     continue
-                self._watched = True
-                self._moment.wait(max(0.0, self._heap[0][0] - time.monotonic()))
-                self._watched = False
+                self._timer_running = True
+                self._timer.wait(max(0.0, self._heap[0][0] - time.monotonic()))
+                self._timer_running = False
             return None
 
     def _pop(self) -> Task | Job | None:
-        """Return what is due now, None where nothing is."""
+        """Return the next item that is due now, or None."""
         while self._heap and self._heap[0][0] <= time.monotonic():
             due, _, item = heapq.heappop(self._heap)
             if not isinstance(item, Task):

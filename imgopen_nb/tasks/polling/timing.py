@@ -16,13 +16,13 @@ from ...errors import JournalError
 from ..task import Task
 from .plan import Durations, Plan, probe_count
 
-# Fewer durations say nothing about what is usual.
-FEW = 5
+# With fewer durations we do not say what is usual.
+MIN_DURATIONS = 5
 Kind = tuple[str, str | None, str]
 
 
 @dataclass
-class _Known:
+class _KindState:
     """The durations and the plan of one kind of task, and its open tasks."""
 
     durations: Durations
@@ -32,12 +32,12 @@ class _Known:
 
 
 class Timing:
-    """Says when to poll a task, and learns from the end of each; for any thread.
+    """Says when to poll a task, and learns from how long each one took. Thread-safe.
 
     Args:
-        table: the history, from which the durations of earlier tasks are read once.
-        hold: returns the age in seconds before which a task is not polled, because a callback is
-            expected; it also gets the 90 % quantile of the durations in seconds, if known.
+        table: the history; the durations of earlier tasks are read from it once.
+        hold: returns the age in seconds before which a task is not polled because a callback is
+            expected. Called with the task and the 90 % quantile of the durations, if known.
     """
 
     def __init__(
@@ -45,85 +45,85 @@ class Timing:
     ) -> None:
         self._table = table
         self._hold = hold
-        self._kinds: dict[Kind, _Known] = {}
+        self._kinds: dict[Kind, _KindState] = {}
         self._guard = threading.Lock()
 
-    def next_look(self, task: Task) -> float:
-        """Return the seconds until the next poll of a task, planned from its last one."""
+    def seconds_to_next_poll(self, task: Task) -> float:
+        """Return the seconds until the next poll of a task."""
         with self._guard:
-            known = self._known(kind_of(task))
-            known.open.setdefault(task.id, task)
-            probe = known.durations.known == 0 and _is_probe(known, task)
-            step = known.plan.next_poll(task.pending, task.progress, probe)
-            longest = known.durations.quantile(0.9) if known.durations.known else None
+            kind = self._kind(kind_of(task))
+            kind.open.setdefault(task.id, task)
+            probe = kind.durations.count == 0 and _is_probe(kind, task)
+            step = kind.plan.next_poll(task.pending, task.progress, probe)
+            longest = kind.durations.quantile(0.9) if kind.durations.count else None
             when = max(task.pending + step, self._hold(task, longest))
             return max(0.0, when - (task.seconds or 0.0))
 
-    def ended(self, task: Task, asked: float) -> list[Task]:
-        """Learn from an end that was found by a poll at the age of `asked` seconds.
+    def ended(self, task: Task, age: float) -> list[Task]:
+        """Learn from a task that a poll found finished at the age of `age` seconds.
 
         Returns:
-            The tasks that should be polled sooner if the new plan says so.
+            The tasks whose next poll should be planned again.
         """
         with self._guard:
-            self._forget(task)
-            known = self._known(kind_of(task))
+            self._remove(task)
+            kind = self._kind(kind_of(task))
             if task.state is not State.SUCCEEDED or task.submitted is None:
                 return []
-            known.durations.add(min(task.pending, asked), asked, task.submitted)
-            if not known.durations.outdated:
+            kind.durations.add(min(task.pending, age), age, task.submitted)
+            if not kind.durations.outdated:
                 return []
-            moved = [] if known.durations.settled else list(known.open.values())
-            running = [(t.pending, t.submitted or 0.0) for t in known.open.values()]
-            known.plan = known.durations.plan(running)
+            moved = [] if kind.durations.settled else list(kind.open.values())
+            running = [(t.pending, t.submitted or 0.0) for t in kind.open.values()]
+            kind.plan = kind.durations.plan(running)
             return moved
 
-    def waiting(self) -> list[Task]:
-        """Return the tasks that are polled."""
+    def polled_tasks(self) -> list[Task]:
+        """Return the tasks that are being polled."""
         with self._guard:
-            return [task for known in self._kinds.values() for task in known.open.values()]
+            return [task for kind in self._kinds.values() for task in kind.open.values()]
 
-    def usual(self, task: Task) -> tuple[float, float] | None:
-        """Return the median and the 90 % quantile of such tasks' seconds, None for too few."""
+    def usual_seconds(self, task: Task) -> tuple[float, float] | None:
+        """Return the median and 90 % quantile of such tasks' seconds, None if too few are known."""
         known = [seconds for _, seconds in self._table.durations(*kind_of(task))]
-        if len(known) < FEW:
+        if len(known) < MIN_DURATIONS:
             return None
         return statistics.median(known), statistics.quantiles(known, n=10)[-1]
 
-    def median(self, operation: Operation, model: str | None, backend: str) -> float | None:
-        """Return the median of the seconds that such tasks took, None if there are none."""
+    def median_seconds(self, operation: Operation, model: str | None, backend: str) -> float | None:
+        """Return the median of the seconds that such tasks took, None if there were none."""
         default = next((p.default for p in operation.user_params if p.name == "model"), None)
         known = self._table.durations(operation.name, model or default, backend)
         return statistics.median(seconds for _, seconds in known) if known else None
 
-    def gone(self, task: Task) -> None:
+    def forget(self, task: Task) -> None:
         """Forget a task that is no longer polled."""
         with self._guard:
-            self._forget(task)
+            self._remove(task)
 
-    def _forget(self, task: Task) -> None:
-        known = self._kinds.get(kind_of(task))
-        if known:
-            known.open.pop(task.id, None)
-            known.probes.discard(task.id)
+    def _remove(self, task: Task) -> None:
+        kind = self._kinds.get(kind_of(task))
+        if kind:
+            kind.open.pop(task.id, None)
+            kind.probes.discard(task.id)
 
-    def _known(self, kind: Kind) -> _Known:
+    def _kind(self, kind: Kind) -> _KindState:
         if kind not in self._kinds:
             durations, earlier = Durations(), []
-            with contextlib.suppress(JournalError):  # polls can be planned without it
+            with contextlib.suppress(JournalError):  # polls can be planned without the history
                 earlier = self._table.durations(*kind)
             for place, (pending, seconds) in enumerate(earlier):
                 # In their order, and before all tasks of this session.
                 durations.add(pending, seconds, place - 1e6)
-            self._kinds[kind] = _Known(durations, durations.plan())
+            self._kinds[kind] = _KindState(durations, durations.plan())
         return self._kinds[kind]
 
 
-def _is_probe(known: _Known, task: Task) -> bool:
+def _is_probe(kind: _KindState, task: Task) -> bool:
     """Whether a task is one of the few that are polled often while no duration is known."""
-    if len(known.probes) < probe_count(len(known.open)):
-        known.probes.add(task.id)
-    return task.id in known.probes
+    if len(kind.probes) < probe_count(len(kind.open)):
+        kind.probes.add(task.id)
+    return task.id in kind.probes
 
 
 def kind_of(task: Task) -> Kind:

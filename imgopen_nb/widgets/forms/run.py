@@ -67,7 +67,7 @@ class Run(threading.Thread):
         self.task = task = session.submit(self._operation, **self._params)
         if self._cancelled.is_set():
             raise WaitCancelledError(task.cancel(), task=task)
-        usual = usual_time(session.manager.timing.usual(task))
+        usual = usual_time(session.manager.timing.usual_seconds(task))
         pause, shown = FIRST_PAUSE, time.monotonic()
         for event in task.events(tick=0.1):
             if time.monotonic() - shown >= pause:

@@ -86,7 +86,7 @@ def test_a_task_that_never_ends_is_polled_for_ever_and_never_too_often(learned, 
     steps = [after - before for before, after in pairwise(ages)]
     # The difference of two large ages is only as exact as these.
     assert all(step >= plan.floor - ages[-1] * 1e-15 for step in steps)
-    longest = durations.quantile(1) if durations.known else 0.0
+    longest = durations.quantile(1) if durations.count else 0.0
     assert plan.next_poll(2 * longest + 1) <= max(30.0, plan.floor)
 
 
@@ -112,7 +112,7 @@ def test_an_invalid_duration_is_refused_and_changes_nothing(bad):
     for interval in ((bad, 1.0, 0.0), (0.0, bad, 0.0)):
         with pytest.raises(ValueError, match="no duration"):
             durations.add(*interval)
-    assert durations.known == 0
+    assert durations.count == 0
     assert not durations.outdated
 
 
@@ -156,7 +156,7 @@ def test_the_most_recently_submitted_are_remembered_whatever_the_order_of_their_
     for submitted in (5, 1, 4, 2, 3):
         durations.add(submitted, submitted, submitted)
     durations.plan()
-    assert durations.known == 3
+    assert durations.count == 3
     assert [durations.quantile(q) for q in (0, 0.5, 1)] == [3, 4, 5]
 
 

@@ -17,7 +17,7 @@ from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.catalogue.status import State
 from imgopen_nb.errors import JournalError
 from imgopen_nb.session import Session
-from imgopen_nb.tasks.polling.scheduler import THREADS, Scheduler
+from imgopen_nb.tasks.polling.scheduler import MAX_THREADS, Scheduler
 from imgopen_nb.tasks.polling.timing import Timing
 from imgopen_nb.tasks.task import Task
 
@@ -104,10 +104,10 @@ def test_a_task_is_asked_until_it_is_let_go_of_and_then_no_more():
         task.watched = asked[task.id] < 5
         return 0.001 if task.watched else None
 
-    with waiter(ask) as waiting:
+    with waiter(ask) as scheduler:
         for number in range(100):
-            waiting.add(new_task(number))
-        until(lambda: len(asked) == 100 and not waiting._known)
+            scheduler.add(new_task(number))
+        until(lambda: len(asked) == 100 and not scheduler._scheduled)
         time.sleep(0.1)
     assert set(asked.values()) == {5}
 
@@ -116,12 +116,12 @@ def test_when_all_is_done_nothing_is_kept():
     def ask(task: Task) -> None:
         task.watched = False
 
-    with waiter(ask) as waiting:
+    with waiter(ask) as scheduler:
         for number in range(50):
-            waiting.add(new_task(number))
-        waiting.sooner([(new_task(number), 0.0) for number in range(50)])
-        until(lambda: not waiting._known)
-        assert (waiting._heap, waiting._due) == ([], {})
+            scheduler.add(new_task(number))
+        scheduler.bring_forward([(new_task(number), 0.0) for number in range(50)])
+        until(lambda: not scheduler._scheduled)
+        assert (scheduler._heap, scheduler._due) == ([], {})
 
 
 def test_many_threads_add_hurry_and_call_and_nothing_is_forgotten_or_done_twice_at_once():
@@ -152,24 +152,24 @@ def test_many_threads_add_hurry_and_call_and_nothing_is_forgotten_or_done_twice_
         with guard:
             jobs[number] += 1
 
-    def throw(seed: int, waiting: Scheduler) -> None:
+    def throw(seed: int, scheduler: Scheduler) -> None:
         dice = random.Random(seed)
         slow = []
         for number in range(250):
             task = new_task(f"{seed}-{number}")
             soon = dice.random() < 0.5
-            waiting.add(task, dice.uniform(0, 0.01) if soon else HOUR)
+            scheduler.add(task, dice.uniform(0, 0.01) if soon else HOUR)
             if not soon:
                 slow.append(task)
             place = seed * 250 + number
-            waiting.call(lambda place=place: did(place), dice.uniform(0, 0.02))  # type: ignore[misc]
+            scheduler.call(lambda place=place: did(place), dice.uniform(0, 0.02))  # type: ignore[misc]
             if dice.random() < 0.2:
-                waiting.sooner([(task, 0.0) for task in slow])
-                waiting.sooner([(task, 0.0) for task in slow])
-        waiting.sooner([(task, 0.0) for task in slow])
+                scheduler.bring_forward([(task, 0.0) for task in slow])
+                scheduler.bring_forward([(task, 0.0) for task in slow])
+        scheduler.bring_forward([(task, 0.0) for task in slow])
 
-    with waiter(ask) as waiting:
-        throwing = [threading.Thread(target=throw, args=(seed, waiting)) for seed in range(8)]
+    with waiter(ask) as scheduler:
+        throwing = [threading.Thread(target=throw, args=(seed, scheduler)) for seed in range(8)]
         for thread in throwing:
             thread.start()
         for thread in throwing:
@@ -189,11 +189,11 @@ def test_what_is_due_later_is_brought_forward_but_never_put_off():
         moments.setdefault(task.id, time.monotonic())
         task.watched = False
 
-    with waiter(ask) as waiting:
+    with waiter(ask) as scheduler:
         late, soon = new_task("late"), new_task("soon")
-        waiting.add(late, HOUR)
-        waiting.add(soon, 0.3)
-        waiting.sooner([(late, 0.0), (soon, HOUR), (new_task("unknown"), 0.0)])
+        scheduler.add(late, HOUR)
+        scheduler.add(soon, 0.3)
+        scheduler.bring_forward([(late, 0.0), (soon, HOUR), (new_task("unknown"), 0.0)])
         until(lambda: len(moments) == 2)
 
     assert set(moments) == {"task-late", "task-soon"}
@@ -206,10 +206,10 @@ def test_a_task_added_twice_is_asked_in_one_line():
         asked[task.id] += 1
         task.watched = False
 
-    with waiter(ask) as waiting:
+    with waiter(ask) as scheduler:
         task = new_task("x")
         for _ in range(100):
-            waiting.add(task, 0.2)
+            scheduler.add(task, 0.2)
         until(lambda: asked)
         time.sleep(0.3)
     assert asked == {"task-x": 1}
@@ -228,11 +228,11 @@ def test_a_wait_that_begins_just_when_a_task_is_let_go_of_is_not_lost():
         else:
             task.watched = False
 
-    with waiter(ask) as waiting:
+    with waiter(ask) as scheduler:
         task = new_task("x")
-        waiting.add(task)
+        scheduler.add(task)
         entered.wait(10)
-        waiting.add(task)
+        scheduler.add(task)
         leave.set()
         until(lambda: len(asked) == 2)
 
@@ -251,16 +251,16 @@ def test_a_look_or_a_job_that_raises_ends_no_thread(capfd: pytest.CaptureFixture
     def job() -> None:
         raise RuntimeError("a job's own trouble")
 
-    with waiter(ask) as waiting:
+    with waiter(ask) as scheduler:
         for number in range(50):
-            waiting.add(new_task(number))
-            waiting.call(job)
+            scheduler.add(new_task(number))
+            scheduler.call(job)
         until(lambda: len(seen) == 50)
         done = threading.Event()
-        waiting.call(done.set)
+        scheduler.call(done.set)
         assert done.wait(10)
-        assert waiting._known  # all are asked once more, a little later
-        until(lambda: not waiting._known)
+        assert scheduler._scheduled  # all are asked once more, a little later
+        until(lambda: not scheduler._scheduled)
     assert "a callback's own trouble" in capfd.readouterr().err
 
 
@@ -277,12 +277,12 @@ def test_slow_looks_run_side_by_side_on_eight_threads_at_most():
             at_work -= 1
         task.watched = False
 
-    with waiter(ask) as waiting:
+    with waiter(ask) as scheduler:
         for number in range(40):
-            waiting.add(new_task(number))
-        until(lambda: not waiting._known)
-        assert len(waiting._threads) <= THREADS
-    assert 2 <= most <= THREADS
+            scheduler.add(new_task(number))
+        until(lambda: not scheduler._scheduled)
+        assert len(scheduler._threads) <= MAX_THREADS
+    assert 2 <= most <= MAX_THREADS
 
 
 class Counting(Scheduler):
@@ -297,56 +297,56 @@ class Counting(Scheduler):
 
 def test_threads_that_have_nothing_to_do_do_not_wake_up():
     """Five hundred tasks are due in an hour, after a busy beginning with all threads."""
-    waiting = Counting(lambda task: HOUR)
+    scheduler = Counting(lambda task: HOUR)
     try:
         for number in range(500):
-            waiting.add(new_task(number))
-        until(lambda: len(waiting._due) == 500)
+            scheduler.add(new_task(number))
+        until(lambda: len(scheduler._due) == 500)
         time.sleep(0.3)
-        looked, used = waiting.looked, time.process_time()
+        looked, used = scheduler.looked, time.process_time()
         time.sleep(1.5)
 
-        assert waiting.looked - looked <= 3
+        assert scheduler.looked - looked <= 3
         assert time.process_time() - used < 0.5
     finally:
-        waiting.close()
+        scheduler.close()
 
 
 def test_close_ends_every_thread_also_one_that_was_at_work():
-    waiting = Scheduler(lambda task: time.sleep(0.2) or 0.01)
+    scheduler = Scheduler(lambda task: time.sleep(0.2) or 0.01)
     for number in range(20):
-        waiting.add(new_task(number))
-    until(lambda: len(waiting._threads) >= 2)
+        scheduler.add(new_task(number))
+    until(lambda: len(scheduler._threads) >= 2)
 
-    waiting.close()
+    scheduler.close()
 
-    for thread in waiting._threads:
+    for thread in scheduler._threads:
         thread.join(10)
-    assert not any(thread.is_alive() for thread in waiting._threads)
-    threads = len(waiting._threads)
-    waiting.add(new_task("later"))
-    assert len(waiting._threads) == threads
+    assert not any(thread.is_alive() for thread in scheduler._threads)
+    threads = len(scheduler._threads)
+    scheduler.add(new_task("later"))
+    assert len(scheduler._threads) == threads
 
 
 # When to look.
 
 
-def test_a_history_that_cannot_be_read_does_not_keep_a_task_from_being_looked_at(tmp_path: Path):
+def test_a_history_that_cannot_be_read_does_not_keep_a_task_from_being_polled(tmp_path: Path):
     (tmp_path / "imgopen.sqlite").write_text("this is no database, and longer than a header " * 9)
-    journal = open_table(tmp_path)
+    table = open_table(tmp_path)
     with pytest.raises(JournalError):
-        journal.rows()
-    timing, task = Timing(journal), new_task("x")
+        table.rows()
+    timing, task = Timing(table), new_task("x")
     task.submitted = time.time()
 
-    timing.gone(task)
-    assert 0 <= timing.next_look(task) < 60
-    task.note(state=State.SUCCEEDED, took=1.0)
+    timing.forget(task)
+    assert 0 <= timing.seconds_to_next_poll(task) < 60
+    task.update(state=State.SUCCEEDED, took=1.0)
     timing.ended(task, 1.0)
 
 
 def test_forgetting_a_task_reads_nothing(tmp_path: Path):
-    Timing(open_table(tmp_path / "home")).gone(new_task("x"))
+    Timing(open_table(tmp_path / "home")).forget(new_task("x"))
 
     assert not (tmp_path / "home").exists()
 
@@ -354,7 +354,7 @@ def test_forgetting_a_task_reads_nothing(tmp_path: Path):
 def test_the_age_of_a_task_follows_no_clock_that_is_set(monkeypatch: pytest.MonkeyPatch):
     task = new_task("x")
     task.submitted = time.time()
-    task.begin()
+    task.start_clock()
     ages = []
     for ahead in (0.0, 7200.0, -7200.0):
         now = time.time() + ahead
