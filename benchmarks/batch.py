@@ -67,8 +67,8 @@ def measured(client: str, concurrency: int, seconds: float, polls: float) -> dic
     return {**json.loads(done.stdout), "queries": figures["queries"]}
 
 
-def images(seconds: float, count: int = TASKS) -> list[str]:
-    return [f"https://p.invalid/{seconds}/{number}" for number in range(count)]
+def images(seconds: float) -> list[str]:
+    return [f"https://p.invalid/{seconds}/{number}" for number in range(TASKS)]
 
 
 def polls_of(number: int, polls: float) -> int:
