@@ -1,1 +1,1 @@
-"""What imgopen_nb costs, measured: `make bench` runs everything and rewrites RESULTS.md."""
+"""Measures what imgopen_nb costs: `make bench` runs everything and rewrites RESULTS.md."""

@@ -25,21 +25,21 @@ PARTS: dict[str, ModuleType] = {
     "Engines: CPU of a call (best of 5), peak memory of its process": engines,
 }
 NOTE = """\
-The reference is the CPU time of an engine's bare networks and arithmetic on input of the same
-kind, taken when they were chosen. "At equal speed" divides the ratio by that of the first row, a
-network whose reference is purely its own: 1.5 is the limit that we set ourselves. Linux counts into
-a process's peak memory what its parent had when it started it, here about 110 MiB."""
+The reference is the CPU time of an engine's bare networks and arithmetic on the same kind of input.
+"At equal speed" divides the ratio by that of the first row, a network without an engine around it:
+our limit is 1.5. On Linux, the peak memory of a process includes what its parent had when it
+started the process, here about 110 MiB."""
 PACKAGES = (
     "ipython", "ipykernel", "requests", "aiohttp", "onnxruntime", "pillow", "pandas", "pyarrow",
 )  # fmt: skip
 
 
 def main(names: Sequence[str]) -> None:
-    """Measure the parts of these names, or all; what is not measured stays as it was."""
+    """Measure the named parts, or all of them; the results of the others stay as they are."""
     unknown = set(names) - {name_of(part) for part in PARTS.values()}
     if unknown:
         raise SystemExit(f"no such part: {', '.join(sorted(unknown))}")
-    sections = earlier()
+    sections = present()
     for title, part in PARTS.items():
         if names and name_of(part) not in names:
             continue
@@ -54,8 +54,8 @@ def name_of(part: ModuleType) -> str:
     return part.__name__.rpartition(".")[2]
 
 
-def earlier() -> dict[str, list[str]]:
-    """Return the lines of each table as it was written last."""
+def present() -> dict[str, list[str]]:
+    """Return the lines of each table in the present RESULTS.md."""
     found: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in RESULTS.read_text("utf-8").splitlines() if RESULTS.exists() else ():

@@ -1,7 +1,7 @@
 """A batch against hand-written clients that send the same requests: wall time and CPU per task.
 
-Each client has a process of its own. The others are told what ours must find out: how long a task
-takes; they ask as often as ours did on average, the last time just after its end.
+Each client runs in its own process. The others know in advance what ours must learn: how long a
+task takes. They poll as often as ours did on average, the last time just after the task's end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from .service import PATH, pin, service, told
+from .service import PATH, fetch_statistics, pin, service
 
 HEAD = (
     "client",
@@ -28,22 +28,22 @@ HEAD = (
     "CPU / requests",
 )
 TASKS = 1000
-ROUNDS = 2  # taken in turn, of which the one with the least CPU time counts
+ROUNDS = 2  # the clients take turns; the round with the least CPU time counts
 CASES = ((16, 0.3), (32, 1.0), (64, 2.0))
 Row = tuple[str, ...]
 
 
 def rows() -> Iterator[Row]:
-    for together, seconds in CASES:
-        ideal = TASKS / together * seconds
-        rounds = [turn(together, seconds) for _ in range(ROUNDS)]
+    for concurrency, seconds in CASES:
+        ideal = TASKS / concurrency * seconds
+        rounds = [turn(concurrency, seconds) for _ in range(ROUNDS)]
         ours, bare, fast = (
             min(each, key=lambda one: one["cpu"]) for each in zip(*rounds, strict=True)
         )
         for name, one in (("imgopen_nb", ours), ("requests pool", bare), ("aiohttp", fast)):
             yield (
                 name,
-                f"{TASKS}, {together}, {seconds:g} s",
+                f"{TASKS}, {concurrency}, {seconds:g} s",
                 f"{one['wall'] / ideal:.3f}",
                 f"{one['queries'] / TASKS:.2f}",
                 f"{1000 * one['cpu'] / TASKS:.2f} ms",
@@ -51,60 +51,60 @@ def rows() -> Iterator[Row]:
             )
 
 
-def turn(together: int, seconds: float) -> tuple[dict[str, float], ...]:
-    ours = measured("imgopen", together, seconds, 0)
-    asked = max(1.0, ours["queries"] / TASKS)
-    return ours, *(measured(name, together, seconds, asked) for name in ("requests", "aiohttp"))
+def turn(concurrency: int, seconds: float) -> tuple[dict[str, float], ...]:
+    ours = measured("imgopen", concurrency, seconds, 0)
+    polls = max(1.0, ours["queries"] / TASKS)
+    return ours, *(measured(name, concurrency, seconds, polls) for name in ("requests", "aiohttp"))
 
 
-def measured(client: str, together: int, seconds: float, asked: float) -> dict[str, float]:
+def measured(client: str, concurrency: int, seconds: float, polls: float) -> dict[str, float]:
     with service() as url:
         command = [sys.executable, "-m", __spec__.name, client, url]
-        command += [str(together), str(seconds), str(asked)]
+        command += [str(concurrency), str(seconds), str(polls)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        figures = told(url)
+        figures = fetch_statistics(url)
     assert figures["submissions"] == TASKS
     return {**json.loads(done.stdout), "queries": figures["queries"]}
 
 
-def images(seconds: float, count: int = TASKS) -> list[str]:
-    return [f"https://p.invalid/{seconds}/{number}" for number in range(count)]
+def images(seconds: float) -> list[str]:
+    return [f"https://p.invalid/{seconds}/{number}" for number in range(TASKS)]
 
 
-def turns(number: int, asked: float) -> int:
-    """Return how often task `number` is asked for, so that all tasks together reach the average."""
-    return int((number + 1) * asked) - int(number * asked)
+def polls_of(number: int, polls: float) -> int:
+    """Return how often task `number` is polled, so that all tasks together reach the average."""
+    return int((number + 1) * polls) - int(number * polls)
 
 
-def by_imgopen(url: str, together: int, seconds: float, asked: float) -> dict[str, float]:
+def by_imgopen(url: str, concurrency: int, seconds: float, polls: float) -> dict[str, float]:
     from imgopen_nb.session import Session
 
     os.environ["IMGOPEN_HOME"] = tempfile.mkdtemp()
     with Session(url, "an-access-key-id", "an-access-key-secret") as session:
         with Clocks() as read:
             batch = session.map(
-                "describe", images(seconds), concurrency=together, progress=False, model="clip"
+                "describe", images(seconds), concurrency=concurrency, progress=False, model="clip"
             )
         figures = read()
-    assert len(batch.kept) == TASKS
-    assert not any(kept.error for kept in batch.kept.values())
+    assert len(batch) == TASKS
+    assert batch.errors().empty
     return figures
 
 
-def by_requests(url: str, together: int, seconds: float, asked: float) -> dict[str, float]:
+def by_requests(url: str, concurrency: int, seconds: float, polls: float) -> dict[str, float]:
     import requests
     from requests.adapters import HTTPAdapter
 
     http = requests.Session()
-    http.mount("http://", HTTPAdapter(pool_maxsize=together))
+    http.mount("http://", HTTPAdapter(pool_maxsize=concurrency))
     http.headers.update({"X-Request-req-accessKeyId": "x", "X-Request-req-accessKeySecret": "y"})
 
     def one(number: int) -> str:
         key, begun = f"t{number}", time.monotonic()
         body = {"businessTaskId": key, "image": f"https://p.invalid/{seconds}/{number}"}
         http.post(url + PATH, json=body, timeout=30).json()
-        for _ in range(turns(number, asked) - 1):
-            time.sleep(seconds / asked)
+        for _ in range(polls_of(number, polls) - 1):
+            time.sleep(seconds / polls)
             http.post(url + PATH + "/queryTask", json={"businessTaskId": key}, timeout=30).json()
         while True:
             time.sleep(max(0.0, begun + seconds + 0.01 - time.monotonic()))
@@ -114,13 +114,13 @@ def by_requests(url: str, together: int, seconds: float, asked: float) -> dict[s
             if answer["data"]["status"] == 2:
                 return str(answer["data"]["caption"])
 
-    with Clocks() as read, ThreadPoolExecutor(together) as pool:
+    with Clocks() as read, ThreadPoolExecutor(concurrency) as pool:
         captions = list(pool.map(one, range(TASKS)))
     assert len(captions) == TASKS
     return read()
 
 
-def by_aiohttp(url: str, together: int, seconds: float, asked: float) -> dict[str, float]:
+def by_aiohttp(url: str, concurrency: int, seconds: float, polls: float) -> dict[str, float]:
     import aiohttp
 
     async def post(http: aiohttp.ClientSession, path: str, body: dict[str, str]) -> dict:
@@ -132,8 +132,8 @@ def by_aiohttp(url: str, together: int, seconds: float, asked: float) -> dict[st
             key, begun = f"t{number}", time.monotonic()
             body = {"businessTaskId": key, "image": f"https://p.invalid/{seconds}/{number}"}
             await post(http, PATH, body)
-            for _ in range(turns(number, asked) - 1):
-                await asyncio.sleep(seconds / asked)
+            for _ in range(polls_of(number, polls) - 1):
+                await asyncio.sleep(seconds / polls)
                 await post(http, PATH + "/queryTask", {"businessTaskId": key})
             while True:
                 await asyncio.sleep(max(0.0, begun + seconds + 0.01 - time.monotonic()))
@@ -142,8 +142,8 @@ def by_aiohttp(url: str, together: int, seconds: float, asked: float) -> dict[st
                     return str(answer["data"]["caption"])
 
     async def all_of_them() -> list[str]:
-        room = asyncio.Semaphore(together)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=together)) as http:
+        room = asyncio.Semaphore(concurrency)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as http:
             return await asyncio.gather(*(one(http, room, number) for number in range(TASKS)))
 
     with Clocks() as read:
@@ -171,12 +171,12 @@ if __name__ == "__main__":
     for name, kind in {
         "client": str,
         "url": str,
-        "together": int,
+        "concurrency": int,
         "seconds": float,
-        "asked": float,
+        "polls": float,
     }.items():
         parser.add_argument(name, type=kind)
     options = parser.parse_args()
     pin(1)
     run = CLIENTS[options.client]
-    print(json.dumps(run(options.url, options.together, options.seconds, options.asked)))
+    print(json.dumps(run(options.url, options.concurrency, options.seconds, options.polls)))

@@ -1,7 +1,7 @@
-"""How soon a kernel knows of an end: told by a callback through a Jupyter Server, or by polling.
+"""How soon a kernel learns that a task has ended: by a callback through Jupyter, or by polling.
 
-Every client runs in a process of its own against a service of its own, all at the same time; the
-callbacks go through a true server with the extension. All clocks are the machine's monotonic one.
+Each client runs in its own process against its own service, all at the same time. The callbacks go
+through a real Jupyter Server with the extension. All times are from the monotonic clock.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from .service import service, told
-from .waiting import JITTER, Ruled
+from .service import fetch_statistics, service
+from .waiting import JITTER, poll_by
 
 HEAD = ("how", "queries a task", "end to kernel, mean", "p95", "POST to kernel, mean", "p95 ")
-TASKS, TOGETHER, SECONDS = 300, 16, 1.0
+TASKS, CONCURRENCY, SECONDS = 300, 16, 1.0
 WAYS = ("callbacks", "fixed 0.5 s", "imgopen_nb's own plan")
 
 
@@ -37,7 +37,7 @@ def rows() -> Iterator[tuple[str, ...]]:
         posts = [one["seen"][key] - at for key, at in one["posted"].items()]
         assert len(lags) == TASKS
         yield (
-            f"{TASKS} of {SECONDS:g} s, {TOGETHER} at a time: {way}",
+            f"{TASKS} of {SECONDS:g} s, {CONCURRENCY} at a time: {way}",
             f"{one['queries'] / TASKS:.2f}",
             *spread(lags),
             *(spread(posts) if posts else ("", "")),
@@ -51,7 +51,7 @@ def spread(seconds: list[float]) -> tuple[str, str]:
 
 @contextmanager
 def client(way: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Yield the service and the client of one way, both running."""
+    """Yield the URL of a running service, and the running client that uses it."""
     from tests.notebook_server import notebook_server
 
     folder = Path(tempfile.mkdtemp())
@@ -66,17 +66,17 @@ def client(way: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 def finish(url: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """Return what a client has seen and when, with the figures of its service."""
+    """Wait for a client; return what it has seen and when, with the figures of its service."""
     out, _ = process.communicate()
-    return {**told(url), "seen": json.loads(out)}
+    return {**fetch_statistics(url), "seen": json.loads(out)}
 
 
 def run(way: str, url: str) -> dict[str, float]:
-    """Return when each task's end was known here."""
+    """Return when this process knew of the end of each task."""
     from imgopen_nb.session import Session
 
     seen: dict[str, float] = {}
-    room = threading.Semaphore(TOGETHER)
+    room = threading.Semaphore(CONCURRENCY)
 
     def ended(task: Any) -> None:
         seen[task.id] = time.monotonic()
@@ -84,8 +84,7 @@ def run(way: str, url: str) -> dict[str, float]:
 
     with Session(url, "an-access-key-id", "an-access-key-secret") as session:
         if way.startswith("fixed"):
-            ruled: Any = Ruled(lambda age, asked: 0.5)
-            session.manager.timing = session.manager.scheduler._poll._timing = ruled  # type: ignore[attr-defined]
+            poll_by(lambda age, polls: 0.5, session)
         tasks = []
         for number in range(TASKS):
             room.acquire()

@@ -1,7 +1,7 @@
-"""CPU and memory of every sandbox engine, one process each, beside what it was planned to take.
+"""CPU time and peak memory of each sandbox engine, each in its own process, against a reference.
 
-A reference figure is the CPU seconds that the bare means of an engine took when they were chosen,
-on a machine of two cores. Ours includes all that the engine does around them.
+The reference is the CPU time of the bare networks and arithmetic of an engine, in seconds on a
+machine with two cores. Our figure includes everything that the engine does around them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HEAD = (
 
 
 class Case(NamedTuple):
-    """One call; "CAT", "FACE" ... stand for pictures. The reference is None where there is none."""
+    """One call; "CAT", "FACE" ... stand for pictures. `reference` is None if there is none."""
 
     operation: str
     params: dict[str, Any]
@@ -59,7 +59,7 @@ CASES = (
     Case("text2image", {"prompt": "a fox", "batch_size": 1}, "a prompt"),
     Case("flux", {"prompt": "a fox"}, "a prompt"),
 )  # fmt: skip
-# The network u2netp alone, set up as it was for its reference figure: how fast is this machine?
+# How fast is this machine? The network u2netp alone, set up as for its reference figure.
 YARDSTICK = 0.573
 NETWORK = """
 import time, numpy, onnxruntime
@@ -79,7 +79,7 @@ print(min(timed() for _ in range(5)))
 RUN = """
 import json, resource, sys, time
 from PIL import Image
-from imgopen_nb.images import samples
+from imgopen_nb.images.picture import samples
 from imgopen_nb.sandbox import engines
 name, params = sys.argv[1], json.loads(sys.argv[2])
 def photo(label): return Image.open(samples()[label]).convert("RGB")
@@ -97,12 +97,13 @@ class Work:
     def __init__(self): self.params = params
     calls = 0
     def picture(self, key):
-        # One pixel differs each time, so that nothing is remembered from the call before.
+        # One pixel differs each time, so that no result of an earlier call is used again.
         Work.calls += 1
         image = made[params[key]].copy()
         image.putpixel((0, 0), (Work.calls, 0, 0))
         return image
     def pictures(self, key): return [made[label].copy() for label in params[key]]
+    def each_picture(self, key): return iter(self.pictures(key))
     def save(self, image, suffix="png"): return "http://127.0.0.1/x.png"
     def progress(self, fraction, preview=None): pass
 run = engines.load()[name].run
@@ -134,7 +135,7 @@ def rows() -> Iterator[tuple[str, ...]]:
 
 
 def compared(seconds: float, reference: float | None, slower: float) -> tuple[str, str, str]:
-    """The reference, how often it is taken here, and how often on a machine as fast as its own."""
+    """Return the reference, our ratio to it, and that ratio corrected for this machine's speed."""
     if reference is None:
         return "-", "-", "-"
     ratio = seconds / reference

@@ -1,4 +1,4 @@
-"""Loading the extension, and the first and later descriptions through the sandbox."""
+"""Time to load the extension, and for the first and later descriptions through the sandbox."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOADS = {
     "import ipywidgets": "import ipywidgets",
     "import pandas": "import pandas",
 }
-if find_spec("sql"):  # not among the dependencies: `make bench` brings it
+if find_spec("sql"):  # not one of the dependencies; measured if it is installed
     LOADS["%load_ext sql (jupysql)"] = "shell.run_line_magic('load_ext', 'sql')"
 
 
@@ -53,7 +53,7 @@ def loading(rounds: int = 7) -> Iterator[Row]:
 def in_kernel(code: str) -> float:
     command = [sys.executable, "-c", IN_KERNEL.format(code=code)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return float(said.splitlines()[-1])  # jupysql has more to say
+    return float(said.splitlines()[-1])  # jupysql prints more before it
 
 
 def describing() -> Iterator[Row]:

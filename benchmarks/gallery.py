@@ -42,8 +42,8 @@ FIRST_VIEW = """async () => {
   while (!done()) await new Promise(requestAnimationFrame);
   return performance.now() - begun;
 }"""
-# Timestamps of the frames while the grid is scrolled for so many milliseconds, `share` of it there
-# and back again; with 0 nothing is scrolled, for comparison.
+# Timestamps of the frames during `milliseconds`, while a `share` of the grid is scrolled, there and
+# back again. With 0 nothing is scrolled, for comparison.
 SCROLL = """async ([milliseconds, share]) => {
   const grid = document.querySelector('.imgopen-gallery .frame');
   const way = (grid.scrollHeight - grid.clientHeight) * share, stamps = [];
@@ -93,7 +93,7 @@ def measured(lab: Lab, browser: Browser) -> Iterator[Row]:
     )
     yield f"the same again (worst {max(later):.2f} s)", f"{middle:.2f} s", "1.0 x again"
     sheet.close()
-    # A fresh kernel, as each gallery that was made lives on in it.
+    # A fresh kernel: each gallery stays in the memory of the old one.
     sheet = opened(lab, browser)
     sheet.page.evaluate(FIRST_VIEW)
     early = float(sheet.page.evaluate(RUN, GROWN))
@@ -121,7 +121,7 @@ def opened(lab: Lab, browser: Browser) -> Sheet:
 
 
 def scrolled(sheet: Sheet) -> Iterator[Row]:
-    """Scroll to the end and back in 20 s, and then at the pace at which one looks."""
+    """Scroll to the end and back in 20 s, and then as slowly as a person who looks at pictures."""
     still = frames(sheet.page.evaluate(SCROLL, [3000, 0]))
     for what, milliseconds, share in (
         ("to the end and back in 20 s", 20_000, 1),

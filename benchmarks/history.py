@@ -1,6 +1,6 @@
-"""A history of 1,000,000 tasks: frames beside pandas.read_sql, filters, changes, files.
+"""A history of 1,000,000 tasks: frames against pandas.read_sql, filters, changes, files.
 
-All figures are of one run in one process; the ratios are what counts.
+All figures come from one run in one process; the ratios are what counts.
 """
 
 from __future__ import annotations
@@ -77,24 +77,24 @@ def measured(tasks: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         fill(home, tasks)
-        journal = open_table(home)
-        history = History(journal)
-        size = journal.database.path.stat().st_size
+        table = open_table(home)
+        history = History(table)
+        size = table.database.path.stat().st_size
         yield f"file of {tasks:,} tasks", f"{size / tasks:.0f} B a task", "with 3 events each"
-        yield from frames(journal, history)
+        yield from frames(table, history)
         yield from filters(history, tasks)
-        yield from changes(journal)
+        yield from changes(table)
         yield from files(history, home)
-        journal.database.close()
+        table.database.close()
 
 
-def frames(journal: TaskTable, history: History) -> Iterator[Row]:
-    """The best of three each, in turn, as other work on the machine comes and goes."""
+def frames(table: TaskTable, history: History) -> Iterator[Row]:
+    """Measure each way three times, in turn; the best counts, as the machine has other work too."""
     sql = f"SELECT {', '.join(HISTORY_COLUMNS)} FROM tasks"
-    with sqlite3.connect(journal.database.path) as db:
+    with sqlite3.connect(table.database.path) as db:
         ways: dict[str, Callable[[], Any]] = {
             "pandas.read_sql on sqlite3": lambda: pd.read_sql(sql, db),
-            "without the extra": lambda: history_frame(journal.rows(raw=True)),
+            "without the extra": lambda: history_frame(table.rows(raw=True)),
         }
         if arrow.available():
             ways["history() with the extra `fast`"] = history
@@ -128,18 +128,18 @@ def filters(history: History, tasks: int) -> Iterator[Row]:
         )
 
 
-def changes(journal: TaskTable) -> Iterator[Row]:
+def changes(table: TaskTable) -> Iterator[Row]:
     task: dict[str, Any] = {"operation": "describe", "model": "clip", "params": {"image": "x"}}
     now = time.time()
     for at in range(CHANGES):
-        journal.add({"task_id": f"new{at}", "status": "created", "created": now,
+        table.add({"task_id": f"new{at}", "status": "created", "created": now,
                      "backend": "real", **task})  # fmt: skip
     begun = time.perf_counter()
     for at in range(CHANGES):
-        journal.update(f"new{at}", status="submitted", submitted=now, server_id=str(at))
-        journal.update(f"new{at}", status="succeeded", finished=now, caption="c" * 100, data={})
+        table.update(f"new{at}", status="submitted", submitted=now, server_id=str(at))
+        table.update(f"new{at}", status="succeeded", finished=now, caption="c" * 100, data={})
     rate = 2 * CHANGES / (time.perf_counter() - begun)
-    yield "changes of state, each journalled with its event", f"{rate:,.0f} a second", ""
+    yield "changes of state, each stored with its event", f"{rate:,.0f} a second", ""
 
 
 def files(history: History, home: Path) -> Iterator[Row]:
@@ -159,10 +159,10 @@ def seconds(call: Callable[..., Any], *given: Any, **named: Any) -> float:
 
 
 def fill(home: Path, tasks: int) -> None:
-    """Write tasks: 70 % captions by clip, 30 % lists of ten tags, few failures, rare others."""
-    journal = open_table(home)
-    journal.rows(limit=1)
-    journal.database.close()
+    """Write tasks: 70 % captions by clip, 30 % lists of ten tags, with a few failures."""
+    table = open_table(home)
+    table.rows(limit=1)
+    table.database.close()
     marks = ", ".join("?" * len(COLUMNS))
     with sqlite3.connect(home / "imgopen.sqlite") as db:
         db.execute("PRAGMA synchronous = OFF")
@@ -176,14 +176,14 @@ def fill(home: Path, tasks: int) -> None:
 
 
 def made(tasks: int) -> Iterator[tuple[Any, ...]]:
-    chosen = random.Random(1)
-    captions = [" ".join(chosen.choices(WORDS, k=18))[:100] for _ in range(5000)]
+    rng = random.Random(1)
+    captions = [" ".join(rng.choices(WORDS, k=18))[:100] for _ in range(5000)]
     for at in range(tasks):
-        share, end = chosen.random(), chosen.random()
+        share, end = rng.random(), rng.random()
         tagged = share >= 0.7
-        words = chosen.sample(TAGS, 10) if tagged else []
+        words = rng.sample(TAGS, 10) if tagged else []
         said = ", ".join(words) or f"{captions[at % 5000]} {at}"
-        scored = [{"name": word, "score": round(chosen.random(), 6)} for word in words]
+        scored = [{"name": word, "score": round(rng.random(), 6)} for word in words]
         operation = "flux" if end < 1e-4 else "describe"
         model = None if operation == "flux" else "deepdanbooru" if tagged else "clip"
         status = ("succeeded" if end < 0.985 else "failed" if end < 0.998
@@ -198,7 +198,7 @@ def made(tasks: int) -> Iterator[tuple[Any, ...]]:
             "caption": said if well else None, "tags": json.dumps(scored) if tagged else None,
             "image_urls": "[]" if well else None, "created": when, "submitted": when + 0.1,
             "finished": when + 3.5, "queries": 2, "attempts": 1,
-            "backend": "real" if chosen.random() < 0.9 else "sandbox",
+            "backend": "real" if rng.random() < 0.9 else "sandbox",
             "base_url": "https://api.example.org", "engine": None,
             "error": None if well else "no face found", "data": json.dumps(data),
             "request": f"{at:032x}", "pending": 1.2, "seconds": 3.4,

@@ -1,4 +1,4 @@
-"""Peak memory of a batch of 100,000 pictures in a process of its own, beside one of 1,000."""
+"""Peak memory of a batch of 100,000 pictures, in its own process, against one of 1,000."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .service import service
 
 HEAD = ("pictures", "peak memory", "more than for none", "file of the history")
 SIZES = (0, 1_000, 100_000)
-TOGETHER = 64
+CONCURRENCY = 64
 
 
 def rows() -> Iterator[tuple[str, ...]]:
@@ -40,10 +40,10 @@ def run(url: str, home: str, size: int) -> dict[str, float]:
     from imgopen_nb.session import Session
 
     os.environ["IMGOPEN_HOME"] = home
-    # Answers are immediate: it is the number that counts here.
+    # Tasks end at once: only their number matters here.
     urls = pd.Series([f"https://p.invalid/0.0/{number}" for number in range(size)], dtype="string")
     with Session(url, "an-access-key-id", "an-access-key-secret") as session:
-        batch = session.map("describe", urls, model="clip", concurrency=TOGETHER, progress=False)
+        batch = session.map("describe", urls, model="clip", concurrency=CONCURRENCY, progress=False)
         assert len(batch.wide()) == size
         file = session.manager.table.database.path.stat().st_size
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

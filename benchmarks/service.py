@@ -1,7 +1,7 @@
-"""A service for describe in a process of its own, quick enough that clients are the limit.
+"""A service for describe in its own process, fast enough that the clients are the limit.
 
-`python -m benchmarks.service` prints its URL. Tasks take what their picture's address says:
-`https://p.invalid/2.0/17` two seconds.
+`python -m benchmarks.service` prints its URL. The address of a picture says how long its task
+takes: with `https://p.invalid/2.0/17`, two seconds.
 """
 
 from __future__ import annotations
@@ -24,70 +24,72 @@ from tornado.web import Application, RequestHandler
 PATH = "/AIGCImgOpenServ/saas/tool/interrogate"
 
 
-class Books:
-    """When each task is due, when it was noticed, and how many requests there were."""
+class Records:
+    """When each task ends, when a query saw that, and how many requests there were."""
 
     def __init__(self) -> None:
         self.due: dict[str, float] = {}
         self.images: dict[str, str] = {}
-        self.noticed: dict[str, float] = {}
+        self.seen: dict[str, float] = {}
         self.posted: dict[str, float] = {}
         self.queries = 0
         self.submissions = 0
 
 
 class Submit(RequestHandler):
-    def initialize(self, books: Books) -> None:
-        self.books = books
+    def initialize(self, records: Records) -> None:
+        self.records = records
 
     def post(self) -> None:
         body = json.loads(self.request.body)
         key, image = body["businessTaskId"], body["image"]
-        self.books.submissions += 1
-        self.books.due.setdefault(key, time.monotonic() + float(image.split("/")[3]))
-        self.books.images[key] = image
+        self.records.submissions += 1
+        self.records.due.setdefault(key, time.monotonic() + float(image.split("/")[3]))
+        self.records.images[key] = image
         if body.get("callbackUrl"):
-            wait = self.books.due[key] - time.monotonic()
+            wait = self.records.due[key] - time.monotonic()
             IOLoop.current().call_later(wait, self.call_back, key, body["callbackUrl"])
         self.finish({"code": "200", "msg": "success", "data": {"task_id": f"s-{key}"}})
 
     async def call_back(self, key: str, url: str) -> None:
-        """Tell the end of a task, once."""
+        """Report the end of a task, once."""
         data = {"taskId": f"s-{key}", "status": 2, "caption": f"a caption of {key}"}
-        told = json.dumps({"code": "200", "msg": "success", "data": data})
-        self.books.posted[key] = time.monotonic()
+        body = json.dumps({"code": "200", "msg": "success", "data": data})
+        self.records.posted[key] = time.monotonic()
         headers = {"Content-Type": "application/json"}
-        await AsyncHTTPClient().fetch(url, method="POST", body=told, headers=headers)
+        await AsyncHTTPClient().fetch(url, method="POST", body=body, headers=headers)
 
 
 class Query(Submit):
     def post(self) -> None:
         key = json.loads(self.request.body)["businessTaskId"]
-        self.books.queries += 1
+        self.records.queries += 1
         now = time.monotonic()
         data: dict[str, Any] = {"taskId": f"s-{key}", "status": 1}
-        if now >= self.books.due[key]:
-            self.books.noticed.setdefault(key, now)
-            data |= {"status": 2, "caption": f"a caption of {self.books.images[key]}"}
+        if now >= self.records.due[key]:
+            self.records.seen.setdefault(key, now)
+            data |= {"status": 2, "caption": f"a caption of {self.records.images[key]}"}
         self.finish({"code": "200", "msg": "success", "data": data})
 
 
-class Told(Submit):
-    """GET: the figures since the last time."""
+class Statistics(Submit):
+    """GET: the figures since the last time; they start again from zero."""
 
     def get(self) -> None:
-        books = self.books
-        lags = [noticed - books.due[key] for key, noticed in books.noticed.items()]
-        figures = {"queries": books.queries, "submissions": books.submissions}
-        self.finish({"lags": lags, "due": books.due, "posted": books.posted, **figures})
-        books.__init__()  # type: ignore[misc]
+        records = self.records
+        lags = [seen - records.due[key] for key, seen in records.seen.items()]
+        figures = {"queries": records.queries, "submissions": records.submissions}
+        self.finish({"lags": lags, "due": records.due, "posted": records.posted, **figures})
+        records.__init__()  # type: ignore[misc]
 
 
 async def serve() -> None:
-    given = {"books": Books()}
+    given = {"records": Records()}
     handlers: list[Any] = [
-        (PATH, Submit, given), (PATH + "/queryTask", Query, given), ("/told", Told, given),
-    ]  # fmt: skip
+        (PATH, Submit, given),
+        (PATH + "/queryTask", Query, given),
+        ("/statistics", Statistics, given),
+    ]
     server = Application(handlers).listen(0, "127.0.0.1")
     (socket,) = server._sockets.values()
     print(f"http://127.0.0.1:{socket.getsockname()[1]}", flush=True)
@@ -95,7 +97,7 @@ async def serve() -> None:
 
 
 def pin(core: int) -> None:
-    """Keep this process to one core, where the system lets it."""
+    """Keep this process on one core, if the system allows it."""
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {core})
 
@@ -111,9 +113,9 @@ def service() -> Iterator[str]:
             running.kill()
 
 
-def told(url: str) -> dict[str, Any]:
-    """Return the figures of a service, and have it begin anew."""
-    with urllib.request.urlopen(f"{url}/told") as answer:
+def fetch_statistics(url: str) -> dict[str, Any]:
+    """Return the figures of a service since the last time."""
+    with urllib.request.urlopen(f"{url}/statistics") as answer:
         figures: dict[str, Any] = json.load(answer)
     return figures
 

@@ -1,7 +1,7 @@
-"""The waiter on the wire: queries a task and lag, beside simpler rules for when to ask.
+"""Polling over HTTP: queries per task and lag of our schedule, against simpler rules.
 
-All rules run at the same time, each in a process of its own with its own service, in the same
-waiter. The lag is from the end of a task at the service until a query has seen it.
+All rules run at the same time, each in its own process with its own service, in our scheduler. The
+lag is the time from the end of a task at the service until a query sees it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .service import service, told
+from imgopen_nb.session import Session
+
+from .service import fetch_statistics, service
 
 HEAD = (
     "tasks",
@@ -36,23 +38,24 @@ CASES = (
     ("lognormal 8 s", 8.0, 0.5, 200, 50),
     ("lognormal 20 s", 20.0, 0.5, 200, 100),
 )
-JITTER = 0.01  # of a fixed duration
+JITTER = 0.01  # seconds that a fixed duration may vary
+# From a task's age at its last poll and the number of polls: seconds until the next one.
 Rule = Callable[[float, int], float]
 RULES: dict[str, Rule | None] = {
-    "fixed 0.5 s": lambda age, asked: 0.5,
-    "fixed 1 s": lambda age, asked: 1.0,
-    "backoff 0.25 s to 10 s, × 1.5": lambda age, asked: min(10.0, 0.25 * 1.5**asked),
+    "fixed 0.5 s": lambda age, polls: 0.5,
+    "fixed 1 s": lambda age, polls: 1.0,
+    "backoff 0.25 s to 10 s, × 1.5": lambda age, polls: min(10.0, 0.25 * 1.5**polls),
     "imgopen_nb": None,
 }
 
 
 def rows() -> Iterator[tuple[str, ...]]:
-    for name, median, sigma, tasks, together in CASES:
-        found = measured(median, sigma, tasks, together)
+    for name, median, sigma, tasks, concurrency in CASES:
+        found = measured(median, sigma, tasks, concurrency)
         base = found["fixed 0.5 s"]["queries"]
         for rule, one in found.items():
             yield (
-                f"{tasks} of {name}, {together} at a time",
+                f"{tasks} of {name}, {concurrency} at a time",
                 rule,
                 f"{one['queries'] / tasks:.2f}",
                 f"{statistics.mean(one['lags']):.3f} s",
@@ -62,19 +65,21 @@ def rows() -> Iterator[tuple[str, ...]]:
             )
 
 
-def measured(median: float, sigma: float, tasks: int, together: int) -> dict[str, dict[str, Any]]:
-    """Return for each rule: queries, lags in seconds, and the mean duration."""
+def measured(
+    median: float, sigma: float, tasks: int, concurrency: int
+) -> dict[str, dict[str, Any]]:
+    """Return, for each rule, the queries, the lags in seconds and the mean duration."""
     running, services = {}, {}
     for rule in RULES:
         services[rule] = service()
         url = services[rule].__enter__()
         command = [sys.executable, "-m", __spec__.name, rule, url]
-        command += [str(median), str(sigma), str(tasks), str(together)]
+        command += [str(median), str(sigma), str(tasks), str(concurrency)]
         running[rule] = (url, subprocess.Popen(command, stdout=subprocess.PIPE))
     found = {}
     for rule, (url, process) in running.items():
         out, _ = process.communicate()
-        found[rule] = {**told(url), **json.loads(out)}
+        found[rule] = {**fetch_statistics(url), **json.loads(out)}
         services[rule].__exit__(None, None, None)
         assert len(found[rule]["lags"]) == tasks
     return found
@@ -87,8 +92,8 @@ def durations(median: float, sigma: float, tasks: int) -> list[float]:
     return [median * math.exp(dice.gauss(0, sigma)) for _ in range(tasks)]
 
 
-class Ruled:
-    """A rule in the place of what the waiter has learned."""
+class RuleTiming:
+    """A rule in place of `Timing`, which learns how long tasks take."""
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
@@ -96,24 +101,26 @@ class Ruled:
     def seconds_to_next_poll(self, task: Any) -> float:
         return max(0.0, task.pending + self._rule(task.pending, task.queries) - (task.seconds or 0))
 
-    def ended(self, task: Any, asked: float) -> list[Any]:
+    def ended(self, task: Any, age: float) -> list[Any]:
         return []
 
     def forget(self, task: Any) -> None: ...
 
 
-def run(rule: str, url: str, median: float, sigma: float, tasks: int, together: int) -> float:
-    from imgopen_nb.session import Session
+def poll_by(rule: Rule, session: Session) -> None:
+    """Have a session poll by a rule."""
+    timing: Any = RuleTiming(rule)
+    session.manager.timing = session.manager.scheduler._poll._timing = timing
 
+
+def run(rule: str, url: str, median: float, sigma: float, tasks: int, concurrency: int) -> float:
     os.environ["IMGOPEN_HOME"] = tempfile.mkdtemp()
     drawn = durations(median, sigma, tasks)
     images = [f"https://p.invalid/{seconds}/{number}" for number, seconds in enumerate(drawn)]
     with Session(url, "an-access-key-id", "an-access-key-secret") as session:
-        simple = RULES[rule]
-        if simple:
-            ruled: Any = Ruled(simple)
-            session.manager.timing = session.manager.scheduler._poll._timing = ruled  # type: ignore[attr-defined]
-        session.map("describe", images, concurrency=together, model="clip", progress=False)
+        if simple := RULES[rule]:
+            poll_by(simple, session)
+        session.map("describe", images, concurrency=concurrency, model="clip", progress=False)
     return statistics.mean(drawn)
 
 
@@ -125,7 +132,7 @@ if __name__ == "__main__":
         "median": float,
         "sigma": float,
         "tasks": int,
-        "together": int,
+        "concurrency": int,
     }
     for name, kind in kinds.items():
         parser.add_argument(name, type=kind)

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from ..catalogue.operation import Operation
 from ..config.server_address import addresses
-from ..config.settings import LOOPBACK, Settings
+from ..config.settings import Settings
 from ..database.database import Database
 from ..errors import SettingsError
+from ..media.network import LOOPBACK
 from .client import Client
 from .retrying_client import RetryingClient, path_of
 from .throttle import Throttle, limit_name

@@ -1,1 +1,1 @@
-"""One operation on many pictures: where rows come from, how they run, what comes back."""
+"""One operation on many pictures: reading the input, running the calls, and the results."""

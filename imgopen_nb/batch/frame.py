@@ -1,4 +1,4 @@
-"""A batch as DataFrames, aligned with its input; imports pandas, so callers import it late."""
+"""A batch as DataFrames, aligned with its input. Imports pandas: import this in functions only."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..display.tables import Table
 from ..history.frame import history_frame
 from ..tasks.result import Result
 from ..text import clip, in_words, visible
-from .rows import GONE, Calls, Kept
+from .rows import NOT_IN_HISTORY, Calls, OutcomeRecord
 
 CHUNK = 1000
-SHOWN = 20
-# What a row of a result is called where there is one for each row of the input.
-MAIN = {
+MAX_ROWS = 20
+# The name of the column with the results, by the kind of result, if there is no grid.
+RESULT_COLUMNS = {
     "caption": "caption",
     "images": "images",
     "boxes": "faces",
@@ -32,13 +32,13 @@ _DTYPES = {"integer": "Int64", "number": "Float64", "boolean": "boolean"}
 
 def tidy(calls: Calls) -> pd.DataFrame:
     """Return one row for each call that was run; see `Batch.frame`."""
-    places = sorted(calls.kept)
+    places = sorted(calls.records)
     frame = history_frame(list(_history(calls, places)))
-    frame["cached"] = pd.Series([calls.kept[place].cached for place in places], dtype="bool")
+    frame["cached"] = pd.Series([calls.records[place].cached for place in places], dtype="bool")
     for name in calls.grid[0]:
         if name != "model":
             values = [calls.combination(place)[name] for place in places]
-            frame[name] = _typed(calls.operation, name, values)
+            frame[name] = _typed_column(calls.operation, name, values)
     frame.index = _index(calls, [place // len(calls.grid) for place in places])
     return frame
 
@@ -46,21 +46,22 @@ def tidy(calls: Calls) -> pd.DataFrame:
 def wide(calls: Calls, results: Callable[[], list[Result]]) -> pd.DataFrame:
     """Return one row for each row of the input; see `Batch.wide`."""
     width = len(calls.grid)
-    numbers = sorted({place // width for place in calls.kept})
-    values, errors = _read(calls, results)
+    numbers = sorted({place // width for place in calls.records})
+    values, errors = _values_and_errors(calls, results)
     columns: dict[str, Any] = {}
-    for at, name in enumerate(labels(calls)):
+    for at, name in enumerate(column_names(calls)):
         column = [values.get(number * width + at) for number in numbers]
-        columns[name] = pd.array(column, dtype="string") if _texts(calls) else _objects(column)
+        texts = _is_caption(calls)
+        columns[name] = pd.array(column, dtype="string") if texts else _object_column(column)
     first = [_first_error(errors, number, width) for number in numbers]
     columns["error"] = pd.array(first, dtype="string")
     return pd.DataFrame(columns, index=_index(calls, numbers))
 
 
-def labels(calls: Calls) -> list[str]:
-    """Return a name for each combination of the grid, no two the same."""
+def column_names(calls: Calls) -> list[str]:
+    """Return a unique name for each combination of the grid."""
     if not calls.grid[0]:
-        return [MAIN.get(calls.operation.kind, "result")]
+        return [RESULT_COLUMNS.get(calls.operation.kind, "result")]
     names: dict[str, None] = {"error": None}
     for combination in calls.grid:
         name = " · ".join(map(label, combination.values()))
@@ -70,57 +71,58 @@ def labels(calls: Calls) -> list[str]:
 
 
 def label(value: Any) -> str:
-    """Return a value of a grid as part of a column's name."""
+    """Return the part of a column's name that stands for a value of a grid."""
     plain = isinstance(value, (str, int, float)) and value != ""
     return visible(clip(value, 60)) if plain else clip(in_words(value), 60)
 
 
 def overview(calls: Calls) -> Table:
-    """Return how the calls of each combination went; of many combinations the first."""
+    """Return how the calls of each combination went, for the first MAX_ROWS."""
     counts: list[list[Any]] = [[0, 0, 0, ""] for _ in calls.grid]
-    for place, kept in sorted(calls.kept.items()):
+    for place, record in sorted(calls.records.items()):
         row = counts[place % len(calls.grid)]
         row[0] += 1
-        row[1] += kept.cached
-        row[2] += kept.error is not None
-        row[3] = row[3] or clip(kept.error or "", 160)
-    rows = [(name, *row) for name, row in zip(labels(calls), counts, strict=True)][:SHOWN]
-    if len(counts) > SHOWN:
-        rows.append((f"… and {len(counts) - SHOWN:,} more", "", "", "", ""))
+        row[1] += record.cached
+        row[2] += record.error is not None
+        row[3] = row[3] or clip(record.error or "", 160)
+    rows = [(name, *row) for name, row in zip(column_names(calls), counts, strict=True)][:MAX_ROWS]
+    if len(counts) > MAX_ROWS:
+        rows.append((f"… and {len(counts) - MAX_ROWS:,} more", "", "", "", ""))
     heads = (calls.operation.name, "calls", "from the history", "failed", "first error")
     return Table(heads, rows)
 
 
 def _history(calls: Calls, places: list[int]) -> Iterator[dict[str, Any]]:
-    """Yield a row as the history has it for each call; of one that was not sent, what is known."""
-    for part in _parts(places):
-        kept = [calls.kept[place] for place in part]
-        found = {row["task_id"]: row for row in calls.table.by_ids({k.task_id for k in kept})}
-        for place, one in zip(part, kept, strict=True):
-            row = found.get(one.task_id) or _unsent(calls, place, one)
+    """Yield the row of the history for each call, or the known columns if it was not sent."""
+    for part in _chunks(places):
+        records = [calls.records[place] for place in part]
+        ids = {record.task_id for record in records}
+        found = {row["task_id"]: row for row in calls.table.by_ids(ids)}
+        for place, record in zip(part, records, strict=True):
+            row = found.get(record.task_id) or _unsent_row(calls, place, record)
             failed = row["status"] != State.SUCCEEDED
-            yield {**row, "error": one.error or row["error"]} if failed else row
+            yield {**row, "error": record.error or row["error"]} if failed else row
 
 
-def _unsent(calls: Calls, place: int, kept: Kept) -> dict[str, Any]:
+def _unsent_row(calls: Calls, place: int, record: OutcomeRecord) -> dict[str, Any]:
     given = {**calls.fixed, **calls.combination(place)}
     return {
         "operation": calls.operation.name,
         "model": given.get("model"),
-        "image": kept.image,
+        "image": record.image,
         "status": "not sent",
-        "error": kept.error or GONE,
+        "error": record.error or NOT_IN_HISTORY,
     }
 
 
-def _parts(places: list[int]) -> Iterator[list[int]]:
+def _chunks(places: list[int]) -> Iterator[list[int]]:
     rest = iter(places)
     while part := list(itertools.islice(rest, CHUNK)):
         yield part
 
 
 def _index(calls: Calls, numbers: list[int]) -> pd.Index[Any]:
-    """Return the index of these rows of the input."""
+    """Return the index for these rows of the input."""
     if calls.index is not None:
         if numbers == list(range(len(calls.index))):
             same: pd.Index[Any] = calls.index.copy()
@@ -130,29 +132,29 @@ def _index(calls: Calls, numbers: list[int]) -> pd.Index[Any]:
     if not numbers:
         return pd.RangeIndex(0)
     width = len(calls.grid)
-    known = {place // width: kept.index for place, kept in calls.kept.items()}
+    known = {place // width: record.index for place, record in calls.records.items()}
     names = [known[number] for number in numbers]
     found: pd.Index[Any]
     try:
         found = pd.Index(names, tupleize_cols=False)
-    except UnicodeEncodeError:  # a file's name that is no proper text
+    except UnicodeEncodeError:  # a file's name that is not valid text
         found = pd.Index(names, dtype=object, tupleize_cols=False)
     return found
 
 
-def _texts(calls: Calls) -> bool:
+def _is_caption(calls: Calls) -> bool:
     return calls.operation.kind == "caption"
 
 
-def _read(
+def _values_and_errors(
     calls: Calls, results: Callable[[], list[Result]]
 ) -> tuple[dict[int, Any], dict[int, str | None]]:
-    """Return the main result of each call that has one, and the error of the others."""
-    places = sorted(calls.kept)
-    if not _texts(calls):
+    """Return the values of the calls that succeeded and the errors of the others, by place."""
+    places = sorted(calls.records)
+    if not _is_caption(calls):
         found = dict(zip(places, results(), strict=True))
         errors = {place: result.error for place, result in found.items()}
-        return {place: _main(result) for place, result in found.items()}, errors
+        return {place: _value(result) for place, result in found.items()}, errors
     values, errors = {}, {}
     for place, row in zip(places, _history(calls, places), strict=True):
         values[place] = row.get("caption")
@@ -165,7 +167,7 @@ def _first_error(errors: dict[int, str | None], number: int, width: int) -> str 
     return next((error for error in found if error is not None), None)
 
 
-def _main(result: Result) -> Any:
+def _value(result: Result) -> Any:
     if result.error is not None:
         return None
     kinds: dict[str, Any] = {
@@ -178,8 +180,8 @@ def _main(result: Result) -> Any:
     return kinds.get(result.kind, lambda: dict(result.data))()
 
 
-def _typed(operation: Operation, name: str, values: list[Any]) -> Any:
-    """Return the values of an axis as a column of the type that its parameter has."""
+def _typed_column(operation: Operation, name: str, values: list[Any]) -> Any:
+    """Return the values of an axis as a column whose dtype fits the parameter's type."""
     dtype: Any = _DTYPES.get(operation.param(name).type)
     if dtype:
         return pd.array(values, dtype=dtype)
@@ -187,7 +189,7 @@ def _typed(operation: Operation, name: str, values: list[Any]) -> Any:
     return pd.array(texts, dtype="string")
 
 
-def _objects(values: list[Any]) -> Any:
+def _object_column(values: list[Any]) -> Any:
     column = pd.Series([None] * len(values), dtype=object)
     for at, value in enumerate(values):
         column.iat[at] = value

@@ -1,4 +1,4 @@
-"""What a batch would do, told before anything is sent."""
+"""What a batch would do, computed without sending anything."""
 
 from __future__ import annotations
 
@@ -14,20 +14,31 @@ from ..errors import ImgOpenError
 from ..tasks.manager import TaskManager
 from ..text import shown
 from .rows import Limits, Row
-from .stream import FOR_ALL
+from .stream import FATAL
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a batch would do, as far as the history tells; nothing was sent.
+    """What a batch would do, judged by the input and the history; nothing was sent.
 
     Attributes:
-        rows: rows of the input; `combinations` of the grid for each.
-        cached: tasks whose result is in the history; `under_way` those that have not ended.
-        new: tasks that would be sent, each once; `repeated` stand in the input once more.
-        unusable: calls that could not be sent, with the first reason in `reason`.
+        operation: the name of the operation.
+        rows: the number of rows in the input.
+        combinations: the number of calls for each row.
+        cached: calls whose result is in the history.
+        under_way: calls whose task was sent earlier and has not ended.
+        new: calls that would be sent.
+        repeated: calls that occur earlier in the input and need not be sent again.
+        unusable: calls that cannot be sent.
+        reason: why the first of those cannot be sent, "" if there is none.
         most: how many may be sent; None for any number.
-        seconds: expected time in seconds, None where no such task is known.
+        concurrency: calls under way at a time.
+        seconds: the expected time in seconds, None if no such task is in the history.
+
+    Example:
+        >>> plan = session.map("describe", "photos/", model="clip", dry_run=True)
+        >>> plan.new, plan.cached
+        (120, 30)
     """
 
     operation: str
@@ -45,7 +56,7 @@ class Plan:
 
     def __repr__(self) -> str:
         parts = [f"{number:,} {what}" for number, what in self._counts()]
-        time = f"{_time(self.seconds)}, {self.concurrency} at a time"
+        time = f"{_duration(self.seconds)}, {self.concurrency} at a time"
         return "\n  ".join([f"{self.operation}: {self._calls()}", *parts, time, "nothing was sent"])
 
     def _calls(self) -> str:
@@ -66,32 +77,32 @@ class Plan:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         rows = [(f"{number:,}", what) for number, what in self._counts()]
-        rows += [("time", f"{_time(self.seconds)}, {self.concurrency} at a time")]
+        rows += [("time", f"{_duration(self.seconds)}, {self.concurrency} at a time")]
         html = Table((self.operation, f"{self._calls()}; nothing was sent"), rows)
         return {**html._repr_mimebundle_(), "text/plain": repr(self)}
 
 
-def plan_of(
+def make_plan(
     manager: TaskManager, operation: Operation, rows: Iterable[Row], width: int, limits: Limits
 ) -> Plan:
-    """Return what running these rows would do; reads the input and the history, sends nothing.
+    """Return what these calls would do; reads the input and the history, and sends nothing.
 
     Args:
-        manager: where the calls would go.
-        operation: what would be run.
+        manager: would send the calls.
+        operation: the operation of all calls.
         rows: the calls.
-        width: how many of them belong to a row of the input.
-        limits: as for the run.
+        width: how many calls there are for each row of the input.
+        limits: as for `stream`.
     """
     counts: Counter[str] = Counter()
     new: Counter[str | None] = Counter()
     seen: set[str] = set()
     reason = ""
     for row in rows:
-        fate, why = _fate(manager, operation, row, seen, limits.fresh)
+        outcome, why = _classify(manager, operation, row, seen, limits.fresh)
         reason = reason or why
-        counts[fate] += 1
-        new[row.params.get("model")] += fate == "new"
+        counts[outcome] += 1
+        new[row.params.get("model")] += outcome == "new"
     return Plan(
         operation=operation.name,
         rows=counts.total() // width,
@@ -104,23 +115,23 @@ def plan_of(
         reason=reason,
         most=limits.most,
         concurrency=limits.concurrency,
-        seconds=_expected(manager, operation, new, limits),
+        seconds=_expected_seconds(manager, operation, new, limits),
     )
 
 
-def _fate(
+def _classify(
     manager: TaskManager, operation: Operation, row: Row, seen: set[str], fresh: bool
 ) -> tuple[str, str]:
-    """Return what would become of a call, and why if nothing would."""
+    """Return the name of the count that a call belongs to, and why it is unusable or ""."""
     try:
         if row.trouble:
             raise row.trouble
         request = manager.submitter.cache_key(operation, row.params)
-    except FOR_ALL:
+    except FATAL:
         raise
     except ImgOpenError as error:
         return "unusable", error.message
-    except Exception as error:  # one row's odd input, as in `stream`
+    except Exception as error:  # as in `stream`: one bad row does not end the others
         return "unusable", f"{type(error).__name__}: {error}"
     if request is None or fresh:
         return "new", ""
@@ -133,7 +144,7 @@ def _fate(
     return ("cached" if known["status"] == State.SUCCEEDED else "under way"), ""
 
 
-def _expected(
+def _expected_seconds(
     manager: TaskManager, operation: Operation, new: Counter[str | None], limits: Limits
 ) -> float | None:
     usual = {
@@ -149,7 +160,7 @@ def _expected(
     return max(total * share / limits.concurrency, max(known.values(), default=0.0) * (share > 0))
 
 
-def _time(seconds: float | None) -> str:
+def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "no such task is known yet, so the time is not either"
     if seconds < 90:

@@ -10,15 +10,15 @@ from .rows import Outcome
 
 
 @contextmanager
-def counting(name: str, total: int | None) -> Iterator[Callable[[Outcome | None], None]]:
-    """Show one bar for many calls, with the rate and the time left.
+def batch_progress(name: str, total: int | None) -> Iterator[Callable[[Outcome | None], None]]:
+    """Show one progress bar for many calls, with the rate and the time left.
 
     Args:
-        name: what is run.
+        name: the operation.
         total: the number of calls, None if not known.
 
     Yields:
-        A function to be called with each outcome, and with None when only time has passed.
+        A function to call with each outcome, and with None when only time has passed.
     """
     tally = {"cached": 0, "failed": 0}
     with progress_bar(name, total, RATE if total else COUNT) as bar:

@@ -1,4 +1,4 @@
-"""Rows in, outcomes out: what a batch is made of, and what is kept of it."""
+"""The rows of a batch, their outcomes, and the records that a batch keeps of them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ CONCURRENCY = 16
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One call to make: where it stands in the input, what the input calls it, its parameters.
+    """One call to make.
 
-    With `trouble` the input itself tells that the call cannot be made.
+    Attributes:
+        place: its number among all calls, from 0.
+        index: the index or key that the input has for it.
+        params: its parameters.
+        trouble: why the call cannot be made, if the input already shows that.
     """
 
     place: int
@@ -31,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a row; a row that failed has a result with `status` and `error`."""
+    """The result of a row; the result of a failed row has `status` and `error` only."""
 
     row: Row
     result: Result
@@ -43,19 +47,20 @@ class Outcome:
         return self.trouble is not None
 
 
-# Is told of each outcome, and with None that time passes.
+# Called with each outcome, and with None several times a second as time passes.
 Watch = Callable[[Outcome | None], None]
 
 
 @dataclass
 class Limits:
-    """How much at a time, how long, and how many.
+    """How many calls run at a time, how long each may take, and how many may be sent.
 
     Attributes:
         concurrency: calls under way at a time.
         timeout: seconds that a row may take, network trouble included; None: the session's.
         most: how many new tasks may be sent; None for any number.
-        fresh: whether what was asked before is asked again.
+        fresh: whether to send calls again whose results are in the history.
+        sent: how many new tasks have been sent.
     """
 
     concurrency: int = CONCURRENCY
@@ -66,7 +71,7 @@ class Limits:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def permit(self) -> bool:
-        """Count one more task, unless as many have been sent as were allowed."""
+        """Count one more task and return True, or return False if the limit is reached."""
         with self._lock:
             if self.most is not None and self.sent >= self.most:
                 return False
@@ -75,7 +80,7 @@ class Limits:
 
 
 def not_run(operation: Operation, params: Mapping[str, Any], error: str) -> Result:
-    """Return a stand-in for the result of a call that no task was made for."""
+    """Return the result of a call for which there is no task."""
     image, model = params.get("image"), params.get("model")
     return Result(
         "",
@@ -89,12 +94,12 @@ def not_run(operation: Operation, params: Mapping[str, Any], error: str) -> Resu
     )
 
 
-GONE = "it is not in the history any more"
+NOT_IN_HISTORY = "it is not in the history any more"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What a batch remembers of an outcome; `image` only where no task does."""
+class OutcomeRecord:
+    """The part of an outcome that a batch keeps; `image` is set only if there is no task."""
 
     index: Any
     task_id: str
@@ -105,15 +110,15 @@ class Kept:
 
 @dataclass
 class Calls:
-    """The calls of a batch and what is kept of them: what its frames are made from.
+    """The calls of a batch and the records of their outcomes, from which its frames are made.
 
     Attributes:
-        operation: what is run.
+        operation: the operation of all calls.
         fixed: the parameters that all calls share.
         grid: the parameters of each combination.
-        index: the pandas index of the input, None where it has none.
-        table: where the tasks are.
-        kept: what is kept of each call that was run, by its place.
+        index: the pandas index of the input, None if it has none.
+        table: the table of the tasks.
+        records: a record of each call that was run, by its place.
     """
 
     operation: Operation
@@ -121,8 +126,8 @@ class Calls:
     grid: list[dict[str, Any]]
     index: Any
     table: TaskTable
-    kept: dict[int, Kept] = field(default_factory=dict)
+    records: dict[int, OutcomeRecord] = field(default_factory=dict)
 
     def combination(self, place: int) -> dict[str, Any]:
-        """Return the parameters of the grid that belong to a place."""
+        """Return the parameters that the grid gives to the call at a place."""
         return self.grid[place % len(self.grid)]

@@ -1,4 +1,4 @@
-"""What a batch goes through: lists, columns, folders, files of rows, and the axes of a grid."""
+"""Reads the input of a batch: lists, columns, folders, table files; and the axes of a grid."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ..media.formats import FILE_SUFFIXES
 from ..text import clip
 from .table_files import READERS
 
-# What a column of pictures is usually called, in the order in which they are looked for.
-USUAL = ("image", "url", "image_url", "picture", "path", "file", "filename", "file_name")
-_TEXTS = ("prompt", "text")
-_ONE = re.compile(r"(https?|data|sample):", re.IGNORECASE)
+# Usual names of a column of pictures, in order of preference.
+PICTURE_COLUMNS = ("image", "url", "image_url", "picture", "path", "file", "filename", "file_name")
+_TEXT_COLUMNS = ("prompt", "text")
+_URL = re.compile(r"(https?|data|sample):", re.IGNORECASE)
 _GLOB = re.compile(r"[*?\[]")
 _HINT = "give a list, a column, a folder, a glob, or a .csv, .jsonl or .parquet file"
 _PICTURE = Param("image", "image", "image")
@@ -32,15 +32,15 @@ Pairs = Callable[[], Iterator[tuple[Any, Any]]]
 
 @dataclass(frozen=True)
 class Source:
-    """Pairs of (index, value), as often as they are asked for.
+    """The input of a batch, as pairs of (index, value).
 
-    A value that could not be read is the error that tells why.
+    A value that cannot be read is replaced by the error that says why.
 
     Attributes:
-        pairs: begins anew at each call, unless the source was a generator.
-        total: how many there are, None where only reading them tells.
-        index: the pandas index of the input, None where it has none.
-        once: whether it can be read a single time.
+        pairs: returns an iterator over the pairs; it starts from the first one unless `once`.
+        total: the number of pairs, None if it is not known before they are read.
+        index: the pandas index of the input, None if it has none.
+        once: whether the input can be read only once, as a generator.
     """
 
     pairs: Pairs
@@ -50,16 +50,17 @@ class Source:
 
 
 def source_of(given: Any, column: str | None = None, param: Param = _PICTURE) -> Source:
-    """Return the values of a batch from whatever a person has them in.
+    """Return the input of a batch.
 
     Args:
         given: a list or another iterable, a Series, a DataFrame with `column`, a folder of
             pictures, a glob such as "photos/**/*.jpg", or a .csv, .tsv, .jsonl or .parquet file.
-        column: which column of a table; one that is called image, url ... need not be named.
-        param: what the values are for: pictures or texts.
+        column: the column of a table. It is found by itself if it has a usual name (image, url ...).
+        param: the parameter that gets the values: pictures or texts.
 
     Raises:
-        ParameterError: it is none of these, or there is no such column.
+        ParameterError: the input is none of these, or the column is not clear.
+        UnknownNameError: there is no such column.
     """
     if hasattr(given, "columns") and hasattr(given, "index"):
         return _from_frame(given, column, param)
@@ -74,8 +75,8 @@ def source_of(given: Any, column: str | None = None, param: Param = _PICTURE) ->
     if isinstance(given, (str, os.PathLike)):
         return _from_text(os.fspath(given), param)
     if isinstance(given, Mapping):
-        return Source(_whole(given.items), len(given))
-    return _single(given) if _is_picture(given) else _from_iterable(given)
+        return Source(_guarded(given.items), len(given))
+    return _one_value(given) if _is_picture(given) else _from_iterable(given)
 
 
 def _from_frame(frame: Any, column: str | None, param: Param) -> Source:
@@ -94,14 +95,14 @@ def _from_series(series: Any) -> Source:
 
 
 def _is_picture(given: Any) -> bool:
-    """Whether this is one picture, not many: bytes, an open file, pixels, a PIL image."""
+    """Whether this is a single picture: bytes, an open file, an array of pixels, a PIL image."""
     if isinstance(given, (bytes, bytearray, memoryview)) or callable(getattr(given, "read", None)):
         return True
     pixels = hasattr(given, "__array_interface__") or hasattr(given, "__array__")
     return pixels and getattr(given, "ndim", 2) in (2, 3)
 
 
-def _single(given: Any) -> Source:
+def _one_value(given: Any) -> Source:
     return Source(lambda: iter([(0, given)]), 1)
 
 
@@ -109,11 +110,11 @@ def _from_iterable(given: Any) -> Source:
     if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
         raise ParameterError(f"a batch cannot be read from a {type(given).__name__}", hint=_HINT)
     total = len(given) if isinstance(given, Sized) else None
-    return Source(_whole(lambda: enumerate(given)), total, once=iter(given) is given)
+    return Source(_guarded(lambda: enumerate(given)), total, once=iter(given) is given)
 
 
-def _whole(pairs: Callable[[], Iterable[tuple[Any, Any]]]) -> Pairs:
-    """Have an input that breaks off end with a row that says so: the rows before it count."""
+def _guarded(pairs: Callable[[], Iterable[tuple[Any, Any]]]) -> Pairs:
+    """Return pairs that end with an error as last value if reading fails: no earlier row is lost."""
 
     def guarded() -> Iterator[tuple[Any, Any]]:
         number = 0
@@ -129,13 +130,13 @@ def _whole(pairs: Callable[[], Iterable[tuple[Any, Any]]]) -> Pairs:
 
 
 def _from_text(text: str, param: Param) -> Source:
-    if _ONE.match(text):
-        return _single(text)
+    if _URL.match(text):
+        return _one_value(text)
     path = Path(os.path.expanduser(text))
     if not param.picture:
         if path.suffix.lower() in READERS or os.path.exists(path):
             raise ParameterError(f"no {param.name}s can be read from {clip(text)}", hint=_HINT)
-        return _single(text)
+        return _one_value(text)
     if os.path.isdir(path):
         return _files(_pictures(path), f"no pictures in the folder {clip(text)}")
     if os.path.isfile(path):
@@ -169,7 +170,11 @@ def _column(wanted: Any, columns: list[Any], where: str, param: Param) -> Any:
     if not columns:
         raise ParameterError(f"{clip(where)} has no columns: it is empty")
     folded = {str(name).lower(): name for name in reversed(columns)}
-    usual = [folded[n] for n in (param.name, *(USUAL if param.picture else _TEXTS)) if n in folded]
+    usual = [
+        folded[n]
+        for n in (param.name, *(PICTURE_COLUMNS if param.picture else _TEXT_COLUMNS))
+        if n in folded
+    ]
     if usual or len(columns) == 1:
         return usual[0] if usual else columns[0]
     what = "pictures" if param.picture else f"{param.name}s"
@@ -191,25 +196,25 @@ def _from_table(path: Path, column: str | None, param: Param) -> Source:
     def values() -> Iterator[tuple[int, Any]]:
         return enumerate(_value(path, row, name, param) for row in rows(name))
 
-    return Source(_whole(values), total)
+    return Source(_guarded(values), total)
 
 
 def _value(path: Path, row: dict[str, Any] | ImgOpenError, name: str, param: Param) -> Any:
-    """Return a value; a picture's path is taken from where the table lies, if it is there."""
+    """Return the value of a row; a picture's path may be relative to the folder of the table."""
     value = row if isinstance(row, ImgOpenError) else row.get(name)
-    if not isinstance(value, str) or not param.picture or _ONE.match(value):
+    if not isinstance(value, str) or not param.picture or _URL.match(value):
         return value
     near = os.path.join(path.parent, value)
     return near if os.path.isfile(near) else value
 
 
 def combinations(axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-    """Return every combination of the values of a grid; one empty one where there is no axis."""
+    """Return all combinations of the values of a grid; without an axis, a single empty one."""
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
 def axes_of(operation: Operation, params: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return the parameters that were given several values, as lists.
+    """Return the parameters with several values, as lists.
 
     Raises:
         UsageError: there is no such parameter, or its list is empty.
@@ -222,7 +227,7 @@ def axes_of(operation: Operation, params: Mapping[str, Any]) -> dict[str, list[A
 
 
 def _is_axis(param: Param, value: Any) -> bool:
-    """Whether a value stands for several: a list where the parameter takes one."""
+    """Whether a value is a list of values for the parameter, and not one value that is a list."""
     if not isinstance(value, (list, tuple, range)):
         return False
     return not param.several or any(isinstance(item, (list, tuple)) for item in value)

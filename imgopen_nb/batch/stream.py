@@ -1,7 +1,7 @@
-"""Many calls: a few under way at a time, each row's outcome kept, and none that stops the others.
+"""Runs many calls, a few at a time; a call that fails does not stop the others.
 
-`stream` is the core: rows in, outcomes out, whatever the number of rows, with no more held than is
-under way. Everything else (`Session.map`, `run_all`, the magic) is made of it.
+`stream` takes rows and yields outcomes. It holds only the calls under way in memory, so the number
+of rows does not matter. `Session.map`, `run_all` and the magic are built on it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ..tasks.submission import TRANSIENT_ERRORS
 from ..tasks.task import Task
 from .rows import Limits, Outcome, Row, Watch, not_run
 
-TICK = 0.25  # seconds between two signs that time passes
-# Trouble that every other row would meet as well: the rest is not sent.
-FOR_ALL = (
+TICK = 0.25  # seconds between two calls of `watch` with None
+# Errors that every other call would meet too: the rest is not sent.
+FATAL = (
     AssumedFieldError, AssumedPathError, AuthenticationError, JournalError, SandboxError,
     SettingsError,
 )  # fmt: skip
@@ -48,25 +48,25 @@ def stream(
     """Run a call for each row and yield the outcomes as they come, each row once.
 
     Args:
-        manager: where the calls go.
-        operation: what is run.
-        rows: taken one by one, only as many as there is room for.
-        limits: see Limits.
-        watch: is told of each outcome, and with None several times a second that time passes.
+        manager: sends the calls.
+        operation: the operation of all calls.
+        rows: the calls; the next one is read only when it can be sent.
+        limits: see `Limits`.
+        watch: called with each outcome, and with None several times a second as time passes.
 
     Raises:
-        TaskInterrupted: Ctrl-C; what is under way goes on.
+        TaskInterrupted: Ctrl-C; calls under way go on at the service and into the history.
     """
-    with _Stream(manager, operation, limits or Limits(), watch or (lambda _: None)) as under_way:
+    with _Stream(manager, operation, limits or Limits(), watch or (lambda _: None)) as running:
         try:
-            yield from under_way.outcomes(iter(rows))
+            yield from running.outcomes(iter(rows))
         except KeyboardInterrupt:
-            raise TaskInterrupted(under_way.so_far()) from None
+            raise TaskInterrupted(running.interrupted_message()) from None
 
 
 @dataclass
-class _Open:
-    """A row that is under way."""
+class _Call:
+    """A row that is under way, until `deadline` (by time.monotonic)."""
 
     row: Row
     deadline: float
@@ -74,7 +74,7 @@ class _Open:
 
 
 class _Stream:
-    """The calls under way; the waiter's threads send them and report here."""
+    """The calls under way; the scheduler's threads send them and put reports into a queue."""
 
     def __init__(
         self, manager: TaskManager, operation: Operation, limits: Limits, watch: Watch
@@ -84,7 +84,7 @@ class _Stream:
         self._limits = limits
         self._watch = watch
         self._reports: SimpleQueue[tuple[int, Task | ImgOpenError]] = SimpleQueue()
-        self._open: dict[int, _Open] = {}
+        self._open: dict[int, _Call] = {}
         self._trouble: ImgOpenError | None = None
         self._stopped = False
         self._done = 0
@@ -93,10 +93,10 @@ class _Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped = True  # what is under way goes on into the history
+        self._stopped = True  # calls under way go on into the history
 
-    def so_far(self) -> str:
-        """Return what a person should know who stops here."""
+    def interrupted_message(self) -> str:
+        """Return the message for Ctrl-C."""
         return (
             f"stopped: {self._done} done, {len(self._open)} under way go on at the service and "
             "into the history\n  → run the same again: it takes up here, and sends nothing twice"
@@ -111,7 +111,7 @@ class _Stream:
                 self._begin(row)
             if not self._open:
                 return
-            outcome = self._next()
+            outcome = self._next_outcome()
             self._done += 1
             self._watch(outcome)
             yield outcome
@@ -120,46 +120,46 @@ class _Stream:
         seconds = self._limits.timeout
         if seconds is None:
             seconds = self._manager.settings.timeout
-        under_way = self._open[row.place] = _Open(row, time.monotonic() + seconds)
+        call = self._open[row.place] = _Call(row, time.monotonic() + seconds)
         if row.trouble:
             self._reports.put((row.place, row.trouble))
         elif self._trouble:
             self._reports.put((row.place, _not_sent(self._trouble)))
         else:
-            self._manager.scheduler.call(lambda: self._send(under_way))
+            self._manager.scheduler.call(lambda: self._send(call))
 
-    def _send(self, under_way: _Open) -> None:
-        place = under_way.row.place
-        if self._stopped or self._open.get(place) is not under_way:
-            return  # nobody waits for it any more
+    def _send(self, call: _Call) -> None:
+        place = call.row.place
+        if self._stopped or self._open.get(place) is not call:
+            return  # its outcome is not wanted any more
         if self._trouble:
             self._reports.put((place, _not_sent(self._trouble)))
             return
         try:
-            task = under_way.task = self._manager.submitter.submit(
+            task = call.task = self._manager.submitter.submit(
                 self._operation,
-                dict(under_way.row.params),
+                dict(call.row.params),
                 fresh=self._limits.fresh,
                 retry_later=True,
                 permit=self._limits.permit,
             )
         except ImgOpenError as error:
-            if isinstance(error, FOR_ALL):
+            if isinstance(error, FATAL):
                 self._trouble = error
             self._reports.put((place, error))
-        except Exception as error:  # one row's odd input must not end the others
+        except Exception as error:  # one bad row must not end the others
             self._reports.put((place, ImgOpenError(f"{type(error).__name__}: {error}")))
         else:
-            self._follow(under_way, task)
+            self._follow(call, task)
 
-    def _follow(self, under_way: _Open, task: Task) -> None:
-        place = under_way.row.place
-        task.watch(under_way.deadline - time.monotonic())
+    def _follow(self, call: _Call, task: Task) -> None:
+        place = call.row.place
+        task.watch(call.deadline - time.monotonic())
         task.add_done_callback(lambda ended: self._reports.put((place, ended)))
 
-    def _next(self) -> Outcome:
+    def _next_outcome(self) -> Outcome:
         while True:
-            first = min(self._open.values(), key=lambda under_way: under_way.deadline)
+            first = min(self._open.values(), key=lambda call: call.deadline)
             try:
                 left = first.deadline - time.monotonic()
                 place, report = self._reports.get(timeout=max(0.0, min(left, TICK)))
@@ -167,30 +167,30 @@ class _Stream:
                 if left > TICK:
                     self._watch(None)
                     continue
-                return self._late(self._open.pop(first.row.place))
-            under_way = self._open.get(place)
-            if under_way is None or self._goes_on(under_way, report):
+                return self._timed_out(self._open.pop(first.row.place))
+            call = self._open.get(place)
+            if call is None or self._waits_again(call, report):
                 continue
             return self._outcome(self._open.pop(place).row, report)
 
-    def _goes_on(self, under_way: _Open, report: Task | ImgOpenError) -> bool:
-        """Whether a task whose wait was given up is waited for again: trouble may pass."""
+    def _waits_again(self, call: _Call, report: Task | ImgOpenError) -> bool:
+        """Wait again for a task whose wait ended early, if its trouble may pass; say whether."""
         if not isinstance(report, Task) or report.done:
             return False
         if report.trouble and not isinstance(report.trouble, TRANSIENT_ERRORS):
             return False
-        self._follow(under_way, report)  # no trouble left: another row waits for it again already
+        self._follow(call, report)  # without trouble: another row waits for it again already
         return True
 
-    def _late(self, under_way: _Open) -> Outcome:
-        task, name = under_way.task, self._operation.name
+    def _timed_out(self, call: _Call) -> Outcome:
+        task, name = call.task, self._operation.name
         error = TaskTimeoutError(
             f"{name} {task.id if task else ''} did not end in time (it is "
             f"{task.state if task else 'being sent'})",
             task=task,
             hint="it goes on at the service; run the same again to get its result",
         )
-        return self._outcome(under_way.row, error)
+        return self._outcome(call.row, error)
 
     def _outcome(self, row: Row, report: Task | ImgOpenError) -> Outcome:
         task = report if isinstance(report, Task) else report.task
@@ -201,7 +201,7 @@ class _Stream:
                 raise report.trouble
             return Outcome(row, report.result(timeout=0))
         except ImgOpenError as raised:
-            error = raised.with_traceback(None)  # which would hold whatever was at hand there
+            error = raised.with_traceback(None)  # its frames would keep their objects in memory
         if isinstance(task, Task):
             return Outcome(row, self._manager.store.failed_result(task, error.message), error)
         return Outcome(row, not_run(self._operation, row.params, error.message), error)
@@ -223,8 +223,8 @@ def run_all(
     results: dict[int, Result] = {}
     limits = Limits(timeout=timeout, fresh=fresh)
     for outcome in stream(manager, operation, rows, limits, watch):
-        if isinstance(outcome.trouble, FOR_ALL):
-            raise outcome.trouble  # no other call fares better
+        if isinstance(outcome.trouble, FATAL):
+            raise outcome.trouble  # every other call would fail in the same way
         results[outcome.row.place] = outcome.result
     return [results[place] for place in range(len(calls))]
 

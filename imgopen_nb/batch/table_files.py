@@ -1,4 +1,4 @@
-"""Files that a batch is read from and written to: .csv, .tsv, .jsonl, .parquet."""
+"""Reads the rows of a batch from .csv, .tsv, .jsonl and .parquet files, and writes its frame."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from ..text import clip
 if TYPE_CHECKING:
     import pandas as pd
 
-_NEEDS = 'pip install "imgopen-nb[fast]"'
-# The columns, how many rows, and the rows; one that cannot be read is the error that tells why.
+_INSTALL_HINT = 'pip install "imgopen-nb[fast]"'
+# The columns, the number of rows, and a function that takes the name of the wanted column and yields
+# the rows; a row that cannot be read is replaced by the error that says why.
 Table = tuple[list[str], int, Callable[[str], Iterator[dict[str, Any] | ImgOpenError]]]
 
 
@@ -38,7 +39,7 @@ def _jsonl(path: Path) -> Table:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield _object(line, f"{path.name}, line {number}")
+                    yield _parsed(line, f"{path.name}, line {number}")
 
     with path.open(encoding="utf-8-sig") as file:
         total = sum(1 for line in file if line.strip())
@@ -48,7 +49,7 @@ def _jsonl(path: Path) -> Table:
     return list(dict.fromkeys(name for row in first for name in row)), total, rows
 
 
-def _object(line: str, where: str) -> dict[str, Any] | ImgOpenError:
+def _parsed(line: str, where: str) -> dict[str, Any] | ImgOpenError:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -60,7 +61,7 @@ def _parquet(path: Path) -> Table:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
-        raise ParameterError("reading Parquet needs pyarrow", hint=_NEEDS) from None
+        raise ParameterError("reading Parquet needs pyarrow", hint=_INSTALL_HINT) from None
     try:
         with parquet.ParquetFile(path) as file:
             total, columns = file.metadata.num_rows, list(file.schema_arrow.names)
@@ -85,10 +86,10 @@ READERS: dict[str, Callable[[Path], Table]] = {
 
 
 def writable(name: Any) -> Path:
-    """Return the path of a file that a batch can be written to.
+    """Return the path of a file, after a check that a batch can be written to it.
 
     Raises:
-        ParameterError: it is of another kind, or its folder cannot be written to.
+        ParameterError: the suffix is not supported, or the folder cannot be written to.
     """
     path = Path(os.path.expanduser(name))
     if path.suffix.lower() not in _WRITERS:
@@ -97,7 +98,7 @@ def writable(name: Any) -> Path:
         try:
             import pyarrow  # noqa: F401
         except ImportError:
-            raise ParameterError("writing Parquet needs pyarrow", hint=_NEEDS) from None
+            raise ParameterError("writing Parquet needs pyarrow", hint=_INSTALL_HINT) from None
     folder = path.absolute().parent
     if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise ParameterError(f"{clip(path)} cannot be written", hint=f"is {clip(folder)} a folder?")
@@ -108,7 +109,7 @@ def write(frame: pd.DataFrame, name: Any) -> Path:
     """Write the frame of a batch to a .csv, .jsonl or .parquet file and return its path.
 
     Raises:
-        ParameterError: it cannot be written.
+        ParameterError: the file cannot be written.
     """
     path = writable(name)
     try:
@@ -135,7 +136,7 @@ def _to_jsonl(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _index_names(frame: pd.DataFrame) -> list[str]:
-    """Return a name for each level of the index that no other one and no column has."""
+    """Return a name for each level of the index; it differs from all others and the columns."""
     names: list[str] = []
     for given in frame.index.names:
         name = str(given or "index")
@@ -143,10 +144,6 @@ def _index_names(frame: pd.DataFrame) -> list[str]:
             name += "_"
         names.append(name)
     return names
-
-
-def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_parquet(path)
 
 
 def _json(value: Any) -> Any:
@@ -158,5 +155,5 @@ def _json(value: Any) -> Any:
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
     ".csv": _to_csv,
     ".jsonl": _to_jsonl,
-    ".parquet": _to_parquet,
+    ".parquet": lambda frame, path: frame.to_parquet(path),
 }

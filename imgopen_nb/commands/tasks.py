@@ -39,7 +39,7 @@ def _timeout_for_each(parser: Parser) -> None:
 
 
 def _compare(call: Invocation) -> Any:
-    from ..batch.progress import counting
+    from ..batch.progress import batch_progress
     from ..session import compare
 
     lines = [line.strip() for line in (call.body or "").splitlines()]
@@ -49,7 +49,7 @@ def _compare(call: Invocation) -> Any:
     models = call.options.models or describe_models()
     calls = [{"image": image, "model": model} for image in images for model in models]
     seconds = seconds_of(call.options.timeout)
-    with counting("describe", len(calls)) as count:
+    with batch_progress("describe", len(calls)) as count:
         results = call.session().run_all("describe", calls, seconds, watch=count)
     if all(result.error for result in results):
         raise UsageError(f"no picture could be described: {results[0].error}")

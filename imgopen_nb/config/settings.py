@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 from ..catalogue.operations import OPERATIONS
 from ..errors import SettingsError, UnknownNameError
 from ..files import read_json, write_json
+from ..media.network import LOOPBACK
 from ..text import in_words, near_match
 from .credentials import Keys, find_keys
 
 Backend = Literal["real", "sandbox"]
 VENDOR_URL = "https://api.zhiqite.com"
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 # A user's own models for the sandbox; IMGOPEN_TAGGER and so on take precedence over the settings.
 LOCAL_MODELS = {

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from tqdm.std import tqdm
 
-from imgopen_nb.batch.progress import counting
+from imgopen_nb.batch.progress import batch_progress
 from imgopen_nb.display import progress_bar
 from imgopen_nb.errors import TaskFailedError, TaskInterrupted
 from imgopen_nb.session import Session
@@ -124,7 +124,7 @@ def test_many_tasks_have_one_bar_that_counts(session: Session, stub: Stub, drawn
     begun = time.monotonic()
     stub.answer = lambda r: ok(status=2 if time.monotonic() - begun > 1.2 else 1, caption="x")
 
-    with counting("describe", 3) as count:
+    with batch_progress("describe", 3) as count:
         results = session.run_all("describe", [{"image": URL}] * 3, watch=count)
 
     assert [result.caption for result in results] == ["x"] * 3

@@ -285,7 +285,7 @@ def test_a_bad_server_costs_a_bounded_time_and_then_is_left_alone(
     speak: Callable[[socket.socket], None],
 ):
     """The first picture waits for as long as is allowed, the other fifty of that host do not."""
-    monkeypatch.setattr(versions_module, "DEADLINE", 1.0)
+    monkeypatch.setattr(versions_module, "TIMEOUT", 0.25)
     with raw_server(speak) as url:
         begun = time.monotonic()
         assert of(versions, url).endswith(UNCHECKED)
@@ -303,7 +303,7 @@ def test_a_bad_server_costs_a_bounded_time_and_then_is_left_alone(
 def test_a_server_is_asked_again_after_its_silence(
     versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(versions_module, "DEADLINE", 0.3)
+    monkeypatch.setattr(versions_module, "TIMEOUT", 0.3)
     pictures.headers = {"ETag": '"one"'}
     pictures.instead = lambda _: time.sleep(1)
     assert of(versions, pictures.url).endswith(UNCHECKED)
@@ -317,7 +317,7 @@ def test_a_server_is_asked_again_after_its_silence(
 def test_one_bad_server_silences_no_other(
     versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(versions_module, "DEADLINE", 0.5)
+    monkeypatch.setattr(versions_module, "TIMEOUT", 0.5)
     pictures.headers = {"ETag": '"one"'}
     with raw_server(hang) as url:
         of(versions, url)
