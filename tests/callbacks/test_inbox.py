@@ -67,7 +67,7 @@ def wait_for(done: Callable[[], bool], seconds: float = 20) -> None:
 
 
 @pytest.mark.parametrize("wrapped", [True, False], ids=["envelope", "data alone"])
-def test_news_from_another_process_end_the_wait_with_no_request(
+def test_a_callback_written_by_another_process_ends_the_wait_with_no_request(
     slow: Session, stub: Stub, wrapped: bool
 ):
     task = slow.submit("describe", image=URL, model="clip")
@@ -82,7 +82,7 @@ def test_news_from_another_process_end_the_wait_with_no_request(
     slow.close()
 
 
-def test_news_that_came_before_anybody_waited_count_too(slow: Session):
+def test_a_callback_that_came_before_the_wait_counts_too(slow: Session):
     task = slow.submit("describe", image=URL, model="clip")
     task.cancel()
     wait_for(lambda: not any(t.name == "imgopen-inbox" for t in threading.enumerate()), 40)
@@ -114,7 +114,7 @@ def test_the_first_end_stays_and_later_ones_change_nothing(slow: Session):
     slow.close()
 
 
-def test_news_of_a_task_that_nobody_here_knows_stay_for_whoever_does(slow: Session):
+def test_a_callback_of_a_task_not_in_use_here_stays_for_another_kernel(slow: Session):
     task = slow.submit("describe", image=URL, model="clip")
     InboxTable(slow.manager.database).add("somebody-elses", "x")
     receive(slow, task.id, news(status=2, caption="mine"))

@@ -216,7 +216,7 @@ def test_doubt_brings_forward_what_is_held(
     assert second.result(20).caption == "asked"
 
 
-def test_a_kernel_beside_a_dead_server_asks_as_ever(
+def test_a_kernel_beside_a_dead_server_polls_as_usual(
     inside: None, stub: Stub, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv(SERVER, "http://127.0.0.1:9/")
@@ -283,9 +283,7 @@ def test_no_signature_is_in_what_the_history_shows(session: Session, stub: Stub,
     assert [text for text in shown if signature in text or "imgopen/callback" in text] == []
 
 
-def test_after_a_rotation_old_addresses_are_dead_and_the_task_is_asked_for(
-    session: Session, stub: Stub
-):
+def test_after_a_rotation_old_addresses_fail_and_the_task_is_polled(session: Session, stub: Stub):
     service = Service(stub, delay=1.0)
     task = session.submit("describe", image=URL, model="clip")
     session.manager.rotate()

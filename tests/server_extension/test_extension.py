@@ -639,7 +639,7 @@ class TestServers:
         assert len(said) == 1
         assert "Traceback" not in server.log
 
-    def test_with_no_login_at_all_outsiders_still_get_no_cookie(self, tmp_path: Path):
+    def test_with_no_login_at_all_public_requests_still_get_no_cookie(self, tmp_path: Path):
         """Jupyter without a token makes everybody a user; we ask nobody who he is."""
         with notebook_server(tmp_path, token="") as server:
             answer = call(server, "files/x", None, "GET")

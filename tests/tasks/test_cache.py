@@ -125,7 +125,7 @@ def test_lists_and_raw_calls_are_never_cached(session: Session, stub: Stub):
 # Failures.
 
 
-def test_a_failed_task_is_asked_again(session: Session, stub: Stub):
+def test_a_failed_task_is_sent_again(session: Session, stub: Stub):
     stub.replies(ok(status=0, errorMessage="no"), ok(status=2, caption="yes"))
     with pytest.raises(TaskFailedError):
         session.run("describe", image=URL)
@@ -135,7 +135,7 @@ def test_a_failed_task_is_asked_again(session: Session, stub: Stub):
     assert (result.caption, result.cached) == ("yes", False)
 
 
-def test_a_refused_task_is_asked_again(session: Session, stub: Stub):
+def test_a_refused_task_is_sent_again(session: Session, stub: Stub):
     stub.replies(refusal("77", "no credit"), ok(status=2, caption="yes"))
     with pytest.raises(ImgOpenError, match="no credit"):
         session.run("describe", image=URL)
@@ -228,9 +228,7 @@ def test_a_file_that_was_changed_is_another_picture(local: Session, tmp_path: Pa
         assert not local.run("describe", image=file).cached
 
 
-def test_a_remote_picture_that_was_changed_is_asked_for_again(
-    session: Session, stub: Stub, pictures: Pictures
-):
+def test_a_changed_remote_picture_is_sent_again(session: Session, stub: Stub, pictures: Pictures):
     at_once(stub, caption="a cat")
     pictures.headers = {"ETag": '"one"'}
     session.run("describe", image=pictures.url)

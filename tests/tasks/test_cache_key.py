@@ -68,7 +68,7 @@ def test_a_documented_default_counts_as_given():
 
 
 @pytest.mark.parametrize("row", SEEDED, ids=lambda row: row.name)
-def test_a_result_drawn_by_lot_is_like_no_other(row: Any):
+def test_a_call_with_a_random_result_has_no_key(row: Any):
     """No seed, and -1, which the vendor's own texts take for "any"."""
     assert cache_key(row, {}, {}, "here") is None
     assert cache_key(row, {"seed": -1}, {}, "here") is None
@@ -81,7 +81,7 @@ def test_with_a_seed_the_same_call_is_the_same(row: Any):
 
 
 @pytest.mark.parametrize("row", LISTS, ids=lambda row: row.name)
-def test_lists_are_always_asked_for(row: Any):
+def test_lists_are_always_requested(row: Any):
     assert cache_key(row, {}, {}, "here") is None
 
 

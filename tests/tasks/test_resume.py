@@ -284,7 +284,7 @@ def test_a_session_closed_while_it_sends_is_not_taken_for_dead(
 # What may not be taken up.
 
 
-def test_tasks_of_another_address_or_backend_are_neither_asked_for_nor_sent(
+def test_tasks_of_another_address_or_backend_are_neither_polled_nor_sent(
     session: Session, stub: Stub, service: Service, kernels: Any
 ):
     killed(kernels("submission.Submitter._submit = die"))
@@ -351,7 +351,7 @@ def test_a_row_of_an_older_version_that_the_service_knows_is_ended(session: Sess
     assert submitted(stub) == 0
 
 
-def test_a_call_of_an_unknown_path_that_cannot_be_asked_for_is_not_sent_again(
+def test_a_call_of_an_unknown_path_that_cannot_be_polled_is_not_sent_again(
     session: Session, stub: Stub
 ):
     """Nothing tells whether it arrived, and it may cost: that is said, and it ends."""
@@ -366,7 +366,7 @@ def test_a_call_of_an_unknown_path_that_cannot_be_asked_for_is_not_sent_again(
     assert row_of(session, task_id)["status"] == "refused"
 
 
-def test_a_list_that_was_cut_short_is_asked_for_again(session: Session, stub: Stub):
+def test_a_list_that_was_interrupted_is_requested_again(session: Session, stub: Stub):
     old_row(session, operation="models", params={}, body={"pageNum": 1, "pageSize": 10})
     stub.replies(ok(rows=[], total=0))
 

@@ -96,7 +96,7 @@ def test_a_thousand_open_tasks_of_a_session_need_twelve_threads_at_most(
     assert most <= 12
 
 
-def test_a_task_is_asked_until_it_is_let_go_of_and_then_no_more():
+def test_a_task_is_polled_until_poll_returns_none():
     asked: Counter[str] = Counter()
 
     def ask(task: Task) -> float | None:
@@ -199,7 +199,7 @@ def test_what_is_due_later_is_brought_forward_but_never_put_off():
     assert set(moments) == {"task-late", "task-soon"}
 
 
-def test_a_task_added_twice_is_asked_in_one_line():
+def test_a_task_added_twice_is_polled_only_once():
     asked: Counter[str] = Counter()
 
     def ask(task: Task) -> None:
@@ -215,7 +215,7 @@ def test_a_task_added_twice_is_asked_in_one_line():
     assert asked == {"task-x": 1}
 
 
-def test_a_wait_that_begins_just_when_a_task_is_let_go_of_is_not_lost():
+def test_a_wait_that_begins_just_as_a_task_is_removed_is_not_lost():
     """Somebody waits again while the look that gave the task up still runs."""
     entered, leave = threading.Event(), threading.Event()
     asked: list[Task] = []
