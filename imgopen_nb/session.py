@@ -227,7 +227,7 @@ class Session:
         Raises:
             NetworkError: no answer comes.
         """
-        return self.manager.backend.http.reach()
+        return self.manager.backend.http.ping()
 
     def download(self, url: str) -> bytes:
         """Return the bytes of a picture whose address the user gave.

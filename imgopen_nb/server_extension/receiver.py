@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..api.envelope import Answer, read_answer
+from ..api.envelope import Answer, parse_answer
 from ..callbacks.inbox import InboxTable
 from ..callbacks.published_pictures import Published, Publisher
 from ..callbacks.signing import CALLBACK, HELLO, Signer
@@ -122,14 +122,14 @@ class Receiver:
         """Return the verdict, and whether the task has ended by it."""
         task_id, state = row["task_id"], State(row["status"])
         if self._inbox.has(task_id, text):
-            self._table.note(task_id, "noted", "a callback came again")
+            self._table.add_event(task_id, "noted", "a callback came again")
             return Verdict.REPEATED, False
         store = TaskStore(self._table)
         task = store.take(row)
         if state.final:
             told = answer.state(task.operation) or State.SUBMITTED
             said = "the same" if told is state else f"another state ({told.value})"
-            self._table.note(task_id, "noted", f"a callback after the end told {said}")
+            self._table.add_event(task_id, "noted", f"a callback after the end told {said}")
             return Verdict.REPEATED, False
         self._inbox.add(task_id, text)
         task.pending = task.seconds or 0.0  # when it ended is known exactly
@@ -170,7 +170,7 @@ def read_callback(text: str) -> Answer | None:
     answer = Answer(content)
     if "code" in content and "data" in content:
         try:
-            answer = read_answer(text.encode(), 200, {})
+            answer = parse_answer(text.encode(), 200, {})
         except APIError:
             return None
     return answer if answer.data.get("status") is not None else None

@@ -116,7 +116,7 @@ def test_a_file_that_is_no_database_is_told(journal: TaskTable, content: bytes):
 def test_a_file_locked_by_another_program_is_told(
     journal: TaskTable, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(database_module, "BUSY_TIMEOUT", 0.2)
     journal.add(row("t1"))
     other = sqlite3.connect(journal.database.path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
