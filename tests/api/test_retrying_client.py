@@ -190,7 +190,7 @@ def test_training_whose_result_query_is_unknown_is_never_sent_twice(
     assert len(stub.requests) == 1
 
 
-def test_a_wrong_key_is_told_as_such(client: RetryingClient, stub: Stub):
+def test_a_wrong_key_is_reported_as_such(client: RetryingClient, stub: Stub):
     stub.replies(refusal("401", "unknown key"))
 
     with pytest.raises(AuthenticationError, match="%imgopen login"):

@@ -1,4 +1,4 @@
-"""What a picture's address holds now, asked of real picture servers, kind, broken and hostile."""
+"""The version of a picture at a URL, asked of real picture servers: good, broken and hostile."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def database(clean_world: Any) -> Database:
 
 @pytest.fixture
 def versions(database: Database, monkeypatch: pytest.MonkeyPatch) -> PictureVersions:
-    """A real service's; what was learned holds for no time, so that each look is a look."""
+    """Versions with a real service; no answer stays valid, so each call sends a request."""
     monkeypatch.setattr(versions_module, "FRESH", 0.0)
     return versions_at("http://127.0.0.1:9", database)
 
@@ -83,7 +83,7 @@ def test_an_etag_is_the_version_and_no_byte_is_fetched(
 ):
     pictures.headers = {"ETag": '"one"'}
     first = of(versions, pictures.url)
-    pictures.body = b"other bytes, which nobody looks at"
+    pictures.body = b"other bytes, which nobody fetches"
     assert of(versions, pictures.url) == first
 
     pictures.headers = {"ETag": '"two"'}
