@@ -1,10 +1,10 @@
-"""Every error of imgopen_nb. Each says what happened, to what, and (`hint`) what to do next.
+"""All errors of imgopen_nb. Each says what happened, and in `hint` what to do next.
 
 ImgOpenError
 ├── UsageError                  a slip in the call: nothing was sent
-│   ├── UnknownNameError        no such operation, verb, option, task (near matches in the hint)
+│   ├── UnknownNameError        no such operation, verb, option, task (similar ones in the hint)
 │   ├── ParameterError          a value that does not fit its parameter
-│   └── BudgetError             as many tasks as were allowed have been sent
+│   └── BudgetError             the allowed number of tasks has been sent
 ├── SettingsError               keys or settings that are missing or unusable
 ├── PictureError                a picture that cannot be read
 ├── AssumedPathError            the real service's path of this operation is not known
@@ -35,7 +35,7 @@ from .text import clip, near_match, one_of, visible
 
 
 class _ShortTraceback:
-    """Shown by IPython as one message; IMGOPEN_TRACEBACK=1 brings the whole stack back."""
+    """Shown by IPython without a traceback; IMGOPEN_TRACEBACK=1 shows it."""
 
     def _render_traceback_(self) -> list[str]:
         assert isinstance(self, BaseException)
@@ -47,8 +47,10 @@ class _ShortTraceback:
 class ImgOpenError(_ShortTraceback, Exception):
     """Base of all errors of this package: catch it to catch them all.
 
-    `message` says what happened, `hint` what to do next, and `task` holds the `Task` it happened
-    to, once there is one.
+    Attributes:
+        message: what happened.
+        hint: what to do next, or "".
+        task: the `Task` that the error is about, None if there is none.
     """
 
     def __init__(self, message: str, *, hint: str = "", task: object | None = None) -> None:
@@ -62,11 +64,11 @@ class ImgOpenError(_ShortTraceback, Exception):
 
 
 class UsageError(ImgOpenError):
-    """The call itself is off; nothing was sent."""
+    """The call itself is wrong; nothing was sent."""
 
 
 class UnknownNameError(UsageError, LookupError):
-    """A name that does not exist, explained with the nearest ones."""
+    """A name that does not exist; the hint names similar ones."""
 
     def __init__(self, what: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
         known = list(known)
@@ -82,7 +84,7 @@ class ParameterError(UsageError, ValueError):
 
 
 class BudgetError(UsageError):
-    """As many tasks as were allowed have been sent; this one was not."""
+    """The allowed number of tasks has been sent; this one was not."""
 
 
 class SettingsError(ImgOpenError):
@@ -133,7 +135,7 @@ class NotFoundError(APIError):
 
 
 class RateLimitError(APIError):
-    """Too many requests; `retry_after` holds the seconds that the service asks for, if it does."""
+    """Too many requests; `retry_after` has the seconds that the service asks to wait, or None."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, **more: Any) -> None:
         super().__init__(message, **more)
@@ -153,11 +155,11 @@ class MalformedAnswerError(APIError):
 
 
 class RedirectError(APIError):
-    """The service redirects; the keys are not sent on to wherever it points."""
+    """The service redirects; the keys are not sent to the other address."""
 
 
 class NetworkError(APIError):
-    """No answer came; `sent` tells whether the request may have reached the service."""
+    """There was no answer; `sent` says whether the request may have reached the service."""
 
     def __init__(self, message: str, *, sent: bool = True, **more: Any) -> None:
         super().__init__(message, **more)
@@ -169,19 +171,19 @@ class RequestTimeoutError(NetworkError, TimeoutError):
 
 
 class TaskError(ImgOpenError):
-    """Something happened to a task; it is in `task`."""
+    """A task failed, or waiting for it did; the attribute `task` has it."""
 
 
 class TaskFailedError(TaskError):
-    """The service worked on the task and reports a failure."""
+    """The service reports that the task failed."""
 
 
 class SubmissionLostError(TaskError):
-    """The answer to a submission was lost and whether it was accepted cannot be found out now."""
+    """The answer to a submission was lost, and whether it was accepted is not known now."""
 
 
 class WaitCancelledError(TaskError):
-    """`cancel()` was called: nobody waits any more, the task itself goes on at the service."""
+    """`cancel()` was called: waiting has ended, but the task goes on at the service."""
 
 
 class TaskTimeoutError(TaskError, TimeoutError):
@@ -198,7 +200,7 @@ class TaskInterrupted(_ShortTraceback, KeyboardInterrupt):
 
 @contextlib.contextmanager
 def naming(field: str) -> Iterator[None]:
-    """Put the name of a field before what is wrong with the picture in it."""
+    """Put the name of a field before the message of an error about its value."""
     try:
         yield
     except (PictureError, UsageError) as error:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the small JSON files of the home folder."""
+"""Atomic writing of files, and the small JSON files of the home folder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from typing import Any
 
 from .errors import SettingsError
 
-# Never a file that is there, nor one that a link leads to.
+# Fails if the file exists, and does not follow a link.
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file, {} where there is none."""
+    """Return the JSON object in a file, {} if there is no file.
+
+    Raises:
+        SettingsError: the file cannot be read, or holds something else.
+    """
     try:
         content = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -33,21 +37,23 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file that only its owner can read."""
-    write_whole(path, json.dumps(content, indent=2).encode())
+    write_atomically(path, json.dumps(content, indent=2).encode())
 
 
-def write_whole(path: Path, data: bytes, *, durable: bool = True, replace: bool = True) -> None:
-    """Write a file that only its owner can read, so that a reader sees all of it or nothing.
+def write_atomically(
+    path: Path, data: bytes, *, durable: bool = True, replace: bool = True
+) -> None:
+    """Write a file, readable by its owner only, so that a reader sees all of it or nothing.
 
     Args:
-        path: where to; its folder is made if it is missing.
-        data: the bytes.
-        durable: whether it must be on disk on return.
-        replace: whether it may take the place of a file that is there.
+        path: the file; its folder is created if necessary.
+        data: its content.
+        durable: whether to wait until it is on disk.
+        replace: whether it may replace an existing file.
 
     Raises:
-        FileExistsError: there is one, and it is not to be replaced.
-        OSError: it cannot be written; what was there is as it was.
+        FileExistsError: the file exists, and may not be replaced.
+        OSError: the file cannot be written; an existing one is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with draft(path, durable=durable, replace=replace) as part:
@@ -58,12 +64,12 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True, replace: bool 
 def draft(
     path: Path, mode: int = 0o600, *, durable: bool = True, replace: bool = True
 ) -> Iterator[Path]:
-    """Yield a new file beside `path`, which takes its place when the block ends without an error.
+    """Yield the path of a new file, which becomes `path` when the block ends without an error.
 
     Args:
-        path: where to; its folder must exist.
+        path: the final path; its folder must exist.
         mode: the file's mode, less the umask.
-        durable: as for `write_whole`.
+        durable: as for `write_atomically`.
         replace: likewise.
     """
     part = path.with_name(f".{os.urandom(8).hex()}.part")

@@ -249,7 +249,7 @@ class Session:
         Raises:
             NetworkError: there is no answer.
         """
-        return self.manager.backend.http.reach()
+        return self.manager.backend.http.ping()
 
     def download(self, url: str) -> bytes:
         """Return the bytes of the picture at a URL that the user gave.

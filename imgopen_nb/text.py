@@ -1,7 +1,7 @@
-"""Text from elsewhere made safe to look at, and the phrases that messages share.
+"""Makes foreign text safe to display, and builds phrases for messages.
 
-Captions, tags and error messages come from elsewhere: control characters could recolour or rewrite
-a terminal, bidirectional overrides could make a text read as another one.
+Captions, tags and error messages come from a server. Control characters in them could recolour or
+rewrite a terminal; bidirectional overrides could make a text read as a different one.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-# Controls but newline and tab, bidirectional overrides, invisible marks, private "tag" characters.
-# The joiners U+200C and U+200D stay: Persian, Indic scripts and emoji need them.
-_UNSEEN = re.compile(
+# Control characters except newline and tab, bidirectional overrides, invisible marks and "tag"
+# characters. The joiners U+200C and U+200D stay: Persian, Indic scripts and emoji need them.
+_INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e"
     "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
 
 
 def visible(value: object) -> str:
-    """Return text with control characters shown as symbols, such as ␛ or ⟨U+202E⟩."""
-    return _UNSEEN.sub(_symbol, str(value).replace("\r\n", "\n"))
+    """Return text with invisible characters replaced by symbols, such as ␛ or ⟨U+202E⟩."""
+    return _INVISIBLE.sub(_symbol, str(value).replace("\r\n", "\n"))
 
 
 def _symbol(match: re.Match[str]) -> str:
@@ -30,19 +30,19 @@ def _symbol(match: re.Match[str]) -> str:
 
 
 def cut(value: object, most: int) -> tuple[str, int]:
-    """Return (visible text of at most `most` characters, how many characters are left out)."""
+    """Return (visible text of at most `most` characters, number of characters left out)."""
     text = str(value)
     return visible(text[:most]), max(0, len(text) - most)
 
 
 def shown(value: object, most: int = 2000) -> str:
-    """Return visible text that says at its end how much is left out."""
+    """Return visible text of at most `most` characters, which ends with how many are left out."""
     text, left = cut(value, most)
     return f"{text} … {left:,} more characters" if left else text
 
 
 def near_match(name: str, known: Iterable[str]) -> str:
-    """Return "did you mean ...?" with up to three near names, or ""."""
+    """Return "did you mean ...?" with up to three similar names, or ""."""
     folded = {k.lower(): k for k in known}
     found = difflib.get_close_matches(str(name).lower()[:80], folded, n=3, cutoff=0.6)
     return "did you mean " + " or ".join(folded[f] for f in found) + "?" if found else ""
@@ -56,18 +56,18 @@ def one_of(known: Iterable[str], most: int = 40) -> str:
 
 
 def clip(text: object, most: int = 200) -> str:
-    """Return text cut to `most` characters, for messages that quote what came from elsewhere."""
+    """Return text cut to `most` characters, for messages that quote foreign text."""
     text = str(text)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def in_words(value: Any) -> str:
-    """Return a value for a message: one short line; of an odd object only its type."""
+    """Return a value as one short line for a message; for unusual objects, only the type."""
     if not isinstance(value, (str, bytes, int, float, dict, list, tuple, type(None))):
         return f"an object of type {clip(type(value).__name__, 40)}"
     if isinstance(value, (str, bytes)):
         value = value[:100]
     try:
         return clip(" ".join(repr(value).split()), 80)
-    except ValueError:  # Python spells no integer of more than 4300 digits
+    except ValueError:  # Python does not print integers of more than 4300 digits
         return "a number of thousands of digits"

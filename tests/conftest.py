@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imgopen_nb import session as session_module
-from imgopen_nb.api import retrying_client as delivery
+from imgopen_nb.api import retrying_client
 from imgopen_nb.session import Session
 
 from .pictures import Pictures
@@ -115,7 +115,7 @@ def cached(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def quick(cached: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache on, and short pauses between looks for a lost task."""
-    monkeypatch.setattr(delivery, "LOOKS", (0.01, 0.05))
+    monkeypatch.setattr(retrying_client, "LOOKUP_DELAYS", (0.01, 0.05))
 
 
 @pytest.fixture

@@ -326,8 +326,8 @@ def test_a_new_session_resumes_what_an_earlier_one_left(session: Session, stub: 
 
 
 def test_a_lost_submission_is_found_again_by_resume(session: Session, stub: Stub, monkeypatch):
-    monkeypatch.setattr("imgopen_nb.api.retrying_client.LOOKS", (0.01,))
-    monkeypatch.setattr("imgopen_nb.api.retrying_client.pause", lambda *_: 0.01)
+    monkeypatch.setattr("imgopen_nb.api.retrying_client.LOOKUP_DELAYS", (0.01,))
+    monkeypatch.setattr("imgopen_nb.api.retrying_client.backoff", lambda *_: 0.01)
     stub.replies(Reply(drop=True))
     with pytest.raises(SubmissionLostError) as caught:
         session.submit("describe", image=URL)

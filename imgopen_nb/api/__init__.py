@@ -1,1 +1,1 @@
-"""HTTP with Img Open: one exchange, submitting at most once, the shared rate."""
+"""HTTP with Img Open: single exchanges, submissions that are accepted once, a shared rate limit."""

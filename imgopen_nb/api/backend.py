@@ -1,4 +1,4 @@
-"""The backend of one user's tasks: with keys the real service, without them a sandbox process."""
+"""The backend of a session's tasks: the real service with keys, a sandbox process without."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _SANDBOX_FILE = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d{1,5}/files/")
 
 
 class Backend:
-    """Connects on first use; a sandbox that has ended is started again.
+    """The service or sandbox. Connects on first use; starts a sandbox again if it has ended.
 
     Args:
-        settings: which service, with which keys.
-        database: the file through which all kernels share one rate.
+        settings: the service's address and the keys.
+        database: the file through which all kernels share one rate limit.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
@@ -48,17 +48,17 @@ class Backend:
 
     @property
     def address(self) -> str:
-        """The service's address; "" for a sandbox of our own that does not run."""
+        """The service's address; "" for our own sandbox while it does not run."""
         with self._lock:
             running = self._sandbox and self._sandbox.alive
             own = self._sandbox.url if self._sandbox and running else ""
             return self.settings.base_url or own
 
     def client(self) -> RetryingClient:
-        """Return what submits and asks; starts the sandbox where it is needed and does not run.
+        """Return the client for tasks; starts the sandbox if one is needed and does not run.
 
         Raises:
-            SettingsError: the address needs keys and there are none.
+            SettingsError: the address needs keys, and there are none.
             SandboxError: the sandbox does not start.
         """
         with self._lock:
@@ -74,25 +74,25 @@ class Backend:
         return self.client().client
 
     def check_path(self, operation: Operation) -> None:
-        """Refuse an operation whose path is only assumed, before anything is read or sent.
+        """Check that an operation's path is known, before anything is read or sent.
 
         Raises:
-            AssumedPathError: this is the real service, and nobody has given the true path.
+            AssumedPathError: this is the real service, and the path is only assumed.
         """
         path_of(operation, self.settings.paths, assumed=self.local)
 
     def current_url(self, url: str) -> str:
-        """Return where a picture is now: a sandbox of our own has another port at each start."""
-        if self._is_ours(url):
+        """Return where a picture is now: our own sandbox has another port after each start."""
+        if self._is_own_sandbox(url):
             return _SANDBOX_FILE.sub(self.http.base_url + "/files/", url)
         return url
 
-    def lasting_url(self, url: str) -> str:
-        """Return an address of a picture that stays the same when our own sandbox moves."""
-        return _SANDBOX_FILE.sub("sandbox:", url) if self._is_ours(url) else url
+    def stable_url(self, url: str) -> str:
+        """Return an address of a picture that does not change with the port of our own sandbox."""
+        return _SANDBOX_FILE.sub("sandbox:", url) if self._is_own_sandbox(url) else url
 
     def close(self) -> None:
-        """Close the connections and end the sandbox, if it is ours."""
+        """Close the connections and end our own sandbox."""
         with self._lock:
             if self._client:
                 self._client.client.close()
@@ -102,7 +102,7 @@ class Backend:
                 self._sandbox.stop()
             self._client = self._throttle = self._sandbox = None
 
-    def _is_ours(self, url: str) -> bool:
+    def _is_own_sandbox(self, url: str) -> bool:
         own = self.local and not self.settings.base_url
         return own and _SANDBOX_FILE.match(url) is not None
 
@@ -125,8 +125,8 @@ class Backend:
 
 
 def _callback_options() -> Iterator[str]:
-    """Yield the options that let the sandbox call our own server by its public name."""
-    with contextlib.suppress(SettingsError):  # reported where callbacks are set up
+    """Yield the options that let the sandbox call our Jupyter Server by its public name."""
+    with contextlib.suppress(SettingsError):  # reported when callbacks are set up
         for address in addresses():
             if address.host not in LOOPBACK:
                 yield from ("--allow-callback", address.host)

@@ -1,4 +1,4 @@
-"""HTTP with the service: one exchange at a time, bounded in time and memory."""
+"""Single HTTP exchanges with the service, bounded in time and memory."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from ..config.credentials import Keys
 from ..errors import MalformedAnswerError, NetworkError, RequestTimeoutError
 from ..media.fetch import USER_AGENT, chunks, proxies, reason
-from .envelope import Answer, read_answer
-from .http import prepared, session, surely_unsent
+from .envelope import Answer, parse_answer
+from .http import new_session, prepare, surely_unsent
 
 MAX_ANSWER = 8 * 2**20
 
 
 class Client:
-    """The service at one address, with one pool of connections; safe to use from several threads.
+    """An HTTP client for one address with a connection pool; safe to use from several threads.
 
     Args:
-        base_url: the address, without the operation's path.
-        keys: sent with every call as the two documented headers; None sends none (sandbox).
-        connections: how many calls may run at once without opening further connections.
-        connect, read, total: seconds to connect, between two reads, and for a whole answer.
+        base_url: the address, without an operation's path.
+        keys: sent with each request in the two documented headers; None for a sandbox.
+        connect, read, total: seconds to connect, between two reads, and for a complete answer.
     """
 
     def __init__(
@@ -36,7 +35,6 @@ class Client:
         base_url: str,
         keys: Keys | None = None,
         *,
-        connections: int = 16,
         connect: float = 5.0,
         read: float = 30.0,
         total: float = 60.0,
@@ -45,7 +43,7 @@ class Client:
         self._secrets = (keys.secret, keys.id) if keys else ()
         self._timeout = (connect, read)
         self._total = total
-        self._http = session(connections)
+        self._http = new_session()
         self._http.proxies = proxies(base_url)
         if keys:
             self._http.headers["X-Request-req-accessKeyId"] = keys.id
@@ -55,29 +53,33 @@ class Client:
         """POST a JSON body once and return the answer.
 
         Raises:
-            NetworkError: no answer; its `sent` is False where the request surely did not leave.
-            APIError: the service refused, failed, redirected or answered something else than JSON.
+            NetworkError: no answer; `sent` is False if the request certainly was not sent.
+            APIError: the service refused, failed, redirected, or did not answer with JSON.
         """
         payload = json.dumps(body, ensure_ascii=False).encode()
         return self._post(path, payload, "application/json")
 
     def upload(self, data: bytes) -> str:
-        """Give a local picture to the sandbox and return the URL that serves it there."""
+        """Upload a local picture to the sandbox and return its URL there.
+
+        Raises:
+            APIError: see `exchange`.
+        """
         answer = self._post("/upload", data, "application/octet-stream")
         url = answer.data.get("url")
         if not isinstance(url, str):
             raise MalformedAnswerError("the sandbox's answer to the upload holds no URL")
         return url
 
-    def reach(self) -> float:
-        """Return the seconds until any HTTP answer comes from the service; sends no keys.
+    def ping(self) -> float:
+        """Return the seconds until the service gives any HTTP answer; sends no keys.
 
         Raises:
-            NetworkError: none comes.
+            NetworkError: there is no answer.
         """
         begun = time.monotonic()
         try:
-            request = prepared("GET", self.base_url, {"User-Agent": USER_AGENT})
+            request = prepare("GET", self.base_url, {"User-Agent": USER_AGENT})
             with self._send(request, (5, 10)):
                 return time.monotonic() - begun
         except (requests.RequestException, HTTPError) as error:
@@ -92,11 +94,11 @@ class Client:
 
     def _post(self, path: str, payload: bytes, content_type: str) -> Answer:
         headers = {**self._http.headers, "Content-Type": content_type}
-        request = prepared("POST", self.base_url + path, headers, payload)
+        request = prepare("POST", self.base_url + path, headers, payload)
         try:
             with self._send(request, self._timeout) as response:
                 body = b"".join(self._read(response))
-                return read_answer(self._scrub(body), response.status_code, response.headers)
+                return parse_answer(self._scrub(body), response.status_code, response.headers)
         except (requests.RequestException, HTTPError) as error:
             raise self._network_error(error) from None
 
@@ -125,8 +127,8 @@ class Client:
             yield chunk
 
     def _scrub(self, body: bytes) -> bytes:
-        """Take our own keys out of whatever the service echoes, before anything else sees it."""
-        if self._secrets and b"\\" in body:  # JSON spells a character in several ways: keep one
+        """Replace our own keys in an answer that repeats them, before it is used anywhere."""
+        if self._secrets and b"\\" in body:  # JSON can escape a character in several ways: use one
             with contextlib.suppress(ValueError, RecursionError):
                 plain = json.dumps(json.loads(body), ensure_ascii=False)
                 body = plain.encode("utf-8", "surrogatepass")

@@ -1,6 +1,6 @@
-"""Answers on the wire: the envelope {code, msg, data}, its failures as errors, its statuses.
+"""Parses answers: the envelope {code, msg, data}, its failure codes as errors, its statuses.
 
-Pure functions over bytes and numbers; `client.py` does the talking.
+Nothing here does I/O; `client.py` sends and receives.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ..errors import (
 from ..text import clip
 
 SUCCESS = "200"
-# Which failure a code stands for. The vendor documents none: these follow HTTP's meaning.
+# The error for each failure code. The vendor documents no codes: these have their HTTP meaning.
 ERRORS: dict[str, type[APIError]] = {
     "400": BadRequestError,
     "401": AuthenticationError,
@@ -53,7 +53,7 @@ HINTS: dict[type[APIError], str] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """A successful envelope."""
+    """The content of a successful envelope."""
 
     data: Mapping[str, Any]
     msg: str = ""
@@ -70,7 +70,7 @@ class Answer:
 
     @property
     def status(self) -> int | str | None:
-        """The status as a number where it is one, as sent (shortened) where not."""
+        """The status as a number if it is one, else as sent, but shortened."""
         value = self.data.get("status")
         if isinstance(value, str) and value.strip().lstrip("-").isdigit() and len(value) < 10:
             return int(value)
@@ -88,7 +88,7 @@ class Answer:
 
     @property
     def progress(self) -> float | None:
-        """The finished share, 0 to 1; the vendor's name for it is not known, this is a guess."""
+        """The progress, 0 to 1. The name of the field is a guess: it is not documented."""
         for holder in (self.data.get("temporaryImageDto"), self.data):
             value = holder.get("percentage") if isinstance(holder, Mapping) else None
             if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -97,12 +97,12 @@ class Answer:
 
     @property
     def preview(self) -> str:
-        """URL of the intermediate picture, or ""; its name is a guess too."""
+        """URL of the intermediate picture, or "". The name of the field is a guess too."""
         url = find(self.data, "temporaryImageDto.imageUrl")
         return url if isinstance(url, str) and url.startswith(("http://", "https://")) else ""
 
     def state(self, operation: Operation) -> State | None:
-        """Return the state that this answer reports; None for a status nobody documents."""
+        """Return the state that this answer reports, None for a status that is not documented."""
         if operation.family == "list" or not operation.query:
             return State.SUCCEEDED
         if self.status is None:
@@ -115,12 +115,12 @@ class Answer:
         return state
 
     def output(self, operation: Operation) -> Any:
-        """Return what sits where the operation's result belongs, None where nothing does."""
+        """Return the operation's result in this answer, None if there is none."""
         return find(self.data, operation.output) if operation.output else None
 
 
-def read_answer(body: bytes, http_status: int, headers: Mapping[str, str]) -> Answer:
-    """Return the envelope in `body`, or raise the error that it stands for.
+def parse_answer(body: bytes, http_status: int, headers: Mapping[str, str]) -> Answer:
+    """Return the content of an answer, or raise the error that it reports.
 
     Raises:
         APIError: the subclass that fits the code, the HTTP status or the malformed body.
@@ -143,26 +143,27 @@ def read_answer(body: bytes, http_status: int, headers: Mapping[str, str]) -> An
 
 def _envelope(body: bytes) -> tuple[str, str, Mapping[str, Any]]:
     if not body.strip():
-        raise MalformedAnswerError("the service answered with nothing", hint=_ODD)
+        raise MalformedAnswerError("the service answered with nothing", hint=_HINT)
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        raise MalformedAnswerError(f"the service answered with {_what(body)}", hint=_ODD) from None
+        text = f"the service answered with {_description(body)}"
+        raise MalformedAnswerError(text, hint=_HINT) from None
     if not isinstance(content, dict):
-        raise MalformedAnswerError("the service answered with JSON that is no object", hint=_ODD)
+        raise MalformedAnswerError("the service answered with JSON that is no object", hint=_HINT)
     code, msg, data = content.get("code"), content.get("msg"), content.get("data")
-    # The documentation says string; a number is read too, so that no paid answer is lost.
+    # The documentation says string. A number is accepted too, so that no paid answer is lost.
     if isinstance(code, bool) or not isinstance(code, (str, int)) or code == "":
-        raise MalformedAnswerError("the service's answer has no usable code", hint=_ODD)
+        raise MalformedAnswerError("the service's answer has no usable code", hint=_HINT)
     if data is not None and not isinstance(data, dict):
-        raise MalformedAnswerError("the service's answer has data that is no object", hint=_ODD)
+        raise MalformedAnswerError("the service's answer has data that is no object", hint=_HINT)
     return clip(code, 20), clip(msg, 500) if isinstance(msg, str) else "", data or {}
 
 
-_ODD = "JSON with code, msg and data was expected: is the address right, or a proxy in between?"
+_HINT = "JSON with code, msg and data was expected: is the address right, or a proxy in between?"
 
 
-def _what(body: bytes) -> str:
+def _description(body: bytes) -> str:
     head = body.lstrip()[:200].lower()
     if head.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")) or b"<html" in head:
         return "a web page instead of JSON"
@@ -197,8 +198,8 @@ def _redirect(headers: Mapping[str, str], http_status: int) -> RedirectError:
     )
 
 
-def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Return the seconds that Retry-After-Ms or Retry-After (seconds or an HTTP date) asks for."""
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds in Retry-After-Ms or Retry-After (seconds or an HTTP date), or None."""
     for name, scale in (("Retry-After-Ms", 0.001), ("Retry-After", 1.0)):
         seconds = _float(headers.get(name, ""))
         if seconds is not None:
@@ -207,7 +208,7 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
         date = email.utils.parsedate_to_datetime(headers.get("Retry-After", ""))
     except (TypeError, ValueError):
         return None
-    return max(0.0, date.timestamp() - (time.time() if now is None else now))
+    return max(0.0, date.timestamp() - time.time())
 
 
 def _float(text: str) -> float | None:

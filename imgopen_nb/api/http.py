@@ -1,4 +1,4 @@
-"""What the client needs of HTTP: a session made once, cheap requests, and what an error means."""
+"""HTTP helpers for the client: a session, cheap requests, and whether a request was sent."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from urllib3.exceptions import NewConnectionError
 from ..errors import PictureError
 from ..media.fetch import USER_AGENT, Fetcher, ca_bundle, causes
 
-MAX_SMALL = 4096
+CONNECTIONS = 16  # that are kept open
+MAX_JSON_BYTES = 4096
 
 
-def session(connections: int) -> requests.Session:
-    """Make a session with its pool sized, that does not read the environment at every call."""
+def new_session() -> requests.Session:
+    """Return a session that does not read the environment for each request."""
     session = requests.Session()
     session.verify = ca_bundle()
     session.trust_env = False
     session.headers["User-Agent"] = USER_AGENT
     session.headers["Accept-Encoding"] = "identity"
-    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=connections)
+    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
 
 
-def prepared(
+def prepare(
     method: str, url: str, headers: Mapping[str, Any], body: bytes | None = None
 ) -> requests.PreparedRequest:
-    """Return a request as a session would make it, at a third of the cost.
+    """Return a request as a session would prepare it, at a third of the cost.
 
-    Redirects, cookies and netrc, which a session takes care of, are not wanted here.
+    It leaves out what a session adds for redirects, cookies and netrc: they are not used here.
     """
     request = requests.PreparedRequest()
     request.method, request.url, request.body = method, url, body
@@ -46,7 +47,7 @@ def prepared(
     return request
 
 
-# Errors of a connection that was never made. A host name that cannot be resolved is among them.
+# Errors of a connection that was never made, such as a host name that cannot be resolved.
 _NO_CONNECTION = (NewConnectionError, ssl.SSLCertVerificationError)
 
 
@@ -59,12 +60,12 @@ def surely_unsent(error: Exception) -> bool:
     )
 
 
-def small_json(url: str) -> dict[str, Any]:
-    """Return the JSON object at an address of our own server, {} where there is none."""
+def fetch_json(url: str) -> dict[str, Any]:
+    """Return the small JSON object at an address of our own server, {} if there is none."""
     fetcher = Fetcher(1)
     try:
         with fetcher.open(url, trusted=True, seconds=8, redirects=0) as answer:
-            content = json.loads(answer.read(MAX_SMALL))
+            content = json.loads(answer.read(MAX_JSON_BYTES))
     except (PictureError, ValueError, RecursionError):
         return {}
     finally:

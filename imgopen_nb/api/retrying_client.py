@@ -1,8 +1,8 @@
-"""Submitting once, and asking for a task: the two exchanges, made safe on a bad network.
+"""Submits tasks and queries them, with retries that are safe on a bad network.
 
-A submission may cost money, so it is repeated only where it surely was not accepted. When its
-answer is lost, the task is asked for by our own id. What the service answers for an id it does not
-know is not documented: it is found out by asking for an id that nobody ever used.
+A submission may cost money, so it is repeated only if it certainly was not accepted. If its answer
+is lost, the task is looked up by our own id. What the service answers for an unknown id is not
+documented: to find out, we query an id that was never used.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from .envelope import Answer
 if TYPE_CHECKING:
     from .throttle import Throttle
 
-SENDS = 4
-# Seconds before each look for a task without an answer: it may still be on its way in.
-LOOKS = (0.2, 0.6, 1.5)
-LONGEST_PAUSE = 30.0
+MAX_ATTEMPTS = 4
+# Seconds before each look-up of a task: its submission may still be on its way.
+LOOKUP_DELAYS = (0.2, 0.6, 1.5)
+MAX_DELAY = 30.0
 
 
 class RetryingClient:
-    """Submits once and asks, and repeats what is safe to repeat.
+    """Submits and queries tasks, and repeats a request if that is safe.
 
     Args:
         client: sends one request.
-        paths: true paths that replace the catalogue's, by operation name.
+        paths: true paths in place of the catalogue's, by operation name.
         assumed: whether paths that are only assumed may be used (the sandbox serves them).
-        sleep: how to pause; tests hand in a shorter one.
-        throttle: holds requests back while their rate is limited; None never does.
+        sleep: waits for some seconds; tests pass a shorter one.
+        throttle: delays requests to keep to a rate limit; None for no limit.
     """
 
     def __init__(
@@ -63,25 +63,25 @@ class RetryingClient:
         self._assumed = assumed
         self._sleep = sleep
         self._throttle = throttle
-        self._unknown: dict[str, tuple[str, str]] = {}
+        self._unknown_signatures: dict[str, tuple[str, str]] = {}
 
     def path(self, operation: Operation) -> str:
-        """Return where an operation is posted to; see `path_of`."""
+        """Return the path of an operation; see `path_of`."""
         return path_of(operation, self._paths, assumed=self._assumed)
 
     def submit(self, operation: Operation, body: Mapping[str, Any], task_id: str) -> Answer:
         """Send a submission so that it is accepted once, and return the first answer about it.
 
         Raises:
-            SubmissionLostError: it cannot be found out whether it was accepted.
-            APIError: it was surely not accepted.
+            SubmissionLostError: whether it was accepted cannot be found out.
+            APIError: it certainly was not accepted.
         """
         path = self.path(operation)
-        for attempt in range(1, SENDS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return self._exchange(path, body)
             except APIError as error:
-                last = attempt == SENDS
+                last = attempt == MAX_ATTEMPTS
                 if last and _not_accepted(error):
                     raise
                 found = self._after_failure(error, operation, task_id, attempt)
@@ -92,10 +92,10 @@ class RetryingClient:
         raise AssertionError("the loop returns or raises")
 
     def find(self, operation: Operation, task_id: str) -> Answer | None:
-        """Return what the service says of a task that it may never have received, None if so.
+        """Return the state of a task that may never have arrived, None if it did not.
 
         Raises:
-            SubmissionLostError: that cannot be found out.
+            SubmissionLostError: whether it arrived cannot be found out.
         """
         if not operation.query:
             return None
@@ -116,17 +116,17 @@ class RetryingClient:
                 "be asked whether it was accepted",
                 hint="nothing was sent twice: look at the service before you run it again",
             )
-        seconds = pause(attempt, error)
-        if seconds > LONGEST_PAUSE:
+        seconds = backoff(attempt, error)
+        if seconds > MAX_DELAY:
             raise error
         self._sleep(seconds)
         return None
 
     def _look_up(self, operation: Operation, task_id: str, cause: APIError) -> Answer | None:
         try:
-            for seconds in LOOKS:
+            for seconds in LOOKUP_DELAYS:
                 self._sleep(seconds)
-                answer = self._asked_once(operation, task_id)
+                answer = self._look_up_once(operation, task_id)
                 if answer is not None:
                     return answer
         except (APIError, AssumedPathError, SubmissionLostError) as error:
@@ -137,29 +137,29 @@ class RetryingClient:
             ) from None
         return None
 
-    def _asked_once(self, operation: Operation, task_id: str) -> Answer | None:
-        """Return the task, or None if the service answers as for an id that nobody ever used."""
+    def _look_up_once(self, operation: Operation, task_id: str) -> Answer | None:
+        """Return the task, or None if the service answers as for an id that was never used."""
         seen = self._signature(operation, task_id)
         if isinstance(seen, Answer):
             return seen
-        if operation.name not in self._unknown:
+        if operation.name not in self._unknown_signatures:
             probe = self._signature(operation, f"imgopen-nb-unused-{uuid.uuid4().hex}")
             if isinstance(probe, Answer):
                 raise SubmissionLostError("the service claims to know an id that nobody used")
-            self._unknown[operation.name] = probe
-        if seen != self._unknown[operation.name]:
+            self._unknown_signatures[operation.name] = probe
+        if seen != self._unknown_signatures[operation.name]:
             raise SubmissionLostError("the service does not say whether it knows the task")
         return None
 
     def _signature(self, operation: Operation, task_id: str) -> Answer | tuple[str, str]:
-        """Return the answer if it speaks of a task, else the kind of "no" that it is."""
-        for attempt in range(1, SENDS + 1):
+        """Return the answer if it is about a task, else (kind, code) of the refusal."""
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 answer = self._query(operation, operation.query, task_id)
             except (RateLimitError, NetworkError, ServerError, MalformedAnswerError) as error:
-                if attempt == SENDS:
+                if attempt == MAX_ATTEMPTS:
                     raise
-                self._sleep(pause(attempt, error))
+                self._sleep(backoff(attempt, error))
             except AuthenticationError:
                 raise
             except APIError as error:
@@ -168,19 +168,19 @@ class RetryingClient:
                 return answer if answer.status is not None else ("no status", "200")
         raise AssertionError("the loop returns or raises")
 
-    def ask(self, operation: Operation, task_id: str, server_id: str = "") -> Answer:
-        """Ask once for a task, by our id and, where that is not known, by the service's.
+    def query(self, operation: Operation, task_id: str, server_id: str = "") -> Answer:
+        """Query a task once, by our id and, if that is unknown, by the service's.
 
-        Whether sd queries take the submitted id or the returned one is not documented, nor when a
-        task moves to the archive (V1), so they are tried in this order.
+        Which id the sd queries take and when a task moves to the archive (V1) is not documented,
+        so all are tried in turn.
 
         Raises:
             APIError: none of the queries gave an answer about the task.
         """
         refused: APIError | None = None
-        for query, asked_id in _candidates(operation, task_id, server_id):
+        for query, queried_id in _candidates(operation, task_id, server_id):
             try:
-                return self._query(operation, query, asked_id)
+                return self._query(operation, query, queried_id)
             except NotFoundError as error:
                 refused = refused or error
         assert refused is not None
@@ -194,12 +194,12 @@ class RetryingClient:
         return self._exchange(path, {carrier: task_id})
 
     def _exchange(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """Exchange once, in turn where a rate is limited."""
+        """Exchange once, when the throttle permits it."""
         throttle = self._throttle
         if throttle is None:
             return self.client.exchange(path, body)
         closed = throttle.closed_for()
-        if closed > LONGEST_PAUSE:
+        if closed > MAX_DELAY:
             text = f"the service asked for a pause, of which {closed:.0f} s are left"
             raise RateLimitError(text, retry_after=closed, hint="run it again then")
         throttle.wait()
@@ -209,7 +209,7 @@ class RetryingClient:
             throttle.refused(error.retry_after)
             raise
         except NetworkError:
-            raise  # no answer tells nothing of the rate
+            raise  # without an answer, nothing is known about the rate
         except APIError:
             throttle.accepted()
             raise
@@ -218,15 +218,15 @@ class RetryingClient:
 
 
 def path_of(operation: Operation, paths: Mapping[str, str], *, assumed: bool) -> str:
-    """Return where an operation is posted to.
+    """Return the path of an operation.
 
     Args:
-        operation: the row of the catalogue.
+        operation: the operation.
         paths: true paths that the user has given, by operation name.
         assumed: whether a path that is only assumed may be used.
 
     Raises:
-        AssumedPathError: it may not, and the path is one.
+        AssumedPathError: the path is only assumed, and may not be used.
     """
     if operation.known == "assumed" and not assumed and operation.name not in paths:
         raise AssumedPathError(
@@ -238,16 +238,16 @@ def path_of(operation: Operation, paths: Mapping[str, str], *, assumed: bool) ->
     return paths.get(operation.name, operation.path)
 
 
-def pause(attempt: int, error: APIError | None = None) -> float:
-    """Return seconds before a repetition: what the service asks for, or 0.4 s doubling."""
+def backoff(attempt: int, error: APIError | None = None) -> float:
+    """Return the seconds before the next attempt: as the service asks, or 0.4 s and doubling."""
     asked = error.retry_after if isinstance(error, RateLimitError) else None
     if asked is not None:
         return min(asked, 3600.0) + random.uniform(0, 0.2)
-    return min(LONGEST_PAUSE, 0.4 * 2.0 ** (attempt - 1)) * random.uniform(0.6, 1.2)
+    return min(MAX_DELAY, 0.4 * 2.0 ** (attempt - 1)) * random.uniform(0.6, 1.2)
 
 
 def _not_accepted(error: APIError) -> bool:
-    """Whether the error proves that the submission was not accepted."""
+    """Whether an error proves that the submission was not accepted."""
     if isinstance(error, NetworkError):
         return not error.sent
     return not isinstance(error, (ServerError, MalformedAnswerError))
@@ -257,5 +257,5 @@ def _candidates(operation: Operation, task_id: str, server_id: str) -> Iterator[
     ids = [i for i in dict.fromkeys((task_id, server_id)) if i]
     queries = ("query-v2", "query-v1") if operation.family == "sd" else (operation.query,)
     for query in queries:
-        for asked_id in ids:
-            yield query, asked_id
+        for queried_id in ids:
+            yield query, queried_id

@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a row; the result of a failed row has `status` and `error` only."""
+    """The result of a row. If the row failed, the `status` and `error` of the result say so."""
 
     row: Row
     result: Result

@@ -55,7 +55,7 @@ def source_of(given: Any, column: str | None = None, param: Param = _PICTURE) ->
     Args:
         given: a list or another iterable, a Series, a DataFrame with `column`, a folder of
             pictures, a glob such as "photos/**/*.jpg", or a .csv, .tsv, .jsonl or .parquet file.
-        column: the column of a table. It is found by itself if it has a usual name (image, url ...).
+        column: the column of a table; not needed if it has a usual name (image, url ...).
         param: the parameter that gets the values: pictures or texts.
 
     Raises:
@@ -114,7 +114,7 @@ def _from_iterable(given: Any) -> Source:
 
 
 def _guarded(pairs: Callable[[], Iterable[tuple[Any, Any]]]) -> Pairs:
-    """Return pairs that end with an error as last value if reading fails: no earlier row is lost."""
+    """Return pairs that end with an error if reading fails, so that no earlier row is lost."""
 
     def guarded() -> Iterator[tuple[Any, Any]]:
         number = 0
@@ -170,11 +170,8 @@ def _column(wanted: Any, columns: list[Any], where: str, param: Param) -> Any:
     if not columns:
         raise ParameterError(f"{clip(where)} has no columns: it is empty")
     folded = {str(name).lower(): name for name in reversed(columns)}
-    usual = [
-        folded[n]
-        for n in (param.name, *(PICTURE_COLUMNS if param.picture else _TEXT_COLUMNS))
-        if n in folded
-    ]
+    names = (param.name, *(PICTURE_COLUMNS if param.picture else _TEXT_COLUMNS))
+    usual = [folded[name] for name in names if name in folded]
     if usual or len(columns) == 1:
         return usual[0] if usual else columns[0]
     what = "pictures" if param.picture else f"{param.name}s"

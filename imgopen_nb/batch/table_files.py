@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _INSTALL_HINT = 'pip install "imgopen-nb[fast]"'
-# The columns, the number of rows, and a function that takes the name of the wanted column and yields
-# the rows; a row that cannot be read is replaced by the error that says why.
+# The columns, the number of rows, and a function that yields the rows for a column. A row that
+# cannot be read is replaced by the error that says why.
 Table = tuple[list[str], int, Callable[[str], Iterator[dict[str, Any] | ImgOpenError]]]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..api.http import small_json
+from ..api.http import fetch_json
 from ..config.server_address import Address, addresses, in_a_server, is_private, why_not_public
 from ..config.settings import Settings
 from ..errors import ImgOpenError, PictureError, SettingsError
@@ -124,5 +124,5 @@ class PublicUrls:
 
     def _reaches_our_server(self, address: Address) -> bool:
         nonce = secrets.token_hex(16)
-        answer = small_json(f"{address.url}imgopen/hello/{nonce}")
+        answer = fetch_json(f"{address.url}imgopen/hello/{nonce}")
         return self.signer.check(str(answer.get("proof")), HELLO, nonce)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import PictureError
-from ..files import write_whole
+from ..files import write_atomically
 from ..media.formats import MAX_BYTES, MIME_TYPES
 from .signing import PICTURE, SIGNATURE, Signer
 
@@ -68,7 +68,7 @@ class Publisher:
         content, ends = hashlib.sha256(data).hexdigest(), str(int(time.time()) + LIFETIME)
         signature = self._signer.sign(PICTURE, task_id, content, ends, suffix)
         try:
-            write_whole(self._folder / task_id / content, data, durable=False)
+            write_atomically(self._folder / task_id / content, data, durable=False)
         except OSError as error:
             raise PictureError(
                 f"the picture cannot be published in {self._folder} ({error.strerror})"

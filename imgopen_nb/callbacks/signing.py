@@ -16,7 +16,7 @@ import stat
 from pathlib import Path
 
 from ..errors import SettingsError
-from ..files import write_whole
+from ..files import write_atomically
 
 FILE = "callbacks.key"
 BYTES = 32
@@ -60,7 +60,7 @@ class Signer:
             SettingsError: it cannot be written.
         """
         try:
-            write_whole(self._path, secrets.token_bytes(BYTES))
+            write_atomically(self._path, secrets.token_bytes(BYTES))
         except OSError as error:
             raise self._key_error("written", error) from None
 
@@ -69,7 +69,7 @@ class Signer:
             found = self._read()
             if found is None and make:
                 with contextlib.suppress(FileExistsError):  # another process made it first
-                    write_whole(self._path, secrets.token_bytes(BYTES), replace=False)
+                    write_atomically(self._path, secrets.token_bytes(BYTES), replace=False)
                 found = self._read()
         except OSError as error:
             raise self._key_error("read", error) from None

@@ -1,1 +1,1 @@
-"""The one SQLite file of a user: its tables, its migrations and its queries."""
+"""The SQLite file of a home folder: its tables, migrations and queries."""

@@ -1,4 +1,4 @@
-"""The SQLite file of a user, `imgopen.sqlite`. Several kernels may use it at once."""
+"""The SQLite file of a home folder, `imgopen.sqlite`. Several kernels may use it at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import JournalError
 from .migrations import JSON_COLUMNS, connect
 
-BUSY_SECONDS = 15.0
+BUSY_TIMEOUT = 15.0
 
 
 class Database:
@@ -23,7 +23,7 @@ class Database:
     The file is opened on first use, and again after a fork: a connection belongs to one process.
 
     Raises:
-        JournalError: on every call, where the file cannot be read or written.
+        JournalError: from every method, if the file cannot be read or written.
     """
 
     def __init__(self, home: Path) -> None:
@@ -39,7 +39,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make everything inside happen together or not at all; others wait until it is done."""
+        """Run the block as one transaction; others who want to write wait until it ends."""
         with self._open() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -53,13 +53,13 @@ class Database:
     def read(
         self, sql: str, values: Iterable[Any], columns: tuple[str, ...], *, raw: bool = False
     ) -> list[dict[str, Any]]:
-        """Return the rows that a query finds.
+        """Return the rows of a query, as dictionaries.
 
         Args:
             sql: the query.
-            values: what its question marks stand for.
-            columns: names for its columns; those of JSON_COLUMNS are parsed.
-            raw: leave JSON as text.
+            values: the values of its question marks.
+            columns: names for its columns; those in JSON_COLUMNS are parsed.
+            raw: whether to leave JSON as text.
         """
         with self._open() as connection:
             rows = connection.execute(sql, tuple(values)).fetchall()
@@ -91,11 +91,11 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.touch(mode=0o600)
-        return connect(self.path, BUSY_SECONDS)
+        return connect(self.path, BUSY_TIMEOUT)
 
 
 def encode(row: Mapping[str, Any]) -> list[Any]:
-    """Return the values of a row as SQLite takes them: those of JSON_COLUMNS as text."""
+    """Return the values of a row for SQLite: those of JSON_COLUMNS become text."""
     return [
         json.dumps(value, ensure_ascii=False, default=str)
         if name in JSON_COLUMNS and value is not None

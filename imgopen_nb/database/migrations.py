@@ -1,4 +1,4 @@
-"""The tables of the history's file, as numbered migrations: an older file is brought up to date."""
+"""The schema of the history's file, as numbered migrations that bring older files up to date."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import sqlite3
 import time
 from pathlib import Path
 
-# Every change of a task's status is appended to `events` by the database itself.
+# Triggers append every change of a task's status to `events`.
 _EVENT = """
     INSERT INTO events (task_id, at, state, detail)
     VALUES (NEW.task_id, (julianday('now') - 2440587.5) * 86400.0, NEW.status, NEW.error);
 """
 
 
-# A history has few kinds of tasks, so an index by kind and time serves filters in any combination:
-# of each kind that passes the newest are taken, and of these the newest.
+# A history has few kinds of tasks, so an index by kind and time serves all combinations of filters:
+# the newest of each kind that passes are read, and the newest of those are taken.
 KIND = "json_array(operation, model, status, backend)"
 
 
@@ -70,10 +70,10 @@ MIGRATIONS = (
     );
     CREATE INDEX edits_image ON edits (image, undone, edit_id);
     """,
-    # request: what was asked of whom, as a hash. body: what goes on the wire, until it is known to
-    # have arrived. owner: the session that sends it. pending: age at the last answer "not yet".
-    # seconds: age at the noticed end. Ages are in seconds since the submission, by a clock that
-    # never jumps.
+    # request: the cache key, a hash of the call and the backend. body: the request's JSON, until it
+    # is known to have arrived. owner: the session that sends it. pending: age at the last poll that
+    # found the task running. seconds: age when its end was seen. Ages are in seconds since the
+    # submission, by a monotonic clock.
     f"""
     ALTER TABLE tasks ADD COLUMN request TEXT;
     ALTER TABLE tasks ADD COLUMN body TEXT;
@@ -129,10 +129,10 @@ MIGRATIONS = (
 JSON_COLUMNS = frozenset({"params", "tags", "image_urls", "data", "origin", "body"})
 
 
-def connect(path: Path, patience: float) -> sqlite3.Connection:
-    """Open a file of the newest schema; it waits so many seconds for others to let go of it."""
-    db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
-    deadline = time.monotonic() + patience
+def connect(path: Path, timeout: float) -> sqlite3.Connection:
+    """Open the file and migrate it; wait at most `timeout` seconds for locks of others."""
+    db = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+    deadline = time.monotonic() + timeout
     while not _in_wal_mode(db, deadline):
         time.sleep(0.02)
     db.execute("PRAGMA synchronous = NORMAL")
@@ -141,7 +141,7 @@ def connect(path: Path, patience: float) -> sqlite3.Connection:
 
 
 def _in_wal_mode(db: sqlite3.Connection, deadline: float) -> bool:
-    """Change the mode of a new file; of kernels that do so at once SQLite lets none wait."""
+    """Try to set WAL mode; if several kernels do so at once, SQLite refuses without waiting."""
     try:
         db.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
@@ -152,10 +152,10 @@ def _in_wal_mode(db: sqlite3.Connection, deadline: float) -> bool:
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Bring a file to the newest schema; several kernels may try at once.
+    """Bring a file to the newest schema; several kernels may do so at once.
 
     Raises:
-        sqlite3.Error: it cannot be done; the file stays as it was.
+        sqlite3.Error: this failed; the file stays as it was.
     """
     if db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS):
         return
@@ -175,7 +175,7 @@ def migrate(db: sqlite3.Connection) -> None:
 
 
 def statements(script: str) -> list[str]:
-    """Return the statements of a script; `executescript` would end the transaction."""
+    """Split a script into statements, because `executescript` would end the transaction."""
     found, part = [], ""
     for line in script.splitlines():
         part += line + "\n"

@@ -1,4 +1,4 @@
-"""The queries over the table of tasks, by the filters of the history."""
+"""SQL for the table of tasks, built from the filters of the history."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = (
     "image_urls", "created", "submitted", "finished", "queries", "attempts", "backend", "base_url",
     "engine", "error", "data", "request", "body", "owner", "pending", "seconds",
 )  # fmt: skip
-# What history() reads: everything but the raw answer and what only the sending needs.
+# The columns of history(): all but the raw answer and those that only a submission needs.
 HISTORY_COLUMNS = (
     "task_id", "server_id", "operation", "model", "image", "params", "status", "caption", "tags",
     "image_urls", "submitted", "finished", "seconds", "queries", "attempts", "backend", "engine",
@@ -39,14 +39,14 @@ def select(
 
     Args:
         filters: operation, model, backend: a name; status: one or several; since: seconds since
-            the epoch; limit: only the newest so many. What is None holds always.
-        columns: what to read.
-        span: only these rowids, in their order and by no index; no limit then.
+            the epoch; limit: how many at most, the newest. None means no filter.
+        columns: the columns to read.
+        span: read the rowids of this range only, in their order and without a limit.
     """
     names = ", ".join(columns)
     kinds, values = _kinds(filters)
     if span:
-        return _spanned(names, filters, span)
+        return _select_span(names, filters, span)
     limit = -1 if filters.get("limit") is None else filters["limit"]
     recent, moment = _recent(filters)
     order = "ORDER BY created DESC, rowid DESC LIMIT ?"
@@ -68,22 +68,22 @@ def kinds(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
 
 
 def newest_of_kind(kind: str, filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    """Return the query, and its values, for (created, rowid) of the newest of a kind."""
+    """Return the query, and its values, for (created, rowid) of the newest tasks of a kind."""
     recent, moment = _recent(filters)
     sql = f"SELECT created, rowid FROM tasks WHERE {KIND} = ? AND {recent}"
     return f"{sql} ORDER BY created DESC, rowid DESC LIMIT ?", [kind, *moment, filters["limit"]]
 
 
-def selected(columns: Iterable[str]) -> str:
-    """Return the query for tasks by their rowids, given as a JSON list: newest first."""
+def select_by_rowid(columns: Iterable[str]) -> str:
+    """Return the query for the tasks of a JSON list of rowids: newest first."""
     return (
         f"SELECT {', '.join(columns)} FROM tasks WHERE rowid IN (SELECT value FROM json_each(?)) "
         "ORDER BY created DESC, rowid DESC"
     )
 
 
-def counting(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    """Return the query, and its values, for the number of tasks that pass filters (no limit)."""
+def count(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Return the query, and its values, for how many tasks pass filters, without a limit."""
     kinds, values = _kinds(filters)
     recent, moment = _recent(filters)
     each = f"SELECT count(*) FROM tasks WHERE {KIND} = kinds.kind AND {recent}"
@@ -91,7 +91,7 @@ def counting(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
     return sql, [*moment, *values]
 
 
-def _spanned(
+def _select_span(
     names: str, filters: Mapping[str, Any], span: tuple[int, int]
 ) -> tuple[str, list[Any]]:
     parts = ["rowid BETWEEN ? AND ?"]
@@ -105,14 +105,14 @@ def _spanned(
 
 
 def _kinds(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    """Return the condition on a kind, "" for none, and its values."""
+    """Return the condition on a kind, "" if there is none, and its values."""
     wanted = _wanted(filters)
     parts = [f"json_extract(kind, '$[{at}]') IN ({_marks(values)})" for _, at, values in wanted]
     return " AND ".join(parts), [value for *_, values in wanted for value in values]
 
 
 def _wanted(filters: Mapping[str, Any]) -> list[tuple[str, int, list[Any]]]:
-    """Return the names of columns, their places in a kind, and the values that pass."""
+    """Return (column, its place in a kind, values that pass) for each filter that is set."""
     found = []
     for at, name in enumerate(("operation", "model", "status", "backend")):
         wanted = filters.get(name)

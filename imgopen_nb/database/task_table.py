@@ -1,4 +1,4 @@
-"""The table of tasks: a row is written before its request is sent, a change is one statement."""
+"""The table of tasks. A row is written before its request is sent; each change is one statement."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..errors import UnknownNameError
 from ..text import near_match
 from .database import Database, encode
 from .migrations import KIND
-from .task_queries import COLUMNS, HISTORY_COLUMNS, kinds, newest_of_kind, select, selected
+from .task_queries import COLUMNS, HISTORY_COLUMNS, kinds, newest_of_kind, select, select_by_rowid
 
-# Events of one task: whoever has the address of its callbacks could send without end.
+# The limit for one task: anybody who has the address for its callbacks could send any number.
 MAX_EVENTS = 100
 
 
 class TaskTable:
-    """The table `tasks` and, beside it, `events`: what happened to each task.
+    """The table `tasks`, and `events`, which says what happened to each task.
 
     Raises:
-        JournalError: on every call, where the file cannot be read or written.
+        JournalError: from every method, if the file cannot be read or written.
     """
 
     def __init__(self, database: Database) -> None:
@@ -35,14 +35,16 @@ class TaskTable:
         self.database.run(sql, encode(row))
 
     def find_or_add(self, row: Mapping[str, Any], *, fresh: bool = False) -> dict[str, Any] | None:
-        """Insert a task, unless an earlier one asked the same: then return that one instead.
+        """Insert a task, or return an earlier one with the same cache key.
 
-        The look and the insert are one transaction: of two kernels that ask the same at once, one
-        inserts.
+        This is one transaction: if two kernels submit the same call at once, only one inserts.
 
         Args:
-            row: the new task; its `request` is the cache key, None if no other is the same.
-            fresh: insert it in any case.
+            row: the new task; its `request` is the cache key, None if it is never cached.
+            fresh: whether to insert it in any case.
+
+        Returns:
+            The earlier task, None if the new one was inserted.
         """
         with self.database.transaction():
             found = None if fresh else self.cached(row["request"])
@@ -68,7 +70,7 @@ class TaskTable:
             backend: "real" or "sandbox".
             base_url: its address, "" for the sandbox of this home folder.
         """
-        # Before there was a column for it, the sandbox's address of that day was written down.
+        # Tasks from before the column `owner` have the address that the sandbox had at that time.
         place = "(base_url = ? OR owner IS NULL AND ? = '' AND base_url LIKE 'http://127.0.0.1:%')"
         sql = (
             f"SELECT {', '.join(COLUMNS)} FROM tasks "
@@ -78,7 +80,7 @@ class TaskTable:
         return self.database.read(sql, (backend, base_url, base_url), COLUMNS)
 
     def by_ids(self, ids: Iterable[str]) -> list[dict[str, Any]]:
-        """Return the tasks of these ids, in any order."""
+        """Return the tasks with these ids, in any order."""
         sql = (
             f"SELECT {', '.join(COLUMNS)} FROM tasks "
             "WHERE task_id IN (SELECT value FROM json_each(?))"
@@ -86,10 +88,7 @@ class TaskTable:
         return self.database.read(sql, (json.dumps(sorted(ids)),), COLUMNS)
 
     def update(self, task_id: str, **changes: Any) -> bool:
-        """Write what has become known of a task; False where it had ended before.
-
-        The end that was written first stays, whoever wrote it.
-        """
+        """Write changes of a task; False if it has ended already: the first end stays."""
         names = ", ".join(f"{name} = ?" for name in changes)
         return bool(
             self.database.run(
@@ -100,15 +99,15 @@ class TaskTable:
         )
 
     def claim(self, task_id: str, old: str | None, new: str) -> bool:
-        """Make a task that was not sent this owner's; False where another was quicker."""
+        """Change the owner of a task that was not sent; False if another session was faster."""
         sql = (
             "UPDATE tasks SET owner = ? WHERE task_id = ? AND owner IS ? "
             "AND status IN ('created', 'lost')"
         )
         return bool(self.database.run(sql, (new, task_id, old)))
 
-    def note(self, task_id: str, state: str, detail: str) -> None:
-        """Append to the life of a task something that does not change it."""
+    def add_event(self, task_id: str, state: str, detail: str) -> None:
+        """Append an event that does not change the task."""
         sql = (
             "INSERT INTO events (task_id, at, state, detail) SELECT ?, ?, ?, ? "
             "WHERE (SELECT count(*) FROM events WHERE task_id = ?) < ?"
@@ -116,16 +115,16 @@ class TaskTable:
         self.database.run(sql, (task_id, time.time(), state, detail, task_id, MAX_EVENTS))
 
     def events(self, task_id: str) -> list[dict[str, Any]]:
-        """Return the life of a task: when (seconds since the epoch), state, detail of each step."""
+        """Return the events of a task: `at` (seconds since the epoch), `state` and `detail`."""
         columns = ("at", "state", "detail")
         sql = "SELECT at, state, detail FROM events WHERE task_id = ? ORDER BY event_id"
         return self.database.read(sql, (task_id,), columns)
 
     def get(self, task_id: str) -> dict[str, Any]:
-        """Return a task by our id, the service's id, or the unique beginning of ours.
+        """Return a task by our id, the service's id, or the beginning of ours.
 
         Raises:
-            UnknownNameError: no task, or several, answer to it.
+            UnknownNameError: there is no such task, or there are several.
         """
         names = ", ".join(COLUMNS)
         sql = f"SELECT {names} FROM tasks WHERE task_id = ? OR server_id = ? LIMIT 1"
@@ -146,7 +145,7 @@ class TaskTable:
     def rows(
         self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, raw: bool = False, **filters: Any
     ) -> list[dict[str, Any]]:
-        """Return tasks, oldest first; the filters are those of `select`."""
+        """Return tasks, oldest first; for the filters see `select`."""
         if filters.get("limit") is not None:
             return self._newest(filters, columns, raw)
         return self.database.read(*select(filters, columns), columns, raw=raw)[::-1]
@@ -154,7 +153,7 @@ class TaskTable:
     def _newest(
         self, filters: Mapping[str, Any], columns: tuple[str, ...], raw: bool
     ) -> list[dict[str, Any]]:
-        """Return the newest tasks that pass: each kind's newest are found by the index alone."""
+        """Return the newest tasks that pass; the index alone finds the newest of each kind."""
         found: list[tuple[float, int]] = []
         for row in self.database.read(*kinds(filters), ("kind",)):
             sql, values = newest_of_kind(row["kind"], filters)
@@ -162,14 +161,14 @@ class TaskTable:
             found += [(row["created"], row["rowid"]) for row in rows]
         found = heapq.nlargest(filters["limit"], found)
         rowids = json.dumps([rowid for _, rowid in found])
-        return self.database.read(selected(columns), (rowids,), columns, raw=raw)[::-1]
+        return self.database.read(select_by_rowid(columns), (rowids,), columns, raw=raw)[::-1]
 
     def durations(
         self, operation: str, model: str | None, backend: str
     ) -> list[tuple[float, float]]:
         """Return how long the last 200 such tasks took, in the order of their submission.
 
-        Each is (age at the last answer "not yet", age at the noticed end), in seconds.
+        Each is (age at the last poll that found it running, age when its end was seen), in seconds.
         """
         sql = (
             "SELECT coalesce(pending, 0.9 * (finished - submitted)), "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
-from ..database.task_queries import HISTORY_COLUMNS, counting
+from ..database.task_queries import HISTORY_COLUMNS, count
 from ..database.task_table import TaskTable
 from ..errors import ParameterError, UsageError
 from ..text import in_words
@@ -93,7 +93,7 @@ class History:
 
     def count(self, **filters: Any) -> int:
         """Return how many tasks pass the filters."""
-        sql, values = counting(checked(filters))
+        sql, values = count(checked(filters))
         return int(self._database.read(sql, values, ("count",))[0]["count"])
 
     def events(self, task_id: str) -> pd.DataFrame:

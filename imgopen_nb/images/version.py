@@ -1,4 +1,4 @@
-"""Which version of a picture its URL has now, asked of its server as rarely as possible."""
+"""Finds out which version of a picture its URL has now, with as few requests as possible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import PictureError
 from .download import Downloader
 from .picture import Picture
 
-# Seconds for which an answer is used again.
+# Seconds for which an answer stays valid.
 FRESH = 60.0
 # Seconds for which a server that could not be reached is not asked again.
 RETRY_AFTER = 120.0
@@ -28,11 +28,11 @@ UNCHECKED = "unchecked"
 
 
 class PictureVersions:
-    """Tells one content of a picture from another: by its bytes, or by what its server says.
+    """Versions of pictures, for cache keys: from the bytes, or from what a URL's server says.
 
-    If a URL cannot be checked now, its last known version counts; if it never could be, its address
-    alone. An address with a password is stored nowhere, so only a version that its server names now
-    counts for it.
+    If a URL cannot be checked now, its last known version counts; if there is none, its address
+    alone. A URL with a password must be checked each time, because the password is not stored: the
+    next one may belong to another account.
     """
 
     def __init__(self, backend: Backend, database: Database, downloader: Downloader) -> None:
@@ -44,36 +44,36 @@ class PictureVersions:
         self._slots = threading.Semaphore(MAX_CONCURRENT)
 
     def current(self, picture: Picture) -> str:
-        """Return the version of a picture now; asks the server of a URL.
+        """Return the present version of a picture; asks the server of a URL.
 
         Raises:
             JournalError: the history cannot be used.
         """
         if picture.url is None:
             return _content(picture)
-        place = self._backend.lasting_url(picture.label)
+        place = self._backend.stable_url(picture.label)
         known, checked = self._stored(place)
         now = time.time()
         if known and not picture.hidden and 0 <= now - checked < FRESH:
             return f"{place} {known}"
         found = None
-        with contextlib.suppress(PictureError):  # the service will say what is wrong with it
+        with contextlib.suppress(PictureError):  # the service will report what is wrong with it
             found = self._ask(picture.url)
         if found:
             self._store(place, found, now)
         elif picture.hidden:
-            known = uuid.uuid4().hex  # whose picture it is cannot be known: the same as no other
+            known = uuid.uuid4().hex  # equal to no other: the account may be another one
         return f"{place} {found or known or UNCHECKED}"
 
     def known(self, picture: Picture) -> str:
-        """Return the version of a picture as far as it is known without asking a server."""
+        """Return the last known version of a picture, without asking a server."""
         if picture.url is None:
             return _content(picture)
-        place = self._backend.lasting_url(picture.label)
+        place = self._backend.stable_url(picture.label)
         return f"{place} {self._stored(place)[0] or UNCHECKED}"
 
     def exists(self, url: str) -> bool:
-        """Whether a picture that the service made can still be fetched; True if nobody answers."""
+        """Whether a result of the service can still be fetched; True if there is no answer."""
         try:
             self._ask(url, trusted=False)
         except PictureError:
@@ -81,7 +81,7 @@ class PictureVersions:
         return True
 
     def _ask(self, url: str, trusted: bool = True) -> str | None:
-        """Return the version that the server names; None if it cannot be reached.
+        """Return the version according to the server, None if it cannot be reached.
 
         Raises:
             PictureError: the server has no such picture.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..api.envelope import Answer, read_answer
+from ..api.envelope import Answer, parse_answer
 from ..callbacks.inbox import InboxTable
 from ..callbacks.published_pictures import Published, Publisher
 from ..callbacks.signing import CALLBACK, HELLO, Signer
@@ -118,14 +118,14 @@ class Receiver:
         if _foreign(row, answer):
             return CallbackOutcome.FOREIGN, False
         if self._inbox.has(task_id, text):
-            self._table.note(task_id, "noted", "a callback came again")
+            self._table.add_event(task_id, "noted", "a callback came again")
             return CallbackOutcome.REPEATED, False
         store = TaskStore(self._table)
         task = store.load(row)
         if task.state.final:
             reported = answer.state(task.operation) or State.SUBMITTED
             said = "the same" if reported is task.state else f"another state ({reported.value})"
-            self._table.note(task_id, "noted", f"a callback after the end told {said}")
+            self._table.add_event(task_id, "noted", f"a callback after the end told {said}")
             return CallbackOutcome.REPEATED, False
         self._inbox.add(task_id, text)
         task.pending = task.seconds or 0.0  # its end is known exactly
@@ -166,7 +166,7 @@ def read_callback(text: str) -> Answer | None:
     answer = Answer(content)
     if "code" in content and "data" in content:
         try:
-            answer = read_answer(text.encode(), 200, {})
+            answer = parse_answer(text.encode(), 200, {})
         except APIError:
             return None
     return answer if answer.data.get("status") is not None else None

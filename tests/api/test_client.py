@@ -89,7 +89,7 @@ ODD_ANSWERS: list[tuple[str, Reply, type[APIError], str]] = [
     ("code-500", refusal("500", "oops"), ServerError, "oops"),
     ("200-in-500", Reply({"code": "200", "data": {}}, 500), ServerError, "500"),
     ("503", Reply(b"", 503), ServerError, "503"),
-    ("shorter-than-told", Reply(b'{"code"', length=500), MalformedAnswerError, ""),
+    ("shorter-than-announced", Reply(b'{"code"', length=500), MalformedAnswerError, ""),
 ]
 
 
@@ -115,7 +115,7 @@ def test_a_numeric_code_is_read_like_the_documented_string(client: Client, stub:
 
 
 def test_endless_garbage_is_cut_off_in_bounded_memory(client: Client, stub: Stub):
-    """Ten and more megabytes end in a clear error, without ever being held whole many times."""
+    """Ten and more megabytes end in a clear error, without many complete copies in memory."""
 
     def flood(out: Any) -> None:
         for _ in range(4000):

@@ -23,7 +23,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from imgopen_nb.api.http import small_json, surely_unsent
+from imgopen_nb.api.http import fetch_json, surely_unsent
 from imgopen_nb.media.fetch import reason
 
 from ..stub import Reply, Stub
@@ -178,10 +178,10 @@ def test_the_error_of_an_earlier_attempt_decides_nothing():
         (Reply(drop=True), {}),
     ],
 )
-def test_small_json_is_an_object_or_nothing(stub: Stub, reply: Reply, content: object):
+def test_fetch_json_returns_an_object_or_nothing(stub: Stub, reply: Reply, content: object):
     stub.replies(reply, Reply({"proof": "after a redirect"}))
 
-    assert small_json(stub.url) == content
+    assert fetch_json(stub.url) == content
 
 
 def test_reach_sends_no_keys(stub: Stub):
@@ -191,7 +191,7 @@ def test_reach_sends_no_keys(stub: Stub):
     from ..conftest import KEY_ID, KEY_SECRET
 
     client = Client(stub.url, Keys(Secret(KEY_ID), Secret(KEY_SECRET)))
-    assert client.reach() >= 0
+    assert client.ping() >= 0
     client.close()
 
     assert KEY_SECRET not in str(stub.requests[0].headers)

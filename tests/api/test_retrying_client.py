@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.api import retrying_client as delivery_module
+from imgopen_nb.api import retrying_client as retrying_client_module
 from imgopen_nb.api.client import Client
 from imgopen_nb.api.retrying_client import RetryingClient
 from imgopen_nb.catalogue.operations import OPERATIONS
@@ -35,7 +35,7 @@ def pauses() -> list[float]:
 
 
 @pytest.fixture
-def delivery(stub: Stub, pauses: list[float]) -> RetryingClient:
+def client(stub: Stub, pauses: list[float]) -> RetryingClient:
     return RetryingClient(Client(stub.url, KEYS, connect=1, read=0.5), sleep=pauses.append)
 
 
@@ -75,12 +75,12 @@ LOSSES = {
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 @pytest.mark.parametrize("accept", [True, False], ids=["accepted", "not accepted"])
 def test_a_lost_answer_is_looked_up_before_anything_is_sent_again(
-    delivery: RetryingClient, stub: Stub, loss: Reply, accept: bool
+    client: RetryingClient, stub: Stub, loss: Reply, accept: bool
 ):
     service = Service(loss, accept=accept)
     stub.answer = service
 
-    answer = delivery.submit(DESCRIBE, BODY, "T1")
+    answer = client.submit(DESCRIBE, BODY, "T1")
 
     assert answer.server_id == "s1"
     assert service.accepted == ["T1"]
@@ -88,29 +88,29 @@ def test_a_lost_answer_is_looked_up_before_anything_is_sent_again(
 
 
 def test_what_an_unknown_task_looks_like_is_learned_by_asking_for_one(
-    delivery: RetryingClient, stub: Stub
+    client: RetryingClient, stub: Stub
 ):
     """The code for an unknown task is not documented: an id that nobody used is asked for."""
     stub.answer = Service(Reply(drop=True), accept=False)
 
-    delivery.submit(DESCRIBE, BODY, "T1")
+    client.submit(DESCRIBE, BODY, "T1")
 
     probes = [r.body["businessTaskId"] for r in stub.requests if r.path.endswith("queryTask")]
     assert sum(p.startswith("imgopen-nb-unused-") for p in probes) == 1
 
 
-def test_a_look_up_that_fails_sends_nothing_again(delivery: RetryingClient, stub: Stub):
+def test_a_look_up_that_fails_sends_nothing_again(client: RetryingClient, stub: Stub):
     def answer(request: Request) -> Reply:
         return Reply(b"", 500) if request.path.endswith("queryTask") else Reply(drop=True)
 
     stub.answer = answer
 
     with pytest.raises(SubmissionLostError, match="nothing was sent twice"):
-        delivery.submit(DESCRIBE, BODY, "T1")
+        client.submit(DESCRIBE, BODY, "T1")
     assert len(stub.submissions()) == 1
 
 
-def test_an_unclear_answer_to_the_look_up_sends_nothing_again(delivery: RetryingClient, stub: Stub):
+def test_an_unclear_answer_to_the_look_up_sends_nothing_again(client: RetryingClient, stub: Stub):
     """A refusal that differs from the one for an unknown id proves nothing."""
 
     def answer(request: Request) -> Reply:
@@ -122,96 +122,96 @@ def test_an_unclear_answer_to_the_look_up_sends_nothing_again(delivery: Retrying
     stub.answer = answer
 
     with pytest.raises(SubmissionLostError, match="does not say whether"):
-        delivery.submit(DESCRIBE, BODY, "T1")
+        client.submit(DESCRIBE, BODY, "T1")
     assert len(stub.submissions()) == 1
 
 
 @pytest.mark.parametrize("code", ["400", "401", "80", "404"])
-def test_a_clear_refusal_is_not_repeated(delivery: RetryingClient, stub: Stub, code: str):
+def test_a_clear_refusal_is_not_repeated(client: RetryingClient, stub: Stub, code: str):
     stub.replies(refusal(code, "no"))
 
     with pytest.raises(Exception, match=f"code {code}: no"):
-        delivery.submit(DESCRIBE, BODY, "T1")
+        client.submit(DESCRIBE, BODY, "T1")
     assert len(stub.requests) == 1
 
 
 def test_a_rate_limit_is_obeyed_and_then_the_task_is_sent(
-    delivery: RetryingClient, stub: Stub, pauses: list[float]
+    client: RetryingClient, stub: Stub, pauses: list[float]
 ):
     slow = Reply({"code": "429", "msg": "slow"}, 429, {"Retry-After": "2"})
     stub.replies(slow, slow, ok(taskId="s1"))
 
-    assert delivery.submit(DESCRIBE, BODY, "T1").server_id == "s1"
+    assert client.submit(DESCRIBE, BODY, "T1").server_id == "s1"
     assert all(2 <= seconds < 2.3 for seconds in pauses)
     assert len(pauses) == 2
 
 
 def test_a_rate_limit_that_asks_for_too_long_is_told_at_once(
-    delivery: RetryingClient, stub: Stub, pauses: list[float]
+    client: RetryingClient, stub: Stub, pauses: list[float]
 ):
     stub.replies(Reply({"code": "429", "msg": "slow"}, 429, {"Retry-After": "900"}))
 
     with pytest.raises(RateLimitError):
-        delivery.submit(DESCRIBE, BODY, "T1")
+        client.submit(DESCRIBE, BODY, "T1")
     assert pauses == []
 
 
 def test_without_a_connection_the_send_is_repeated_and_then_given_up(pauses: list[float]):
-    delivery = RetryingClient(Client("http://127.0.0.1:9", KEYS), sleep=pauses.append)
+    client = RetryingClient(Client("http://127.0.0.1:9", KEYS), sleep=pauses.append)
 
     with pytest.raises(NetworkError):
-        delivery.submit(DESCRIBE, BODY, "T1")
-    assert len(pauses) == delivery_module.SENDS - 1
+        client.submit(DESCRIBE, BODY, "T1")
+    assert len(pauses) == retrying_client_module.MAX_ATTEMPTS - 1
 
 
-def test_a_service_that_always_fails_is_given_up(delivery: RetryingClient, stub: Stub):
+def test_a_service_that_always_fails_is_given_up(client: RetryingClient, stub: Stub):
     stub.answer = Service(Reply(b"", 500), accept=False, times=99)
 
     with pytest.raises(ServerError):
-        delivery.submit(DESCRIBE, BODY, "T1")
-    assert len(stub.submissions()) == delivery_module.SENDS
+        client.submit(DESCRIBE, BODY, "T1")
+    assert len(stub.submissions()) == retrying_client_module.MAX_ATTEMPTS
 
 
-def test_lists_are_simply_repeated(delivery: RetryingClient, stub: Stub):
+def test_lists_are_simply_repeated(client: RetryingClient, stub: Stub):
     stub.replies(Reply(b"", 500), Reply(drop=True), ok(rows=[], total=0))
 
     assert (
-        delivery.submit(OPERATIONS["models"], {"pageSize": 1, "pageNum": 1}, "T").data["rows"] == []
+        client.submit(OPERATIONS["models"], {"pageSize": 1, "pageNum": 1}, "T").data["rows"] == []
     )
 
 
 def test_training_whose_result_query_is_unknown_is_never_sent_twice(
-    delivery: RetryingClient, stub: Stub
+    client: RetryingClient, stub: Stub
 ):
     stub.replies(Reply(drop=True))
 
     with pytest.raises(SubmissionLostError, match="cannot be found out"):
-        delivery.submit(OPERATIONS["train"], {"taskId": "T"}, "T")
+        client.submit(OPERATIONS["train"], {"taskId": "T"}, "T")
     assert len(stub.requests) == 1
 
 
-def test_a_wrong_key_is_told_as_such(delivery: RetryingClient, stub: Stub):
+def test_a_wrong_key_is_reported_as_such(client: RetryingClient, stub: Stub):
     stub.replies(refusal("401", "unknown key"))
 
     with pytest.raises(AuthenticationError, match="%imgopen login"):
-        delivery.submit(DESCRIBE, BODY, "T1")
+        client.submit(DESCRIBE, BODY, "T1")
 
 
 @pytest.mark.parametrize("name", [op.name for op in OPERATIONS.runnable if op.known == "assumed"])
 def test_guessed_paths_are_not_sent_to_the_real_service(
-    delivery: RetryingClient, stub: Stub, name: str
+    client: RetryingClient, stub: Stub, name: str
 ):
     with pytest.raises(AssumedPathError, match="IMGOPEN_PATHS"):
-        delivery.submit(OPERATIONS[name], {}, "T1")
+        client.submit(OPERATIONS[name], {}, "T1")
     assert stub.requests == []
 
 
 def test_a_path_that_the_user_gives_replaces_the_guess(stub: Stub):
-    delivery = RetryingClient(Client(stub.url, KEYS), {"erase": TOOL + "magic/eraser"})
+    client = RetryingClient(Client(stub.url, KEYS), {"erase": TOOL + "magic/eraser"})
     stub.replies(ok(taskId="s"))
 
-    delivery.submit(OPERATIONS["erase"], {}, "T1")
-    delivery.ask(OPERATIONS["erase"], "T1")
+    client.submit(OPERATIONS["erase"], {}, "T1")
+    client.query(OPERATIONS["erase"], "T1")
 
     assert stub.paths() == [TOOL + "magic/eraser", TOOL + "magic/eraser/queryTask"]
 
@@ -220,22 +220,22 @@ def test_a_path_that_the_user_gives_replaces_the_guess(stub: Stub):
     ("name", "path"),
     [("describe", "interrogate"), ("hairstyle", "hair/change"), ("face-swap-v2", "v2/roop")],
 )
-def test_tool_codes_keep_their_slashes(delivery: RetryingClient, stub: Stub, name: str, path: str):
+def test_tool_codes_keep_their_slashes(client: RetryingClient, stub: Stub, name: str, path: str):
     stub.replies(ok(status=1))
 
-    delivery.ask(OPERATIONS[name], "T1", "s1")
+    client.query(OPERATIONS[name], "T1", "s1")
 
     assert stub.paths() == [f"{TOOL}{path}/queryTask"]
     assert stub.requests[0].body == {"businessTaskId": "T1"}
 
 
 def test_sd_tasks_are_asked_for_live_then_archived_under_both_ids(
-    delivery: RetryingClient, stub: Stub
+    client: RetryingClient, stub: Stub
 ):
     stub.replies(refusal("404"))
 
     with pytest.raises(NotFoundError):
-        delivery.ask(OPERATIONS["text2image"], "T1", "s1")
+        client.query(OPERATIONS["text2image"], "T1", "s1")
 
     asked = [(r.path.removeprefix(SD), r.body["businessTaskId"]) for r in stub.requests]
     assert asked == [
@@ -246,9 +246,9 @@ def test_sd_tasks_are_asked_for_live_then_archived_under_both_ids(
     ]
 
 
-def test_sd_takes_the_first_query_that_knows_the_task(delivery: RetryingClient, stub: Stub):
+def test_sd_takes_the_first_query_that_knows_the_task(client: RetryingClient, stub: Stub):
     known: Callable[[Request], Any] = lambda r: r.body["businessTaskId"] == "s1"  # noqa: E731
     stub.answer = lambda r: ok(id_task="s1", status=2) if known(r) else refusal("404")
 
-    assert delivery.ask(OPERATIONS["text2image"], "T1", "s1").status == 2
+    assert client.query(OPERATIONS["text2image"], "T1", "s1").status == 2
     assert len(stub.requests) == 2

@@ -23,12 +23,12 @@ import sys
 from pathlib import Path
 from imgopen_nb.database.database import Database
 from imgopen_nb.database.task_table import TaskTable
-journal = TaskTable(Database(Path(sys.argv[1])))
+table = TaskTable(Database(Path(sys.argv[1])))
 for i in range(100):
     task_id = f"{sys.argv[2]}-{i}"
-    journal.add({"task_id": task_id, "operation": "describe", "params": {}, "status": "created",
+    table.add({"task_id": task_id, "operation": "describe", "params": {}, "status": "created",
                  "created": float(i), "backend": "real"})
-    journal.update(task_id, status="succeeded", caption="é")
+    table.update(task_id, status="succeeded", caption="é")
 """
 
 
@@ -38,7 +38,7 @@ def row(task_id: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> TaskTable:
+def table(tmp_path: Path) -> TaskTable:
     return open_table(tmp_path / "home")
 
 
@@ -60,87 +60,87 @@ def test_a_kill_between_two_writes_loses_nothing_that_was_written(tmp_path: Path
     assert len(open_table(tmp_path).rows()) == 100
 
 
-def test_only_the_user_can_read_it(journal: TaskTable):
-    journal.add(row("t1"))
+def test_only_the_user_can_read_it(table: TaskTable):
+    table.add(row("t1"))
 
-    assert journal.database.path.stat().st_mode & 0o777 == 0o600
-    assert journal.database.path.parent.stat().st_mode & 0o777 == 0o700
+    assert table.database.path.stat().st_mode & 0o777 == 0o600
+    assert table.database.path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_values_come_back_as_they_went_in(journal: TaskTable):
+def test_values_come_back_as_they_went_in(table: TaskTable):
     tags = [{"name": "猫", "score": 0.5}]
-    journal.add(row("t1", tags=tags, image="a'b\";--", submitted=1.5, data={"x": {"y": None}}))
+    table.add(row("t1", tags=tags, image="a'b\";--", submitted=1.5, data={"x": {"y": None}}))
 
-    (read,) = journal.rows(columns=COLUMNS)
+    (read,) = table.rows(columns=COLUMNS)
     assert (read["tags"], read["params"], read["submitted"]) == (tags, {"a": [1]}, 1.5)
     assert (read["image"], read["data"]) == ("a'b\";--", {"x": {"y": None}})
 
 
-def test_the_first_end_wins(journal: TaskTable):
-    journal.add(row("t1"))
-    journal.update("t1", status="succeeded", caption="first")
-    journal.update("t1", status="failed", caption="second")
+def test_the_first_end_wins(table: TaskTable):
+    table.add(row("t1"))
+    table.update("t1", status="succeeded", caption="first")
+    table.update("t1", status="failed", caption="second")
 
-    assert journal.get("t1")["caption"] == "first"
+    assert table.get("t1")["caption"] == "first"
 
 
-def test_a_beginning_that_fits_several_tasks_is_not_guessed(journal: TaskTable):
-    journal.add(row("nb-100"))
-    journal.add(row("nb-101"))
+def test_a_beginning_that_fits_several_tasks_is_not_guessed(table: TaskTable):
+    table.add(row("nb-100"))
+    table.add(row("nb-101"))
 
     with pytest.raises(UnknownNameError, match="give more of its id"):
-        journal.get("nb-1")
+        table.get("nb-1")
     with pytest.raises(UnknownNameError):
-        journal.get("n%_-")
+        table.get("n%_-")
 
 
-def test_a_file_of_a_newer_version_is_left_alone(journal: TaskTable):
-    journal.add(row("t1"))
-    journal.database.close()
-    with sqlite3.connect(journal.database.path) as db:
+def test_a_file_of_a_newer_version_is_left_alone(table: TaskTable):
+    table.add(row("t1"))
+    table.database.close()
+    with sqlite3.connect(table.database.path) as db:
         db.execute("PRAGMA user_version = 99")
 
     with pytest.raises(JournalError, match="newer imgopen_nb"):
-        journal.rows()
+        table.rows()
 
 
 @pytest.mark.parametrize("content", [b"not a database at all " * 100, os.urandom(4096)])
-def test_a_file_that_is_no_database_is_told(journal: TaskTable, content: bytes):
-    journal.database.path.parent.mkdir()
-    journal.database.path.write_bytes(content)
+def test_a_file_that_is_not_a_database_is_reported(table: TaskTable, content: bytes):
+    table.database.path.parent.mkdir()
+    table.database.path.write_bytes(content)
 
     with pytest.raises(JournalError, match="move the file away"):
-        journal.add(row("t1"))
+        table.add(row("t1"))
 
 
-def test_a_file_locked_by_another_program_is_told(
-    journal: TaskTable, monkeypatch: pytest.MonkeyPatch
+def test_a_file_locked_by_another_program_is_reported(
+    table: TaskTable, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.2)
-    journal.add(row("t1"))
-    other = sqlite3.connect(journal.database.path, isolation_level=None)
+    monkeypatch.setattr(database_module, "BUSY_TIMEOUT", 0.2)
+    table.add(row("t1"))
+    other = sqlite3.connect(table.database.path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    journal.database.close()
+    table.database.close()
 
     with pytest.raises(JournalError, match="another program holds it"):
-        journal.add(row("t2"))
+        table.add(row("t2"))
     other.execute("ROLLBACK")
-    journal.add(row("t2"))
+    table.add(row("t2"))
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path):
     (tmp_path / "file").write_text("x")
 
     with pytest.raises(JournalError, match="IMGOPEN_HOME"):
         open_table(tmp_path / "file" / "home").rows()
 
 
-def test_a_forked_process_opens_its_own_connection(journal: TaskTable):
-    journal.add(row("parent"))
+def test_a_forked_process_opens_its_own_connection(table: TaskTable):
+    table.add(row("parent"))
     child = os.fork()
     if child == 0:
-        journal.add(row("child"))
+        table.add(row("child"))
         os._exit(0)
 
     assert os.waitpid(child, 0)[1] == 0
-    assert [r["task_id"] for r in journal.rows()] == ["parent", "child"]
+    assert [r["task_id"] for r in table.rows()] == ["parent", "child"]

@@ -258,8 +258,8 @@ class TestPruning:
             "VALUES ('edited.png', 'mine', '{}', 'edited', 'human', 1)",
             (),
         )
-        journal.note("old", "told", "")
-        journal.note("late", "told", "")
+        journal.add_event("old", "told", "")
+        journal.add_event("late", "told", "")
 
     def test_ended_tasks_go_with_their_events_and_pictures(
         self, journal: TaskTable, history: History
@@ -301,7 +301,7 @@ class TestPruning:
     def test_vacuum_tells_of_another_program(
         self, journal: TaskTable, history: History, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("imgopen_nb.database.database.BUSY_SECONDS", 0.1)
+        monkeypatch.setattr("imgopen_nb.database.database.BUSY_TIMEOUT", 0.1)
         fill(journal, [row("a")])
         other = sqlite3.connect(journal.database.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""What a picture's address holds now, asked of real picture servers, kind, broken and hostile."""
+"""The version of a picture at a URL, asked of real picture servers: good, broken and hostile."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from ..pictures import Pictures, plainly
 
 
 @pytest.fixture
-def journal(clean_world: Any) -> Database:
+def database(clean_world: Any) -> Database:
     return Database(clean_world)
 
 
 @pytest.fixture
-def versions(journal: Database, monkeypatch: pytest.MonkeyPatch) -> PictureVersions:
-    """A real service's; what was learned holds for no time, so that each look is a look."""
+def versions(database: Database, monkeypatch: pytest.MonkeyPatch) -> PictureVersions:
+    """Versions with a real service; no answer stays valid, so each call sends a request."""
     monkeypatch.setattr(versions_module, "FRESH", 0.0)
-    return versions_at("http://127.0.0.1:9", journal)
+    return versions_at("http://127.0.0.1:9", database)
 
 
-def versions_at(url: str, journal: Database) -> PictureVersions:
+def versions_at(url: str, database: Database) -> PictureVersions:
     settings = load(base_url=url, access_key_id=KEY_ID, access_key_secret=KEY_SECRET)
-    backend = Backend(settings, journal)
-    return PictureVersions(backend, journal, Downloader(lambda: backend.address))
+    backend = Backend(settings, database)
+    return PictureVersions(backend, database, Downloader(lambda: backend.address))
 
 
 def of(versions: PictureVersions, url: str) -> str:
@@ -83,7 +83,7 @@ def test_an_etag_is_the_version_and_no_byte_is_fetched(
 ):
     pictures.headers = {"ETag": '"one"'}
     first = of(versions, pictures.url)
-    pictures.body = b"other bytes, which nobody looks at"
+    pictures.body = b"other bytes, which nobody fetches"
     assert of(versions, pictures.url) == first
 
     pictures.headers = {"ETag": '"two"'}
@@ -222,9 +222,9 @@ def test_a_quick_no_does_not_silence_the_server(versions: PictureVersions, pictu
     assert "one" in of(versions, pictures.url)
 
 
-def test_whether_a_result_can_still_be_had(pictures: Pictures, journal: Database):
+def test_whether_a_result_can_still_be_had(pictures: Pictures, database: Database):
     """Only a server that says no counts as a no; the service's own serves its results here."""
-    versions = versions_at(f"http://{pictures.host}", journal)
+    versions = versions_at(f"http://{pictures.host}", database)
     assert versions.exists(pictures.url)
     pictures.status = 404
     assert not versions.exists(pictures.url)
@@ -354,7 +354,7 @@ def test_a_huge_etag_takes_little_room(versions: PictureVersions, pictures: Pict
     ['"a\r\n b"', "'; DROP TABLE pictures; --", '"\xff\xfe"', "<script>alert(1)</script>", " "],
 )
 def test_an_odd_etag_is_a_version_like_any_other(
-    versions: PictureVersions, pictures: Pictures, journal: Database, etag: str
+    versions: PictureVersions, pictures: Pictures, database: Database, etag: str
 ):
     """Folded lines, SQL, signs outside of ASCII: the same is the same, and the table stays."""
     pictures.headers = {"ETag": etag}
@@ -363,7 +363,7 @@ def test_an_odd_etag_is_a_version_like_any_other(
     assert of(versions, pictures.url) == first
     pictures.headers = {"ETag": '"two"'}
     assert of(versions, pictures.url) != first
-    assert len(journal.read("SELECT url FROM pictures", (), ("url",))) == 1
+    assert len(database.read("SELECT url FROM pictures", (), ("url",))) == 1
 
 
 # Secrets.
@@ -374,15 +374,15 @@ def with_password(url: str, who: str = "me:s3same-open") -> str:
 
 
 def test_a_password_in_an_address_is_written_nowhere(
-    versions: PictureVersions, pictures: Pictures, journal: Database
+    versions: PictureVersions, pictures: Pictures, database: Database
 ):
     pictures.headers = {"ETag": '"one"'}
-    told = of(versions, with_password(pictures.url))
+    version = of(versions, with_password(pictures.url))
 
-    assert "s3same" not in told
-    rows = journal.read("SELECT * FROM pictures", (), ("url", "version", "checked"))
+    assert "s3same" not in version
+    rows = database.read("SELECT * FROM pictures", (), ("url", "version", "checked"))
     assert [row["url"] for row in rows] == [with_password(pictures.url, "***")]
-    assert b"s3same" not in journal.path.read_bytes()
+    assert b"s3same" not in database.path.read_bytes()
 
 
 def test_a_picture_behind_a_password_has_the_version_that_its_server_names(

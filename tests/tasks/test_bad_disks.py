@@ -241,7 +241,7 @@ def locked(session: Session) -> Iterator[Callable[[], None]]:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(database_module, "BUSY_TIMEOUT", 0.3)
 
 
 @pytest.mark.usefixtures("hasty")

@@ -421,7 +421,7 @@ def test_a_call_joins_a_task_that_is_under_way(session: Session, stub: Stub):
 def test_a_task_that_the_service_forgot_says_how_to_send_a_new_one(
     session: Session, stub: Stub, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("imgopen_nb.tasks.polling.poller.pause", lambda *_: 0.01)
+    monkeypatch.setattr("imgopen_nb.tasks.polling.poller.backoff", lambda *_: 0.01)
 
     def answer(request: Request) -> Reply:
         query = request.path.endswith("queryTask")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ...files import write_whole
+from ...files import write_atomically
 from ...media.formats import FORMATS
 
 _SUFFIXES = "|".join(row.suffix[1:] for row in FORMATS)
@@ -37,7 +37,7 @@ class FileStore:
         if path.is_file() and path.stat().st_size == len(data):
             path.touch()
         else:
-            write_whole(path, data, durable=False)
+            write_atomically(path, data, durable=False)
         return name
 
     def find(self, name: str) -> Path | None:
@@ -61,7 +61,7 @@ class JobStore:
     def write(self, key: str, record: dict[str, Any]) -> None:
         """Write the record of the task that the caller calls `key`."""
         text = json.dumps(record, allow_nan=False)
-        write_whole(self._path(key), text.encode(), durable=False)
+        write_atomically(self._path(key), text.encode(), durable=False)
 
     def read(self, key: str) -> dict[str, Any] | None:
         """Return the record of `key`, or None if there is none that can be read."""

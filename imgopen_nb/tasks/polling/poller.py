@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...api.backend import Backend
-from ...api.retrying_client import pause
+from ...api.retrying_client import backoff
 from ...catalogue.status import UNSENT
 from ...errors import (
     APIError,
@@ -101,7 +101,7 @@ class Poller:
 
     def _query(self, task: Task) -> float | None:
         age = task.seconds or 0.0
-        answer = self._backend.client().ask(task.operation, task.id, task.server_id)
+        answer = self._backend.client().query(task.operation, task.id, task.server_id)
         task.queries += 1
         task.failures_in_a_row = 0
         self._store.apply_answer(task, answer)
@@ -124,4 +124,4 @@ class Poller:
                 error.hint = NOT_FOUND_HINT
             task.abort_waits(error)
             return None
-        return pause(task.failures_in_a_row, error if isinstance(error, APIError) else None)
+        return backoff(task.failures_in_a_row, error if isinstance(error, APIError) else None)

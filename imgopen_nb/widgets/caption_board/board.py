@@ -126,7 +126,7 @@ class Board(NotebookWidget):
                 break
             views.append(view)
         for at, view in enumerate(views):
-            kept = self.session.manager.thumbnails.kept(view["image"])
+            kept = self.session.manager.thumbnails.stored(view["image"])
             jpeg = self._loader.get((at, SMALL)) or (kept.jpeg if kept else b"")
             src = data_url(jpeg) if jpeg else ""
             view["src"] = src if len(src) <= left else ""

@@ -19,7 +19,7 @@ import traitlets
 from ...catalogue.operation import Operation
 from ...catalogue.parameter import Param
 from ...errors import ImgOpenError, PictureError
-from ...files import write_whole
+from ...files import write_atomically
 from ...images.picture import read_picture, samples, suffix_of
 from ...session import Session
 from ...text import cut
@@ -118,7 +118,7 @@ class PictureField(Field):
         folder = self._session().settings.home / UPLOADS
         path = folder / f"{safe or 'picture'}-{digest}{suffix_of(data)}"
         if not path.exists():
-            write_whole(path, data)
+            write_atomically(path, data)
         return path
 
     def _parts(self) -> list[widgets.Widget]:

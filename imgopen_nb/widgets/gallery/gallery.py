@@ -206,7 +206,7 @@ class Gallery(NotebookWidget):
             return b""
         if size > SMALL or self._source.files:
             return None
-        kept = self.session.manager.thumbnails.kept(label)
+        kept = self.session.manager.thumbnails.stored(label)
         return kept.jpeg if kept else None
 
     def _read(self, key: Key) -> bytes:
