@@ -77,8 +77,8 @@ def test_a_local_picture_is_fetched_through_the_proxy(public: Hub):
 
 def test_the_doctor_tests_both_addresses(public: Hub):
     with public.kernel("bob") as kernel:
-        kernel.printed("from imgopen_nb import current; from imgopen_nb.commands import selftest")
-        said = kernel.printed("print(selftest.reached(current()))")
+        kernel.printed("from imgopen_nb import current; from imgopen_nb.commands import doctor")
+        said = kernel.printed("print(doctor.run_callback_test(current()))")
     assert said.count("the sandbox fetched a picture and called back") == 2
     assert f"{public.url}user/bob/" in said
 
