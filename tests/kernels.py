@@ -68,7 +68,17 @@ def connected(file: Path) -> Iterator[Kernel]:
     client.load_connection_file(str(file))
     client.start_channels()
     try:
-        client.wait_for_ready(60)
+        wait_until_ready(client)
         yield Kernel(client)
     finally:
         client.stop_channels()
+
+
+def wait_until_ready(client: BlockingKernelClient, tries: int = 3) -> None:
+    """Wait for a kernel of a server's; a client takes one that misses a heartbeat for dead."""
+    for left in reversed(range(tries)):
+        try:
+            return client.wait_for_ready(60)
+        except RuntimeError:
+            if not left:
+                raise
