@@ -282,7 +282,7 @@ def test_each_broken_picture_ends_its_task_in_one_sentence_that_names_the_field(
 
 @pytest.mark.skipif(
     find_spec("schemathesis") is None and not os.environ.get("CI"),
-    reason="`make fuzz` installs schemathesis",
+    reason="`make soak` installs schemathesis",
 )
 def test_schemathesis_finds_no_fault(sandbox: SandboxProcess, tmp_path: Path):
     """As many cases as IMGOPEN_FUZZ says for each operation, and 2,700 that cover their schemas."""
