@@ -71,6 +71,11 @@ class Operation:
         return {"rows": "list", "training": "training"}.get(self.kind, "sd")
 
     @property
+    def default_model(self) -> str | None:
+        """The model that the service uses if none is given, as documented; None without one."""
+        return next((p.default for p in self.user_params if p.name == "model"), None)
+
+    @property
     def id_param(self) -> Param | None:
         """The field that carries the caller's task id."""
         return next((p for p in self.params if p.task_id), None)

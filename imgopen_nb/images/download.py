@@ -10,6 +10,8 @@ from ..errors import PictureError
 from ..media.fetch import Fetcher, FetchError, server_in_trouble
 from ..text import clip
 
+CONNECTIONS = 16  # to one server, kept open for the next picture
+
 
 class Downloader:
     """Downloads pictures without any keys; safe to use from several threads.
@@ -17,15 +19,14 @@ class Downloader:
     Args:
         own_address: returns the service's present address, or "" while there is none. The
             service's own pictures may lie in a private network.
-        connections: how many connections to one server are kept open for the next picture.
 
     Example:
         data = Downloader().download("https://example.org/cat.jpg", trusted=True)
     """
 
-    def __init__(self, own_address: Callable[[], str] = lambda: "", connections: int = 16) -> None:
+    def __init__(self, own_address: Callable[[], str] = lambda: "") -> None:
         self._own_address = own_address
-        self._fetcher = Fetcher(connections)
+        self._fetcher = Fetcher(CONNECTIONS)
 
     def download(self, url: str, *, trusted: bool = False, seconds: float = 15.0) -> bytes:
         """Return the picture file at `url`; what is in it is not checked.

@@ -76,7 +76,7 @@ class TaskStore:
         row = {
             "task_id": task_id,
             "operation": operation.name,
-            "model": _model(operation, params),
+            "model": params.get("model", operation.default_model),
             "image": _first_picture(operation, params),
             "params": dict(params),
             "status": State.CREATED.value,
@@ -305,13 +305,6 @@ def _sandbox_note(data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the sandbox's note on how it made the result."""
     note = data.get("note")
     return (clip(note, 500),) if isinstance(note, str) and note else ()
-
-
-def _model(operation: Operation, params: Mapping[str, Any]) -> str | None:
-    """Return the model: the given one, or the documented default."""
-    default = next((p.default for p in operation.user_params if p.name == "model"), None)
-    model: str | None = params.get("model", default)
-    return model
 
 
 def _first_picture(operation: Operation, params: Mapping[str, Any]) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from imgopen_nb.images.version import UNCHECKED, PictureVersions
 
 from ..conftest import KEY_ID, KEY_SECRET
 from ..pictures import Pictures, plainly
+from ..raw_server import Talk, raw_server
 
 
 @pytest.fixture
@@ -47,32 +47,15 @@ def of(versions: PictureVersions, url: str) -> str:
 
 
 @contextmanager
-def raw_server(speak: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that says what it likes, byte by byte; yields an address on it."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+def raw_picture(speak: Talk) -> Iterator[str]:
+    """The address of a picture whose server reads the request, and then says what it likes."""
 
-        def serve() -> None:
-            while True:
-                try:
-                    talk, _ = listening.accept()
-                except OSError:
-                    return
-                threading.Thread(target=_talked, args=(talk, speak), daemon=True).start()
+    def answer(talk: socket.socket) -> None:
+        talk.recv(65536)
+        speak(talk)
 
-        threading.Thread(target=serve, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/x.png"
-        finally:
-            listening.shutdown(socket.SHUT_RDWR)
-
-
-def _talked(talk: socket.socket, speak: Callable[[socket.socket], None]) -> None:
-    with talk:
-        try:
-            talk.recv(65536)
-            speak(talk)
-        except OSError:
-            pass
+    with raw_server(answer) as place:
+        yield f"http://{place}/x.png"
 
 
 # Kind servers.
@@ -286,7 +269,7 @@ def test_a_bad_server_costs_a_bounded_time_and_then_is_left_alone(
 ):
     """The first picture waits for as long as is allowed, the other fifty of that host do not."""
     monkeypatch.setattr(versions_module, "TIMEOUT", 0.25)
-    with raw_server(speak) as url:
+    with raw_picture(speak) as url:
         begun = time.monotonic()
         assert of(versions, url).endswith(UNCHECKED)
         first = time.monotonic() - begun
@@ -319,7 +302,7 @@ def test_one_bad_server_silences_no_other(
 ):
     monkeypatch.setattr(versions_module, "TIMEOUT", 0.5)
     pictures.headers = {"ETag": '"one"'}
-    with raw_server(hang) as url:
+    with raw_picture(hang) as url:
         of(versions, url)
 
     assert "one" in of(versions, pictures.url)

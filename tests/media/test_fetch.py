@@ -7,11 +7,9 @@ import gzip
 import ipaddress
 import socket
 import ssl
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,9 @@ import pytest
 from imgopen_nb.media import fetch as fetch_module
 from imgopen_nb.media.fetch import Fetcher, FetchError
 
+from ..raw_server import Talk, raw_server
 from ..stub import Reply, Stub
 
-Talk = Callable[[socket.socket], None]
 Resolved = list[tuple[Any, ...]]
 
 
@@ -62,31 +60,6 @@ class Names:
             else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
             for address in addresses
         ]
-
-
-@contextmanager
-def raw_server(speak: Talk) -> Iterator[str]:
-    """A server that says what it likes, byte by byte; yields its host and port."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve() -> None:
-            while True:
-                try:
-                    talk, _ = listening.accept()
-                except OSError:
-                    return
-                threading.Thread(target=_talked, args=(talk, speak), daemon=True).start()
-
-        threading.Thread(target=serve, daemon=True).start()
-        try:
-            yield f"127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            listening.shutdown(socket.SHUT_RDWR)
-
-
-def _talked(talk: socket.socket, speak: Talk) -> None:
-    with talk, suppress(OSError):
-        speak(talk)
 
 
 def says(answer: bytes) -> Talk:

@@ -92,8 +92,8 @@ class Timing:
 
     def median_seconds(self, operation: Operation, model: str | None, backend: str) -> float | None:
         """Return the median of the seconds that such tasks took, None if there were none."""
-        default = next((p.default for p in operation.user_params if p.name == "model"), None)
-        known = self._table.durations(operation.name, model or default, backend)
+        model = model or operation.default_model
+        known = self._table.durations(operation.name, model, backend)
         return statistics.median(seconds for _, seconds in known) if known else None
 
     def forget(self, task: Task) -> None:
