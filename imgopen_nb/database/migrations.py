@@ -123,6 +123,28 @@ MIGRATIONS = (
     );
     """,
     "CREATE INDEX inbox_task ON inbox (task_id);",
+    # picture: which picture it is, by content (`images/identity.py`). It is null in the rows that
+    # earlier versions write; those pictures are known by name only. written_files: the SHA-256 of
+    # each file that we wrote, so that a file that was edited since counts as the user's.
+    # fresh_runs: when a batch that asks everything again began, until it has ended.
+    """
+    ALTER TABLE tasks ADD COLUMN picture TEXT;
+    CREATE INDEX tasks_picture ON tasks (picture) WHERE picture IS NOT NULL;
+    CREATE INDEX tasks_unidentified ON tasks (operation)
+        WHERE picture IS NULL AND image IS NOT NULL AND request IS NOT NULL;
+    ALTER TABLE edits ADD COLUMN picture TEXT;
+    CREATE INDEX edits_picture ON edits (coalesce(picture, 'name ' || image), undone, edit_id);
+    CREATE TABLE written_files (
+        path TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        written REAL NOT NULL,
+        PRIMARY KEY (path, sha256)
+    ) WITHOUT ROWID;
+    CREATE TABLE fresh_runs (
+        run TEXT PRIMARY KEY,
+        begun REAL NOT NULL
+    );
+    """,
 )
 
 

@@ -18,13 +18,13 @@ _EVERY_KIND = f"""
 COLUMNS = (
     "task_id", "server_id", "operation", "model", "image", "params", "status", "caption", "tags",
     "image_urls", "created", "submitted", "finished", "queries", "attempts", "backend", "base_url",
-    "engine", "error", "data", "request", "body", "owner", "pending", "seconds",
+    "engine", "error", "data", "request", "body", "owner", "pending", "seconds", "picture",
 )  # fmt: skip
 # The columns of history(): all but the raw answer and those that only a submission needs.
 HISTORY_COLUMNS = (
-    "task_id", "server_id", "operation", "model", "image", "params", "status", "caption", "tags",
-    "image_urls", "submitted", "finished", "seconds", "queries", "attempts", "backend", "engine",
-    "error",
+    "task_id", "server_id", "operation", "model", "image", "picture", "params", "status",
+    "caption", "tags", "image_urls", "submitted", "finished", "seconds", "queries", "attempts",
+    "backend", "engine", "error",
 )  # fmt: skip
 INTEGERS = frozenset({"queries", "attempts"})
 NUMBERS = frozenset({"created", "submitted", "finished", "pending", "seconds"})

@@ -151,6 +151,7 @@ _COLUMNS: dict[str, Callable[[list[Any]], Any]] = {
     "operation": _strings,
     "model": _strings,
     "image": _strings,
+    "picture": _strings,
     "params": _json("params"),
     "status": _strings,
     "caption": _strings,
