@@ -6,7 +6,9 @@ rewrite a terminal; bidirectional overrides could make a text read as a differen
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import os
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -46,6 +48,18 @@ def near_match(name: str, known: Iterable[str]) -> str:
     folded = {k.lower(): k for k in known}
     found = difflib.get_close_matches(str(name).lower()[:80], folded, n=3, cutoff=0.6)
     return "did you mean " + " or ".join(folded[f] for f in found) + "?" if found else ""
+
+
+def short_path(image: str) -> str:
+    """Return a picture's name for people: a path below the working folder without that folder."""
+    if not os.path.isabs(image):
+        return image
+    for folder, start in ((os.getcwd, ""), (lambda: os.path.expanduser("~"), "~/")):
+        with contextlib.suppress(OSError):  # the working folder may have been deleted
+            inside = image.removeprefix(os.path.join(folder(), ""))
+            if inside != image:
+                return start + inside
+    return image
 
 
 def one_of(known: Iterable[str], most: int = 40) -> str:

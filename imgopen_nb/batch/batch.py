@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operation import Operation
+from ..catalogue.operations import OPERATIONS
 from ..catalogue.parameter import Param
 from ..catalogue.status import State
 from ..errors import ImgOpenError, ParameterError, UsageError
@@ -215,10 +217,12 @@ class Batch:
                 "image": record.image,
             }
             return not_run(self.operation, params, record.error or NOT_IN_HISTORY)
-        store = self._manager.store
+        store, row = self._manager.store, record.named(row)
         if row["status"] == State.SUCCEEDED:
-            return (store.load_cached(row) if record.cached else store.load(row)).result(0)
-        return store.failed_result(store.load(row), record.error or str(row["error"]))
+            result = (store.load_cached(row) if record.cached else store.load(row)).result(0)
+        else:
+            result = store.failed_result(store.load(row), record.error or str(row["error"]))
+        return replace(result, image=row["image"], params=row["params"])
 
 
 def main_param(operation: Operation) -> Param:
@@ -267,7 +271,12 @@ def _check_limits(limits: Limits) -> None:
 
 
 def _record_of(outcome: Outcome) -> OutcomeRecord:
-    result = outcome.result
-    unsent = result.image if result.image and not result.task_id else None
-    image = unsent and visible(_PASSWORD.sub("//***@", unsent))
-    return OutcomeRecord(outcome.row.index, result.task_id, result.cached, result.error, image)
+    result, image = outcome.result, outcome.result.image
+    if image and not result.task_id:  # it was not read, so this is what was typed
+        image = visible(_PASSWORD.sub("//***@", image))
+    row = OPERATIONS[result.operation]
+    shown = {n: v for n, v in result.params.items() if row.param(n).picture}
+    pictures = None if list(shown.values()) in ([], [image]) else shown
+    return OutcomeRecord(
+        outcome.row.index, result.task_id, result.cached, result.error, image, pictures
+    )

@@ -99,7 +99,8 @@ def _history(calls: Calls, places: list[int]) -> Iterator[dict[str, Any]]:
         ids = {record.task_id for record in records}
         found = {row["task_id"]: row for row in calls.table.by_ids(ids)}
         for place, record in zip(part, records, strict=True):
-            row = found.get(record.task_id) or _unsent_row(calls, place, record)
+            known = found.get(record.task_id)
+            row = record.named(known) if known else _unsent_row(calls, place, record)
             failed = row["status"] != State.SUCCEEDED
             yield {**row, "error": record.error or row["error"]} if failed else row
 

@@ -99,13 +99,29 @@ NOT_IN_HISTORY = "it is not in the history any more"
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRecord:
-    """The part of an outcome that a batch keeps; `image` is set only if there is no task."""
+    """The part of an outcome that a batch keeps.
+
+    Attributes:
+        index, task_id, cached, error: of the row and its result.
+        image: the name that the row gave to its picture.
+        pictures: all pictures of the call by parameter, if there are others.
+    """
 
     index: Any
     task_id: str
     cached: bool
     error: str | None
     image: str | None
+    pictures: Mapping[str, Any] | None = None
+
+    def named(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a task's row with the name of this call's picture in place of an earlier one's."""
+        if self.image == row["image"] and not self.pictures:
+            return dict(row)
+        named = self.pictures or {
+            n: self.image for n, v in row["params"].items() if v == row["image"]
+        }
+        return {**row, "image": self.image, "params": {**row["params"], **named}}
 
 
 @dataclass

@@ -98,6 +98,19 @@ class TaskTable:
             )
         )
 
+    def identify(self, requests: Iterable[str], picture: str) -> int:
+        """Write down which picture tasks of earlier versions were given; return how many.
+
+        Args:
+            requests: the cache keys of calls with this picture: they are made of its content.
+            picture: its identity.
+        """
+        sql = (
+            "UPDATE tasks SET picture = ? WHERE picture IS NULL AND image IS NOT NULL "
+            "AND request IN (SELECT value FROM json_each(?))"
+        )
+        return self.database.run(sql, (picture, json.dumps(list(requests))))
+
     def claim(self, task_id: str, old: str | None, new: str) -> bool:
         """Change the owner of a task that was not sent; False if another session was faster."""
         sql = (

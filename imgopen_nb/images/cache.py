@@ -8,7 +8,9 @@ from collections import OrderedDict
 from ..api.backend import Backend
 from ..database.database import Database
 from ..errors import PictureError
+from ..text import clip
 from .download import Downloader
+from .identity import PictureIdentifier, by_content, by_name, name_of, verified
 from .picture import Picture, read_picture
 from .thumbnail import Thumbnail, thumbnail
 
@@ -19,48 +21,70 @@ _COLUMNS = ("jpeg", "width", "height", "original_width", "original_height")
 
 
 class ThumbnailCache:
-    """Thumbnails of the pictures that tasks were given or have made."""
+    """Thumbnails of the pictures that tasks were given or have made.
 
-    def __init__(self, backend: Backend, database: Database, downloader: Downloader) -> None:
+    Each hangs on the identity of its picture. If another picture lies under the name by now, the
+    old one has no thumbnail, unless it was made before: the new one is never shown in its place.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        database: Database,
+        downloader: Downloader,
+        identifier: PictureIdentifier,
+    ) -> None:
         self._backend = backend
         self._database = database
         self._downloader = downloader
+        self._identifier = identifier
         self._originals: OrderedDict[str, bytes] = OrderedDict()
         self._large: OrderedDict[tuple[str, int], Thumbnail] = OrderedDict()
 
-    def thumbnail(self, label: str, size: int = SMALL, trusted: bool = True) -> Thumbnail:
-        """Return a thumbnail of a picture in the history.
+    def thumbnail(
+        self, image: str, size: int = SMALL, *, picture: str | None = None, trusted: bool = True
+    ) -> Thumbnail:
+        """Return a thumbnail of a picture.
 
         Args:
-            label: the picture's name in the history: a URL, a path or <...>.
+            image: its name: a URL, a path, sample:NAME or <...>.
             size: the long side in pixels, 512 at most.
+            picture: its identity (`images/identity.py`); the URL itself for a picture that a task
+                made. None means whatever has this name now.
             trusted: whether the user gave the address (see `Downloader.download`).
 
         Raises:
-            PictureError: the picture is gone, cannot be fetched, or is not a picture.
+            PictureError: the picture is gone, cannot be fetched, or is not a picture, or another
+                one has its name by now.
         """
-        if size > SMALL and (label, size) in self._large:
-            return self._large[label, size]
-        stored = self.stored(label)
+        data = None
+        if picture is None:
+            picture, data = self._present(image)
+        if size > SMALL and (picture, size) in self._large:
+            return self._large[picture, size]
+        stored = self.stored(picture)
         if stored and size <= SMALL:
             return stored
         try:
-            data = self._bytes(label, trusted)
+            data = data or self._bytes(image, picture, trusted)
         except PictureError:
             if stored is None:
                 raise
             return stored
-        small = stored or self._store(label, data)
-        return small if size <= SMALL else self._make_large(label, data, size)
+        small = stored or self._store(picture, data)
+        return small if size <= SMALL else self._make_large(picture, data, size)
 
     def remember(self, picture: Picture) -> None:
         """Keep a picture that cannot be read again, because it has neither a URL nor a path."""
-        label, data = picture.label, picture.data
-        if data is None or not label.startswith("<") or label in self._originals:
+        data = picture.data
+        if data is None or not picture.label.startswith("<"):
             return
-        if self.stored(label) is None:
-            self._store(label, data)
-        self._originals[label] = data
+        identity = by_content(data).picture
+        if identity in self._originals:
+            return
+        if self.stored(identity) is None:
+            self._store(identity, data)
+        self._originals[identity] = data
         while len(self._originals) > 1 and sum(map(len, self._originals.values())) > MAX_BYTES:
             self._originals.popitem(last=False)
 
@@ -68,28 +92,65 @@ class ThumbnailCache:
         """Return the bytes of a picture file, such as a result; see `Downloader.download`."""
         return self._downloader.download(self._backend.current_url(url), trusted=trusted)
 
-    def _bytes(self, label: str, trusted: bool) -> bytes:
-        if label in self._originals:
-            return self._originals[label]
-        data = read_picture(label).data
-        return self.download(label, trusted=trusted) if data is None else data
-
-    def stored(self, label: str) -> Thumbnail | None:
+    def stored(self, picture: str) -> Thumbnail | None:
         """Return the thumbnail in the database, None if there is none."""
+        name = name_of(picture)
+        # Earlier versions kept thumbnails by name. A path may name another picture by now.
+        key = name if name and (name.startswith("<") or _is_url(name)) else picture
         sql = f"SELECT {', '.join(_COLUMNS)} FROM thumbnails WHERE image = ?"
-        for row in self._database.read(sql, (label,), _COLUMNS):
+        for row in self._database.read(sql, (key,), _COLUMNS):
             jpeg, width, height, *original = row.values()
             return Thumbnail(jpeg, width, height, (original[0], original[1]))
         return None
 
-    def _store(self, label: str, data: bytes) -> Thumbnail:
+    def _present(self, image: str) -> tuple[str, bytes | None]:
+        """Return the identity of what has this name now, and its bytes if they were read."""
+        if image.startswith("<"):
+            return by_name(image), None
+        found = read_picture(image)
+        return self._identifier.current(found).picture, found.data
+
+    def _bytes(self, image: str, picture: str, trusted: bool) -> bytes:
+        if picture in self._originals:
+            return self._originals[picture]
+        if _is_url(image):
+            return self._downloaded(image, picture, trusted)
+        if name_of(picture) and not image.startswith("sample:"):
+            raise PictureError(f"which picture {clip(image)} was is not known: only its name is")
+        data = read_picture(image).data
+        assert data is not None, "only a URL has no bytes here"
+        return _checked(image, picture, data)
+
+    def _downloaded(self, image: str, picture: str, trusted: bool) -> bytes:
+        version = picture.removeprefix(f"{self._backend.stable_url(image)} ")
+        if picture == image or not verified(picture) or picture.startswith("sha256:"):
+            return _checked(image, picture, self.download(image, trusted=trusted))
+        url = self._backend.current_url(image)
+        return self._downloader.download_version(url, version, trusted=trusted)
+
+    def _store(self, picture: str, data: bytes) -> Thumbnail:
         made = thumbnail(data, SMALL)
-        values = (label, made.jpeg, made.width, made.height, *made.original, time.time())
-        self._database.run("INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        if verified(picture):  # the next picture at an unverified address may be another one
+            values = (picture, made.jpeg, made.width, made.height, *made.original, time.time())
+            sql = "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?, ?, ?)"
+            self._database.run(sql, values)
         return Thumbnail(made.jpeg, made.width, made.height, made.original)
 
-    def _make_large(self, label: str, data: bytes, size: int) -> Thumbnail:
-        self._large[label, size] = thumbnail(data, size)
+    def _make_large(self, picture: str, data: bytes, size: int) -> Thumbnail:
+        made = thumbnail(data, size)
+        if verified(picture):
+            self._large[picture, size] = made
         while len(self._large) > MAX_LARGE:
             self._large.popitem(last=False)
-        return self._large[label, size]
+        return made
+
+
+def _is_url(image: str) -> bool:
+    return image.lower().startswith(("http://", "https://"))
+
+
+def _checked(image: str, picture: str, data: bytes) -> bytes:
+    """Return the bytes, unless the picture is known by its content and they are another one's."""
+    if picture.startswith("sha256:") and by_content(data).picture != picture:
+        raise PictureError(f"{clip(image)} is another picture by now")
+    return data

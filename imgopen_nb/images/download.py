@@ -76,15 +76,46 @@ class Downloader:
                     return found
                 if server_in_trouble(answer.status):
                     return None
-                return f"sha256 {hashlib.sha256(answer.read()).hexdigest()}"
+                return content_version(answer.read())
         except FetchError as error:
             if error.final:
                 raise _about(url, error) from None
             return None
 
+    def download_version(
+        self, url: str, version: str, *, trusted: bool = False, seconds: float = 15.0
+    ) -> bytes:
+        """Return the picture file at `url` if it is still this version of it.
+
+        Args:
+            url: an http(s) URL.
+            version: as `version` returned it.
+            trusted: see `download`.
+            seconds: for the whole transfer.
+
+        Raises:
+            PictureError: it cannot be had, or another picture is there by now.
+        """
+        try:
+            with self._fetcher.open(
+                url, trusted=trusted, seconds=seconds, own=self._own_address()
+            ) as answer:
+                found, data = _validator(answer.headers), answer.read()
+        except FetchError as error:
+            raise _about(url, error) from None
+        same = version in (found, content_version(data))
+        if not same and self.version(url, trusted=trusted) != version:  # HEAD may say more
+            raise PictureError(f"another picture is at {_named(url)} by now")
+        return data
+
     def close(self) -> None:
         """Close the connections."""
         self._fetcher.close()
+
+
+def content_version(data: bytes) -> str:
+    """Return the version of a picture by the bytes of its file."""
+    return f"sha256 {hashlib.sha256(data).hexdigest()}"
 
 
 def _named(url: str) -> str:

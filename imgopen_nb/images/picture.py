@@ -51,7 +51,7 @@ class Picture:
     """One picture as it goes to the service.
 
     Attributes:
-        label: what the history shows: the URL, the path as given, `<PIL 640x480 3fa9c1d2>`, ...
+        label: its name in the history: the URL, the absolute path, `<PIL 640x480 3fa9c1d2>`, ...
         url: set where the service fetches the picture itself; then `data` is None.
         data: the original bytes of a file; PNG for PIL images and arrays.
         suffix: of the format found in the bytes, such as ".jpg"; "" where it is not known.
@@ -168,18 +168,24 @@ def _from_sample(text: str) -> Picture:
 
 
 def _from_path(path: str | os.PathLike[str]) -> Picture:
-    label = os.fsdecode(path)
-    name = clip(label, 120)
-    if not label:
+    given = os.fsdecode(path)
+    name = clip(given, 120)
+    if not given:
         raise PictureError("the picture's name is empty", hint=_ACCEPTED)
+    label = absolute(given)
     try:
-        data = _file_bytes(Path(label).expanduser(), name)
+        data = _file_bytes(Path(label), name)
     except PictureError:
         raise
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PictureError(f"{name} cannot be read: {reason}", hint=_ACCEPTED) from error
     return Picture(label, None, data, _suffix(open_picture(data, name)))
+
+
+def absolute(path: str) -> str:
+    """Return a path as the history keeps it: absolute, and with links as the caller wrote them."""
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def _file_bytes(file: Path, name: str) -> bytes:

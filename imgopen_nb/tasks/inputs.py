@@ -14,9 +14,9 @@ from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
 from ..errors import PictureError, naming
 from ..images.cache import SMALL, ThumbnailCache
+from ..images.identity import Identity, PictureIdentifier
 from ..images.picture import Picture, read_picture
 from ..images.thumbnail import thumbnail
-from ..images.version import PictureVersions
 
 KEPT_UPLOADS = 1000
 Pictures = dict[str, list[Picture]]
@@ -40,6 +40,22 @@ class Inputs:
         return self.placed(lambda picture: picture.label)
 
     @property
+    def first(self) -> str | None:
+        """The parameter of the picture that stands for the call, None if there is none."""
+        names = [name for name, each in self.pictures.items() if each]
+        return "image" if "image" in names else next(iter(names), None)
+
+    @property
+    def name(self) -> str | None:
+        """The name of that picture."""
+        return self.pictures[self.first][0].label if self.first else None
+
+    @property
+    def remote(self) -> bool:
+        """Whether the service is given a URL for any of the pictures."""
+        return any(picture.url for each in self.pictures.values() for picture in each)
+
+    @property
     def hidden(self) -> bool:
         """Whether a picture's URL has a password, which must not be stored."""
         return any(picture.hidden for each in self.pictures.values() for picture in each)
@@ -55,17 +71,17 @@ class Inputs:
 
 
 class InputResolver:
-    """Reads the pictures of calls, and finds their versions and their URLs."""
+    """Reads the pictures of calls, identifies them, and finds their URLs."""
 
     def __init__(
         self,
         backend: Backend,
-        versions: PictureVersions,
+        identifier: PictureIdentifier,
         thumbnails: ThumbnailCache,
         urls: PublicUrls,
     ) -> None:
         self._backend = backend
-        self._versions = versions
+        self._identifier = identifier
         self._thumbnails = thumbnails
         self._urls = urls
         self._uploads: OrderedDict[str, str] = OrderedDict()
@@ -81,19 +97,27 @@ class InputResolver:
         _check_mask(read)
         return Inputs(values, read)
 
-    def versions(self, inputs: Inputs, *, ask: bool) -> dict[str, list[str]]:
-        """Return the version of each picture: a text that changes with its content.
+    def identify(
+        self, inputs: Inputs, *, ask: bool, max_age: float | None = None
+    ) -> dict[str, list[Identity]]:
+        """Return the identity of each picture, by parameter.
 
         Args:
             inputs: the call.
             ask: whether to ask a URL's server for the current version.
+            max_age: seconds for which an earlier answer of that server counts.
         """
-        version = self._versions.current if ask else self._versions.known
-        return {name: [version(p) for p in each] for name, each in inputs.pictures.items()}
+
+        def identity(picture: Picture) -> Identity:
+            if not ask:
+                return self._identifier.known(picture)
+            return self._identifier.current(picture, max_age=max_age)
+
+        return {name: [identity(p) for p in each] for name, each in inputs.pictures.items()}
 
     def exists(self, url: str) -> bool:
         """Whether an output picture can still be fetched; True if its server does not answer."""
-        return self._versions.exists(url)
+        return self._identifier.exists(url)
 
     def place(self, picture: Picture) -> str | Picture:
         """Return the URL of a picture for the service, or the picture if it must be published.

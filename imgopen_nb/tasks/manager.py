@@ -11,7 +11,7 @@ from ..database.database import Database
 from ..database.task_table import TaskTable
 from ..images.cache import ThumbnailCache
 from ..images.download import Downloader
-from ..images.version import PictureVersions
+from ..images.identity import PictureIdentifier
 from .callback_trust import CallbackTrust
 from .inputs import InputResolver
 from .polling.poller import Poller
@@ -33,7 +33,7 @@ class TaskManager:
         database, table: the history's file, and its table of tasks.
         backend: the real service or the sandbox.
         urls, trust: addresses for the service, and how far its callbacks can be relied on.
-        thumbnails: small versions of pictures.
+        identifier, thumbnails: which picture it is, and small versions of pictures.
         store: task rows and task handles.
         submitter: turns calls into tasks.
         timing, scheduler: when to poll which task, and the threads that do it.
@@ -47,7 +47,10 @@ class TaskManager:
         self.urls = PublicUrls(settings)
         self.trust = CallbackTrust()
         self._downloader = Downloader(lambda: self.backend.address)
-        self.thumbnails = ThumbnailCache(self.backend, self.database, self._downloader)
+        self.identifier = PictureIdentifier(self.backend, self.database, self._downloader)
+        self.thumbnails = ThumbnailCache(
+            self.backend, self.database, self._downloader, self.identifier
+        )
         self.store = TaskStore(
             self.table,
             timeout=settings.timeout,
@@ -55,8 +58,7 @@ class TaskManager:
             thumbnail=self.thumbnails.thumbnail,
             download=self.thumbnails.download,
         )
-        versions = PictureVersions(self.backend, self.database, self._downloader)
-        inputs = InputResolver(self.backend, versions, self.thumbnails, self.urls)
+        inputs = InputResolver(self.backend, self.identifier, self.thumbnails, self.urls)
         self._lock = SessionLock(settings.home)
         self.submitter = Submitter(
             self.backend, self.store, inputs, self._lock, self.urls, self.trust

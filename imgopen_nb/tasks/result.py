@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operation import Operation, find
 from ..errors import PictureError
+from ..images.identity import by_name
 from ..images.picture import decode, suffix_of
 from ..text import clip
 from .cards import result_bundle
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 MAX_CAPTION = 1_000_000
 # Fields of the JSON file that is saved beside the pictures.
 _ORIGIN = (
-    "task_id", "server_id", "operation", "model", "image", "params", "backend", "engine",
-    "fidelity", "submitted", "finished",
+    "task_id", "server_id", "operation", "model", "image", "picture", "params", "backend",
+    "engine", "fidelity", "submitted", "finished",
 )  # fmt: skip
 _WEIGHT = re.compile(r"^\(?(?P<name>.*?):(?P<score>[01](?:\.\d+)?)\)?$")
 
@@ -76,7 +77,8 @@ class Result:
         task_id, server_id: our id and the service's.
         operation, kind: the operation, and the kind of result.
         model: the model, None if the operation has none.
-        image: the input picture, as the history shows it.
+        image: the name that this call gave to its picture; a local path is absolute.
+        picture: which picture it was, by content: see `images/identity.py`.
         params: the parameters, by user-facing name.
         data: the service's answer as it came; if it echoed our keys, they are removed.
         backend: "real" or "sandbox"; `engine` and `fidelity` say how the sandbox made it.
@@ -95,6 +97,7 @@ class Result:
     server_id: str = ""
     model: str | None = None
     image: str | None = None
+    picture: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     backend: str = "real"
     status: str = "succeeded"
@@ -106,9 +109,7 @@ class Result:
     cached: bool = False
     notes: tuple[str, ...] = ()
     download: Callable[[str], bytes] | None = field(default=None, repr=False, compare=False)
-    fetch: Callable[[str, int, bool], Thumbnail | None] | None = field(
-        default=None, repr=False, compare=False
-    )
+    fetch: Callable[..., Thumbnail] | None = field(default=None, repr=False, compare=False)
 
     @property
     def seconds(self) -> float | None:
@@ -173,11 +174,14 @@ class Result:
 
     def thumbnail(self, size: int = 512) -> Thumbnail | None:
         """Return the input picture, longest side `size` pixels, or None if it cannot be read."""
-        return self._thumbnail(self.image, size, trusted=True)
+        if not self.image:
+            return None
+        return self._thumbnail(self.image, size, self.picture or by_name(self.image), trusted=True)
 
     def output_thumbnail(self, index: int = 0, size: int = 512) -> Thumbnail | None:
         """Return one of `images`, longest side `size` pixels, or None if it cannot be read."""
-        return self._thumbnail(self.images[index], size, trusted=False)
+        url = str(self.images[index])
+        return self._thumbnail(url, size, url, trusted=False)
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write the pictures (or the caption) and a JSON file of their origin into a folder.
@@ -221,11 +225,11 @@ class Result:
 
         return pd.DataFrame(self.rows)
 
-    def _thumbnail(self, label: str | None, size: int, *, trusted: bool) -> Thumbnail | None:
-        if not label or self.fetch is None:
+    def _thumbnail(self, image: str, size: int, picture: str, *, trusted: bool) -> Thumbnail | None:
+        if self.fetch is None:
             return None
         try:
-            return self.fetch(label, size, trusted)
+            return self.fetch(image, size, picture=picture, trusted=trusted)
         except PictureError:
             return None
 

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -22,7 +23,25 @@ from .result import Result, missing_note
 from .task import Task
 
 # Attributes that a result copies from its task, under the same names.
-COPIED = ("model", "image", "params", "backend", "submitted", "finished", "queries", "attempts")
+COPIED = (
+    "model", "image", "picture", "params", "backend", "submitted", "finished", "queries",
+    "attempts",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a call said, with the caller's own names for its pictures.
+
+    Attributes:
+        params: the parameters as the history shows them.
+        image: the name of the picture that stands for the call, None if it has none.
+        picture: which picture that was (`images/identity.py`).
+    """
+
+    params: Mapping[str, Any]
+    image: str | None = None
+    picture: str | None = None
 
 
 class TaskStore:
@@ -42,7 +61,7 @@ class TaskStore:
         *,
         timeout: float = 600.0,
         watch: Callable[[Task], None] | None = None,
-        thumbnail: Callable[[str, int, bool], Thumbnail] | None = None,
+        thumbnail: Callable[..., Thumbnail] | None = None,
         download: Callable[[str], bytes] | None = None,
     ) -> None:
         self._table = table
@@ -58,7 +77,7 @@ class TaskStore:
         self,
         task_id: str,
         operation: Operation,
-        params: Mapping[str, Any],
+        call: Call,
         *,
         fresh: bool = False,
         **columns: Any,
@@ -68,7 +87,7 @@ class TaskStore:
         Args:
             task_id: id of the new task; an earlier task has a different one.
             operation: its operation.
-            params: its parameters as the history shows them.
+            call: its parameters and its picture.
             fresh: insert it even if the same call was made before.
             **columns: backend, base_url, owner, request (the cache key), body (the JSON to send,
                 None if it may not be stored).
@@ -76,9 +95,10 @@ class TaskStore:
         row = {
             "task_id": task_id,
             "operation": operation.name,
-            "model": params.get("model", operation.default_model),
-            "image": _first_picture(operation, params),
-            "params": dict(params),
+            "model": call.params.get("model", operation.default_model),
+            "image": call.image,
+            "picture": call.picture,
+            "params": dict(call.params),
             "status": State.CREATED.value,
             "created": time.time(),
             **columns,
@@ -89,12 +109,15 @@ class TaskStore:
                 task = self._tasks[task_id] = self._new_handle(row, operation)
                 task.sending = True
                 return task
-        return self._reuse(earlier)
+        return self._reuse(earlier, call)
 
-    def find_earlier(self, request: str | None) -> Task | None:
-        """Return the earlier task with this cache key, finished (`cached`) or running, or None."""
+    def find_earlier(self, request: str | None, call: Call) -> Task | None:
+        """Return the earlier task with this cache key, finished (`cached`) or running, or None.
+
+        Its handle has the names that `call` gives to its pictures.
+        """
         row = self._table.cached(request)
-        return self._reuse(row) if row else None
+        return self._reuse(row, call) if row else None
 
     def load_cached(self, row: Mapping[str, Any]) -> Task:
         """Return a new handle of a task that has succeeded, for a call that is made again."""
@@ -233,9 +256,17 @@ class TaskStore:
             columns["image_urls"] = result.images
         return columns
 
-    def _reuse(self, row: Mapping[str, Any]) -> Task:
+    def _reuse(self, row: Mapping[str, Any], call: Call) -> Task:
         """Return an earlier task for a call that is made again."""
-        return self.load_cached(row) if row["status"] == State.SUCCEEDED else self.load(row)
+        if row["picture"] is None and call.picture:  # the same cache key proves that it is this one
+            self._table.identify([row["request"]], call.picture)
+        if row["status"] == State.SUCCEEDED:
+            named = {"params": dict(call.params), "image": call.image, "picture": call.picture}
+            return self.load_cached({**row, **named})
+        task = self.load(row)
+        if (task.image, task.params) == (call.image, call.params):
+            return task
+        return task.alias(call.image, call.picture, call.params)
 
     def _new_handle(self, row: Mapping[str, Any], operation: Operation) -> Task:
         return Task(
@@ -244,6 +275,7 @@ class TaskStore:
             row["params"],
             model=row["model"],
             image=row["image"],
+            picture=row["picture"],
             backend=row["backend"],
             state=State(row["status"]),
             timeout=self._timeout,
@@ -305,9 +337,3 @@ def _sandbox_note(data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the sandbox's note on how it made the result."""
     note = data.get("note")
     return (clip(note, 500),) if isinstance(note, str) and note else ()
-
-
-def _first_picture(operation: Operation, params: Mapping[str, Any]) -> str | None:
-    names = ["image", *(p.name for p in operation.user_params if p.picture)]
-    value = next((params[name] for name in names if params.get(name)), None)
-    return value[0] if isinstance(value, list) else value

@@ -13,7 +13,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .._version import __version__
@@ -36,16 +36,19 @@ from ..errors import (
     TaskInterrupted,
     UsageError,
 )
+from ..images.identity import Identity
 from ..text import clip
 from .cache_key import backend_of, cache_key
 from .callback_trust import CallbackTrust, callback_param
 from .inputs import InputResolver
 from .session_lock import SessionLock
-from .store import TaskStore
+from .store import Call, TaskStore
 from .task import Task
 
 # Seconds until we check again on a task that is being sent elsewhere.
 CLAIM_RETRY = 0.25
+# Seconds for which the answer of a URL's server counts when a new task is sent.
+JUST_NOW = 1.0
 # Errors after which the same request may succeed a little later.
 TRANSIENT_ERRORS = (
     MalformedAnswerError, NetworkError, RateLimitError, ServerError, SubmissionLostError,
@@ -99,9 +102,7 @@ class Submitter:
         """
         row, values = self._confirmed(operation, self.check(operation, params), params)
         inputs = self._inputs.read(row, values)
-        return cache_key(
-            row, values, self._inputs.versions(inputs, ask=False), self._backend_key(row)
-        )
+        return self._key(row, values, self._inputs.identify(inputs, ask=False))
 
     def submit(
         self,
@@ -129,17 +130,22 @@ class Submitter:
         self._backend.check_path(operation)
         row, values = self._confirmed(operation, checked, params)
         inputs = self._inputs.read(row, values)
-        versions = self._inputs.versions(inputs, ask=True)
-        request = cache_key(row, values, versions, self._backend_key(row))
         fresh = fresh or self._settings.cache == "off"
-        if not fresh and (earlier := self._store.find_earlier(request)):
-            if not earlier.cached or self._output_exists(earlier):
-                return _watch(earlier)
-            fresh = True
+        for max_age in (None, JUST_NOW) if inputs.remote else (None,):
+            # What a URL's server said a minute ago will do for a task from the history. A new task
+            # is given what is there now.
+            identities = self._inputs.identify(inputs, ask=True, max_age=max_age)
+            request = self._key(row, values, identities)
+            picture = identities[inputs.first][0].picture if inputs.first else None
+            call = Call(inputs.shown, inputs.name, picture)
+            if not fresh and (earlier := self._store.find_earlier(request, call)):
+                if not earlier.cached or self._output_exists(earlier):
+                    return _watch(earlier)
+                fresh = True
         placed = inputs.placed(self._inputs.place)
         return self._send_new(
             row,
-            inputs.shown,
+            call,
             lambda task_id: self._body(row, placed, task_id),
             request=request,
             keep_body=not inputs.hidden,
@@ -154,7 +160,7 @@ class Submitter:
         shown, hidden = _hide_passwords(body)
         return self._send_new(
             row,
-            {"path": row.path, "body": shown},
+            Call({"path": row.path, "body": shown}),
             lambda task_id: raw_body(row, body, task_id),
             keep_body=not hidden,
         )
@@ -182,7 +188,7 @@ class Submitter:
     def _send_new(
         self,
         operation: Operation,
-        shown: Mapping[str, Any],
+        call: Call,
         make_body: Callable[[str], dict[str, Any]],
         *,
         keep_body: bool,
@@ -195,14 +201,14 @@ class Submitter:
         task_id = f"nb{time.strftime('%Y%m%d')}{uuid.uuid4().hex[:16]}"
         with self._lock.in_use(), self._withdrawn_unless_sent(task_id) as sent:
             with self._budget_lock if permit else contextlib.nullcontext():
-                new = fresh or not (permit and self._store.find_earlier(request))
+                new = fresh or not (permit and self._store.find_earlier(request, call))
                 if permit and new and not permit():
                     raise BudgetError(f"{operation.name} was not sent: the budget is spent")
                 body = make_body(task_id)
                 task = self._store.add(
                     task_id,
                     operation,
-                    shown,
+                    call,
                     fresh=fresh,
                     request=request,
                     body=body if keep_body else None,
@@ -257,6 +263,15 @@ class Submitter:
             return operation, checked
         true_names = self._settings.fields.get(operation.name, {})
         return confirmed(operation, checked, params, true_names)
+
+    def _key(
+        self,
+        operation: Operation,
+        values: Mapping[str, Any],
+        identities: Mapping[str, Sequence[Identity]],
+    ) -> str | None:
+        pictures = {name: [i.cache_key for i in each] for name, each in identities.items()}
+        return cache_key(operation, values, pictures, self._backend_key(operation))
 
     def _backend_key(self, operation: Operation) -> str:
         """Return the backend's name, with any path and field names set by the user."""

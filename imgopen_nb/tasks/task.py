@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from ..catalogue.operation import Operation
 from ..catalogue.status import State
@@ -23,6 +24,12 @@ from ..errors import (
 )
 from .cards import task_bundle
 from .result import Result
+
+# What the handles of one task have in common.
+_MIRRORED = (
+    "state", "status", "progress", "preview", "server_id", "message", "data", "submitted",
+    "finished", "queries", "attempts", "pending", "took",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class Task:
         id: our own id, which the service calls businessTaskId (or id_task).
         server_id: the service's id, once it is known.
         operation, params, model, image, backend: what was requested, and from which backend.
+        picture: which picture `image` was (`images/identity.py`), None if it is not known.
         state: its state now; `status` is the last status as the service sent it.
         message: the service's reason for a failure.
         data: the last answer's data.
@@ -69,6 +77,7 @@ class Task:
         *,
         model: str | None = None,
         image: str | None = None,
+        picture: str | None = None,
         backend: str = "real",
         state: State = State.CREATED,
         timeout: float = 600.0,
@@ -80,6 +89,7 @@ class Task:
         self.params = dict(params)
         self.model = model
         self.image = image
+        self.picture = picture
         self.backend = backend
         self.timeout = timeout
         self.state = state
@@ -108,6 +118,8 @@ class Task:
         self._callbacks: list[Callable[[Task], None]] = []
         self._version = 0
         self._changed = threading.Condition()
+        self._original: Task | None = None
+        self._aliases: WeakSet[Task] = WeakSet()
 
     # For the session.
 
@@ -120,10 +132,25 @@ class Task:
                 setattr(self, name, value)
             self._version += 1
             self._changed.notify_all()
-            ended = self.state.final
+            ended, aliases = self.state.final, list(self._aliases)
+        for alias in aliases:
+            alias.update(**{name: getattr(self, name) for name in _MIRRORED})
         if ended:
             self._run_callbacks()
         return True
+
+    def alias(self, image: str | None, picture: str | None, params: Mapping[str, Any]) -> Task:
+        """Return a handle of this task for a call that gives the same picture another name."""
+        other = Task(
+            self.id, self.operation, params, model=self.model, image=image, picture=picture,
+            backend=self.backend, timeout=self.timeout, watch=None, build=self._build,
+        )  # fmt: skip
+        with self._changed:  # a change comes either before this, or through `update`
+            for name in (*_MIRRORED, "shared", "remarks", "_started"):
+                setattr(other, name, getattr(self, name))
+            other._original = self
+            self._aliases.add(other)
+        return other
 
     def start_clock(self, age: float = 0.0) -> None:
         """Count the task's seconds from now, or from `age` seconds ago."""
@@ -138,6 +165,9 @@ class Task:
             self._wait_error = error
             self._version += 1
             self._changed.notify_all()
+            aliases = list(self._aliases)
+        for alias in aliases:
+            alias.abort_waits(error)
         self._run_callbacks()
 
     def watch(self, seconds: float = 0.0) -> None:
@@ -148,7 +178,9 @@ class Task:
                 return
             self._wait_error = None
             self.watched = True
-        if self._watch:
+        if self._original:
+            self._original.watch(seconds)
+        elif self._watch:
             self._watch(self)
 
     @property

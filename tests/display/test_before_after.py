@@ -16,7 +16,7 @@ from imgopen_nb.tasks.result import Result
 def made(sizes: dict[str, tuple[int, int]]) -> Result:
     """A result whose pictures, by label, have these sizes; others cannot be had."""
 
-    def fetch(label: str, size: int, trusted: bool) -> Thumbnail:
+    def fetch(label: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
         if label not in sizes:
             raise PictureError("gone")
         out = io.BytesIO()

@@ -88,21 +88,21 @@ class TestReadPicture:
             read_picture("ftp://host/cat.png")
 
     @pytest.mark.parametrize("kind", [str, Path])
-    def test_file_keeps_its_bytes_and_its_name_as_given(
+    def test_file_keeps_its_bytes_and_its_name_is_absolute(
         self, kind: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "cat.data").write_bytes(PNG)
         monkeypatch.chdir(tmp_path)
 
-        assert read_picture(kind(Path("cat.data"))) == Picture("cat.data", None, PNG, ".png")
+        assert read_picture(kind(Path("cat.data"))) == Picture(
+            str(tmp_path / "cat.data"), None, PNG, ".png"
+        )
 
-    def test_home_is_expanded_but_not_in_the_label(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_home_is_expanded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", str(tmp_path))
         (tmp_path / "cat.png").write_bytes(PNG)
 
-        assert read_picture("~/cat.png").label == "~/cat.png"
+        assert read_picture("~/cat.png").label == str(tmp_path / "cat.png")
 
     def test_missing_file_names_the_near_one(self, tmp_path: Path) -> None:
         (tmp_path / "holiday.png").write_bytes(PNG)

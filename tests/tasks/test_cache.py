@@ -16,7 +16,7 @@ from PIL import Image
 
 from imgopen_nb import session as session_module
 from imgopen_nb.errors import BudgetError, ImgOpenError, TaskFailedError, UsageError
-from imgopen_nb.images import version as versions_module
+from imgopen_nb.images import identity as identity_module
 from imgopen_nb.images.picture import samples
 from imgopen_nb.session import Session
 
@@ -30,7 +30,7 @@ URL = "http://127.0.0.1:9/cat.png"  # nobody is there: the address counts
 
 @pytest.fixture(autouse=True)
 def each_version_is_asked_for(cached: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(versions_module, "FRESH", 0.0)
+    monkeypatch.setattr(identity_module, "FRESH", 0.0)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def result(
 ) -> Result:
     """A result whose pictures, by label, have these sizes; others cannot be had."""
 
-    def fetch(label: str, size: int, trusted: bool) -> Thumbnail:
+    def fetch(label: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
         if label not in sizes:
             raise PictureError("gone")
         return thumbnail(png(sizes[label]), size)

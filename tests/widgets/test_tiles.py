@@ -32,7 +32,7 @@ def made(prompt: str, *urls: str, status: str = "succeeded", **more: Any) -> dic
 def result(image: str, caption: str, model: str = "clip") -> Result:
     return Result(
         "nb" + image, "describe", "caption", {"caption": caption}, "caption",
-        model=model, image=image, fetch=lambda label, size, trusted: Thumbnail(b"", 1, 1, (1, 1)),
+        model=model, image=image, fetch=lambda label, size, **_: Thumbnail(b"", 1, 1, (1, 1)),
     )  # fmt: skip
 
 

@@ -1,18 +1,23 @@
-"""Finds out which version of a picture its URL has now, with as few requests as possible."""
+"""Which picture it is: known by its content, not by the name that somebody gave it.
+
+What can be read here is known by the SHA-256 of its bytes. A picture at a URL is known by what its
+server says of its version, or by its content if it had to be fetched to find out. If neither can be
+had, it is known by its address alone, and is marked as unverified.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ..api.backend import Backend
 from ..database.database import Database
 from ..errors import PictureError
-from .download import Downloader
+from .download import Downloader, content_version
 from .picture import Picture
 
 # Seconds for which an answer stays valid.
@@ -25,10 +30,61 @@ TIMEOUT = 5.0
 SLOW = 5.0
 MAX_CONCURRENT = 3
 UNCHECKED = "unchecked"
+_CONTENT = "sha256 "
+_NAME = "name "
 
 
-class PictureVersions:
-    """Versions of pictures, for cache keys: from the bytes, or from what a URL's server says.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which picture it is.
+
+    Attributes:
+        place: the URL of a picture that the service fetches; "" for one that was read here.
+        version: what tells its content from any other at that place: "sha256 ...", "etag ...",
+            "date ... length ...", or "unchecked".
+    """
+
+    place: str
+    version: str
+
+    @property
+    def cache_key(self) -> str:
+        """The part of a call's cache key that stands for the picture. It must not change."""
+        return f"{self.place} {self.version}" if self.place else self.version
+
+    @property
+    def picture(self) -> str:
+        """The identity as the history keeps it, such as "sha256:3fa9...".
+
+        A picture that is known by its content has the same identity wherever it lies.
+        """
+        if self.version.startswith(_CONTENT):
+            return f"sha256:{self.version.removeprefix(_CONTENT)}"
+        return f"{self.place} {self.version.replace(UNCHECKED, 'unverified')}"
+
+
+def by_content(data: bytes) -> Identity:
+    """Return the identity of a picture by the bytes of its file."""
+    return Identity("", content_version(data))
+
+
+def by_name(image: str) -> str:
+    """Return the identity of a picture in a row of an earlier version, which kept only its name."""
+    return f"{_NAME}{image}"
+
+
+def name_of(picture: str) -> str | None:
+    """Return the name of a picture that is known by its name only, None of any other."""
+    return picture.removeprefix(_NAME) if picture.startswith(_NAME) else None
+
+
+def verified(picture: str) -> bool:
+    """Whether an identity tells this content from any other."""
+    return not (picture.startswith(_NAME) or " unverified" in picture)
+
+
+class PictureIdentifier:
+    """Identifies pictures: by their bytes, or by what the server of a URL says.
 
     If a URL cannot be checked now, its last known version counts; if there is none, its address
     alone. A URL with a password must be checked each time, because the password is not stored: the
@@ -43,34 +99,38 @@ class PictureVersions:
         self._guard = threading.Lock()
         self._slots = threading.Semaphore(MAX_CONCURRENT)
 
-    def current(self, picture: Picture) -> str:
-        """Return the present version of a picture; asks the server of a URL.
+    def current(self, picture: Picture, *, max_age: float | None = None) -> Identity:
+        """Return the present identity of a picture; asks the server of a URL.
+
+        Args:
+            picture: the picture.
+            max_age: seconds for which an earlier answer of the server counts; FRESH by default.
 
         Raises:
             JournalError: the history cannot be used.
         """
-        if picture.url is None:
-            return _content(picture)
+        if picture.data is not None:
+            return by_content(picture.data)
         place = self._backend.stable_url(picture.label)
         known, checked = self._stored(place)
-        now = time.time()
-        if known and not picture.hidden and 0 <= now - checked < FRESH:
-            return f"{place} {known}"
+        now, fresh = time.time(), FRESH if max_age is None else min(FRESH, max_age)
+        if known and not picture.hidden and 0 <= now - checked < fresh:
+            return Identity(place, known)
         found = None
         with contextlib.suppress(PictureError):  # the service will report what is wrong with it
-            found = self._ask(picture.url)
+            found = self._ask(picture.url or "")
         if found:
             self._store(place, found, now)
         elif picture.hidden:
-            known = uuid.uuid4().hex  # equal to no other: the account may be another one
-        return f"{place} {found or known or UNCHECKED}"
+            known = f"{UNCHECKED} {uuid.uuid4().hex}"  # equal to no other account's picture
+        return Identity(place, found or known or UNCHECKED)
 
-    def known(self, picture: Picture) -> str:
-        """Return the last known version of a picture, without asking a server."""
-        if picture.url is None:
-            return _content(picture)
+    def known(self, picture: Picture) -> Identity:
+        """Return the last known identity of a picture, without asking a server."""
+        if picture.data is not None:
+            return by_content(picture.data)
         place = self._backend.stable_url(picture.label)
-        return f"{place} {self._stored(place)[0] or UNCHECKED}"
+        return Identity(place, self._stored(place)[0] or UNCHECKED)
 
     def exists(self, url: str) -> bool:
         """Whether a result of the service can still be fetched; True if there is no answer."""
@@ -115,8 +175,3 @@ class PictureVersions:
     def _store(self, place: str, version: str, now: float) -> None:
         sql = "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)"
         self._database.run(sql, (place, version, now))
-
-
-def _content(picture: Picture) -> str:
-    assert picture.data is not None, "a picture has bytes or an address"
-    return f"sha256 {hashlib.sha256(picture.data).hexdigest()}"

@@ -14,10 +14,10 @@ import pytest
 from imgopen_nb.api.backend import Backend
 from imgopen_nb.config.settings import load
 from imgopen_nb.database.database import Database
-from imgopen_nb.images import version as versions_module
+from imgopen_nb.images import identity as identity_module
 from imgopen_nb.images.download import Downloader
 from imgopen_nb.images.picture import read_picture
-from imgopen_nb.images.version import UNCHECKED, PictureVersions
+from imgopen_nb.images.identity import UNCHECKED, PictureIdentifier
 
 from ..conftest import KEY_ID, KEY_SECRET
 from ..pictures import Pictures, plainly
@@ -30,20 +30,20 @@ def database(clean_world: Any) -> Database:
 
 
 @pytest.fixture
-def versions(database: Database, monkeypatch: pytest.MonkeyPatch) -> PictureVersions:
+def versions(database: Database, monkeypatch: pytest.MonkeyPatch) -> PictureIdentifier:
     """Versions with a real service; no answer stays valid, so each call sends a request."""
-    monkeypatch.setattr(versions_module, "FRESH", 0.0)
+    monkeypatch.setattr(identity_module, "FRESH", 0.0)
     return versions_at("http://127.0.0.1:9", database)
 
 
-def versions_at(url: str, database: Database) -> PictureVersions:
+def versions_at(url: str, database: Database) -> PictureIdentifier:
     settings = load(base_url=url, access_key_id=KEY_ID, access_key_secret=KEY_SECRET)
     backend = Backend(settings, database)
-    return PictureVersions(backend, database, Downloader(lambda: backend.address))
+    return PictureIdentifier(backend, database, Downloader(lambda: backend.address))
 
 
-def of(versions: PictureVersions, url: str) -> str:
-    return versions.current(read_picture(url))
+def of(versions: PictureIdentifier, url: str) -> str:
+    return versions.current(read_picture(url)).cache_key
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def raw_picture(speak: Talk) -> Iterator[str]:
 
 
 def test_an_etag_is_the_version_and_no_byte_is_fetched(
-    versions: PictureVersions, pictures: Pictures
+    versions: PictureIdentifier, pictures: Pictures
 ):
     pictures.headers = {"ETag": '"one"'}
     first = of(versions, pictures.url)
@@ -75,7 +75,7 @@ def test_an_etag_is_the_version_and_no_byte_is_fetched(
     assert set(pictures.asked) == {"HEAD"}
 
 
-def test_a_weak_etag_counts_like_a_strong_one(versions: PictureVersions, pictures: Pictures):
+def test_a_weak_etag_counts_like_a_strong_one(versions: PictureIdentifier, pictures: Pictures):
     pictures.headers = {"ETag": '"one"'}
     first = of(versions, pictures.url)
     pictures.headers = {"ETag": 'W/"one"'}
@@ -84,7 +84,7 @@ def test_a_weak_etag_counts_like_a_strong_one(versions: PictureVersions, picture
 
 
 def test_a_date_is_the_version_where_there_is_no_etag(
-    versions: PictureVersions, pictures: Pictures
+    versions: PictureIdentifier, pictures: Pictures
 ):
     pictures.headers = {"Last-Modified": "Mon, 06 Jul 2026 10:00:00 GMT"}
     first = of(versions, pictures.url)
@@ -97,7 +97,7 @@ def test_a_date_is_the_version_where_there_is_no_etag(
 
 
 def test_the_same_date_with_another_length_is_another_version(
-    versions: PictureVersions, pictures: Pictures
+    versions: PictureIdentifier, pictures: Pictures
 ):
     pictures.headers = {"Last-Modified": "Mon, 06 Jul 2026 10:00:00 GMT"}
     first = of(versions, pictures.url)
@@ -107,7 +107,7 @@ def test_the_same_date_with_another_length_is_another_version(
 
 
 def test_where_the_server_names_neither_the_bytes_are_hashed(
-    versions: PictureVersions, pictures: Pictures
+    versions: PictureIdentifier, pictures: Pictures
 ):
     first = of(versions, pictures.url)
     assert of(versions, pictures.url) == first
@@ -118,7 +118,7 @@ def test_where_the_server_names_neither_the_bytes_are_hashed(
 
 
 def test_a_server_that_refuses_head_is_asked_with_get(
-    versions: PictureVersions, pictures: Pictures
+    versions: PictureIdentifier, pictures: Pictures
 ):
     pictures.head, pictures.headers = False, {"ETag": '"one"'}
     first = of(versions, pictures.url)
@@ -128,7 +128,7 @@ def test_a_server_that_refuses_head_is_asked_with_get(
     assert pictures.asked == ["HEAD", "GET"] * 2
 
 
-def test_a_redirect_is_followed_to_the_picture(versions: PictureVersions, pictures: Pictures):
+def test_a_redirect_is_followed_to_the_picture(versions: PictureIdentifier, pictures: Pictures):
     def moved(handler: BaseHTTPRequestHandler) -> None:
         if handler.path.endswith("/there"):
             return plainly(handler)
@@ -146,9 +146,9 @@ def test_a_redirect_is_followed_to_the_picture(versions: PictureVersions, pictur
 
 
 def test_an_answer_holds_for_a_while(
-    versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    versions: PictureIdentifier, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(versions_module, "FRESH", 60.0)
+    monkeypatch.setattr(identity_module, "FRESH", 60.0)
     pictures.headers = {"ETag": '"one"'}
 
     assert len({of(versions, pictures.url) for _ in range(5)}) == 1
@@ -156,9 +156,9 @@ def test_an_answer_holds_for_a_while(
 
 
 def test_a_clock_set_back_does_not_make_an_answer_hold_for_ever(
-    versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    versions: PictureIdentifier, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(versions_module, "FRESH", 60.0)
+    monkeypatch.setattr(identity_module, "FRESH", 60.0)
     pictures.headers = {"ETag": '"one"'}
     first = of(versions, pictures.url)
     pictures.headers = {"ETag": '"two"'}
@@ -172,7 +172,7 @@ def test_a_clock_set_back_does_not_make_an_answer_hold_for_ever(
 
 
 def test_of_a_server_that_is_gone_the_last_known_version_counts(
-    versions: PictureVersions, pictures: Pictures
+    versions: PictureIdentifier, pictures: Pictures
 ):
     pictures.headers = {"ETag": '"one"'}
     first = of(versions, pictures.url)
@@ -181,7 +181,7 @@ def test_of_a_server_that_is_gone_the_last_known_version_counts(
     assert of(versions, pictures.url) == first
 
 
-def test_of_a_server_that_never_was_there_the_address_counts(versions: PictureVersions):
+def test_of_a_server_that_never_was_there_the_address_counts(versions: PictureIdentifier):
     one, other = "http://127.0.0.1:9/a.png", "http://127.0.0.1:9/b.png"
 
     assert of(versions, one) == of(versions, one) != of(versions, other)
@@ -189,7 +189,7 @@ def test_of_a_server_that_never_was_there_the_address_counts(versions: PictureVe
 
 
 def test_a_picture_that_is_not_there_is_no_error_here(
-    versions: PictureVersions, pictures: Pictures
+    versions: PictureIdentifier, pictures: Pictures
 ):
     """404: the call goes out, and what comes of it is the service's answer."""
     pictures.status = 404
@@ -197,7 +197,7 @@ def test_a_picture_that_is_not_there_is_no_error_here(
     assert of(versions, pictures.url).endswith(UNCHECKED)
 
 
-def test_a_quick_no_does_not_silence_the_server(versions: PictureVersions, pictures: Pictures):
+def test_a_quick_no_does_not_silence_the_server(versions: PictureIdentifier, pictures: Pictures):
     pictures.status = 404
     of(versions, pictures.url)
     pictures.status, pictures.headers = 200, {"ETag": '"one"'}
@@ -215,13 +215,13 @@ def test_whether_a_result_can_still_be_had(pictures: Pictures, database: Databas
     assert versions.exists(pictures.url)
 
 
-def test_last_asks_nobody(versions: PictureVersions, pictures: Pictures):
+def test_last_asks_nobody(versions: PictureIdentifier, pictures: Pictures):
     pictures.headers = {"ETag": '"one"'}
-    assert versions.known(read_picture(pictures.url)).endswith(UNCHECKED)
+    assert versions.known(read_picture(pictures.url)).cache_key.endswith(UNCHECKED)
     assert pictures.asked == []
     seen = of(versions, pictures.url)
 
-    assert versions.known(read_picture(pictures.url)) == seen
+    assert versions.known(read_picture(pictures.url)).cache_key == seen
     assert pictures.asked == ["HEAD"]
 
 
@@ -263,12 +263,12 @@ def babble(talk: socket.socket) -> None:
 
 @pytest.mark.parametrize("speak", [hang, drip_headers, drip_body, lead_astray, chatter, babble])
 def test_a_bad_server_costs_a_bounded_time_and_then_is_left_alone(
-    versions: PictureVersions,
+    versions: PictureIdentifier,
     monkeypatch: pytest.MonkeyPatch,
     speak: Callable[[socket.socket], None],
 ):
     """The first picture waits for as long as is allowed, the other fifty of that host do not."""
-    monkeypatch.setattr(versions_module, "TIMEOUT", 0.25)
+    monkeypatch.setattr(identity_module, "TIMEOUT", 0.25)
     with raw_picture(speak) as url:
         begun = time.monotonic()
         assert of(versions, url).endswith(UNCHECKED)
@@ -284,23 +284,23 @@ def test_a_bad_server_costs_a_bounded_time_and_then_is_left_alone(
 
 
 def test_a_server_is_asked_again_after_its_silence(
-    versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    versions: PictureIdentifier, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(versions_module, "TIMEOUT", 0.3)
+    monkeypatch.setattr(identity_module, "TIMEOUT", 0.3)
     pictures.headers = {"ETag": '"one"'}
     pictures.instead = lambda _: time.sleep(1)
     assert of(versions, pictures.url).endswith(UNCHECKED)
     pictures.instead = None
     assert of(versions, pictures.url).endswith(UNCHECKED)
-    monkeypatch.setattr(versions_module, "RETRY_AFTER", 0.0)
+    monkeypatch.setattr(identity_module, "RETRY_AFTER", 0.0)
 
     assert "one" in of(versions, pictures.url)
 
 
 def test_one_bad_server_silences_no_other(
-    versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    versions: PictureIdentifier, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(versions_module, "TIMEOUT", 0.5)
+    monkeypatch.setattr(identity_module, "TIMEOUT", 0.5)
     pictures.headers = {"ETag": '"one"'}
     with raw_picture(hang) as url:
         of(versions, url)
@@ -309,9 +309,9 @@ def test_one_bad_server_silences_no_other(
 
 
 def test_a_slow_refusal_counts_as_a_server_that_hangs(
-    versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    versions: PictureIdentifier, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(versions_module, "SLOW", 0.2)
+    monkeypatch.setattr(identity_module, "SLOW", 0.2)
     pictures.status = 404
 
     def slowly(handler: BaseHTTPRequestHandler) -> None:
@@ -326,7 +326,7 @@ def test_a_slow_refusal_counts_as_a_server_that_hangs(
     assert len(pictures.asked) == asked
 
 
-def test_a_huge_etag_takes_little_room(versions: PictureVersions, pictures: Pictures):
+def test_a_huge_etag_takes_little_room(versions: PictureIdentifier, pictures: Pictures):
     pictures.headers = {"ETag": '"' + "x" * 50_000 + '"'}
 
     assert len(of(versions, pictures.url)) < 600
@@ -337,7 +337,7 @@ def test_a_huge_etag_takes_little_room(versions: PictureVersions, pictures: Pict
     ['"a\r\n b"', "'; DROP TABLE pictures; --", '"\xff\xfe"', "<script>alert(1)</script>", " "],
 )
 def test_an_odd_etag_is_a_version_like_any_other(
-    versions: PictureVersions, pictures: Pictures, database: Database, etag: str
+    versions: PictureIdentifier, pictures: Pictures, database: Database, etag: str
 ):
     """Folded lines, SQL, signs outside of ASCII: the same is the same, and the table stays."""
     pictures.headers = {"ETag": etag}
@@ -357,7 +357,7 @@ def with_password(url: str, who: str = "me:s3same-open") -> str:
 
 
 def test_a_password_in_an_address_is_written_nowhere(
-    versions: PictureVersions, pictures: Pictures, database: Database
+    versions: PictureIdentifier, pictures: Pictures, database: Database
 ):
     pictures.headers = {"ETag": '"one"'}
     version = of(versions, with_password(pictures.url))
@@ -369,7 +369,7 @@ def test_a_password_in_an_address_is_written_nowhere(
 
 
 def test_a_picture_behind_a_password_has_the_version_that_its_server_names(
-    versions: PictureVersions, pictures: Pictures
+    versions: PictureIdentifier, pictures: Pictures
 ):
     pictures.headers = {"ETag": '"one"'}
     url = with_password(pictures.url)
@@ -381,10 +381,10 @@ def test_a_picture_behind_a_password_has_the_version_that_its_server_names(
 
 
 def test_what_one_account_sees_is_never_taken_for_what_another_sees(
-    versions: PictureVersions, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    versions: PictureIdentifier, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ):
     """The version is asked for each time, and where it cannot be had, nothing is the same."""
-    monkeypatch.setattr(versions_module, "FRESH", 60.0)
+    monkeypatch.setattr(identity_module, "FRESH", 60.0)
     pictures.headers = {"ETag": '"mine"'}
     mine = of(versions, with_password(pictures.url))
     pictures.headers = {"ETag": '"yours"'}
