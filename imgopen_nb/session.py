@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .batch.batch import Batch, main_param
 from .batch.plan import Plan
@@ -15,8 +16,8 @@ from .batch.sources import source_of
 from .batch.stream import run_all
 from .callbacks.public_urls import PublicUrls
 from .captions.comparison import Comparison
-from .captions.comparison import compare as compare_captions
 from .config.settings import Backend, load
+from .datasets.selection import identities, select
 from .errors import PictureError
 from .history.history import History
 from .images.thumbnail import Thumbnail
@@ -24,9 +25,6 @@ from .tasks.manager import TaskManager
 from .tasks.result import Result
 from .tasks.submission import runnable
 from .tasks.task import Task
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class Session:
@@ -42,6 +40,7 @@ class Session:
     Attributes:
         settings: the settings it was made with.
         history: the tasks so far; `history()` returns them as a DataFrame.
+        last_batch: what `map` ran last; boards and galleries show it unless told otherwise.
         manager: the parts behind it, connected to each other.
 
     Raises:
@@ -68,7 +67,8 @@ class Session:
             backend=backend,
         )
         self.manager = TaskManager(self.settings)
-        self.history = History(self.manager.table)
+        self.history = History(self.manager.table, partial(identities, self.manager))
+        self.last_batch: Batch | None = None
 
     @property
     def backend(self) -> Backend:
@@ -215,7 +215,10 @@ class Session:
         row = runnable(operation)
         limits = Limits(concurrency, timeout, most, fresh or self.settings.cache == "off")
         batch = Batch(self.manager, row, source_of(images, column, main_param(row)), grid, limits)
-        return batch.plan() if dry_run else batch.run(progress)
+        if dry_run:
+            return batch.plan()
+        self.last_batch = batch
+        return batch.run(progress)
 
     def task(self, task_id: str) -> Task:
         """Return the handle of a task in the history, by its id or the beginning of its id.
@@ -312,20 +315,25 @@ def set_current(session: Session | None) -> None:
         _current = session
 
 
-def compare(source: pd.DataFrame | Iterable[Result]) -> Comparison:
+def compare(source: Any = None) -> Comparison:
     """Compare the captions that several models gave the same pictures.
 
     Args:
-        source: a history DataFrame (`session.history()`) or results of describe.
+        source: a history DataFrame (`session.history()`), a batch, or results of describe: their
+            captions are compared. Or pictures: a folder, a glob, a list of paths and URLs, a
+            DataFrame with a column of pictures; then all captions in the history are. Without a
+            source it is the last batch of the session, or else the whole history.
 
     Returns:
         The comparison, shown as a table; `wide()`, `tidy()` and `agreement()` return DataFrames.
         `comparison.compare` explains how a sentence is compared with a list of tags.
+
+    Raises:
+        UsageError: there is nothing to compare.
+
+    Example:
+        >>> session.map("describe", "photos", models=["clip", "deepdanbooru"])
+        >>> imgopen.compare("photos")
     """
     session = current()
-
-    def small(label: str) -> bytes | None:
-        found = session.thumbnail(label)
-        return found.jpeg if found else None
-
-    return compare_captions(source, thumbnail=small)
+    return select(session.manager, source, session.last_batch).comparison()

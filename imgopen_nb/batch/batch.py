@@ -22,7 +22,7 @@ from ..tasks.result import Result
 from ..text import in_words, visible
 from .plan import Plan, make_plan
 from .progress import batch_progress
-from .rows import NOT_IN_HISTORY, Calls, Limits, Outcome, OutcomeRecord, Row, not_run
+from .rows import NOT_IN_HISTORY, Calls, InputPicture, Limits, Outcome, OutcomeRecord, Row, not_run
 from .sources import Source, axes_of, combinations, missing
 from .stream import stream
 
@@ -180,6 +180,20 @@ class Batch:
         from .frame import wide
 
         return wide(self._calls, self.results)
+
+    def pictures(self) -> Iterator[InputPicture | Any]:
+        """Yield the picture of each row of the input, in its order.
+
+        For a row that was not run (after Ctrl-C), what the input has for it is yielded instead.
+        """
+        from .frame import input_pictures
+
+        run = input_pictures(self._calls)
+        if self._source.once:
+            yield from run.values()
+            return
+        for number, (_, value) in enumerate(self._source.pairs()):
+            yield run.get(number, value)
 
     def errors(self) -> pd.DataFrame:
         """Return the rows of `frame` whose calls have no result."""

@@ -11,11 +11,13 @@ import pandas as pd
 from ..catalogue.operation import Operation
 from ..catalogue.status import State
 from ..display.tables import Table
+from ..errors import UsageError
 from ..history.frame import history_frame
 from ..tasks.result import Result
 from ..text import clip, in_words, visible
-from .rows import NOT_IN_HISTORY, Calls, OutcomeRecord
+from .rows import NOT_IN_HISTORY, Calls, InputPicture, OutcomeRecord
 
+ATTRIBUTE = "imgopen"
 CHUNK = 1000
 MAX_ROWS = 20
 # The name of the column with the results, by the kind of result, if there is no grid.
@@ -55,7 +57,68 @@ def wide(calls: Calls, results: Callable[[], list[Result]]) -> pd.DataFrame:
         columns[name] = pd.array(column, dtype="string") if texts else _object_column(column)
     first = [_first_error(errors, number, width) for number in numbers]
     columns["error"] = pd.array(first, dtype="string")
-    return pd.DataFrame(columns, index=_index(calls, numbers))
+    frame = pd.DataFrame(columns, index=_index(calls, numbers))
+    frame.attrs[ATTRIBUTE] = InputPictures(calls, frame.index)
+    return frame
+
+
+class InputPictures(dict[str, list[str | None]]):
+    """The pictures of a wide frame, kept in its `attrs`: name and identity of each row's picture.
+
+    A frame of captions has no column of pictures, so that it can be joined to the one it was made
+    from. pandas copies `attrs` with each frame that it makes of this one, and writes them as JSON.
+    """
+
+    def __init__(self, calls: Calls, index: pd.Index[Any]) -> None:
+        rows = input_pictures(calls).values()
+        super().__init__(
+            image=[image for image, *_ in rows],
+            picture=[picture for _, picture, _ in rows],
+            trouble=[trouble for *_, trouble in rows],
+        )
+        self.index = index
+
+    def __deepcopy__(self, memo: Any) -> InputPictures:
+        return self  # it never changes, and a copy for each new frame would take long
+
+    def __reduce__(self) -> Any:
+        return (dict, (dict(self),))  # a pickled frame opens without this package
+
+
+def input_pictures(calls: Calls) -> dict[int, InputPicture]:
+    """Return the picture of each row of the input that was run, by the number of the row."""
+    found: dict[int, InputPicture] = {}
+    places = sorted(calls.records)
+    for place, row in zip(places, _history(calls, places), strict=True):
+        number, picture = place // len(calls.grid), row.get("picture")
+        if picture or number not in found:
+            trouble = None if row.get("task_id") else row["error"]
+            found[number] = InputPicture(row["image"], picture, trouble)
+    return found
+
+
+def pictures_of(frame: pd.DataFrame) -> list[InputPicture] | None:
+    """Return the picture of each row; None if this is no wide frame.
+
+    Raises:
+        UsageError: rows were added or renamed, so it is not known which pictures they are.
+    """
+    kept = frame.attrs.get(ATTRIBUTE)
+    if not isinstance(kept, dict) or not {"image", "picture", "trouble"} <= kept.keys():
+        return None
+    columns = (kept["image"], kept["picture"], kept["trouble"])
+    rows = list(itertools.starmap(InputPicture, zip(*columns, strict=True)))
+    index = getattr(kept, "index", None)
+    if index is not None and index.is_unique:
+        places = index.get_indexer(frame.index)
+        if (places >= 0).all():
+            return [rows[place] for place in places]
+    if len(rows) == len(frame) and (index is None or index.equals(frame.index)):
+        return rows
+    raise UsageError(
+        "it is not known any more which pictures the rows of this frame are",
+        hint="give the batch, or a DataFrame with a column of pictures",
+    )
 
 
 def column_names(calls: Calls) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..catalogue.operation import Operation
 from ..database.task_table import TaskTable
@@ -122,6 +122,14 @@ class OutcomeRecord:
             n: self.image for n, v in row["params"].items() if v == row["image"]
         }
         return {**row, "image": self.image, "params": {**row["params"], **named}}
+
+
+class InputPicture(NamedTuple):
+    """The picture of a row of the input: its name, which one it is, and why it cannot be read."""
+
+    image: str | None
+    picture: str | None
+    trouble: str | None
 
 
 @dataclass

@@ -141,10 +141,17 @@ def _from_text(text: str, param: Param) -> Source:
         return _files(_pictures(path), f"no pictures in the folder {clip(text)}")
     if os.path.isfile(path):
         return _files([path], "")
-    if _GLOB.search(text):
+    if is_glob(text):
         names = sorted(glob.glob(str(path), recursive=True))
         return _files([Path(n) for n in names if os.path.isfile(n)], f"no file fits {clip(text)}")
     raise ParameterError(f"there is no file or folder {clip(text)}", hint=_HINT)
+
+
+def is_glob(text: str) -> bool:
+    """Whether a text is a pattern for names of files, and not the name of one."""
+    if _URL.match(text) or os.path.exists(os.path.expanduser(text)):
+        return False
+    return _GLOB.search(text) is not None
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ImgOpenError, UsageError
 from .comparison_card import comparison_bundle
-from .descriptions import ENDED_BADLY, Row, count, group, mean, read, state_notes
+from .descriptions import ENDED_BADLY, Description, Row, count, group, mean, read, state_notes
 from .terms import jaccard, word_count
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class Comparison:
 
     Attributes:
         models: the names of the models, sorted.
-        rows: one for each picture, in the order of their first task.
+        rows: one for each picture, in the order of the input, or of their first task. Two files
+            with the same bytes are two rows that share captions.
         notes: what was left out, and why.
     """
 
@@ -37,9 +38,11 @@ class Comparison:
         self,
         rows: Iterable[Row],
         notes: Iterable[str] = (),
-        thumbnail: Callable[[str], bytes | None] | None = None,
+        thumbnail: Callable[[Row], bytes | None] | None = None,
     ) -> None:
         self.rows = tuple(rows)
+        # What is counted is pictures, not files.
+        self.pictures = tuple({row.picture or row.image: row for row in self.rows}.values())
         self.models = tuple(sorted({model for row in self.rows for model in row.descriptions}))
         self.notes = tuple(notes)
         self._thumbnail = thumbnail
@@ -49,25 +52,26 @@ class Comparison:
         return self._captions(self.rows)
 
     def tidy(self) -> pd.DataFrame:
-        """Return one row per (image, model, term).
+        """Return one row per (image, model, term); `picture` is the identity of the image.
 
         `rank` is the position in the caption from 1; `score` is the tag's score, if it has one;
         `shared` tells whether all models that answered have the term.
         """
         found = [
-            (row.image, model, term, rank, said.scores.get(term), term in row.common.shared)
+            (*facts, term in row.common.shared, row.picture or None)
             for row in self.rows
             for model, said in row.descriptions.items()
             for rank, term in enumerate(said.terms, 1)
+            for facts in [(row.image, model, term, rank, said.scores.get(term))]
         ]
         return _frame(found, _TIDY)
 
     def agreement(self) -> pd.DataFrame:
-        """Return per picture: number of answers, mean Jaccard index, the shared terms."""
+        """Return per image: number of answers, mean Jaccard index, shared terms, identity."""
         found = [
-            (row.image, len(row.terms), row.agreement, len(shared), sorted(shared))
+            (row.image, len(row.terms), row.agreement, len(shared), sorted(shared), picture)
             for row in self.rows
-            for shared in [row.common.shared]
+            for shared, picture in [(row.common.shared, row.picture or None)]
         ]
         return _frame(found, _AGREEMENT).set_index("image")
 
@@ -122,7 +126,7 @@ class Comparison:
 
     def _sources(self, row: Row) -> Iterator[Callable[[], bytes | None]]:
         if self._thumbnail:
-            yield functools.partial(self._thumbnail, row.image)
+            yield functools.partial(self._thumbnail, row)
         for said in row.descriptions.values():
             if hasattr(said.source, "thumbnail_bytes"):
                 yield said.source.thumbnail_bytes
@@ -130,14 +134,14 @@ class Comparison:
                 yield functools.partial(_jpeg, said.source)
 
     def _pair(self, a: str, b: str) -> tuple[float, int]:
-        both = [row.terms for row in self.rows if a in row.terms and b in row.terms]
+        both = [row.terms for row in self.pictures if a in row.terms and b in row.terms]
         return mean(jaccard(terms[a], terms[b]) for terms in both), len(both)
 
     def _summary(self, model: str) -> tuple[Any, ...]:
-        said = [row.descriptions[model] for row in self.rows if model in row.descriptions]
+        said = [row.descriptions[model] for row in self.pictures if model in row.descriptions]
         answers = [d for d in said if d.answered]
         vocabulary = {term for d in answers for term in d.terms}
-        compared = [row for row in self.rows if model in row.terms and len(row.terms) > 1]
+        compared = [row for row in self.pictures if model in row.terms and len(row.terms) > 1]
         own = sum(len(row.common.only[model]) for row in compared)
         total = sum(len(row.terms[model]) for row in compared)
         return (
@@ -165,7 +169,7 @@ class Comparison:
 def compare(
     source: pd.DataFrame | Iterable[Any],
     *,
-    thumbnail: Callable[[str], bytes | None] | None = None,
+    thumbnail: Callable[[Row], bytes | None] | None = None,
 ) -> Comparison:
     """Compare what models say about the same pictures.
 
@@ -175,7 +179,7 @@ def compare(
 
     Args:
         source: a history (DataFrame), or results.
-        thumbnail: returns the JPEG of a picture by its label, for the display.
+        thumbnail: returns the JPEG of a row's picture, for the display.
 
     Raises:
         UsageError: none of them describes a picture.
@@ -190,14 +194,32 @@ def compare(
         what = f"none of the {len(found)} tasks describes a picture" if found else "no task given"
         hint = "describe pictures first: %imgopen compare PICTURE... --models clip deepdanbooru"
         raise UsageError(f"nothing to compare: {what}", hint=hint)
-    rows, repeated = group(described)
     others = len(found) - len(described)
-    notes = [
-        count(others, "task does", "tasks do", "not describe a picture: left out"),
+    left_out = count(others, "task does", "tasks do", "not describe a picture: left out")
+    return compare_rows(described, None, [left_out], thumbnail)
+
+
+def compare_rows(
+    described: Iterable[Description],
+    rows: Iterable[Row] | None,
+    notes: Iterable[str] = (),
+    thumbnail: Callable[[Row], bytes | None] | None = None,
+) -> Comparison:
+    """Return the comparison of certain pictures, with those that have no caption yet.
+
+    Args:
+        described: the descriptions, oldest first.
+        rows: the pictures in their order; None for those that were described.
+        notes: what a reader should know beforehand.
+        thumbnail: as for `compare`.
+    """
+    full, repeated = group(described, rows)
+    said = [
+        *notes,
         count(repeated, "description was", "descriptions were", "repeated: the latest counts"),
-        *state_notes(d for row in rows for d in row.descriptions.values()),
+        *state_notes(d for row in full for d in row.descriptions.values()),
     ]
-    return Comparison(rows, [note for note in notes if note], thumbnail)
+    return Comparison(full, filter(None, dict.fromkeys(said)), thumbnail)
 
 
 def _jpeg(result: Any) -> bytes | None:
@@ -212,11 +234,11 @@ def _median(values: Iterable[float | None]) -> float:
 
 _TIDY = {
     "image": "string", "model": "string", "term": "string", "rank": "int64", "score": "float64",
-    "shared": "bool",
+    "shared": "bool", "picture": "string",
 }  # fmt: skip
 _AGREEMENT = {
     "image": "string", "n_models": "int64", "jaccard": "float64", "n_shared": "int64",
-    "shared": "object",
+    "shared": "object", "picture": "string",
 }  # fmt: skip
 _PAIRS = {"model_a": "string", "model_b": "string", "jaccard": "float64", "n_images": "int64"}
 _SUMMARY = {

@@ -6,12 +6,13 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..display.record import name_and_score
 from ..errors import UsageError
+from ..images.identity import by_name
 from .terms import Shared, jaccard, ordered_terms, shared_and_only
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ ENDED_BADLY = ("failed", "refused")
 
 @dataclass(frozen=True)
 class Description:
-    """What one model says about one picture; without caption and tags it gave no answer."""
+    """What one model says about one picture; without caption and tags it gave no answer.
+
+    `image` is the name that the picture had in that call, `picture` is its identity.
+    """
 
     image: str
     model: str
@@ -35,6 +39,7 @@ class Description:
     error: str | None = None
     backend: str = ""
     engine: str | None = None
+    picture: str = ""
     source: Any = field(default=None, repr=False, compare=False)
 
     @property
@@ -74,10 +79,19 @@ class Description:
 
 @dataclass(frozen=True)
 class Row:
-    """One picture and the description by each model."""
+    """One picture and the description by each model.
+
+    Attributes:
+        image: its name: a URL, an absolute path, sample:NAME or <...>.
+        descriptions: by model; those of the same picture under another name are among them.
+        picture: its identity, on which all that belongs to it hangs; "" if it cannot be read.
+        trouble: why it cannot be read, or "".
+    """
 
     image: str
     descriptions: Mapping[str, Description]
+    picture: str = ""
+    trouble: str = ""
 
     @cached_property
     def terms(self) -> dict[str, frozenset[str]]:
@@ -95,17 +109,38 @@ class Row:
         return mean(jaccard(a, b) for a, b in itertools.combinations(self.terms.values(), 2))
 
 
-def group(described: Iterable[Description]) -> tuple[list[Row], int]:
-    """Return the rows, and the number of descriptions that a later one replaced."""
-    rows: dict[str, dict[str, Description]] = {}
+def group(
+    described: Iterable[Description], rows: Iterable[Row] | None = None
+) -> tuple[list[Row], int]:
+    """Return the rows, and the number of descriptions that a later one replaced.
+
+    Args:
+        described: the descriptions, oldest first.
+        rows: the pictures that are meant, in their order. By default those that were described:
+            one row for each name of a picture.
+    """
+    said: dict[str, dict[str, Description]] = {}
+    names: dict[tuple[str, str], None] = {}
     repeated = 0
     for each in described:
-        known = rows.setdefault(each.image, {})
+        picture = each.picture or by_name(each.image)
+        names[picture, each.image] = None
+        known = said.setdefault(picture, {})
         before = known.get(each.model)
         repeated += before is not None
         if before is None or each.answered or not before.answered:
             known[each.model] = each
-    return [Row(image, dict(sorted(known.items()))) for image, known in rows.items()], repeated
+    if rows is None:
+        named = {picture for picture, image in names if not image.startswith("<")}
+        rows = [
+            Row(image, {}, picture)
+            for picture, image in names
+            if picture not in named or not image.startswith("<")
+        ]
+    full = [
+        replace(row, descriptions=dict(sorted(said.get(row.picture, {}).items()))) for row in rows
+    ]
+    return full, repeated
 
 
 def state_notes(described: Iterable[Description]) -> Iterator[str]:
@@ -122,7 +157,7 @@ def state_notes(described: Iterable[Description]) -> Iterator[str]:
 def read(source: Any) -> Iterator[Description | None]:
     """Yield a description for each task, oldest first, None for other operations."""
     if hasattr(source, "to_dict") and hasattr(source, "columns"):
-        yield from map(_from_row, _records(source))
+        yield from map(from_row, _records(source))
         return
     if isinstance(source, (str, bytes, Mapping)) or not isinstance(source, Iterable):
         raise UsageError(
@@ -147,12 +182,14 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return records(frame)
 
 
-def _from_row(row: Mapping[str, Any]) -> Description | None:
+def from_row(row: Mapping[str, Any]) -> Description | None:
+    """Return the description in a task's row of the history, None for another operation."""
     if row["operation"] != OPERATION or row["image"] is None:
         return None
     names = ("task_id", "status", "seconds", "error", "backend", "engine")
     return Description(
         image=str(row["image"]),
+        picture=row.get("picture") or "",
         model=str(row["model"] or "clip"),
         caption=row["caption"],
         tags=tuple(_tag(tag) for tag in row.get("tags") or ()),
@@ -167,6 +204,7 @@ def _from_result(result: Any) -> Description | None:
     names = ("task_id", "caption", "status", "seconds", "error", "backend", "engine")
     return Description(
         image=str(result.image),
+        picture=getattr(result, "picture", None) or "",
         model=str(result.model or "clip"),
         tags=tuple(_tag(tag) for tag in result.tags or ()),
         source=result,

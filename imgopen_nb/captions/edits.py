@@ -1,22 +1,28 @@
 """Captions that people picked, merged or wrote, in a table of their own.
 
 Rows are never deleted: a newer row replaces an older one, and an undo only marks a row with a time.
-The current caption of a picture is its newest row that is not undone.
+The current caption of a picture is its newest row that is not undone. A caption belongs to the
+identity of a picture (`images/identity.py`); in rows of earlier versions, which kept only a name,
+it belongs to that name. What was written for another picture of the same name is offered, and is
+neither applied nor exported by itself.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..database.database import Database
+from ..database.task_queries import BY_NAME
 from ..errors import ImgOpenError, UsageError
-from ..text import clip
+from ..images.identity import name_of
+from ..text import clip, short_path
 from .descriptions import Description, Row
 from .tag_merge import MAJORITY, MERGES, as_tags, listed, vote
 
@@ -26,17 +32,21 @@ if TYPE_CHECKING:
 HUMAN = "human"
 MOST_TEXT = 20_000  # characters of a caption
 COLUMNS = (
-    "edit_id", "image", "caption", "tags", "origin", "kind", "source", "replaces", "created",
-    "undone",
+    "edit_id", "image", "picture", "caption", "tags", "origin", "kind", "source", "replaces",
+    "created", "undone",
 )  # fmt: skip
-_NAMES = ", ".join(COLUMNS)
+_PICTURE = f"coalesce(picture, '{BY_NAME}' || image)"
+_NAMES = ", ".join(COLUMNS).replace("picture", _PICTURE)
 _NEWEST = "SELECT MAX(edit_id) FROM edits WHERE undone IS NULL"
-_AMONG = "image IN (SELECT value FROM json_each(?))"
+_AMONG = f"{_PICTURE} IN (SELECT value FROM json_each(?))"
+_NAMED = "image IN (SELECT value FROM json_each(?))"
 _DTYPES = {
-    "image": "string", "caption": "string", "tags": "object", "source": "string",
-    "origin": "object", "kind": "string", "created": "datetime64[us, UTC]",
+    "image": "string", "picture": "string", "caption": "string", "tags": "object",
+    "source": "string", "origin": "object", "kind": "string", "created": "datetime64[us, UTC]",
     "undone": "datetime64[us, UTC]",
 }  # fmt: skip
+EARLIER = "written for an earlier version of this file"
+UNVERIFIED = "written under this name by an earlier version of imgopen_nb: not verified"
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -59,10 +69,14 @@ class Draft:
 
 @dataclass(frozen=True)
 class Edit:
-    """A saved caption; `replaces` is the id of the one that it replaced."""
+    """A saved caption; `replaces` is the id of the one that it replaced.
+
+    `image` is the name that the picture had then, `picture` its identity.
+    """
 
     edit_id: int
     image: str
+    picture: str
     caption: str
     tags: list[str]
     origin: dict[str, Any]
@@ -88,13 +102,32 @@ def merged(row: Row, how: str, threshold: float = MAJORITY) -> Draft:
     if how not in MERGES:
         raise UsageError(f"{clip(how)!r} is no merge", hint=", ".join(MERGES))
     if len(said) < 2:
-        raise UsageError(f"a merge takes two captions: {row.image} has {len(said)}")
+        raise UsageError(f"a merge takes two captions: {short_path(row.image)} has {len(said)}")
     lists = [tags_of(each) for each in said]
     tags = vote(lists, threshold) if how == "vote" else MERGES[how](lists)
     if not tags:
-        raise UsageError(f"the {how} for {row.image} is empty: nothing was kept")
+        raise UsageError(f"the {how} for {short_path(row.image)} is empty: nothing was kept")
     more = {"threshold": threshold} if how == "vote" else {}
     return _draft(", ".join(tags), "merged", {**_origin(said), "merge": how, **more}, tags)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A caption that a person wrote for another picture of the same name, or perhaps for this one.
+
+    Attributes:
+        edit: the caption.
+        why: why it is offered only.
+    """
+
+    edit: Edit
+    why: str
+
+
+def accepted(offer: Offer) -> Draft:
+    """Return an offered caption as one for the picture that it is offered to."""
+    edit = offer.edit
+    return _draft(edit.caption, "edited", {**edit.origin, "edit": edit.edit_id}, edit.tags)
 
 
 def edited(text: str, before: Edit | None) -> Draft:
@@ -139,67 +172,117 @@ class Edits:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def current(self, images: Iterable[str]) -> dict[str, Edit]:
+    def current(self, pictures: Iterable[str]) -> dict[str, Edit]:
         """Return the current captions by picture."""
-        sql = f"SELECT {_NAMES} FROM edits WHERE edit_id IN ({_NEWEST} AND {_AMONG} GROUP BY image)"
-        rows = self._database.read(sql, [_json(list(images))], COLUMNS)
-        return {row["image"]: Edit(**row) for row in rows}
+        newest = f"{_NEWEST} AND {_AMONG} GROUP BY {_PICTURE}"
+        sql = f"SELECT {_NAMES} FROM edits WHERE edit_id IN ({newest})"
+        rows = self._database.read(sql, [_json(list(pictures))], COLUMNS)
+        return {row["picture"]: Edit(**row) for row in rows}
 
-    def add(self, image: str, draft: Draft, over: int | None) -> Edit:
+    def offers(self, images: Mapping[str, str]) -> dict[str, Offer]:
+        """Return captions that may be meant for pictures, by image.
+
+        Args:
+            images: the identities of the pictures by their names.
+
+        Returns:
+            The newest caption that was written for an earlier version of the file, or under its
+            name before pictures were told apart. None is proved to be about this picture.
+        """
+        newest = f"{_NEWEST} AND (picture IS NULL OR {_NAMED}) GROUP BY {_PICTURE}"
+        sql = f"SELECT {_NAMES} FROM edits WHERE edit_id IN ({newest}) ORDER BY edit_id"
+        rows = self._database.read(sql, [_json(list(images))], COLUMNS)
+        endings: dict[str, list[str]] = {}
+        for image in images if any(name_of(row["picture"]) for row in rows) else ():
+            for ending in _endings(image):
+                endings.setdefault(ending, []).append(image)
+        found: dict[str, Offer] = {}
+        for edit in (Edit(**row) for row in rows):
+            typed = name_of(edit.picture)
+            meant = [edit.image] if typed is None else endings.get(_ending(typed), [])
+            why = EARLIER if typed is None else UNVERIFIED
+            found |= {image: Offer(edit, why) for image in meant if edit.picture != images[image]}
+        return found
+
+    def add(self, image: str, picture: str, draft: Draft, over: int | None) -> Edit:
         """Save a caption, which replaces the one that the user has seen.
 
         Args:
-            image: the picture's address in the history.
+            image: the picture's name.
+            picture: its identity.
             draft: the caption.
             over: the `edit_id` of the current caption, None if there is none.
 
         Raises:
             OverwriteError: another caption is current by now; nothing was written.
         """
-        names = ("image", "caption", "tags", "origin", "kind", "source", "replaces", "created")
+        names = (
+            "image", "picture", "caption", "tags", "origin", "kind", "source", "replaces",
+            "created",
+        )  # fmt: skip
         # One statement: no other kernel can write between the check and the insert.
         sql = (
-            f"INSERT INTO edits ({', '.join(names)}) SELECT ?, ?, ?, ?, ?, ?, ?, ? "
-            f"WHERE ({_NEWEST} AND image = ?) IS ?"
+            f"INSERT INTO edits ({', '.join(names)}) SELECT {', '.join('?' * len(names))} "
+            f"WHERE ({_NEWEST} AND {_PICTURE} = ?) IS ?"
         )
         given = (draft.caption, _json(list(draft.tags)), _json(dict(draft.origin)), draft.kind)
-        values = (image, *given, HUMAN, over, time.time(), image, over)
+        name = name_of(picture)
+        known = (image, picture) if name is None else (name, None)
+        values = (*known, *given, HUMAN, over, time.time(), picture, over)
         written = self._database.run(sql, values)
-        now = self.current([image]).get(image)
+        now = self.current([picture]).get(picture)
         if not written or now is None:
             raise OverwriteError(image, now)
         return now
 
     def undo(self, edit: Edit) -> bool:
         """Undo a caption, so that the one before is current; return whether it was current."""
-        sql = f"UPDATE edits SET undone = ? WHERE edit_id = ({_NEWEST} AND image = ?)"
-        values = (time.time(), edit.image, edit.edit_id)
+        sql = f"UPDATE edits SET undone = ? WHERE edit_id = ({_NEWEST} AND {_PICTURE} = ?)"
+        values = (time.time(), edit.picture, edit.edit_id)
         return bool(self._database.run(f"{sql} AND edit_id = ?", values))
 
-    def count(self, images: Iterable[str]) -> int:
-        """Return how many of the pictures have a caption of a person."""
-        sql = f"SELECT COUNT(DISTINCT image) FROM edits WHERE undone IS NULL AND {_AMONG}"
-        return int(self._database.read(sql, [_json(list(images))], ("n",))[0]["n"])
+    def captioned(self, pictures: Iterable[str]) -> set[str]:
+        """Return those of the pictures that have a caption of a person."""
+        sql = f"SELECT DISTINCT {_PICTURE} FROM edits WHERE undone IS NULL AND {_AMONG}"
+        rows = self._database.read(sql, [_json(list(pictures))], ("picture",))
+        return {row["picture"] for row in rows}
 
-    def history(self, image: str | None = None) -> list[Edit]:
+    def history(self, picture: str | None = None) -> list[Edit]:
         """Return all captions ever saved, of one picture or of all, oldest first."""
-        where, values = ("", []) if image is None else (" WHERE image = ?", [image])
+        where, values = ("", []) if picture is None else (f" WHERE {_PICTURE} = ?", [picture])
         sql = f"SELECT {_NAMES} FROM edits{where} ORDER BY edit_id"
         return [Edit(**row) for row in self._database.read(sql, values, COLUMNS)]
 
-    def frame(self, images: Iterable[str] | None = None, *, history: bool = False) -> pd.DataFrame:
-        """Return captions as a DataFrame: image, caption, tags, source, origin, kind, created.
+    def frame(
+        self, pictures: Iterable[str] | None = None, *, history: bool = False
+    ) -> pd.DataFrame:
+        """Return captions as a DataFrame: image, picture, caption, tags, source, origin, kind ...
 
         Args:
-            images: keep only these pictures.
+            pictures: keep only these identities.
             history: include captions that were replaced or undone; `undone` is the time.
         """
         every = self.history()
-        asked = {edit.image for edit in every} if images is None else set(images)
+        asked = {edit.picture for edit in every} if pictures is None else set(pictures)
         chosen = every if history else self.current(asked).values()
-        found = sorted((e for e in chosen if e.image in asked), key=lambda e: e.edit_id)
+        found = sorted((e for e in chosen if e.picture in asked), key=lambda e: e.edit_id)
         frame = _frame(found)
         return frame if history else frame.drop(columns="undone")
+
+
+def _endings(image: str) -> Iterator[str]:
+    """Yield all that a path, as somebody typed it, may have been after `_ending`."""
+    yield image
+    parts = image.split(os.sep) if os.path.isabs(image) else []
+    yield from (os.sep.join(parts[at:]) for at in range(1, len(parts)))
+
+
+def _ending(typed: str) -> str:
+    """Return the part of a path that does not depend on the working folder: ../a/b.png, a/b.png."""
+    if "://" in typed or typed.startswith("<"):
+        return typed
+    path = os.path.normpath(os.path.expanduser(typed))
+    return re.sub(r"^(\.\./)+", "", path.replace(os.sep, "/")).replace("/", os.sep)
 
 
 def _frame(edits: Iterable[Edit]) -> pd.DataFrame:

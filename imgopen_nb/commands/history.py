@@ -16,16 +16,20 @@ _FILTERS = {
     "status": "only this status: succeeded, failed, refused, running ...",
     "since": "only since a date, or back from now: 30min, 12h, 7d",
     "backend": "only real or only sandbox",
+    "picture": "only the picture with this identity: see the column picture",
 }
 
 
 def _filter_options(parser: Parser, limit: str = "") -> None:
+    parser.option("--images", nargs="+", metavar="IMAGE", help="only these: a folder, files, URLs")
     for name, about in {**_FILTERS, "limit": f"only the newest so many{limit}"}.items():
         parser.option(f"--{name}", metavar=name.upper(), help=about)
 
 
 def _filters(call: Invocation) -> dict[str, Any]:
     found = {name: getattr(call.options, name) for name in _FILTERS}
+    images = call.options.images
+    found["images"] = images[0] if images and len(images) == 1 else images
     return {**found, "limit": whole_number("--limit", call.options.limit)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ HISTORY_COLUMNS = (
     "caption", "tags", "image_urls", "submitted", "finished", "seconds", "queries", "attempts",
     "backend", "engine", "error",
 )  # fmt: skip
+# How a picture is identified in rows of earlier versions, which have no `picture`: by its name.
+BY_NAME = "name "
 INTEGERS = frozenset({"queries", "attempts"})
 NUMBERS = frozenset({"created", "submitted", "finished", "pending", "seconds"})
 
@@ -39,7 +42,8 @@ def select(
 
     Args:
         filters: operation, model, backend: a name; status: one or several; since: seconds since
-            the epoch; limit: how many at most, the newest. None means no filter.
+            the epoch; limit: how many at most, the newest; pictures: a list of identities. None
+            means no filter.
         columns: the columns to read.
         span: read the rowids of this range only, in their order and without a limit.
     """
@@ -47,6 +51,8 @@ def select(
     kinds, values = _kinds(filters)
     if span:
         return _select_span(names, filters, span)
+    if filters.get("pictures") is not None:
+        return _select_pictures(names, filters)
     limit = -1 if filters.get("limit") is None else filters["limit"]
     recent, moment = _recent(filters)
     order = "ORDER BY created DESC, rowid DESC LIMIT ?"
@@ -84,6 +90,9 @@ def select_by_rowid(columns: Iterable[str]) -> str:
 
 def count(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
     """Return the query, and its values, for how many tasks pass filters, without a limit."""
+    if filters.get("pictures") is not None:
+        sql, values = _select_pictures("1", {**filters, "limit": None})
+        return f"SELECT count(*) FROM ({sql})", values
     kinds, values = _kinds(filters)
     recent, moment = _recent(filters)
     each = f"SELECT count(*) FROM tasks WHERE {KIND} = kinds.kind AND {recent}"
@@ -91,17 +100,38 @@ def count(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
     return sql, [*moment, *values]
 
 
-def _select_span(
-    names: str, filters: Mapping[str, Any], span: tuple[int, int]
-) -> tuple[str, list[Any]]:
-    parts = ["rowid BETWEEN ? AND ?"]
-    values: list[Any] = [*span]
+def _select_pictures(names: str, filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    limit = -1 if filters.get("limit") is None else filters["limit"]
+    where, values = _where(filters)
+    return f"SELECT {names} FROM tasks WHERE {where} ORDER BY created DESC, rowid DESC LIMIT ?", [
+        *values,
+        limit,
+    ]
+
+
+def _where(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Return the condition of all filters but the limit, and its values."""
+    parts, values = [], []
     for part, _, wanted in _wanted(filters):
         parts.append(f"{part} IN ({_marks(wanted)})")
         values += wanted
+    if (pictures := filters.get("pictures")) is not None:
+        part = "picture IN (SELECT value FROM json_each(?))"
+        if any(picture.startswith(BY_NAME) for picture in pictures):  # rows of earlier versions
+            known = f"picture IS NULL AND '{BY_NAME}' || image IN (SELECT value FROM json_each(?))"
+            part = f"({part} OR {known})"
+        parts.append(part)
+        values += [json.dumps(list(pictures))] * part.count("?")
     recent, moment = _recent(filters)
-    where = " AND ".join([*parts, recent])
-    return f"SELECT {names} FROM tasks NOT INDEXED WHERE {where}", [*values, *moment]
+    return " AND ".join([*parts, recent]), [*values, *moment]
+
+
+def _select_span(
+    names: str, filters: Mapping[str, Any], span: tuple[int, int]
+) -> tuple[str, list[Any]]:
+    where, values = _where(filters)
+    sql = f"SELECT {names} FROM tasks NOT INDEXED WHERE rowid BETWEEN ? AND ? AND {where}"
+    return sql, [*span, *values]
 
 
 def _kinds(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:

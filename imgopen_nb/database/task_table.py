@@ -159,7 +159,7 @@ class TaskTable:
         self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, raw: bool = False, **filters: Any
     ) -> list[dict[str, Any]]:
         """Return tasks, oldest first; for the filters see `select`."""
-        if filters.get("limit") is not None:
+        if filters.get("limit") is not None and filters.get("pictures") is None:
             return self._newest(filters, columns, raw)
         return self.database.read(*select(filters, columns), columns, raw=raw)[::-1]
 

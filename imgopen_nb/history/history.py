@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 # With fewer rows, starting processes for the fast reader takes longer than it saves.
 LARGE = 100_000
-_FILTERS = ("operation", "model", "status", "since", "backend", "limit")
+_FILTERS = ("operation", "model", "status", "since", "backend", "limit", "picture", "images")
 _ENDED = (
     "status IN ('succeeded', 'failed', 'refused') "
     "AND coalesce(finished, created) < (SELECT moment FROM moment)"
 )
-# All texts in the parameters and outputs of tasks; the addresses of pictures are among them.
+# The identities of pictures, and all texts in the parameters and outputs of tasks: the addresses
+# of pictures are among them.
 _TEXTS = (
-    "SELECT image FROM tasks WHERE {0} UNION "
+    "SELECT picture AS image FROM tasks WHERE {0} UNION SELECT image FROM tasks WHERE {0} UNION "
     "SELECT j.atom FROM tasks, json_tree(params) j WHERE j.type = 'text' AND {0} UNION "
     "SELECT j.atom FROM tasks, json_each(ifnull(image_urls, '[]')) j WHERE {0}"
 )
@@ -34,7 +35,7 @@ _DELETIONS = (
     f"CREATE TEMP TABLE unused AS {_TEXTS.format(_ENDED)}",
     f"DELETE FROM unused WHERE image IN ({_TEXTS.format(f'NOT ({_ENDED})')})",
     "DELETE FROM thumbnails WHERE image IN (SELECT image FROM unused) "
-    "AND image NOT IN (SELECT image FROM edits)",
+    "AND image NOT IN (SELECT image FROM edits UNION SELECT ifnull(picture, '') FROM edits)",
     f"DELETE FROM events WHERE task_id IN (SELECT task_id FROM tasks WHERE {_ENDED})",
     f"DELETE FROM inbox WHERE task_id IN (SELECT task_id FROM tasks WHERE {_ENDED})",
     f"DELETE FROM tasks WHERE {_ENDED}",
@@ -45,6 +46,10 @@ _DELETIONS = (
 class History:
     """The tasks of one user; call it for a DataFrame.
 
+    Args:
+        table: the table of tasks.
+        identities: returns which pictures are meant by a filter (`datasets/selection.py`).
+
     Raises:
         JournalError: by any method, if the file cannot be read or written.
 
@@ -52,8 +57,9 @@ class History:
         >>> session.history(operation="describe", since="7d")
     """
 
-    def __init__(self, table: TaskTable) -> None:
+    def __init__(self, table: TaskTable, identities: Callable[[Any], list[str]]) -> None:
         self._table = table
+        self._identities = identities
         self._database = table.database
 
     def __call__(
@@ -65,6 +71,8 @@ class History:
         since: Any = None,
         backend: str | None = None,
         limit: int | None = None,
+        picture: Any = None,
+        images: Any = None,
     ) -> pd.DataFrame:
         """Return the task history as a DataFrame, one row per task, oldest first.
 
@@ -75,11 +83,14 @@ class History:
             since: a datetime, an ISO date, a timedelta, or "30min", "12h", "7d" back from now.
             backend: "real" or "sandbox".
             limit: keep only the newest so many.
+            picture: keep only this picture, whatever it was called: a value of the column
+                `picture`, or the picture itself.
+            images: keep only these pictures: a folder, a glob, a list, a DataFrame ...
         """
         from .frame import history_frame
 
-        given = (operation, model, status, since, backend, limit)
-        filters = checked(dict(zip(_FILTERS, given, strict=True)))
+        given = (operation, model, status, since, backend, limit, picture, images)
+        filters = self._checked(dict(zip(_FILTERS, given, strict=True)))
         fast = self._fast(filters)
         if fast is not None:
             return fast
@@ -89,11 +100,14 @@ class History:
         self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, **filters: Any
     ) -> list[dict[str, Any]]:
         """Return the task history as dictionaries; the filters are those of the call."""
-        return self._table.rows(columns=columns, **checked(filters))
+        return self._table.rows(columns=columns, **self._checked(filters))
 
     def count(self, **filters: Any) -> int:
         """Return how many tasks pass the filters."""
-        sql, values = count(checked(filters))
+        return self._count(self._checked(filters))
+
+    def _count(self, checked: Mapping[str, Any]) -> int:
+        sql, values = count(checked)
         return int(self._database.read(sql, values, ("count",))[0]["count"])
 
     def events(self, task_id: str) -> pd.DataFrame:
@@ -118,7 +132,7 @@ class History:
             MissingPackageError: pyarrow is not installed.
             OSError: the file cannot be written; an existing one is unchanged.
         """
-        return archive.export(self._database, Path(path).expanduser(), checked(filters))
+        return archive.export(self._database, Path(path).expanduser(), self._checked(filters))
 
     def import_(self, path: str | Path) -> archive.Imported:
         """Import the tasks of an exported .parquet or .jsonl file, and return how many.
@@ -181,11 +195,12 @@ class History:
     def _fast(self, filters: Mapping[str, Any]) -> pd.DataFrame | None:
         """Return the DataFrame of the fast reader; None if it would not be faster, or fails."""
         limit = filters.get("limit")
-        if (limit is not None and limit < LARGE) or not arrow.available():
+        few = "pictures" in filters or (limit is not None and limit < LARGE)
+        if few or not arrow.available():
             return None
         sql = "SELECT coalesce(max(rowid), 0) FROM tasks"
         last = self._database.read(sql, (), ("last",))[0]["last"]
-        if last < LARGE or self.count(**filters) < LARGE:
+        if last < LARGE or self._count(filters) < LARGE:
             return None
         try:
             frame = arrow.read(self._database.path, last, filters)
@@ -197,6 +212,16 @@ class History:
         path = self._database.path
         files = (path, path.with_name(path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
+
+    def _checked(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return filters as the database takes them: with identities as `pictures`."""
+        known = checked(filters)
+        sources = [known.pop(name, None) for name in ("picture", "images")]
+        for source in (each for each in sources if each is not None):
+            found = self._identities(source)
+            both = known.get("pictures")
+            known["pictures"] = found if both is None else [p for p in found if p in both]
+        return known
 
 
 def checked(filters: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from ..api.backend import Backend
 from ..database.database import Database
+from ..database.task_queries import BY_NAME
 from ..errors import PictureError
 from .download import Downloader, content_version
 from .picture import Picture
@@ -31,7 +32,6 @@ SLOW = 5.0
 MAX_CONCURRENT = 3
 UNCHECKED = "unchecked"
 _CONTENT = "sha256 "
-_NAME = "name "
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +70,17 @@ def by_content(data: bytes) -> Identity:
 
 def by_name(image: str) -> str:
     """Return the identity of a picture in a row of an earlier version, which kept only its name."""
-    return f"{_NAME}{image}"
+    return f"{BY_NAME}{image}"
 
 
 def name_of(picture: str) -> str | None:
     """Return the name of a picture that is known by its name only, None of any other."""
-    return picture.removeprefix(_NAME) if picture.startswith(_NAME) else None
+    return picture.removeprefix(BY_NAME) if picture.startswith(BY_NAME) else None
 
 
 def verified(picture: str) -> bool:
     """Whether an identity tells this content from any other."""
-    return not (picture.startswith(_NAME) or " unverified" in picture)
+    return not (picture.startswith(BY_NAME) or " unverified" in picture)
 
 
 class PictureIdentifier:

@@ -13,6 +13,7 @@ from ..images.cache import ThumbnailCache
 from ..images.download import Downloader
 from ..images.identity import PictureIdentifier
 from .callback_trust import CallbackTrust
+from .earlier_versions import EarlierTasks
 from .inputs import InputResolver
 from .polling.poller import Poller
 from .polling.scheduler import Scheduler
@@ -36,6 +37,7 @@ class TaskManager:
         identifier, thumbnails: which picture it is, and small versions of pictures.
         store: task rows and task handles.
         submitter: turns calls into tasks.
+        earlier_tasks: those of earlier versions, whose pictures are known by name only.
         timing, scheduler: when to poll which task, and the threads that do it.
     """
 
@@ -63,6 +65,7 @@ class TaskManager:
         self.submitter = Submitter(
             self.backend, self.store, inputs, self._lock, self.urls, self.trust
         )
+        self.earlier_tasks = EarlierTasks(self.table, self.submitter.backend_key)
         self.timing = Timing(self.table, self.trust.hold)
         parts = (self.backend, self.store, self.submitter, self.timing, self.trust)
         poller = Poller(*parts, reschedule=self._reschedule)

@@ -271,9 +271,9 @@ class Submitter:
         identities: Mapping[str, Sequence[Identity]],
     ) -> str | None:
         pictures = {name: [i.cache_key for i in each] for name, each in identities.items()}
-        return cache_key(operation, values, pictures, self._backend_key(operation))
+        return cache_key(operation, values, pictures, self.backend_key(operation))
 
-    def _backend_key(self, operation: Operation) -> str:
+    def backend_key(self, operation: Operation) -> str:
         """Return the backend's name, with any path and field names set by the user."""
         wire = [self._settings.paths.get(operation.name), self._settings.fields.get(operation.name)]
         name = self._backend_name

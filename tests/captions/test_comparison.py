@@ -168,9 +168,9 @@ class TestTables:
         tidy = compare(PAIR).tidy()
 
         assert list(tidy.itertuples(index=False, name=None))[3:] == [
-            ("a.png", "deepdanbooru", "cat", 1, 0.9, True),
-            ("a.png", "deepdanbooru", "red", 2, 0.8, False),
-            ("a.png", "deepdanbooru", "mat", 3, 0.8, True),
+            ("a.png", "deepdanbooru", "cat", 1, 0.9, True, "name a.png"),
+            ("a.png", "deepdanbooru", "red", 2, 0.8, False, "name a.png"),
+            ("a.png", "deepdanbooru", "mat", 3, 0.8, True, "name a.png"),
         ]
         assert tidy["score"][:3].isna().all()
 
@@ -243,7 +243,10 @@ class TestThumbnail:
     def test_is_what_the_callback_returns(self) -> None:
         small = jpeg(64)
 
-        assert self.first(compare(PAIR, thumbnail={"a.png": small}.get)) == small
+        assert (
+            self.first(compare(PAIR, thumbnail=lambda row: {"a.png": small}.get(row.image)))
+            == small
+        )
 
     def test_is_made_small_if_it_is_not(self) -> None:
         found = self.first(compare(PAIR, thumbnail=lambda label: jpeg(900)))

@@ -35,12 +35,12 @@ FULL = {
 
 @pytest.fixture
 def history(tmp_path: Path) -> History:
-    return History(open_table(tmp_path / "home"))
+    return History(open_table(tmp_path / "home"), list)
 
 
 @pytest.fixture
 def other(tmp_path: Path) -> History:
-    return History(open_table(tmp_path / "other"))
+    return History(open_table(tmp_path / "other"), list)
 
 
 def write(history: History, *rows: dict[str, Any]) -> None:
@@ -72,7 +72,7 @@ class TestThereAndBack:
         self, tmp_path_factory: pytest.TempPathFactory, kind: str, rows: list[dict[str, Any]]
     ):
         home = tmp_path_factory.mktemp("any")
-        one, two = History(open_table(home / "1")), History(open_table(home / "2"))
+        one, two = History(open_table(home / "1"), list), History(open_table(home / "2"), list)
         likely = [
             {**each, "submitted": None, "queries": 2,
              "tags": [t for t in each["tags"] or [] if t is not None]} for each in rows

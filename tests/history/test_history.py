@@ -50,7 +50,7 @@ def journal(tmp_path: Path) -> TaskTable:
 
 @pytest.fixture
 def history(journal: TaskTable) -> History:
-    return History(journal)
+    return History(journal, list)
 
 
 def fill(journal: TaskTable, rows: list[dict[str, Any]]) -> None:
@@ -138,7 +138,7 @@ ROWS = st.lists(
 def both(journal: TaskTable, rows: list[dict[str, Any]]) -> None:
     """Read with both readers and compare."""
     fill(journal, [row(f"t{i}", **each) for i, each in enumerate(rows)])
-    history = History(journal)
+    history = History(journal, list)
     plain = history_frame(history.rows())
     last = journal.database.read("SELECT coalesce(max(rowid), 0) FROM tasks", (), ("last",))[0][
         "last"
@@ -334,7 +334,7 @@ class TestCommands:
         file = str(tmp_path / "out.jsonl")
 
         assert "out.jsonl: " in self.said(history, "export", file, "--limit", "2")
-        said = self.said(History(open_table(tmp_path / "new")), "import", file)
+        said = self.said(History(open_table(tmp_path / "new"), list), "import", file)
         assert said == "1 tasks imported; 1 have not ended and were left out"
 
     def test_prune_asks_for_yes(self, journal: TaskTable, history: History):
@@ -399,7 +399,7 @@ class TestOldFiles:
             assert has_thumbnail(journal, "фото 0 猫.png")
             events = [event["state"] for event in journal.events("nb20260102tags")]
             assert events == (["created", "succeeded", "noted"] if name == "m3" else [])
-            frame = History(journal)(status="succeeded")
+            frame = History(journal, list)(status="succeeded")
             assert frame["caption"].dropna().tolist() == ["ein Bär 🐻 auf der Wiese", "cat, 猫"]
             journal.database.close()
         self.same(home, name)
@@ -451,5 +451,5 @@ class TestOldFiles:
         content = before(home / "imgopen.sqlite")
 
         with pytest.raises(JournalError, match="newer imgopen_nb"):
-            History(open_table(home)).rows()
+            History(open_table(home), list).rows()
         assert before(home / "imgopen.sqlite") == content

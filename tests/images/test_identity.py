@@ -16,8 +16,8 @@ from imgopen_nb.config.settings import load
 from imgopen_nb.database.database import Database
 from imgopen_nb.images import identity as identity_module
 from imgopen_nb.images.download import Downloader
-from imgopen_nb.images.picture import read_picture
 from imgopen_nb.images.identity import UNCHECKED, PictureIdentifier
+from imgopen_nb.images.picture import read_picture
 
 from ..conftest import KEY_ID, KEY_SECRET
 from ..pictures import Pictures, plainly

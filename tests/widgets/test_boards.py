@@ -36,7 +36,8 @@ def describe(session: Session, image: str, model: str, caption: str | None, tags
     session.manager.table.add(
         {
             "task_id": f"{image}-{model}", "operation": "describe", "model": model,
-            "image": image, "params": {}, "status": "succeeded" if caption else "failed",
+            "image": image, "picture": f"sha256:{image}",
+            "params": {}, "status": "succeeded" if caption else "failed",
             "caption": caption, "tags": names, "created": time.time(), "submitted": time.time(),
             "backend": "sandbox", "error": None if caption else "too dark",
         }
@@ -86,7 +87,8 @@ def browser(made: Board, monkeypatch: pytest.MonkeyPatch) -> Browser:
 
 
 def mine(made: Board, image: str = "a.png") -> str | None:
-    held = made.edits.current([image]).get(image)
+    picture = f"sha256:{image}"
+    held = made.edits.current([picture]).get(picture)
     return held.caption if held else None
 
 
@@ -213,11 +215,11 @@ class TestWriting:
 
     def test_an_edit_of_what_is_shown_is_not_asked_about(self, browser: Browser):
         browser.send(PICK)
-        shown = browser.board.edits.current(["a.png"])["a.png"]
+        shown = browser.board.edits.current(["sha256:a.png"])["sha256:a.png"]
         answers = browser.send(write("a cat", base=shown.edit_id))
 
         assert "ask" not in [a["kind"] for a in answers]
-        held = browser.board.edits.current(["a.png"])["a.png"]
+        held = browser.board.edits.current(["sha256:a.png"])["sha256:a.png"]
         assert (held.caption, held.kind, held.origin["models"]) == ("a cat", "edited", ["clip"])
 
     def test_empty_failed_and_lone_captions_are_told(self, browser: Browser):
@@ -243,7 +245,7 @@ class TestElsewhere:
 
     def test_a_newer_caption_is_told_and_asked_about(self, browser: Browser, other: Edits):
         browser.send({"kind": "page", "page": 0})
-        other.add("a.png", Draft("from elsewhere", [], {}, "edited"), None)
+        other.add("a.png", "sha256:a.png", Draft("from elsewhere", [], {}, "edited"), None)
         answers = browser.send(PICK)
         ask = answers[-1]
 
@@ -254,8 +256,8 @@ class TestElsewhere:
 
     def test_an_edit_begun_before_it_is_asked_about_too(self, browser: Browser, other: Edits):
         browser.send(PICK)
-        base = browser.board.edits.current(["a.png"])["a.png"].edit_id
-        other.add("a.png", Draft("from elsewhere", [], {}, "edited"), base)
+        base = browser.board.edits.current(["sha256:a.png"])["sha256:a.png"].edit_id
+        other.add("a.png", "sha256:a.png", Draft("from elsewhere", [], {}, "edited"), base)
         ask = browser.one(write("mine", base=base), "ask")
         assert mine(browser.board) == "from elsewhere"
 
@@ -265,8 +267,8 @@ class TestElsewhere:
     def test_a_change_after_the_question_is_asked_about_again(self, browser: Browser, other: Edits):
         browser.send(PICK)
         ask = browser.one(UNION, "ask")
-        base = browser.board.edits.current(["a.png"])["a.png"].edit_id
-        other.add("a.png", Draft("from elsewhere", [], {}, "edited"), base)
+        base = browser.board.edits.current(["sha256:a.png"])["sha256:a.png"].edit_id
+        other.add("a.png", "sha256:a.png", Draft("from elsewhere", [], {}, "edited"), base)
 
         again = browser.one(ask["again"], "ask")
         assert "elsewhere" in again["text"]
@@ -274,8 +276,8 @@ class TestElsewhere:
 
     def test_an_undo_does_not_touch_it(self, browser: Browser, other: Edits):
         browser.send(PICK)
-        base = browser.board.edits.current(["a.png"])["a.png"].edit_id
-        other.add("a.png", Draft("from elsewhere", [], {}, "edited"), base)
+        base = browser.board.edits.current(["sha256:a.png"])["sha256:a.png"].edit_id
+        other.add("a.png", "sha256:a.png", Draft("from elsewhere", [], {}, "edited"), base)
         said = browser.one({"kind": "undo"}, "said")
 
         assert (said["trouble"], mine(browser.board)) == (True, "from elsewhere")
@@ -296,7 +298,8 @@ class TestUndo:
         assert len(browser.board.edits.history()) == 3
 
     def test_nothing_of_other_boards_is_taken_back(self, browser: Browser, made: Board):
-        Edits(made.session.manager.database).add("a.png", Draft("before", [], {}, "edited"), None)
+        before = Draft("before", [], {}, "edited")
+        Edits(made.session.manager.database).add("a.png", "sha256:a.png", before, None)
 
         assert "nothing" in browser.one({"kind": "undo"}, "said")["text"]
         assert mine(made) == "before"
@@ -343,6 +346,7 @@ class TestFrameAndCallbacks:
 
         assert frame.columns.tolist() == [
             "clip", "deepdanbooru", "caption", "tags", "source", "origin", "kind", "created",
+            "picture",
         ]  # fmt: skip
         assert frame.loc["a.png", "tags"] == ["tabby", "cat", "mat", "red_mat"]
         assert frame.loc["a.png", "origin"]["merge"] == "union"

@@ -13,17 +13,27 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...captions import comparison as comparisons
 from ...captions.caption_files import write_files
 from ...captions.comparison import Comparison
 from ...captions.descriptions import Description, Row
-from ...captions.edits import Draft, Edit, Edits, OverwriteError, edited, merged, picked
+from ...captions.edits import (
+    Draft,
+    Edit,
+    Edits,
+    Offer,
+    OverwriteError,
+    accepted,
+    edited,
+    merged,
+    picked,
+)
 from ...captions.tag_merge import MAJORITY
+from ...datasets.selection import select
 from ...display.rendering import middle, render
 from ...errors import ImgOpenError, UsageError
 from ...images.thumbnail import data_url
 from ...session import Session, current
-from ...text import shown
+from ...text import short_path, shown
 from ..picture_loader import Key, Loader
 from ..static_fallback import NotebookWidget
 from .messages import PAGE, BoardView, checked, row_view, static_view
@@ -59,10 +69,9 @@ class Board(NotebookWidget):
         super().__init__(session)
         self.comparison, self.threshold = comparison, threshold
         self.edits = Edits(session.manager.database)
-        self._images = [row.image for row in comparison.rows]
-        self._rows = {row.image: row for row in comparison.rows}
-        self._places = {image: place for place, image in enumerate(self._images)}
-        self._seen: dict[str, int | None] = {}
+        self._rows = comparison.rows
+        self._pictures = list({row.picture: None for row in self._rows})
+        self._seen: dict[str, int | None] = {}  # by picture: the caption that the browser shows
         self._done: list[Edit] = []
         self._callbacks: list[Callable[[str, str | None], None]] = []
         self._timer: threading.Timer | None = None
@@ -76,9 +85,39 @@ class Board(NotebookWidget):
     @property
     def frame(self) -> pd.DataFrame:
         """One row per picture: captions of the models, then the person's with tags and origin."""
-        mine = self.edits.frame(self._images).set_index("image")
+        mine = self.edits.frame(self._pictures).drop(columns="image").set_index("picture")
         taken = {model: f"{model} (model)" for model in self.comparison.models if model in mine}
-        return self.comparison.wide().rename(columns=taken).join(mine)
+        wide = self.comparison.wide().rename(columns=taken)
+        wide["picture"] = [row.picture for row in self._rows]
+        frame = wide.join(mine, on="picture")
+        return frame[[*(name for name in frame if name != "picture"), "picture"]]
+
+    @property
+    def offers(self) -> dict[str, Offer]:
+        """Captions that may be meant for pictures without one of a person, by image.
+
+        They were written for an earlier version of the file, or under its name before pictures were
+        told apart. `accept` takes one over; until then none is exported.
+        """
+        mine = self.edits.current(self._pictures)
+        return self.edits.offers({r.image: r.picture for r in self._rows if r.picture not in mine})
+
+    def accept(self, image: str) -> str:
+        """Take over the caption that is offered for a picture, and return it.
+
+        Args:
+            image: the picture's name, as in `offers`.
+
+        Raises:
+            UsageError: there is no such picture, or nothing is offered for it.
+        """
+        row = next((row for row in self._rows if image in (row.image, short_path(row.image))), None)
+        offer = self.offers.get(row.image) if row else None
+        if row is None or offer is None:
+            raise UsageError(f"no caption is offered for {image}", hint="see board.offers")
+        draft = accepted(offer)
+        self._save(row, draft, None, {None})
+        return draft.caption
 
     def on_change(self, call: Callable[[str, str | None], None]) -> None:
         """Have `call(image, caption)` called after each change, with None if no caption is left."""
@@ -94,11 +133,14 @@ class Board(NotebookWidget):
             return None
         taken = self.edits.undo(edit := self._done[-1])
         self._done.pop()
+        row = next(row for row in self._rows if row.picture == edit.picture)
         if not taken:
-            self._show(edit.image)
-            raise UsageError(f"{edit.image} was changed elsewhere since: nothing was taken back")
-        self._changed(edit.image)
-        return edit.image
+            self._show(row.picture)
+            raise UsageError(
+                f"{short_path(row.image)} was changed elsewhere since: nothing was taken back"
+            )
+        self._changed(row)
+        return row.image
 
     def export(
         self, folder: str | Path, suffix: str = ".txt", *, overwrite: bool = False
@@ -112,28 +154,30 @@ class Board(NotebookWidget):
             UsageError: a file with other content exists and `overwrite` is not set, or two
                 pictures would have the same file; nothing was written.
         """
-        captions = {i: e.caption for i, e in self.edits.current(self._images).items()}
+        mine = self.edits.current(self._pictures)
+        captions = {r.image: mine[r.picture].caption for r in self._rows if r.picture in mine}
         return write_files(captions, Path(folder).expanduser(), suffix, overwrite=overwrite)
 
     def static_html(self) -> str:
         """Return the first pictures with their captions as a table, without reading pictures."""
-        mine = self.edits.current(self._images[:SHOWN_STATIC])
+        first = self._rows[:SHOWN_STATIC]
+        mine = self.edits.current(row.picture for row in first)
         views, left = [], STATIC_BYTES
-        for image in self._images[:SHOWN_STATIC]:
-            view = static_view(self._rows[image], self.comparison.models, mine.get(image))
+        for row in first:
+            view = static_view(row, self.comparison.models, mine.get(row.picture))
             left -= 900 + sum(len(escape(c).encode("utf-8", "replace")) for c in view["cells"])
             if left < 0:
                 break
             views.append(view)
         for at, view in enumerate(views):
-            kept = self.session.manager.thumbnails.stored(view["image"])
+            kept = self.session.manager.thumbnails.stored(first[at].picture)
             jpeg = self._loader.get((at, SMALL)) or (kept.jpeg if kept else b"")
             src = data_url(jpeg) if jpeg else ""
             view["src"] = src if len(src) <= left else ""
             left -= len(view["src"])
-        more = len(self._images) - len(views)
+        more = len(self._rows) - len(views)
         columns = [*self.comparison.models, "yours"]
-        head = f"{self._headline()} · {self.edits.count(self._images)} captioned by you"
+        head = f"{self._headline()} · {self._written()} captioned by you"
         return render("boardstatic.html", head=head, columns=columns, rows=views, more=more)
 
     def __repr__(self) -> str:
@@ -141,36 +185,40 @@ class Board(NotebookWidget):
 
     def _headline(self) -> str:
         """Return "12 pictures · clip, deepdanbooru", quickly for any number of pictures."""
-        count = len(self._images)
-        return f"{count} picture{'s' * (count != 1)} · {', '.join(self.comparison.models)}"
+        count = len(self._rows)
+        pictures = f"{count} picture{'s' * (count != 1)}"
+        return " · ".join(filter(None, [pictures, ", ".join(self.comparison.models)]))
 
-    def _save(self, image: str, made: Draft, held: Edit | None, free: set[Any]) -> bool:
+    def _save(self, row: Row, made: Draft, held: Edit | None, free: set[Any]) -> bool:
         """Save a caption and return True, or False if it is the current one already.
 
         `free` has the ids of the captions that may be replaced.
         """
+        if row.trouble:
+            raise UsageError(f"{short_path(row.image)} cannot be read, so it gets no caption")
         if held and held.caption == made.caption:
-            self._show(image, done=True)
+            self._show(row.picture, done=True)
             return False
         if held and held.edit_id not in free:
-            raise OverwriteError(image, held)
-        self._done.append(self.edits.add(image, made, held.edit_id if held else None))
-        self._changed(image)
+            raise OverwriteError(short_path(row.image), held)
+        over = held.edit_id if held else None
+        self._done.append(self.edits.add(row.image, row.picture, made, over))
+        self._changed(row)
         return True
 
-    def _changed(self, image: str) -> None:
-        held = self._show(image, done=True)
-        self.widget.written = self.edits.count(self._images)
+    def _changed(self, row: Row) -> None:
+        held = self._show(row.picture, done=True)
+        self.widget.written = self._written()
         self._refresh_later()
         for call in self._callbacks:
             try:
-                call(image, held.caption if held else None)
+                call(row.image, held.caption if held else None)
             except Exception as error:  # the caption is saved even if a user's callback fails
                 self._say(f"kept, but on_change failed: {error!r}", trouble=True)
 
     def _receive(self, content: Any) -> None:
         try:
-            self._say(self._handle(checked(content, len(self._images))))
+            self._say(self._handle(checked(content, len(self._rows))))
         except OverwriteError as error:
             self._ask(content, error)
         except ImgOpenError as error:
@@ -187,43 +235,53 @@ class Board(NotebookWidget):
             image = self.undo()
             if image is None:
                 return "nothing of this board to take back"
-            self._say(f"{image}: taken back", at=self._places[image])
+            place = next(at for at, row in enumerate(self._rows) if row.image == image)
+            self._say(f"{short_path(image)}: taken back", at=place)
         else:
-            return self._make(content, self._images[content["image"]])
+            return self._make(content, self._rows[content["image"]])
         return ""
 
-    def _make(self, content: dict[str, Any], image: str) -> str:
-        row, held = self._rows[image], self.edits.current([image]).get(image)
-        if content["kind"] == "pick":
+    def _make(self, content: dict[str, Any], row: Row) -> str:
+        held = self.edits.current([row.picture]).get(row.picture)
+        if content["kind"] == "accept":
+            what, made = "taken over", accepted(self._offered(row))
+        elif content["kind"] == "pick":
             what, made = "picked", picked(self._said(row, content["model"]))
         elif content["kind"] == "merge":
             what, made = content["how"], merged(row, content["how"], self.threshold)
         else:
             begun = held if held and held.edit_id == content["base"] else None
             what, made = "saved", edited(content["text"], begun)
-        new = self._save(image, made, held, {content.get("replacing"), content.get("base")})
-        return f"{image}: {what if new else 'it is so already'}"
+        new = self._save(row, made, held, {content.get("replacing"), content.get("base")})
+        return f"{short_path(row.image)}: {what if new else 'it is so already'}"
+
+    def _offered(self, row: Row) -> Offer:
+        offer = self.edits.offers({row.image: row.picture}).get(row.image)
+        if offer is None:
+            raise UsageError(f"no caption is offered for {short_path(row.image)} any more")
+        return offer
 
     def _said(self, row: Row, at: int) -> Description:
         models = self.comparison.models
         said = row.descriptions.get(models[at]) if 0 <= at < len(models) else None
         if said is None or not said.answered:
-            raise UsageError(f"no model {at + 1} has a caption for {row.image}")
+            raise UsageError(f"no model {at + 1} has a caption for {short_path(row.image)}")
         return said
 
     def _ask(self, content: dict[str, Any], error: OverwriteError) -> None:
-        held, image = error.current, self._images[content["image"]]
+        held, row = error.current, self._rows[content["image"]]
+        name = short_path(row.image)
         if held is None:
-            self._show(image)
-            self._say(f"{image} was just changed elsewhere: try again", trouble=True)
+            self._show(row.picture)
+            self._say(f"{name} was just changed elsewhere: try again", trouble=True)
             return
-        known = self._seen.get(image) == held.edit_id
+        known = self._seen.get(row.picture) == held.edit_id
         question = _QUESTIONS.get(held.kind, "Replace your caption?")
         text = question if known else "It was saved elsewhere meanwhile. Replace that?"
-        self._show(image)
+        self._show(row.picture)
         again = {**content, "replacing": held.edit_id}
         ask = {"kind": "ask", "image": content["image"], "text": text, "again": again}
-        self.widget.send({**ask, "name": middle(image, 60), "held": shown(held.caption, 300)})
+        self.widget.send({**ask, "name": middle(name, 60), "held": shown(held.caption, 300)})
 
     def _say(self, text: str, *, trouble: bool = False, at: int = -1) -> None:
         """Show a text in the browser; `at` is the picture to go to."""
@@ -233,30 +291,38 @@ class Board(NotebookWidget):
 
     def _send_page(self, page: int) -> None:
         start = max(0, page) * PAGE
-        images = self._images[start : start + PAGE]
-        mine = self.edits.current(images)
-        rows = [self._view_of(image, mine.get(image)) for image in images]
-        self.widget.written = self.edits.count(self._images)
+        rows = self._views(range(start, min(start + PAGE, len(self._rows))))
+        self.widget.written = self._written()
         self.widget.send({"kind": "rows", "page": page, "start": start, "rows": rows})
 
-    def _show(self, image: str, done: bool = False) -> Edit | None:
-        """Send the row of a picture again; `done` if this completes a request of the browser."""
-        held = self.edits.current([image]).get(image)
-        self.widget.send({"kind": "row", "row": self._view_of(image, held), "done": done})
-        return held
+    def _written(self) -> int:
+        captioned = self.edits.captioned(self._pictures)
+        return sum(row.picture in captioned for row in self._rows)
 
-    def _view_of(self, image: str, held: Edit | None) -> dict[str, Any]:
-        self._seen[image] = held.edit_id if held else None
-        view = row_view(self._rows[image], self.comparison.models, held)
-        return {"image": self._places[image], **view}
+    def _show(self, picture: str, done: bool = False) -> Edit | None:
+        """Send the rows of a picture again; `done` if this completes a request of the browser."""
+        for view in self._views([at for at, r in enumerate(self._rows) if r.picture == picture]):
+            self.widget.send({"kind": "row", "row": view, "done": done})
+        return self.edits.current([picture]).get(picture)
+
+    def _views(self, places: Iterable[int]) -> list[dict[str, Any]]:
+        """Return what the browser shows of rows."""
+        rows = {at: self._rows[at] for at in places}
+        mine = self.edits.current(row.picture for row in rows.values())
+        bare = {r.image: r.picture for r in rows.values() if r.picture and r.picture not in mine}
+        offers = self.edits.offers(bare)
+        views = []
+        for at, row in rows.items():
+            held, offer = mine.get(row.picture), offers.get(row.image)
+            self._seen[row.picture] = held.edit_id if held else None
+            shown_row = row_view(row, self.comparison.models, held, offer)
+            views.append({"image": at, **shown_row})
+        return views
 
     # Called by the loader, in its threads.
 
     def _read(self, key: Key) -> bytes | None:
-        image = self._images[key[0]]
-        jpeg = self.comparison.thumbnail(self._rows[image])
-        found = self.session.thumbnail(image) if jpeg is None else None
-        return found.jpeg if found else jpeg
+        return self.comparison.thumbnail(self._rows[key[0]])
 
     def _send_pictures(self, found: dict[Key, bytes]) -> None:
         for (at, _), jpeg in found.items():
@@ -278,25 +344,30 @@ class Board(NotebookWidget):
 
 
 def board(
-    source: pd.DataFrame | Comparison | Iterable[Any] | None = None,
+    source: Any = None,
     session: Session | None = None,
     threshold: float = MAJORITY,
 ) -> Board:
     """Return the caption board of pictures, to be shown as the last expression of a cell.
 
     Args:
-        source: a history DataFrame, a comparison or results of describe; the whole history if
-            not given.
+        source: a folder, a glob, a list of pictures, a DataFrame with a column of pictures: those
+            without a caption are there too. Or a history DataFrame, results, a batch, its wide
+            frame, a comparison. Without a source it is the last batch of the session, or else the
+            whole history.
         session: the session whose history saves your captions; the current one if not given.
         threshold: the share of the models that a vote must exceed, from 0 to below 1.
 
     Raises:
-        UsageError: none of the pictures has a caption, or the threshold is out of range.
+        UsageError: there is no picture, or the threshold is out of range.
+
+    Example:
+        >>> imgopen.board("photos")
     """
     if not 0 <= threshold < 1:
         raise UsageError(f"threshold={threshold!r} is no share", hint="give 0.5 for a majority")
     session = session or current()
     if isinstance(source, Comparison):
         return Board(source, session, threshold)
-    described = session.history(operation="describe") if source is None else source
-    return Board(comparisons.compare(described), session, threshold)
+    selection = select(session.manager, source, session.last_batch)
+    return Board(selection.comparison(), session, threshold)

@@ -10,12 +10,12 @@ import anywidget
 import traitlets
 
 from ...captions.descriptions import Description, Row
-from ...captions.edits import Edit, tags_of
+from ...captions.edits import Edit, Offer, tags_of
 from ...captions.tag_merge import listed, whose
 from ...display.parts import number
 from ...display.rendering import middle
 from ...errors import UsageError
-from ...text import cut, shown
+from ...text import cut, short_path, shown
 from .. import script, style
 
 PAGE = 25  # pictures in the browser at a time
@@ -27,6 +27,7 @@ _MESSAGES: dict[str, dict[str, tuple[type, ...]]] = {
     "pick": {"image": (int,), "model": (int,)},
     "merge": {"image": (int,), "how": (str,)},
     "edit": {"image": (int,), "text": (str,), "base": (int, type(None))},
+    "accept": {"image": (int,)},
     "undo": {},
 }
 _REPLACING = {"replacing": (int, type(None))}
@@ -63,17 +64,21 @@ def checked(content: Any, total: int) -> dict[str, Any]:
     return {name: content.get(name) for name in ("kind", *wanted, *_REPLACING)}
 
 
-def row_view(row: Row, models: Sequence[str], held: Edit | None) -> dict[str, Any]:
+def row_view(
+    row: Row, models: Sequence[str], held: Edit | None, offer: Offer | None
+) -> dict[str, Any]:
     """Return what the browser shows of a picture."""
     described = [row.descriptions.get(model) for model in models]
     lists = {d.model: tags_of(d) for d in described if d and d.answered}
     marks = dict(zip(lists, whose(list(lists.values())), strict=True))
     chips = {m: list(zip(lists[m], marks[m], strict=True)) for m in lists}
     return {
-        "name": middle(row.image, 80),
+        "name": middle(short_path(row.image), 80),
+        "trouble": shown(row.trouble, 300),
         "agreement": number(row.agreement) if len(lists) > 1 else "",
         "said": [_said(d, chips.get(d.model, [])) if d else None for d in described],
         "held": _held(held) if held else None,
+        "offer": _offered(offer) if offer else None,
     }
 
 
@@ -82,7 +87,7 @@ def static_view(row: Row, models: Sequence[str], held: Edit | None) -> dict[str,
     described = [row.descriptions.get(model) for model in models]
     texts = [shown(d.trouble, 300) or d.text if d else "" for d in described]
     cells = [shown(text, STATIC_TEXT) for text in (*texts, held.caption if held else "")]
-    return {"image": row.image, "cells": cells, "src": ""}
+    return {"image": short_path(row.image), "cells": cells, "src": ""}
 
 
 def _said(description: Description, chips: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -96,6 +101,14 @@ def _said(description: Description, chips: Sequence[tuple[str, str]]) -> dict[st
     }
 
 
+def _offered(offer: Offer) -> dict[str, Any]:
+    return {
+        "text": shown(offer.edit.caption, SHOWN_TEXT),
+        "why": offer.why,
+        "when": _when(offer.edit.created),
+    }
+
+
 def _held(held: Edit) -> dict[str, Any]:
     origin = [held.origin.get("merge") or "", *held.origin.get("models", ())]
     return {
@@ -104,5 +117,9 @@ def _held(held: Edit) -> dict[str, Any]:
         "shown": shown(held.caption, SHOWN_TEXT),
         "kind": held.kind,
         "origin": cut(" · ".join(filter(None, origin)), 100)[0],
-        "when": datetime.fromtimestamp(held.created).astimezone().strftime("%Y-%m-%d %H:%M"),
+        "when": _when(held.created),
     }
+
+
+def _when(created: float) -> str:
+    return datetime.fromtimestamp(created).astimezone().strftime("%Y-%m-%d %H:%M")

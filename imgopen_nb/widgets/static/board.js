@@ -19,6 +19,7 @@ const HELP = [
   ["1 … 9", "pick the caption of that model"],
   ...MERGES.map(([key, , label, about]) => [key, `${label}: ${about}`]),
   ["e", "edit your caption; Ctrl+Enter saves, Esc closes"],
+  ["a", "take over the caption that is offered"],
   ["z", "take back what was done last"],
   ["?", "show or hide this help"],
 ];
@@ -128,9 +129,19 @@ function mine(board, data) {
   }, "Edit ", make("kbd", "", "e"));
   const badge = held ? [make("span", `badge ${held.kind}`, held.kind)] : [];
   const top = make("div", "top", make("b", "", "yours"), ...badge, edit);
-  if (!held) return make("section", "mine", top, make("div", "quiet", "no caption yet"));
+  if (data.trouble) return make("section", "mine", words("div", "quiet", data.trouble));
+  if (!held) return make("section", "mine", top, ...(data.offer ? offered(board, data)
+    : [make("div", "quiet", "no caption yet")]));
   const from = [held.origin, held.when].filter(Boolean).join(" · ");
   return make("section", "mine", top, words("div", "text", held.shown), words("div", "quiet", from));
+}
+
+// A caption that may be meant for this picture. It counts only once it is taken over.
+function offered(board, data) {
+  const { text, why, when } = data.offer;
+  const accept = button({ class: "accept", title: "take it over as your caption (a)" },
+    () => act(board, data.image, { kind: "accept" }), "Use this caption ", make("kbd", "", "a"));
+  return [words("div", "quiet", `Not used yet: ${why} · ${when}`), words("div", "offer", text), accept];
 }
 
 function setTabs(row, current) {
@@ -333,6 +344,7 @@ function shortcuts(board) {
     PageDown: () => turn(board, 1),
     PageUp: () => turn(board, -1),
     e: () => openEditor(board),
+    a: here({ kind: "accept" }),
     z: () => leaveEditor(board, () => send(board, { kind: "undo" })),
     "?": () => toggleHelp(board),
     Escape: () => toggleHelp(board, false),

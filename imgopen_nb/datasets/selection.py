@@ -1,0 +1,250 @@
+"""Which pictures somebody means: a folder, a glob, a list, a table, a batch, results, a history.
+
+Boards, galleries, comparisons and the history's filter all read their pictures here, so that each
+of them takes the same things and keeps the order of the input.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..batch.batch import Batch
+from ..batch.rows import InputPicture
+from ..batch.sources import is_glob, missing, source_of
+from ..captions.comparison import Comparison, compare_rows
+from ..captions.descriptions import OPERATION, Description, Row, count, from_row, read
+from ..database.task_queries import BY_NAME
+from ..errors import ImgOpenError, PictureError, UsageError
+from ..images.identity import Identity, by_name
+from ..images.picture import Picture, absolute, read_picture
+from ..tasks.manager import TaskManager
+from ..text import clip, in_words, short_path
+
+MAX_THREADS = 8  # that ask servers for the version of a picture
+MAX_NAMES = 1000  # names of earlier versions that are looked up as files at a time
+_HINT = "give a folder, a glob, a list of pictures, a DataFrame, a batch or session.history()"
+_DESCRIBE = "describe pictures first: %imgopen compare PICTURE... --models clip deepdanbooru"
+_HISTORY = {"operation", "model", "image", "caption"}  # the columns that make a frame a history
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Pictures that somebody means, and what models say about them.
+
+    Attributes:
+        rows: the pictures in the order of the input; None for those that are described.
+        described: their descriptions, oldest first.
+        notes: what a reader should know, such as where the pictures come from.
+        thumbnail: returns the JPEG of a row's picture, None if there is none.
+    """
+
+    rows: Sequence[Row] | None
+    described: Sequence[Description]
+    notes: Sequence[str]
+    thumbnail: Callable[[Row], bytes | None]
+
+    def comparison(self) -> Comparison:
+        """Return the pictures with their captions side by side.
+
+        Raises:
+            UsageError: there is no picture.
+        """
+        if not self.described and not self.rows:
+            raise UsageError("nothing to compare: no picture is described", hint=_DESCRIBE)
+        return compare_rows(self.described, self.rows, self.notes, self.thumbnail)
+
+
+def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -> Selection:
+    """Return the pictures that somebody means.
+
+    Args:
+        manager: whose history knows the captions.
+        source: a folder, a glob, a list of pictures, a column or DataFrame with pictures, a table
+            file; a history DataFrame, results, a batch, its wide frame, a comparison. None means
+            the last batch, or else the whole history.
+        last_batch: the last batch of the session.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    notes: list[str] = []
+    if source is None:
+        source, note = _default(manager, last_batch)
+        notes.append(note)
+    rows, described, more = _read(manager, source)
+    notes += more
+    if described is None:
+        assert rows is not None, "pictures are given, or descriptions are"
+        described = described_in_history(manager, [row.picture for row in rows])
+    unreadable = [row for row in rows or () if row.trouble]
+    if unreadable:
+        first = f"{short_path(unreadable[0].image)}: {unreadable[0].trouble}"
+        notes.append(
+            f"{len(unreadable)} picture{'s' * (len(unreadable) > 1)} cannot be read ({clip(first)})"
+        )
+    return Selection(rows, described, notes, lambda row: _jpeg(manager, row))
+
+
+def identities(manager: TaskManager, source: Any) -> list[str]:
+    """Return the identities of pictures that somebody means, for a filter of the history."""
+    if isinstance(source, str) and source.startswith(("sha256:", BY_NAME)):
+        return [source]
+    found = select(manager, source)
+    rows = found.rows
+    if rows is None:
+        return [each.picture or by_name(each.image) for each in found.described]
+    return [row.picture for row in rows if row.picture]
+
+
+def described_in_history(manager: TaskManager, pictures: Iterable[str]) -> list[Description]:
+    """Return all descriptions of pictures in the history, oldest first."""
+    wanted = [picture for picture in dict.fromkeys(pictures) if picture]
+    rows = manager.table.rows(operation=OPERATION, pictures=wanted)
+    return [said for said in map(from_row, rows) if said is not None]
+
+
+def _default(manager: TaskManager, last_batch: Batch | None) -> tuple[Any, str]:
+    """Return what is meant if nothing is given, and how to call it."""
+    if last_batch is not None and last_batch.param.picture:
+        calls = f"{len(last_batch):,} call{'s' * (len(last_batch) != 1)}"
+        return last_batch, f"the last batch of this session: {last_batch.operation.name}, {calls}"
+    rows = manager.table.rows(operation=OPERATION)
+    return _History(rows), "the whole history"
+
+
+class _History(list[dict[str, Any]]):
+    """Rows of the history, as dictionaries."""
+
+
+Read = tuple[Sequence[Row] | None, Sequence[Description] | None, list[str]]
+
+
+def _read(manager: TaskManager, source: Any) -> Read:
+    """Return rows, descriptions (None: those of the history) and notes of a source."""
+    if isinstance(source, Comparison):
+        said = [each for row in source.rows for each in row.descriptions.values()]
+        return source.rows, said, list(source.notes)
+    if isinstance(source, Batch):
+        return _of_batch(manager, source)
+    if isinstance(source, _History):
+        return _of_tasks(manager, filter(None, map(from_row, source)), len(source))
+    if hasattr(source, "columns") and hasattr(source, "iloc"):
+        if set(source.columns) >= _HISTORY:
+            return _of_tasks(manager, filter(None, read(source)), len(source))
+        from ..batch.frame import pictures_of
+
+        kept = pictures_of(source)
+        if kept is not None:
+            return [_row(*each) for each in kept], None, []
+    if hasattr(source, "task_id"):
+        source = [source]
+    if isinstance(source, (list, tuple)) and source and all(hasattr(s, "task_id") for s in source):
+        return _of_tasks(manager, filter(None, read(source)), len(source))
+    if isinstance(source, (Mapping, int, float)):
+        raise UsageError(f"pictures cannot be read from {in_words(source)}", hint=_HINT)
+    several = isinstance(source, (list, tuple))
+    values = [v for each in (source if several else [source]) for v in _values(each, several)]
+    if not values:
+        raise UsageError("no picture is given", hint=f"{_DESCRIBE}; or {_HINT}")
+    return identified(manager, values), None, []
+
+
+def _values(source: Any, one_of_several: bool) -> Iterable[Any]:
+    """Return the pictures of a source; an item of a list may be a folder or a glob."""
+    if one_of_several:
+        path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
+        if not path or not (os.path.isdir(path) or is_glob(path)):
+            return [source]
+    return (value for _, value in source_of(source).pairs())
+
+
+def _of_batch(manager: TaskManager, batch: Batch) -> Read:
+    if not batch.param.picture:
+        raise UsageError(f"this batch of {batch.operation.name} was given no pictures", hint=_HINT)
+    rows: list[Row | None] = []
+    rest: list[Any] = []
+    for each in batch.pictures():
+        run = isinstance(each, InputPicture)
+        rows.append(_row(*each) if run else None)
+        rest += [] if run else [each]
+    others = iter(identified(manager, rest))
+    full = [next(others) if row is None else row for row in rows]
+    described = list(filter(None, read(batch))) if batch.operation.name == OPERATION else None
+    return full, described, []
+
+
+def _row(image: str | None, picture: str | None, trouble: str | None) -> Row:
+    name = image or "no picture"
+    return Row(name, {}, "" if trouble else picture or by_name(name), trouble or "")
+
+
+def _of_tasks(manager: TaskManager, described: Iterable[Description], total: int) -> Read:
+    """Return descriptions with the pictures that they are of, where that can be proved."""
+    found = list(described)
+    if not found:
+        what = f"none of the {total} tasks describes a picture" if total else "no task given"
+        raise UsageError(f"nothing to compare: {what}", hint=_DESCRIBE)
+    note = count(total - len(found), "task does", "tasks do", "not describe a picture: left out")
+    unknown = [each for each in found if not each.picture and each.task_id]
+    if unknown:
+        names = list(dict.fromkeys(each.image for each in reversed(unknown)))[:MAX_NAMES]
+        read_here = (_here(name) for name in names)
+        known = [manager.identifier.known(picture) for picture in read_here if picture]
+        manager.earlier_tasks.identify(known)
+        rows = manager.table.by_ids(each.task_id for each in unknown)
+        proved = {row["task_id"]: row["picture"] or "" for row in rows}
+        found = [replace(d, picture=d.picture or proved.get(d.task_id, "")) for d in found]
+    return None, found, [note]
+
+
+def _here(name: str) -> Picture | None:
+    """Return the picture that has a name of an earlier version now; perhaps it is the same one."""
+    if name.startswith("<"):
+        return None
+    try:
+        return read_picture(name)
+    except ImgOpenError:
+        return None
+
+
+def identified(manager: TaskManager, values: Sequence[Any]) -> list[Row]:
+    """Return a row for each picture of an input, without descriptions, in the order of the input.
+
+    A picture that cannot be read has a row too, which says why.
+    """
+    with ThreadPoolExecutor(MAX_THREADS, "imgopen-identify") as pool:
+        read_ones = list(pool.map(lambda value: _identified(manager, value), values))
+    manager.earlier_tasks.identify(identity for _, identity in read_ones if identity)
+    return [row for row, _ in read_ones]
+
+
+def _identified(manager: TaskManager, value: Any) -> tuple[Row, Identity | None]:
+    try:
+        if isinstance(value, ImgOpenError):
+            raise value
+        if missing(value):
+            raise PictureError("there is no picture in this row")
+        picture = read_picture(value)
+    except ImgOpenError as error:
+        return Row(_name(value), {}, trouble=error.message), None
+    manager.thumbnails.remember(picture)
+    identity = manager.identifier.current(picture)
+    return Row(picture.label, {}, identity.picture), identity
+
+
+def _name(value: Any) -> str:
+    """Return what to call a picture that cannot be read."""
+    if isinstance(value, str) and "://" not in value and value.strip():
+        return absolute(value)
+    return clip(os.fsdecode(value)) if isinstance(value, (str, os.PathLike)) else "no picture"
+
+
+def _jpeg(manager: TaskManager, row: Row) -> bytes | None:
+    try:
+        return manager.thumbnails.thumbnail(row.image, picture=row.picture or None).jpeg
+    except PictureError:
+        return None
