@@ -81,6 +81,9 @@ def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -
         assert rows is not None, "pictures are given, or descriptions are"
         described = described_in_history(manager, [row.picture for row in rows])
     unreadable = [row for row in rows or () if row.trouble]
+    if rows and len(unreadable) == len(rows) and not described:
+        what = "the picture" if len(rows) == 1 else f"any of the {len(rows)} pictures"
+        raise UsageError(f"cannot read {what}: {unreadable[0].trouble}", hint=_HINT)
     if unreadable:
         first = f"{short_path(unreadable[0].image)}: {unreadable[0].trouble}"
         notes.append(
@@ -245,6 +248,6 @@ def _name(value: Any) -> str:
 
 def _jpeg(manager: TaskManager, row: Row) -> bytes | None:
     try:
-        return manager.thumbnails.thumbnail(row.image, picture=row.picture or None).jpeg
+        return manager.thumbnail(row.image, picture=row.picture or None).jpeg
     except PictureError:
         return None

@@ -9,9 +9,11 @@ from ..catalogue.status import UNSENT
 from ..config.settings import Settings
 from ..database.database import Database
 from ..database.task_table import TaskTable
-from ..images.cache import ThumbnailCache
+from ..images.cache import SMALL, ThumbnailCache
 from ..images.download import Downloader
-from ..images.identity import PictureIdentifier
+from ..images.identity import PictureIdentifier, by_content, name_of
+from ..images.picture import read_picture
+from ..images.thumbnail import Thumbnail
 from .callback_trust import CallbackTrust
 from .earlier_versions import EarlierTasks
 from .inputs import InputResolver
@@ -57,7 +59,7 @@ class TaskManager:
             self.table,
             timeout=settings.timeout,
             watch=self._watch,
-            thumbnail=self.thumbnails.thumbnail,
+            thumbnail=self.thumbnail,
             download=self.thumbnails.download,
         )
         inputs = InputResolver(self.backend, self.identifier, self.thumbnails, self.urls)
@@ -76,6 +78,26 @@ class TaskManager:
         """Return the tasks of this backend that have not ended, oldest first."""
         rows = self.table.open_tasks(self.settings.backend, self.settings.base_url)
         return [self.store.load(row) for row in rows]
+
+    def thumbnail(
+        self, image: str, size: int = SMALL, *, picture: str | None = None, trusted: bool = True
+    ) -> Thumbnail:
+        """Return a thumbnail; see `ThumbnailCache.thumbnail`.
+
+        A picture of an earlier version, which is known by its name only, is looked for under that
+        name; it is shown if it is the one that the tasks were given.
+
+        Raises:
+            PictureError: it cannot be read, or another picture has its name by now.
+        """
+        if picture and name_of(picture) == image and not image.startswith("<"):
+            found = read_picture(image)
+            if found.data is not None:
+                identity = by_content(found.data)
+                self.earlier_tasks.identify([identity])
+                rows = self.table.rows(pictures=[identity.picture], columns=("image",))
+                picture = identity.picture if {"image": image} in rows else picture
+        return self.thumbnails.thumbnail(image, size, picture=picture, trusted=trusted)
 
     def rotate(self) -> None:
         """Make a new key for callbacks and published pictures; no earlier address works after.

@@ -211,7 +211,7 @@ class TestWriting:
         assert mine(browser.board) == "what I wrote"
         browser.send(ask["again"])
         assert mine(browser.board) != "what I wrote"
-        assert browser.board.edits.history("a.png")[0].caption == "what I wrote"
+        assert browser.board.edits.history("sha256:a.png")[0].caption == "what I wrote"
 
     def test_an_edit_of_what_is_shown_is_not_asked_about(self, browser: Browser):
         browser.send(PICK)

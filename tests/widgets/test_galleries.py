@@ -69,16 +69,18 @@ def fill_history(home: Path, count: int, different: int = 50) -> None:
                 )
             )
         small = smalls[at % different]
-        thumbnails.append((label, small.jpeg, small.width, small.height, *small.original, when))
+        thumbnails.append(
+            (f"sha256:{label}", small.jpeg, small.width, small.height, *small.original, when)
+        )
     _write(home / "imgopen.sqlite", rows, thumbnails)
 
 
 def _write(path: Path, rows: list[Any], thumbnails: list[Any]) -> None:
     with sqlite3.connect(path) as db:
         db.executemany(
-            "INSERT INTO tasks (task_id, operation, model, image, caption, tags, created,"
+            "INSERT INTO tasks (task_id, operation, model, image, caption, tags, created, picture,"
             " submitted, finished, params, status, backend, image_urls)"
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?7 + 2,"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'sha256:' || ?4, ?7, ?7 + 2,"
             " json_object('image', ?4, 'model', ?3), 'succeeded', 'sandbox', '[]')",
             rows,
         )

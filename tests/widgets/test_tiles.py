@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from imgopen_nb.captions.comparison import compare
-from imgopen_nb.errors import PictureError, UsageError
+from imgopen_nb.errors import UsageError
 from imgopen_nb.history.frame import history_frame
 from imgopen_nb.images.picture import Thumbnail, samples
+from imgopen_nb.session import current
 from imgopen_nb.tasks.result import Result
 from imgopen_nb.widgets.gallery.tiles import Query, Source, choices, details, read_source, tiles_of
 
@@ -37,7 +38,7 @@ def result(image: str, caption: str, model: str = "clip") -> Result:
 
 
 def labels(source: Any) -> list[str]:
-    return [tile.label for tile in tiles_of(read_source(source))]
+    return [tile.label for tile in tiles_of(read_source(source, current()))]
 
 
 class TestTiles:
@@ -102,7 +103,7 @@ class TestSources:
     def test_a_history_keeps_its_index(self) -> None:
         frame = history_frame([described("a.png", "a cat"), described("b.png", "a dog")])
         frame.index = pd.Index(["x", "y"])
-        source = read_source(frame)
+        source = read_source(frame, current())
 
         assert source.frame is frame
         assert [tile.caption for tile in tiles_of(source)] == ["a cat", "a dog"]
@@ -111,25 +112,25 @@ class TestSources:
         frame = pd.DataFrame({"image": ["a.png", None, "b.png"], "tags": ["cat, mat", None, 7]})
 
         assert labels(frame) == ["a.png", "b.png"]
-        assert tiles_of(read_source(frame))[0].tasks[0].tags == ("cat", "mat")
+        assert tiles_of(read_source(frame, current()))[0].tasks[0].tags == ("cat", "mat")
 
     def test_results_are_read_by_themselves(self) -> None:
-        source = read_source([result("a.png", "a cat"), result("b.png", "a dog")])
+        source = read_source([result("a.png", "a cat"), result("b.png", "a dog")], current())
 
         assert [tile.caption for tile in tiles_of(source)] == ["a cat", "a dog"]
-        assert source.fetch["b.png"](192) == Thumbnail(b"", 1, 1, (1, 1))
+        assert source.fetch["name b.png"](192) == Thumbnail(b"", 1, 1, (1, 1))
         assert list(source.frame.image) == ["a.png", "b.png"]
 
     def test_a_comparison_has_a_tile_for_each_picture(self) -> None:
         answers = [result("a.png", "a cat"), result("a.png", "a pet", "deepdanbooru")]
         history = history_frame([described("a.png", "a cat"), described("a.png", "a pet", "x")])
         for source in (compare(answers), compare(history)):
-            (tile,) = tiles_of(read_source(source))
+            (tile,) = tiles_of(read_source(source, current()))
             assert sorted(said.caption for said in tile.tasks) == ["a cat", "a pet"]
 
     def test_folders_lists_and_single_pictures(self, tmp_path: Path) -> None:
         for name in ("b.JPG", "a.png", "notes.txt"):
-            (tmp_path / name).write_bytes(b"")
+            (tmp_path / name).write_bytes(samples()["coffee"].read_bytes())
 
         assert [Path(label).name for label in labels(tmp_path)] == ["a.png", "b.JPG"]
         assert labels(str(tmp_path)) == labels(tmp_path)
@@ -140,23 +141,23 @@ class TestSources:
         assert labels("sample:chelsea") == ["sample:chelsea"]
         assert labels([]) == []
 
-    def test_files_are_read_anew(self, tmp_path: Path) -> None:
-        """A file may change; the journal's small version would not."""
+    def test_a_file_that_was_replaced_is_another_tile(self, tmp_path: Path) -> None:
         path = tmp_path / "a.png"
         names = list(samples().values())
         path.write_bytes(names[0].read_bytes())
-        read = read_source(tmp_path).fetch[str(path)]
-        before = read(192)
+        (before,) = tiles_of(read_source(tmp_path, current()))
         path.write_bytes(names[1].read_bytes())
+        (after,) = tiles_of(read_source(tmp_path, current()))
 
-        assert read(192) != before
+        assert before.label == after.label == str(path)
+        assert before.picture != after.picture
 
     @pytest.mark.parametrize(
-        "source", [7, b"x", {"a": 1}, [7], ["a.png", 7], pd.DataFrame({"x": [1]})]
+        "source", [7, b"x", {"a": 1}, [7], ["none.png", 7], pd.DataFrame({"x": [1]})]
     )
     def test_anything_else_is_explained(self, source: Any) -> None:
         with pytest.raises(UsageError) as caught:
-            read_source(source)
+            read_source(source, current())
         assert "session.history()" in caught.value.hint
 
     def test_a_folder_that_cannot_be_read_is_explained(
@@ -166,8 +167,8 @@ class TestSources:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(Path, "iterdir", refuse)
-        with pytest.raises(PictureError, match=r"cannot be read: .*Permission denied"):
-            read_source(tmp_path)
+        with pytest.raises(UsageError, match=r"cannot be read .*Permission denied"):
+            read_source(tmp_path, current())
 
 
 ROWS = [

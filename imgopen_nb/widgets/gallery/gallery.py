@@ -77,14 +77,13 @@ class Gallery(NotebookWidget):
         Set it to a boolean mask, to labels of the index or to a DataFrame of such rows to select
         the pictures of these rows; None or [] selects nothing.
         """
-        places = sorted({task.place for at in self._chosen for task in self.tiles[at].tasks})
-        return self._source.frame.iloc[places]
+        places = {place for at in self._chosen for place in self.tiles[at].places}
+        return self._source.frame.iloc[sorted(places)]
 
     @selected.setter
     def selected(self, wanted: Any) -> None:
         places = _places(self._source.frame, wanted)
-        tiles = enumerate(self.tiles)
-        self._select([at for at, t in tiles if any(task.place in places for task in t.tasks)])
+        self._select([at for at, tile in enumerate(self.tiles) if tile.places & places])
 
     @property
     def pictures(self) -> list[str]:
@@ -125,7 +124,8 @@ class Gallery(NotebookWidget):
         return f"Gallery({self._head()})"
 
     def _head(self) -> str:
-        return f"{len(self):,} picture{'s' * (len(self) != 1)}"
+        count = f"{len(self):,} picture{'s' * (len(self) != 1)}"
+        return " · ".join(filter(None, [count, self._source.title]))
 
     def _ipython_display_(self, **options: Any) -> None:
         super()._ipython_display_(**options)
@@ -201,26 +201,27 @@ class Gallery(NotebookWidget):
 
     def _cached(self, key: Key) -> bytes | None:
         at, size = key
-        label = self.tiles[at].label
-        if not label:
+        if not self.tiles[at].label:
             return b""
-        if size > SMALL or self._source.files:
+        if size > SMALL:
             return None
-        kept = self.session.manager.thumbnails.stored(label)
+        kept = self.session.manager.thumbnails.stored(self.tiles[at].picture)
         return kept.jpeg if kept else None
 
     def _read(self, key: Key) -> bytes:
         at, size = key
         tile = self.tiles[at]
-        if tile.label in self._source.fetch:
-            found = self._source.fetch[tile.label](size)
+        if tile.picture in self._source.fetch:
+            found = self._source.fetch[tile.picture](size)
         elif tile.made:
             # Fetched through its result: an address that came from the service is not trusted.
             task = self.session.task(str(self._source.rows[tile.tasks[0].place].get("task_id")))
             result = task.result_or_none
-            found = result.fetch(tile.label, size, False) if result and result.fetch else None
+            urls = list(map(str, result.images)) if result else []
+            known = result if tile.label in urls else None
+            found = known.output_thumbnail(urls.index(tile.label), size) if known else None
         else:
-            found = self.session.small(tile.label, size)
+            found = self.session.manager.thumbnail(tile.label, size, picture=tile.picture)
         return found.jpeg if found else b""
 
     def _send_pictures(self, found: dict[Key, bytes]) -> None:
@@ -241,17 +242,18 @@ def gallery(source: Any = None, *, session: Session | None = None) -> Gallery:
     """Return a gallery of pictures, to be shown as the last expression of a cell.
 
     Args:
-        source: a history DataFrame, results, a comparison, a folder, a list of paths and URLs, or
-            nothing for the whole history, newest first.
+        source: a folder, a glob, a list of paths and URLs, a DataFrame with a column of pictures, a
+            history DataFrame, results, a batch, its wide frame, a comparison. Without a source it
+            is the last batch of the session, or else the whole history, newest first.
         session: the session that reads the pictures; the current one if not given.
 
     Raises:
         UsageError: the source is none of these.
-        PictureError: the folder cannot be read.
+
+    Example:
+        >>> imgopen.gallery("photos")
     """
-    if source is None:
-        return Gallery(Source((session or current()).rows(), newest_first=True), session)
-    return Gallery(read_source(source), session)
+    return Gallery(read_source(source, session or current()), session)
 
 
 def _places(frame: pd.DataFrame, wanted: Any) -> set[int]:

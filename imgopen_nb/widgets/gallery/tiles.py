@@ -1,29 +1,32 @@
 """Pictures of a history as tiles: read from any source, filtered by a query, shown in detail.
 
-A tile is one picture with all its tasks, so the captions of several models are shown together.
+A tile is one picture with all its tasks, so the captions of several models are shown together. Two
+files with the same bytes are two tiles that share their tasks.
 pandas is imported only if a DataFrame is needed.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property, lru_cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...batch.batch import Batch
+from ...captions.descriptions import Row, group
 from ...catalogue.operations import OPERATIONS
+from ...datasets.selection import select
 from ...display.parts import seconds
 from ...display.record import name_and_score
-from ...errors import PictureError, UsageError
+from ...images.identity import by_name
 from ...images.thumbnail import Thumbnail
-from ...media.formats import FILE_SUFFIXES
+from ...session import Session
 from ...syntax.snippets import magic_line, tidy
-from ...text import shown, visible
+from ...tasks.manager import TaskManager
+from ...text import short_path, shown, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,11 +35,12 @@ MOST_CAPTION, MOST_NAME, MOST_SEARCHED = 160, 200, 20_000  # characters
 MOST_TASKS, MOST_TAGS, MOST_OUTPUTS, MOST_CHOICES = 20, 60, 100, 100
 Fetch = Callable[[int], Thumbnail | None]  # (pixels) -> a small version of one picture
 _COLUMNS = (
-    "task_id", "operation", "model", "image", "params", "status", "caption", "tags", "image_urls",
-    "submitted", "finished", "seconds", "backend", "engine", "error",
+    "task_id", "operation", "model", "image", "picture", "params", "status", "caption", "tags",
+    "image_urls", "submitted", "finished", "seconds", "backend", "engine", "error",
 )  # fmt: skip
 _clean = lru_cache(4096)(visible)  # the same names occur in many rows
-_HINT = "give session.history(), results, a comparison, or a folder or list of pictures"
+# Columns by which a DataFrame is one of tasks, and not just one of pictures.
+_OF_TASKS = {"image_urls", "caption", "tags", "task_id"}
 
 
 @dataclass
@@ -45,77 +49,71 @@ class Source:
 
     Attributes:
         rows: tasks as rows of the history; only `image` if there is no task.
-        fetch: by label, how to read the pictures that the session cannot read.
-        files: whether these are files, which may change: thumbnails of the history are not used.
+        meant: the pictures to show, in their order; None for those of the rows.
+        fetch: by identity, how to read the pictures that the session cannot read.
         newest_first: whether the last row is shown first.
         given: the user's own DataFrame, whose index is kept.
+        title: what is shown, if nothing was given.
     """
 
     rows: Sequence[Mapping[str, Any]]
+    meant: Sequence[Row] | None = None
     fetch: Mapping[str, Fetch] = field(default_factory=dict)
-    files: bool = False
     newest_first: bool = False
     given: pd.DataFrame | None = None
+    title: str = ""
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The rows as a DataFrame."""
+        """The rows as a DataFrame: those of the input, or one for each task."""
         if self.given is not None:
             return self.given
         from ...history.frame import history_frame
 
-        return history_frame(self.rows)
+        if self.meant is None:
+            return history_frame(self.rows)
+        return history_frame({"image": r.image, "picture": r.picture or None} for r in self.meant)
 
 
-def read_source(source: Any) -> Source:
+def read_source(source: Any, session: Session) -> Source:
     """Return the source of a gallery; see `gallery` for what may be given."""
-    if hasattr(source, "columns") and hasattr(source, "iloc"):
-        return Source(_records(source), given=source)
-    if isinstance(source, (str, os.PathLike)):
-        return _files(_pictures_in(os.fspath(source)))
-    if hasattr(source, "rows") and hasattr(source, "models"):
-        return _tasks([d.source or d for row in source.rows for d in row.descriptions.values()])
-    if isinstance(source, (bytes, Mapping)) or not isinstance(source, Iterable):
-        raise UsageError(f"a {type(source).__name__} is no gallery", hint=_HINT)
-    items = list(source)
-    if all(isinstance(item, (str, os.PathLike)) for item in items):
-        return _files(map(os.fspath, items))
-    if not all(hasattr(item, "task_id") and hasattr(item, "tags") for item in items):
-        raise UsageError("the list holds neither results nor paths alone", hint=_HINT)
-    return _tasks(items)
+    manager, batch = session.manager, session.last_batch
+    if source is None and batch is None:
+        return Source(session.rows(), newest_first=True, title="the whole history")
+    if source is None or isinstance(source, Batch):
+        title = ""
+        if source is None:
+            assert batch is not None
+            source, title = batch, f"the last batch of this session: {batch.operation.name}"
+        if source.operation.kind == "images" or not source.param.picture:
+            return replace(_tasks(source), title=title)
+        return replace(_selected(manager, source), title=title)
+    frame = source if hasattr(source, "columns") and hasattr(source, "iloc") else None
+    if frame is not None and set(frame.columns) & _OF_TASKS:
+        return Source(_records(frame), given=frame)
+    items = list(source) if isinstance(source, (list, tuple)) else None
+    if items is not None and all(
+        hasattr(item, "task_id") and hasattr(item, "tags") for item in items
+    ):
+        return _tasks(items)
+    return replace(_selected(manager, source), given=frame)
+
+
+def _selected(manager: TaskManager, source: Any) -> Source:
+    """Return pictures that somebody means, with the tasks that describe them."""
+    selection = select(manager, source)
+    tasks = _tasks([said.source or said for said in selection.described])
+    meant = selection.rows
+    if meant is None:
+        meant, _ = group(selection.described)
+    return replace(tasks, meant=meant)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    if not {"image", "image_urls"} & set(frame.columns):
-        raise UsageError("this DataFrame has no column `image` or `image_urls`", hint=_HINT)
     names = [name for name in _COLUMNS if name in frame.columns]
     from ...history.frame import records
 
     return records(frame[names])
-
-
-def _pictures_in(path: str) -> list[str]:
-    """Return the pictures of a folder, or else the path itself."""
-    try:
-        folder = Path(path).expanduser()
-        if not folder.is_dir():
-            return [path]
-        return sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in FILE_SUFFIXES)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise PictureError(f"{shown(path, 120)} cannot be read: {error}") from error
-
-
-def _files(labels: Iterable[str]) -> Source:
-    rows = [{"image": label} for label in labels]
-    local = [row["image"] for row in rows if "://" not in row["image"]]
-    return Source(rows, {label: partial(_read_file, label) for label in local}, files=True)
-
-
-def _read_file(label: str, size: int) -> Thumbnail | None:
-    from ...images.picture import read_picture, thumbnail
-
-    data = read_picture(label).data
-    return thumbnail(data, size) if data else None
 
 
 def _tasks(items: Iterable[Any]) -> Source:
@@ -127,9 +125,9 @@ def _tasks(items: Iterable[Any]) -> Source:
         urls = list(map(str, getattr(item, "images", ())))
         rows.append(row | {"operation": row["operation"] or "describe", "image_urls": urls})
         if getattr(item, "fetch", None):
-            known[str(row["image"])] = item.thumbnail
+            known[row["picture"] or by_name(str(row["image"]))] = item.thumbnail
             known |= {url: partial(item.output_thumbnail, at) for at, url in enumerate(urls)}
-    return Source(rows, known)
+    return Source(rows, fetch=known)
 
 
 @dataclass(slots=True)
@@ -154,13 +152,23 @@ class Tile:
     """One picture and its tasks.
 
     Attributes:
-        label: the picture's address in the history; "" if a task has no picture.
+        label: the picture's name in the history; "" if a task has no picture.
+        picture: its identity; its URL if a task made it.
         made: whether the address came from the service: then no local file is read.
+        tasks: its tasks, whatever they called it.
+        place: of its row in the source, if the source is a list of pictures.
     """
 
     label: str
+    picture: str
     made: bool
-    tasks: list[TileTask] = field(default_factory=list)
+    tasks: list[TileTask]
+    place: int | None = None
+
+    @property
+    def places(self) -> set[int]:
+        """The rows of the source that the tile stands for."""
+        return {task.place for task in self.tasks} if self.place is None else {self.place}
 
     @property
     def caption(self) -> str:
@@ -179,25 +187,46 @@ class Tile:
 
 def tiles_of(source: Source) -> list[Tile]:
     """Return one tile for each picture, in the order of the source."""
-    found: dict[str, Tile] = {}
-    rows = list(enumerate(source.rows))
-    for place, row in reversed(rows) if source.newest_first else rows:
+    tasks: dict[str, list[TileTask]] = {}
+    tiles: dict[tuple[str, str], Tile] = {}
+    rows = [(place, row, _pictures(place, row)) for place, row in enumerate(source.rows)]
+    made = {label for *_, pictures in rows for label, picture in pictures if picture == label}
+    for place, row, pictures in reversed(rows) if source.newest_first else rows:
         task = _task(place, row)
-        for label, made in _pictures(row):
-            tile = found.setdefault(label or f"\0{place}", Tile(label, made))
-            tile.made &= made  # the user may have given an address that the service returned
-            tile.tasks.append(task)
-    return list(found.values())
+        for label, picture in pictures:
+            # The user may have given an address that the service returned: then it is one picture.
+            key = label if label in made else picture
+            said = tasks.setdefault(key, [])
+            said.append(task)
+            tile = tiles.setdefault((key, label), Tile(label, key, True, said))
+            tile.made &= picture == label
+    if source.meant is not None:
+        return [
+            Tile(row.image, row.picture, False, tasks.get(row.picture, []), place)
+            for place, row in enumerate(source.meant)
+        ]
+    named = {tile.picture for tile in tiles.values() if not tile.label.startswith("<")}
+    return [t for t in tiles.values() if t.picture not in named or not t.label.startswith("<")]
 
 
-def _pictures(row: Mapping[str, Any]) -> list[tuple[str, bool]]:
-    """Return (label, made) of a task's output pictures, or of its input if it has none."""
+def _is_url(label: str) -> bool:
+    return label.startswith(("http://", "https://"))
+
+
+def _pictures(place: int, row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (name, identity) of a task's output pictures, or of its input if it has none.
+
+    The identity of a picture that a task made is its address.
+    """
     urls = [u for u in _several(row.get("image_urls")) if isinstance(u, str)]
-    made = dict.fromkeys(u for u in urls if u.startswith(("http://", "https://")))
+    made = dict.fromkeys(filter(_is_url, urls))
     given, name = row.get("image"), str(row.get("operation"))
-    if made or given is not None:
-        return [(url, True) for url in list(made)[:MOST_OUTPUTS]] or [(str(given), False)]
-    return [("", False)] if name in OPERATIONS and OPERATIONS[name].kind == "images" else []
+    if made:
+        return [(url, url) for url in list(made)[:MOST_OUTPUTS]]
+    if given is not None:
+        return [(str(given), row.get("picture") or by_name(str(given)))]
+    nothing = name in OPERATIONS and OPERATIONS[name].kind == "images"
+    return [("", f"\0{place}")] if nothing else []
 
 
 def _task(place: int, row: Mapping[str, Any]) -> TileTask:
@@ -272,7 +301,7 @@ def choices(tiles: Sequence[Tile]) -> dict[str, list[tuple[str, int]]]:
 def details(tile: Tile, source: Source) -> dict[str, Any]:
     """Return everything that is known about a picture, as short visible texts."""
     return {
-        "label": shown(tile.label, 500),
+        "label": shown(short_path(tile.label), 500),
         "caption": tile.caption,
         "said": [_details(task, source.rows[task.place]) for task in tile.tasks[:MOST_TASKS]],
         "more": max(0, len(tile.tasks) - MOST_TASKS),
