@@ -9,6 +9,7 @@ from ..catalogue.status import UNSENT
 from ..config.settings import Settings
 from ..database.database import Database
 from ..database.task_table import TaskTable
+from ..database.written_files import WrittenFiles
 from ..images.cache import ThumbnailCache
 from ..images.download import Downloader
 from ..images.version import PictureVersions
@@ -31,6 +32,7 @@ class TaskManager:
 
     Attributes:
         database, table: the history's file, and its table of tasks.
+        files: writes files where users have theirs.
         backend: the real service or the sandbox.
         urls, trust: addresses for the service, and how far its callbacks can be relied on.
         thumbnails: small versions of pictures.
@@ -43,6 +45,7 @@ class TaskManager:
         self.settings = settings
         self.database = Database(settings.home)
         self.table = TaskTable(self.database)
+        self.files = WrittenFiles(self.database)
         self.backend = Backend(settings, self.database)
         self.urls = PublicUrls(settings)
         self.trust = CallbackTrust()
@@ -54,6 +57,7 @@ class TaskManager:
             watch=self._watch,
             thumbnail=self.thumbnails.thumbnail,
             download=self.thumbnails.download,
+            write=self.files.write,
         )
         versions = PictureVersions(self.backend, self.database, self._downloader)
         inputs = InputResolver(self.backend, versions, self.thumbnails, self.urls)
