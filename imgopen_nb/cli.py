@@ -82,14 +82,17 @@ def _write_batch(command: Command, call: Invocation, name: str) -> int:
     """Run a batch, write its wide frame into a file, and return 1 if no row has a result."""
     from .batch.table_files import writable, write
 
-    path = writable(name)  # before anything is sent
+    files, overwrite = call.session().manager.files, call.options.overwrite
+    # Before anything is sent.
+    path = writable(name, call.options.source, files, overwrite=overwrite)
     value = command.run(call)
     if call.options.dry_run:
         print(_plain(value))
         return 0
     failed = int(value["error"].notna().sum())
     errors = f", {failed:,} of them with an error" if failed else ""
-    print(f"{len(value):,} rows written to {write(value, path)}{errors}")
+    write(value, path, files, overwrite=overwrite)
+    print(f"{len(value):,} rows written to {path}{errors}")
     return 1 if failed and failed == len(value) else 0
 
 
@@ -121,7 +124,9 @@ def _demo(words: list[str]) -> int:
     """Describe six photographs with every model in the sandbox; print and write the comparison."""
     parser = Parser(PREFIX + "demo", TERMINAL_COMMANDS["demo"][0])
     parser.option("--report", metavar="FILE", help="where the HTML report goes")
-    path = Path(parser.read(words).report or "imgopen-demo.html")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file of yours too")
+    options = parser.read(words)
+    path = Path(options.report or "imgopen-demo.html")
 
     from .captions.comparison_card import report
     from .session import Session, compare, set_current
@@ -130,6 +135,8 @@ def _demo(words: list[str]) -> int:
     models = OPERATIONS["describe"].param("model").choices
     calls = [{"image": f"sample:{n}", "model": model} for n in PHOTOGRAPHS for model in models]
     with Session(backend="sandbox") as session:
+        files = session.manager.files
+        files.check(path, overwrite=options.overwrite)
         set_current(session)
         print(
             "Starting the sandbox: nothing leaves this machine, and no key is needed.", flush=True
@@ -137,7 +144,8 @@ def _demo(words: list[str]) -> int:
         results = session.run_all("describe", calls)
         comparison = compare(results)
         print(_plain(comparison))
-        path.write_text(report(comparison, "Six photographs, two models"), "utf-8")
+        page = report(comparison, "Six photographs, two models")
+        files.write({path: page}, overwrite=options.overwrite)
     set_current(None)
     failed = [result for result in results if result.error]
     print(f"\n{len(results) - len(failed)} captions in {time.monotonic() - begun:.1f} s.")

@@ -7,6 +7,7 @@ ImgOpenError
 │   └── BudgetError             the allowed number of tasks has been sent
 ├── SettingsError               keys or settings that are missing or unusable
 ├── PictureError                a picture that cannot be read
+├── FileError                   a file that cannot be written (also an OSError)
 ├── AssumedPathError            the real service's path of this operation is not known
 ├── AssumedFieldError           the real service's name of a field is not known
 ├── JournalError                the task history cannot be read or written
@@ -93,6 +94,10 @@ class SettingsError(ImgOpenError):
 
 class PictureError(ImgOpenError, ValueError):
     """A picture cannot be fetched, read or sent."""
+
+
+class FileError(ImgOpenError, OSError):
+    """A file cannot be written; one that was there is unchanged."""
 
 
 class AssumedPathError(UsageError):

@@ -75,6 +75,12 @@ def clip(text: object, most: int = 200) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def clip_path(path: object, most: int = 300) -> str:
+    """Return a path cut at its beginning to `most` characters: its end matters most."""
+    text = str(path)
+    return text if len(text) <= most else "…" + text[1 - most :]
+
+
 def in_words(value: Any) -> str:
     """Return a value as one short line for a message; for unusual objects, only the type."""
     if not isinstance(value, (str, bytes, int, float, dict, list, tuple, type(None))):

@@ -31,8 +31,8 @@ FLOORS = (
     {"images"},
     {"api"},
     {"syntax", "sandbox"},
-    {"config"},
-    {"catalogue", "media", "database", "files"},
+    {"config", "database"},
+    {"catalogue", "media", "files"},
     {"errors"},
     {"text", "_version"},
 )

@@ -6,11 +6,12 @@ import csv
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ImgOpenError, ParameterError
+from ..database.written_files import WrittenFiles
+from ..errors import ImgOpenError, ParameterError, UsageError
 from ..text import clip
 
 if TYPE_CHECKING:
@@ -85,11 +86,20 @@ READERS: dict[str, Callable[[Path], Table]] = {
 }
 
 
-def writable(name: Any) -> Path:
+def writable(
+    name: Any, sources: Iterable[Any], files: WrittenFiles, *, overwrite: bool = False
+) -> Path:
     """Return the path of a file, after a check that a batch can be written to it.
 
+    Args:
+        name: the path; its suffix says the format.
+        sources: what the batch reads: none of it is ever replaced.
+        files: knows which files are ours.
+        overwrite: whether a file of the user may be replaced.
+
     Raises:
-        ParameterError: the suffix is not supported, or the folder cannot be written to.
+        UsageError: the suffix is not supported, the folder cannot be written to, the file is the
+            input, or it is the user's.
     """
     path = Path(os.path.expanduser(name))
     if path.suffix.lower() not in _WRITERS:
@@ -102,21 +112,36 @@ def writable(name: Any) -> Path:
     folder = path.absolute().parent
     if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise ParameterError(f"{clip(path)} cannot be written", hint=f"is {clip(folder)} a folder?")
+    if any(_is_same_file(source, path) for source in sources):
+        raise ParameterError(
+            f"{clip(path)} is the input itself: nothing was sent", hint="--out ANOTHER_NAME.csv"
+        )
+    files.check(path, overwrite=overwrite)
     return path
 
 
-def write(frame: pd.DataFrame, name: Any) -> Path:
+def _is_same_file(source: Any, path: Path) -> bool:
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    try:
+        return os.path.samefile(os.path.expanduser(source), path)
+    except (OSError, ValueError):  # one of them does not exist
+        return False
+
+
+def write(frame: pd.DataFrame, path: Path, files: WrittenFiles, *, overwrite: bool = False) -> Path:
     """Write the frame of a batch to a .csv, .jsonl or .parquet file and return its path.
 
     Raises:
-        ParameterError: the file cannot be written.
+        ParameterError: the file cannot be written, or was changed while the batch ran.
     """
-    path = writable(name)
     try:
-        _WRITERS[path.suffix.lower()](frame, path)
-    except (OSError, ValueError) as error:
+        with files.draft(path, overwrite=overwrite) as part:
+            _WRITERS[path.suffix.lower()](frame, part)
+    except (OSError, ValueError, UsageError) as error:
+        said = error.message if isinstance(error, ImgOpenError) else clip(error)
         raise ParameterError(
-            f"{clip(path)} was not written ({clip(error)})",
+            f"{clip(path)} was not written ({said})",
             hint="the results are in the history: the same with another --out sends nothing again",
         ) from None
     return path

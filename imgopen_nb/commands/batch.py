@@ -22,6 +22,7 @@ _ONLY_WITH_FROM = {
     "most": "--max",
     "concurrency": "--concurrency",
     "dry_run": "--dry-run",
+    "overwrite": "--overwrite",
 }
 
 
@@ -46,6 +47,11 @@ def add_batch_options(parser: Parser, operation: Operation) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="with --from: show what would be sent, send nothing"
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="in a terminal, with --from and --out FILE: replace a file of yours too",
+    )
 
 
 def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, seconds: Any) -> Any:
@@ -62,6 +68,8 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
         raise ParameterError("--form does not go with --from: a form asks for one task at a time")
     if options.no_wait:
         raise ParameterError("--no-wait does not go with --from: a batch waits for its rows")
+    if options.overwrite and (not options.out or call.prefix.startswith("%")):
+        raise ParameterError("--overwrite goes with --out FILE, in a terminal")
     grid: dict[str, Any] = _grid(operation, options)
     for name in set(grid) & set(params):
         raise ParameterError(f"{name} is given twice: as one value and as several")

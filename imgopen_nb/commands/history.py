@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import ParameterError, UsageError
+from ..errors import ParameterError
 from ..syntax.parser import Parser, whole_number
 from .command import Command, Invocation, describe_models, no_options, operation_names
 
@@ -49,18 +49,13 @@ def _history(call: Invocation) -> Any:
 
 def _export_options(parser: Parser) -> None:
     parser.add_argument("words", nargs=1, metavar="FILE", help=".parquet, .jsonl or .csv")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file of yours too")
     _filter_options(parser)
 
 
 def _export(call: Invocation) -> str:
-    filters = _filters(call)
-    try:
-        path = call.session().history.export(_path(call), **filters)
-    except OSError as error:
-        raise UsageError(
-            f"{call.options.words[0]} cannot be written ({error.strerror or error})",
-            hint="give a file in a folder that can be written",
-        ) from None
+    history, overwrite = call.session().history, call.options.overwrite
+    path = history.export(_path(call), overwrite=overwrite, **_filters(call))
     return f"{path}: {path.stat().st_size:,} bytes"
 
 

@@ -18,8 +18,8 @@ from ..catalogue.status import State
 from ..database.database import Database
 from ..database.migrations import JSON_COLUMNS
 from ..database.task_queries import COLUMNS, INTEGERS, NUMBERS, select
+from ..database.written_files import WrittenFiles
 from ..errors import ImgOpenError, UsageError
-from ..files import draft
 from ..text import in_words, one_of
 
 CHUNK = 20_000
@@ -58,10 +58,12 @@ class Imported(int):
         return "; ".join(parts)
 
 
-def export(database: Database, path: Path, filters: Mapping[str, Any]) -> Path:
+def export(
+    database: Database, path: Path, filters: Mapping[str, Any], *, overwrite: bool = False
+) -> Path:
     """Write the tasks that pass the filters; see `History.export`."""
     write = _of_suffix(_WRITERS, path)
-    with draft(path, 0o666) as part:
+    with WrittenFiles(database).draft(path, overwrite=overwrite) as part:
         write(part, _chunks(database, filters))
     return path
 

@@ -120,19 +120,22 @@ class History:
 
         return events_frame(self._table.events(self._table.get(task_id)["task_id"]))
 
-    def export(self, path: str | Path, **filters: Any) -> Path:
+    def export(self, path: str | Path, *, overwrite: bool = False, **filters: Any) -> Path:
         """Write tasks with their raw answers to a file; the filters are those of the call.
 
         Args:
-            path: .parquet (needs pyarrow), .jsonl or .csv; an existing file is replaced.
+            path: .parquet (needs pyarrow), .jsonl or .csv; an earlier export that nobody has
+                changed since is replaced.
+            overwrite: whether to replace any other file too.
             **filters: which tasks; all if no filter is given.
 
         Raises:
-            UsageError: another suffix.
+            UsageError: another suffix, or a file of yours is there; nothing was written.
             MissingPackageError: pyarrow is not installed.
-            OSError: the file cannot be written; an existing one is unchanged.
+            FileError: the file cannot be written; an existing one is unchanged.
         """
-        return archive.export(self._database, Path(path).expanduser(), self._checked(filters))
+        place, wanted = Path(path).expanduser(), self._checked(filters)
+        return archive.export(self._database, place, wanted, overwrite=overwrite)
 
     def import_(self, path: str | Path) -> archive.Imported:
         """Import the tasks of an exported .parquet or .jsonl file, and return how many.

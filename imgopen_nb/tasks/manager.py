@@ -9,6 +9,7 @@ from ..catalogue.status import UNSENT
 from ..config.settings import Settings
 from ..database.database import Database
 from ..database.task_table import TaskTable
+from ..database.written_files import WrittenFiles
 from ..images.cache import SMALL, ThumbnailCache
 from ..images.download import Downloader
 from ..images.identity import PictureIdentifier, by_content, name_of
@@ -34,6 +35,7 @@ class TaskManager:
 
     Attributes:
         database, table: the history's file, and its table of tasks.
+        files: writes files where users have theirs.
         backend: the real service or the sandbox.
         urls, trust: addresses for the service, and how far its callbacks can be relied on.
         identifier, thumbnails: which picture it is, and small versions of pictures.
@@ -47,6 +49,7 @@ class TaskManager:
         self.settings = settings
         self.database = Database(settings.home)
         self.table = TaskTable(self.database)
+        self.files = WrittenFiles(self.database)
         self.backend = Backend(settings, self.database)
         self.urls = PublicUrls(settings)
         self.trust = CallbackTrust()
@@ -61,6 +64,7 @@ class TaskManager:
             watch=self._watch,
             thumbnail=self.thumbnail,
             download=self.thumbnails.download,
+            write=self.files.write,
         )
         inputs = InputResolver(self.backend, self.identifier, self.thumbnails, self.urls)
         self._lock = SessionLock(settings.home)

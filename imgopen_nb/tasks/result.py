@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operation import Operation, find
-from ..errors import PictureError
+from ..errors import PictureError, UsageError
 from ..images.identity import by_name
 from ..images.picture import decode, suffix_of
 from ..text import clip
@@ -110,6 +110,7 @@ class Result:
     notes: tuple[str, ...] = ()
     download: Callable[[str], bytes] | None = field(default=None, repr=False, compare=False)
     fetch: Callable[..., Thumbnail] | None = field(default=None, repr=False, compare=False)
+    write: Callable[..., None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def seconds(self) -> float | None:
@@ -183,41 +184,42 @@ class Result:
         url = str(self.images[index])
         return self._thumbnail(url, size, url, trusted=False)
 
-    def save(self, folder: str | Path) -> list[Path]:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
         """Write the pictures (or the caption) and a JSON file of their origin into a folder.
 
-        Files of the same task are overwritten; nothing else in the folder is changed.
+        What an earlier call wrote is replaced, unless it has been edited since.
 
         Args:
             folder: made if it does not exist.
+            overwrite: whether to replace files of yours too.
 
         Returns:
             The paths of the files, the JSON file last.
 
         Raises:
-            PictureError: a picture can no longer be fetched; files already written are kept.
-            OSError: the folder cannot be written.
+            PictureError: a picture can no longer be fetched; nothing was written.
+            UsageError: a file of yours is there; nothing was written.
+            FileError: the folder cannot be written.
 
         Example:
             >>> session.run("upscale", image="sample:coffee").save("pictures")
         """
-        place = Path(folder).expanduser()
-        place.mkdir(parents=True, exist_ok=True)
-        stem = f"{self.operation}-{self.task_id}"
-        files = []
+        if self.write is None:
+            raise UsageError("this result has no files to save: it comes from no task")
+        stem = Path(folder).expanduser() / f"{self.operation}-{self.task_id}"
+        contents: dict[Path, str | bytes] = {}
         for number, image in enumerate(self.images, 1):
             data = image.data()
             tail = f"-{number}" if len(self.images) > 1 else ""
-            files.append(place / f"{stem}{tail}{suffix_of(data)}")
-            files[-1].write_bytes(data)
+            contents[stem.with_name(f"{stem.name}{tail}{suffix_of(data)}")] = data
         if self.caption is not None:
-            files.append(place / f"{stem}.txt")
-            files[-1].write_text(self.caption + "\n", "utf-8")
+            contents[stem.with_name(f"{stem.name}.txt")] = self.caption + "\n"
         origin = {name: getattr(self, name) for name in _ORIGIN}
-        origin |= {"urls": list(map(str, self.images)), "files": [file.name for file in files]}
-        path = place / f"{stem}.json"
-        path.write_text(json.dumps(origin, indent=2, ensure_ascii=False), "utf-8")
-        return [*files, path]
+        origin |= {"urls": list(map(str, self.images)), "files": [file.name for file in contents]}
+        told = json.dumps(origin, indent=2, ensure_ascii=False)
+        contents[stem.with_name(f"{stem.name}.json")] = told
+        self.write(contents, overwrite=overwrite)
+        return list(contents)
 
     def frame(self) -> pd.DataFrame:
         """Return the rows of a list as a DataFrame."""

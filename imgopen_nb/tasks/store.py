@@ -53,6 +53,7 @@ class TaskStore:
         watch: called with a task when polling should start; None in a program that never waits.
         thumbnail: makes the thumbnails of results.
         download: fetches the pictures that a task made.
+        write: writes the files of results, as `WrittenFiles.write` does.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class TaskStore:
         watch: Callable[[Task], None] | None = None,
         thumbnail: Callable[..., Thumbnail] | None = None,
         download: Callable[[str], bytes] | None = None,
+        write: Callable[..., None] | None = None,
     ) -> None:
         self._table = table
         self._timeout = timeout
         self._watch = watch
         self._thumbnail = thumbnail
         self._download = download
+        self._write = write
         # Weak, so that memory does not grow with the tasks of a long session.
         self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
         self._guard = threading.RLock()
@@ -230,6 +233,7 @@ class TaskStore:
             "operation": row.name,
             "kind": row.kind,
             "fetch": self._thumbnail,
+            "write": self._write,
         }
         return Result(**{**about, **known, **facts})
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.captions.caption_files import stem, write_files
 from imgopen_nb.captions.descriptions import Description, Row
 from imgopen_nb.captions.edits import Draft, Edits, OverwriteError, edited, merged, picked
 from imgopen_nb.database.database import Database
@@ -257,65 +256,3 @@ class TestDrafts:
 
         assert made.caption == "a cat ?\nsits"
         assert edits.add("a.png", "a.png", made, None).caption == made.caption
-
-
-class TestFiles:
-    @pytest.mark.parametrize(
-        ("image", "name"),
-        [
-            ("pics/my cat (1).png", "my cat (1)"),
-            ("C:\\pics\\cat.jpeg", "cat"),
-            ("sample:chelsea", "chelsea"),
-            ("https://example.org/a/b%20c.webp?x=1#y", "b c"),
-            ("https://example.org/", "picture"),
-            ("https://example.org/%2e%2e%2f%2e%2e%2fpasswd", "passwd"),
-            ("../../etc/passwd", "passwd"),
-            ("..", "picture"),
-            ("<PIL 640x480 3fa9c1d2>", "PIL 640x480 3fa9c1d2"),
-            ("a/con.png", "_con"),
-            ('a:b?"*|.png', "a_b_"),
-            ("猫.png", "猫"),
-            ("", "picture"),
-        ],
-    )
-    def test_a_file_is_named_after_its_picture_and_safe(self, image: str, name: str):
-        assert stem(image) == name
-
-    def test_long_names_fit_every_file_system(self):
-        assert 200 < len((stem("猫" * 200 + ".png") + ".txt").encode()) < 255
-
-    def test_a_name_that_two_pictures_have_is_refused_before_anything_is_written(
-        self, tmp_path: Path
-    ):
-        captions = {"b/2.png": "x", "a/Cat.png": "x", "b/cat.jpg": "y"}
-
-        with pytest.raises(UsageError, match=r"a/Cat.png and b/cat.jpg"):
-            write_files(captions, tmp_path / "new", ".txt", overwrite=True)
-        assert not (tmp_path / "new").exists()
-
-    def test_other_content_is_kept_unless_asked(self, tmp_path: Path):
-        (tmp_path / "a.txt").write_text("by hand")
-        (tmp_path / "b.txt").write_text("same\n")
-        captions = {"a.png": "new", "b.png": "same", "c.png": "two\nlines"}
-
-        with pytest.raises(UsageError, match=r"there already: a.txt\n.*overwrite=True"):
-            write_files(captions, tmp_path, ".txt", overwrite=False)
-        assert not (tmp_path / "c.txt").exists()
-        files = write_files(captions, tmp_path, ".txt", overwrite=True)
-        assert [f.read_text() for f in files] == ["new\n", "same\n", "two lines\n"]
-
-    def test_a_link_is_not_followed(self, tmp_path: Path):
-        target = tmp_path / "elsewhere"
-        (tmp_path / "a.txt").symlink_to(target)
-
-        with pytest.raises(UsageError, match="there already"):
-            write_files({"a.png": "x"}, tmp_path, ".txt", overwrite=False)
-        write_files({"a.png": "x"}, tmp_path, ".txt", overwrite=True)
-        assert not target.exists()
-
-    @pytest.mark.parametrize("suffix", ["txt", ".", "/x", ".png", ".JPEG", "./../x", ".a.b", ""])
-    def test_a_suffix_that_would_hit_pictures_or_folders_is_refused(
-        self, tmp_path: Path, suffix: str
-    ):
-        with pytest.raises(UsageError, match="no suffix"):
-            write_files({"a.png": "x"}, tmp_path, suffix, overwrite=True)

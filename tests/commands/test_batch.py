@@ -22,6 +22,8 @@ from imgopen_nb.batch.batch import Batch
 from imgopen_nb.batch.plan import Plan
 from imgopen_nb.batch.table_files import writable, write
 from imgopen_nb.cli import main
+from imgopen_nb.database.database import Database
+from imgopen_nb.database.written_files import WrittenFiles
 from imgopen_nb.errors import ImgOpenError, ParameterError
 from imgopen_nb.session import Session
 from imgopen_nb.tasks.result import Result
@@ -276,6 +278,64 @@ def test_the_command_says_how_many_rows_failed_and_fails_if_all_did(
     assert said in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "spelling", ["pictures.csv", "sub/../pictures.csv", "link.csv", "hard.csv"]
+)
+@pytest.mark.parametrize("more", [[], ["--overwrite"], ["--dry-run"]])
+def test_the_input_itself_is_never_written_to(
+    folder: Path, keys: None, stub: Stub, spelling: str, more: list[str],
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    (folder / "sub").mkdir()
+    (folder / "link.csv").symlink_to("pictures.csv")
+    os.link(folder / "pictures.csv", folder / "hard.csv")
+    before = (folder / "pictures.csv").read_bytes()
+
+    for given in (spelling, str(folder / spelling)):
+        assert main([*CALL, "--out", given, *more]) == 2
+        assert f"{given} is the input itself: nothing was sent" in capsys.readouterr().err
+
+    assert stub.requests == []
+    assert (folder / "pictures.csv").read_bytes() == before
+
+
+def test_a_table_of_the_user_is_refused_before_anything_is_sent_and_one_of_ours_is_replaced(
+    folder: Path, keys: None, stub: Stub, capsys: pytest.CaptureFixture[str]
+):
+    other = folder / "other.csv"
+    other.write_text("url,notes\n")
+
+    assert main([*CALL, "--out", "other.csv"]) == 2
+
+    said = capsys.readouterr().err
+    assert "other.csv was not written by imgopen_nb" in said
+    assert "--overwrite" in said
+    assert (other.read_text(), stub.requests) == ("url,notes\n", [])
+
+    assert main([*CALL, "--out", "other.csv", "--overwrite"]) == 0
+    first = other.read_text()
+    assert main([*CALL[:3], "--out", "other.csv"]) == 0
+    assert other.read_text() != first
+    other.write_text(first + "edited\n")
+    assert main([*CALL, "--out", "other.csv"]) == 2
+
+
+@pytest.mark.parametrize("words", [["--overwrite"], ["--from", "pictures.csv", "--overwrite"]])
+def test_overwrite_without_a_file_to_write_is_refused(
+    folder: Path, keys: None, stub: Stub, words: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert main(["describe", *words]) == 2
+
+    assert "--overwrite goes with --" in capsys.readouterr().err
+    assert stub.requests == []
+
+
+def test_in_a_notebook_overwrite_is_refused(shell: InteractiveShell, stub: Stub):
+    with pytest.raises(ParameterError, match="in a terminal"):
+        line(shell, "describe --from df.url --out captions --overwrite")
+    assert stub.requests == []
+
+
 def test_a_dry_run_of_the_command_writes_no_file(
     folder: Path, keys: None, stub: Stub, capsys: pytest.CaptureFixture[str]
 ):
@@ -329,18 +389,23 @@ def test_a_folder_in_the_sandbox_becomes_a_csv_by_a_true_command(sandbox_url: st
 # The files themselves.
 
 
-def test_lists_are_json_in_a_csv_and_lists_elsewhere(tmp_path: Path):
+@pytest.fixture
+def files(tmp_path: Path) -> WrittenFiles:
+    return WrittenFiles(Database(tmp_path / "home"))
+
+
+def test_lists_are_json_in_a_csv_and_lists_elsewhere(files: WrittenFiles, tmp_path: Path):
     images = pd.Series([["u1", "ü"], None, ["\ud800"]], dtype=object)
     frame = pd.DataFrame({"images": images, "error": ["", "x", ""]})
 
-    rows = pd.read_csv(write(frame, tmp_path / "a.csv"))
-    lines = write(frame.iloc[:1], tmp_path / "a.jsonl").read_text().splitlines()
+    rows = pd.read_csv(write(frame, tmp_path / "a.csv", files))
+    lines = write(frame.iloc[:1], tmp_path / "a.jsonl", files).read_text().splitlines()
 
     assert [json.loads(rows["images"][at]) for at in (0, 2)] == [["u1", "ü"], ["?"]]
     assert json.loads(lines[0])["images"] == ["u1", "ü"]
 
 
-def test_an_index_of_any_kind_is_written(tmp_path: Path):
+def test_an_index_of_any_kind_is_written(files: WrittenFiles, tmp_path: Path):
     """Also one that is called like a column, or has several levels."""
     named = pd.DataFrame({"caption": ["x"]}, index=pd.Index(["k"], name="caption"))
     levels = pd.DataFrame(
@@ -350,19 +415,21 @@ def test_an_index_of_any_kind_is_written(tmp_path: Path):
 
     for frame in (named, levels, times):
         for suffix in ("csv", "jsonl"):
-            assert "x" in write(frame, tmp_path / f"a.{suffix}").read_text()
+            assert "x" in write(frame, tmp_path / f"a.{suffix}", files).read_text()
     assert "2026-01-01" in (tmp_path / "a.jsonl").read_text()
 
 
-def test_a_full_disk_is_one_sentence_that_says_nothing_is_lost(tmp_path: Path):
+def test_a_full_disk_is_one_sentence_that_says_nothing_is_lost(files: WrittenFiles, tmp_path: Path):
     frame = pd.DataFrame({"caption": ["x" * 10_000]})
 
     class Full(pd.DataFrame):
         def copy(self, deep: bool = True) -> Any:
             raise OSError(28, "No space left on device")
 
+    before = write(frame, tmp_path / "a.csv", files).read_bytes()
     with pytest.raises(ParameterError, match=r"was not written .*No space left") as caught:
-        write(Full(frame), tmp_path / "a.csv")
+        write(Full(frame), tmp_path / "a.csv", files)
 
     assert "sends nothing again" in caught.value.hint
-    assert writable(tmp_path / "a.csv") == tmp_path / "a.csv"
+    assert (tmp_path / "a.csv").read_bytes() == before
+    assert writable(tmp_path / "a.csv", [], files) == tmp_path / "a.csv"  # it is still ours

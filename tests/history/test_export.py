@@ -126,6 +126,21 @@ class TestThereAndBack:
         assert file.read_bytes() == old
         assert [p.name for p in tmp_path.iterdir() if p.is_file()] == [file.name]
 
+    def test_a_file_of_the_user_is_not_replaced_unless_asked(
+        self, history: History, tmp_path: Path, kind: str
+    ):
+        file = tmp_path / f"out{kind}"
+        file.write_text("by hand")
+        with pytest.raises(UsageError, match=rf"{file.name} was not written by imgopen_nb"):
+            history.export(file)
+        assert file.read_text() == "by hand"
+
+        history.export(file, overwrite=True)
+        write(history, row("a"))
+        first = file.read_bytes()
+        history.export(file)
+        assert file.read_bytes() != first
+
 
 HOSTILE = {
     "no object": [1], "no task_id": {"task_id": None}, "empty id": {"task_id": ""},

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from imgopen_nb.errors import PictureError
+from imgopen_nb.batch.rows import not_run
+from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.errors import PictureError, UsageError
 from imgopen_nb.session import Session
 
 from ..stub import Reply, Request, Stub, ok
@@ -60,6 +62,42 @@ def test_a_caption_is_saved_as_text(session: Session, stub: Stub, tmp_path: Path
     text, _ = session.run("describe", image=URL).save(tmp_path)
 
     assert text.read_text("utf-8") == "eine Katze 猫\n"
+
+
+def test_what_was_saved_is_replaced_by_a_later_save_unless_it_was_edited(
+    session: Session, stub: Stub, tmp_path: Path
+):
+    serving(stub, 2, picture())
+    result = session.run("text2image", prompt="a fox", seed=7)
+    one, two, origin = result.save(tmp_path)
+    stub.answer = lambda request: Reply(picture("JPEG"))
+    assert result.save(tmp_path)[2] == origin  # new pictures, and an origin that names them
+
+    two.write_bytes(b"edited")
+    serving(stub, 2, picture())
+    one.unlink()
+    with pytest.raises(UsageError, match=rf"{two.name} was not written by .* nothing was written"):
+        result.save(tmp_path)
+    assert not one.exists()
+    assert result.save(tmp_path, overwrite=True) == [one, two, origin]
+    assert (one.read_bytes(), two.read_bytes()) == (picture(), picture())
+
+
+def test_if_a_picture_cannot_be_fetched_nothing_is_written(
+    session: Session, stub: Stub, tmp_path: Path
+):
+    serving(stub, 2, picture())
+    result = session.run("text2image", prompt="a fox", seed=7)
+    stub.answer = lambda request: Reply(picture() if "/0." in request.path else b"gone")
+
+    with pytest.raises(PictureError):
+        result.save(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_row_without_a_task_has_no_files():
+    with pytest.raises(UsageError, match="it comes from no task"):
+        not_run(OPERATIONS["upscale"], {}, "no such file").save("new")
 
 
 def test_a_picture_can_be_had_as_pil(session: Session, stub: Stub):

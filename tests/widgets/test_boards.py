@@ -378,10 +378,15 @@ class TestFrameAndCallbacks:
         assert browser.board.export(str(tmp_path / "set")) == files  # the same content: no question
         browser.send({"kind": "undo"})
         browser.send(UNION)
+        browser.board.export(tmp_path / "set")  # of an earlier export, and unchanged since
+        assert files[0].read_text() == "tabby, cat, mat, red_mat\n"
+        files[0].write_text("by hand")
         with pytest.raises(UsageError, match="overwrite=True"):
             browser.board.export(tmp_path / "set")
         browser.board.export(tmp_path / "set", overwrite=True)
         assert files[0].read_text() == "tabby, cat, mat, red_mat\n"
+        with pytest.raises(UsageError, match=r"a\.png has no folder of its own"):
+            browser.board.export()
 
 
 def jpeg(size: int) -> bytes:

@@ -143,20 +143,46 @@ class Board(NotebookWidget):
         return row.image
 
     def export(
-        self, folder: str | Path, suffix: str = ".txt", *, overwrite: bool = False
+        self,
+        folder: str | Path | None = None,
+        suffix: str = ".txt",
+        *,
+        overwrite: bool = False,
     ) -> list[Path]:
         """Write the captions of people, one file per picture: cat.txt for cat.png.
 
         Trainers read one line, so line breaks become spaces. Pictures without a caption of a
-        person are left out. Files that already have the same content are not touched.
+        person are left out. Files that already have the same content are not touched, and those
+        of an earlier export are replaced unless they have been edited since.
+
+        Args:
+            folder: where the files go, made if it does not exist. If not given, each goes beside
+                its own picture. Pictures from URLs get names from them, which
+                `imgopen-captions.json` in the folder tells.
+            suffix: of the files.
+            overwrite: whether to replace files of yours too. No caption is ever written beside
+                another picture of the same name.
+
+        Returns:
+            The paths of the caption files.
 
         Raises:
-            UsageError: a file with other content exists and `overwrite` is not set, or two
-                pictures would have the same file; nothing was written.
+            UsageError: a file of yours is there, two pictures would have the same file, the
+                picture of that name is another one, or a picture is no local file and there is no
+                folder; nothing was written.
+            FileError: a file cannot be written.
+
+        Example:
+            >>> board.export()             # cat.txt beside cat.png, as trainers expect
+            >>> board.export("captions")
         """
         mine = self.edits.current(self._pictures)
-        captions = {r.image: mine[r.picture].caption for r in self._rows if r.picture in mine}
-        return write_files(captions, Path(folder).expanduser(), suffix, overwrite=overwrite)
+        rows = [
+            (r.image, r.picture, mine[r.picture].caption) for r in self._rows if r.picture in mine
+        ]
+        place = None if folder is None else Path(folder).expanduser()
+        files = self.session.manager.files
+        return write_files(rows, files, place, suffix, overwrite=overwrite)
 
     def static_html(self) -> str:
         """Return the first pictures with their captions as a table, without reading pictures."""
