@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ..catalogue.operation import Operation
-from ..catalogue.status import State
+from ..catalogue.status import NOT_SENT, State
 from ..display.tables import Table
 from ..history.frame import history_frame
 from ..tasks.result import Result
@@ -110,7 +110,7 @@ def _unsent_row(calls: Calls, place: int, record: OutcomeRecord) -> dict[str, An
         "operation": calls.operation.name,
         "model": given.get("model"),
         "image": record.image,
-        "status": "not sent",
+        "status": NOT_SENT,
         "error": record.error or NOT_IN_HISTORY,
     }
 

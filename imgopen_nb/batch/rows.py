@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..catalogue.operation import Operation
+from ..catalogue.status import NOT_SENT
 from ..database.task_table import TaskTable
 from ..errors import ImgOpenError
 from ..tasks.result import Result
@@ -89,7 +90,7 @@ def not_run(operation: Operation, params: Mapping[str, Any], error: str) -> Resu
         {},
         model=model if isinstance(model, str) else None,
         image=clip(image) if isinstance(image, str) else None,
-        status="not sent",
+        status=NOT_SENT,
         error=error,
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ImgOpenError, UsageError
 from .comparison_card import comparison_bundle
-from .descriptions import ENDED_BADLY, Row, count, group, mean, read, state_notes
+from .descriptions import ENDED_BADLY, Row, count, group, mean, pictures, read, state_notes
 from .terms import jaccard, word_count
 
 if TYPE_CHECKING:
@@ -155,8 +155,7 @@ class Comparison:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        count = f"{len(self.rows)} picture" + "s" * (len(self.rows) != 1)
-        return f"Comparison({count}; {', '.join(self.models)})"
+        return f"Comparison({pictures(self.rows)}; {', '.join(self.models)})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return comparison_bundle(self)
@@ -194,7 +193,9 @@ def compare(
     others = len(found) - len(described)
     notes = [
         count(others, "task does", "tasks do", "not describe a picture: left out"),
-        count(repeated, "description was", "descriptions were", "repeated: the latest counts"),
+        count(
+            repeated, "description was", "descriptions were", "repeated: the latest answer counts"
+        ),
         *state_notes(d for row in rows for d in row.descriptions.values()),
     ]
     return Comparison(rows, [note for note in notes if note], thumbnail)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..catalogue.status import NOT_SENT, State
 from ..display.record import name_and_score
 from ..errors import UsageError
 from .terms import Shared, jaccard, ordered_terms, shared_and_only
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 OPERATION = "describe"
 ENDED_BADLY = ("failed", "refused")
+_OPEN = frozenset(state.value for state in State if not state.final)
 
 
 @dataclass(frozen=True)
@@ -109,14 +111,27 @@ def group(described: Iterable[Description]) -> tuple[list[Row], int]:
 
 
 def state_notes(described: Iterable[Description]) -> Iterator[str]:
-    """Yield notes about failures, open tasks, and answers from both services."""
+    """Yield notes about failures, what was not sent, open tasks, and answers of both services."""
     found = list(described)
-    failed = [d for d in found if not d.answered and d.status in ENDED_BADLY]
-    open_ = [d for d in found if not d.answered and d.status not in (*ENDED_BADLY, "succeeded")]
-    yield count(len(failed), "description", "descriptions", "failed")
+    silent = [d for d in found if not d.answered]
+    unsent = [d for d in silent if d.status == NOT_SENT]
+    open_ = [d for d in silent if d.status in _OPEN]
+    yield count(
+        sum(d.status in ENDED_BADLY for d in silent), "description", "descriptions", "failed"
+    )
+    reasons = {d.error for d in unsent}
+    why = f": {reasons.pop()}" if len(reasons) == 1 and None not in reasons else ""
+    yield count(len(unsent), "description was", "descriptions were", f"not sent{why}")
     yield count(len(open_), "description has", "descriptions have", "not ended yet")
-    if {"real", "sandbox"} <= {d.backend for d in found}:
+    if {"real", "sandbox"} <= {d.backend for d in found if d.answered}:
         yield "some captions come from the real service, some from the sandbox"
+
+
+def pictures(rows: Iterable[Row]) -> str:
+    """Return "2 pictures": how many were sent to a model. An unreadable file is none of them."""
+    sent = (any(d.status != NOT_SENT for d in row.descriptions.values()) for row in rows)
+    number = sum(sent)
+    return f"{number} picture" + "s" * (number != 1)
 
 
 def read(source: Any) -> Iterator[Description | None]:
