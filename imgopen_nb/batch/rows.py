@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -61,6 +62,8 @@ class Limits:
         timeout: seconds that a row may take, network trouble included; None: the session's.
         most: how many new tasks may be sent; None for any number.
         fresh: whether to send calls again whose results are in the history.
+        since: with `fresh`, tasks that were made from then on count all the same, in seconds since
+            the epoch; None if each call is to be sent.
         sent: how many new tasks have been sent.
     """
 
@@ -68,8 +71,16 @@ class Limits:
     timeout: float | None = None
     most: int | None = None
     fresh: bool = False
+    since: float | None = field(default=None, init=False)
     sent: int = field(default=0, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def counted_since(self) -> float | None:
+        """From when on earlier tasks count; None counts all of them, infinity none."""
+        if not self.fresh:
+            return None
+        return math.inf if self.since is None else self.since
 
     def permit(self) -> bool:
         """Count one more task and return True, or return False if the limit is reached."""
@@ -80,8 +91,10 @@ class Limits:
             return True
 
 
-def not_run(operation: Operation, params: Mapping[str, Any], error: str) -> Result:
-    """Return the result of a call for which there is no task."""
+def not_run(
+    operation: Operation, params: Mapping[str, Any], error: str, status: str = NOT_SENT
+) -> Result:
+    """Return the result of a call for which there is no task, or none yet."""
     image, model = params.get("image"), params.get("model")
     return Result(
         "",
@@ -90,7 +103,7 @@ def not_run(operation: Operation, params: Mapping[str, Any], error: str) -> Resu
         {},
         model=model if isinstance(model, str) else None,
         image=clip(image) if isinstance(image, str) else None,
-        status=NOT_SENT,
+        status=status,
         error=error,
     )
 
@@ -100,10 +113,14 @@ NOT_IN_HISTORY = "it is not in the history any more"
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRecord:
-    """The part of an outcome that a batch keeps; `image` is set only if there is no task."""
+    """The part of an outcome that a batch keeps; `image` is set only if there is no task.
+
+    `status` is that of the result when the outcome came; a task that was late may end after that.
+    """
 
     index: Any
     task_id: str
+    status: str
     cached: bool
     error: str | None
     image: str | None

@@ -117,7 +117,7 @@ def write(frame: pd.DataFrame, name: Any) -> Path:
     except (OSError, ValueError) as error:
         raise ParameterError(
             f"{clip(path)} was not written ({clip(error)})",
-            hint="the results are in the history: the same with another --out sends nothing again",
+            hint="the results are in the history; imgopen export NAME.csv writes them from there",
         ) from None
     return path
 

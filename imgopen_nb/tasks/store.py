@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -60,7 +61,7 @@ class TaskStore:
         operation: Operation,
         params: Mapping[str, Any],
         *,
-        fresh: bool = False,
+        since: float | None = None,
         **columns: Any,
     ) -> Task:
         """Insert a new task and return it, or return the earlier task of the same call.
@@ -69,7 +70,8 @@ class TaskStore:
             task_id: id of the new task; an earlier task has a different one.
             operation: its operation.
             params: its parameters as the history shows them.
-            fresh: insert it even if the same call was made before.
+            since: count only earlier tasks that were made from then on; None counts all. The new
+                task counts as made then or later, even if the clock was set back.
             **columns: backend, base_url, owner, request (the cache key), body (the JSON to send,
                 None if it may not be stored).
         """
@@ -80,20 +82,20 @@ class TaskStore:
             "image": _first_picture(operation, params),
             "params": dict(params),
             "status": State.CREATED.value,
-            "created": time.time(),
+            "created": max(time.time(), since or 0.0) if since != math.inf else time.time(),
             **columns,
         }
         with self._guard:  # nobody may load the row before this handle is marked as sending
-            earlier = self._table.find_or_add(row, fresh=fresh)
+            earlier = self._table.find_or_add(row, since=since)
             if earlier is None:
                 task = self._tasks[task_id] = self._new_handle(row, operation)
                 task.sending = True
                 return task
         return self._reuse(earlier)
 
-    def find_earlier(self, request: str | None) -> Task | None:
+    def find_earlier(self, request: str | None, since: float | None = None) -> Task | None:
         """Return the earlier task with this cache key, finished (`cached`) or running, or None."""
-        row = self._table.cached(request)
+        row = self._table.cached(request, since)
         return self._reuse(row) if row else None
 
     def load_cached(self, row: Mapping[str, Any]) -> Task:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import threading
 import time
@@ -37,7 +38,7 @@ from ..errors import (
     UsageError,
 )
 from ..text import clip
-from .cache_key import backend_of, cache_key
+from .cache_key import backend_of, cache_key, reusable
 from .callback_trust import CallbackTrust, callback_param
 from .inputs import InputResolver
 from .session_lock import SessionLock
@@ -88,6 +89,14 @@ class Submitter:
         model = self._settings.model if operation.name == "describe" else ""
         return operation.check({**({"model": model} if model else {}), **params})
 
+    def reusable(self, operation: Operation, params: Mapping[str, Any]) -> bool:
+        """Whether the result of a call can be taken from the history when it is made again.
+
+        Raises:
+            UsageError: a parameter does not fit.
+        """
+        return reusable(operation, self.check(operation, params))
+
     def cache_key(self, operation: Operation, params: Mapping[str, Any]) -> str | None:
         """Return the cache key of a call, as far as it is known without any request.
 
@@ -100,7 +109,7 @@ class Submitter:
         row, values = self._confirmed(operation, self.check(operation, params), params)
         inputs = self._inputs.read(row, values)
         return cache_key(
-            row, values, self._inputs.versions(inputs, ask=False), self._backend_key(row)
+            row, values, self._inputs.versions(inputs, ask=False), self.backend_key(row)
         )
 
     def submit(
@@ -108,7 +117,7 @@ class Submitter:
         operation: Operation,
         params: Mapping[str, Any],
         *,
-        fresh: bool = False,
+        since: float | None = None,
         retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
     ) -> Task:
@@ -117,7 +126,8 @@ class Submitter:
         Args:
             operation: the row of the catalogue.
             params: its parameters, not checked yet.
-            fresh: send it even if the same call was made before.
+            since: return an earlier task only if it was made from then on, in seconds since the
+                epoch; None counts all earlier tasks, infinity none.
             retry_later: after a transient error, try again in the background and do not raise.
             permit: called before a new task is written; False if the budget is spent.
 
@@ -130,12 +140,13 @@ class Submitter:
         row, values = self._confirmed(operation, checked, params)
         inputs = self._inputs.read(row, values)
         versions = self._inputs.versions(inputs, ask=True)
-        request = cache_key(row, values, versions, self._backend_key(row))
-        fresh = fresh or self._settings.cache == "off"
-        if not fresh and (earlier := self._store.find_earlier(request)):
+        request = cache_key(row, values, versions, self.backend_key(row))
+        if self._settings.cache == "off":
+            since = math.inf
+        if earlier := self._store.find_earlier(request, since):
             if not earlier.cached or self._output_exists(earlier):
                 return _watch(earlier)
-            fresh = True
+            since = math.inf
         placed = inputs.placed(self._inputs.place)
         return self._send_new(
             row,
@@ -143,7 +154,7 @@ class Submitter:
             lambda task_id: self._body(row, placed, task_id),
             request=request,
             keep_body=not inputs.hidden,
-            fresh=fresh,
+            since=since,
             retry_later=retry_later,
             permit=permit,
         )
@@ -187,7 +198,7 @@ class Submitter:
         *,
         keep_body: bool,
         request: str | None = None,
-        fresh: bool = False,
+        since: float | None = None,
         retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
     ) -> Task:
@@ -195,7 +206,7 @@ class Submitter:
         task_id = f"nb{time.strftime('%Y%m%d')}{uuid.uuid4().hex[:16]}"
         with self._lock.in_use(), self._withdrawn_unless_sent(task_id) as sent:
             with self._budget_lock if permit else contextlib.nullcontext():
-                new = fresh or not (permit and self._store.find_earlier(request))
+                new = not (permit and self._store.find_earlier(request, since))
                 if permit and new and not permit():
                     raise BudgetError(f"{operation.name} was not sent: the budget is spent")
                 body = make_body(task_id)
@@ -203,7 +214,7 @@ class Submitter:
                     task_id,
                     operation,
                     shown,
-                    fresh=fresh,
+                    since=since,
                     request=request,
                     body=body if keep_body else None,
                     backend=self._settings.backend,
@@ -258,7 +269,7 @@ class Submitter:
         true_names = self._settings.fields.get(operation.name, {})
         return confirmed(operation, checked, params, true_names)
 
-    def _backend_key(self, operation: Operation) -> str:
+    def backend_key(self, operation: Operation) -> str:
         """Return the backend's name, with any path and field names set by the user."""
         wire = [self._settings.paths.get(operation.name), self._settings.fields.get(operation.name)]
         name = self._backend_name

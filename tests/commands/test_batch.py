@@ -364,5 +364,5 @@ def test_a_full_disk_is_one_sentence_that_says_nothing_is_lost(tmp_path: Path):
     with pytest.raises(ParameterError, match=r"was not written .*No space left") as caught:
         write(Full(frame), tmp_path / "a.csv")
 
-    assert "sends nothing again" in caught.value.hint
+    assert "imgopen export NAME.csv" in caught.value.hint
     assert writable(tmp_path / "a.csv") == tmp_path / "a.csv"
