@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -100,7 +101,8 @@ class Session:
             >>> task = session.submit("describe", image="sample:coffee")
             >>> task.result().caption
         """
-        return self.manager.submitter.submit(runnable(operation), params, fresh=fresh)
+        since = math.inf if fresh else None  # no earlier task counts
+        return self.manager.submitter.submit(runnable(operation), params, since=since)
 
     def call(self, path: str, body: Mapping[str, Any]) -> Task:
         """Send any JSON body to any path, with keys, history and polling as usual.
@@ -196,7 +198,10 @@ class Session:
             concurrency: how many tasks run at a time.
             timeout: seconds for each row; by default the session's setting (600).
             most: the most tasks that may be sent; rows from the history do not count.
-            fresh: send them even if the same calls were made before.
+            fresh: send them even if the same calls were made before; a picture that is in the
+                input twice is sent once. If such a batch is interrupted, or `most` ends it, the
+                same call within 24 hours takes it up: what it has sent is not sent again. This
+                needs an input that can be recognized: paths, URLs, texts or bytes.
             dry_run: send nothing and return the plan.
             progress: whether to show a progress bar.
             **grid: the other parameters. Each value of a list is run (`models=` means `model=`).

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -15,16 +16,19 @@ from typing import TYPE_CHECKING, Any
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
 from ..catalogue.parameter import Param
-from ..catalogue.status import State
-from ..errors import ImgOpenError, ParameterError, UsageError
+from ..catalogue.status import DELETED, NOT_SENT, State
+from ..errors import BudgetError, ImgOpenError, ParameterError, TaskTimeoutError, UsageError
+from ..tasks.cache_key import reusable
 from ..tasks.manager import TaskManager
 from ..tasks.result import Result
+from ..tasks.submission import TRANSIENT_ERRORS
 from ..text import in_words, visible
+from .fresh_runs import FreshRun, run_key
 from .plan import Plan, make_plan
 from .progress import batch_progress
 from .rows import NOT_IN_HISTORY, Calls, InputPicture, Limits, Outcome, OutcomeRecord, Row, not_run
 from .sources import Source, axes_of, combinations, missing
-from .stream import stream
+from .stream import FATAL, stream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +78,10 @@ class Batch:
         checked = [manager.submitter.check(operation, call) for call in calls]
         grid = [{name: call.get(name) for name in axes} for call in checked]
         self._calls = Calls(operation, fixed, grid, source.index, manager.table)
+        self._checked = checked
+        self._reusable = {reusable(operation, call) for call in checked}
+        self._fresh_run: FreshRun | None = None
+        self._unfinished = False
         pictured = any(operation.param(name).picture for name in axes)
         for call in calls if pictured else calls[:1]:
             manager.submitter.cache_key(operation, call)  # reads the local files
@@ -105,9 +113,10 @@ class Batch:
         Raises:
             TaskInterrupted: Ctrl-C; calls under way go on at the service and into the history.
         """
-        total = None if self._source.total is None else self._source.total * len(self._calls.grid)
-        with batch_progress(self.operation.name, total) as count:
-            deque(self.outcomes(count if progress else None), maxlen=0)
+        self._begin()
+        name = ", ".join([self.operation.name, *self._taken_up()])
+        with batch_progress(name, self._total) as count:
+            deque(self._outcomes(count if progress else None), maxlen=0)
         return self
 
     def outcomes(self, watch: Callable[[Outcome | None], None] | None = None) -> Iterator[Outcome]:
@@ -120,18 +129,63 @@ class Batch:
             UsageError: the batch has run already, and its input can be read only once.
             TaskInterrupted: Ctrl-C; calls under way go on at the service and into the history.
         """
+        self._begin()
+        return self._outcomes(watch)
+
+    @property
+    def _total(self) -> int | None:
+        total = self._source.total
+        return None if total is None else total * len(self._calls.grid)
+
+    def _begin(self) -> None:
         if self._source.once and self._calls.records:
             raise UsageError("this input can be read only once", hint="give it as a list")
         self._calls.records.clear()
         self._limits.sent = 0
+        self._unfinished = False
+        self._fresh_run = self._new_fresh_run()
+        if self._fresh_run:
+            self._fresh_run.begin()
+            self._limits.since = self._fresh_run.since
+
+    def _outcomes(self, watch: Callable[[Outcome | None], None] | None) -> Iterator[Outcome]:
+        run = self._fresh_run
 
         def record(outcome: Outcome | None) -> None:
             if outcome is not None:
                 self._calls.records[outcome.row.place] = _record_of(outcome)
+                self._unfinished |= _left_open(outcome)
             if watch:
                 watch(outcome)
 
-        return stream(self._manager, self.operation, self.rows(), self._limits, record)
+        yield from stream(
+            self._manager,
+            self.operation,
+            self.rows(),
+            self._limits,
+            record,
+            total=self._total,
+            keep=run.keep if run else None,
+        )
+        if run and self._unfinished:
+            run.keep()
+        elif run:
+            run.end()
+
+    def _new_fresh_run(self) -> FreshRun | None:
+        """Return the run of a batch with `fresh`, None if each call is sent in any case."""
+        if not self._limits.fresh or self._manager.settings.cache == "off":
+            return None
+        key = None
+        if True in self._reusable:
+            backend = self._manager.submitter.backend_key(self.operation)
+            key = run_key(self.operation, backend, self._checked, self._source)
+        return FreshRun(self._manager.database, key)
+
+    def _taken_up(self) -> list[str]:
+        """Return [what this batch takes up], [] if it is not an interrupted run."""
+        run = self._fresh_run
+        return [f"takes up {run}"] if run and run.taken_up else []
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self.results())
@@ -147,8 +201,12 @@ class Batch:
                 "a plan would use up this input: it can be read only once",
                 hint="give it as a list",
             )
-        rows, width = self.rows(), len(self._calls.grid)
-        return make_plan(self._manager, self.operation, rows, width, self._limits)
+        rows, width, limits = self.rows(), len(self._calls.grid), copy(self._limits)
+        if run := self._new_fresh_run():
+            run.look()
+            limits.since = run.since
+        made = make_plan(self._manager, self.operation, rows, width, limits)
+        return replace(made, takes_up=str(run)) if run and run.taken_up else made
 
     def results(self) -> list[Result]:
         """Return a result for each call that was run, in the order of the input."""
@@ -205,13 +263,30 @@ class Batch:
 
     def __repr__(self) -> str:
         calls = self._calls.records.values()
-        failed = sum(record.error is not None for record in calls)
-        cached = sum(record.cached for record in calls)
-        advice = "\n  → .errors() tells why; the same again tries them again" if failed else ""
-        return (
-            f"{self.operation.name}: {len(calls):,} calls done: {self._limits.sent:,} sent, "
-            f"{cached:,} from the history, {failed:,} failed{advice}"
-        )
+        without = [record.status for record in calls if record.error is not None]
+        unsent = without.count(NOT_SENT)
+        late = sum(status != NOT_SENT and not State(status).final for status in without)
+        counts = [
+            f"{self._limits.sent:,} sent",
+            f"{sum(record.cached for record in calls):,} from the history",
+            f"{len(without) - unsent - late:,} failed",
+            f"{unsent:,} not sent" if unsent else "",
+            f"{late:,} not ended in time" if late else "",
+        ]
+        done = len(calls) - unsent - late
+        facts = ", ".join([*filter(None, counts), *self._taken_up()])
+        advice = f"\n  → .errors() tells why; {self._same_again()}" if without else ""
+        return f"{self.operation.name}: {done:,} calls done: {facts}{advice}"
+
+    def _same_again(self) -> str:
+        """Return what the same batch would do if it was run again."""
+        if True not in self._reusable or self._manager.settings.cache == "off":
+            return "the same again sends everything again"
+        run = self._fresh_run
+        anew = " and what has a random result" if False in self._reusable else ""
+        if run is None or (self._unfinished and run.kept_until()):
+            return f"the same again tries them{anew} again"
+        return f"the same without fresh tries them{anew} again"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         from .frame import overview
@@ -230,7 +305,8 @@ class Batch:
                 **self._calls.combination(place),
                 "image": record.image,
             }
-            return not_run(self.operation, params, record.error or NOT_IN_HISTORY)
+            status = DELETED if record.task_id else record.status
+            return not_run(self.operation, params, record.error or NOT_IN_HISTORY, status)
         store, row = self._manager.store, record.named(row)
         if row["status"] == State.SUCCEEDED:
             result = (store.load_cached(row) if record.cached else store.load(row)).result(0)
@@ -292,5 +368,20 @@ def _record_of(outcome: Outcome) -> OutcomeRecord:
     shown = {n: v for n, v in result.params.items() if row.param(n).picture}
     pictures = None if list(shown.values()) in ([], [image]) else shown
     return OutcomeRecord(
-        outcome.row.index, result.task_id, result.cached, result.error, image, pictures
+        outcome.row.index,
+        result.task_id,
+        result.status,
+        result.cached,
+        result.error,
+        image,
+        pictures,
     )
+
+
+def _left_open(outcome: Outcome) -> bool:
+    """Whether a run of the same batch would have something left to do for this row."""
+    if isinstance(outcome.trouble, FATAL):
+        return True  # the rows after it were not sent
+    if outcome.result.status == NOT_SENT:
+        return isinstance(outcome.trouble, (BudgetError, TaskTimeoutError, *TRANSIENT_ERRORS))
+    return not State(outcome.result.status).final

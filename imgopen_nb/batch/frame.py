@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ..catalogue.operation import Operation
-from ..catalogue.status import State
+from ..catalogue.status import DELETED, State
 from ..display.tables import Table
 from ..errors import UsageError
 from ..history.frame import history_frame
@@ -151,7 +151,7 @@ def overview(calls: Calls) -> Table:
     rows = [(name, *row) for name, row in zip(column_names(calls), counts, strict=True)][:MAX_ROWS]
     if len(counts) > MAX_ROWS:
         rows.append((f"… and {len(counts) - MAX_ROWS:,} more", "", "", "", ""))
-    heads = (calls.operation.name, "calls", "from the history", "failed", "first error")
+    heads = (calls.operation.name, "calls", "from the history", "no result", "first error")
     return Table(heads, rows)
 
 
@@ -174,7 +174,7 @@ def _unsent_row(calls: Calls, place: int, record: OutcomeRecord) -> dict[str, An
         "operation": calls.operation.name,
         "model": given.get("model"),
         "image": record.image,
-        "status": "not sent",
+        "status": DELETED if record.task_id else record.status,
         "error": record.error or NOT_IN_HISTORY,
     }
 

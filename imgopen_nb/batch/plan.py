@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..catalogue.operation import Operation
-from ..catalogue.status import State
+from ..catalogue.operations import OPERATIONS
+from ..catalogue.status import UNSENT, State
 from ..display.tables import Table
 from ..errors import ImgOpenError
 from ..tasks.manager import TaskManager
@@ -27,6 +28,8 @@ class Plan:
         combinations: the number of calls for each row.
         cached: calls whose result is in the history.
         under_way: calls whose task was sent earlier and has not ended.
+        unsure: calls whose task may not have reached the service: it is asked for them, and they
+            are sent if it does not have them.
         new: calls that would be sent.
         repeated: calls that occur earlier in the input and need not be sent again.
         unusable: calls that cannot be sent.
@@ -34,6 +37,7 @@ class Plan:
         most: how many may be sent; None for any number.
         concurrency: calls under way at a time.
         seconds: the expected time in seconds, None if no such task is in the history.
+        takes_up: which interrupted run with `fresh` this takes up, "" if none.
 
     Example:
         >>> plan = session.map("describe", "photos/", model="clip", dry_run=True)
@@ -46,6 +50,7 @@ class Plan:
     combinations: int
     cached: int
     under_way: int
+    unsure: int
     new: int
     repeated: int
     unusable: int
@@ -53,6 +58,7 @@ class Plan:
     most: int | None
     concurrency: int
     seconds: float | None
+    takes_up: str = ""
 
     def __repr__(self) -> str:
         parts = [f"{number:,} {what}" for number, what in self._counts()]
@@ -60,19 +66,25 @@ class Plan:
         return "\n  ".join([f"{self.operation}: {self._calls()}", *parts, time, "nothing was sent"])
 
     def _calls(self) -> str:
-        rows = f"{self.rows:,} rows"
-        if self.combinations == 1:
-            return rows
-        return f"{rows} × {self.combinations:,} = {self.rows * self.combinations:,} calls"
+        calls = f"{self.rows:,} rows"
+        if self.combinations != 1:
+            calls += f" × {self.combinations:,} = {self.rows * self.combinations:,} calls"
+        return f"{calls}; takes up {self.takes_up}" if self.takes_up else calls
 
     def _counts(self) -> list[tuple[int, str]]:
         most = f", of which at most {self.most:,} may go" if self.most is not None else ""
         counts = [
             (self.repeated, "that stand in the input once more, at no cost"),
             (self.under_way, "under way already"),
+            (self.unsure, "begun earlier, sent only if the service does not have them"),
             (self.unusable, f"that cannot be sent: {shown(self.reason, 200)}"),
         ]
-        first = [(self.new, f"to send{most}"), (self.cached, "from the history, at no cost")]
+        makes = OPERATIONS[self.operation].kind == "images"
+        there = ", where the pictures can still be fetched" if makes and self.cached else ""
+        first = [
+            (self.new, f"to send{most}"),
+            (self.cached, f"from the history, at no cost{there}"),
+        ]
         return first + [(number, what) for number, what in counts if number]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
@@ -99,7 +111,7 @@ def make_plan(
     seen: set[str] = set()
     reason = ""
     for row in rows:
-        outcome, why = _classify(manager, operation, row, seen, limits.fresh)
+        outcome, why = _classify(manager, operation, row, seen, limits)
         reason = reason or why
         counts[outcome] += 1
         new[row.params.get("model")] += outcome == "new"
@@ -109,6 +121,7 @@ def make_plan(
         combinations=width,
         cached=counts["cached"],
         under_way=counts["under way"],
+        unsure=counts["unsure"],
         new=counts["new"],
         repeated=counts["repeated"],
         unusable=counts["unusable"],
@@ -120,7 +133,7 @@ def make_plan(
 
 
 def _classify(
-    manager: TaskManager, operation: Operation, row: Row, seen: set[str], fresh: bool
+    manager: TaskManager, operation: Operation, row: Row, seen: set[str], limits: Limits
 ) -> tuple[str, str]:
     """Return the name of the count that a call belongs to, and why it is unusable or ""."""
     try:
@@ -133,14 +146,16 @@ def _classify(
         return "unusable", error.message
     except Exception as error:  # as in `stream`: one bad row does not end the others
         return "unusable", f"{type(error).__name__}: {error}"
-    if request is None or fresh:
+    if request is None or (limits.fresh and limits.since is None):
         return "new", ""
     if request in seen:
         return "repeated", ""
     seen.add(request)
-    known = manager.table.cached(request)
+    known = manager.table.cached(request, limits.counted_since)
     if known is None:
         return "new", ""
+    if known["status"] in UNSENT:
+        return "unsure", ""
     return ("cached" if known["status"] == State.SUCCEEDED else "under way"), ""
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..catalogue.operation import Operation
+from ..catalogue.status import NOT_SENT
 from ..database.task_table import TaskTable
 from ..errors import ImgOpenError
 from ..tasks.result import Result
@@ -60,6 +62,8 @@ class Limits:
         timeout: seconds that a row may take, network trouble included; None: the session's.
         most: how many new tasks may be sent; None for any number.
         fresh: whether to send calls again whose results are in the history.
+        since: with `fresh`, tasks that were made from then on count all the same, in seconds since
+            the epoch; None if each call is to be sent.
         sent: how many new tasks have been sent.
     """
 
@@ -67,8 +71,16 @@ class Limits:
     timeout: float | None = None
     most: int | None = None
     fresh: bool = False
+    since: float | None = field(default=None, init=False)
     sent: int = field(default=0, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def counted_since(self) -> float | None:
+        """From when on earlier tasks count; None counts all of them, infinity none."""
+        if not self.fresh:
+            return None
+        return math.inf if self.since is None else self.since
 
     def permit(self) -> bool:
         """Count one more task and return True, or return False if the limit is reached."""
@@ -79,8 +91,10 @@ class Limits:
             return True
 
 
-def not_run(operation: Operation, params: Mapping[str, Any], error: str) -> Result:
-    """Return the result of a call for which there is no task."""
+def not_run(
+    operation: Operation, params: Mapping[str, Any], error: str, status: str = NOT_SENT
+) -> Result:
+    """Return the result of a call for which there is no task, or none yet."""
     image, model = params.get("image"), params.get("model")
     return Result(
         "",
@@ -89,7 +103,7 @@ def not_run(operation: Operation, params: Mapping[str, Any], error: str) -> Resu
         {},
         model=model if isinstance(model, str) else None,
         image=clip(image) if isinstance(image, str) else None,
-        status="not sent",
+        status=status,
         error=error,
     )
 
@@ -104,11 +118,13 @@ class OutcomeRecord:
     Attributes:
         index, task_id, cached, error: of the row and its result.
         image: the name that the row gave to its picture.
+        status: that of the result when the outcome came; a task that was late may end after that.
         pictures: all pictures of the call by parameter, if there are others.
     """
 
     index: Any
     task_id: str
+    status: str
     cached: bool
     error: str | None
     image: str | None

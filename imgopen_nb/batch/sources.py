@@ -8,7 +8,7 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from .table_files import READERS
 # Usual names of a column of pictures, in order of preference.
 PICTURE_COLUMNS = ("image", "url", "image_url", "picture", "path", "file", "filename", "file_name")
 _TEXT_COLUMNS = ("prompt", "text")
-_URL = re.compile(r"(https?|data|sample):", re.IGNORECASE)
+URL = re.compile(r"(https?|data|sample):", re.IGNORECASE)
 _GLOB = re.compile(r"[*?\[]")
 _HINT = "give a list, a column, a folder, a glob, or a .csv, .jsonl or .parquet file"
 _PICTURE = Param("image", "image", "image")
@@ -41,12 +41,16 @@ class Source:
         total: the number of pairs, None if it is not known before they are read.
         index: the pandas index of the input, None if it has none.
         once: whether the input can be read only once, as a generator.
+        name: the absolute path of the folder, glob or file, and the column; "" for other inputs.
+        pictures: whether the values are pictures; otherwise they are texts.
     """
 
     pairs: Pairs
     total: int | None
     index: Any = None
     once: bool = False
+    name: str = ""
+    pictures: bool = True
 
 
 def source_of(given: Any, column: str | None = None, param: Param = _PICTURE) -> Source:
@@ -62,6 +66,11 @@ def source_of(given: Any, column: str | None = None, param: Param = _PICTURE) ->
         ParameterError: the input is none of these, or the column is not clear.
         UnknownNameError: there is no such column.
     """
+    found = _read(given, column, param)
+    return found if param.picture else replace(found, pictures=False)
+
+
+def _read(given: Any, column: str | None, param: Param) -> Source:
     if hasattr(given, "columns") and hasattr(given, "index"):
         return _from_frame(given, column, param)
     if isinstance(given, (str, os.PathLike)):
@@ -130,7 +139,7 @@ def _guarded(pairs: Callable[[], Iterable[tuple[Any, Any]]]) -> Pairs:
 
 
 def _from_text(text: str, param: Param) -> Source:
-    if _URL.match(text):
+    if URL.match(text):
         return _one_value(text)
     path = Path(os.path.expanduser(text))
     if not param.picture:
@@ -138,18 +147,19 @@ def _from_text(text: str, param: Param) -> Source:
             raise ParameterError(f"no {param.name}s can be read from {clip(text)}", hint=_HINT)
         return _one_value(text)
     if os.path.isdir(path):
-        return _files(_pictures(path), f"no pictures in the folder {clip(text)}")
+        return _files(path, _pictures(path), f"no pictures in the folder {clip(text)}")
     if os.path.isfile(path):
-        return _files([path], "")
+        return _files(path, [path], "")
     if is_glob(text):
         names = sorted(glob.glob(str(path), recursive=True))
-        return _files([Path(n) for n in names if os.path.isfile(n)], f"no file fits {clip(text)}")
+        files = [Path(name) for name in names if os.path.isfile(name)]
+        return _files(path, files, f"no file fits {clip(text)}")
     raise ParameterError(f"there is no file or folder {clip(text)}", hint=_HINT)
 
 
 def is_glob(text: str) -> bool:
     """Whether a text is a pattern for names of files, and not the name of one."""
-    if _URL.match(text) or os.path.exists(os.path.expanduser(text)):
+    if URL.match(text) or os.path.exists(os.path.expanduser(text)):
         return False
     return _GLOB.search(text) is not None
 
@@ -162,11 +172,12 @@ def _pictures(folder: Path) -> list[Path]:
     return [p for p in seen if p.suffix.lower() in FILE_SUFFIXES and p.is_file()]
 
 
-def _files(found: list[Path], none: str) -> Source:
+def _files(given: Path, found: list[Path], none: str) -> Source:
     if not found:
         raise ParameterError(none, hint=_HINT)
     names = [str(path) for path in found]
-    return Source(lambda: zip(names, names, strict=True), len(names))
+    known = os.path.abspath(given)
+    return Source(lambda: zip(names, names, strict=True), len(names), name=known)
 
 
 def _column(wanted: Any, columns: list[Any], where: str, param: Param) -> Any:
@@ -200,13 +211,13 @@ def _from_table(path: Path, column: str | None, param: Param) -> Source:
     def values() -> Iterator[tuple[int, Any]]:
         return enumerate(_value(path, row, name, param) for row in rows(name))
 
-    return Source(_guarded(values), total)
+    return Source(_guarded(values), total, name=f"{os.path.abspath(path)} {name}")
 
 
 def _value(path: Path, row: dict[str, Any] | ImgOpenError, name: str, param: Param) -> Any:
     """Return the value of a row; a picture's path may be relative to the folder of the table."""
     value = row if isinstance(row, ImgOpenError) else row.get(name)
-    if not isinstance(value, str) or not param.picture or _URL.match(value):
+    if not isinstance(value, str) or not param.picture or URL.match(value):
         return value
     near = os.path.join(path.parent, value)
     return near if os.path.isfile(near) else value

@@ -6,13 +6,16 @@ of rows does not matter. `Session.map`, `run_all` and the magic are built on it.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..catalogue.operation import Operation
+from ..catalogue.status import NOT_SENT, UNSENT, State
 from ..errors import (
     AssumedFieldError,
     AssumedPathError,
@@ -28,6 +31,7 @@ from ..tasks.manager import TaskManager
 from ..tasks.result import Result
 from ..tasks.submission import TRANSIENT_ERRORS
 from ..tasks.task import Task
+from .fresh_runs import moment
 from .rows import Limits, Outcome, Row, Watch, not_run
 
 TICK = 0.25  # seconds between two calls of `watch` with None
@@ -44,6 +48,9 @@ def stream(
     rows: Iterable[Row],
     limits: Limits | None = None,
     watch: Watch | None = None,
+    *,
+    total: int | None = None,
+    keep: Callable[[], float | None] | None = None,
 ) -> Iterator[Outcome]:
     """Run a call for each row and yield the outcomes as they come, each row once.
 
@@ -53,15 +60,20 @@ def stream(
         rows: the calls; the next one is read only when it can be sent.
         limits: see `Limits`.
         watch: called with each outcome, and with None several times a second as time passes.
+        total: the number of rows, None if it is not known.
+        keep: called after an interruption; returns until when the same rows with `fresh` would be
+            taken up, in seconds since the epoch, None if they would not.
 
     Raises:
         TaskInterrupted: Ctrl-C; calls under way go on at the service and into the history.
     """
-    with _Stream(manager, operation, limits or Limits(), watch or (lambda _: None)) as running:
+    limits = limits or Limits()
+    with _Stream(manager, operation, limits, watch or (lambda _: None), total) as running:
         try:
             yield from running.outcomes(iter(rows))
         except KeyboardInterrupt:
-            raise TaskInterrupted(running.interrupted_message()) from None
+            running.stop()
+            raise TaskInterrupted(running.interrupted_message(keep and keep())) from None
 
 
 @dataclass
@@ -71,13 +83,28 @@ class _Call:
     row: Row
     deadline: float
     task: Task | None = None
+    stage: str = "waiting"  # then "sending", then "ended" if there is no task
+
+    @property
+    def where(self) -> str:
+        """Return "waiting", "sending", "under way" or "ended"."""
+        if self.task is None:
+            return self.stage
+        if self.task.state in UNSENT:
+            return "sending"
+        return "ended" if self.task.state.final else "under way"
 
 
 class _Stream:
     """The calls under way; the scheduler's threads send them and put reports into a queue."""
 
     def __init__(
-        self, manager: TaskManager, operation: Operation, limits: Limits, watch: Watch
+        self,
+        manager: TaskManager,
+        operation: Operation,
+        limits: Limits,
+        watch: Watch,
+        total: int | None,
     ) -> None:
         self._manager = manager
         self._operation = operation
@@ -87,32 +114,74 @@ class _Stream:
         self._open: dict[int, _Call] = {}
         self._trouble: ImgOpenError | None = None
         self._stopped = False
-        self._done = 0
+        self._total = total
+        self._begun = self._done = self._failed = self._ended_badly = 0
+        # Whether the results of calls that were sent can be taken from the history later.
+        self._reusable: set[bool] = set()
+        self._guard = threading.Lock()  # a call is given up before it is sent, or sent
 
     def __enter__(self) -> _Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped = True  # calls under way go on into the history
+        self.stop()
 
-    def interrupted_message(self) -> str:
-        """Return the message for Ctrl-C."""
-        return (
-            f"stopped: {self._done} done, {len(self._open)} under way go on at the service and "
-            "into the history\n  → run the same again: it takes up here, and sends nothing twice"
-        )
+    def stop(self) -> None:
+        """Send no more calls; those under way go on into the history."""
+        with self._guard:
+            self._stopped = True
+
+    def interrupted_message(self, kept_until: float | None) -> str:
+        """Return the message for Ctrl-C: where the calls stand, and what the same again would do.
+
+        Args:
+            kept_until: until when a run with `fresh` can be taken up; None if it cannot.
+        """
+        at = Counter(call.where for call in self._open.values())
+        done = self._done + at["ended"]
+        unsent = at["waiting"] + (max(0, self._total - self._begun) if self._total else 0)
+        counts = [
+            f"{done:,} done" + (f" ({self._failed:,} without a result)" if self._failed else ""),
+            f"{at['under way']:,} under way go on at the service and into the history",
+            f"{at['sending']:,} still being sent" if at["sending"] else "",
+            f"{unsent:,} not sent" if unsent else "",
+        ]
+        return f"stopped: {', '.join(filter(None, counts))}\n  → {self._same_again(kept_until)}"
+
+    def _same_again(self, kept_until: float | None) -> str:
+        """Return what the same rows would do if they were run again."""
+        all_again = "run the same again: it sends everything again"
+        if self._reusable == {False}:
+            return f"{all_again}, because such results are never taken from the history"
+        if self._manager.settings.cache == "off":
+            return f"{all_again}, because the cache is off"
+        if not self._limits.fresh:
+            start = "run the same again: it takes up here"
+        elif kept_until is not None:
+            start = f"run the same again before {moment(kept_until)}: it takes up this --fresh run"
+        else:
+            return f"{all_again}, because it is fresh; otherwise it takes up here"
+        anew = ["what has a random result"] * (False in self._reusable)
+        anew += ["what failed"] * bool(self._ended_badly)
+        what = f"again only {' and '.join(anew)}" if anew else "nothing twice"
+        return f"{start}, and sends {what}"
 
     def outcomes(self, rows: Iterator[Row]) -> Iterator[Outcome]:
         while True:
             while len(self._open) < self._limits.concurrency:
                 row = next(rows, None)
                 if row is None:
+                    self._total = self._begun
                     break
+                self._begun += 1
                 self._begin(row)
             if not self._open:
                 return
             outcome = self._next_outcome()
             self._done += 1
+            if outcome.failed:
+                self._failed += 1
+                self._ended_badly += outcome.result.status in (State.FAILED, State.REFUSED)
             self._watch(outcome)
             yield outcome
 
@@ -130,24 +199,29 @@ class _Stream:
 
     def _send(self, call: _Call) -> None:
         place = call.row.place
-        if self._stopped or self._open.get(place) is not call:
-            return  # its outcome is not wanted any more
-        if self._trouble:
-            self._reports.put((place, _not_sent(self._trouble)))
-            return
+        with self._guard:
+            if self._stopped or self._open.get(place) is not call:
+                return  # its outcome is not wanted any more
+            if self._trouble:
+                self._reports.put((place, _not_sent(self._trouble)))
+                return
+            call.stage = "sending"
         try:
+            self._reusable.add(self._manager.submitter.reusable(self._operation, call.row.params))
             task = call.task = self._manager.submitter.submit(
                 self._operation,
                 dict(call.row.params),
-                fresh=self._limits.fresh,
+                since=self._limits.counted_since,
                 retry_later=True,
                 permit=self._limits.permit,
             )
         except ImgOpenError as error:
+            call.stage = "ended"
             if isinstance(error, FATAL):
                 self._trouble = error
             self._reports.put((place, error))
         except Exception as error:  # one bad row must not end the others
+            call.stage = "ended"
             self._reports.put((place, ImgOpenError(f"{type(error).__name__}: {error}")))
         else:
             self._follow(call, task)
@@ -167,7 +241,9 @@ class _Stream:
                 if left > TICK:
                     self._watch(None)
                     continue
-                return self._timed_out(self._open.pop(first.row.place))
+                with self._guard:
+                    self._open.pop(first.row.place)
+                return self._timed_out(first)
             call = self._open.get(place)
             if call is None or self._waits_again(call, report):
                 continue
@@ -184,15 +260,15 @@ class _Stream:
 
     def _timed_out(self, call: _Call) -> Outcome:
         task, name = call.task, self._operation.name
-        error = TaskTimeoutError(
-            f"{name} {task.id if task else ''} did not end in time (it is "
-            f"{task.state if task else 'being sent'})",
-            task=task,
-            hint="it goes on at the service; run the same again to get its result",
-        )
-        return self._outcome(call.row, error)
+        if task:
+            text, hint = f"{name} {task.id} did not end in time (it is {task.state})", task.outlook
+        elif call.stage == "waiting":
+            text, hint = f"{name} was not sent in time", "give a longer timeout"
+        else:
+            text, hint = f"{name} is still being sent", "%imgopen history shows it once it is sent"
+        return self._outcome(call.row, TaskTimeoutError(text, task=task, hint=hint), call.stage)
 
-    def _outcome(self, row: Row, report: Task | ImgOpenError) -> Outcome:
+    def _outcome(self, row: Row, report: Task | ImgOpenError, stage: str = "") -> Outcome:
         task = report if isinstance(report, Task) else report.task
         try:
             if isinstance(report, ImgOpenError):
@@ -204,7 +280,8 @@ class _Stream:
             error = raised.with_traceback(None)  # its frames would keep their objects in memory
         if isinstance(task, Task):
             return Outcome(row, self._manager.store.failed_result(task, error.message), error)
-        return Outcome(row, not_run(self._operation, row.params, error.message), error)
+        status = State.CREATED.value if stage == "sending" else NOT_SENT
+        return Outcome(row, not_run(self._operation, row.params, error.message, status), error)
 
 
 def run_all(
@@ -222,7 +299,7 @@ def run_all(
     rows = [Row(place, place, call) for place, call in enumerate(calls)]
     results: dict[int, Result] = {}
     limits = Limits(timeout=timeout, fresh=fresh)
-    for outcome in stream(manager, operation, rows, limits, watch):
+    for outcome in stream(manager, operation, rows, limits, watch, total=len(rows)):
         if isinstance(outcome.trouble, FATAL):
             raise outcome.trouble  # every other call would fail in the same way
         results[outcome.row.place] = outcome.result

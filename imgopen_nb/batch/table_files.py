@@ -142,7 +142,7 @@ def write(frame: pd.DataFrame, path: Path, files: WrittenFiles, *, overwrite: bo
         said = error.message if isinstance(error, ImgOpenError) else clip(error)
         raise ParameterError(
             f"{clip(path)} was not written ({said})",
-            hint="the results are in the history: the same with another --out sends nothing again",
+            hint="the results are in the history; imgopen export NAME.csv writes them from there",
         ) from None
     return path
 

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ImgOpenError, UsageError
 from .comparison_card import comparison_bundle
-from .descriptions import ENDED_BADLY, Description, Row, count, group, mean, read, state_notes
+from .descriptions import (
+    ENDED_BADLY,
+    Description,
+    Row,
+    count,
+    group,
+    mean,
+    pictures,
+    read,
+    state_notes,
+)
 from .terms import jaccard, word_count
 
 if TYPE_CHECKING:
@@ -159,8 +169,7 @@ class Comparison:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        count = f"{len(self.rows)} picture" + "s" * (len(self.rows) != 1)
-        return f"Comparison({count}; {', '.join(self.models)})"
+        return f"Comparison({pictures(self.rows)}; {', '.join(self.models)})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return comparison_bundle(self)
@@ -216,7 +225,9 @@ def compare_rows(
     full, repeated = group(described, rows)
     said = [
         *notes,
-        count(repeated, "description was", "descriptions were", "repeated: the latest counts"),
+        count(
+            repeated, "description was", "descriptions were", "repeated: the latest answer counts"
+        ),
         *state_notes(d for row in full for d in row.descriptions.values()),
     ]
     return Comparison(full, filter(None, dict.fromkeys(said)), thumbnail)

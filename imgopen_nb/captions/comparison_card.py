@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..catalogue.status import NOT_SENT
 from ..display.parts import Bundle, number, seconds
 from ..display.record import MIME, record
 from ..display.rendering import render
 from ..display.tables import text_table
 from ..images.thumbnail import data_url
 from ..text import shown, visible
-from .descriptions import Description, Row
+from .descriptions import Description, Row, pictures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,10 +58,10 @@ def comparison_view(comparison: Compared) -> dict[str, Any]:
         f"{more} more pictures: comparison.wide()" if more else "",
         f"{bare} pictures are not shown, to keep the notebook small" if bare else "",
     ]
-    descriptions = _descriptions(comparison)
+    origins = {each.backend for each in _descriptions(comparison) if each.status != NOT_SENT}
     return {
         "head": headline(comparison),
-        "sandbox": all(each.backend == "sandbox" for each in descriptions),
+        "sandbox": origins == {"sandbox"},
         "columns": list(_SUMMARY),
         "summary": _summary(comparison),
         "pairs": _pairs(comparison) if len(comparison.models) > 2 else [],
@@ -95,9 +96,8 @@ def comparison_text(comparison: Compared, width: int | None = None) -> str:
 
 def headline(comparison: Compared) -> str:
     """Return "12 pictures · clip, deepdanbooru · mean agreement 0.21"."""
-    count = len(comparison.rows)
     known = [row.agreement for row in comparison.rows if not math.isnan(row.agreement)]
-    parts = [f"{count} picture{'s' * (count != 1)}", ", ".join(comparison.models)]
+    parts = [pictures(comparison.rows), ", ".join(comparison.models)]
     if known:
         parts.append(f"mean agreement {sum(known) / len(known):.2f}")
     return " · ".join(parts)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..catalogue.status import NOT_SENT, State
 from ..display.record import name_and_score
 from ..errors import UsageError
 from ..images.identity import by_name
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 OPERATION = "describe"
 ENDED_BADLY = ("failed", "refused")
+_OPEN = frozenset(state.value for state in State if not state.final)
 
 
 @dataclass(frozen=True)
@@ -144,14 +146,34 @@ def group(
 
 
 def state_notes(described: Iterable[Description]) -> Iterator[str]:
-    """Yield notes about failures, open tasks, and answers from both services."""
+    """Yield notes about failures, what was not sent, open tasks, and answers of both services."""
     found = list(described)
-    failed = [d for d in found if not d.answered and d.status in ENDED_BADLY]
-    open_ = [d for d in found if not d.answered and d.status not in (*ENDED_BADLY, "succeeded")]
-    yield count(len(failed), "description", "descriptions", "failed")
+    silent = [d for d in found if not d.answered]
+    unsent = [d for d in silent if d.status == NOT_SENT]
+    open_ = [d for d in silent if d.status in _OPEN]
+    yield count(
+        sum(d.status in ENDED_BADLY for d in silent), "description", "descriptions", "failed"
+    )
+    reasons = {d.error for d in unsent}
+    why = f": {reasons.pop()}" if len(reasons) == 1 and None not in reasons else ""
+    yield count(len(unsent), "description was", "descriptions were", f"not sent{why}")
     yield count(len(open_), "description has", "descriptions have", "not ended yet")
-    if {"real", "sandbox"} <= {d.backend for d in found}:
+    if {"real", "sandbox"} <= {d.backend for d in found if d.answered}:
         yield "some captions come from the real service, some from the sandbox"
+
+
+def pictures(rows: Iterable[Row]) -> str:
+    """Return "2 pictures", or "2 pictures in 3 files". What cannot be read is none of them."""
+    known = [row.picture or row.image for row in rows if not row.trouble and _was_sent(row)]
+    number = len(set(known))
+    text = f"{number} picture" + "s" * (number != 1)
+    return f"{text} in {len(known)} files" if len(known) > number else text
+
+
+def _was_sent(row: Row) -> bool:
+    """Whether any call with the picture was sent, or none was made yet."""
+    said = row.descriptions.values()
+    return not said or any(each.status != NOT_SENT for each in said)
 
 
 def read(source: Any) -> Iterator[Description | None]:

@@ -24,6 +24,10 @@ class State(StrEnum):
 
 # It is not known whether the service has a task in one of these states.
 UNSENT = frozenset({State.CREATED, State.LOST})
+# The status of a result for which there is no task: nothing was sent for it.
+NOT_SENT = "not sent"
+# The status of a call of a batch whose task was deleted from the history after it was sent.
+DELETED = "deleted"
 
 # By `Operation.family`. For tools, 0, 1 and 2 are documented. For sd, 2 is documented, 1 and 3 come
 # from a working client, and 0 as failure is inferred. Any other status is shown as it is and taken

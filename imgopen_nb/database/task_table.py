@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -34,34 +35,42 @@ class TaskTable:
         sql = f"INSERT INTO tasks ({', '.join(row)}) VALUES ({marks})"
         self.database.run(sql, encode(row))
 
-    def find_or_add(self, row: Mapping[str, Any], *, fresh: bool = False) -> dict[str, Any] | None:
+    def find_or_add(
+        self, row: Mapping[str, Any], *, since: float | None = None
+    ) -> dict[str, Any] | None:
         """Insert a task, or return an earlier one with the same cache key.
 
         This is one transaction: if two kernels submit the same call at once, only one inserts.
 
         Args:
             row: the new task; its `request` is the cache key, None if it is never cached.
-            fresh: whether to insert it in any case.
+            since: count only earlier tasks that were made from then on, as in `cached`.
 
         Returns:
             The earlier task, None if the new one was inserted.
         """
         with self.database.transaction():
-            found = None if fresh else self.cached(row["request"])
+            found = self.cached(row["request"], since)
             if found is None:
                 self.add(row)
             return found
 
-    def cached(self, request: str | None) -> dict[str, Any] | None:
-        """Return a task with this cache key: one that succeeded, else one that has not ended."""
-        if request is None:
+    def cached(self, request: str | None, since: float | None = None) -> dict[str, Any] | None:
+        """Return a task with this cache key: one that succeeded, else one that has not ended.
+
+        Args:
+            request: the cache key; None has no task.
+            since: count only tasks that were made from then on, in seconds since the epoch; None
+                counts all, infinity counts none.
+        """
+        if request is None or since == math.inf:
             return None
         sql = (
             f"SELECT {', '.join(COLUMNS)} FROM tasks WHERE request = ? "
-            "AND status NOT IN ('failed', 'refused') "
+            "AND status NOT IN ('failed', 'refused') AND created >= ? "
             "ORDER BY status = 'succeeded' DESC, rowid DESC LIMIT 1"
         )
-        return next(iter(self.database.read(sql, (request,), COLUMNS)), None)
+        return next(iter(self.database.read(sql, (request, since or 0.0), COLUMNS)), None)
 
     def open_tasks(self, backend: str, base_url: str) -> list[dict[str, Any]]:
         """Return the tasks of a backend that have not ended, oldest first.

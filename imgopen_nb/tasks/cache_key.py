@@ -29,11 +29,7 @@ def cache_key(
         pictures: the versions of the pictures, by parameter.
         where: the backend, as `backend_of` names it.
     """
-    if (
-        not operation.query
-        or operation.kind in ("rows", "status", "raw")
-        or _is_random(operation, values)
-    ):
+    if not reusable(operation, values):
         return None
     # The documented defaults of parameters that are not given.
     usual = {p.name: p.default for p in operation.user_params if p.default is not None}
@@ -41,6 +37,12 @@ def cache_key(
     asked = [operation.name, plain, {name: list(held) for name, held in pictures.items()}, where]
     text = json.dumps(asked, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def reusable(operation: Operation, values: Mapping[str, Any]) -> bool:
+    """Whether the same call with these checked parameters has the same result again."""
+    listed = not operation.query or operation.kind in ("rows", "status", "raw")
+    return not listed and not _is_random(operation, values)
 
 
 def backend_of(settings: Settings, version: str) -> str:

@@ -29,7 +29,7 @@ _NOTHING = {
     "rows": "The list is empty.",
 }
 _ADVICE = {
-    "created": "It was not sent. Run the call again, or %imgopen resume.",
+    "created": "Whether it was sent is not known yet. %imgopen resume finds out.",
     "lost": "Whether the service took it is not known. %imgopen resume asks again.",
     "failed": "The service took it and could not do it. Check the picture and the parameters, "
     "then run the call again.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -82,7 +83,7 @@ class TaskStore:
         operation: Operation,
         call: Call,
         *,
-        fresh: bool = False,
+        since: float | None = None,
         **columns: Any,
     ) -> Task:
         """Insert a new task and return it, or return the earlier task of the same call.
@@ -91,7 +92,8 @@ class TaskStore:
             task_id: id of the new task; an earlier task has a different one.
             operation: its operation.
             call: its parameters and its picture.
-            fresh: insert it even if the same call was made before.
+            since: count only earlier tasks that were made from then on; None counts all. The new
+                task counts as made then or later, even if the clock was set back.
             **columns: backend, base_url, owner, request (the cache key), body (the JSON to send,
                 None if it may not be stored).
         """
@@ -103,23 +105,25 @@ class TaskStore:
             "picture": call.picture,
             "params": dict(call.params),
             "status": State.CREATED.value,
-            "created": time.time(),
+            "created": max(time.time(), since or 0.0) if since != math.inf else time.time(),
             **columns,
         }
         with self._guard:  # nobody may load the row before this handle is marked as sending
-            earlier = self._table.find_or_add(row, fresh=fresh)
+            earlier = self._table.find_or_add(row, since=since)
             if earlier is None:
                 task = self._tasks[task_id] = self._new_handle(row, operation)
                 task.sending = True
                 return task
         return self._reuse(earlier, call)
 
-    def find_earlier(self, request: str | None, call: Call) -> Task | None:
+    def find_earlier(
+        self, request: str | None, call: Call, since: float | None = None
+    ) -> Task | None:
         """Return the earlier task with this cache key, finished (`cached`) or running, or None.
 
         Its handle has the names that `call` gives to its pictures.
         """
-        row = self._table.cached(request)
+        row = self._table.cached(request, since)
         return self._reuse(row, call) if row else None
 
     def load_cached(self, row: Mapping[str, Any]) -> Task:

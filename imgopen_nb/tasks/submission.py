@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import threading
 import time
@@ -38,7 +39,7 @@ from ..errors import (
 )
 from ..images.identity import Identity
 from ..text import clip
-from .cache_key import backend_of, cache_key
+from .cache_key import backend_of, cache_key, reusable
 from .callback_trust import CallbackTrust, callback_param
 from .inputs import InputResolver
 from .session_lock import SessionLock
@@ -91,6 +92,14 @@ class Submitter:
         model = self._settings.model if operation.name == "describe" else ""
         return operation.check({**({"model": model} if model else {}), **params})
 
+    def reusable(self, operation: Operation, params: Mapping[str, Any]) -> bool:
+        """Whether the result of a call can be taken from the history when it is made again.
+
+        Raises:
+            UsageError: a parameter does not fit.
+        """
+        return reusable(operation, self.check(operation, params))
+
     def cache_key(self, operation: Operation, params: Mapping[str, Any]) -> str | None:
         """Return the cache key of a call, as far as it is known without any request.
 
@@ -109,7 +118,7 @@ class Submitter:
         operation: Operation,
         params: Mapping[str, Any],
         *,
-        fresh: bool = False,
+        since: float | None = None,
         retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
     ) -> Task:
@@ -118,7 +127,8 @@ class Submitter:
         Args:
             operation: the row of the catalogue.
             params: its parameters, not checked yet.
-            fresh: send it even if the same call was made before.
+            since: return an earlier task only if it was made from then on, in seconds since the
+                epoch; None counts all earlier tasks, infinity none.
             retry_later: after a transient error, try again in the background and do not raise.
             permit: called before a new task is written; False if the budget is spent.
 
@@ -130,7 +140,8 @@ class Submitter:
         self._backend.check_path(operation)
         row, values = self._confirmed(operation, checked, params)
         inputs = self._inputs.read(row, values)
-        fresh = fresh or self._settings.cache == "off"
+        if self._settings.cache == "off":
+            since = math.inf
         for max_age in (None, JUST_NOW) if inputs.remote else (None,):
             # What a URL's server said a minute ago will do for a task from the history. A new task
             # is given what is there now.
@@ -138,10 +149,10 @@ class Submitter:
             request = self._key(row, values, identities)
             picture = identities[inputs.first][0].picture if inputs.first else None
             call = Call(inputs.shown, inputs.name, picture)
-            if not fresh and (earlier := self._store.find_earlier(request, call)):
+            if earlier := self._store.find_earlier(request, call, since):
                 if not earlier.cached or self._output_exists(earlier):
                     return _watch(earlier)
-                fresh = True
+                since = math.inf
         placed = inputs.placed(self._inputs.place)
         return self._send_new(
             row,
@@ -149,7 +160,7 @@ class Submitter:
             lambda task_id: self._body(row, placed, task_id),
             request=request,
             keep_body=not inputs.hidden,
-            fresh=fresh,
+            since=since,
             retry_later=retry_later,
             permit=permit,
         )
@@ -193,7 +204,7 @@ class Submitter:
         *,
         keep_body: bool,
         request: str | None = None,
-        fresh: bool = False,
+        since: float | None = None,
         retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
     ) -> Task:
@@ -201,7 +212,7 @@ class Submitter:
         task_id = f"nb{time.strftime('%Y%m%d')}{uuid.uuid4().hex[:16]}"
         with self._lock.in_use(), self._withdrawn_unless_sent(task_id) as sent:
             with self._budget_lock if permit else contextlib.nullcontext():
-                new = fresh or not (permit and self._store.find_earlier(request, call))
+                new = not (permit and self._store.find_earlier(request, call, since))
                 if permit and new and not permit():
                     raise BudgetError(f"{operation.name} was not sent: the budget is spent")
                 body = make_body(task_id)
@@ -209,7 +220,7 @@ class Submitter:
                     task_id,
                     operation,
                     call,
-                    fresh=fresh,
+                    since=since,
                     request=request,
                     body=body if keep_body else None,
                     backend=self._settings.backend,

@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakSet
 
 from ..catalogue.operation import Operation
-from ..catalogue.status import State
+from ..catalogue.status import UNSENT, State
 from ..errors import (
     ImgOpenError,
     TaskFailedError,
@@ -279,11 +279,22 @@ class Task:
         Returns:
             A sentence that explains this.
         """
-        said = (
-            f"{self.id}: no longer waited for. Img Open has no cancel, so the task itself goes on"
-        )
-        self.abort_waits(WaitCancelledError(said, task=self, hint=self._resume_hint()))
-        return f"{said}; {self._resume_hint()}"
+        if self.state.final:
+            return f"{self.id} has ended already: {self.state}"
+        said = f"{self.id}: no longer waited for. Img Open has no cancel"
+        outlook = self.outlook
+        self.abort_waits(WaitCancelledError(said, task=self, hint=outlook))
+        return f"{said}; {outlook}"
+
+    @property
+    def outlook(self) -> str:
+        """What becomes of the task if nobody waits for it, and how to get its result later."""
+        if self.state.final:
+            return f"it has ended: {self.state}"
+        where = "it goes on at the service"
+        if self.state in UNSENT:
+            where = "it is not known whether it has reached the service"
+        return f"{where}; to get its result later: %imgopen wait {self.id}"
 
     def add_done_callback(self, call: Callable[[Task], None]) -> None:
         """Call `call(task)` once, when the task ends or the wait is given up, from any thread."""
@@ -327,18 +338,14 @@ class Task:
                 return self._version
         except KeyboardInterrupt:
             raise TaskInterrupted(
-                f"stopped waiting; {self.operation.name} {self.id} goes on at the service\n"
-                f"  → {self._resume_hint()}"
+                f"stopped waiting for {self.operation.name} {self.id}\n  → {self.outlook}"
             ) from None
-
-    def _resume_hint(self) -> str:
-        return f"to get its result later: %imgopen wait {self.id}"
 
     def _timeout_error(self, limit: float) -> TaskTimeoutError:
         text = (
             f"{self.operation.name} {self.id} did not end within {limit:g} s (it is {self.state})"
         )
-        hint = f"it goes on at the service; {self._resume_hint()}"
+        hint = self.outlook
         if self.status is not None and self.state is State.SUBMITTED:
             return UnknownStatusError(
                 f"{text}; its status {self.status!r} is not documented", task=self, hint=hint

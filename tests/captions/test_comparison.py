@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from imgopen_nb.captions.comparison import Comparison, compare
+from imgopen_nb.captions.comparison_card import comparison_text, comparison_view
 from imgopen_nb.errors import JournalError, UsageError
 from imgopen_nb.history.frame import history_frame
 from imgopen_nb.images.picture import thumbnail
@@ -50,6 +51,10 @@ def booru(image: str, tags: str, **more: Any) -> Answer:
 
 def failed(image: str, model: str) -> Answer:
     return Answer(image, model, status="failed", error="too dark", seconds=None)
+
+
+def unsent(image: str, model: str, why: str) -> Answer:
+    return Answer(image, model, status="not sent", error=why, seconds=None, task_id="")
 
 
 PAIR = [clip("a.png", "a tabby cat on a mat"), booru("a.png", "cat red_mat no_humans")]
@@ -102,7 +107,7 @@ class TestCompare:
         comparison = compare([*PAIR, clip("a.png", "a dog")])
 
         assert comparison.wide().loc["a.png", "clip"] == "a dog"
-        assert comparison.notes == ("1 description was repeated: the latest counts",)
+        assert comparison.notes == ("1 description was repeated: the latest answer counts",)
 
     def test_the_latest_in_a_history_is_the_last_submitted(self) -> None:
         frame = frame_of([clip("a.png", "a cat"), clip("a.png", "a dog")])[::-1]
@@ -125,6 +130,31 @@ class TestCompare:
         comparison = compare([*PAIR, Answer("d.png", "clip", status="running")])
 
         assert comparison.notes == ("1 description has not ended yet",)
+
+    def test_what_was_not_sent_is_neither_under_way_nor_a_picture_nor_from_the_real_service(
+        self,
+    ) -> None:
+        """An unreadable file among captions of the sandbox; its result has the default backend."""
+        said = [replace(each, backend="sandbox") for each in PAIR]
+        lost = [unsent("no.png", model, "there is no file no.png") for model in ("clip", "zoo")]
+
+        comparison = compare([*said, *lost])
+
+        assert comparison.notes == ("2 descriptions were not sent: there is no file no.png",)
+        assert repr(comparison).startswith("Comparison(1 picture; ")
+        assert comparison_text(comparison).startswith("1 picture · clip, deepdanbooru, zoo")
+        assert comparison_view(comparison)["sandbox"]
+        assert "no.png" in comparison.wide().index
+
+    def test_reasons_that_differ_are_not_given_as_one(self) -> None:
+        lost = [unsent(name, "clip", f"there is no file {name}") for name in ("a.jpg", "b.jpg")]
+
+        assert compare([*PAIR, *lost]).notes == ("2 descriptions were not sent",)
+
+    def test_an_answer_without_a_caption_has_ended_and_is_from_neither_service(self) -> None:
+        empty = Answer("a.png", "zoo", backend="sandbox")
+
+        assert compare([*PAIR, empty]).notes == ()
 
     def test_answers_of_both_services_are_not_mixed_silently(self) -> None:
         comparison = compare([PAIR[0], booru("a.png", "cat", backend="sandbox")])

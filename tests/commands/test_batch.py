@@ -430,6 +430,6 @@ def test_a_full_disk_is_one_sentence_that_says_nothing_is_lost(files: WrittenFil
     with pytest.raises(ParameterError, match=r"was not written .*No space left") as caught:
         write(Full(frame), tmp_path / "a.csv", files)
 
-    assert "sends nothing again" in caught.value.hint
+    assert "imgopen export NAME.csv" in caught.value.hint
     assert (tmp_path / "a.csv").read_bytes() == before
     assert writable(tmp_path / "a.csv", [], files) == tmp_path / "a.csv"  # it is still ours

@@ -82,13 +82,13 @@ class Result:
     status: str = "succeeded"
     error: str | None = None
     notes: tuple[str, ...] = ()
-    picture: Callable[[int], Thumbnail | None] = lambda size: None
+    photo: Callable[[int], Thumbnail | None] = lambda size: None
 
     def thumbnail(self, size: int) -> Thumbnail | None:
-        return self.picture(size)
+        return self.photo(size)
 
     def output_thumbnail(self, i: int, size: int) -> Thumbnail | None:
-        return self.picture(size)
+        return self.photo(size)
 
 
 @dataclass
@@ -192,7 +192,7 @@ def sample(kind: str, text: str) -> Result:
         image=text,
         operation=text,
         backend="sandbox",
-        picture=photograph,
+        photo=photograph,
     )
 
 
@@ -230,7 +230,7 @@ class TestSafety:
     @example("<script>")
     @settings(deadline=None, max_examples=often(60, 2000))
     def test_a_caption_comes_out_of_the_page_as_it_went_in(self, caption: str) -> None:
-        result = Result(caption=caption, picture=photograph)
+        result = Result(caption=caption, photo=photograph)
 
         page = check(result_bundle(result)["text/html"])
 
@@ -259,7 +259,7 @@ class TestSafety:
     def test_bytes_that_are_no_jpeg_never_reach_the_page(self) -> None:
         svg = Thumbnail(b"<svg onload=alert(1)>", 10, 10, (10, 10))
 
-        bundle = result_bundle(Result(caption="a cat", picture=lambda size: svg))
+        bundle = result_bundle(Result(caption="a cat", photo=lambda size: svg))
 
         assert not check(bundle["text/html"]).all("img")
 
@@ -284,7 +284,7 @@ class TestCard:
             backend="sandbox",
             engine="local-caption",
             fidelity="approximate",
-            picture=photograph,
+            photo=photograph,
         )
 
         page = check(result_bundle(result)["text/html"])
@@ -312,7 +312,7 @@ class TestCard:
         assert "cat 0.90, mat 0.80" in bundle["text/plain"]
 
     def test_a_long_caption_is_cut_and_says_how_much_is_left(self) -> None:
-        bundle = result_bundle(Result(caption="x" * 101_000, picture=photograph))
+        bundle = result_bundle(Result(caption="x" * 101_000, photo=photograph))
 
         assert "… 99,000 more characters" in check(bundle["text/html"]).text
         assert "… 99,000 more characters" in bundle["text/plain"]
@@ -322,7 +322,7 @@ class TestCard:
         urls = [f"http://127.0.0.1:9/{i}.png" for i in range(3)]
         result = Result(
             operation="text2image", kind="images", images=urls, image=None,
-            params={"prompt": "a red fox"}, picture=photograph,
+            params={"prompt": "a red fox"}, photo=photograph,
         )  # fmt: skip
 
         page = check(result_bundle(result)["text/html"])
@@ -332,7 +332,7 @@ class TestCard:
 
     def test_faces_are_framed_where_they_are(self) -> None:
         faces = [{"box": [64, 48, 160, 120], "score": 0.9}]
-        result = Result(kind="boxes", operation="detect-faces", faces=faces, picture=photograph)
+        result = Result(kind="boxes", operation="detect-faces", faces=faces, photo=photograph)
 
         html = result_bundle(result)["text/html"]
 
@@ -341,7 +341,7 @@ class TestCard:
 
     def test_faces_are_not_framed_if_the_size_of_the_picture_is_not_known(self) -> None:
         faces = [{"box": [6400, 48, 160, 120], "score": 0.9}]
-        result = Result(kind="boxes", operation="detect-faces", faces=faces, picture=photograph)
+        result = Result(kind="boxes", operation="detect-faces", faces=faces, photo=photograph)
 
         assert 'class="face"' not in result_bundle(result)["text/html"]
 
@@ -386,7 +386,7 @@ class TestCard:
         def broken(size: int) -> Thumbnail:
             raise JournalError("the history is gone")
 
-        assert "a cat" in result_bundle(Result(caption="a cat", picture=broken))["text/html"]
+        assert "a cat" in result_bundle(Result(caption="a cat", photo=broken))["text/html"]
 
     @pytest.mark.parametrize(
         ("state", "advice"),
@@ -486,7 +486,7 @@ def luminance(colour: Any) -> float:
 
 class TestComparison:
     ANSWERS = (
-        Result(image="a.png", caption="a tabby cat on a mat", picture=photograph),
+        Result(image="a.png", caption="a tabby cat on a mat", photo=photograph),
         Result(image="a.png", model="deepdanbooru", tags=[Tag("cat", 0.9), Tag("red_mat", 0.4)]),
         Result(image="b.png", caption="a dog", backend="sandbox"),
         Result(image="b.png", model="deepdanbooru", status="failed", error="too dark"),
@@ -580,7 +580,7 @@ class TestBudget:
             result_bundle(
                 Result(
                     caption="a portrait of a person wearing orange, possibly with a helmet",
-                    picture=lambda size, path=path: thumbnail(path.read_bytes(), size),
+                    photo=lambda size, path=path: thumbnail(path.read_bytes(), size),
                 )
             )
             for path in samples().values()
@@ -596,7 +596,7 @@ class TestBudget:
         worst = thumbnail(noise.getvalue(), 512)
 
         assert (
-            notebook_bytes(result_bundle(Result(caption="a cat", picture=lambda size: worst)))
+            notebook_bytes(result_bundle(Result(caption="a cat", photo=lambda size: worst)))
             < 100_000
         )
 
@@ -607,7 +607,7 @@ class TestRecord:
             caption="a cat",
             tags=[Tag("cat", 0.9), Tag("mat")],
             params={"model": "clip"},
-            picture=photograph,
+            photo=photograph,
         )
 
         (task,) = result_bundle(result)[MIME]["tasks"]

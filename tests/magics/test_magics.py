@@ -282,6 +282,18 @@ def test_compare_takes_its_pictures_from_the_cell_or_a_list(shell: InteractiveSh
     assert len(by_cell) == len(by_list) == 2
 
 
+def test_compare_says_that_an_unreadable_file_was_not_sent(shell: InteractiveShell, stub: Stub):
+    """It has not been left under way, and is no second picture."""
+    stub.replies(ok(status=2, caption="a cat"))
+
+    comparison = line(shell, f"compare {URL} nosuch.png --models clip deepdanbooru")
+
+    (note,) = comparison.notes
+    assert note.startswith("2 descriptions were not sent: image: there is no file")
+    assert "not ended" not in repr(comparison._repr_mimebundle_())
+    assert repr(comparison).startswith("Comparison(1 picture;")
+
+
 def test_compare_raises_if_nothing_could_be_described(shell: InteractiveShell, stub: Stub):
     stub.replies(refusal("77", "closed"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import subprocess
 import sys
 import threading
@@ -441,7 +442,7 @@ def test_what_is_in_the_history_needs_no_permission(session: Session, service: S
 
     assert session.manager.submitter.submit(row, {"image": URL}, permit=lambda: False).done
     with pytest.raises(BudgetError):
-        session.manager.submitter.submit(row, {"image": URL}, permit=lambda: False, fresh=True)
+        session.manager.submitter.submit(row, {"image": URL}, permit=lambda: False, since=math.inf)
     with pytest.raises(BudgetError):
         session.manager.submitter.submit(row, {"image": URL + "?2"}, permit=lambda: False)
 

@@ -91,7 +91,7 @@ def test_the_transaction_decides_and_who_loses_withdraws_what_it_published(
 ):
     """Both looked too early to find each other; only one is sent."""
     published: list[str] = []
-    monkeypatch.setattr(session.manager.store, "find_earlier", lambda request, call: None)
+    monkeypatch.setattr(session.manager.store, "find_earlier", lambda request, call, since: None)
     monkeypatch.setattr(
         session.manager.urls,
         "published",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...captions.caption_files import write_files
 from ...captions.comparison import Comparison
-from ...captions.descriptions import Description, Row
+from ...captions.descriptions import Description, Row, pictures
 from ...captions.edits import (
     Draft,
     Edit,
@@ -211,9 +211,8 @@ class Board(NotebookWidget):
 
     def _headline(self) -> str:
         """Return "12 pictures · clip, deepdanbooru", quickly for any number of pictures."""
-        count = len(self._rows)
-        pictures = f"{count} picture{'s' * (count != 1)}"
-        return " · ".join(filter(None, [pictures, ", ".join(self.comparison.models)]))
+        parts = [pictures(self._rows), ", ".join(self.comparison.models)]
+        return " · ".join(filter(None, parts))
 
     def _save(self, row: Row, made: Draft, held: Edit | None, free: set[Any]) -> bool:
         """Save a caption and return True, or False if it is the current one already.
