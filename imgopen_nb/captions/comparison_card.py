@@ -12,8 +12,9 @@ from ..display.parts import Bundle, number, seconds
 from ..display.record import MIME, record
 from ..display.rendering import render
 from ..display.tables import text_table
+from ..images.identity import doubt
 from ..images.thumbnail import data_url
-from ..text import shown, visible
+from ..text import short_path, shown, visible
 from .descriptions import Description, Row, pictures
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def comparison_text(comparison: Compared, width: int | None = None) -> str:
     """Return a comparison for terminals: the captions side by side, then the summary."""
     rows = [
         (
-            row.image,
+            short_path(row.image),
             number(row.agreement),
             *(_said(row.descriptions.get(m)) for m in comparison.models),
         )
@@ -149,6 +150,7 @@ def _row(row: Row) -> dict[str, Any]:
     shared = row.common.shared
     return {
         "image": row.image,
+        "doubt": doubt(row.picture),
         "src": "",
         "alt": next((d.caption for d in row.descriptions.values() if d.caption), "the picture"),
         "agreement": number(row.agreement),

@@ -90,6 +90,12 @@ def wait(session: Session, task: Task, seconds: float | None) -> Any:
     return task.result(seconds)
 
 
+def pictures(call: Invocation) -> Any:
+    """Return what a line says about which pictures are meant, None if it says nothing."""
+    words = call.options.words
+    return words[0] if len(words) == 1 else words or None
+
+
 def operation_names() -> list[str]:
     """Return the names of the operations that a user can run."""
     return [operation.name for operation in OPERATIONS.runnable]

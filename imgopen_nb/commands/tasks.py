@@ -27,7 +27,12 @@ MOST_LINES = 20
 
 
 def _compare_options(parser: Parser) -> None:
-    parser.add_argument("words", nargs="*", metavar="IMAGE", help="pictures: URLs, files, {names}")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="IMAGE",
+        help="pictures: URLs, files, folders, globs, {names}; unless given: what was described",
+    )
     models = ", ".join(describe_models())
     parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (all unless given)")
     parser.option("--out", metavar="NAME", help="variable that takes the comparison")
@@ -40,12 +45,14 @@ def _timeout_for_each(parser: Parser) -> None:
 
 def _compare(call: Invocation) -> Any:
     from ..batch.progress import batch_progress
+    from ..datasets.selection import pictures_in
     from ..session import compare
 
     lines = [line.strip() for line in (call.body or "").splitlines()]
-    images = [*call.options.words, *(line for line in lines if line)]
-    if not images:
-        raise ParameterError("compare needs pictures", hint="%imgopen compare URL URL ...")
+    words = [*call.options.words, *(line for line in lines if line)]
+    if not words:
+        return compare()
+    images = pictures_in(words)
     models = call.options.models or describe_models()
     calls = [{"image": image, "model": model} for image in images for model in models]
     seconds = seconds_of(call.options.timeout)

@@ -9,7 +9,7 @@ from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
 from ..errors import UsageError
 from ..syntax.parser import Parser
-from .command import Command, Invocation, no_options, operation_names
+from .command import Command, Invocation, no_options, operation_names, pictures, sample_names
 
 
 def open_form(operation: Operation, params: Mapping[str, Any], call: Invocation) -> Any:
@@ -57,18 +57,23 @@ def _gallery(call: Invocation) -> Any:
     _need_notebook("the gallery")
     from ..widgets.gallery.gallery import gallery
 
-    return gallery(call.options.words or None, session=call.session())
+    return gallery(pictures(call), session=call.session())
 
 
 def _board(call: Invocation) -> Any:
     _need_notebook("the caption board")
     from ..widgets.caption_board.board import board
 
-    return board(None, session=call.session())
+    return board(pictures(call), session=call.session())
 
 
-def _gallery_options(parser: Parser) -> None:
-    parser.add_argument("words", nargs="*", metavar="IMAGE", help="pictures, or the whole history")
+def _pictures_options(parser: Parser) -> None:
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="IMAGE",
+        help="folders, globs, files, URLs, {name}; unless given: the last batch, or the history",
+    )
 
 
 def _browse(call: Invocation) -> Any:
@@ -96,10 +101,17 @@ COMMANDS = (
     Command(
         "gallery",
         "Show pictures as a grid to search, filter and choose from.",
-        _gallery_options,
+        _pictures_options,
         _gallery,
+        values={"words": sample_names},
     ),
-    Command("board", "Put captions side by side, merge and edit them.", no_options, _board),
+    Command(
+        "board",
+        "Put captions side by side, merge and edit them.",
+        _pictures_options,
+        _board,
+        values={"words": sample_names},
+    ),
     Command(
         "browse", "Show the tasks as a live table: open, run again, copy.", no_options, _browse
     ),

@@ -149,20 +149,27 @@ def _read(manager: TaskManager, source: Any) -> Read:
         return _of_tasks(manager, filter(None, read(source)), len(source))
     if isinstance(source, (Mapping, int, float)):
         raise UsageError(f"pictures cannot be read from {in_words(source)}", hint=_HINT)
-    several = isinstance(source, (list, tuple))
-    values = [v for each in (source if several else [source]) for v in _values(each, several)]
+    values = pictures_in(source)
     if not values:
         raise UsageError("no picture is given", hint=f"{_DESCRIBE}; or {_HINT}")
     return identified(manager, values), None, []
 
 
-def _values(source: Any, one_of_several: bool) -> Iterable[Any]:
-    """Return the pictures of a source; an item of a list may be a folder or a glob."""
-    if one_of_several:
-        path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
-        if not path or not (os.path.isdir(path) or is_glob(path)):
-            return [source]
-    return (value for _, value in source_of(source).pairs())
+def pictures_in(source: Any) -> list[Any]:
+    """Return the pictures of a source, not read yet; an item of a list may be a folder or a glob.
+
+    Raises:
+        UsageError: no pictures can be read from it.
+    """
+    if isinstance(source, (list, tuple)):
+        return [picture for each in source for picture in _item(each)]
+    return [value for _, value in source_of(source).pairs()]
+
+
+def _item(item: Any) -> list[Any]:
+    path = os.path.expanduser(item) if isinstance(item, (str, os.PathLike)) else ""
+    several = bool(path) and (os.path.isdir(path) or is_glob(os.fspath(path)))
+    return pictures_in(item) if several else [item]
 
 
 def _of_batch(manager: TaskManager, batch: Batch) -> Read:

@@ -10,13 +10,15 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..text import short_path
+
 MIME = "application/vnd.imgopen.task+json"
 VERSION = 1
 MAX_BYTES = 20_000
 # (characters of a text, number of tags, whether to include params): the first that fits is used.
 _DETAIL = ((4000, 100, True), (1000, 40, True), (300, 20, False), (120, 8, False), (40, 0, False))
 _FIELDS = (
-    "task_id", "server_id", "operation", "model", "image", "caption", "status", "error",
+    "task_id", "server_id", "operation", "model", "image", "picture", "caption", "status", "error",
     "backend", "engine", "seconds", "submitted", "finished", "queries", "attempts",
 )  # fmt: skip
 
@@ -54,12 +56,18 @@ def _row(task: Any, most: int, tags: int, params: bool) -> dict[str, Any]:
         return task.get(name) if isinstance(task, Mapping) else getattr(task, name, None)
 
     row = {name: _plain(get(name), most) for name in _FIELDS}
+    row["image"] = _named(row["image"])
     row["tags"] = [_tag(tag, most) for tag in (get("tags") or [])[:tags]]
     row["image_urls"] = [_plain(u, most) for u in (get("image_urls") or get("images") or [])[:20]]
     given = get("params")
     if params and isinstance(given, Mapping):
-        row["params"] = {str(k)[:80]: _plain(v, min(most, 500)) for k, v in given.items()}
+        row["params"] = {str(k)[:80]: _plain(_named(v), min(most, 500)) for k, v in given.items()}
     return {name: value for name, value in row.items() if value not in (None, "", [], {})}
+
+
+def _named(value: Any) -> Any:
+    """Return a picture's name without folders that only this user has: notebooks are shared."""
+    return short_path(value) if isinstance(value, str) else value
 
 
 def _tag(tag: Any, most: int) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..text import cut, shown, visible
+from ..text import cut, short_path, shown, visible
 
 if TYPE_CHECKING:
     import jinja2
@@ -74,7 +74,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters |= {"cut": cut, "say": shown, "middle": middle}
+    env.filters |= {"cut": cut, "say": shown, "middle": middle, "short": short_path}
     env.tests["link"] = is_link
     scope, css = _style()
     env.globals |= {"scope": scope, "css": _markup(css)}

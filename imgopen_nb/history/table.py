@@ -11,6 +11,7 @@ from ..display.parts import Bundle, seconds
 from ..display.record import MIME, name_and_score, record
 from ..display.rendering import render
 from ..display.tables import text_table
+from ..text import short_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +50,7 @@ def _task(row: Mapping[str, Any]) -> dict[str, Any]:
         "when": _when(row.get("submitted")),
         "operation": row.get("operation") or "",
         "model": row.get("model") or "",
-        "picture": row.get("image") or "",
+        "picture": short_path(row.get("image") or ""),
         "result": _outcome(row),
         "status": status,
         "time": seconds(taken),

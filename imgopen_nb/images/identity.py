@@ -80,7 +80,14 @@ def name_of(picture: str) -> str | None:
 
 def verified(picture: str) -> bool:
     """Whether an identity tells this content from any other."""
-    return not (picture.startswith(BY_NAME) or " unverified" in picture)
+    return not doubt(picture)
+
+
+def doubt(picture: str) -> str:
+    """Return why it is not sure which picture this is, in words for people; "" if it is."""
+    if picture.startswith(BY_NAME):
+        return "known by its name only: not verified"
+    return "known by its address only: not verified" if " unverified" in picture else ""
 
 
 class PictureIdentifier:

@@ -14,7 +14,7 @@ from ..display.record import MIME, record
 from ..display.rendering import render
 from ..display.tables import text_table
 from ..images.thumbnail import Thumbnail
-from ..text import shown, visible
+from ..text import short_path, shown, visible
 
 MAX_ROWS = 20
 MAX_COLUMNS = 8
@@ -99,7 +99,9 @@ def result_text(result: Any) -> str:
     columns, rows = _table(result)
     table = text_table(rows, columns) if rows else ""
     lines = [shown(part) for part in said if part] + [table] * bool(table)
-    head = " · ".join([result.operation, *filter(None, [result.model, result.image])])
+    head = " · ".join(
+        [result.operation, *filter(None, [result.model, short_path(result.image or "")])]
+    )
     tail = " · ".join(filter(None, [backend(result), *facts(result)[1:]]))
     body = "\n".join(lines) or _NOTHING.get(result.kind, "")
     return visible("\n".join(part for part in (head, body, *_notes(result), tail) if part))

@@ -18,6 +18,7 @@ from ..catalogue.status import UNSENT, State
 from ..catalogue.undocumented import raw_operation
 from ..database.task_table import TaskTable
 from ..errors import JournalError
+from ..images.identity import doubt
 from ..images.thumbnail import Thumbnail
 from ..text import clip
 from .result import Result, missing_note
@@ -214,6 +215,7 @@ class TaskStore:
         """Return the result of a task that has succeeded; `later` holds newer attributes."""
         row, data = task.operation, later.get("data", task.data)
         notes = (*_cached_note(task), *missing_note(row, data), *_undocumented_note(task))
+        unsure = doubt(task.picture) if task.picture else ""
         return self._new_result(
             task,
             data=data,
@@ -222,7 +224,7 @@ class TaskStore:
             backend="sandbox" if data.get("backend") == "sandbox" else task.backend,
             finished=later.get("finished", task.finished),
             cached=task.cached,
-            notes=(*task.remarks, *notes, *_sandbox_note(data)),
+            notes=(*task.remarks, *notes, *_sandbox_note(data), *filter(None, [unsure])),
             download=self._download,
         )
 

@@ -19,6 +19,7 @@ from ..history.table import history_bundle
 from ..session import Session
 from ..syntax.snippets import magic_line
 from ..tasks.cards import task_bundle
+from ..text import short_path
 from . import script, style
 from .forms.form import Form
 from .static_fallback import NotebookWidget
@@ -110,7 +111,7 @@ class HistoryBrowser(NotebookWidget):
             "task": row["task_id"],
             "operation": row["operation"],
             "model": row["model"] or "",
-            "image": (row["image"] or "")[:MOST_TEXT],
+            "image": short_path(row["image"] or "")[:MOST_TEXT],
             "status": row["status"],
             "open": _is_open(row),
             "progress": self._progress(row),

@@ -15,6 +15,7 @@ from ...captions.tag_merge import listed, whose
 from ...display.parts import number
 from ...display.rendering import middle
 from ...errors import UsageError
+from ...images.identity import doubt
 from ...text import cut, short_path, shown
 from .. import script, style
 
@@ -74,6 +75,7 @@ def row_view(
     chips = {m: list(zip(lists[m], marks[m], strict=True)) for m in lists}
     return {
         "name": middle(short_path(row.image), 80),
+        "doubt": doubt(row.picture),
         "trouble": shown(row.trouble, 300),
         "agreement": number(row.agreement) if len(lists) > 1 else "",
         "said": [_said(d, chips.get(d.model, [])) if d else None for d in described],

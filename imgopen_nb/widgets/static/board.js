@@ -92,6 +92,7 @@ function fillRow(board, row, data) {
   row.element.setAttribute("aria-label", `picture ${place}: ${data.name}`);
   row.head.replaceChildren(make("b", "", String(data.image + 1)), words("bdi", "", data.name));
   if (data.agreement) row.head.append(make("span", "quiet", `agreement ${data.agreement}`));
+  if (data.doubt) row.head.append(make("span", "quiet", data.doubt));
   row.image.alt = data.name;
   // The focused element may be replaced; without focus, keys would go to the notebook.
   const focused = row.body.contains(document.activeElement);
