@@ -42,6 +42,7 @@ class Description:
     backend: str = ""
     engine: str | None = None
     picture: str = ""
+    submitted: float | None = None
     source: Any = field(default=None, repr=False, compare=False)
 
     @property
@@ -117,16 +118,17 @@ def group(
     """Return the rows, and the number of descriptions that a later one replaced.
 
     Args:
-        described: the descriptions, oldest first.
+        described: the descriptions; of those without a time, the last counts as the latest.
         rows: the pictures that are meant, in their order. By default those that were described:
             one row for each name of a picture.
     """
     said: dict[str, dict[str, Description]] = {}
     names: dict[tuple[str, str], None] = {}
     repeated = 0
-    for each in described:
-        picture = each.picture or by_name(each.image)
+    found = [(each.picture or by_name(each.image), each) for each in described]
+    for picture, each in found:
         names[picture, each.image] = None
+    for picture, each in sorted(found, key=lambda pair: pair[1].submitted or math.inf):
         known = said.setdefault(picture, {})
         before = known.get(each.model)
         repeated += before is not None
@@ -177,7 +179,7 @@ def _was_sent(row: Row) -> bool:
 
 
 def read(source: Any) -> Iterator[Description | None]:
-    """Yield a description for each task, oldest first, None for other operations."""
+    """Yield a description for each task in its order, None for other operations."""
     if hasattr(source, "to_dict") and hasattr(source, "columns"):
         yield from map(from_row, _records(source))
         return
@@ -197,8 +199,6 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
             f"this DataFrame is no history: it lacks {', '.join(sorted(missing))}",
             hint="take one from session.history()",
         )
-    if "submitted" in frame:
-        frame = frame.sort_values("submitted", kind="stable", na_position="last")
     from ..history.frame import records
 
     return records(frame)
@@ -215,8 +215,16 @@ def from_row(row: Mapping[str, Any]) -> Description | None:
         model=str(row["model"] or "clip"),
         caption=row["caption"],
         tags=tuple(_tag(tag) for tag in row.get("tags") or ()),
+        submitted=_seconds(row.get("submitted")),
         **{name: row[name] for name in names if row.get(name) is not None},
     )
+
+
+def _seconds(moment: Any) -> float | None:
+    """Return seconds since the epoch for a time of the history or of a DataFrame."""
+    if hasattr(moment, "timestamp"):
+        moment = moment.timestamp()
+    return moment if isinstance(moment, (int, float)) else None
 
 
 def _from_result(result: Any) -> Description | None:

@@ -116,6 +116,8 @@ def _default(manager: TaskManager, last_batch: Batch | None) -> tuple[Any, str]:
         calls = f"{len(last_batch):,} call{'s' * (len(last_batch) != 1)}"
         return last_batch, f"the last batch of this session: {last_batch.operation.name}, {calls}"
     rows = manager.table.rows(operation=OPERATION)
+    if not rows:
+        raise UsageError("no picture has been described yet", hint=_DESCRIBE)
     return _History(rows), "the whole history"
 
 

@@ -48,8 +48,6 @@ from .task import Task
 
 # Seconds until we check again on a task that is being sent elsewhere.
 CLAIM_RETRY = 0.25
-# Seconds for which the answer of a URL's server counts when a new task is sent.
-JUST_NOW = 1.0
 # Errors after which the same request may succeed a little later.
 TRANSIENT_ERRORS = (
     MalformedAnswerError, NetworkError, RateLimitError, ServerError, SubmissionLostError,
@@ -142,9 +140,11 @@ class Submitter:
         inputs = self._inputs.read(row, values)
         if self._settings.cache == "off":
             since = math.inf
-        for max_age in (None, JUST_NOW) if inputs.remote else (None,):
+        begun = time.time()
+        for again in (False, True) if inputs.remote else (False,):
             # What a URL's server said a minute ago will do for a task from the history. A new task
             # is given what is there now.
+            max_age = time.time() - begun if again else None
             identities = self._inputs.identify(inputs, ask=True, max_age=max_age)
             request = self._key(row, values, identities)
             picture = identities[inputs.first][0].picture if inputs.first else None
