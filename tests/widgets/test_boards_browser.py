@@ -58,7 +58,7 @@ from imgopen_nb.captions.edits import Draft, Edits
 first = "first" not in dir()
 if not first:
     draft = Draft("from elsewhere", [], {}, "edited")
-    Edits(session.manager.database).add("sample:camera", draft, None)
+    Edits(session.manager.database).add("sample:camera", "name sample:camera", draft, None)
     print("written")
 """
 # Lab has comms answered beside a running cell, so it is the board itself that is made slow.
