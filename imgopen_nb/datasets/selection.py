@@ -17,9 +17,8 @@ from ..batch.rows import InputPicture
 from ..batch.sources import is_glob, missing, source_of
 from ..captions.comparison import Comparison, compare_rows
 from ..captions.descriptions import OPERATION, Description, Row, count, from_row, read
-from ..database.task_queries import BY_NAME
 from ..errors import ImgOpenError, PictureError, UsageError
-from ..images.identity import Identity, by_name
+from ..images.identity import Identity, by_name, is_identity
 from ..images.picture import Picture, absolute, read_picture
 from ..tasks.manager import TaskManager
 from ..text import clip, in_words, short_path
@@ -94,7 +93,7 @@ def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -
 
 def identities(manager: TaskManager, source: Any) -> list[str]:
     """Return the identities of pictures that somebody means, for a filter of the history."""
-    if isinstance(source, str) and source.startswith(("sha256:", BY_NAME)):
+    if isinstance(source, str) and is_identity(source):
         return [source]
     found = select(manager, source)
     rows = found.rows

@@ -8,6 +8,7 @@ had, it is known by its address alone, and is marked as unverified.
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 import uuid
@@ -76,6 +77,12 @@ def by_name(image: str) -> str:
 def name_of(picture: str) -> str | None:
     """Return the name of a picture that is known by its name only, None of any other."""
     return picture.removeprefix(BY_NAME) if picture.startswith(BY_NAME) else None
+
+
+def is_identity(text: str) -> bool:
+    """Whether a text is an identity, and not the name of a picture."""
+    url = re.match(r"(https?|sandbox):\S+ (etag|date|hash|unverified)", text)
+    return text.startswith(("sha256:", BY_NAME)) or url is not None
 
 
 def verified(picture: str) -> bool:

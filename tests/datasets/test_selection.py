@@ -403,6 +403,22 @@ def test_an_address_that_cannot_be_checked_is_marked(cached: None, session: Sess
     assert "known by its address only" in imgopen.compare([result])._repr_mimebundle_()["text/html"]
 
 
+def test_the_history_is_filtered_by_identity_or_by_the_picture_itself(
+    here: Session, pictures: Pictures
+):
+    pictures.headers, pictures.body = {"ETag": '"one"'}, png("red")
+    made = here.run("describe", image="set/a.png", model="clip")
+    remote = here.run("describe", image=pictures.url, model="clip")
+    shutil.copy("set/a.png", "copy.png")
+
+    for picture in (made.picture, "set/a.png", "copy.png", png("red"), [made]):
+        assert here.history(picture=picture)["task_id"].tolist() == [made.task_id]
+    assert here.history(picture=remote.picture)["task_id"].tolist() == [remote.task_id]
+    both = here.history(images=["copy.png", pictures.url], status="succeeded", limit=1)
+    assert both["task_id"].tolist() == [remote.task_id]
+    assert here.history.count(images="set", model="deepdanbooru") == 0
+
+
 # On a line.
 
 

@@ -45,6 +45,7 @@ class Grid(anywidget.AnyWidget):
     _esm = script("gallery")
     _css = style("gallery")
     total = traitlets.Int(0).tag(sync=True)
+    title = traitlets.Unicode("").tag(sync=True)
 
 
 class Gallery(NotebookWidget):
@@ -67,7 +68,7 @@ class Gallery(NotebookWidget):
         self._callbacks: list[Callable[[Gallery], None]] = []
         self._missing: set[int] = set()  # of the static fallback
         self._loader = Loader(self._cached, self._read, self._send_pictures)
-        self.widget = Grid(total=len(self.tiles))
+        self.widget = Grid(total=len(self.tiles), title=source.title)
         self.widget.on_msg(self._receive)
 
     @property

@@ -254,6 +254,7 @@ function tellCount(g) {
   const [all, here, chosen] = [g.total, count(g), g.chosen.size].map((n) => n.toLocaleString("en"));
   const pictures = g.total === 1 ? "picture" : "pictures";
   const parts = [all === here ? `${all} ${pictures}` : `${here} of ${all} ${pictures}`];
+  if (g.title) parts.push(g.title);
   if (g.chosen.size) parts.push(`${chosen} selected`);
   if (!g.answered) parts.push("waiting for the kernel");
   const text = parts.join(" · ");
@@ -500,7 +501,7 @@ function render({ model, el }) {
   views += 1;
   const g = {
     model, by: `imgopen-${views}-${Math.random().toString(36).slice(2, 10)}`,
-    total: model.get("total"), order: null, query: null, answered: false,
+    total: model.get("total"), title: model.get("title"), order: null, query: null, answered: false,
     chosen: new Set(), active: 0, anchor: 0, detailed: null, large: null,
     kept: new Map(), shown: new Map(), spare: [], timers: {}, asking: null, drawing: null,
     columns: 0, side: 0, row: 0, seen: 0, offset: 0, askedAt: 0,
