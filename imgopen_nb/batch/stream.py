@@ -6,6 +6,7 @@ of rows does not matter. `Session.map`, `run_all` and the magic are built on it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from ..errors import (
     SettingsError,
     TaskInterrupted,
     TaskTimeoutError,
+    UsageError,
 )
 from ..tasks.manager import TaskManager
 from ..tasks.result import Result
@@ -88,6 +90,7 @@ class _Stream:
         self._trouble: ImgOpenError | None = None
         self._stopped = False
         self._done = 0
+        self._pid = os.getpid()
 
     def __enter__(self) -> _Stream:
         return self
@@ -104,6 +107,11 @@ class _Stream:
 
     def outcomes(self, rows: Iterator[Row]) -> Iterator[Outcome]:
         while True:
+            if self._pid != os.getpid():  # its calls are under way in the parent
+                raise UsageError(
+                    "this batch goes on in the process that began it, not in its forked child",
+                    hint="begin a batch of its own here: what is done comes from the history",
+                )
             while len(self._open) < self._limits.concurrency:
                 row = next(rows, None)
                 if row is None:

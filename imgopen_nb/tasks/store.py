@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from ..api.envelope import Answer
 from ..catalogue.operation import Operation
@@ -52,7 +52,14 @@ class TaskStore:
         self._download = download
         # Weak, so that memory does not grow with the tasks of a long session.
         self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
+        self._handles: WeakSet[Task] = WeakSet()  # also those that are not shared
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Make the locks, those of the tasks too; a forked child does so again."""
         self._guard = threading.RLock()
+        for task in self._handles:
+            task.after_fork()
 
     def add(
         self,
@@ -238,7 +245,7 @@ class TaskStore:
         return self.load_cached(row) if row["status"] == State.SUCCEEDED else self.load(row)
 
     def _new_handle(self, row: Mapping[str, Any], operation: Operation) -> Task:
-        return Task(
+        task = Task(
             row["task_id"],
             operation,
             row["params"],
@@ -250,6 +257,8 @@ class TaskStore:
             watch=self._watch,
             build=self.result,
         )
+        self._handles.add(task)
+        return task
 
     def _from_row(self, row: Mapping[str, Any]) -> Task:
         name = row["operation"]

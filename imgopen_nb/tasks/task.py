@@ -116,14 +116,24 @@ class Task:
         with self._changed:
             if self.state.final:
                 return False
-            for name, value in changes.items():
-                setattr(self, name, value)
+            vars(self).update(changes)  # at once: no fork sees a state without its data
             self._version += 1
             self._changed.notify_all()
             ended = self.state.final
         if ended:
             self._run_callbacks()
         return True
+
+    def after_fork(self) -> None:
+        """Make the lock in a forked child, where nobody polls the task until it is waited for.
+
+        Its callbacks stay with the parent, which polls it too.
+        """
+        self._changed = threading.Condition()
+        self._callbacks.clear()
+        self._wait_error = None
+        self.watched = self.sending = False
+        self.shared = True
 
     def start_clock(self, age: float = 0.0) -> None:
         """Count the task's seconds from now, or from `age` seconds ago."""
