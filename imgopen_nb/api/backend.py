@@ -36,10 +36,20 @@ class Backend:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self._database = database
-        self._lock = threading.RLock()
         self._throttle: Throttle | None = None
         self._sandbox: SandboxProcess | None = None
         self._client: RetryingClient | None = None
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Make the lock and the connections; a forked child does so again.
+
+        The child uses its parent's sandbox as long as that runs, and starts its own after that.
+        """
+        self._lock = threading.RLock()
+        for part in (self._client and self._client.client, self._throttle, self._sandbox):
+            if part:
+                part.after_fork()
 
     @property
     def local(self) -> bool:
@@ -92,7 +102,7 @@ class Backend:
         return _SANDBOX_FILE.sub("sandbox:", url) if self._is_own_sandbox(url) else url
 
     def close(self) -> None:
-        """Close the connections and end our own sandbox."""
+        """Close the connections and end our own sandbox, unless a parent process started it."""
         with self._lock:
             if self._client:
                 self._client.client.close()

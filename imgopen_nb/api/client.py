@@ -16,7 +16,7 @@ from ..config.credentials import Keys
 from ..errors import MalformedAnswerError, NetworkError, RequestTimeoutError
 from ..media.fetch import USER_AGENT, chunks, proxies, reason
 from .envelope import Answer, parse_answer
-from .http import new_session, prepare, surely_unsent
+from .http import mount_pools, new_session, prepare, surely_unsent
 
 MAX_ANSWER = 8 * 2**20
 
@@ -48,6 +48,11 @@ class Client:
         if keys:
             self._http.headers["X-Request-req-accessKeyId"] = keys.id
             self._http.headers["X-Request-req-accessKeySecret"] = keys.secret
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Make the connection pool; a forked child does so again."""
+        mount_pools(self._http)
 
     def exchange(self, path: str, body: Mapping[str, Any]) -> Answer:
         """POST a JSON body once and return the answer.

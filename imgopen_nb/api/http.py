@@ -8,27 +8,30 @@ from collections.abc import Mapping
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 
 from ..errors import PictureError
-from ..media.fetch import USER_AGENT, Fetcher, ca_bundle, causes
+from ..media.fetch import USER_AGENT, Adapter, Fetcher, ca_bundle, causes
 
 CONNECTIONS = 16  # that are kept open
 MAX_JSON_BYTES = 4096
 
 
 def new_session() -> requests.Session:
-    """Return a session that does not read the environment for each request."""
+    """Return a session that does not read the environment for each request; see `mount_pools`."""
     session = requests.Session()
     session.verify = ca_bundle()
     session.trust_env = False
     session.headers["User-Agent"] = USER_AGENT
     session.headers["Accept-Encoding"] = "identity"
-    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS)
+    return session
+
+
+def mount_pools(session: requests.Session) -> None:
+    """Give a session new pools of connections."""
+    adapter = Adapter(CONNECTIONS)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-    return session
 
 
 def prepare(

@@ -65,10 +65,14 @@ class Throttle:
         self._journal = Database(journal.path.parent)
         self._name, self._clock, self._sleep = name, clock, sleep
         self._cap = cap if cap and 0 < cap < math.inf else None
-        self._lock = threading.Lock()
-        self._thread = threading.local()
         self._limit = RateLimit()
         self._read_at = self._failed_at = -math.inf
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Make the lock, and begin with no thread's turns; a forked child does so again."""
+        self._lock = threading.Lock()
+        self._thread = threading.local()
         self._queue: deque[_Turn] = deque()
         self._batch = (0.0, 0.0)  # when slots were given last, and the time of the last of them
         self._times: deque[float] = deque(maxlen=1000)

@@ -6,6 +6,7 @@ of rows does not matter. `Session.map`, `run_all` and the magic are built on it.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -26,6 +27,7 @@ from ..errors import (
     SettingsError,
     TaskInterrupted,
     TaskTimeoutError,
+    UsageError,
 )
 from ..tasks.manager import TaskManager
 from ..tasks.result import Result
@@ -119,6 +121,7 @@ class _Stream:
         # Whether the results of calls that were sent can be taken from the history later.
         self._reusable: set[bool] = set()
         self._guard = threading.Lock()  # a call is given up before it is sent, or sent
+        self._pid = os.getpid()
 
     def __enter__(self) -> _Stream:
         return self
@@ -168,6 +171,11 @@ class _Stream:
 
     def outcomes(self, rows: Iterator[Row]) -> Iterator[Outcome]:
         while True:
+            if self._pid != os.getpid():  # its calls are under way in the parent
+                raise UsageError(
+                    "this batch goes on in the process that began it, not in its forked child",
+                    hint="begin a batch of its own here: what is done comes from the history",
+                )
             while len(self._open) < self._limits.concurrency:
                 row = next(rows, None)
                 if row is None:

@@ -94,9 +94,16 @@ class Inbox:
         self._table = InboxTable(database)
         self._on_callback = on_callback
         self._wanted = wanted
+        self._closed = threading.Event()
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Make the lock, and begin without a thread; a forked child does so again."""
+        closed, self._closed = self._closed.is_set(), threading.Event()
+        if closed:
+            self._closed.set()
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._closed = threading.Event()
         self._last: int | None = None
 
     def watch(self) -> None:

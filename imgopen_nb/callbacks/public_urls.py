@@ -42,11 +42,15 @@ class PublicUrls:
         self.publisher = Publisher(settings.home, self.signer)
         self.publish_always = False
         self.candidates: Callable[[], list[Address]] = addresses
-        self._lock = threading.Lock()
         self._address: Address | None = None
         self._retry_at = 0.0
         self._why = ""
         self._noted = self._swept = False
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Make the lock; a forked child does so again."""
+        self._lock = threading.Lock()
 
     @property
     def address(self) -> Address | None:

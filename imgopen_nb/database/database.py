@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import itertools
 import json
 import os
 import sqlite3
@@ -10,17 +12,25 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ..errors import JournalError
 from .migrations import JSON_COLUMNS, connect
 
 BUSY_TIMEOUT = 15.0
+FORK_TIMEOUT = 60.0  # seconds that a fork waits for a statement or transaction of another thread
 
 
 class Database:
     """The file `imgopen.sqlite` in a home folder; safe to use from several threads and processes.
 
-    The file is opened on first use, and again after a fork: a connection belongs to one process.
+    The file is opened on first use. A fork closes it, and both processes open it again: SQLite
+    keeps account of its file locks for the whole process, and a child would inherit the account
+    but not the locks.
+
+    Attributes:
+        path: the file.
+        opened: how often it was opened; temporary tables last until it is opened again.
 
     Raises:
         JournalError: from every method, if the file cannot be read or written.
@@ -28,9 +38,11 @@ class Database:
 
     def __init__(self, home: Path) -> None:
         self.path = home / "imgopen.sqlite"
+        self.opened = 0
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._pid = 0
+        self._uses = 0  # blocks that use the connection; all are of the thread that has the lock
+        _databases[next(_numbers)] = self
 
     def run(self, sql: str, values: Iterable[Any] = ()) -> int:
         """Execute one statement and return how many rows it changed."""
@@ -44,9 +56,11 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                if connection is not self._connection:
+                    raise self._forked_error()
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:
+                if connection is self._connection and connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
 
@@ -69,9 +83,39 @@ class Database:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
+            if self._connection is not None:
                 self._connection.close()
             self._connection = None
+
+    def before_fork(self) -> bool:
+        """Close the file and keep other threads away from it; False if it is not open.
+
+        It stays open in the middle of a transaction of this thread, or of one that takes too long.
+        """
+        if self._connection is None or not self._lock.acquire(timeout=FORK_TIMEOUT):
+            return False
+        if not self._uses:
+            self.close()
+        return True
+
+    def after_fork_in_parent(self) -> None:
+        """Let other threads open the file again."""
+        self._lock.release()
+
+    def after_fork(self) -> None:
+        """Make a new lock in a forked child, which opens the file anew.
+
+        If the file was open at the fork, the child leaves it alone: it could neither close the
+        inherited connection nor open another one without harm to its parent's.
+        """
+        self._lock = threading.RLock()
+        if self._connection is None:
+            self._uses = 0
+            return
+        _forbidden.add(os.path.realpath(self.path))
+        # One reference too many: it is not closed at the end of the child either.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
+        self._connection = None
 
     def __repr__(self) -> str:
         return f"Database({str(self.path)!r})"
@@ -79,19 +123,33 @@ class Database:
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
+            if _forbidden and os.path.realpath(self.path) in _forbidden:
+                raise self._forked_error()
+            self._uses += 1
             try:
-                if self._connection is None or self._pid != os.getpid():
-                    self._connection, self._pid = self._connect(), os.getpid()
+                if self._connection is None:
+                    with _opening:
+                        self._connection = self._connect()
+                    self.opened += 1
                 yield self._connection
             except (sqlite3.Error, OSError) as error:
                 raise JournalError(
                     f"the history {self.path} cannot be used ({error})", hint=_hint(error)
                 ) from None
+            finally:
+                self._uses -= 1
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.touch(mode=0o600)
         return connect(self.path, BUSY_TIMEOUT)
+
+    def _forked_error(self) -> JournalError:
+        return JournalError(
+            f"the history {self.path} was being written when this process was forked, and cannot "
+            "be used in it",
+            hint='fork again, or start processes by multiprocessing.get_context("spawn")',
+        )
 
 
 def encode(row: Mapping[str, Any]) -> list[Any]:
@@ -126,4 +184,56 @@ def _hint(error: Exception) -> str:
     return next(
         (hint for mark, hint in _HINTS if mark in text),
         "set IMGOPEN_HOME to a folder that can be written",
+    )
+
+
+# Every database of this process, in the order in which they were made.
+_databases: WeakValueDictionary[int, Database] = WeakValueDictionary()
+_numbers = itertools.count()
+# Held while a file is opened, and during a fork.
+_opening = threading.RLock()
+# Files that were open when this process was forked.
+_forbidden: set[str] = set()
+
+
+class _Fork(threading.local):
+    """The databases that this thread has closed for a fork."""
+
+    closed: tuple[Database, ...] = ()
+
+
+_fork = _Fork()
+
+
+def _all_databases() -> list[Database]:
+    found = (reference() for reference in _databases.valuerefs())
+    return [database for database in found if database is not None]
+
+
+def _before_fork() -> None:
+    _opening.acquire()
+    for database in _all_databases():
+        if database.before_fork():
+            _fork.closed += (database,)
+
+
+def _after_fork_in_parent() -> None:
+    for database in _fork.closed:
+        database.after_fork_in_parent()
+    _fork.closed = ()
+    _opening.release()
+
+
+def _after_fork_in_child() -> None:
+    for database in _all_databases():
+        database.after_fork()
+    _fork.closed = ()
+    _opening.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
     )

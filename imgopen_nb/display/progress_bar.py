@@ -6,7 +6,9 @@ In a notebook no widget stays behind in the saved file.
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,6 +69,10 @@ class _Bar(tqdm):  # type: ignore[type-arg]
         if now - self.started >= APPEARS_AFTER and now - self.drawn >= INTERVAL:
             self.drawn, self.delay = now, 0  # from now on there is something to clear at the end
             self.refresh()
+
+
+if hasattr(os, "register_at_fork"):  # a thread may have been drawing: its lock stays locked
+    os.register_at_fork(after_in_child=lambda: _Bar.set_lock(threading.RLock()))
 
 
 class _NotebookBar(_Bar):

@@ -5,6 +5,7 @@ Files are not trusted: each value is checked, and a file is imported completely 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
@@ -19,7 +20,7 @@ from ..database.database import Database
 from ..database.migrations import JSON_COLUMNS
 from ..database.task_queries import COLUMNS, INTEGERS, NUMBERS, select
 from ..database.written_files import WrittenFiles
-from ..errors import ImgOpenError, UsageError
+from ..errors import ImgOpenError, JournalError, UsageError
 from ..text import in_words, one_of
 
 CHUNK = 20_000
@@ -79,12 +80,21 @@ def load(database: Database, path: Path) -> Imported:
     names, table = ", ".join(EXPORTED), f"incoming_{uuid.uuid4().hex}"
     # First into a temporary table: a large file would lock out other programs for too long.
     database.run(f"CREATE TEMP TABLE {table} ({names})", ())
+    opened = database.opened
     try:
         total, ended = _fill(database, table, _readable(read(path), path))
         sql = f"INSERT OR IGNORE INTO tasks ({names}) SELECT {names} FROM {table} ORDER BY rowid"
         added = database.run(sql, ())
+    except JournalError:
+        if database.opened == opened:
+            raise
+        raise ArchiveError(  # the temporary table went when the file was closed
+            f"{path.name} was not imported: this process was forked meanwhile",
+            hint="import it again",
+        ) from None
     finally:
-        database.run(f"DROP TABLE {table}", ())
+        with contextlib.suppress(JournalError):  # what ended the import is to be reported
+            database.run(f"DROP TABLE IF EXISTS temp.{table}", ())
     return Imported(added, ended - added, total - ended)
 
 

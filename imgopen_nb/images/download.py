@@ -28,6 +28,10 @@ class Downloader:
         self._own_address = own_address
         self._fetcher = Fetcher(CONNECTIONS)
 
+    def after_fork(self) -> None:
+        """Make the pools of connections anew in a forked child."""
+        self._fetcher.after_fork()
+
     def download(self, url: str, *, trusted: bool = False, seconds: float = 15.0) -> bytes:
         """Return the picture file at `url`; what is in it is not checked.
 

@@ -110,6 +110,10 @@ class PictureIdentifier:
         self._database = database
         self._downloader = downloader
         self._unreachable: dict[str, float] = {}
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Make the locks; a forked child does so again."""
         self._guard = threading.Lock()
         self._slots = threading.Semaphore(MAX_CONCURRENT)
 

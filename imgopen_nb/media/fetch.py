@@ -10,11 +10,14 @@ import contextlib
 import functools
 import http.client
 import os
+import queue
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from typing import Any
 from urllib.parse import urljoin, urlsplit
+from weakref import WeakSet
 
 import requests
 import urllib3
@@ -102,10 +105,15 @@ class Fetcher:
     """
 
     def __init__(self, connections: int = 4) -> None:
+        self._connections = connections
+        self._verify = ca_bundle()
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Make the pools of connections; a forked child does so again."""
         # Two pools: a connection that was made for a trusted address, perhaps into a private
         # network, never serves one that came over the wire.
-        self._trusted, self._untrusted = _Adapter(connections), _Adapter(connections)
-        self._verify = ca_bundle()
+        self._trusted, self._untrusted = (Adapter(self._connections, _CHECKED) for _ in range(2))
 
     def fetch(self, url: str, *, trusted: bool, seconds: float, own: str = "") -> bytes:
         """Return what an http(s) URL holds; see `open`."""
@@ -192,6 +200,41 @@ class Fetcher:
 _exchange: ContextVar[tuple[Deadline, bool]] = ContextVar("exchange")
 
 
+class _IdleConnections(queue.LifoQueue[Any]):
+    """The connections that a pool keeps open; a forked child begins with none.
+
+    The parent goes on using them: each of the two would read the other's answers.
+    """
+
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        _idle.add(self)
+
+    def after_fork(self) -> None:
+        """Make new locks, and forget the connections: only this process's copies are closed."""
+        super().__init__(self.maxsize)
+
+
+_idle: WeakSet[_IdleConnections] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for queued in _idle:
+        queued.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class _PlainPool(HTTPConnectionPool):
+    QueueCls = _IdleConnections
+
+
+class _TLSPool(HTTPSConnectionPool):
+    QueueCls = _IdleConnections
+
+
 class _Connection(HTTPConnection):
     """Resolves its host name once, and connects to the addresses that were checked."""
 
@@ -227,29 +270,32 @@ class _TLSConnection(_Connection, HTTPSConnection):
     pass
 
 
-class _Pool(HTTPConnectionPool):
+class _CheckedPool(_PlainPool):
     ConnectionCls = _Connection
 
 
-class _TLSPool(HTTPSConnectionPool):
+class _CheckedTLSPool(_TLSPool):
     ConnectionCls = _TLSConnection
 
 
-class _Adapter(HTTPAdapter):
-    """Uses the connections above, for proxies too."""
+Pools = dict[str, type]
+_PLAIN: Pools = {"http": _PlainPool, "https": _TLSPool}
+_CHECKED: Pools = {"http": _CheckedPool, "https": _CheckedTLSPool}
 
-    def __init__(self, connections: int) -> None:
+
+class Adapter(HTTPAdapter):
+    """Keeps so many connections to one server in the pools above, those to proxies too."""
+
+    def __init__(self, connections: int, pools: Pools = _PLAIN) -> None:
         super().__init__(pool_connections=4, pool_maxsize=connections)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        self._pools = self.poolmanager.pool_classes_by_scheme = pools
 
     def proxy_manager_for(self, proxy: str, **more: object) -> urllib3.ProxyManager:
+        """Return the pools of connections to a proxy."""
         manager: urllib3.ProxyManager = super().proxy_manager_for(proxy, **more)
         if not proxy.lower().startswith("socks"):  # those have connections of their own
-            manager.pool_classes_by_scheme = _POOLS
+            manager.pool_classes_by_scheme = self._pools
         return manager
-
-
-_POOLS = {"http": _Pool, "https": _TLSPool}
 
 
 def _addresses(host: str, port: int, only_public: bool) -> list[str]:

@@ -105,6 +105,8 @@ async def _serve(options: argparse.Namespace, keys: tuple[str, str] | None, pare
     )
     server, url = listen(home, options.port, behaviour)
     print(json.dumps({"url": url}), flush=True)
+    if options.parent:  # a pipe from us that is open tells our parent's children that we run
+        os.dup(sys.stdout.fileno())
     # What a library prints later must not go to a closed pipe.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     if options.parent:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import select
 import subprocess
 import sys
 import sysconfig
@@ -23,14 +24,27 @@ MAX_LOG = 1_000_000
 GRACE_SECONDS = 3.0
 EXTRA_HINT = 'pip install "imgopen-nb[sandbox]"'
 
+# A process forked in the midst of a start would hold the ends of its pipes open.
+_starting = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_starting.acquire,
+        after_in_parent=_starting.release,
+        after_in_child=_starting.release,
+    )
+
 
 class SandboxProcess:
-    """A running sandbox; it ends with `stop()`, with this object, or with this process."""
+    """A running sandbox; it ends with `stop()`, with this object, or with this process.
+
+    In a forked child it is the parent's: the child can use it, and never ends it.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         self.url = url
         self.log = log
         self._process = process
+        self._inherited = False
         # With the pid, so that a forked child that drops its copy does not end our sandbox.
         self._finish = weakref.finalize(self, _end, process, os.getpid())
 
@@ -75,11 +89,21 @@ class SandboxProcess:
     @property
     def alive(self) -> bool:
         """Whether the process still runs."""
+        if self._inherited:  # only a parent can wait for it: see whether it still has its pipe
+            return self._process.stdout is not None and not _hung_up(self._process.stdout.fileno())
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """End the process; its tasks and files stay."""
+        """End the process, unless a parent process started it; its tasks and files stay."""
         self._finish()
+
+    def after_fork(self) -> None:
+        """Let go of the process in a forked child; its parent closes its input to end it."""
+        self._inherited = True
+        stdin = self._process.stdin
+        with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
+            if stdin:  # not by its own close(), which a thread of the parent may hold up
+                os.dup2(nothing.fileno(), stdin.fileno(), inheritable=False)
 
     def __enter__(self) -> SandboxProcess:
         return self
@@ -116,7 +140,7 @@ def _log_file(home: Path) -> Path:
 
 def _popen(command: list[str], log: Path) -> subprocess.Popen[bytes]:
     """Start the child so that our Ctrl-C does not reach it; it ends when its stdin closes."""
-    with log.open("ab") as stderr:
+    with log.open("ab") as stderr, _starting:
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -126,6 +150,13 @@ def _popen(command: list[str], log: Path) -> subprocess.Popen[bytes]:
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
+
+
+def _hung_up(pipe: int) -> bool:
+    """Whether nobody has the other end of a pipe that is open for reading."""
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return bool(poll.poll(0))
 
 
 def _environment() -> dict[str, str]:

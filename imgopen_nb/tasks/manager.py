@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from weakref import WeakSet
+
 from ..api.backend import Backend
 from ..callbacks.inbox import Inbox
 from ..callbacks.public_urls import PublicUrls
@@ -77,6 +80,19 @@ class TaskManager:
         poller = Poller(*parts, reschedule=self._reschedule)
         self.scheduler = Scheduler(poller)
         self._inbox = Inbox(self.database, poller.on_callback, wanted=lambda: self.scheduler.busy)
+        _managers.add(self)
+
+    def after_fork(self) -> None:
+        """Make everything that belongs to one process anew, in a forked child.
+
+        The parts stay the same objects. The databases and the pools of connections see to
+        themselves, as they are used without a manager too.
+        """
+        for part in (
+            self.backend, self.urls, self._downloader, self.identifier, self.store, self._lock,
+            self.submitter, self.timing, self.scheduler, self._inbox,
+        ):  # fmt: skip
+            part.after_fork()
 
     def open_tasks(self) -> list[Task]:
         """Return the tasks of this backend that have not ended, oldest first."""
@@ -136,3 +152,15 @@ class TaskManager:
     def _delay(self, task: Task) -> float:
         ready = task.state.final or task.state in UNSENT
         return 0.0 if ready else self.timing.seconds_to_next_poll(task)
+
+
+_managers: WeakSet[TaskManager] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for manager in _managers:
+        manager.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 FOLDER = "sessions"
 # Ending of the name of a session that could not get a lock.
 UNLOCKED = "-pid"
+_inherited: list[FileLock] = []  # of parents
 _NAME = re.compile(rf"(\d{{1,10}})-[0-9a-f]{{12}}({UNLOCKED})?")
 
 
@@ -27,10 +28,20 @@ class SessionLock:
 
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER
+        self._held: FileLock | None = None
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Begin as a session of its own; a forked child does so again.
+
+        The parent keeps the file lock that it has: its child must not even drop the object, as
+        older versions of filelock would release the lock with it.
+        """
+        if self._held is not None:
+            _inherited.append(self._held)
         self._guard = threading.Lock()
         self._id = ""
-        self._pid = 0
-        self._held: FileLock | None = None
+        self._held = None
         self._uses = 0
         self._releasing = False
 
@@ -38,9 +49,8 @@ class SessionLock:
     def id(self) -> str:
         """The name of this session, locked while its process runs."""
         with self._guard:
-            if self._pid != os.getpid():  # a forked child is its own session
-                self._pid = os.getpid()
-                self._id = f"{self._pid}-{uuid.uuid4().hex[:12]}"
+            if not self._id:
+                self._id = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
                 self._held = self._lock(self._id)
                 try:
                     self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -91,10 +101,10 @@ class SessionLock:
                 self._release()
 
     def _release(self) -> None:
-        if self._held is not None and self._pid == os.getpid():
+        if self._held is not None:
             self._held.release()
             self._remove_file(self._id)
-        self._held, self._pid, self._releasing = None, 0, False
+        self._held, self._id, self._releasing = None, "", False
 
     def _remove_file(self, name: str) -> None:
         with contextlib.suppress(OSError):

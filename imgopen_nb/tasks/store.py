@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from ..api.envelope import Answer
 from ..catalogue.operation import Operation
@@ -76,7 +76,14 @@ class TaskStore:
         self._write = write
         # Weak, so that memory does not grow with the tasks of a long session.
         self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
+        self._handles: WeakSet[Task] = WeakSet()  # also those that are not shared
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Make the locks, those of the tasks too; a forked child does so again."""
         self._guard = threading.RLock()
+        for task in self._handles:
+            task.after_fork()
 
     def add(
         self,
@@ -276,10 +283,12 @@ class TaskStore:
         task = self.load(row)
         if (task.image, task.params) == (call.image, call.params):
             return task
-        return task.alias(call.image, call.picture, call.params)
+        alias = task.alias(call.image, call.picture, call.params)
+        self._handles.add(alias)
+        return alias
 
     def _new_handle(self, row: Mapping[str, Any], operation: Operation) -> Task:
-        return Task(
+        task = Task(
             row["task_id"],
             operation,
             row["params"],
@@ -292,6 +301,8 @@ class TaskStore:
             watch=self._watch,
             build=self.result,
         )
+        self._handles.add(task)
+        return task
 
     def _from_row(self, row: Mapping[str, Any]) -> Task:
         name = row["operation"]

@@ -82,6 +82,10 @@ class Submitter:
         self._urls = urls
         self._trust = trust
         self._backend_name = backend_of(self._settings, __version__)
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Make the lock; a forked child does so again."""
         # If two equal calls are made at once, only one of them counts against the budget.
         self._budget_lock = threading.Lock()
 

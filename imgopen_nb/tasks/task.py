@@ -128,8 +128,7 @@ class Task:
         with self._changed:
             if self.state.final:
                 return False
-            for name, value in changes.items():
-                setattr(self, name, value)
+            vars(self).update(changes)  # at once: no fork sees a state without its data
             self._version += 1
             self._changed.notify_all()
             ended, aliases = self.state.final, list(self._aliases)
@@ -151,6 +150,17 @@ class Task:
             other._original = self
             self._aliases.add(other)
         return other
+
+    def after_fork(self) -> None:
+        """Make the lock in a forked child, where nobody polls the task until it is waited for.
+
+        Its callbacks stay with the parent, which polls it too.
+        """
+        self._changed = threading.Condition()
+        self._callbacks.clear()
+        self._wait_error = None
+        self.watched = self.sending = False
+        self.shared = True
 
     def start_clock(self, age: float = 0.0) -> None:
         """Count the task's seconds from now, or from `age` seconds ago."""

@@ -133,6 +133,7 @@ def test_a_forked_child_is_a_session_of_its_own_and_does_not_end_its_parents(tmp
     name = lock.id
     child = os.fork()
     if child == 0:
+        lock.after_fork()  # which the manager does
         mine = lock.id
         lock.release()
         os._exit(0 if mine.startswith(f"{os.getpid()}-") and mine != name else 1)

@@ -26,6 +26,14 @@ class Scheduler:
 
     def __init__(self, poll: Callable[[Task], float | None]) -> None:
         self._poll = poll
+        self._closed = False
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Make the locks, and begin without threads, tasks and jobs; a forked child does so again.
+
+        What was scheduled before the fork stays with the parent.
+        """
         self._heap: list[tuple[float, int, Task | Job]] = []
         self._order = itertools.count()
         self._lock = threading.Lock()
@@ -37,7 +45,6 @@ class Scheduler:
         self._threads: list[threading.Thread] = []
         self._scheduled: set[str] = set()
         self._due: dict[str, float] = {}
-        self._closed = False
 
     @property
     def busy(self) -> bool:

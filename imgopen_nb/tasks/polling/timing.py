@@ -45,6 +45,10 @@ class Timing:
     ) -> None:
         self._table = table
         self._hold = hold
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Make the lock, and begin with the history's durations; a forked child does so again."""
         self._kinds: dict[Kind, _KindState] = {}
         self._guard = threading.Lock()
 
