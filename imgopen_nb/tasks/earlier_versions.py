@@ -8,10 +8,10 @@ name proves nothing.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from .._version import __version__
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
 from ..config.settings import LOCAL_MODELS
@@ -19,6 +19,8 @@ from ..database.task_table import TaskTable
 from ..images.identity import Identity
 from .cache_key import cache_key
 
+# The last version that kept only names: it is part of the cache keys of its sandbox.
+VERSION = "0.1.0"
 _COLUMNS = ("rowid", "operation", "params", "backend", "base_url")
 
 
@@ -33,6 +35,7 @@ class EarlierTasks:
     def __init__(self, table: TaskTable, backend_key: Callable[[Operation], str]) -> None:
         self._table = table
         self._backend_key = backend_key
+        self._lock = threading.Lock()
         self._read_to = 0
         self._calls: dict[str, tuple[Operation, Mapping[str, Any], set[str]]] = {}
 
@@ -42,14 +45,15 @@ class EarlierTasks:
         Returns:
             The number of tasks whose picture is known from now on.
         """
-        self._read_calls()
-        if not self._calls:
-            return 0
         found = {each.picture: each for each in pictures}
-        return sum(
-            self._table.identify(self._requests(identity), picture)
-            for picture, identity in found.items()
-        )
+        with self._lock:
+            self._read_calls()
+            if not self._calls:
+                return 0
+            return sum(
+                self._table.identify(self._requests(identity), picture)
+                for picture, identity in found.items()
+            )
 
     def _requests(self, identity: Identity) -> Iterator[str]:
         """Yield the cache keys that each known call would have with this picture."""
@@ -87,4 +91,4 @@ def _backend_then(row: Mapping[str, Any]) -> str:
     """Return the backend's part of the cache key with the settings that most people have."""
     if row["base_url"]:
         return f"{row['backend']} {row['base_url']}"
-    return " ".join(["sandbox", __version__, *(f"{name}=" for name in LOCAL_MODELS)])
+    return " ".join(["sandbox", VERSION, *(f"{name}=" for name in LOCAL_MODELS)])
