@@ -6,9 +6,11 @@ sandbox leaves a folder, so a test notices whatever is sent.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ import pytest
 
 from imgopen_nb.captions.comparison import Comparison
 from imgopen_nb.captions.edits import UNVERIFIED, Edits
+from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.database.migrations import MIGRATIONS
 from imgopen_nb.datasets.selection import select
-from imgopen_nb.errors import UsageError
+from imgopen_nb.errors import JournalError, UsageError
 from imgopen_nb.images.identity import by_content, by_name
 from imgopen_nb.session import Session
 from imgopen_nb.widgets.caption_board.board import Board, board
@@ -181,6 +185,8 @@ class TestProof:
         assert {m: d.text for m, d in blue.descriptions.items()} == {
             "clip": "a plain blue picture", "deepdanbooru": "blue_theme, no_humans",
         }  # fmt: skip
+        found = old.history(images=files[1:])
+        assert sorted(found["operation"]) == ["describe", "describe", "describe", "upscale"]
 
     def test_a_comparison_of_the_history_takes_apart_what_lies_where_it_was(
         self, old: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -258,6 +264,13 @@ class TestProof:
             found = select(session.manager, [put(tmp_path / "a.png", "red")]).comparison()
 
         assert said(found) == {"a.png": RED}
+
+    def test_threads_that_ask_at_once_all_see_what_is_proved(self, old: Session, tmp_path: Path):
+        file = put(tmp_path / "a.png", "red")
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: select(old.manager, [file]).described, range(16)))
+
+        assert [len(each) for each in found] == [2] * 16
 
     @pytest.mark.parametrize("name", ["m1", "m2", "m3"])
     def test_without_a_cache_key_nothing_is_proved_and_nothing_is_lost(
@@ -421,3 +434,249 @@ class TestThumbnails:
         monkeypatch.chdir(projects / "projB")
 
         assert old.manager.thumbnail("images/1.png", picture=by_name("images/1.png")).width == 24
+
+
+class OldKernel:
+    """A kernel of the last version, by the statements that it has: it opened the file before.
+
+    `SELECT` and `INSERT` name the columns of schema 4, as 96c787b has them.
+    """
+
+    COLUMNS = (
+        "task_id, server_id, operation, model, image, params, status, caption, tags, image_urls, "
+        "created, submitted, finished, queries, attempts, backend, base_url, engine, error, data, "
+        "request, body, owner, pending, seconds"
+    )
+    EDIT = "edit_id, image, caption, tags, origin, kind, source, replaces, created, undone"
+    NEWEST = "SELECT MAX(edit_id) FROM edits WHERE undone IS NULL"
+
+    def __init__(self, home: Path) -> None:
+        self.db = sqlite3.connect(home / "imgopen.sqlite", isolation_level=None)
+        self.db.execute("PRAGMA journal_mode = WAL")
+        assert self.db.execute("PRAGMA user_version").fetchone() == (4,)
+        self.run(f"SELECT {self.COLUMNS} FROM tasks")
+
+    def run(self, sql: str, *values: Any) -> list[Any]:
+        return self.db.execute(sql, values).fetchall()
+
+    def describe(self, task_id: str, image: str, model: str, request: str, caption: str) -> None:
+        """Write a task as `TaskTable.find_or_add` and `update` do, with its events."""
+        self.db.execute("BEGIN IMMEDIATE")
+        self.run(
+            f"SELECT {self.COLUMNS} FROM tasks WHERE request = ? "
+            "AND status NOT IN ('failed', 'refused') "
+            "ORDER BY status = 'succeeded' DESC, rowid DESC LIMIT 1", request,
+        )  # fmt: skip
+        self.run(
+            "INSERT INTO tasks (task_id, operation, model, image, params, status, created, "
+            "request, body, backend, base_url, owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            task_id, "describe", model, image, json.dumps({"image": image, "model": model}),
+            "created", 1.0, request, "{}", "sandbox", "", "owner",
+        )  # fmt: skip
+        self.db.execute("COMMIT")
+        self.run(
+            "UPDATE tasks SET status = ?, submitted = ?, queries = ?, attempts = ?, finished = ?, "
+            "body = ?, pending = ?, seconds = ?, caption = ?, engine = ?, tags = ?, "
+            "image_urls = ?, data = ? "
+            "WHERE task_id = ? AND status NOT IN ('succeeded', 'failed', 'refused')",
+            "succeeded", 1.0, 1, 1, 2.0, None, 0.5, 1.0, caption, None, None, "[]",
+            json.dumps({"status": 2, "caption": caption}), task_id,
+        )  # fmt: skip
+        assert len(self.run("SELECT state FROM events WHERE task_id = ?", task_id)) == 2
+
+    def current(self, image: str) -> Any:
+        (found,) = self.run(
+            f"SELECT {self.EDIT} FROM edits WHERE edit_id IN ({self.NEWEST} "
+            "AND image IN (SELECT value FROM json_each(?)) GROUP BY image)", json.dumps([image]),
+        ) or [None]  # fmt: skip
+        return found
+
+    def edit(self, image: str, caption: str) -> int:
+        held = self.current(image)
+        over = held[0] if held else None
+        self.run(
+            "INSERT INTO edits (image, caption, tags, origin, kind, source, replaces, created) "
+            f"SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE ({self.NEWEST} AND image = ?) IS ?",
+            image, caption, "[]", '{"models": []}', "edited", "human", over, 3.0, image, over,
+        )  # fmt: skip
+        assert self.current(image)[2] == caption
+        return int(self.current(image)[0])
+
+    def undo(self, image: str, edit_id: int) -> None:
+        self.run(
+            f"UPDATE edits SET undone = ? WHERE edit_id = ({self.NEWEST} AND image = ?) "
+            "AND edit_id = ?", 4.0, image, edit_id,
+        )  # fmt: skip
+
+    def thumbnail(self, image: str, jpeg: bytes) -> None:
+        self.run(
+            "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?, ?, ?)",
+            image, jpeg, 1, 1, 1, 1, 1.0,
+        )  # fmt: skip
+        columns = "jpeg, width, height, original_width, original_height"
+        assert self.run(f"SELECT {columns} FROM thumbnails WHERE image = ?", image)[0][0] == jpeg
+
+
+class TestAKernelOfTheLastVersionThatStillRuns:
+    @pytest.fixture
+    def both(self, home: Path) -> Iterator[tuple[OldKernel, Session]]:
+        kernel = OldKernel(home)
+        with Session(home=home) as session:
+            session.history()  # migrates
+            yield kernel, session
+        kernel.db.close()
+
+    def test_its_tasks_are_identified_with_the_picture_at_hand(
+        self, both: tuple[OldKernel, Session], tmp_path: Path
+    ):
+        kernel, session = both
+        file = put(tmp_path / "x.png", "pink")
+        assert len(select(session.manager, [file]).described) == 1  # tried before, and tried again
+        params = {"image": str(file), "model": "deepdanbooru"}
+        key = session.manager.submitter.cache_key(OPERATIONS["describe"], params)
+        assert key
+        kernel.describe("nb-late", "../somewhere/x.png", "deepdanbooru", key, "pink_theme")
+
+        found = select(session.manager, [file]).comparison()
+        assert said(found) == {
+            "x.png": {"clip": "a plain pink picture", "deepdanbooru": "pink_theme"}
+        }
+        result = session.run("describe", **params)
+        assert (result.cached, result.caption, result.image) == (True, "pink_theme", str(file))
+
+    def test_a_task_of_another_picture_attaches_to_none(
+        self, both: tuple[OldKernel, Session], tmp_path: Path
+    ):
+        kernel, session = both
+        file = put(tmp_path / "new.png", "red")
+        kernel.describe("nb-red", "new.png", "clip", "0" * 64, "of another picture")
+
+        assert said(select(session.manager, [file]).comparison()) == {"new.png": RED}
+        assert session.task("nb-red").picture is None
+
+    def test_its_captions_of_people_are_offered(
+        self, both: tuple[OldKernel, Session], projects: Path
+    ):
+        kernel, session = both
+        first, second = projects / "projA/images/1.png", projects / "projA/images/2.png"
+        board([first], session).accept(str(first))
+        kernel.undo("images/2.png", kernel.edit("images/2.png", "taken back"))
+        kernel.edit("images/2.png", "by the old kernel")
+        kernel.edit("images/1.png", "by the old kernel too")
+        shown = board([first, second], session)
+
+        assert mine(shown) == ["the red one of project A", None]
+        assert {Path(n).name: o.edit.caption for n, o in shown.offers.items()} == {
+            "2.png": "by the old kernel"
+        }
+        assert len(Edits(session.manager.database).history(by_name("images/1.png"))) == 3
+
+    def test_a_caption_that_was_written_meanwhile_is_not_replaced_by_either(
+        self, both: tuple[OldKernel, Session]
+    ):
+        """A URL has the same name in both versions; which picture it is only the new one says."""
+        kernel, session = both
+        shown = board([URL], session)
+        shown.accept(URL)
+        old = kernel.edit(URL, "by the old kernel")
+
+        assert mine(board([URL], session)) == ["violet, from the net"]
+        kernel.undo(URL, old)
+        assert kernel.current(URL)[2] == "violet, from the net"
+        assert mine(board([URL], session)) == ["violet, from the net"]
+
+    def test_its_thumbnails_count_by_name_only(
+        self, both: tuple[OldKernel, Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        kernel, session = both
+        put(tmp_path / "images/1.png", "pink")
+        monkeypatch.chdir(tmp_path)
+        kernel.thumbnail("images/1.png", b"of the old kernel")
+
+        shown = session.manager.thumbnail("images/1.png", picture=by_content(FILES["pink"]).picture)
+        assert shown.jpeg != b"of the old kernel"
+
+    def test_it_exports_imports_and_prunes(self, both: tuple[OldKernel, Session]):
+        kernel, session = both
+        session.run("describe", image=FILES["brown"])
+        kernel.run(f"CREATE TEMP TABLE incoming ({kernel.COLUMNS})")
+        kernel.run(f"INSERT INTO incoming SELECT {kernel.COLUMNS} FROM tasks LIMIT 1")
+        kernel.run("UPDATE incoming SET task_id = 'nb-imported'")
+        kernel.run(
+            f"INSERT OR IGNORE INTO tasks ({kernel.COLUMNS}) "
+            f"SELECT {kernel.COLUMNS} FROM incoming ORDER BY rowid"
+        )
+        assert session.task("nb-imported").picture is None
+        kernel.run("DELETE FROM thumbnails WHERE image NOT IN (SELECT image FROM edits)")
+        kernel.run("DELETE FROM tasks WHERE task_id = 'nb-imported'")
+
+        assert len(session.history()) == 27
+
+    def test_one_that_is_started_now_refuses_in_one_sentence(self, home: Path):
+        with Session(home=home) as session:
+            session.history()
+        with sqlite3.connect(home / "imgopen.sqlite") as db:
+            db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        db.close()
+        with Session(home=home) as session, pytest.raises(JournalError) as caught:
+            session.history()
+
+        assert caught.value.message == (
+            f"the history {home / 'imgopen.sqlite'} cannot be used "
+            f"(it was written by a newer imgopen_nb (schema {len(MIGRATIONS) + 1}))"
+        )
+        assert "update imgopen_nb" in caught.value.hint
+
+
+class TestMovingAndPruning:
+    @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+    @pytest.mark.parametrize("proved", [True, False])
+    def test_an_export_brings_what_is_proved_and_what_can_be(
+        self, old: Session, tmp_path: Path, suffix: str, proved: bool
+    ):
+        file = put(tmp_path / "a.png", "red")
+        if proved:
+            select(old.manager, [file])
+        old.history.export(tmp_path / f"out{suffix}")
+        with Session(home=tmp_path / "other") as session:
+            assert session.history.import_(tmp_path / f"out{suffix}") == 27
+            assert session.history()["picture"].notna().sum() == 2 * proved
+            assert said(select(session.manager, [file]).comparison()) == {"a.png": RED}
+
+    def test_an_export_of_the_last_version_is_imported_into_a_session_that_has_looked(
+        self, old: Session, tmp_path: Path
+    ):
+        """Its rows have no `picture`."""
+        old.history.export(tmp_path / "out.jsonl")
+        lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+        for line in lines:
+            del line["picture"]
+        (tmp_path / "old.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        file = put(tmp_path / "a.png", "red")
+        with Session(home=tmp_path / "other") as session:
+            assert said(select(session.manager, [file]).comparison()) == {"a.png": {}}
+            assert session.history.import_(tmp_path / "old.jsonl") == 27
+            assert said(select(session.manager, [file]).comparison()) == {"a.png": RED}
+
+    def test_a_picture_with_a_caption_of_a_person_keeps_its_thumbnail(
+        self, old: Session, tmp_path: Path
+    ):
+        red, green = put(tmp_path / "images/1.png", "red"), put(tmp_path / "images/2.png", "green")
+        shown = board([red, green], old)
+        shown.accept(str(red))
+        for row in shown.comparison.rows:
+            assert shown.comparison.thumbnail(row)
+        assert old.history.prune("2999-01-01") == 27
+
+        with sqlite3.connect(old.manager.database.path) as db:
+            kept = {name for (name,) in db.execute("SELECT image FROM thumbnails")}
+        db.close()
+        assert kept == {
+            by_content(FILES["red"]).picture, "images/1.png", "/srv/m4/pictures/yellow.png", URL,
+            "sample:coffee", "<bytes 24x16 628b6b20>", "<PIL 20x10 98ec3f99>",
+        }  # fmt: skip
+        assert len(Edits(old.manager.database).history()) == 14
+        before, after = old.history.vacuum()
+        assert after < before
+        assert mine(board([red], old)) == ["the red one of project A"]
+        assert [o.edit.image for o in board([green], old).offers.values()] == ["images/2.png"]
