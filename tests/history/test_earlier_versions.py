@@ -22,7 +22,7 @@ from imgopen_nb.captions.edits import UNVERIFIED, Edits
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.database.migrations import MIGRATIONS
 from imgopen_nb.datasets.selection import select
-from imgopen_nb.errors import JournalError, UsageError
+from imgopen_nb.errors import JournalError, PictureError, UsageError
 from imgopen_nb.images.identity import by_content, by_name
 from imgopen_nb.session import Session
 from imgopen_nb.widgets.caption_board.board import Board, board
@@ -428,12 +428,29 @@ class TestThumbnails:
 
         assert shown.comparison.thumbnail(row) is None
 
-    def test_the_file_itself_is_shown(
-        self, old: Session, projects: Path, monkeypatch: pytest.MonkeyPatch
+    def test_the_file_itself_is_shown_once_all_tasks_of_its_name_are_proved(
+        self, old: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.chdir(projects / "projB")
+        put(tmp_path / "images/2.png", "green")
+        monkeypatch.chdir(tmp_path)
+        name = "images/2.png"
 
-        assert old.manager.thumbnail("images/1.png", picture=by_name("images/1.png")).width == 24
+        assert old.manager.thumbnail(name, picture=by_name(name)).width == 24
+
+    @pytest.mark.parametrize("blue_is_proved", [True, False])
+    def test_it_is_not_shown_for_a_task_that_was_given_another_of_its_name(
+        self,
+        old: Session,
+        projects: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        blue_is_proved: bool,
+    ):
+        monkeypatch.chdir(projects / "projA")
+        if blue_is_proved:
+            select(old.manager, [projects / "projB/images/1.png"])
+
+        with pytest.raises(PictureError, match="is not known"):
+            old.manager.thumbnail("images/1.png", picture=by_name("images/1.png"))
 
 
 class OldKernel:
