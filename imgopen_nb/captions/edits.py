@@ -40,6 +40,7 @@ _NAMES = ", ".join(COLUMNS).replace("picture", _PICTURE)
 _NEWEST = "SELECT MAX(edit_id) FROM edits WHERE undone IS NULL"
 _AMONG = f"{_PICTURE} IN (SELECT value FROM json_each(?))"
 _NAMED = "image IN (SELECT value FROM json_each(?))"
+_PROVED = "picture IN (SELECT value FROM json_each(?))"
 _DTYPES = {
     "image": "string", "picture": "string", "caption": "string", "tags": "object",
     "source": "string", "origin": "object", "kind": "string", "created": "datetime64[us, UTC]",
@@ -187,21 +188,39 @@ class Edits:
 
         Returns:
             The newest caption that was written for an earlier version of the file, or under its
-            name before pictures were told apart. None is proved to be about this picture.
+            name before pictures were told apart. One under a name by which a task knows the very
+            picture comes first. None is proved to be about this picture.
         """
         newest = f"{_NEWEST} AND (picture IS NULL OR {_NAMED}) GROUP BY {_PICTURE}"
         sql = f"SELECT {_NAMES} FROM edits WHERE edit_id IN ({newest}) ORDER BY edit_id"
         rows = self._database.read(sql, [_json(list(images))], COLUMNS)
+        unverified = any(name_of(row["picture"]) is not None for row in rows)
         endings: dict[str, list[str]] = {}
-        for image in images if any(name_of(row["picture"]) for row in rows) else ():
+        for image in images if unverified else ():
             for ending in _endings(image):
                 endings.setdefault(ending, []).append(image)
+        had = self._names_of(images) if unverified else {}
         found: dict[str, Offer] = {}
+        proved: dict[str, Offer] = {}
         for edit in (Edit(**row) for row in rows):
             typed = name_of(edit.picture)
             meant = [edit.image] if typed is None else endings.get(_ending(typed), [])
             why = EARLIER if typed is None else UNVERIFIED
             found |= {image: Offer(edit, why) for image in meant if edit.picture != images[image]}
+            if typed is not None:
+                proved |= {image: Offer(edit, why) for image in had.get(typed, ())}
+        return found | proved
+
+    def _names_of(self, images: Mapping[str, str]) -> dict[str, list[str]]:
+        """Return the images by each name that a task, which was given the same picture, knows."""
+        files: dict[str, list[str]] = {}
+        for image, picture in images.items():
+            if name_of(picture) is None:
+                files.setdefault(picture, []).append(image)
+        sql = f"SELECT DISTINCT picture, image FROM tasks WHERE image IS NOT NULL AND {_PROVED}"
+        found: dict[str, list[str]] = {}
+        for row in self._database.read(sql, [_json(list(files))], ("picture", "image")):
+            found.setdefault(row["image"], []).extend(files[row["picture"]])
         return found
 
     def add(self, image: str, picture: str, draft: Draft, over: int | None) -> Edit:

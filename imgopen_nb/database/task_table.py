@@ -96,6 +96,20 @@ class TaskTable:
         )
         return self.database.read(sql, (json.dumps(sorted(ids)),), COLUMNS)
 
+    def pictures(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return the identities of the pictures of tasks, by task, as far as they are known."""
+        sql = (
+            "SELECT task_id, picture FROM tasks WHERE picture IS NOT NULL "
+            "AND task_id IN (SELECT value FROM json_each(?))"
+        )
+        rows = self.database.read(sql, (json.dumps(sorted(ids)),), ("task_id", "picture"))
+        return {row["task_id"]: row["picture"] for row in rows}
+
+    def pictures_named(self, image: str) -> set[str | None]:
+        """Return the identities of all pictures of this name, None for what is not known."""
+        sql = "SELECT DISTINCT picture FROM tasks WHERE image = ?"
+        return {row["picture"] for row in self.database.read(sql, (image,), ("picture",))}
+
     def update(self, task_id: str, **changes: Any) -> bool:
         """Write changes of a task; False if it has ended already: the first end stays."""
         names = ", ".join(f"{name} = ?" for name in changes)

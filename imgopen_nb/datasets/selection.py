@@ -206,9 +206,12 @@ def _of_tasks(manager: TaskManager, described: Iterable[Description], total: int
         read_here = (_here(name) for name in names)
         known = [manager.identifier.known(picture) for picture in read_here if picture]
         manager.earlier_tasks.identify(known)
-        rows = manager.table.by_ids(each.task_id for each in unknown)
-        proved = {row["task_id"]: row["picture"] or "" for row in rows}
-        found = [replace(d, picture=d.picture or proved.get(d.task_id, "")) for d in found]
+        proved = manager.table.pictures(each.task_id for each in unknown)
+        known_now = [each.task_id in proved and not each.picture for each in found]
+        found = [
+            replace(each, picture=proved[each.task_id]) if new else each
+            for each, new in zip(found, known_now, strict=True)
+        ]
     return None, found, [note]
 
 

@@ -31,11 +31,25 @@ def cache_key(
     """
     if not reusable(operation, values):
         return None
+    return digest(call_text(operation, values, pictures, where))
+
+
+def call_text(
+    operation: Operation,
+    values: Mapping[str, Any],
+    pictures: Mapping[str, Sequence[str]],
+    where: str,
+) -> str:
+    """Return the text of which `digest` is the key of a call; see `cache_key`."""
     # The documented defaults of parameters that are not given.
     usual = {p.name: p.default for p in operation.user_params if p.default is not None}
     plain = {name: v for name, v in {**usual, **values}.items() if name not in pictures}
     asked = [operation.name, plain, {name: list(held) for name, held in pictures.items()}, where]
-    text = json.dumps(asked, sort_keys=True, ensure_ascii=False, default=str)
+    return json.dumps(asked, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def digest(text: str) -> str:
+    """Return the key of a call with this text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

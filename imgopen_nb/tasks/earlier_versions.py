@@ -8,17 +8,21 @@ name proves nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .._version import __version__
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
 from ..config.settings import LOCAL_MODELS
 from ..database.task_table import TaskTable
 from ..images.identity import Identity
-from .cache_key import cache_key
+from .cache_key import call_text, digest
 
+# The last version that kept only names: it is part of the cache keys of its sandbox.
+VERSION = "0.1.0"
+_PLACE = "the picture's place"
+_UNKNOWN = "picture IS NULL AND image IS NOT NULL AND request IS NOT NULL AND rowid > ?"
 _COLUMNS = ("rowid", "operation", "params", "backend", "base_url")
 
 
@@ -33,8 +37,12 @@ class EarlierTasks:
     def __init__(self, table: TaskTable, backend_key: Callable[[Operation], str]) -> None:
         self._table = table
         self._backend_key = backend_key
+        self._lock = threading.Lock()
         self._read_to = 0
-        self._calls: dict[str, tuple[Operation, Mapping[str, Any], set[str]]] = {}
+        # The texts of their calls, before and after the place of the picture, and their cache keys.
+        self._calls: set[tuple[str, str]] = set()
+        self._requests: set[str] = set()
+        self._tried: set[Identity] = set()
 
     def identify(self, pictures: Iterable[Identity]) -> int:
         """Write down which tasks were given one of these pictures, as far as that is proved.
@@ -42,38 +50,42 @@ class EarlierTasks:
         Returns:
             The number of tasks whose picture is known from now on.
         """
-        self._read_calls()
-        if not self._calls:
-            return 0
-        found = {each.picture: each for each in pictures}
-        return sum(
-            self._table.identify(self._requests(identity), picture)
-            for picture, identity in found.items()
-        )
+        found = set(pictures)
+        with self._lock:
+            if self._read_calls():
+                self._tried.clear()
+            new = found - self._tried
+            known = sum(map(self._identify, new))
+            self._tried |= new
+            return known
 
-    def _requests(self, identity: Identity) -> Iterator[str]:
-        """Yield the cache keys that each known call would have with this picture."""
-        for operation, values, backends in self._calls.values():
-            for backend in backends:
-                request = cache_key(operation, values, {"image": [identity.cache_key]}, backend)
-                if request:
-                    yield request
+    def _identify(self, identity: Identity) -> int:
+        picture = json.dumps(identity.cache_key, ensure_ascii=False)
+        keys = (digest(f"{before}{picture}{after}") for before, after in self._calls)
+        proved = self._requests.intersection(keys)
+        return self._table.identify(proved, identity.picture) if proved else 0
 
-    def _read_calls(self) -> None:
-        """Read the different calls of tasks that were added since the last time."""
+    def _read_calls(self) -> bool:
+        """Read the different calls of tasks that were added since; return whether there are any."""
         sql = (
             "SELECT max(rowid), operation, json_remove(params, '$.image'), backend, base_url "
-            "FROM tasks WHERE picture IS NULL AND image IS NOT NULL AND request IS NOT NULL "
-            "AND rowid > ? GROUP BY 2, 3, 4, 5"
+            f"FROM tasks WHERE {_UNKNOWN} GROUP BY 2, 3, 4, 5"
         )
-        for row in self._table.database.read(sql, (self._read_to,), _COLUMNS):
+        begun = self._read_to
+        rows = self._table.database.read(sql, (begun,), _COLUMNS)
+        sql = f"SELECT request FROM tasks WHERE {_UNKNOWN}"
+        for row in self._table.database.read(sql, (begun,), ("request",)) if rows else ():
+            self._requests.add(row["request"])
+        for row in rows:
             self._read_to = max(self._read_to, row["rowid"])
             operation = OPERATIONS.get(row["operation"])
             if operation is None or not _one_picture(operation, row["params"]):
                 continue
-            call = json.dumps([operation.name, row["params"]], sort_keys=True)
-            known = self._calls.setdefault(call, (operation, row["params"], set()))
-            known[2].update((self._backend_key(operation), _backend_then(row)))
+            for backend in {self._backend_key(operation), _backend_then(row)}:
+                text = call_text(operation, row["params"], {"image": [_PLACE]}, backend)
+                before, _, after = text.rpartition(json.dumps(_PLACE))
+                self._calls.add((before, after))
+        return bool(rows)
 
 
 def _one_picture(operation: Operation, params: Mapping[str, Any]) -> bool:
@@ -87,4 +99,4 @@ def _backend_then(row: Mapping[str, Any]) -> str:
     """Return the backend's part of the cache key with the settings that most people have."""
     if row["base_url"]:
         return f"{row['backend']} {row['base_url']}"
-    return " ".join(["sandbox", __version__, *(f"{name}=" for name in LOCAL_MODELS)])
+    return " ".join(["sandbox", VERSION, *(f"{name}=" for name in LOCAL_MODELS)])

@@ -105,7 +105,7 @@ class TaskManager:
         """Return a thumbnail; see `ThumbnailCache.thumbnail`.
 
         A picture of an earlier version, which is known by its name only, is looked for under that
-        name; it is shown if it is the one that the tasks were given.
+        name; it is shown if it is the one that all tasks of this name were given.
 
         Raises:
             PictureError: it cannot be read, or another picture has its name by now.
@@ -116,7 +116,8 @@ class TaskManager:
                 identity = by_content(found.data)
                 self.earlier_tasks.identify([identity])
                 rows = self.table.rows(pictures=[identity.picture], columns=("image",))
-                picture = identity.picture if {"image": image} in rows else picture
+                if {"image": image} in rows and len(self.table.pictures_named(image)) == 1:
+                    picture = identity.picture
         return self.thumbnails.thumbnail(image, size, picture=picture, trusted=trusted)
 
     def rotate(self) -> None:

@@ -111,8 +111,10 @@ class Board(NotebookWidget):
         Raises:
             UsageError: there is no such picture, or nothing is offered for it.
         """
-        row = next((row for row in self._rows if image in (row.image, short_path(row.image))), None)
-        offer = self.offers.get(row.image) if row else None
+        mine = self.edits.current(self._pictures)
+        bare = (row for row in self._rows if row.picture not in mine)
+        row = next((row for row in bare if image in (row.image, short_path(row.image))), None)
+        offer = self.edits.offers({row.image: row.picture}).get(row.image) if row else None
         if row is None or offer is None:
             raise UsageError(f"no caption is offered for {image}", hint="see board.offers")
         draft = accepted(offer)

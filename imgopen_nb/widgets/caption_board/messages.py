@@ -89,7 +89,7 @@ def static_view(row: Row, models: Sequence[str], held: Edit | None) -> dict[str,
     described = [row.descriptions.get(model) for model in models]
     texts = [shown(d.trouble, 300) or d.text if d else "" for d in described]
     cells = [shown(text, STATIC_TEXT) for text in (*texts, held.caption if held else "")]
-    return {"image": short_path(row.image), "cells": cells, "src": ""}
+    return {"image": short_path(row.image), "cells": cells, "src": "", "doubt": doubt(row.picture)}
 
 
 def _said(description: Description, chips: Sequence[tuple[str, str]]) -> dict[str, Any]:
