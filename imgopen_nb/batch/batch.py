@@ -5,7 +5,7 @@ Each row keeps only the id of its task: results and frames are read from the his
 
 from __future__ import annotations
 
-import re
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
@@ -18,11 +18,12 @@ from ..catalogue.operations import OPERATIONS
 from ..catalogue.parameter import Param
 from ..catalogue.status import DELETED, NOT_SENT, State
 from ..errors import BudgetError, ImgOpenError, ParameterError, TaskTimeoutError, UsageError
+from ..images.picture import within
 from ..tasks.cache_key import reusable
 from ..tasks.manager import TaskManager
 from ..tasks.result import Result
 from ..tasks.submission import TRANSIENT_ERRORS
-from ..text import in_words, visible
+from ..text import in_words
 from .fresh_runs import FreshRun, run_key
 from .plan import Plan, make_plan
 from .progress import batch_progress
@@ -33,7 +34,6 @@ from .stream import FATAL, stream
 if TYPE_CHECKING:
     import pandas as pd
 
-_PASSWORD = re.compile(r"//[^/\s]*@")
 # Stands for the picture while the other parameters are checked.
 _PLACEHOLDER = "https://imgopen.invalid/picture"
 
@@ -67,6 +67,7 @@ class Batch:
     ) -> None:
         self._manager = manager
         self._source = source
+        self._folder = os.getcwd()  # relative paths of the input are meant in it
         self._limits = limits
         self.operation = operation
         self.param = main_param(operation)
@@ -242,7 +243,8 @@ class Batch:
     def pictures(self) -> Iterator[InputPicture | Any]:
         """Yield the picture of each row of the input, in its order.
 
-        For a row that was not run (after Ctrl-C), what the input has for it is yielded instead.
+        For a row without a task (after Ctrl-C, or if the budget was spent), what the input has for
+        it is yielded instead.
         """
         from .frame import input_pictures
 
@@ -251,7 +253,8 @@ class Batch:
             yield from run.values()
             return
         for number, (_, value) in enumerate(self._source.pairs()):
-            yield run.get(number, value)
+            known = run.get(number)
+            yield known if known and not known.trouble else within(self._folder, value)
 
     def errors(self) -> pd.DataFrame:
         """Return the rows of `frame` whose calls have no result."""
@@ -300,13 +303,10 @@ class Batch:
     def _result(self, place: int, record: OutcomeRecord, rows: Mapping[str, Any]) -> Result:
         row = rows.get(record.task_id)
         if row is None:
-            params = {
-                **self._calls.fixed,
-                **self._calls.combination(place),
-                "image": record.image,
-            }
+            params = {**self._calls.fixed, **self._calls.combination(place)}
             status = DELETED if record.task_id else record.status
-            return not_run(self.operation, params, record.error or NOT_IN_HISTORY, status)
+            error = record.error or NOT_IN_HISTORY
+            return replace(not_run(self.operation, params, error, status), image=record.image)
         store, row = self._manager.store, record.named(row)
         if row["status"] == State.SUCCEEDED:
             result = (store.load_cached(row) if record.cached else store.load(row)).result(0)
@@ -362,8 +362,6 @@ def _check_limits(limits: Limits) -> None:
 
 def _record_of(outcome: Outcome) -> OutcomeRecord:
     result, image = outcome.result, outcome.result.image
-    if image and not result.task_id:  # it was not read, so this is what was typed
-        image = visible(_PASSWORD.sub("//***@", image))
     row = OPERATIONS[result.operation]
     shown = {n: v for n, v in result.params.items() if row.param(n).picture}
     pictures = None if list(shown.values()) in ([], [image]) else shown

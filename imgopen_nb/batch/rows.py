@@ -11,8 +11,8 @@ from ..catalogue.operation import Operation
 from ..catalogue.status import NOT_SENT
 from ..database.task_table import TaskTable
 from ..errors import ImgOpenError
+from ..images.picture import name_of_unread
 from ..tasks.result import Result
-from ..text import clip
 
 CONCURRENCY = 16
 
@@ -95,14 +95,14 @@ def not_run(
     operation: Operation, params: Mapping[str, Any], error: str, status: str = NOT_SENT
 ) -> Result:
     """Return the result of a call for which there is no task, or none yet."""
-    image, model = params.get("image"), params.get("model")
+    model = params.get("model")
     return Result(
         "",
         operation.name,
         operation.kind,
         {},
         model=model if isinstance(model, str) else None,
-        image=clip(image) if isinstance(image, str) else None,
+        image=name_of_unread(params.get("image")),
         status=status,
         error=error,
     )

@@ -180,45 +180,58 @@ class Edits:
         rows = self._database.read(sql, [_json(list(pictures))], COLUMNS)
         return {row["picture"]: Edit(**row) for row in rows}
 
-    def offers(self, images: Mapping[str, str]) -> dict[str, Offer]:
-        """Return captions that may be meant for pictures, by image.
+    def offers(self, pictures: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Offer]:
+        """Return captions that may be meant for pictures, by name and identity.
 
         Args:
-            images: the identities of the pictures by their names.
+            pictures: (name, identity) of each; in a history one name may stand for several.
 
         Returns:
-            The newest caption that was written for an earlier version of the file, or under its
-            name before pictures were told apart. One under a name by which a task knows the very
-            picture comes first. None is proved to be about this picture.
+            The present caption of an earlier version of the file that was captioned under this
+            name, the newest if there are several, or what was written under its name before
+            pictures were told apart. One under a name by which a task knows the very picture comes
+            first. None is proved to be about this picture.
         """
-        newest = f"{_NEWEST} AND (picture IS NULL OR {_NAMED}) GROUP BY {_PICTURE}"
-        sql = f"SELECT {_NAMES} FROM edits WHERE edit_id IN ({newest}) ORDER BY edit_id"
-        rows = self._database.read(sql, [_json(list(images))], COLUMNS)
+        sql = (
+            f"WITH named AS (SELECT DISTINCT image AS name, {_PICTURE} AS meant FROM edits "
+            f"WHERE undone IS NULL AND (picture IS NULL OR {_NAMED})), "
+            f"newest AS ({_NEWEST} AND {_PICTURE} IN (SELECT meant FROM named) GROUP BY {_PICTURE})"
+            f" SELECT name, {_NAMES} FROM edits JOIN named ON {_PICTURE} = meant "
+            "WHERE edit_id IN newest ORDER BY edit_id"
+        )
+        images: dict[str, set[str]] = {}
+        for image, picture in pictures:
+            images.setdefault(image, set()).add(picture)
+        rows = self._database.read(sql, [_json(list(images))], ("name", *COLUMNS))
         unverified = any(name_of(row["picture"]) is not None for row in rows)
         endings: dict[str, list[str]] = {}
         for image in images if unverified else ():
             for ending in _endings(image):
                 endings.setdefault(ending, []).append(image)
         had = self._names_of(images) if unverified else {}
-        found: dict[str, Offer] = {}
-        proved: dict[str, Offer] = {}
-        for edit in (Edit(**row) for row in rows):
+        found: dict[tuple[str, str], Offer] = {}
+        proved: dict[tuple[str, str], Offer] = {}
+        for row in rows:
+            name, edit = row.pop("name"), Edit(**row)
             typed = name_of(edit.picture)
-            meant = [edit.image] if typed is None else endings.get(_ending(typed), [])
+            meant = [name] if typed is None else endings.get(_ending(typed), [])
             why = EARLIER if typed is None else UNVERIFIED
-            found |= {image: Offer(edit, why) for image in meant if edit.picture != images[image]}
+            for image in meant:
+                others = images[image] - {edit.picture}
+                found |= {(image, picture): Offer(edit, why) for picture in others}
             if typed is not None:
-                proved |= {image: Offer(edit, why) for image in had.get(typed, ())}
+                proved |= {known: Offer(edit, why) for known in had.get(typed, ())}
         return found | proved
 
-    def _names_of(self, images: Mapping[str, str]) -> dict[str, list[str]]:
-        """Return the images by each name that a task, which was given the same picture, knows."""
-        files: dict[str, list[str]] = {}
-        for image, picture in images.items():
-            if name_of(picture) is None:
-                files.setdefault(picture, []).append(image)
+    def _names_of(self, images: Mapping[str, set[str]]) -> dict[str, list[tuple[str, str]]]:
+        """Return (name, identity) by each name that a task, given the same picture, knows."""
+        files: dict[str, list[tuple[str, str]]] = {}
+        for image, pictures in images.items():
+            for picture in pictures:
+                if name_of(picture) is None:
+                    files.setdefault(picture, []).append((image, picture))
         sql = f"SELECT DISTINCT picture, image FROM tasks WHERE image IS NOT NULL AND {_PROVED}"
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[tuple[str, str]]] = {}
         for row in self._database.read(sql, [_json(list(files))], ("picture", "image")):
             found.setdefault(row["image"], []).extend(files[row["picture"]])
         return found

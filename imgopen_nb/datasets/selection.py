@@ -19,7 +19,7 @@ from ..captions.comparison import Comparison, compare_rows
 from ..captions.descriptions import OPERATION, Description, Row, count, from_row, read
 from ..errors import ImgOpenError, PictureError, UsageError
 from ..images.identity import Identity, by_name, is_identity
-from ..images.picture import Picture, absolute, read_picture
+from ..images.picture import Picture, name_of_unread, read_picture
 from ..tasks.manager import TaskManager
 from ..text import clip, in_words, short_path
 
@@ -143,7 +143,7 @@ def _read(manager: TaskManager, source: Any) -> Read:
 
         kept = pictures_of(source)
         if kept is not None:
-            return [_row(*each) for each in kept], None, []
+            return _of_inputs(manager, kept), None, []
     if hasattr(source, "task_id"):
         source = [source]
     if isinstance(source, (list, tuple)) and source and all(hasattr(s, "task_id") for s in source):
@@ -169,28 +169,38 @@ def pictures_in(source: Any) -> list[Any]:
 
 def _item(item: Any) -> list[Any]:
     path = os.path.expanduser(item) if isinstance(item, (str, os.PathLike)) else ""
-    several = bool(path) and (os.path.isdir(path) or is_glob(os.fspath(path)))
-    return pictures_in(item) if several else [item]
+    if path and os.path.isdir(path):
+        return pictures_in(item)
+    try:
+        return pictures_in(item) if path and is_glob(os.fspath(path)) else [item]
+    except UsageError:  # no file fits: perhaps it is the name of a file that is gone
+        return [item]
 
 
 def _of_batch(manager: TaskManager, batch: Batch) -> Read:
     if not batch.param.picture:
         raise UsageError(f"this batch of {batch.operation.name} was given no pictures", hint=_HINT)
+    rows = _of_inputs(manager, batch.pictures())
+    described = list(filter(None, read(batch))) if batch.operation.name == OPERATION else None
+    return rows, described, []
+
+
+def _of_inputs(manager: TaskManager, inputs: Iterable[InputPicture | Any]) -> list[Row]:
+    """Return rows of pictures; those that no task was given are what is there now."""
     rows: list[Row | None] = []
     rest: list[Any] = []
-    for each in batch.pictures():
-        run = isinstance(each, InputPicture)
-        rows.append(_row(*each) if run else None)
-        rest += [] if run else [each]
+    for each in inputs:
+        if isinstance(each, InputPicture):
+            name, picture, trouble = each
+            gone = name is None or name.startswith("<")
+            if trouble is None or gone:
+                known = "" if trouble else picture or by_name(name or "")
+                rows.append(Row(name or "no picture", {}, known, trouble or ""))
+                continue
+        rows.append(None)
+        rest.append(each.image if isinstance(each, InputPicture) else each)
     others = iter(identified(manager, rest))
-    full = [next(others) if row is None else row for row in rows]
-    described = list(filter(None, read(batch))) if batch.operation.name == OPERATION else None
-    return full, described, []
-
-
-def _row(image: str | None, picture: str | None, trouble: str | None) -> Row:
-    name = image or "no picture"
-    return Row(name, {}, "" if trouble else picture or by_name(name), trouble or "")
+    return [next(others) if row is None else row for row in rows]
 
 
 def _of_tasks(manager: TaskManager, described: Iterable[Description], total: int) -> Read:
@@ -244,21 +254,16 @@ def _identified(manager: TaskManager, value: Any) -> tuple[Row, Identity | None]
             raise PictureError("there is no picture in this row")
         picture = read_picture(value)
     except ImgOpenError as error:
-        return Row(_name(value), {}, trouble=error.message), None
+        return Row(name_of_unread(value) or "no picture", {}, trouble=error.message), None
     manager.thumbnails.remember(picture)
     identity = manager.identifier.current(picture)
     return Row(picture.label, {}, identity.picture), identity
 
 
-def _name(value: Any) -> str:
-    """Return what to call a picture that cannot be read."""
-    if isinstance(value, str) and "://" not in value and value.strip():
-        return absolute(value)
-    return clip(os.fsdecode(value)) if isinstance(value, (str, os.PathLike)) else "no picture"
-
-
 def _jpeg(manager: TaskManager, row: Row) -> bytes | None:
+    if not row.picture:  # it could not be read, and what has its name by now may be another
+        return None
     try:
-        return manager.thumbnail(row.image, picture=row.picture or None).jpeg
+        return manager.thumbnail(row.image, picture=row.picture).jpeg
     except PictureError:
         return None

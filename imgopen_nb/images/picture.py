@@ -22,7 +22,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ..errors import PictureError, UnknownNameError
 from ..media.formats import MAX_BYTES, MAX_PIXELS, MIME_TYPES, format_named
-from ..text import clip, near_match
+from ..text import clip, near_match, visible
 from .thumbnail import (
     Thumbnail,
     check_pixels,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Picture", "Thumbnail", "data_url", "decode", "read_picture", "samples", "thumbnail"]
 
 SAMPLES = Path(__file__).parent / "samples"
+_PASSWORD = re.compile(r"//[^/\s]*@")
 _ACCEPTED = (
     "give an http(s) URL, a path, bytes, an open file, a PIL image, a numpy array or sample:NAME"
 )
@@ -118,14 +119,14 @@ def samples() -> dict[str, Path]:
     return {f.stem: f for f in sorted(files)}
 
 
-def _from_text(text: str) -> Picture:
-    text = text.strip()
+def _from_text(given: str) -> Picture:
+    text = given.strip()
     scheme, _, rest = text.partition(":")
     if scheme.lower() in _SCHEMES:
         return _SCHEMES[scheme.lower()](text)
     if rest.startswith("//"):
         raise PictureError(f"pictures cannot be fetched from {clip(text, 60)!r}", hint=_ACCEPTED)
-    return _from_path(text)
+    return _from_path(_typed_path(given))
 
 
 def _from_url(url: str) -> Picture:
@@ -186,6 +187,41 @@ def _from_path(path: str | os.PathLike[str]) -> Picture:
 def absolute(path: str) -> str:
     """Return a path as the history keeps it: absolute, and with links as the caller wrote them."""
     return os.path.abspath(os.path.expanduser(path))
+
+
+def name_of_unread(source: Any) -> str | None:
+    """Return what to call a picture that was not read: an absolute path, or what was typed.
+
+    None if it has no name, such as an array.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return None
+    if _is_local(source):
+        return visible(absolute(_typed_path(source)))
+    return visible(clip(_PASSWORD.sub("//***@", str(source))))
+
+
+def within(folder: str, source: Any) -> Any:
+    """Return a picture as it was meant in that working folder: a relative path with the folder."""
+    if not _is_local(source) or os.fsdecode(source).startswith("~"):
+        return source
+    return os.path.join(folder, os.fsdecode(source))
+
+
+def _is_local(source: Any) -> bool:
+    """Whether this is the path of a file."""
+    if not isinstance(source, str):
+        return isinstance(source, os.PathLike)
+    scheme, _, rest = source.strip().partition(":")
+    named = scheme.lower() in _SCHEMES or rest.startswith("//") or source.startswith("<")
+    return bool(scheme) and not named
+
+
+def _typed_path(given: str | os.PathLike[str]) -> str:
+    """Return a path without spaces around it, unless there is a file of that very name."""
+    text = os.fsdecode(given)
+    exact = not isinstance(given, str) or os.path.lexists(absolute(text))
+    return text if exact else text.strip()
 
 
 def _file_bytes(file: Path, name: str) -> bytes:

@@ -256,3 +256,29 @@ class TestDrafts:
 
         assert made.caption == "a cat ?\nsits"
         assert edits.add("a.png", "a.png", made, None).caption == made.caption
+
+
+class TestOffers:
+    """What was written for another picture of the same name is offered."""
+
+    def test_each_name_of_a_captioned_picture_has_an_offer(self, edits: Edits):
+        """The same bytes were captioned in two places, and both files were replaced."""
+        first = edits.add("/a.png", "sha256:old", CAT, None)
+        edits.add("/b.png", "sha256:old", DOG, first.edit_id)
+        found = edits.offers([("/a.png", "sha256:new"), ("/b.png", "sha256:new")])
+
+        assert {name: offer.edit.caption for (name, _), offer in found.items()} == {
+            "/a.png": "dog, mat",  # the present caption of the picture that it was
+            "/b.png": "dog, mat",
+        }
+
+    def test_pictures_of_one_name_are_told_apart(self, edits: Edits):
+        edits.add("/a.png", "sha256:old", CAT, None)
+        found = edits.offers([("/a.png", "sha256:old"), ("/a.png", "sha256:new")])
+
+        assert list(found) == [("/a.png", "sha256:new")]
+
+    def test_what_was_undone_is_not_offered(self, edits: Edits):
+        edits.undo(edits.add("/a.png", "sha256:old", CAT, None))
+
+        assert edits.offers([("/a.png", "sha256:new")]) == {}

@@ -104,6 +104,19 @@ class TestReadPicture:
 
         assert read_picture("~/cat.png").label == str(tmp_path / "cat.png")
 
+    def test_spaces_around_a_path_count_where_a_file_has_them(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Otherwise they are a slip, as in a list that was split at its commas."""
+        monkeypatch.chdir(tmp_path)
+        Path("cat.png").write_bytes(PNG)
+        assert read_picture(" cat.png ").label == str(tmp_path / "cat.png")
+
+        Path(" cat.png").write_bytes(encoded(noise(8, 8)))
+
+        assert read_picture(" cat.png").label == str(tmp_path / " cat.png")
+        assert read_picture(" cat.png").data == encoded(noise(8, 8))
+
     def test_missing_file_names_the_near_one(self, tmp_path: Path) -> None:
         (tmp_path / "holiday.png").write_bytes(PNG)
 

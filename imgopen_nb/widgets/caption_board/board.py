@@ -99,8 +99,7 @@ class Board(NotebookWidget):
         They were written for an earlier version of the file, or under its name before pictures were
         told apart. `accept` takes one over; until then none is exported.
         """
-        mine = self.edits.current(self._pictures)
-        return self.edits.offers({r.image: r.picture for r in self._rows if r.picture not in mine})
+        return {image: offer for image, (_, offer) in self._offers().items()}
 
     def accept(self, image: str) -> str:
         """Take over the caption that is offered for a picture, and return it.
@@ -111,12 +110,11 @@ class Board(NotebookWidget):
         Raises:
             UsageError: there is no such picture, or nothing is offered for it.
         """
-        mine = self.edits.current(self._pictures)
-        bare = (row for row in self._rows if row.picture not in mine)
-        row = next((row for row in bare if image in (row.image, short_path(row.image))), None)
-        offer = self.edits.offers({row.image: row.picture}).get(row.image) if row else None
-        if row is None or offer is None:
+        offers = self._offers()
+        name = next((name for name in offers if image in (name, short_path(name))), None)
+        if name is None:
             raise UsageError(f"no caption is offered for {image}", hint="see board.offers")
+        row, offer = offers[name]
         draft = accepted(offer)
         self._save(row, draft, None, {None})
         return draft.caption
@@ -283,10 +281,19 @@ class Board(NotebookWidget):
         return f"{short_path(row.image)}: {what if new else 'it is so already'}"
 
     def _offered(self, row: Row) -> Offer:
-        offer = self.edits.offers({row.image: row.picture}).get(row.image)
+        named = (row.image, row.picture)
+        offer = self.edits.offers([named]).get(named) if row.picture else None
         if offer is None:
             raise UsageError(f"no caption is offered for {short_path(row.image)} any more")
         return offer
+
+    def _offers(self) -> dict[str, tuple[Row, Offer]]:
+        """Return by image the last row of that name without a caption, and what it is offered."""
+        mine = self.edits.current(self._pictures)
+        bare = [row for row in self._rows if row.picture and row.picture not in mine]
+        offers = self.edits.offers((row.image, row.picture) for row in bare)
+        found = [(row, offers.get((row.image, row.picture))) for row in bare]
+        return {row.image: (row, offer) for row, offer in found if offer}
 
     def _said(self, row: Row, at: int) -> Description:
         models = self.comparison.models
@@ -336,11 +343,11 @@ class Board(NotebookWidget):
         """Return what the browser shows of rows."""
         rows = {at: self._rows[at] for at in places}
         mine = self.edits.current(row.picture for row in rows.values())
-        bare = {r.image: r.picture for r in rows.values() if r.picture and r.picture not in mine}
-        offers = self.edits.offers(bare)
+        named = {(row.image, row.picture) for row in rows.values()}
+        offers = self.edits.offers(each for each in named if each[1] and each[1] not in mine)
         views = []
         for at, row in rows.items():
-            held, offer = mine.get(row.picture), offers.get(row.image)
+            held, offer = mine.get(row.picture), offers.get((row.image, row.picture))
             self._seen[row.picture] = held.edit_id if held else None
             shown_row = row_view(row, self.comparison.models, held, offer)
             views.append({"image": at, **shown_row})

@@ -202,7 +202,7 @@ class Gallery(NotebookWidget):
 
     def _cached(self, key: Key) -> bytes | None:
         at, size = key
-        if not self.tiles[at].label:
+        if not self.tiles[at].picture:  # which picture it is is not known
             return b""
         if size > SMALL:
             return None
@@ -212,17 +212,17 @@ class Gallery(NotebookWidget):
     def _read(self, key: Key) -> bytes:
         at, size = key
         tile = self.tiles[at]
-        if tile.picture in self._source.fetch:
-            found = self._source.fetch[tile.picture](size)
-        elif tile.made:
+        fetch = self._source.fetch.get(tile.picture)
+        found = fetch(size) if fetch else None
+        if found is None and not tile.made:
+            found = self.session.manager.thumbnail(tile.label, size, picture=tile.picture)
+        elif found is None and fetch is None:
             # Fetched through its result: an address that came from the service is not trusted.
             task = self.session.task(str(self._source.rows[tile.tasks[0].place].get("task_id")))
             result = task.result_or_none
             urls = list(map(str, result.images)) if result else []
             known = result if tile.label in urls else None
             found = known.output_thumbnail(urls.index(tile.label), size) if known else None
-        else:
-            found = self.session.manager.thumbnail(tile.label, size, picture=tile.picture)
         return found.jpeg if found else b""
 
     def _send_pictures(self, found: dict[Key, bytes]) -> None:
