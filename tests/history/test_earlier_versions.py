@@ -27,6 +27,7 @@ from imgopen_nb.images.identity import by_content, by_name
 from imgopen_nb.session import Session
 from imgopen_nb.widgets.caption_board.board import Board, board
 from imgopen_nb.widgets.gallery.gallery import gallery
+from imgopen_nb.widgets.gallery.tiles import details, read_source, tiles_of
 
 JOURNALS = Path(__file__).parents[1] / "data" / "journals"
 FILES = {path.stem: path.read_bytes() for path in (JOURNALS / "pictures").glob("*.png")}
@@ -139,7 +140,12 @@ class TestNothingIsLost:
         assert by_image["images/1.png"] == "the red one of project A"
         assert by_image["../projB/images/1.png"] == "the blue one of project B"
         assert by_image["<bytes 24x16 628b6b20>"] == "brown bytes"
-        assert "known by its name only: not verified" in shown.static_html()
+        unsure = "known by its name only: not verified"
+        assert unsure in shown.static_html()
+        source = read_source(None, old)
+        doubts = {tile.label: details(tile, source)["doubt"] for tile in tiles_of(source)}
+        assert doubts["images/1.png"] == doubts["<bytes 24x16 628b6b20>"] == unsure
+        assert doubts["sample:coffee"] == ""  # it comes with the package, so it is at hand
 
     def test_a_batch_of_unknown_names_and_an_undo_stay(self, old: Session):
         frame = Edits(old.manager.database).frame(history=True)

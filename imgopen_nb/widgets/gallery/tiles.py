@@ -21,7 +21,7 @@ from ...catalogue.operations import OPERATIONS
 from ...datasets.selection import select
 from ...display.parts import seconds
 from ...display.record import name_and_score
-from ...images.identity import by_name
+from ...images.identity import by_name, doubt
 from ...images.thumbnail import Thumbnail
 from ...session import Session
 from ...syntax.snippets import magic_line, tidy
@@ -302,6 +302,7 @@ def details(tile: Tile, source: Source) -> dict[str, Any]:
     """Return everything that is known about a picture, as short visible texts."""
     return {
         "label": shown(short_path(tile.label), 500),
+        "doubt": doubt(tile.picture),
         "caption": tile.caption,
         "said": [_details(task, source.rows[task.place]) for task in tile.tasks[:MOST_TASKS]],
         "more": max(0, len(tile.tasks) - MOST_TASKS),

@@ -426,6 +426,7 @@ function fillDetails(g, message) {
   const small = g.kept.get(message.tile)?.url;
   image.hidden = !small;
   if (small) image.src = small;
+  if (message.doubt) add(g.pane, "div", "quiet", message.doubt);
   const list = add(g.pane, "div", "said");
   for (const said of message.said) addSaid(list, said);
   if (message.more) add(g.pane, "div", "quiet", `${message.more} more tasks of this picture`);
