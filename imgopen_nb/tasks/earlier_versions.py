@@ -42,7 +42,7 @@ class EarlierTasks:
         # The texts of their calls, before and after the place of the picture, and their cache keys.
         self._calls: set[tuple[str, str]] = set()
         self._requests: set[str] = set()
-        self._tried: set[str] = set()
+        self._tried: set[Identity] = set()
 
     def identify(self, pictures: Iterable[Identity]) -> int:
         """Write down which tasks were given one of these pictures, as far as that is proved.
@@ -50,12 +50,12 @@ class EarlierTasks:
         Returns:
             The number of tasks whose picture is known from now on.
         """
-        found = {each.picture: each for each in pictures}
+        found = set(pictures)
         with self._lock:
             if self._read_calls():
                 self._tried.clear()
-            new = found.keys() - self._tried
-            known = sum(self._identify(found[picture]) for picture in new)
+            new = found - self._tried
+            known = sum(map(self._identify, new))
             self._tried |= new
             return known
 

@@ -23,6 +23,7 @@ from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.database.migrations import MIGRATIONS
 from imgopen_nb.datasets.selection import select
 from imgopen_nb.errors import JournalError, PictureError, UsageError
+from imgopen_nb.images.download import content_version
 from imgopen_nb.images.identity import by_content, by_name
 from imgopen_nb.session import Session
 from imgopen_nb.widgets.caption_board.board import Board, board
@@ -226,6 +227,25 @@ class TestProof:
             "a plain purple picture", "no_humans, purple_theme",
             "clip sees violet", "deepdanbooru sees violet",
         ]  # fmt: skip
+
+    def test_a_file_and_a_url_of_the_same_bytes_prove_their_tasks_each(
+        self, home: Path, tmp_path: Path
+    ):
+        """The server tells no version, so the URL is known by its content, as the file is."""
+        url, version = "http://127.0.0.1:9/red.png", content_version(FILES["red"])
+        params = {"image": url, "model": "clip"}
+        with Session(home=home) as session:
+            session.manager.database.run("INSERT INTO pictures VALUES (?, ?, 1.0)", (url, version))
+            key = session.manager.submitter.cache_key(OPERATIONS["describe"], params)
+            row = {"task_id": "nb-url", "operation": "describe", "model": "clip", "image": url,
+                   "params": params, "status": "succeeded", "created": 1.0, "caption": "at a URL",
+                   "backend": "sandbox", "base_url": "", "request": key}  # fmt: skip
+            session.manager.table.add(row)
+            assert len(select(session.manager, [put(tmp_path / "a.png", "red")]).described) == 2
+
+            found = select(session.manager, [url, tmp_path / "a.png"])
+            assert len(found.described) == 3
+            assert len({row.picture for row in found.rows or ()}) == 1
 
     @pytest.mark.parametrize("service", [(), REAL, ("http://127.0.0.1:8", "id-2", "secret-2")])
     def test_another_service_proves_as_well(
