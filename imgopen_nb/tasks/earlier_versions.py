@@ -37,12 +37,16 @@ class EarlierTasks:
     def __init__(self, table: TaskTable, backend_key: Callable[[Operation], str]) -> None:
         self._table = table
         self._backend_key = backend_key
-        self._lock = threading.Lock()
+        self.after_fork()
         self._read_to = 0
         # The texts of their calls, before and after the place of the picture, and their cache keys.
         self._calls: set[tuple[str, str]] = set()
         self._requests: set[str] = set()
         self._tried: set[Identity] = set()
+
+    def after_fork(self) -> None:
+        """Make the lock; a forked child does so again."""
+        self._lock = threading.Lock()
 
     def identify(self, pictures: Iterable[Identity]) -> int:
         """Write down which tasks were given one of these pictures, as far as that is proved.

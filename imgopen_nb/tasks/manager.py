@@ -90,7 +90,7 @@ class TaskManager:
         """
         for part in (
             self.backend, self.urls, self._downloader, self.identifier, self.store, self._lock,
-            self.submitter, self.timing, self.scheduler, self._inbox,
+            self.submitter, self.earlier_tasks, self.timing, self.scheduler, self._inbox,
         ):  # fmt: skip
             part.after_fork()
 
