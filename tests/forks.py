@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import multiprocessing
 import os
 import select
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +31,7 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             signal.alarm(int(2 * SECONDS))  # if its parent is killed
+            faulthandler.register(signal.SIGUSR1, file=2)
             try:
                 said = {"answer": work(*given)}
             except BaseException:
@@ -42,6 +45,8 @@ class Child:
         try:
             readable, _, _ = select.select([self._answers], [], [], seconds)
             if not readable:
+                os.kill(self.pid, signal.SIGUSR1)  # it says on stderr where it hangs
+                time.sleep(0.5)
                 pytest.fail(f"a forked process did not end within {seconds:g} s")
             said = json.loads(os.read(self._answers, 2**16) or b'{"error": "it died"}')
         finally:

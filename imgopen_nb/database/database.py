@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from ..errors import JournalError
@@ -35,6 +35,10 @@ class Database:
     Raises:
         JournalError: from every method, if the file cannot be read or written.
     """
+
+    # Every open connection of this process: one that was merely dropped would stay open, unseen,
+    # until the garbage is collected, perhaps in a child.
+    _open_connections: ClassVar[dict[sqlite3.Connection, Path]] = {}
 
     def __init__(self, home: Path) -> None:
         self.path = home / "imgopen.sqlite"
@@ -83,9 +87,13 @@ class Database:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            if self._connection is not None:
+            if self._connection in self._open_connections:
                 self._connection.close()
+                del self._open_connections[self._connection]
             self._connection = None
+
+    def __del__(self) -> None:
+        self.close()
 
     def before_fork(self) -> bool:
         """Close the file and keep other threads away from it; False if it is not open.
@@ -103,19 +111,23 @@ class Database:
         self._lock.release()
 
     def after_fork(self) -> None:
-        """Make a new lock in a forked child, which opens the file anew.
-
-        If the file was open at the fork, the child leaves it alone: it could neither close the
-        inherited connection nor open another one without harm to its parent's.
-        """
+        """Make a new lock in a forked child, which opens the file anew."""
         self._lock = threading.RLock()
         if self._connection is None:
             self._uses = 0
-            return
-        _forbidden.add(os.path.realpath(self.path))
-        # One reference too many: it is not closed at the end of the child either.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
         self._connection = None
+
+    @classmethod
+    def abandon_open_files(cls) -> None:
+        """Leave alone, in a forked child, the files that were open at the fork.
+
+        The child could neither close the inherited connections, not even at its end, nor open
+        others to the same files without harm to its parent's.
+        """
+        for connection, path in cls._open_connections.items():
+            _forbidden.add(os.path.realpath(path))
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))  # never collected
+        cls._open_connections.clear()
 
     def __repr__(self) -> str:
         return f"Database({str(self.path)!r})"
@@ -130,6 +142,7 @@ class Database:
                 if self._connection is None:
                     with _opening:
                         self._connection = self._connect()
+                        self._open_connections[self._connection] = self.path
                     self.opened += 1
                 yield self._connection
             except (sqlite3.Error, OSError) as error:
@@ -225,10 +238,12 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
+    global _opening
+    _opening = threading.RLock()
     for database in _all_databases():
         database.after_fork()
+    Database.abandon_open_files()
     _fork.closed = ()
-    _opening.release()
 
 
 if hasattr(os, "register_at_fork"):

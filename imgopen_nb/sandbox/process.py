@@ -90,7 +90,8 @@ class SandboxProcess:
     def alive(self) -> bool:
         """Whether the process still runs."""
         if self._inherited:  # only a parent can wait for it: see whether it still has its pipe
-            return self._process.stdout is not None and not _hung_up(self._process.stdout.fileno())
+            out = self._process.stdout
+            return out is not None and not out.closed and not _hung_up(out.fileno())
         return self._process.poll() is None
 
     def stop(self) -> None:

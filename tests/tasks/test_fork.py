@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -563,3 +564,19 @@ def test_no_socket_and_no_file_of_the_history_is_used_by_two(session: Session, s
     assert not [name for name in inherited if ".sqlite" in name]
     # What is left is the stub's own, which runs in this process.
     assert len(inherited) < len(before)
+
+
+def test_a_history_that_was_dropped_open_is_not_closed_by_a_child(tmp_path: Path):
+    """sqlite3 keeps a dropped connection open until the garbage is collected, here in the child."""
+    table = open_table(tmp_path)
+    assert table.rows() == []
+    gc.disable()
+    try:
+        del table
+        assert (tmp_path / "imgopen.sqlite-wal").exists() is False
+        assert Child(lambda: [gc.collect() >= 0, open_table(tmp_path).rows()]).answer() == [
+            True,
+            [],
+        ]
+    finally:
+        gc.enable()
