@@ -163,7 +163,7 @@ class Walk:
     def __init__(self, root: Path, stub: Stub, seed: int) -> None:
         self.dice = random.Random(seed)
         self.folders = Folders(root, self.dice)
-        self.service = Service(stub, self.dice)
+        self.service = Service(stub, random.Random(seed))  # its threads have dice of their own
         self.home, self.url = root / "home", stub.url
         self.sessions = [self.opened_session() for _ in range(2)]
         self.batches: list[list[Ran]] = [[], []]
@@ -338,10 +338,11 @@ class Walk:
 
     def of_batch(self, ran: Ran) -> list[Meant]:
         """Return the pictures of a batch; those that it did not read are what is there now."""
-        if ran.whole:
-            return ran.meant
         now = {m.label: self.folders.sha(m.label) for m in ran.meant if os.path.isabs(m.label)}
-        return [Meant(m.label, (m.sha, now.get(m.label, m.sha))) for m in ran.meant]
+        return [
+            m if m.sha and ran.whole else Meant(m.label, (m.sha, now.get(m.label, m.sha)))
+            for m in ran.meant
+        ]
 
     def of_wide(self, ran: Ran) -> tuple[Any, list[Meant]] | None:
         frame, meant = ran.batch.wide(), self.of_batch(ran)
@@ -403,7 +404,7 @@ class Walk:
         self.service.interrupt = (
             self.service.sent + self.dice.randint(1, 6) if interrupted else None
         )
-        most = self.dice.choice((*[None] * 8, 0, 1))
+        most = self.dice.choice((*[None] * 5, 0, 1))
         self.note(f"{models}{' fresh' * fresh}{' interrupted' * interrupted} most {most}")
         stopped = False
         try:
@@ -775,7 +776,7 @@ class Walk:
             self.checks["tile"] += 1
             if self.dice.random() < 0.4:
                 key = (at, self.dice.choice((192, 512)))
-                self.check_thumbnail(meant, lambda k=key: made._cached(k) or made._read(k))  # type: ignore
+                self.check_thumbnail(meant, lambda key=key: tile_picture(made, key))  # type: ignore
 
     def open_comparison(self) -> None:
         session = self.session()
@@ -880,7 +881,7 @@ class Walk:
         shown = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"), dtype=float).mean((0, 1))
         colours = [self.folders.colours[sha] for sha in shas if sha in self.folders.colours]
         near = [abs(shown - np.array(colour)).max() <= NEAR for colour in colours]
-        assert any(near), f"the thumbnail is {shown}, the picture {colours}"
+        assert any(near), f"the thumbnail is {shown}, the picture {shas} {colours}"
         self.checks["thumbnail"] += 1
 
     def check_pictures_in(self, html: str, meant: Sequence[Meant]) -> None:
@@ -905,6 +906,12 @@ STEPS = {
     "describe": 12, "describe_many": 6, "open_board": 6, "use_board": 16, "export": 8,
     "open_gallery": 4, "use_gallery": 3, "open_comparison": 4, "filter_history": 3, "small": 3,
 }  # fmt: skip
+
+
+def tile_picture(made: Gallery, key: tuple[int, int]) -> bytes | None:
+    """Return the picture of a tile as the loader gets it."""
+    found = made._cached(key)
+    return made._read(key) if found is None else found
 
 
 def none(values: Any) -> list[Any]:
