@@ -197,9 +197,9 @@ class Edits:
             f" SELECT name, {_NAMES} FROM edits JOIN named ON {_PICTURE} = meant "
             "WHERE edit_id IN newest ORDER BY edit_id"
         )
-        images: dict[str, set[str]] = {}
+        images: dict[str, set[tuple[str, str]]] = {}
         for image, picture in pictures:
-            images.setdefault(image, set()).add(picture)
+            images.setdefault(_storable(image), set()).add((image, picture))
         rows = self._database.read(sql, [_json(list(images))], ("name", *COLUMNS))
         endings: dict[str, list[str]] = {}
         for image in images if any(name_of(row["picture"]) for row in rows) else ():
@@ -211,9 +211,9 @@ class Edits:
             typed = name_of(edit.picture)
             meant = [name] if typed is None else endings.get(_ending(typed), [])
             why = EARLIER if typed is None else UNVERIFIED
-            for image in meant:
-                others = images[image] - {edit.picture}
-                found |= {(image, picture): Offer(edit, why) for picture in others}
+            for named in (each for image in meant for each in images[image]):
+                if named[1] != edit.picture:
+                    found[named] = Offer(edit, why)
         return found
 
     def add(self, image: str, picture: str, draft: Draft, over: int | None) -> Edit:
@@ -239,7 +239,7 @@ class Edits:
         )
         given = (draft.caption, _json(list(draft.tags)), _json(dict(draft.origin)), draft.kind)
         name = name_of(picture)
-        known = (image, picture) if name is None else (name, None)
+        known = (_storable(image), picture) if name is None else (name, None)
         values = (*known, *given, HUMAN, over, time.time(), picture, over)
         written = self._database.run(sql, values)
         now = self.current([picture]).get(picture)
@@ -280,6 +280,11 @@ class Edits:
         found = sorted((e for e in chosen if e.picture in asked), key=lambda e: e.edit_id)
         frame = _frame(found)
         return frame if history else frame.drop(columns="undone")
+
+
+def _storable(image: str) -> str:
+    """Return a name as text for the database: that of a file may be no valid text."""
+    return image.encode("utf-8", "backslashreplace").decode()
 
 
 def _endings(image: str) -> Iterator[str]:
