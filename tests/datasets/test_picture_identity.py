@@ -408,8 +408,11 @@ class Walk:
         self.note(f"{models}{' fresh' * fresh}{' interrupted' * interrupted} most {most}")
         stopped = False
         try:
+            grid: dict[str, Any] = {"models": models}
+            if len(models) == 1 and self.dice.random() < 0.5:  # no grid: the column is "caption"
+                grid = {"model": models[0]}
             session.map(
-                "describe", source, models=models, fresh=fresh, progress=False,
+                "describe", source, **grid, fresh=fresh, progress=False,
                 most=most, concurrency=self.dice.choice((1, 4, 16)),
             )  # fmt: skip
         except KeyboardInterrupt:
