@@ -269,7 +269,10 @@ class Walk:
         found = [(v, m) for v, m in found if not isinstance(v, io.BytesIO)]  # read only once
         path = str(self.folders.place())
         if self.dice.random() < 0.15 and not glob.glob(path):  # shot[1].png also means shot1.png
-            found.append((self.spelled(path), Meant(path, (self.folders.sha(path),))))
+            value = self.spelled(path)
+            if str(value).startswith(" "):  # without such a file the space is taken for a slip
+                value = path
+            found.append((value, Meant(path, (self.folders.sha(path),))))
         self.dice.shuffle(found)
         return found
 
