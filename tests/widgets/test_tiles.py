@@ -109,7 +109,7 @@ class TestSources:
         assert source.frame is frame
         assert [tile.caption for tile in tiles_of(source)] == ["a cat", "a dog"]
 
-    @pytest.mark.parametrize("column", ["image", "path", "File_Name"])
+    @pytest.mark.parametrize("column", ["image", "picture", "File_Name"])
     def test_a_table_of_ones_own_has_a_tile_for_each_row_with_its_picture_and_its_words(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str
     ) -> None:

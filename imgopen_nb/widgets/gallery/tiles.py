@@ -39,8 +39,8 @@ _COLUMNS = (
     "image_urls", "submitted", "finished", "seconds", "backend", "engine", "error",
 )  # fmt: skip
 _clean = lru_cache(4096)(visible)  # the same names occur in many rows
-# Columns by which a DataFrame is one of tasks, and not just one of pictures.
-_OF_TASKS = {"image_urls", "operation", "picture", "task_id"}
+# Columns by which a DataFrame is one of tasks, and those of captions of one's own.
+_OF_TASKS = {"image_urls", "operation", "task_id"}
 _CAPTIONS = {"caption", "tags"}
 
 
