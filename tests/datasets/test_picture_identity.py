@@ -687,8 +687,10 @@ class Walk:
         """A text beside a picture is what the person wrote about exactly its bytes."""
         if not self.boards:
             return
-        opened = self.dice.choice(self.boards)
-        out = self.dice.choice((None, None, None, *self.folders.folders(), *OUT))
+        if self.dice.random() < 0.5:
+            self.open_board()
+        opened = self.dice.choice((*self.boards, self.boards[-1]))
+        out = self.dice.choice((*[None] * 8, *self.folders.folders(), *OUT))
         folder = self.folders.root / out if out else None
         before = self.folders.texts()
         self.note(folder)
