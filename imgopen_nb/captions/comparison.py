@@ -132,7 +132,12 @@ class Comparison:
             model: pd.array([caption(row, model) for row in rows], dtype="string")
             for model in self.models
         }
-        return pd.DataFrame(columns, index=pd.Index([row.image for row in rows], name="image"))
+        names = [row.image for row in rows]
+        try:
+            index = pd.Index(names, name="image")
+        except UnicodeEncodeError:  # a file's name that is not valid text
+            index = pd.Index(names, dtype=object, name="image")
+        return pd.DataFrame(columns, index=index)
 
     def _sources(self, row: Row) -> Iterator[Callable[[], bytes | None]]:
         if self._thumbnail:

@@ -199,9 +199,9 @@ class Edits:
             f" SELECT name, {_NAMES} FROM edits JOIN named ON {_PICTURE} = meant "
             "WHERE edit_id IN newest ORDER BY edit_id"
         )
-        images: dict[str, set[str]] = {}
+        images: dict[str, set[tuple[str, str]]] = {}
         for image, picture in pictures:
-            images.setdefault(image, set()).add(picture)
+            images.setdefault(_storable(image), set()).add((image, picture))
         rows = self._database.read(sql, [_json(list(images))], ("name", *COLUMNS))
         unverified = any(name_of(row["picture"]) is not None for row in rows)
         endings: dict[str, list[str]] = {}
@@ -216,20 +216,21 @@ class Edits:
             typed = name_of(edit.picture)
             meant = [name] if typed is None else endings.get(_ending(typed), [])
             why = EARLIER if typed is None else UNVERIFIED
-            for image in meant:
-                others = images[image] - {edit.picture}
-                found |= {(image, picture): Offer(edit, why) for picture in others}
+            for named in (each for image in meant for each in images[image]):
+                if named[1] != edit.picture:
+                    found[named] = Offer(edit, why)
             if typed is not None:
-                proved |= {known: Offer(edit, why) for known in had.get(typed, ())}
+                proved |= {named: Offer(edit, why) for named in had.get(typed, ())}
         return found | proved
 
-    def _names_of(self, images: Mapping[str, set[str]]) -> dict[str, list[tuple[str, str]]]:
+    def _names_of(
+        self, images: Mapping[str, Iterable[tuple[str, str]]]
+    ) -> dict[str, list[tuple[str, str]]]:
         """Return (name, identity) by each name that a task, given the same picture, knows."""
         files: dict[str, list[tuple[str, str]]] = {}
-        for image, pictures in images.items():
-            for picture in pictures:
-                if name_of(picture) is None:
-                    files.setdefault(picture, []).append((image, picture))
+        for named in (each for known in images.values() for each in known):
+            if name_of(named[1]) is None:
+                files.setdefault(named[1], []).append(named)
         sql = f"SELECT DISTINCT picture, image FROM tasks WHERE image IS NOT NULL AND {_PROVED}"
         found: dict[str, list[tuple[str, str]]] = {}
         for row in self._database.read(sql, [_json(list(files))], ("picture", "image")):
@@ -259,7 +260,7 @@ class Edits:
         )
         given = (draft.caption, _json(list(draft.tags)), _json(dict(draft.origin)), draft.kind)
         name = name_of(picture)
-        known = (image, picture) if name is None else (name, None)
+        known = (_storable(image), picture) if name is None else (name, None)
         values = (*known, *given, HUMAN, over, time.time(), picture, over)
         written = self._database.run(sql, values)
         now = self.current([picture]).get(picture)
@@ -300,6 +301,11 @@ class Edits:
         found = sorted((e for e in chosen if e.picture in asked), key=lambda e: e.edit_id)
         frame = _frame(found)
         return frame if history else frame.drop(columns="undone")
+
+
+def _storable(image: str) -> str:
+    """Return a name as text for the database: that of a file may be no valid text."""
+    return image.encode("utf-8", "backslashreplace").decode()
 
 
 def _endings(image: str) -> Iterator[str]:

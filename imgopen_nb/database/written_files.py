@@ -116,7 +116,8 @@ class WrittenFiles:
             overwrite: whether to replace files of the user.
 
         Raises:
-            UsageError: a file is the user's, and `overwrite` is not set; nothing was written.
+            UsageError: a file is the user's, and `overwrite` is not set, or one file would get two
+                contents; nothing was written.
             FileError: one cannot be written; the message says how many were.
         """
         targets = self._to_write(contents, overwrite)
@@ -155,7 +156,7 @@ class WrittenFiles:
         self, contents: Mapping[Path, str | bytes | None], overwrite: bool
     ) -> list[_Target]:
         """Return the files that have to be written, after all checks."""
-        targets = [_target(path, content) for path, content in contents.items()]
+        targets = _unique(_target(path, content) for path, content in contents.items())
         for target in targets:
             if target.there and not target.regular and not target.link:
                 what = "a folder" if stat.S_ISDIR(target.there.st_mode) else "no ordinary file"
@@ -228,6 +229,24 @@ def _target(given: Path, content: str | bytes | None) -> _Target:
     text = isinstance(content, str)
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     return _Target(given, path, data, text, there)
+
+
+def _unique(targets: Iterable[_Target]) -> list[_Target]:
+    """Return each file once, whatever links lead to its folder.
+
+    Raises:
+        UsageError: one file would get two contents.
+    """
+    found: dict[Path, _Target] = {}
+    for target in targets:
+        first = found.setdefault(target.path, target)
+        if first.data != target.data:
+            raise UsageError(
+                f"{clip_path(first.given)} and {clip_path(target.given)} are one file, and would "
+                "have two contents: nothing was written",
+                hint="write one of them",
+            )
+    return list(found.values())
 
 
 def _there(path: Path) -> os.stat_result | None:

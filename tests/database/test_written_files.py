@@ -152,6 +152,23 @@ def test_if_one_file_is_refused_none_is_written_and_three_are_named(
     assert content(place) == before
 
 
+def test_a_file_that_is_named_through_two_folders_is_written_once(ours: WrittenFiles, place: Path):
+    """One of them is a link to the other; with two contents for the file, nothing is written."""
+    (place / "real").mkdir()
+    (place / "link").symlink_to(place / "real")
+    one, two = place / "real" / "a.txt", place / "link" / "a.txt"
+
+    for text in ("new", "newer"):
+        ours.write({one: text, two: text})
+        assert content(place / "real") == {"a.txt": text.encode()}
+    with pytest.raises(UsageError, match="are one file") as error:
+        ours.write({place / "b.txt": "b", one: "one", two: "two"})
+
+    assert error.value.hint
+    assert content(place / "real") == {"a.txt": b"newer"}
+    assert content(place) == {}
+
+
 def test_with_overwrite_the_users_files_are_replaced(ours: WrittenFiles, place: Path):
     (place / "a.txt").write_text("by hand")
 

@@ -109,3 +109,16 @@ def test_a_name_that_looks_like_a_pattern_and_fits_no_file_is_one_row(
         str(folder / "shot[1].jpg"),
     ]
     assert "no file" in made.comparison.rows[1].trouble
+
+
+def test_a_file_whose_name_is_no_text_is_a_row_that_can_be_captioned(
+    session: Session, folder: Path
+):
+    name = os.path.join(folder, os.fsdecode(b"caf\xe9.jpg"))
+    Path(name).write_bytes(ROCKET)
+    made = board(folder, session)
+    made.widget._handle_custom_msg({"kind": "edit", "image": 1, "text": "up", "base": None}, [])
+
+    assert list(made.frame.index) == [str(folder / "1.jpg"), name]
+    assert made.frame["caption"].fillna("").tolist() == ["", "up"]
+    assert [os.fsencode(file) for file in made.export()] == [os.fsencode(folder) + b"/caf\xe9.txt"]

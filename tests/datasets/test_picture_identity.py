@@ -163,7 +163,7 @@ class Walk:
     def __init__(self, root: Path, stub: Stub, seed: int) -> None:
         self.dice = random.Random(seed)
         self.folders = Folders(root, self.dice)
-        self.service = Service(stub, self.dice)
+        self.service = Service(stub, random.Random(seed))  # its threads have dice of their own
         self.home, self.url = root / "home", stub.url
         self.sessions = [self.opened_session() for _ in range(2)]
         self.batches: list[list[Ran]] = [[], []]
@@ -269,7 +269,10 @@ class Walk:
         found = [(v, m) for v, m in found if not isinstance(v, io.BytesIO)]  # read only once
         path = str(self.folders.place())
         if self.dice.random() < 0.15 and not glob.glob(path):  # shot[1].png also means shot1.png
-            found.append((self.spelled(path), Meant(path, (self.folders.sha(path),))))
+            value = self.spelled(path)
+            if str(value).startswith(" "):  # without such a file the space is taken for a slip
+                value = path
+            found.append((value, Meant(path, (self.folders.sha(path),))))
         self.dice.shuffle(found)
         return found
 
@@ -338,10 +341,11 @@ class Walk:
 
     def of_batch(self, ran: Ran) -> list[Meant]:
         """Return the pictures of a batch; those that it did not read are what is there now."""
-        if ran.whole:
-            return ran.meant
         now = {m.label: self.folders.sha(m.label) for m in ran.meant if os.path.isabs(m.label)}
-        return [Meant(m.label, (m.sha, now.get(m.label, m.sha))) for m in ran.meant]
+        return [
+            m if m.sha and ran.whole else Meant(m.label, (m.sha, now.get(m.label, m.sha)))
+            for m in ran.meant
+        ]
 
     def of_wide(self, ran: Ran) -> tuple[Any, list[Meant]] | None:
         frame, meant = ran.batch.wide(), self.of_batch(ran)
@@ -403,12 +407,15 @@ class Walk:
         self.service.interrupt = (
             self.service.sent + self.dice.randint(1, 6) if interrupted else None
         )
-        most = self.dice.choice((*[None] * 8, 0, 1))
+        most = self.dice.choice((*[None] * 5, 0, 1))
         self.note(f"{models}{' fresh' * fresh}{' interrupted' * interrupted} most {most}")
         stopped = False
         try:
+            grid: dict[str, Any] = {"models": models}
+            if len(models) == 1 and self.dice.random() < 0.5:  # no grid: the column is "caption"
+                grid = {"model": models[0]}
             session.map(
-                "describe", source, models=models, fresh=fresh, progress=False,
+                "describe", source, **grid, fresh=fresh, progress=False,
                 most=most, concurrency=self.dice.choice((1, 4, 16)),
             )  # fmt: skip
         except KeyboardInterrupt:
@@ -680,8 +687,10 @@ class Walk:
         """A text beside a picture is what the person wrote about exactly its bytes."""
         if not self.boards:
             return
-        opened = self.dice.choice(self.boards)
-        out = self.dice.choice((None, None, None, *self.folders.folders(), *OUT))
+        if self.dice.random() < 0.5:
+            self.open_board()
+        opened = self.dice.choice((*self.boards, self.boards[-1]))
+        out = self.dice.choice((*[None] * 8, *self.folders.folders(), *OUT))
         folder = self.folders.root / out if out else None
         before = self.folders.texts()
         self.note(folder)
@@ -775,7 +784,7 @@ class Walk:
             self.checks["tile"] += 1
             if self.dice.random() < 0.4:
                 key = (at, self.dice.choice((192, 512)))
-                self.check_thumbnail(meant, lambda k=key: made._cached(k) or made._read(k))  # type: ignore
+                self.check_thumbnail(meant, lambda key=key: tile_picture(made, key))  # type: ignore
 
     def open_comparison(self) -> None:
         session = self.session()
@@ -880,7 +889,7 @@ class Walk:
         shown = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"), dtype=float).mean((0, 1))
         colours = [self.folders.colours[sha] for sha in shas if sha in self.folders.colours]
         near = [abs(shown - np.array(colour)).max() <= NEAR for colour in colours]
-        assert any(near), f"the thumbnail is {shown}, the picture {colours}"
+        assert any(near), f"the thumbnail is {shown}, the picture {shas} {colours}"
         self.checks["thumbnail"] += 1
 
     def check_pictures_in(self, html: str, meant: Sequence[Meant]) -> None:
@@ -905,6 +914,12 @@ STEPS = {
     "describe": 12, "describe_many": 6, "open_board": 6, "use_board": 16, "export": 8,
     "open_gallery": 4, "use_gallery": 3, "open_comparison": 4, "filter_history": 3, "small": 3,
 }  # fmt: skip
+
+
+def tile_picture(made: Gallery, key: tuple[int, int]) -> bytes | None:
+    """Return the picture of a tile as the loader gets it."""
+    found = made._cached(key)
+    return made._read(key) if found is None else found
 
 
 def none(values: Any) -> list[Any]:

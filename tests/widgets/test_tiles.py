@@ -11,6 +11,7 @@ import pytest
 from imgopen_nb.captions.comparison import compare
 from imgopen_nb.errors import UsageError
 from imgopen_nb.history.frame import history_frame
+from imgopen_nb.images.identity import by_content
 from imgopen_nb.images.picture import Thumbnail, samples
 from imgopen_nb.session import current
 from imgopen_nb.tasks.result import Result
@@ -108,11 +109,18 @@ class TestSources:
         assert source.frame is frame
         assert [tile.caption for tile in tiles_of(source)] == ["a cat", "a dog"]
 
-    def test_a_table_of_ones_own_needs_only_pictures(self) -> None:
-        frame = pd.DataFrame({"image": ["a.png", None, "b.png"], "tags": ["cat, mat", None, 7]})
+    @pytest.mark.parametrize("column", ["image", "picture", "File_Name"])
+    def test_a_table_of_ones_own_has_a_tile_for_each_row_with_its_picture_and_its_words(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("a.jpg").write_bytes(data := samples()["coffee"].read_bytes())
+        frame = pd.DataFrame({column: ["a.jpg", None, "b.jpg"], "tags": ["cat, mat", None, 7]})
+        first, *others = tiles_of(read_source(frame, current()))
 
-        assert labels(frame) == ["a.png", "b.png"]
-        assert tiles_of(read_source(frame, current()))[0].tasks[0].tags == ("cat", "mat")
+        assert (first.label, first.picture) == (str(tmp_path / "a.jpg"), by_content(data).picture)
+        assert first.tasks[0].tags == ("cat", "mat")
+        assert [tile.label for tile in others] == ["no picture", str(tmp_path / "b.jpg")]
 
     def test_results_are_read_by_themselves(self) -> None:
         source = read_source([result("a.png", "a cat"), result("b.png", "a dog")], current())

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ...batch.batch import Batch
 from ...captions.descriptions import Row, group
 from ...catalogue.operations import OPERATIONS
-from ...datasets.selection import select
+from ...datasets.selection import identified, pictures_in, select
 from ...display.parts import seconds
 from ...display.record import name_and_score
 from ...images.identity import by_name, doubt
@@ -39,8 +39,9 @@ _COLUMNS = (
     "image_urls", "submitted", "finished", "seconds", "backend", "engine", "error",
 )  # fmt: skip
 _clean = lru_cache(4096)(visible)  # the same names occur in many rows
-# Columns by which a DataFrame is one of tasks, and not just one of pictures.
-_OF_TASKS = {"image_urls", "caption", "tags", "task_id"}
+# Columns by which a DataFrame is one of tasks, and those of captions of one's own.
+_OF_TASKS = {"image_urls", "operation", "task_id"}
+_CAPTIONS = {"caption", "tags"}
 
 
 @dataclass
@@ -91,6 +92,8 @@ def read_source(source: Any, session: Session) -> Source:
     frame = source if hasattr(source, "columns") and hasattr(source, "iloc") else None
     if frame is not None and set(frame.columns) & _OF_TASKS:
         return Source(_records(frame), given=frame)
+    if frame is not None and set(frame.columns) & _CAPTIONS and not _is_wide(frame):
+        return _captioned(manager, frame)
     items = list(source) if isinstance(source, (list, tuple)) else None
     if items is not None and all(
         hasattr(item, "task_id") and hasattr(item, "tags") for item in items
@@ -107,6 +110,23 @@ def _selected(manager: TaskManager, source: Any) -> Source:
     if meant is None:
         meant, _ = group(selection.described)
     return replace(tasks, meant=meant)
+
+
+def _is_wide(frame: pd.DataFrame) -> bool:
+    """Whether this is the wide frame of a batch, whose captions are in the history."""
+    from ...batch.frame import pictures_of
+
+    return pictures_of(frame) is not None
+
+
+def _captioned(manager: TaskManager, frame: pd.DataFrame) -> Source:
+    """Return the pictures of a DataFrame with the user's own captions."""
+    meant = identified(manager, pictures_in(frame))
+    rows = [
+        {**row, "image": each.image, "picture": each.picture or None}
+        for row, each in zip(_records(frame), meant, strict=True)
+    ]
+    return Source(rows, meant=meant, given=frame)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -202,8 +222,9 @@ def tiles_of(source: Source) -> list[Tile]:
             tile.made &= picture == label
     if source.meant is not None:
         return [
-            Tile(row.image, row.picture, False, tasks.get(row.picture, []), place)
+            Tile(row.image, row.picture, False, tasks.get(key, []), place)
             for place, row in enumerate(source.meant)
+            for key in [row.picture or by_name(row.image)]
         ]
     named = {tile.picture for tile in tiles.values() if not tile.label.startswith("<")}
     return [t for t in tiles.values() if t.picture not in named or not t.label.startswith("<")]
