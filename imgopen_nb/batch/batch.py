@@ -238,7 +238,7 @@ class Batch:
         """
         from .frame import wide
 
-        return wide(self._calls, self.results)
+        return wide(self._calls, self.results, pictured=bool(self.param.picture))
 
     def pictures(self) -> Iterator[InputPicture | Any]:
         """Yield the picture of each row of the input, in its order.

@@ -140,6 +140,57 @@ def test_a_wide_frame_whose_rows_are_not_known_any_more_is_refused(here: Session
         imgopen.board(renamed)
 
 
+@pytest.mark.parametrize(
+    "moved",
+    [
+        lambda wide: wide[wide["clip"].str.contains("blue")].reset_index(drop=True),
+        lambda wide: wide.iloc[::-1].reset_index(drop=True),
+        lambda wide: wide.sample(2, random_state=1, ignore_index=True),
+        lambda wide: wide.groupby("clip", as_index=False).first(),
+        lambda wide: wide.set_axis([1, 0, 2]),
+    ],
+)
+def test_rows_that_moved_to_the_label_of_another_are_never_taken_for_it(here: Session, moved: Any):
+    """A filter and `reset_index` would show the first pictures in place of those that passed."""
+    wide = ran(here, [f"set/{name}" for name in COLOURS], models=["clip"]).wide()
+
+    with pytest.raises(UsageError, match="not known any more which pictures"):
+        imgopen.board(moved(wide))
+
+
+def test_rows_under_one_label_that_changed_places_are_refused_in_a_saved_frame_too(here: Session):
+    frame = pd.DataFrame({"url": [f"set/{name}" for name in COLOURS]}, index=[7, 7, 7])
+    wide = ran(here, frame, models=["clip"]).wide()
+    wide.to_parquet("wide.parquet")
+
+    for again in (wide, pd.read_parquet("wide.parquet")):
+        assert names(imgopen.board(again)) == ["a.png", "b.png", "c.png"]
+        with pytest.raises(UsageError, match="not known any more which pictures"):
+            imgopen.board(again.iloc[[1, 0, 2]])
+
+
+def test_captions_that_were_edited_in_a_wide_frame_do_not_hide_its_pictures(here: Session):
+    wide = ran(here, [f"set/{name}" for name in COLOURS], models=["clip"]).wide()
+    wide["clip"] = wide["clip"].str.upper()
+    wide.loc[1, "clip"] = None
+
+    assert names(imgopen.board(wide.iloc[[2, 0]])) == ["c.png", "a.png"]
+
+
+def test_a_column_of_pictures_that_was_added_to_a_wide_frame_counts(here: Session):
+    wide = ran(here, ["set/a.png", "set/b.png"], models=["clip"]).wide()
+
+    assert names(imgopen.board(wide.assign(Image=["set/c.png", "set/a.png"]))) == ["c.png", "a.png"]
+
+
+def test_the_wide_frame_of_a_batch_without_pictures_has_none(here: Session):
+    batch = here.map("text2image", ["a cat", "a dog"], progress=False, most=0)
+
+    for source in (batch, batch.wide()):
+        with pytest.raises(ImgOpenError, match="picture"):
+            imgopen.board(source)
+
+
 def test_a_wide_frame_joins_saves_and_copies_as_any_other(here: Session, tmp_path: Path):
     wide = ran(here, "set", models=["clip"]).wide()
     wide.to_parquet("wide.parquet")
