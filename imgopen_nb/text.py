@@ -20,6 +20,13 @@ _INVISIBLE = re.compile(
     "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
 
+_PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
+
+
+def hide_passwords(text: str) -> tuple[str, int]:
+    """Return text with *** for the account in each address, and how many there were."""
+    return _PASSWORD.subn("://***@", text)
+
 
 def visible(value: object) -> str:
     """Return text with invisible characters replaced by symbols, such as ␛ or ⟨U+202E⟩."""
