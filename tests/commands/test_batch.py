@@ -156,7 +156,7 @@ def test_the_cell_is_the_prompt_of_every_picture(shell: InteractiveShell):
         ("--from folder/none", "there is no file or folder folder/none"),
         ("--from *.none", "no file fits *.none"),
         ("--from df.shape.x", "there is no column"),
-        ("--from df.head", "a batch cannot be read from a method"),
+        ("--from df.head", "a batch cannot be read from an object of type method"),
         ("--from df --column no-such", "there is no column of the DataFrame called 'no-such'"),
         ("--from", "expected at least one argument"),
         ("--from df.url --models clop", "did you mean clip"),
