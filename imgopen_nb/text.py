@@ -88,6 +88,11 @@ def clip_path(path: object, most: int = 300) -> str:
     return text if len(text) <= most else "…" + text[1 - most :]
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 row", "1,234 rows"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def in_words(value: Any) -> str:
     """Return a value as one short line for a message; for unusual objects, only the type."""
     if not isinstance(value, (str, bytes, int, float, dict, list, tuple, type(None))):

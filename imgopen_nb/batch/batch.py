@@ -23,7 +23,7 @@ from ..tasks.cache_key import reusable
 from ..tasks.manager import TaskManager
 from ..tasks.result import Result
 from ..tasks.submission import TRANSIENT_ERRORS
-from ..text import in_words
+from ..text import counted, in_words
 from .fresh_runs import FreshRun, run_key
 from .plan import Plan, make_plan
 from .progress import batch_progress
@@ -279,7 +279,7 @@ class Batch:
         done = len(calls) - unsent - late
         facts = ", ".join([*filter(None, counts), *self._taken_up()])
         advice = f"\n  → .errors() tells why; {self._same_again()}" if without else ""
-        return f"{self.operation.name}: {done:,} calls done: {facts}{advice}"
+        return f"{self.operation.name}: {counted(done, 'call')} done: {facts}{advice}"
 
     def _same_again(self) -> str:
         """Return what the same batch would do if it was run again."""

@@ -112,11 +112,10 @@ def described_in_history(manager: TaskManager, pictures: Iterable[str]) -> list[
 def _default(manager: TaskManager, last_batch: Batch | None) -> tuple[Any, str]:
     """Return what is meant if nothing is given, and how to call it."""
     if last_batch is not None and last_batch.param.picture:
-        calls = f"{len(last_batch):,} call{'s' * (len(last_batch) != 1)}"
-        return last_batch, f"the last batch of this session: {last_batch.operation.name}, {calls}"
+        return last_batch, f"the last batch of this session: {last_batch.operation.name}"
     rows = manager.table.rows(operation=OPERATION)
     if not rows:
-        raise UsageError("no picture has been described yet", hint=_DESCRIBE)
+        raise UsageError("the history has no description of a picture", hint=_DESCRIBE)
     return _History(rows), "the whole history"
 
 

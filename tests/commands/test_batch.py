@@ -27,6 +27,7 @@ from imgopen_nb.database.written_files import WrittenFiles
 from imgopen_nb.errors import ImgOpenError, ParameterError
 from imgopen_nb.session import Session
 from imgopen_nb.tasks.result import Result
+from imgopen_nb.text import counted
 
 from ..conftest import KEY_ID, KEY_SECRET
 from ..service import Service, caption_of
@@ -274,7 +275,7 @@ def test_the_command_says_how_many_rows_failed_and_fails_if_all_did(
 
     assert main(["describe", "--from", "some.csv", "--out", "captions.csv"]) == code
 
-    said = f"{len(rows)} rows written to captions.csv, 1 of them with an error"
+    said = f"{counted(len(rows), 'row')} written to captions.csv, 1 of them with an error"
     assert said in capsys.readouterr().out
 
 
