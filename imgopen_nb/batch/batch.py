@@ -23,6 +23,7 @@ from ..tasks.cache_key import reusable
 from ..tasks.manager import TaskManager
 from ..tasks.result import Result
 from ..tasks.submission import TRANSIENT_ERRORS
+from ..tasks.task import check_timeout
 from ..text import counted, in_words
 from .fresh_runs import FreshRun, run_key
 from .plan import Plan, make_plan
@@ -355,9 +356,7 @@ def _check_limits(limits: Limits) -> None:
             raise ParameterError(
                 f"{name} must be a whole number from {minimum}, not {in_words(number)}"
             )
-    seconds = limits.timeout
-    if seconds is not None and not (isinstance(seconds, (int, float)) and seconds >= 0):
-        raise ParameterError(f"timeout must be seconds, not {in_words(seconds)}")
+    check_timeout(limits.timeout)
 
 
 def _record_of(outcome: Outcome) -> OutcomeRecord:

@@ -93,8 +93,10 @@ def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -
 
 def identities(manager: TaskManager, source: Any) -> list[str]:
     """Return the identities of pictures that somebody means, for a filter of the history."""
-    if isinstance(source, str) and is_identity(source):
-        return [source]
+    several = isinstance(source, (list, tuple)) or hasattr(source, "to_list")
+    named = [each for each in source if not missing(each)] if several else [source]
+    if named and all(isinstance(each, str) and is_identity(each) for each in named):
+        return named
     found = select(manager, source)
     rows = found.rows
     if rows is None:

@@ -37,7 +37,7 @@ from ..errors import (
     UsageError,
 )
 from ..images.identity import Identity
-from ..text import clip, hide_passwords
+from ..text import clip, hide_passwords, in_words
 from .cache_key import backend_of, cache_key, reusable
 from .callback_trust import CallbackTrust, callback_param
 from .inputs import InputResolver
@@ -356,6 +356,8 @@ def _hide_passwords(body: Mapping[str, Any]) -> tuple[Any, bool]:
     Raises:
         UsageError: it is not JSON.
     """
+    if not isinstance(body, Mapping):
+        raise UsageError(f"the body must be a JSON object, not {in_words(body)}")
     try:
         text = json.dumps(body, ensure_ascii=False, allow_nan=False)
         text.encode()
