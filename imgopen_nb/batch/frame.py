@@ -101,6 +101,12 @@ def input_pictures(calls: Calls) -> dict[int, InputPicture]:
     return found
 
 
+def is_wide(frame: pd.DataFrame) -> bool:
+    """Whether this is the wide frame of a batch, or a part of it."""
+    kept = frame.attrs.get(ATTRIBUTE)
+    return isinstance(kept, dict) and {"image", "picture", "trouble", "hashes"} <= kept.keys()
+
+
 def pictures_of(frame: pd.DataFrame) -> list[InputPicture] | None:
     """Return the picture of each row; None if this is no wide frame.
 
@@ -109,9 +115,9 @@ def pictures_of(frame: pd.DataFrame) -> list[InputPicture] | None:
     Raises:
         UsageError: rows were added, moved or renamed, so it is not known which pictures they are.
     """
-    kept = frame.attrs.get(ATTRIBUTE)
-    if not isinstance(kept, dict) or not {"image", "picture", "trouble", "hashes"} <= kept.keys():
+    if not is_wide(frame):
         return None
+    kept = frame.attrs[ATTRIBUTE]
     if any(str(name).lower() in PICTURE_COLUMNS and name not in kept["hashes"] for name in frame):
         return None
     columns = (kept["image"], kept["picture"], kept["trouble"])

@@ -495,3 +495,21 @@ def test_board_gallery_and_compare_take_pictures_on_a_line(here: Session, shell:
     assert names(run("imgopen", "compare")) == ["a.png", "b.png", "c.png"]
     shown = run("imgopen", "history --images set/a.png")
     assert {Path(row["image"]).name for row in shown.rows} == {"a.png"}
+
+
+def test_a_column_of_identities_filters_the_history(here: Session):
+    ran(here, "set", models=["clip"])
+    frame = here.history()
+    pictures = frame["picture"].iloc[:2]
+
+    for wanted in (pictures, pictures.tolist(), [*pictures, None]):
+        assert set(here.history(picture=wanted)["picture"]) == set(pictures)
+
+
+def test_a_gallery_of_captions_without_models_has_its_pictures(here: Session):
+    """A column that is called caption does not make the rows tasks."""
+    frame = pd.DataFrame({"url": ["set/c.png", "set/a.png"]})
+    wide = ran(here, frame).wide()
+
+    for source in (wide, frame.join(wide)):
+        assert names(imgopen.gallery(source)) == ["c.png", "a.png"]

@@ -41,6 +41,7 @@ _COLUMNS = (
 _clean = lru_cache(4096)(visible)  # the same names occur in many rows
 # Columns by which a DataFrame is one of tasks, and not just one of pictures.
 _OF_TASKS = {"image_urls", "caption", "tags", "task_id"}
+_WITH_PICTURES = {"image", "image_urls"}
 
 
 @dataclass
@@ -89,7 +90,7 @@ def read_source(source: Any, session: Session) -> Source:
             return replace(_tasks(source), title=title)
         return replace(_selected(manager, source), title=title)
     frame = source if hasattr(source, "columns") and hasattr(source, "iloc") else None
-    if frame is not None and set(frame.columns) & _OF_TASKS:
+    if frame is not None and _is_of_tasks(frame):
         return Source(_records(frame), given=frame)
     items = list(source) if isinstance(source, (list, tuple)) else None
     if items is not None and all(
@@ -97,6 +98,14 @@ def read_source(source: Any, session: Session) -> Source:
     ):
         return _tasks(items)
     return replace(_selected(manager, source), given=frame)
+
+
+def _is_of_tasks(frame: pd.DataFrame) -> bool:
+    """Whether the rows are tasks, and not only pictures with a caption."""
+    from ...batch.frame import is_wide
+
+    names = set(frame.columns)
+    return bool(names & _OF_TASKS) and bool(names & _WITH_PICTURES) and not is_wide(frame)
 
 
 def _selected(manager: TaskManager, source: Any) -> Source:
