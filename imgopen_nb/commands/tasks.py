@@ -52,7 +52,7 @@ def _compare(call: Invocation) -> Any:
     words = [*call.options.words, *(line for line in lines if line)]
     if not words:
         return compare()
-    images = pictures_in(words)
+    images = pictures_in(words[0] if len(words) == 1 and not isinstance(words[0], str) else words)
     models = call.options.models or describe_models()
     calls = [{"image": image, "model": model} for image in images for model in models]
     seconds = seconds_of(call.options.timeout)

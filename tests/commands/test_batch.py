@@ -94,6 +94,35 @@ def test_many_pictures_may_be_given_in_many_ways(
     assert [r.caption for r in batch] == [caption_of(url, "clip") for url in URLS]
 
 
+@pytest.mark.parametrize("given", ["df", "df.url", "{df}"])
+def test_the_variable_that_is_the_input_is_never_replaced(
+    shell: InteractiveShell, given: str, stub: Stub
+):
+    shell.user_ns["df"] = frame = pd.DataFrame({"url": ["https://example.org/1.png"]})
+
+    with pytest.raises(ParameterError, match="df is the input itself: nothing was sent"):
+        line(shell, f"describe --from {given} --out df")
+    assert shell.user_ns["df"] is frame
+    assert stub.requests == []
+
+
+def test_compare_takes_a_table_of_pictures(shell: InteractiveShell):
+    shell.user_ns["df"] = pd.DataFrame({"url": ["https://example.org/1.png"], "n": [1]})
+
+    assert len(line(shell, "compare {df} --models clip")) == 1
+
+
+def test_the_name_of_a_variable_where_pictures_are_meant_gets_a_hint(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("imgopen_nb.display.progress_bar.in_notebook", lambda: True)
+    shell.user_ns["df"] = pd.DataFrame({"url": ["https://example.org/1.png"]})
+
+    for widget in ("board", "gallery"):
+        with pytest.raises(ParameterError, match=r"no file or folder df\n  → .*\{df\}"):
+            line(shell, f"{widget} df")
+
+
 def test_one_picture_is_a_batch_too(shell: InteractiveShell):
     for given in (URLS[0], "{one}", "one"):
         assert [r.image for r in line(shell, f"describe --from {given}")] == URLS[:1]
