@@ -18,6 +18,7 @@ from .display.tables import Table
 from .errors import ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
 from .syntax.parser import HelpAsked, Parser
 from .tasks.result import Result
+from .text import counted
 
 PREFIX = "imgopen "
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "grace_hopper", "rocket")
@@ -72,7 +73,7 @@ def _run_command(words: list[str]) -> int:
     if out and getattr(options, "source", None):
         return _write_batch(command, call, out)
     if out:
-        raise UsageError("--out is for notebooks: there is no variable to fill here")
+        raise UsageError("in a terminal, --out FILE goes with --from")
     value = command.run(call)
     print(_json(value) if as_json else _plain(value))
     return 0
@@ -92,7 +93,7 @@ def _write_batch(command: Command, call: Invocation, name: str) -> int:
     failed = int(value["error"].notna().sum())
     errors = f", {failed:,} of them with an error" if failed else ""
     write(value, path, files, overwrite=overwrite)
-    print(f"{len(value):,} rows written to {path}{errors}")
+    print(f"{counted(len(value), 'row')} written to {path}{errors}")
     return 1 if failed and failed == len(value) else 0
 
 

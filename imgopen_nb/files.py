@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import FileError, SettingsError
-from .text import clip_path
+from .errors import FileError, ParameterError, SettingsError
+from .text import clip_path, in_words
 
 # Fails if the file exists, and does not follow a link.
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -30,6 +30,21 @@ _HINTS = {
     errno.ENOENT: "give a folder that exists",
     errno.ENOTDIR: "give a folder that exists",
 }
+
+
+def path_of(given: Any) -> Path:
+    """Return a path that a user gave, with ~ as the home folder.
+
+    Raises:
+        ParameterError: it is no path.
+    """
+    try:
+        path = Path(given).expanduser()
+    except (TypeError, RuntimeError):  # another type; ~ of nobody
+        path = None
+    if path is None or "\0" in str(path):
+        raise ParameterError(f"{in_words(given)} is no path", hint='give one such as "folder/name"')
+    return path
 
 
 def read_json(path: Path) -> dict[str, Any]:

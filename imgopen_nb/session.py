@@ -26,7 +26,7 @@ from .images.thumbnail import Thumbnail
 from .tasks.manager import TaskManager
 from .tasks.result import Result
 from .tasks.submission import runnable
-from .tasks.task import Task
+from .tasks.task import Task, check_timeout
 
 
 class Session:
@@ -142,6 +142,7 @@ class Session:
             >>> result = session.run("upscale", image="sample:coffee")
             >>> result.images[0].pil()
         """
+        check_timeout(timeout)
         return self.submit(operation, fresh=fresh, **params).result(timeout)
 
     def run_all(

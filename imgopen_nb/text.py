@@ -20,6 +20,13 @@ _INVISIBLE = re.compile(
     "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
 
+_PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
+
+
+def hide_passwords(text: str) -> tuple[str, int]:
+    """Return text with *** for the account in each address, and how many there were."""
+    return _PASSWORD.subn("://***@", text)
+
 
 def visible(value: object) -> str:
     """Return text with invisible characters replaced by symbols, such as ␛ or ⟨U+202E⟩."""
@@ -79,6 +86,11 @@ def clip_path(path: object, most: int = 300) -> str:
     """Return a path cut at its beginning to `most` characters: its end matters most."""
     text = str(path)
     return text if len(text) <= most else "…" + text[1 - most :]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 row", "1,234 rows"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def in_words(value: Any) -> str:

@@ -29,6 +29,7 @@ from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.catalogue.parameter import Param
 from imgopen_nb.errors import (
     BadRequestError,
+    ImgOpenError,
     ParameterError,
     PictureError,
     TaskFailedError,
@@ -38,6 +39,7 @@ from imgopen_nb.images.picture import samples
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
 from imgopen_nb.syntax.words import quote
+from imgopen_nb.widgets.caption_board.board import board
 
 from .sandbox_fixtures import Api, gallery, new_key, picture_bytes
 from .stub import Stub, ok
@@ -586,6 +588,38 @@ def place_of(body: dict[str, Any], param: Param) -> dict[str, Any]:
     for part in filter(None, param.inside.split(".")):
         body = body.setdefault(part, {})
     return body
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda session: session.task(5),
+        lambda session: session.call(5, {}),
+        lambda session: session.call("/tool/x", 5),
+        lambda session: session.run("describe", timeout="x", image=URL),
+        lambda session: session.history(model=5),
+        lambda session: session.history(status=[5]),
+        lambda session: session.history(operation=5),
+        lambda session: session.history.export(5),
+        lambda session: session.history.import_(b"x"),
+        lambda session: Session(home=5),  # type: ignore[arg-type]
+        lambda session: board(["sample:coffee"], session, threshold="x"),  # type: ignore[arg-type]
+        lambda session: board(["sample:coffee"], session).export(5),  # type: ignore[arg-type]
+        lambda session: board(["sample:coffee"], session).export("a\0"),
+        lambda session: board(["sample:coffee"], session).export("~nobody-of-this-name/a"),
+        lambda session: board(["sample:coffee"], session).export(suffix=None),  # type: ignore[arg-type]
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_one_sentence_and_nothing_is_sent(
+    call: Callable[[Any], Any], session: Session, stub: Stub
+):
+    with pytest.raises(ImgOpenError) as caught:
+        call(session)
+
+    said, _, hint = str(caught.value).partition("\n  → ")
+    assert len(said) <= MOST
+    assert "\n" not in said + hint
+    assert stub.requests == []
 
 
 @pytest.fixture(scope="module")

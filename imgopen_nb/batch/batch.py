@@ -23,7 +23,8 @@ from ..tasks.cache_key import reusable
 from ..tasks.manager import TaskManager
 from ..tasks.result import Result
 from ..tasks.submission import TRANSIENT_ERRORS
-from ..text import in_words
+from ..tasks.task import check_timeout
+from ..text import counted, in_words
 from .fresh_runs import FreshRun, run_key
 from .plan import Plan, make_plan
 from .progress import batch_progress
@@ -238,7 +239,7 @@ class Batch:
         """
         from .frame import wide
 
-        return wide(self._calls, self.results)
+        return wide(self._calls, self.results, pictured=bool(self.param.picture))
 
     def pictures(self) -> Iterator[InputPicture | Any]:
         """Yield the picture of each row of the input, in its order.
@@ -279,7 +280,7 @@ class Batch:
         done = len(calls) - unsent - late
         facts = ", ".join([*filter(None, counts), *self._taken_up()])
         advice = f"\n  → .errors() tells why; {self._same_again()}" if without else ""
-        return f"{self.operation.name}: {done:,} calls done: {facts}{advice}"
+        return f"{self.operation.name}: {counted(done, 'call')} done: {facts}{advice}"
 
     def _same_again(self) -> str:
         """Return what the same batch would do if it was run again."""
@@ -355,9 +356,7 @@ def _check_limits(limits: Limits) -> None:
             raise ParameterError(
                 f"{name} must be a whole number from {minimum}, not {in_words(number)}"
             )
-    seconds = limits.timeout
-    if seconds is not None and not (isinstance(seconds, (int, float)) and seconds >= 0):
-        raise ParameterError(f"timeout must be seconds, not {in_words(seconds)}")
+    check_timeout(limits.timeout)
 
 
 def _record_of(outcome: Outcome) -> OutcomeRecord:

@@ -16,6 +16,7 @@ from ..history.frame import history_frame
 from ..tasks.result import Result
 from ..text import clip, in_words, visible
 from .rows import NOT_IN_HISTORY, Calls, InputPicture, OutcomeRecord
+from .sources import PICTURE_COLUMNS
 
 ATTRIBUTE = "imgopen"
 CHUNK = 1000
@@ -45,8 +46,8 @@ def tidy(calls: Calls) -> pd.DataFrame:
     return frame
 
 
-def wide(calls: Calls, results: Callable[[], list[Result]]) -> pd.DataFrame:
-    """Return one row for each row of the input; see `Batch.wide`."""
+def wide(calls: Calls, results: Callable[[], list[Result]], *, pictured: bool) -> pd.DataFrame:
+    """Return one row for each row of the input, pictures if `pictured`; see `Batch.wide`."""
     width = len(calls.grid)
     numbers = sorted({place // width for place in calls.records})
     values, errors = _values_and_errors(calls, results)
@@ -58,25 +59,28 @@ def wide(calls: Calls, results: Callable[[], list[Result]]) -> pd.DataFrame:
     first = [_first_error(errors, number, width) for number in numbers]
     columns["error"] = pd.array(first, dtype="string")
     frame = pd.DataFrame(columns, index=_index(calls, numbers))
-    frame.attrs[ATTRIBUTE] = InputPictures(calls, frame.index)
+    if pictured:
+        frame.attrs[ATTRIBUTE] = InputPictures(calls, frame)
     return frame
 
 
-class InputPictures(dict[str, list[str | None]]):
+class InputPictures(dict[str, Any]):
     """The pictures of a wide frame, kept in its `attrs`: name and identity of each row's picture.
 
     A frame of captions has no column of pictures, so that it can be joined to the one it was made
     from. pandas copies `attrs` with each frame that it makes of this one, and writes them as JSON.
+    The hashes of its values show later whether a row is still in its place.
     """
 
-    def __init__(self, calls: Calls, index: pd.Index[Any]) -> None:
+    def __init__(self, calls: Calls, frame: pd.DataFrame) -> None:
         rows = input_pictures(calls).values()
         super().__init__(
             image=[image for image, *_ in rows],
             picture=[picture for _, picture, _ in rows],
             trouble=[trouble for *_, trouble in rows],
+            hashes={name: _hashes(frame[name]).tolist() for name in frame},
         )
-        self.index = index
+        self.index = frame.index
 
     def __deepcopy__(self, memo: Any) -> InputPictures:
         return self  # it never changes, and a copy for each new frame would take long
@@ -97,28 +101,66 @@ def input_pictures(calls: Calls) -> dict[int, InputPicture]:
     return found
 
 
+def is_wide(frame: pd.DataFrame) -> bool:
+    """Whether this is the wide frame of a batch, or a part of it."""
+    kept = frame.attrs.get(ATTRIBUTE)
+    return isinstance(kept, dict) and {"image", "picture", "trouble", "hashes"} <= kept.keys()
+
+
 def pictures_of(frame: pd.DataFrame) -> list[InputPicture] | None:
     """Return the picture of each row; None if this is no wide frame.
 
+    A column of pictures that was added to the frame comes first: then it counts as no wide frame.
+
     Raises:
-        UsageError: rows were added or renamed, so it is not known which pictures they are.
+        UsageError: rows were added, moved or renamed, so it is not known which pictures they are.
     """
-    kept = frame.attrs.get(ATTRIBUTE)
-    if not isinstance(kept, dict) or not {"image", "picture", "trouble"} <= kept.keys():
+    if not is_wide(frame):
+        return None
+    kept = frame.attrs[ATTRIBUTE]
+    if any(str(name).lower() in PICTURE_COLUMNS and name not in kept["hashes"] for name in frame):
         return None
     columns = (kept["image"], kept["picture"], kept["trouble"])
     rows = list(itertools.starmap(InputPicture, zip(*columns, strict=True)))
-    index = getattr(kept, "index", None)
+    places = _places(frame, getattr(kept, "index", None), len(rows))
+    if places is None or _moved(frame, kept["hashes"], places):
+        raise UsageError(
+            "it is not known any more which pictures the rows of this frame are",
+            hint="give the batch, or a DataFrame with a column of pictures",
+        )
+    return [rows[place] for place in places]
+
+
+def _places(frame: pd.DataFrame, index: pd.Index[Any] | None, total: int) -> list[int] | None:
+    """Return which row of the batch each row of a frame is, by its label; None if not known."""
     if index is not None and index.is_unique:
         places = index.get_indexer(frame.index)
         if (places >= 0).all():
-            return [rows[place] for place in places]
-    if len(rows) == len(frame) and (index is None or index.equals(frame.index)):
-        return rows
-    raise UsageError(
-        "it is not known any more which pictures the rows of this frame are",
-        hint="give the batch, or a DataFrame with a column of pictures",
-    )
+            return places.tolist()
+    same = total == len(frame) and (index is None or index.equals(frame.index))
+    return list(range(total)) if same else None
+
+
+def _moved(frame: pd.DataFrame, hashes: dict[str, list[int]], places: list[int]) -> bool:
+    """Whether a row has a value that another row had, as after a filter and `reset_index`.
+
+    A value that none had was edited, so it tells nothing.
+    """
+    nothing = int(_hashes(pd.Series([None], dtype="string"))[0])
+    for name, before in hashes.items():
+        if name not in frame or isinstance(frame[name], pd.DataFrame):
+            continue
+        pairs = zip(_hashes(frame[name]).tolist(), places, strict=True)
+        other = {now for now, place in pairs if now not in (before[place], nothing)}
+        if not other.isdisjoint(before):
+            return True
+    return False
+
+
+def _hashes(column: pd.Series[Any]) -> Any:
+    """Return a 64-bit hash of each value as text; what is missing is as an empty text."""
+    texts = column.astype("string").fillna("").astype(object)
+    return pd.util.hash_pandas_object(texts, index=False).to_numpy()
 
 
 def column_names(calls: Calls) -> list[str]:

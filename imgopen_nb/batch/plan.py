@@ -13,7 +13,7 @@ from ..catalogue.status import UNSENT, State
 from ..display.tables import Table
 from ..errors import ImgOpenError
 from ..tasks.manager import TaskManager
-from ..text import shown
+from ..text import counted, shown
 from .rows import Limits, Row
 from .stream import FATAL
 
@@ -66,9 +66,9 @@ class Plan:
         return "\n  ".join([f"{self.operation}: {self._calls()}", *parts, time, "nothing was sent"])
 
     def _calls(self) -> str:
-        calls = f"{self.rows:,} rows"
+        calls = counted(self.rows, "row")
         if self.combinations != 1:
-            calls += f" × {self.combinations:,} = {self.rows * self.combinations:,} calls"
+            calls += f" × {self.combinations:,} = {counted(self.rows * self.combinations, 'call')}"
         return f"{calls}; takes up {self.takes_up}" if self.takes_up else calls
 
     def _counts(self) -> list[tuple[int, str]]:

@@ -16,7 +16,7 @@ from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
 from ..errors import ImgOpenError, ParameterError, UnknownNameError
 from ..media.formats import FILE_SUFFIXES
-from ..text import clip
+from ..text import clip, in_words
 from .table_files import READERS
 
 # Usual names of a column of pictures, in order of preference.
@@ -117,7 +117,7 @@ def _one_value(given: Any) -> Source:
 
 def _from_iterable(given: Any) -> Source:
     if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
-        raise ParameterError(f"a batch cannot be read from a {type(given).__name__}", hint=_HINT)
+        raise ParameterError(f"a batch cannot be read from {in_words(given)}", hint=_HINT)
     total = len(given) if isinstance(given, Sized) else None
     return Source(_guarded(lambda: enumerate(given)), total, once=iter(given) is given)
 
@@ -142,6 +142,8 @@ def _from_text(text: str, param: Param) -> Source:
     if URL.match(text):
         return _one_value(text)
     path = Path(os.path.expanduser(text))
+    if param.picture and missing(text):  # an empty path would be the working folder
+        raise ParameterError("the input is an empty text", hint=_HINT)
     if not param.picture:
         if path.suffix.lower() in READERS or os.path.exists(path):
             raise ParameterError(f"no {param.name}s can be read from {clip(text)}", hint=_HINT)

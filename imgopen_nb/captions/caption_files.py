@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ..database.written_files import WrittenFiles
 from ..errors import UsageError
 from ..media.formats import FILE_SUFFIXES
-from ..text import clip_path
+from ..text import clip_path, in_words
 
 MAPPING = "imgopen-captions.json"  # which picture without a file here has which text file
 MOST_NAME = 220  # bytes; file systems allow 255 with the suffix
@@ -337,7 +337,7 @@ def _is_safe(name: str) -> bool:
 
 
 def _text_suffix(suffix: str) -> str:
-    fits = re.fullmatch(r"\.[A-Za-z0-9_-]{1,20}", suffix)
+    fits = isinstance(suffix, str) and re.fullmatch(r"\.[A-Za-z0-9_-]{1,20}", suffix)
     if not fits or suffix.lower() in (*FILE_SUFFIXES, ".json"):
-        raise UsageError(f"{suffix[:40]!r} is no suffix of a caption file", hint='give ".txt"')
+        raise UsageError(f"{in_words(suffix)} is no suffix of a caption file", hint='give ".txt"')
     return suffix

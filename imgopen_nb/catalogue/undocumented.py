@@ -56,7 +56,7 @@ def raw_operation(path: str) -> Operation:
     Raises:
         ParameterError: it does not start with a slash.
     """
-    if not path.startswith("/") or any(c in path for c in "?# \n"):
+    if not isinstance(path, str) or not path.startswith("/") or any(c in path for c in "?# \n"):
         raise ParameterError("the path must start with / and hold no blank, ? or #")
     below = path.removeprefix(PREFIX)
     is_query = below.rpartition("/")[2].lower().startswith("query")

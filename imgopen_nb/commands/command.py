@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
+from ..errors import ParameterError
 from ..syntax.parser import Parser
 
 if TYPE_CHECKING:
@@ -93,6 +95,11 @@ def wait(session: Session, task: Task, seconds: float | None) -> Any:
 def pictures(call: Invocation) -> Any:
     """Return what a line says about which pictures are meant, None if it says nothing."""
     words = call.options.words
+    for word in words:
+        if isinstance(word, str) and word in call.variables and not os.path.exists(word):
+            raise ParameterError(
+                f"there is no file or folder {word}", hint=f"for the variable: {{{word}}}"
+            )
     return words[0] if len(words) == 1 else words or None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import ParameterError
 from ..syntax.parser import Parser, whole_number
+from ..text import counted
 from .command import Command, Invocation, describe_models, no_options, operation_names
 
 SHOWN = 20  # tasks, unless --limit says otherwise
@@ -86,7 +87,7 @@ def _prune(call: Invocation) -> str:
         raise ParameterError("prune needs --before", hint=f"{call.prefix}prune --before 90d")
     delete = call.options.yes and not call.options.dry_run
     count = call.session().history.prune(before, dry_run=not delete)
-    tasks = "1 task that ended" if count == 1 else f"{count:,} tasks that ended"
+    tasks = f"{counted(count, 'task')} that ended"
     if delete:
         return f"{tasks} before {before} deleted; {call.prefix}vacuum makes the file smaller"
     return f"{tasks} before {before} would be deleted; nothing was done: --yes deletes"

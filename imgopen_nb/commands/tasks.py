@@ -52,7 +52,10 @@ def _compare(call: Invocation) -> Any:
     words = [*call.options.words, *(line for line in lines if line)]
     if not words:
         return compare()
-    images = pictures_in(words)
+    only = words[0] if len(words) == 1 and not isinstance(words[0], str) else None
+    if hasattr(only, "results") or hasattr(only, "agreement"):  # a batch, a comparison
+        return compare(only)
+    images = pictures_in(words if only is None else only)
     models = call.options.models or describe_models()
     calls = [{"image": image, "model": model} for image in images for model in models]
     seconds = seconds_of(call.options.timeout)

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from ..catalogue.operations import OPERATIONS
 from ..errors import SettingsError, UnknownNameError
-from ..files import read_json, write_json
+from ..files import path_of, read_json, write_json
 from ..media.network import LOOPBACK
 from ..text import in_words, near_match
 from .credentials import Keys, find_keys
@@ -120,7 +120,7 @@ def local_model(kind: str, stored: Mapping[str, Any] | None = None) -> str:
 def home_folder(home: str | Path | None = None) -> Path:
     """Return the data folder: the argument, IMGOPEN_HOME or the system's place for user data."""
     if home or os.environ.get("IMGOPEN_HOME"):
-        return Path(home or os.environ["IMGOPEN_HOME"]).expanduser()
+        return path_of(home or os.environ["IMGOPEN_HOME"])
     from platformdirs import user_data_path
 
     return user_data_path("imgopen_nb", appauthor=False)

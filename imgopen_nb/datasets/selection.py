@@ -93,8 +93,12 @@ def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -
 
 def identities(manager: TaskManager, source: Any) -> list[str]:
     """Return the identities of pictures that somebody means, for a filter of the history."""
-    if isinstance(source, str) and is_identity(source):
-        return [source]
+    several = isinstance(source, (list, tuple)) or hasattr(source, "to_list")
+    named = [each for each in source if not missing(each)] if several else [source]
+    if named and all(isinstance(each, str) and is_identity(each) for each in named):
+        return named
+    if several and not named:
+        return []
     found = select(manager, source)
     rows = found.rows
     if rows is None:
@@ -112,11 +116,10 @@ def described_in_history(manager: TaskManager, pictures: Iterable[str]) -> list[
 def _default(manager: TaskManager, last_batch: Batch | None) -> tuple[Any, str]:
     """Return what is meant if nothing is given, and how to call it."""
     if last_batch is not None and last_batch.param.picture:
-        calls = f"{len(last_batch):,} call{'s' * (len(last_batch) != 1)}"
-        return last_batch, f"the last batch of this session: {last_batch.operation.name}, {calls}"
+        return last_batch, f"the last batch of this session: {last_batch.operation.name}"
     rows = manager.table.rows(operation=OPERATION)
     if not rows:
-        raise UsageError("no picture has been described yet", hint=_DESCRIBE)
+        raise UsageError("the history has no description of a picture", hint=_DESCRIBE)
     return _History(rows), "the whole history"
 
 
@@ -138,7 +141,9 @@ def _read(manager: TaskManager, source: Any) -> Read:
         return _of_tasks(manager, filter(None, map(from_row, source)), len(source))
     if hasattr(source, "columns") and hasattr(source, "iloc"):
         if set(source.columns) >= _HISTORY:
-            return _of_tasks(manager, filter(None, read(source)), len(source))
+            known = "picture" in source.columns
+            pairs = zip(source["image"], source["picture"], strict=True) if known else ()
+            return _of_tasks(manager, filter(None, read(source)), len(source), pairs)
         from ..batch.frame import pictures_of
 
         kept = pictures_of(source)
@@ -147,7 +152,8 @@ def _read(manager: TaskManager, source: Any) -> Read:
     if hasattr(source, "task_id"):
         source = [source]
     if isinstance(source, (list, tuple)) and source and all(hasattr(s, "task_id") for s in source):
-        return _of_tasks(manager, filter(None, read(source)), len(source))
+        given = ((result.image, result.picture) for result in source)
+        return _of_tasks(manager, filter(None, read(source)), len(source), given)
     if isinstance(source, (Mapping, int, float)):
         raise UsageError(f"pictures cannot be read from {in_words(source)}", hint=_HINT)
     values = pictures_in(source)
@@ -203,9 +209,21 @@ def _of_inputs(manager: TaskManager, inputs: Iterable[InputPicture | Any]) -> li
     return [next(others) if row is None else row for row in rows]
 
 
-def _of_tasks(manager: TaskManager, described: Iterable[Description], total: int) -> Read:
-    """Return descriptions with the pictures that they are of, where that can be proved."""
+def _of_tasks(
+    manager: TaskManager,
+    described: Iterable[Description],
+    total: int,
+    pictures: Iterable[tuple[Any, Any]] = (),
+) -> Read:
+    """Return descriptions with the pictures that they are of, where that can be proved.
+
+    If none of the tasks describes a picture, those that they were given are meant: `pictures`
+    yields name and identity.
+    """
     found = list(described)
+    known_ones = [] if found else [pair for pair in pictures if not any(map(missing, pair))]
+    if known_ones:
+        return [Row(image, {}, picture) for image, picture in dict.fromkeys(known_ones)], None, []
     if not found:
         what = f"none of the {total} tasks describes a picture" if total else "no task given"
         raise UsageError(f"nothing to compare: {what}", hint=_DESCRIBE)

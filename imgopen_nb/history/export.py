@@ -21,7 +21,7 @@ from ..database.migrations import JSON_COLUMNS
 from ..database.task_queries import COLUMNS, INTEGERS, NUMBERS, select
 from ..database.written_files import WrittenFiles
 from ..errors import ImgOpenError, JournalError, UsageError
-from ..text import in_words, one_of
+from ..text import clip, counted, in_words, one_of
 
 CHUNK = 20_000
 MOST_TEXT = 50_000_000  # characters of a value, and of a line
@@ -53,7 +53,7 @@ class Imported(int):
         return made
 
     def __str__(self) -> str:
-        parts = [f"{int(self):,} tasks imported"]
+        parts = [f"{counted(self, 'task')} imported"]
         parts += [f"{self.known:,} were there already"] if self.known else []
         parts += [f"{self.open:,} have not ended and were left out"] if self.open else []
         return "; ".join(parts)
@@ -118,8 +118,8 @@ def _readable(rows: Rows, path: Path) -> Rows:
 
 def _of_suffix(table: Mapping[str, Callable[..., Any]], path: Path) -> Any:
     if path.suffix.lower() not in table:
-        said = f"with the suffix {path.suffix!r}" if path.suffix else "without a suffix"
-        raise UsageError(f"a file {path.name!r} {said} is none of ours", hint=one_of(table))
+        said = f"cannot end in {path.suffix!r}" if path.suffix else "needs a suffix"
+        raise UsageError(f"the name {clip(path.name)!r} {said}", hint=one_of(table))
     return table[path.suffix.lower()]
 
 

@@ -10,6 +10,7 @@ from ..catalogue.operations import OPERATIONS
 from ..database.task_queries import HISTORY_COLUMNS, count
 from ..database.task_table import TaskTable
 from ..errors import ParameterError, UsageError
+from ..files import path_of
 from ..text import in_words
 from . import arrow
 from . import export as archive
@@ -134,7 +135,7 @@ class History:
             MissingPackageError: pyarrow is not installed.
             FileError: the file cannot be written; an existing one is unchanged.
         """
-        place, wanted = Path(path).expanduser(), self._checked(filters)
+        place, wanted = path_of(path), self._checked(filters)
         return archive.export(self._database, place, wanted, overwrite=overwrite)
 
     def import_(self, path: str | Path) -> archive.Imported:
@@ -148,7 +149,7 @@ class History:
             ArchiveError: the file is not a valid export; nothing was imported.
             MissingPackageError: pyarrow is not installed.
         """
-        return archive.load(self._database, Path(path).expanduser())
+        return archive.load(self._database, path_of(path))
 
     def prune(self, before: Any, *, dry_run: bool = False) -> int:
         """Delete tasks that ended before a point in time, and return how many.
@@ -237,9 +238,13 @@ def checked(filters: Mapping[str, Any]) -> dict[str, Any]:
     for name in known:
         if name not in _FILTERS:
             raise ParameterError(f"{name!r} is no filter", hint="one of " + ", ".join(_FILTERS))
-    if known.get("operation") and OPERATIONS[known["operation"]].kind == "status":
-        name = known["operation"]
-        raise UsageError(f"{name} is not run by itself: tasks ask it, so it is not in the history")
+    for name in ("operation", "model", "status", "backend"):
+        known[name] = _texts(name, known.get(name))
+    for name in known["operation"]:
+        if OPERATIONS[name].kind == "status":
+            raise UsageError(
+                f"{name} is not run by itself: tasks ask it, so it is not in the history"
+            )
     if known.get("since") is not None:
         from .frame import since
 
@@ -248,3 +253,12 @@ def checked(filters: Mapping[str, Any]) -> dict[str, Any]:
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
         raise ParameterError(f"limit must be a whole number, not {in_words(limit)}")
     return known
+
+
+def _texts(name: str, wanted: Any) -> list[str]:
+    """Return the texts that pass a filter; none if it is not set."""
+    texts = [] if wanted is None else [wanted] if isinstance(wanted, str) else wanted
+    found = list(texts) if isinstance(texts, Iterable) else [texts]
+    if not all(isinstance(text, str) for text in found):
+        raise ParameterError(f"{name} must be a text or a list of texts, not {in_words(wanted)}")
+    return found

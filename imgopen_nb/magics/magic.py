@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -54,6 +55,10 @@ class ImgOpenMagics(Magics):
             raise ParameterError(f"--out takes the name of a variable, not {in_words(out)}")
         try:
             variables = _shell(self).user_ns
+            if out and out in variables and _reads(options, out, variables[out]):
+                raise ParameterError(
+                    f"{out} is the input itself: nothing was sent", hint="--out ANOTHER_NAME"
+                )
             value = command.run(Invocation(options, cell, current, "%imgopen ", variables))
         except ImgOpenError as error:
             if out and error.task is not None:
@@ -66,6 +71,17 @@ class ImgOpenMagics(Magics):
             print(value)
             return None
         return value
+
+
+def _reads(options: Any, name: str, value: Any) -> bool:
+    """Whether --from reads a variable, by its name or as {name}."""
+    words = getattr(options, "source", None) or ()
+    return any(
+        word.split(".")[0] == name and not os.path.exists(word)
+        if isinstance(word, str)
+        else word is value
+        for word in words
+    )
 
 
 def _shell(magics: Magics) -> InteractiveShell:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operation import Operation, find
 from ..errors import PictureError, UsageError
+from ..files import path_of
 from ..images.identity import by_name
 from ..images.picture import decode, suffix_of
 from ..text import clip
@@ -206,7 +207,7 @@ class Result:
         """
         if self.write is None:
             raise UsageError("this result has no files to save: it comes from no task")
-        stem = Path(folder).expanduser() / f"{self.operation}-{self.task_id}"
+        stem = path_of(folder) / f"{self.operation}-{self.task_id}"
         contents: dict[Path, str | bytes] = {}
         for number, image in enumerate(self.images, 1):
             data = image.data()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import re
 import threading
 import time
 import uuid
@@ -38,7 +37,7 @@ from ..errors import (
     UsageError,
 )
 from ..images.identity import Identity
-from ..text import clip
+from ..text import clip, hide_passwords, in_words
 from .cache_key import backend_of, cache_key, reusable
 from .callback_trust import CallbackTrust, callback_param
 from .inputs import InputResolver
@@ -59,7 +58,6 @@ CANNOT_CHECK = (
     "its session ended while it was sent, and this path cannot be asked whether it was accepted: "
     "it is not sent again by itself"
 )
-_PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 
 
 class Submitter:
@@ -358,12 +356,14 @@ def _hide_passwords(body: Mapping[str, Any]) -> tuple[Any, bool]:
     Raises:
         UsageError: it is not JSON.
     """
+    if not isinstance(body, Mapping):
+        raise UsageError(f"the body must be a JSON object, not {in_words(body)}")
     try:
         text = json.dumps(body, ensure_ascii=False, allow_nan=False)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"the body cannot be written as JSON: {clip(error)}") from None
-    shown, found = _PASSWORD.subn("://***@", text)
+    shown, found = hide_passwords(text)
     return json.loads(shown), found > 0
 
 

@@ -16,12 +16,14 @@ from ..catalogue.operation import Operation
 from ..catalogue.status import UNSENT, State
 from ..errors import (
     ImgOpenError,
+    ParameterError,
     TaskFailedError,
     TaskInterrupted,
     TaskTimeoutError,
     UnknownStatusError,
     WaitCancelledError,
 )
+from ..text import in_words
 from .cards import task_bundle
 from .result import Result
 
@@ -246,6 +248,7 @@ class Task:
             >>> for event in task.events(tick=1.0):
             ...     print(event.state, event.seconds, event.progress)
         """
+        check_timeout(timeout)
         limit = self.timeout if timeout is None else timeout
         deadline, seen = time.monotonic() + limit, -1
         self.watch(limit)
@@ -387,3 +390,13 @@ class Task:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return task_bundle(self)
+
+
+def check_timeout(timeout: Any) -> None:
+    """Check the seconds that somebody wants to wait at most; None stands for the setting.
+
+    Raises:
+        ParameterError: it is no number from 0.
+    """
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
+        raise ParameterError(f"timeout must be seconds, not {in_words(timeout)}")

@@ -91,9 +91,21 @@ def test_many_pictures_of_pixels_are_many(many: Any):
     assert len(values(many)) == 3
 
 
+@pytest.mark.parametrize("given", ["", "  "])
+def test_an_empty_text_is_not_the_working_folder(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A variable that holds nothing must not send all pictures that lie here."""
+    (tmp_path / "a.png").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ParameterError, match="the input is an empty text"):
+        source_of(given)
+
+
 @pytest.mark.parametrize("given", [3, None, object(), np.array(3), len])
 def test_what_is_no_collection_is_refused(given: Any):
-    with pytest.raises(ParameterError, match="a batch cannot be read from a"):
+    with pytest.raises(ParameterError, match="a batch cannot be read from "):
         source_of(given)
 
 

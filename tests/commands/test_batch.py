@@ -27,6 +27,7 @@ from imgopen_nb.database.written_files import WrittenFiles
 from imgopen_nb.errors import ImgOpenError, ParameterError
 from imgopen_nb.session import Session
 from imgopen_nb.tasks.result import Result
+from imgopen_nb.text import counted
 
 from ..conftest import KEY_ID, KEY_SECRET
 from ..service import Service, caption_of
@@ -93,6 +94,35 @@ def test_many_pictures_may_be_given_in_many_ways(
     assert [r.caption for r in batch] == [caption_of(url, "clip") for url in URLS]
 
 
+@pytest.mark.parametrize("given", ["df", "df.url", "{df}"])
+def test_the_variable_that_is_the_input_is_never_replaced(
+    shell: InteractiveShell, given: str, stub: Stub
+):
+    shell.user_ns["df"] = frame = pd.DataFrame({"url": ["https://example.org/1.png"]})
+
+    with pytest.raises(ParameterError, match="df is the input itself: nothing was sent"):
+        line(shell, f"describe --from {given} --out df")
+    assert shell.user_ns["df"] is frame
+    assert stub.requests == []
+
+
+def test_compare_takes_a_table_of_pictures(shell: InteractiveShell):
+    shell.user_ns["df"] = pd.DataFrame({"url": ["https://example.org/1.png"], "n": [1]})
+
+    assert len(line(shell, "compare {df} --models clip")) == 1
+
+
+def test_the_name_of_a_variable_where_pictures_are_meant_gets_a_hint(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("imgopen_nb.display.progress_bar.in_notebook", lambda: True)
+    shell.user_ns["df"] = pd.DataFrame({"url": ["https://example.org/1.png"]})
+
+    for widget in ("board", "gallery"):
+        with pytest.raises(ParameterError, match=r"no file or folder df\n  → .*\{df\}"):
+            line(shell, f"{widget} df")
+
+
 def test_one_picture_is_a_batch_too(shell: InteractiveShell):
     for given in (URLS[0], "{one}", "one"):
         assert [r.image for r in line(shell, f"describe --from {given}")] == URLS[:1]
@@ -156,7 +186,7 @@ def test_the_cell_is_the_prompt_of_every_picture(shell: InteractiveShell):
         ("--from folder/none", "there is no file or folder folder/none"),
         ("--from *.none", "no file fits *.none"),
         ("--from df.shape.x", "there is no column"),
-        ("--from df.head", "a batch cannot be read from a method"),
+        ("--from df.head", "a batch cannot be read from an object of type method"),
         ("--from df --column no-such", "there is no column of the DataFrame called 'no-such'"),
         ("--from", "expected at least one argument"),
         ("--from df.url --models clop", "did you mean clip"),
@@ -274,7 +304,7 @@ def test_the_command_says_how_many_rows_failed_and_fails_if_all_did(
 
     assert main(["describe", "--from", "some.csv", "--out", "captions.csv"]) == code
 
-    said = f"{len(rows)} rows written to captions.csv, 1 of them with an error"
+    said = f"{counted(len(rows), 'row')} written to captions.csv, 1 of them with an error"
     assert said in capsys.readouterr().out
 
 

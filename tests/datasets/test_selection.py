@@ -140,6 +140,57 @@ def test_a_wide_frame_whose_rows_are_not_known_any_more_is_refused(here: Session
         imgopen.board(renamed)
 
 
+@pytest.mark.parametrize(
+    "moved",
+    [
+        lambda wide: wide[wide["clip"].str.contains("blue")].reset_index(drop=True),
+        lambda wide: wide.iloc[::-1].reset_index(drop=True),
+        lambda wide: wide.sample(2, random_state=1, ignore_index=True),
+        lambda wide: wide.groupby("clip", as_index=False).first(),
+        lambda wide: wide.set_axis([1, 0, 2]),
+    ],
+)
+def test_rows_that_moved_to_the_label_of_another_are_never_taken_for_it(here: Session, moved: Any):
+    """A filter and `reset_index` would show the first pictures in place of those that passed."""
+    wide = ran(here, [f"set/{name}" for name in COLOURS], models=["clip"]).wide()
+
+    with pytest.raises(UsageError, match="not known any more which pictures"):
+        imgopen.board(moved(wide))
+
+
+def test_rows_under_one_label_that_changed_places_are_refused_in_a_saved_frame_too(here: Session):
+    frame = pd.DataFrame({"url": [f"set/{name}" for name in COLOURS]}, index=[7, 7, 7])
+    wide = ran(here, frame, models=["clip"]).wide()
+    wide.to_parquet("wide.parquet")
+
+    for again in (wide, pd.read_parquet("wide.parquet")):
+        assert names(imgopen.board(again)) == ["a.png", "b.png", "c.png"]
+        with pytest.raises(UsageError, match="not known any more which pictures"):
+            imgopen.board(again.iloc[[1, 0, 2]])
+
+
+def test_captions_that_were_edited_in_a_wide_frame_do_not_hide_its_pictures(here: Session):
+    wide = ran(here, [f"set/{name}" for name in COLOURS], models=["clip"]).wide()
+    wide["clip"] = wide["clip"].str.upper()
+    wide.loc[1, "clip"] = None
+
+    assert names(imgopen.board(wide.iloc[[2, 0]])) == ["c.png", "a.png"]
+
+
+def test_a_column_of_pictures_that_was_added_to_a_wide_frame_counts(here: Session):
+    wide = ran(here, ["set/a.png", "set/b.png"], models=["clip"]).wide()
+
+    assert names(imgopen.board(wide.assign(Image=["set/c.png", "set/a.png"]))) == ["c.png", "a.png"]
+
+
+def test_the_wide_frame_of_a_batch_without_pictures_has_none(here: Session):
+    batch = here.map("text2image", ["a cat", "a dog"], progress=False, most=0)
+
+    for source in (batch, batch.wide()):
+        with pytest.raises(ImgOpenError, match="picture"):
+            imgopen.board(source)
+
+
 def test_a_wide_frame_joins_saves_and_copies_as_any_other(here: Session, tmp_path: Path):
     wide = ran(here, "set", models=["clip"]).wide()
     wide.to_parquet("wide.parquet")
@@ -184,7 +235,7 @@ def test_without_an_argument_it_is_the_last_batch_and_says_so(here: Session):
 
     for made in (imgopen.board(), imgopen.compare(), imgopen.gallery()):
         assert names(made) == ["a.png", "b.png", "c.png"]
-    assert "the last batch of this session: describe, 3 calls" in imgopen.compare().notes
+    assert "the last batch of this session: describe" in imgopen.compare().notes
     assert "the last batch" in repr(imgopen.gallery())
     assert here.last_batch is batch
 
@@ -206,7 +257,9 @@ def test_a_plan_is_not_the_last_batch(here: Session):
 
 def test_nothing_described_says_what_to_do(here: Session):
     for make in (imgopen.board, imgopen.compare):
-        with pytest.raises(UsageError, match=r"no picture has been described yet\n.*compare"):
+        with pytest.raises(
+            UsageError, match=r"the history has no description of a picture\n.*compare"
+        ):
             make()
 
 
@@ -419,6 +472,29 @@ def test_the_history_is_filtered_by_identity_or_by_the_picture_itself(
     assert here.history.count(images="set", model="deepdanbooru") == 0
 
 
+def test_tasks_that_describe_nothing_stand_for_the_pictures_that_they_were_given(here: Session):
+    here.run("describe", image="set/b.png", model="clip")
+    batch = here.map("upscale", "set/*.png", progress=False)
+
+    for source in (batch, batch.results(), batch.frame(), batch.wide()):
+        board = imgopen.board(source)
+        assert names(board) == ["a.png", "b.png", "c.png"]
+        assert board.frame["clip"].notna().tolist() == [False, True, False]
+
+
+def test_a_filter_by_no_picture_finds_none(here: Session):
+    here.run("describe", image="set/b.png", model="clip")
+
+    assert here.history(images=[]).empty
+    assert here.history(images=pd.Series([], dtype="string")).empty
+
+
+def test_a_gallery_says_how_many_of_its_pictures_cannot_be_read(here: Session):
+    Path("set/b.png").write_text("this is no picture")
+
+    assert repr(imgopen.gallery("set")) == "Gallery(3 pictures · 1 cannot be read)"
+
+
 # On a line.
 
 
@@ -440,5 +516,25 @@ def test_board_gallery_and_compare_take_pictures_on_a_line(here: Session, shell:
     assert names(run("imgopen", "gallery set/c.png set/a.png")) == ["c.png", "a.png"]
     assert names(run("imgopen", "compare set/[ab].png")) == ["a.png", "b.png"]
     assert names(run("imgopen", "compare")) == ["a.png", "b.png", "c.png"]
+    shell.user_ns["batch"] = here.last_batch
+    assert names(run("imgopen", "compare {batch}")) == ["a.png", "b.png", "c.png"]
     shown = run("imgopen", "history --images set/a.png")
     assert {Path(row["image"]).name for row in shown.rows} == {"a.png"}
+
+
+def test_a_column_of_identities_filters_the_history(here: Session):
+    ran(here, "set", models=["clip"])
+    frame = here.history()
+    pictures = frame["picture"].iloc[:2]
+
+    for wanted in (pictures, pictures.tolist(), [*pictures, None]):
+        assert set(here.history(picture=wanted)["picture"]) == set(pictures)
+
+
+def test_a_gallery_of_captions_without_models_has_its_pictures(here: Session):
+    """A column that is called caption does not make the rows tasks."""
+    frame = pd.DataFrame({"url": ["set/c.png", "set/a.png"]})
+    wide = ran(here, frame).wide()
+
+    for source in (wide, frame.join(wide)):
+        assert names(imgopen.gallery(source)) == ["c.png", "a.png"]

@@ -335,7 +335,7 @@ class TestCommands:
 
         assert "out.jsonl: " in self.said(history, "export", file, "--limit", "2")
         said = self.said(History(open_table(tmp_path / "new"), list), "import", file)
-        assert said == "1 tasks imported; 1 have not ended and were left out"
+        assert said == "1 task imported; 1 have not ended and were left out"
 
     def test_prune_asks_for_yes(self, journal: TaskTable, history: History):
         fill(journal, [row("a", finished=5.0)])

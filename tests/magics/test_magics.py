@@ -130,7 +130,7 @@ SLIPS = [
     ("history --limit few", ParameterError, "whole number"),
     ("config timeout never", SettingsError, "timeout must be seconds"),
     ("config tiemout 5", UnknownNameError, "did you mean timeout?"),
-    ("compare", UsageError, "no picture has been described yet"),
+    ("compare", UsageError, "the history has no description of a picture"),
     (f"compare {URL} --models clp", ParameterError, "clip or deepdanbooru"),
 ]
 

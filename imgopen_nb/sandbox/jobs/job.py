@@ -7,10 +7,11 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from ...catalogue.operations import OPERATIONS
+from ...text import hide_passwords
 from .store import LOCAL_URL
 
 State = Literal["accepted", "running", "succeeded", "failed"]
@@ -45,6 +46,15 @@ class Job:
         """Whether the state is a final one."""
         return self.state in ("succeeded", "failed")
 
+    def record(self) -> dict[str, Any]:
+        """Return the job as it is kept on disk: without the passwords in its addresses."""
+        return {**asdict(self), "values": _without_passwords(self.values)}
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether its values lack a password, because they were read from the disk."""
+        return "://***@" in json.dumps(self.values)
+
     def same_as(self, operation: str, values: Mapping[str, Any]) -> bool:
         """Whether a submission repeats this one."""
         return (self.operation, _digest(self.values)) == (operation, _digest(values))
@@ -57,8 +67,13 @@ def new_server_id() -> str:
 
 def _digest(values: Mapping[str, Any]) -> str:
     """Return the same text for the same values, whatever port served their pictures."""
-    plain = {name: _plain(value) for name, value in values.items()}
+    plain = {name: _plain(value) for name, value in _without_passwords(values).items()}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _without_passwords(values: Mapping[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(hide_passwords(json.dumps(values))[0])
+    return shown
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ...catalogue.operation import Operation
@@ -198,12 +198,15 @@ class Jobs:
         if job.revivals > MOST_REVIVALS:
             self._fail(job, f"the sandbox ended {job.revivals} times while it worked on this")
             return
+        if job.incomplete:
+            self._fail(job, "the sandbox was restarted, and keeps no passwords: send it again")
+            return
         self._write(job)
         self._remember_ids(job)
         self._start(job)
 
     def _write(self, job: Job) -> None:
-        self.tasks.write(job.key, asdict(job))
+        self.tasks.write(job.key, job.record())
 
     def _start(self, job: Job) -> None:
         self._open[job.key] = job

@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable
 from html import escape
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from ...captions.tag_merge import MAJORITY
 from ...datasets.selection import select
 from ...display.rendering import middle, render
 from ...errors import ImgOpenError, UsageError
+from ...files import path_of
 from ...images.thumbnail import data_url
 from ...session import Session, current
 from ...text import short_path, shown
@@ -180,7 +182,7 @@ class Board(NotebookWidget):
         rows = [
             (r.image, r.picture, mine[r.picture].caption) for r in self._rows if r.picture in mine
         ]
-        place = None if folder is None else Path(folder).expanduser()
+        place = None if folder is None else path_of(folder)
         files = self.session.manager.files
         return write_files(rows, files, place, suffix, overwrite=overwrite)
 
@@ -398,7 +400,7 @@ def board(
     Example:
         >>> imgopen.board("photos")
     """
-    if not 0 <= threshold < 1:
+    if not (isinstance(threshold, Real) and 0 <= threshold < 1):
         raise UsageError(f"threshold={threshold!r} is no share", hint="give 0.5 for a majority")
     session = session or current()
     if isinstance(source, Comparison):

@@ -42,6 +42,7 @@ _clean = lru_cache(4096)(visible)  # the same names occur in many rows
 # Columns by which a DataFrame is one of tasks, and those of captions of one's own.
 _OF_TASKS = {"image_urls", "operation", "task_id"}
 _CAPTIONS = {"caption", "tags"}
+_WITH_PICTURES = {"image", "image_urls"}
 
 
 @dataclass
@@ -88,11 +89,12 @@ def read_source(source: Any, session: Session) -> Source:
             source, title = batch, f"the last batch of this session: {batch.operation.name}"
         if source.operation.kind == "images" or not source.param.picture:
             return replace(_tasks(source), title=title)
-        return replace(_selected(manager, source), title=title)
+        found = _selected(manager, source)
+        return replace(found, title=" · ".join(filter(None, [title, found.title])))
     frame = source if hasattr(source, "columns") and hasattr(source, "iloc") else None
-    if frame is not None and set(frame.columns) & _OF_TASKS:
+    if frame is not None and _is_of_tasks(frame):
         return Source(_records(frame), given=frame)
-    if frame is not None and set(frame.columns) & _CAPTIONS and not _is_wide(frame):
+    if frame is not None and _has_captions(frame):
         return _captioned(manager, frame)
     items = list(source) if isinstance(source, (list, tuple)) else None
     if items is not None and all(
@@ -102,6 +104,21 @@ def read_source(source: Any, session: Session) -> Source:
     return replace(_selected(manager, source), given=frame)
 
 
+def _is_of_tasks(frame: pd.DataFrame) -> bool:
+    """Whether the rows are tasks, and not only pictures with a caption."""
+    from ...batch.frame import is_wide
+
+    names = set(frame.columns)
+    return bool(names & _OF_TASKS) and bool(names & _WITH_PICTURES) and not is_wide(frame)
+
+
+def _has_captions(frame: pd.DataFrame) -> bool:
+    """Whether the user has put captions into a table of pictures."""
+    from ...batch.frame import is_wide
+
+    return bool(set(frame.columns) & _CAPTIONS) and not is_wide(frame)
+
+
 def _selected(manager: TaskManager, source: Any) -> Source:
     """Return pictures that somebody means, with the tasks that describe them."""
     selection = select(manager, source)
@@ -109,14 +126,8 @@ def _selected(manager: TaskManager, source: Any) -> Source:
     meant = selection.rows
     if meant is None:
         meant, _ = group(selection.described)
-    return replace(tasks, meant=meant)
-
-
-def _is_wide(frame: pd.DataFrame) -> bool:
-    """Whether this is the wide frame of a batch, whose captions are in the history."""
-    from ...batch.frame import pictures_of
-
-    return pictures_of(frame) is not None
+    unreadable = sum(bool(row.trouble) for row in meant)
+    return replace(tasks, meant=meant, title=f"{unreadable} cannot be read" if unreadable else "")
 
 
 def _captioned(manager: TaskManager, frame: pd.DataFrame) -> Source:
