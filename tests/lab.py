@@ -193,16 +193,19 @@ class Sheet:
         self.page.wait_for_selector(body, state="attached")
 
     def save(self) -> None:
-        """Press Ctrl+S until Lab says that it has saved: it ignores keys during another save."""
+        """Press Ctrl+S until Lab says that all is saved.
+
+        It ignores keys during another save, and a widget may change just after one.
+        """
         self.page.evaluate(LISTEN)
         for _ in range(5):
             self.page.keyboard.press("Escape")
             self.page.keyboard.press("Control+s")
             with suppress(PlaywrightTimeout):
                 self.page.wait_for_function("window.saved", timeout=5000)
-                break
-        assert self.page.evaluate("window.saved"), "Lab did not save"
-        self.page.wait_for_selector(".jp-mod-dirty", state="detached")
+                self.page.wait_for_selector(".jp-mod-dirty", state="detached", timeout=5000)
+                return
+        raise AssertionError("Lab did not save")
 
     def shot(self, name: str) -> None:
         """Put a picture of the whole notebook into artifacts/."""

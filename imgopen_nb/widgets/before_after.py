@@ -15,7 +15,7 @@ from ..images.picture import read_picture
 from ..images.thumbnail import Thumbnail, thumbnail
 from ..session import current
 from ..tasks.result import Result, ResultImage
-from ..text import clip
+from ..text import clip, short_path
 from . import script, style
 from .static_fallback import NotebookWidget
 
@@ -125,7 +125,9 @@ def _small(source: Any) -> _Pair:
     if isinstance(source, ResultImage):
         return thumbnail(source.data(), VIEW), clip(source, 200)
     picture = read_picture(source)
-    name = clip(picture.label, 200) if isinstance(source, (str, PathLike)) else "a picture"
+    name = (
+        clip(short_path(picture.label), 200) if isinstance(source, (str, PathLike)) else "a picture"
+    )
     if picture.data is not None:
         return thumbnail(picture.data, VIEW), name
     assert picture.url is not None, "a picture without bytes has a URL"

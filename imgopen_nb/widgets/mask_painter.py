@@ -22,7 +22,7 @@ from ..images.picture import decode, read_picture
 from ..images.thumbnail import data_url, plain, thumbnail, upright
 from ..session import current
 from ..tasks.result import ResultImage
-from ..text import clip
+from ..text import clip, short_path
 from . import script, style
 from .static_fallback import NotebookWidget
 
@@ -243,7 +243,11 @@ def _file_of(source: Any) -> tuple[bytes, str]:
     if isinstance(source, ResultImage):
         return source.data(), clip(source, 200)
     picture = read_picture(source)
-    name = clip(picture.label, 200) if isinstance(source, (str, PathLike)) else "the picture"
+    name = (
+        clip(short_path(picture.label), 200)
+        if isinstance(source, (str, PathLike))
+        else "the picture"
+    )
     data = current().download(str(picture.url)) if picture.data is None else picture.data
     return data, name
 

@@ -557,7 +557,7 @@ def test_no_socket_and_no_file_of_the_history_is_used_by_two(session: Session, s
         for entry in os.listdir("/proc/self/fd"):
             with contextlib.suppress(OSError):
                 names.append(os.readlink(f"/proc/self/fd/{entry}"))
-        return sorted(name for name in names if "socket:" in name or ".sqlite" in name)
+        return sorted(name for name in names if "socket:" in name or "imgopen.sqlite" in name)
 
     before = files()
     inherited = Child(files).answer()
