@@ -9,13 +9,14 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ImgOpenError, UsageError
+from ..errors import ImgOpenError
 from .comparison_card import comparison_bundle
 from .descriptions import (
     ENDED_BADLY,
     Description,
     Row,
     count,
+    described_by,
     group,
     mean,
     pictures,
@@ -202,14 +203,7 @@ def compare(
         >>> comparison = compare(session.history(operation="describe"))
         >>> comparison.summary()
     """
-    found = list(read(source))
-    described = [d for d in found if d is not None]
-    if not described:
-        what = f"none of the {len(found)} tasks describes a picture" if found else "no task given"
-        hint = "describe pictures first: %imgopen compare PICTURE... --models clip deepdanbooru"
-        raise UsageError(f"nothing to compare: {what}", hint=hint)
-    others = len(found) - len(described)
-    left_out = count(others, "task does", "tasks do", "not describe a picture: left out")
+    described, left_out = described_by(read(source))
     return compare_rows(described, None, [left_out], thumbnail)
 
 

@@ -14,12 +14,14 @@ from ..catalogue.status import NOT_SENT, State
 from ..display.record import name_and_score
 from ..errors import UsageError
 from ..images.identity import by_name
+from ..text import counted
 from .terms import Shared, jaccard, ordered_terms, shared_and_only
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OPERATION = "describe"
+DESCRIBE_FIRST = "describe pictures first: %imgopen compare PICTURE... --models clip deepdanbooru"
 ENDED_BADLY = ("failed", "refused")
 _OPEN = frozenset(state.value for state in State if not state.final)
 
@@ -147,6 +149,21 @@ def group(
     return full, repeated
 
 
+def described_by(tasks: Iterable[Description | None]) -> tuple[list[Description], str]:
+    """Return the descriptions among tasks, as `read` yields them, and a note on the other tasks.
+
+    Raises:
+        UsageError: none of them describes a picture.
+    """
+    found = list(tasks)
+    described = [each for each in found if each is not None]
+    if not described:
+        what = f"none of the {len(found)} tasks describes a picture" if found else "no task given"
+        raise UsageError(f"nothing to compare: {what}", hint=DESCRIBE_FIRST)
+    others = len(found) - len(described)
+    return described, count(others, "task does", "tasks do", "not describe a picture: left out")
+
+
 def state_notes(described: Iterable[Description]) -> Iterator[str]:
     """Yield notes about failures, what was not sent, open tasks, and answers of both services."""
     found = list(described)
@@ -168,7 +185,7 @@ def pictures(rows: Iterable[Row]) -> str:
     """Return "2 pictures", or "2 pictures in 3 files". What cannot be read is none of them."""
     known = [row.picture or row.image for row in rows if not row.trouble and _was_sent(row)]
     number = len(set(known))
-    text = f"{number} picture" + "s" * (number != 1)
+    text = counted(number, "picture")
     return f"{text} in {len(known)} files" if len(known) > number else text
 
 

@@ -16,17 +16,24 @@ from ..batch.batch import Batch
 from ..batch.rows import InputPicture
 from ..batch.sources import is_glob, missing, source_of
 from ..captions.comparison import Comparison, compare_rows
-from ..captions.descriptions import OPERATION, Description, Row, count, from_row, read
+from ..captions.descriptions import (
+    DESCRIBE_FIRST,
+    OPERATION,
+    Description,
+    Row,
+    described_by,
+    from_row,
+    read,
+)
 from ..errors import ImgOpenError, PictureError, UsageError
 from ..images.identity import Identity, by_name, is_identity
 from ..images.picture import Picture, name_of_unread, read_picture
 from ..tasks.manager import TaskManager
-from ..text import clip, in_words, short_path
+from ..text import clip, counted, in_words, short_path
 
 MAX_THREADS = 8  # that ask servers for the version of a picture
 MAX_NAMES = 1000  # names of earlier versions that are looked up as files at a time
 _HINT = "give a folder, a glob, a list of pictures, a DataFrame, a batch or session.history()"
-_DESCRIBE = "describe pictures first: %imgopen compare PICTURE... --models clip deepdanbooru"
 _HISTORY = {"operation", "model", "image", "caption"}  # the columns that make a frame a history
 
 
@@ -53,7 +60,7 @@ class Selection:
             UsageError: there is no picture.
         """
         if not self.described and not self.rows:
-            raise UsageError("nothing to compare: no picture is described", hint=_DESCRIBE)
+            raise UsageError("nothing to compare: no picture is described", hint=DESCRIBE_FIRST)
         return compare_rows(self.described, self.rows, self.notes, self.thumbnail)
 
 
@@ -70,12 +77,8 @@ def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -
     Raises:
         UsageError: it is none of these.
     """
-    notes: list[str] = []
-    if source is None:
-        source, note = _default(manager, last_batch)
-        notes.append(note)
-    rows, described, more = _read(manager, source)
-    notes += more
+    found = _default(manager, last_batch) if source is None else _read(manager, source)
+    rows, described, notes = found
     if described is None:
         assert rows is not None, "pictures are given, or descriptions are"
         described = described_in_history(manager, [row.picture for row in rows])
@@ -85,9 +88,7 @@ def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -
         raise UsageError(f"cannot read {what}: {unreadable[0].trouble}", hint=_HINT)
     if unreadable:
         first = f"{short_path(unreadable[0].image)}: {unreadable[0].trouble}"
-        notes.append(
-            f"{len(unreadable)} picture{'s' * (len(unreadable) > 1)} cannot be read ({clip(first)})"
-        )
+        notes.append(f"{counted(len(unreadable), 'picture')} cannot be read ({clip(first)})")
     return Selection(rows, described, notes, lambda row: _jpeg(manager, row))
 
 
@@ -113,37 +114,41 @@ def described_in_history(manager: TaskManager, pictures: Iterable[str]) -> list[
     return [said for said in map(from_row, rows) if said is not None]
 
 
-def _default(manager: TaskManager, last_batch: Batch | None) -> tuple[Any, str]:
-    """Return what is meant if nothing is given, and how to call it."""
-    if last_batch is not None and last_batch.param.picture:
-        return last_batch, f"the last batch of this session: {last_batch.operation.name}"
-    rows = manager.table.rows(operation=OPERATION)
-    if not rows:
-        raise UsageError("the history has no description of a picture", hint=_DESCRIBE)
-    return _History(rows), "the whole history"
-
-
-class _History(list[dict[str, Any]]):
-    """Rows of the history, as dictionaries."""
-
-
+# Rows, descriptions (None: those of the history) and notes of a source.
 Read = tuple[Sequence[Row] | None, Sequence[Description] | None, list[str]]
 
 
+def _default(manager: TaskManager, last_batch: Batch | None) -> Read:
+    """Return what is meant if nothing is given; the first note says what it is."""
+    if last_batch is not None and last_batch.param.picture:
+        rows, described, notes = _of_batch(manager, last_batch)
+        return rows, described, [title_of(last_batch), *notes]
+    tasks = manager.table.rows(operation=OPERATION)
+    if not tasks:
+        raise UsageError("the history has no description of a picture", hint=DESCRIBE_FIRST)
+    rows, described, notes = _of_tasks(manager, map(from_row, tasks))
+    return rows, described, [title_of(None), *notes]
+
+
+def title_of(last_batch: Batch | None) -> str:
+    """Return what is shown if nothing is given: the last batch, or else the whole history."""
+    if last_batch is None:
+        return "the whole history"
+    return f"the last batch of this session: {last_batch.operation.name}"
+
+
 def _read(manager: TaskManager, source: Any) -> Read:
-    """Return rows, descriptions (None: those of the history) and notes of a source."""
+    """Return the pictures of a source, and what is said of them."""
     if isinstance(source, Comparison):
         said = [each for row in source.rows for each in row.descriptions.values()]
         return source.rows, said, list(source.notes)
     if isinstance(source, Batch):
         return _of_batch(manager, source)
-    if isinstance(source, _History):
-        return _of_tasks(manager, filter(None, map(from_row, source)), len(source))
     if hasattr(source, "columns") and hasattr(source, "iloc"):
         if set(source.columns) >= _HISTORY:
             known = "picture" in source.columns
             pairs = zip(source["image"], source["picture"], strict=True) if known else ()
-            return _of_tasks(manager, filter(None, read(source)), len(source), pairs)
+            return _of_tasks(manager, read(source), pairs)
         from ..batch.frame import pictures_of
 
         kept = pictures_of(source)
@@ -153,12 +158,12 @@ def _read(manager: TaskManager, source: Any) -> Read:
         source = [source]
     if isinstance(source, (list, tuple)) and source and all(hasattr(s, "task_id") for s in source):
         given = ((result.image, result.picture) for result in source)
-        return _of_tasks(manager, filter(None, read(source)), len(source), given)
+        return _of_tasks(manager, read(source), given)
     if isinstance(source, (Mapping, int, float)):
         raise UsageError(f"pictures cannot be read from {in_words(source)}", hint=_HINT)
     values = pictures_in(source)
     if not values:
-        raise UsageError("no picture is given", hint=f"{_DESCRIBE}; or {_HINT}")
+        raise UsageError("no picture is given", hint=f"{DESCRIBE_FIRST}; or {_HINT}")
     return identified(manager, values), None, []
 
 
@@ -211,8 +216,7 @@ def _of_inputs(manager: TaskManager, inputs: Iterable[InputPicture | Any]) -> li
 
 def _of_tasks(
     manager: TaskManager,
-    described: Iterable[Description],
-    total: int,
+    tasks: Iterable[Description | None],
     pictures: Iterable[tuple[Any, Any]] = (),
 ) -> Read:
     """Return descriptions with the pictures that they are of, where that can be proved.
@@ -220,14 +224,12 @@ def _of_tasks(
     If none of the tasks describes a picture, those that they were given are meant: `pictures`
     yields name and identity.
     """
-    found = list(described)
-    known_ones = [] if found else [pair for pair in pictures if not any(map(missing, pair))]
-    if known_ones:
-        return [Row(image, {}, picture) for image, picture in dict.fromkeys(known_ones)], None, []
-    if not found:
-        what = f"none of the {total} tasks describes a picture" if total else "no task given"
-        raise UsageError(f"nothing to compare: {what}", hint=_DESCRIBE)
-    note = count(total - len(found), "task does", "tasks do", "not describe a picture: left out")
+    every = list(tasks)
+    if not any(every):
+        given = dict.fromkeys(pair for pair in pictures if not any(map(missing, pair)))
+        if given:
+            return [Row(image, {}, picture) for image, picture in given], None, []
+    found, note = described_by(every)
     unknown = [each for each in found if not each.picture and each.task_id]
     if unknown:
         names = list(dict.fromkeys(each.image for each in reversed(unknown)))[:MAX_NAMES]

@@ -142,12 +142,15 @@ class Submitter:
         inputs = self._inputs.read(row, values)
         if self._settings.cache == "off":
             since = math.inf
-        begun = time.time()
+        begun, before = time.time(), None
         for again in (False, True) if inputs.remote else (False,):
             # What a URL's server said a minute ago will do for a task from the history. A new task
             # is given what is there now.
             max_age = time.time() - begun if again else None
             identities = self._inputs.identify(inputs, ask=True, max_age=max_age)
+            if identities == before:
+                break
+            before = identities
             request = self._key(row, values, identities)
             picture = identities[inputs.first][0].picture if inputs.first else None
             call = Call(inputs.shown, inputs.name, picture)

@@ -22,7 +22,7 @@ from ...display.rendering import render
 from ...errors import UsageError
 from ...images.thumbnail import data_url
 from ...session import Session, current
-from ...text import clip, shown
+from ...text import clip, counted, shown
 from .. import script, style
 from ..picture_loader import Key, Loader
 from ..static_fallback import NotebookWidget
@@ -125,8 +125,7 @@ class Gallery(NotebookWidget):
         return f"Gallery({self._head()})"
 
     def _head(self) -> str:
-        count = f"{len(self):,} picture{'s' * (len(self) != 1)}"
-        return " · ".join(filter(None, [count, self._source.title]))
+        return " · ".join(filter(None, [counted(len(self), "picture"), self._source.title]))
 
     def _ipython_display_(self, **options: Any) -> None:
         super()._ipython_display_(**options)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ...batch.batch import Batch
 from ...captions.descriptions import Row, group
 from ...catalogue.operations import OPERATIONS
-from ...datasets.selection import identified, pictures_in, select
+from ...datasets.selection import identified, pictures_in, select, title_of
 from ...display.parts import seconds
 from ...display.record import name_and_score
 from ...images.identity import by_name, doubt
@@ -81,12 +81,12 @@ def read_source(source: Any, session: Session) -> Source:
     """Return the source of a gallery; see `gallery` for what may be given."""
     manager, batch = session.manager, session.last_batch
     if source is None and batch is None:
-        return Source(session.rows(), newest_first=True, title="the whole history")
+        return Source(session.rows(), newest_first=True, title=title_of(None))
     if source is None or isinstance(source, Batch):
         title = ""
         if source is None:
             assert batch is not None
-            source, title = batch, f"the last batch of this session: {batch.operation.name}"
+            source, title = batch, title_of(batch)
         if source.operation.kind == "images" or not source.param.picture:
             return replace(_tasks(source), title=title)
         found = _selected(manager, source)
