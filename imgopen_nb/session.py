@@ -25,8 +25,9 @@ from .history.history import History
 from .images.thumbnail import Thumbnail
 from .tasks.manager import TaskManager
 from .tasks.result import Result
+from .tasks.sending import Sending, Submit
 from .tasks.submission import runnable
-from .tasks.task import Task, check_timeout
+from .tasks.task import Task, time_limit
 
 
 class Session:
@@ -82,13 +83,22 @@ class Session:
         """Makes the addresses that the service uses: for callbacks, and for local pictures."""
         return self.manager.urls
 
-    def submit(self, operation: str, /, *, fresh: bool = False, **params: Any) -> Task:
+    def submit(
+        self,
+        operation: str,
+        /,
+        *,
+        fresh: bool = False,
+        timeout: float | None = None,
+        **params: Any,
+    ) -> Task:
         """Check the parameters, write the task to the history, send it, and return its handle.
 
         Args:
             operation: the name of an operation in the catalogue, e.g. "describe".
             fresh: send it even if the same call was made before. Otherwise the earlier task is
                 returned, still running or with its result (`task.cached`).
+            timeout: seconds until it must be accepted; by default as long as the service takes.
             **params: its parameters; a picture is a URL, path, bytes, PIL image or array.
 
         Raises:
@@ -97,25 +107,29 @@ class Session:
             JournalError: the history cannot be written; nothing was sent.
             SubmissionLostError: the task may have been accepted; this cannot be checked now.
             APIError: the service did not accept it.
+            TaskTimeoutError, TaskInterrupted: it goes on being sent, or nothing was sent; the
+                message says which.
 
         Example:
             >>> task = session.submit("describe", image="sample:coffee")
             >>> task.result().caption
         """
         since = math.inf if fresh else None  # no earlier task counts
-        return self.manager.submitter.submit(runnable(operation), params, since=since)
+        row, submit = runnable(operation), self.manager.submitter.submit
+        return self._send(row.name, partial(submit, row, params, since=since), timeout)
 
-    def call(self, path: str, body: Mapping[str, Any]) -> Task:
+    def call(self, path: str, body: Mapping[str, Any], *, timeout: float | None = None) -> Task:
         """Send any JSON body to any path, with keys, history and polling as usual.
 
         Args:
             path: e.g. "/tool/video/expand"; the vendor's prefix may be left out.
             body: the JSON object; our task id is added if paths of this family take one.
+            timeout: seconds until it must be accepted, as for `submit`.
 
         Raises:
             ImgOpenError: the same errors as `submit`.
         """
-        return self.manager.submitter.submit_raw(path, body)
+        return self._send(path, partial(self.manager.submitter.submit_raw, path, body), timeout)
 
     def run(
         self,
@@ -142,8 +156,8 @@ class Session:
             >>> result = session.run("upscale", image="sample:coffee")
             >>> result.images[0].pil()
         """
-        check_timeout(timeout)
-        return self.submit(operation, fresh=fresh, **params).result(timeout)
+        limit = time_limit(timeout, self.settings.timeout)
+        return self.submit(operation, fresh=fresh, timeout=limit, **params).result(limit)
 
     def run_all(
         self,
@@ -290,6 +304,10 @@ class Session:
     def close(self) -> None:
         """Stop polling, close the connections and the history, and stop the sandbox."""
         self.manager.close()
+
+    def _send(self, name: str, submit: Submit, timeout: float | None) -> Task:
+        limit = None if timeout is None else time_limit(timeout, timeout)
+        return Sending(name, submit).task(limit)
 
     def __enter__(self) -> Session:
         return self

@@ -87,6 +87,10 @@ class _Call:
     task: Task | None = None
     stage: str = "waiting"  # then "sending", then "ended" if there is no task
 
+    def written(self, task: Task) -> None:
+        """Note the task, which is in the history from now on."""
+        self.task = task
+
     @property
     def where(self) -> str:
         """Return "waiting", "sending", "under way" or "ended"."""
@@ -222,6 +226,7 @@ class _Stream:
                 since=self._limits.counted_since,
                 retry_later=True,
                 permit=self._limits.permit,
+                written=call.written,
             )
         except ImgOpenError as error:
             call.stage = "ended"

@@ -13,6 +13,7 @@ from .command import (
     Command,
     Invocation,
     describe_models,
+    limit_of,
     sample_names,
     submit_options,
     wait,
@@ -81,7 +82,7 @@ def _wait_options(parser: Parser) -> None:
 
 def _wait(call: Invocation) -> Any:
     session = call.session()
-    return wait(session, session.task(call.options.words[0]), seconds_of(call.options.timeout))
+    return wait(session, session.task(call.options.words[0]), limit_of(call, session))
 
 
 def _recent_tasks() -> list[str]:
@@ -129,9 +130,10 @@ def _call(call: Invocation) -> Any:
         raise ParameterError(f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise ParameterError("the body must be a JSON object")
-    session, seconds = call.session(), seconds_of(call.options.timeout)
-    task = session.call(call.options.words[0], body)
-    return task if call.options.no_wait else wait(session, task, seconds)
+    session = call.session()
+    limit = limit_of(call, session)
+    task = session.call(call.options.words[0], body, timeout=limit)
+    return task if call.options.no_wait else wait(session, task, limit)
 
 
 COMMANDS = (

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from ..errors import JournalError
+from .interrupts import Uninterrupted
 from .migrations import JSON_COLUMNS, connect
 
 BUSY_TIMEOUT = 15.0
@@ -86,7 +87,7 @@ class Database:
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
+        with Uninterrupted(), self._lock:
             if self._connection in self._open_connections:
                 self._connection.close()
                 del self._open_connections[self._connection]
@@ -134,7 +135,7 @@ class Database:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with Uninterrupted(), self._lock:
             if _forbidden and os.path.realpath(self.path) in _forbidden:
                 raise self._forked_error()
             self._uses += 1

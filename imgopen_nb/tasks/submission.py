@@ -121,6 +121,7 @@ class Submitter:
         since: float | None = None,
         retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
+        written: Callable[[Task], None] | None = None,
     ) -> Task:
         """Return the task of a call: a new one that was accepted, or an earlier one.
 
@@ -130,7 +131,8 @@ class Submitter:
             since: return an earlier task only if it was made from then on, in seconds since the
                 epoch; None counts all earlier tasks, infinity none.
             retry_later: after a transient error, try again in the background and do not raise.
-            permit: called before a new task is written; False if the budget is spent.
+            permit: called before a new task is written; False if it is not to be sent.
+            written: called with a new task when it is in the history, before it is sent.
 
         Raises:
             BudgetError: `permit` returned False.
@@ -168,9 +170,17 @@ class Submitter:
             since=since,
             retry_later=retry_later,
             permit=permit,
+            written=written,
         )
 
-    def submit_raw(self, path: str, body: Mapping[str, Any]) -> Task:
+    def submit_raw(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        permit: Callable[[], bool] | None = None,
+        written: Callable[[Task], None] | None = None,
+    ) -> Task:
         """Send any body to any path and return its task; see `Session.call`."""
         row = raw_operation(path)
         shown, hidden = _hide_passwords(body)
@@ -179,6 +189,8 @@ class Submitter:
             Call({"path": row.path, "body": shown}),
             lambda task_id: raw_body(row, body, task_id),
             keep_body=not hidden,
+            permit=permit,
+            written=written,
         )
 
     def recover(self, task: Task) -> float:
@@ -212,6 +224,7 @@ class Submitter:
         since: float | None = None,
         retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
+        written: Callable[[Task], None] | None = None,
     ) -> Task:
         """Write a task and send it. The transaction that inserts it decides whether it is new."""
         task_id = f"nb{time.strftime('%Y%m%d')}{uuid.uuid4().hex[:16]}"
@@ -234,6 +247,8 @@ class Submitter:
                 )
             if task.id == task_id:
                 sent.append(task)
+                if written:
+                    written(task)
                 try:
                     self._send(task, lambda: self._submit(task, body), retry_later)
                 except TRANSIENT_ERRORS:
