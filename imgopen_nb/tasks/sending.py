@@ -7,6 +7,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
+from ..catalogue.status import UNSENT
 from ..database.interrupts import Uninterrupted
 from ..errors import TaskInterrupted, TaskTimeoutError
 from .task import Task, TimeLimit
@@ -93,4 +94,5 @@ class Sending:
         task = self._task
         if task is None:
             return f"{what}: {self._name} is being sent", "%imgopen history shows it"
-        return f"{what}: {self._name} {task.id} is being sent", task.outlook
+        where = "is being sent" if task.state in UNSENT else "was sent"
+        return f"{what}: {self._name} {task.id} {where}", task.outlook
