@@ -27,7 +27,8 @@ def test_ctrl_c_is_raised_when_the_outermost_block_has_ended():
             press()
             steps.append("outer")
 
-    pytest.raises(KeyboardInterrupt, nested)
+    with pytest.raises(KeyboardInterrupt):
+        nested()
 
     assert steps == ["inner", "outer"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -81,7 +82,8 @@ def test_a_transaction_is_whole_and_its_lock_is_free_after_ctrl_c(tmp_path: Path
             database.run("CREATE TABLE notes (text)")
             database.run("INSERT INTO notes VALUES ('whole')")
 
-    pytest.raises(KeyboardInterrupt, change)
+    with pytest.raises(KeyboardInterrupt):
+        change()
     rows: list[object] = []
     other = threading.Thread(
         target=lambda: rows.extend(database.read("SELECT text FROM notes", (), ("text",)))
