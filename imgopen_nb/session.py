@@ -105,7 +105,9 @@ class Session:
             UsageError: nothing was sent; the message says what is wrong.
             PictureError: a picture cannot be read, or the real service cannot reach it.
             JournalError: the history cannot be written; nothing was sent.
-            SubmissionLostError: the task may have been accepted; this cannot be checked now.
+            SubmissionLostError: the task may have been accepted, and this cannot be found out. If
+                it can, the task is returned with the state LOST, and looked for while it is
+                waited for; it is sent again if the service does not know it for `settle` seconds.
             APIError: the service did not accept it.
             TaskTimeoutError, TaskInterrupted: it goes on being sent, or nothing was sent; the
                 message says which.
@@ -249,18 +251,25 @@ class Session:
         """
         return self.manager.store.find(task_id)
 
-    def resume(self) -> list[Task]:
+    def resume(self, *, send_lost: bool = False) -> list[Task]:
         """Poll every task of this backend that has not ended, and return the handles.
 
-        A task that was written to the history but perhaps not sent is looked up at the service
-        first, and sent only if the service does not know it.
+        A task that may or may not have been sent is looked for at the service, and sent only if the
+        service does not know it although the setting `settle` (120 s) has passed since.
+
+        Args:
+            send_lost: do not wait so long, for those who know that it did not arrive.
 
         Example:
             >>> [task.result() for task in session.resume()]  # after a restart of the kernel
         """
         tasks = self.manager.open_tasks()
         for task in tasks:
+            if send_lost:
+                self.manager.submitter.send_lost(task)
             task.watch()
+        if send_lost:
+            self.manager.scheduler.bring_forward((task, 0.0) for task in tasks)
         return tasks
 
     def rows(self, **filters: Any) -> list[dict[str, Any]]:

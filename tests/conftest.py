@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imgopen_nb import session as session_module
-from imgopen_nb.api import retrying_client
 from imgopen_nb.session import Session
 
 from .pictures import Pictures
@@ -114,8 +113,8 @@ def cached(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick(cached: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache on, and short pauses between looks for a lost task."""
-    monkeypatch.setattr(retrying_client, "LOOKUP_DELAYS", (0.01, 0.05))
+    """The cache on, and a service that is taken at its word when it does not know a task."""
+    monkeypatch.setenv("IMGOPEN_SETTLE", "0")
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ class Batch:
         """
         self._begin()
         name = ", ".join([self.operation.name, *self._taken_up()])
-        with batch_progress(name, self._total) as count:
+        with batch_progress(name, self._total, lambda: self._limits.waits_for) as count:
             deque(self._outcomes(count if progress else None), maxlen=0)
         return self
 

@@ -92,9 +92,18 @@ def _recent_tasks() -> list[str]:
     return [row["task_id"] for row in rows[::-1]]
 
 
+def _resume_options(parser: Parser) -> None:
+    _timeout_for_each(parser)
+    parser.option(
+        "--send-lost",
+        action="store_true",
+        help="send at once what the service does not know, if you are sure that it never arrived",
+    )
+
+
 def _resume(call: Invocation) -> str:
     seconds = seconds_of(call.options.timeout)
-    tasks = call.session().resume()
+    tasks = call.session().resume(send_lost=call.options.send_lost)
     if not tasks:
         return "no open tasks"
     lines = [_wait_and_report(task, seconds) for task in tasks]
@@ -159,7 +168,7 @@ COMMANDS = (
         _wait,
         values={"words": _recent_tasks},
     ),
-    Command("resume", "Wait for every task that has not ended.", _timeout_for_each, _resume),
+    Command("resume", "Wait for every task that has not ended.", _resume_options, _resume),
     Command(
         "call",
         "Send a JSON body to a path that the catalogue does not know.",

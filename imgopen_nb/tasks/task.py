@@ -28,6 +28,7 @@ from ..errors import (
 from ..text import in_words
 from .cards import task_bundle
 from .result import Result
+from .search import Search, clock
 
 # What the handles of one task have in common.
 _MIRRORED = (
@@ -130,6 +131,7 @@ class Task:
         self.remarks: tuple[str, ...] = ()
         self.watched = False
         self.failures_in_a_row = 0
+        self.search: Search | None = None
         self._started: float | None = None
         self._watch_until = 0.0
         self._watch = watch
@@ -337,10 +339,29 @@ class Task:
         """What becomes of the task if nobody waits for it, and how to get its result later."""
         if self.state.final:
             return f"it has ended: {self.state}"
-        where = "it goes on at the service"
         if self.state in UNSENT:
-            where = "it is not known whether it has reached the service"
-        return f"{where}; to get its result later: %imgopen wait {self.id}"
+            return (
+                "it is not known whether it has reached the service: %imgopen resume looks for it, "
+                "and sends it again once that is safe; --send-lost sends at once what is not found"
+            )
+        return f"it goes on at the service; to get its result later: %imgopen wait {self.id}"
+
+    @property
+    def looked_for_until(self) -> float | None:
+        """Until when it is looked for at the service, in seconds since the epoch; None if not."""
+        search = (self._original or self).search
+        looked_for = self.state is State.LOST and self.watched and search
+        return search.until if search and looked_for else None
+
+    @property
+    def looked_for(self) -> str:
+        """What is waited for while the task is looked for at the service, "" if it is not."""
+        if (until := self.looked_for_until) is None:
+            return ""
+        return (
+            "its answer was lost; looked for at the service, and sent again after "
+            f"{clock(until)} if it is unknown there until then"
+        )
 
     def add_done_callback(self, call: Callable[[Task], None]) -> None:
         """Call `call(task)` once, when the task ends or the wait is given up, from any thread."""
