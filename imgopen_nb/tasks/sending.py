@@ -58,7 +58,10 @@ class Sending:
                 threading.Thread(target=self._work, name="imgopen-sending", daemon=True).start()
             outcome = self._wait(limit)
         except KeyboardInterrupt:
-            raise TaskInterrupted("\n  → ".join(self._given_up("stopped"))) from None
+            said = "\n  → ".join(self._given_up("stopped"))
+            if self._task:
+                self._task.withdrawn = True  # what waits for its turn does not leave any more
+            raise TaskInterrupted(said) from None
         if outcome is None:
             assert limit is not None
             text, hint = self._given_up(f"not accepted within {limit:g} s")

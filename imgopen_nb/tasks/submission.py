@@ -37,8 +37,8 @@ from ..errors import (
     ServerError,
     SubmissionLostError,
     TaskFailedError,
-    TaskInterrupted,
     UsageError,
+    WaitCancelledError,
 )
 from ..images.identity import Identity
 from ..text import clip, hide_passwords, in_words
@@ -351,15 +351,11 @@ class Submitter:
             if isinstance(error, SubmissionLostError):
                 if task.state is not State.LOST:
                     self._store.write(task, State.LOST, message=error.message)
+            elif isinstance(error, WaitCancelledError):
+                pass  # it was not sent, and whoever asks for it again has it sent
             elif not (retry_later and isinstance(error, TRANSIENT_ERRORS)):
                 self._store.write(task, State.REFUSED, message=error.message)
             raise
-        except KeyboardInterrupt:
-            self._store.write(task, State.LOST, message="interrupted while it was sent")
-            raise TaskInterrupted(
-                f"interrupted while {task.operation.name} {task.id} was sent; it may have been "
-                "accepted\n  → %imgopen resume finds out"
-            ) from None
         finally:
             if task.state in UNSENT:
                 self._store.release(task, self._lock.id)
@@ -395,8 +391,8 @@ class Submitter:
         earlier = task.search or Search(task.submitted)
         arrived = True
         try:
-            sending = partial(self._store.mark_sending, task)
-            return self._backend.client().submit(task.operation, body, task.id, sending)
+            leaving = partial(self._leaving, task)
+            return self._backend.client().submit(task.operation, body, task.id, leaving)
         except ImgOpenError as error:
             arrived = isinstance(error, SubmissionLostError)
             raise
@@ -404,6 +400,12 @@ class Submitter:
             settled = time.monotonic() + self._settings.settle if arrived else earlier.settled
             losses = earlier.losses + arrived
             task.search = Search(task.submitted, settled, losses=losses)
+
+    def _leaving(self, task: Task) -> None:
+        """Note that a request leaves now, unless nobody wants it to any more."""
+        if task.withdrawn:
+            raise WaitCancelledError("stopped before it was sent", task=task)
+        self._store.mark_sending(task)
 
 
 def _untraceable(task: Task) -> bool:

@@ -130,6 +130,7 @@ class Task:
         self.cached = self.sending = self.shared = False
         self.remarks: tuple[str, ...] = ()
         self.watched = False
+        self.withdrawn = False  # Ctrl-C was pressed before it was sent: it must not leave
         self.failures_in_a_row = 0
         self.search: Search | None = None
         self._started: float | None = None
@@ -216,7 +217,7 @@ class Task:
                 self._watch_until = time.monotonic() + max(self.timeout, seconds)
                 if not self.watched:
                     self._wait_error = None
-                self.watched = True
+                self.watched, self.withdrawn = True, False
             if self._original:
                 self._original.watch(seconds)
             elif self._watch:
