@@ -252,6 +252,7 @@ class Submitter:
                 )
             if task.id == task_id:
                 sent.append(task)
+                task.unwritten_body = None if keep_body else body
                 try:
                     self._send(task, lambda: self._submit(task, body), retry_later)
                 except TRANSIENT_ERRORS as error:
@@ -348,6 +349,8 @@ class Submitter:
         finally:
             if task.state in UNSENT:
                 self._store.release(task, self._lock.id)
+            else:
+                task.unwritten_body = None
             task.sending = False
 
     def _find_or_send(self, task: Task) -> Answer | None:
@@ -355,6 +358,7 @@ class Submitter:
         if _untraceable(task):
             return None
         sent, body = self._store.sending(task)
+        body = body or task.unwritten_body
         if task.search is None or task.search.sent != sent:
             task.search = Search.for_row(sent, self._settings.settle)
         search, proof = task.search, task.search.is_settled
