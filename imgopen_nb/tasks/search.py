@@ -29,7 +29,7 @@ class Search:
         sent: when the task was sent, in seconds since the epoch, as its row says. Another time in
             the row means that another session has sent the task since: the search begins anew.
         settled: from when on "not found" is proof, by time.monotonic; infinity while it is sent.
-        looks: how often the service was asked.
+        looks: how often the service was asked; more after several losses, to go more slowly.
         losses: how often this session has sent the task without an answer.
     """
 

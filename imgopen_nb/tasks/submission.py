@@ -392,7 +392,7 @@ class Submitter:
         finally:
             settled = time.monotonic() + self._settings.settle if arrived else earlier.settled
             losses = earlier.losses + arrived
-            task.search = Search(task.submitted, settled, losses=losses)
+            task.search = Search(task.submitted, settled, max(0, losses - 1), losses)
 
 
 def _untraceable(task: Task) -> bool:
