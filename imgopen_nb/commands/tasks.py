@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ..catalogue.status import State
+from ..catalogue.status import UNSENT, State
 from ..errors import ImgOpenError, ParameterError, UsageError
 from ..syntax.parser import Parser, seconds_of
 from .command import (
@@ -94,7 +94,7 @@ def _recent_tasks() -> list[str]:
 
 def _resume_options(parser: Parser) -> None:
     _timeout_for_each(parser)
-    parser.option(
+    parser.add_argument(
         "--send-lost",
         action="store_true",
         help="send at once what the service does not know, if you are sure that it never arrived",
@@ -121,7 +121,8 @@ def _wait_and_report(task: Task, seconds: float | None) -> str:
     try:
         task.wait(seconds)
     except ImgOpenError as error:
-        return f"{task.id} {task.operation.name}: {error.message}"
+        outlook = f"; {task.outlook}" if task.state in UNSENT else ""
+        return f"{task.id} {task.operation.name}: {error.message}{outlook}"
     return f"{task.id} {task.operation.name}: {task.state}"
 
 

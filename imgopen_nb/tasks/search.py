@@ -28,8 +28,8 @@ class Search:
     Attributes:
         sent: when the task was sent, in seconds since the epoch, as its row says. Another time in
             the row means that another session has sent the task since: the search begins anew.
-        settled: from when on "not found" is proof, by time.monotonic.
-        looks: how often the service was asked.
+        settled: from when on "not found" is proof, by time.monotonic; infinity while it is sent.
+        looks: how often the service was asked; more after several losses, to go more slowly.
         losses: how often this session has sent the task without an answer.
     """
 
@@ -55,9 +55,10 @@ class Search:
         return time.monotonic() >= self.settled
 
     @property
-    def until(self) -> float:
-        """When the search is settled, in seconds since the epoch."""
-        return time.time() + max(0.0, self.settled - time.monotonic())
+    def until(self) -> float | None:
+        """When the search is settled, in seconds since the epoch; None while the task is sent."""
+        left = max(0.0, self.settled - time.monotonic())
+        return time.time() + left if left < math.inf else None
 
     def next_look(self) -> float:
         """Count a look, and return the seconds until the next one."""

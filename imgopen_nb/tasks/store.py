@@ -167,7 +167,7 @@ class TaskStore:
         with contextlib.suppress(JournalError):  # then it stays ours while this process runs
             self._table.claim(task.id, owner, "")
 
-    def sending(self, task: Task) -> tuple[float | None, dict[str, Any] | None]:
+    def sending(self, task: Task) -> tuple[float | None, Mapping[str, Any] | None]:
         """Return when a submission was sent last, if that is known, and its body, if it was kept.
 
         The handle learns it too: another session may have sent the task since.

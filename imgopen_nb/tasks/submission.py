@@ -265,6 +265,7 @@ class Submitter:
                 )
             if task.id == task_id:
                 sent.append(task)
+                task.unwritten_body = None if keep_body else body
                 if written:
                     written(task)
                 try:
@@ -359,6 +360,8 @@ class Submitter:
         finally:
             if task.state in UNSENT:
                 self._store.release(task, self._lock.id)
+            else:
+                task.unwritten_body = None
             task.sending = False
 
     def _find_or_send(self, task: Task) -> Answer | None:
@@ -366,6 +369,7 @@ class Submitter:
         if _untraceable(task):
             return None
         sent, body = self._store.sending(task)
+        body = body or task.unwritten_body
         if task.search is None or task.search.sent != sent:
             task.search = Search.for_row(sent, self._settings.settle)
         search, proof = task.search, task.search.is_settled
@@ -399,7 +403,7 @@ class Submitter:
         finally:
             settled = time.monotonic() + self._settings.settle if arrived else earlier.settled
             losses = earlier.losses + arrived
-            task.search = Search(task.submitted, settled, losses=losses)
+            task.search = Search(task.submitted, settled, max(0, losses - 1), losses)
 
     def _leaving(self, task: Task) -> None:
         """Note that a request leaves now, unless nobody wants it to any more."""

@@ -133,6 +133,7 @@ class Task:
         self.withdrawn = False  # Ctrl-C was pressed before it was sent: it must not leave
         self.failures_in_a_row = 0
         self.search: Search | None = None
+        self.unwritten_body: Mapping[str, Any] | None = None  # with a password, until it arrives
         self._started: float | None = None
         self._watch_until = 0.0
         self._watch = watch

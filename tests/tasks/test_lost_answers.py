@@ -6,6 +6,7 @@ time-out of 0.5 s for 90 s, a service that takes 0.8 s to accept, or knows a tas
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +28,10 @@ from imgopen_nb.batch.rows import Limits, Outcome, Row, Watch
 from imgopen_nb.batch.stream import stream
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.catalogue.status import KNOWS_AT_ONCE, State
-from imgopen_nb.errors import TaskFailedError, TaskInterrupted, TaskTimeoutError
-from imgopen_nb.session import Session
+from imgopen_nb.cli import main
+from imgopen_nb.config.settings import load, store_setting
+from imgopen_nb.errors import SettingsError, TaskFailedError, TaskInterrupted, TaskTimeoutError
+from imgopen_nb.session import Session, set_current
 from imgopen_nb.tasks import search
 
 from ..conftest import KEY_ID, KEY_SECRET
@@ -205,6 +209,24 @@ def test_the_times_between_looks_grow_and_the_last_look_is_when_it_is_settled(
     assert sum(steps) == pytest.approx(120.01)
 
 
+def test_no_moment_is_named_while_a_task_is_being_sent():
+    assert search.Search(None, math.inf).until is None
+    assert search.Search(None).until == pytest.approx(time.time(), abs=1)
+
+
+def test_the_settling_time_is_a_setting_of_the_home_or_the_environment(
+    clean_world: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store_setting(clean_world, "settle", "60")
+    assert load(home=clean_world).settle == SETTLE  # of the environment
+    monkeypatch.delenv("IMGOPEN_SETTLE")
+    assert load(home=clean_world).settle == 60
+    assert store_setting(clean_world, "settle", "0") == load(home=clean_world).settle == 0
+    for wrong in ("-1", "soon", "nan", "86401"):
+        with pytest.raises(SettingsError, match="settle must be seconds from 0 to 86400"):
+            store_setting(clean_world, "settle", wrong)
+
+
 def test_a_service_that_loses_everything_gets_it_four_times_and_then_no_more(
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ):
@@ -216,6 +238,17 @@ def test_a_service_that_loses_everything_gets_it_four_times_and_then_no_more(
             session.run("describe", 30, image=IMAGE)
         assert session.rows()[0]["status"] == "refused"
     assert len(books.arrivals) == 4
+
+
+def test_a_body_with_a_password_is_sent_again_too_but_never_written(session: Session, stub: Stub):
+    stub.answer = books = Books(lose=1, accept=False)
+
+    session.run("describe", 30, image=IMAGE.replace("//", "//me:s3same-open@"))
+
+    assert stub.submissions()[0].body == stub.submissions()[1].body
+    assert books.accepted.total() == 1
+    files = session.settings.home.glob("imgopen.sqlite*")
+    assert not [file for file in files if b"s3same" in file.read_bytes()]
 
 
 def test_trouble_with_the_looks_does_not_end_the_search(session: Session, stub: Stub):
@@ -257,6 +290,22 @@ def test_a_time_out_says_that_it_is_not_known_and_send_lost_sends_at_once(
 
         assert task.result(30).caption == "seen"
     assert books.accepted == {task.id: 1}
+
+
+def test_the_command_resume_says_what_is_lost_and_sends_it_if_told_to(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    stub.answer = books = Books(lose=1, accept=False)
+
+    with settling(stub, monkeypatch, 600) as session:
+        set_current(session)
+        session.submit("describe", image=IMAGE).cancel()
+        assert main(["resume", "--timeout", "0.3"]) == 0
+        assert "not known whether it has reached the service" in capsys.readouterr().out
+        assert len(books.arrivals) == 1
+        assert main(["resume", "--send-lost"]) == 0
+        assert capsys.readouterr().out.rstrip().endswith("describe: succeeded")
+    assert books.accepted.total() == 1
 
 
 def test_send_lost_sends_nothing_that_the_service_knows(session: Session, stub: Stub):

@@ -24,7 +24,7 @@ from ..processes import wait_until
 from ..service import Service, caption_of
 from ..stub import Reply, Request, Stub, ok, refusal
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = pytest.mark.usefixtures("cached")
 
 IMAGE = "http://127.0.0.1:9/cat.png"
 KERNEL = """
