@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operation import Operation
@@ -27,7 +27,7 @@ from ..errors import (
     SubmissionLostError,
 )
 from .client import Client
-from .envelope import Answer
+from .envelope import Answer, sent_ids
 
 if TYPE_CHECKING:
     from .throttle import Throttle
@@ -79,7 +79,7 @@ class RetryingClient:
         path = self.path(operation)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return self._exchange(path, body)
+                return self._exchange(path, body, [task_id, *sent_ids(body)])
             except APIError as error:
                 last = attempt == MAX_ATTEMPTS
                 if last and _not_accepted(error):
@@ -180,21 +180,35 @@ class RetryingClient:
         refused: APIError | None = None
         for query, queried_id in _candidates(operation, task_id, server_id):
             try:
-                return self._query(operation, query, queried_id)
+                return self._query(operation, query, queried_id, (task_id, server_id))
             except NotFoundError as error:
                 refused = refused or error
         assert refused is not None
         raise refused
 
-    def _query(self, operation: Operation, query: str, task_id: str) -> Answer:
+    def _query(
+        self, operation: Operation, query: str, task_id: str, known: tuple[str, str] = ("", "")
+    ) -> Answer:
+        """Query by one id of a task; `known` holds our own id and the service's."""
         row = OPERATIONS[query]
         code = self.path(operation).partition("/tool/")[2]
         path = self.path(row).replace("{tool_code}", code)
         carrier = row.params[0].wire
-        return self._exchange(path, {carrier: task_id})
+        return self._exchange(path, {carrier: task_id}, (task_id, known[0]), known[1])
 
-    def _exchange(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """Exchange once, when the throttle permits it."""
+    def _exchange(
+        self, path: str, body: Mapping[str, Any], own: Iterable[str], server_id: str = ""
+    ) -> Answer:
+        """Exchange about the task with these ids, when the throttle permits it."""
+        answer = self._throttled(path, body)
+        if answer.foreign(own, server_id):
+            raise MalformedAnswerError(
+                "the service's answer is about another task",
+                hint="it was not used; if this goes on, ask the service or a proxy in between",
+            )
+        return answer
+
+    def _throttled(self, path: str, body: Mapping[str, Any]) -> Answer:
         throttle = self._throttle
         if throttle is None:
             return self.client.exchange(path, body)

@@ -58,7 +58,7 @@ def test_connections_are_kept_alive(client: Client, stub: Stub):
     for _ in range(20):
         client.exchange("/a", {})
 
-    pools = client._http.get_adapter(stub.url).poolmanager.pools  # type: ignore[attr-defined]
+    pools = client._adapter.poolmanager.pools
     assert sum(pools[key].num_connections for key in pools.keys()) == 1  # noqa: SIM118
 
 
@@ -212,7 +212,7 @@ def test_keys_that_the_service_echoes_are_taken_out(client: Client, stub: Stub):
 
 
 def test_no_repr_shows_the_keys(client: Client):
-    shown = f"{KEYS!r} {KEYS.secret} {KEYS.secret!r} {client!r} {client._http.headers!r}"
+    shown = f"{KEYS!r} {KEYS.secret} {KEYS.secret!r} {client!r} {client._headers!r}"
 
     assert KEY_SECRET not in shown
     assert KEY_ID not in shown
