@@ -427,6 +427,8 @@ def chunks(response: requests.Response) -> Iterator[bytes]:
         if unpacking is None:
             yield chunk
             continue
+        if unpacking.eof:
+            raise DecodeError("something behind the compressed data")
         try:
             while piece := unpacking.decompress(chunk, PIECE):
                 yield piece
