@@ -105,7 +105,7 @@ class Answer:
         for holder in (self.data.get("temporaryImageDto"), self.data):
             value = holder.get("percentage") if isinstance(holder, Mapping) else None
             if isinstance(value, (int, float)) and not isinstance(value, bool):
-                return min(1.0, max(0.0, value / 100))
+                return min(100, max(0, value)) / 100
         return None
 
     @property

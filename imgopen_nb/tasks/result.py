@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..catalogue.operation import Operation, find
+from ..display.record import name_and_score
 from ..errors import PictureError, UsageError
 from ..files import path_of
 from ..images.identity import by_name
@@ -256,9 +257,8 @@ def _items(given: Any, kind: type[T]) -> list[T]:
 
 def _tag(value: Any) -> Tag | None:
     if isinstance(value, Mapping):
-        name, score = value.get("name") or value.get("tag"), value.get("score")
-        number = isinstance(score, (int, float)) and not isinstance(score, bool)
-        score = score if number and abs(score or 0) < 1e6 else None
+        name, score = name_and_score(value)
+        name = name or value.get("tag")
         return Tag(clip(name, 200), score) if name else None
     if not isinstance(value, str) or not value.strip():
         return None

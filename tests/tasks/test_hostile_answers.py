@@ -500,6 +500,7 @@ def test_an_odd_body_is_taken_or_a_typed_error_with_its_task(
         with pytest.raises(expected) as caught:
             task.result(timeout=0.5 if expected is TaskTimeoutError else 20)
         assert caught.value.task is task
+        assert task.state.final is (expected is TaskFailedError), "nothing else is taken as its end"
         assert typed(caught.value)
 
 
