@@ -41,8 +41,9 @@ def decode_json(data: bytes | str, secrets: Iterable[str] = ()) -> Any:
     """Return what foreign JSON says, in values that any file, table and display can hold.
 
     Bytes that are no text, half surrogate pairs and control characters (other than tab and line
-    breaks) become U+FFFD. A number beyond 64 bits stays the text that it was, and so do NaN and
-    Infinity. What is nested more than `MAX_DEPTH` deep becomes None.
+    breaks) become U+FFFD. An integer beyond 64 bits stays the text that it was: it may be an id.
+    NaN, Infinity and what else is no finite number become None, as does what is nested more than
+    `MAX_DEPTH` deep.
 
     Args:
         data: in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
@@ -53,7 +54,7 @@ def decode_json(data: bytes | str, secrets: Iterable[str] = ()) -> Any:
 
     Example:
         >>> decode_json('{"status": 2, "percentage": 1e400}')
-        {'status': 2, 'percentage': '1e400'}
+        {'status': 2, 'percentage': None}
     """
     text = data.decode(json.detect_encoding(data), "replace") if isinstance(data, bytes) else data
     text = _CONTROL.sub(_REPAIRED, text.removeprefix("\ufeff"))
@@ -97,12 +98,12 @@ def _integer(text: str) -> int | str:
     return int(text) if len(text) < 21 and -(2**63) <= int(text) < 2**63 else text
 
 
-def _number(text: str) -> float | str:
-    return number if math.isfinite(number := float(text)) else text
+def _number(text: str) -> float | None:
+    return number if math.isfinite(number := float(text)) else None
 
 
 _DECODER = json.JSONDecoder(
-    parse_int=_integer, parse_float=_number, parse_constant=str, strict=False
+    parse_int=_integer, parse_float=_number, parse_constant=_number, strict=False
 )
 
 

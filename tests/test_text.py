@@ -26,13 +26,13 @@ R = "\ufffd"
         (r'{"\ud83d": {"\u0000": ["\ud800"]}}', {R: {R: [R]}}),
         (r'"\u0000\u001b\b\f\u007f\u009f"', R * 6),
         (r'"\t\n\r\/\"\\\u0041\u0022\u005c\u00e9"', '\t\n\r/"\\A"\\é'),
-        ('"\0\x1b\n\t"', f"{R}{R}\n\t"),
+        ('"abc \0\x1b\n\t"', f"abc {R}{R}\n\t"),
         ("\ufeff1", 1),
         ("[9223372036854775807, 9223372036854775808]", [2**63 - 1, "9223372036854775808"]),
         ("[-9223372036854775808, -9223372036854775809]", [-(2**63), "-9223372036854775809"]),
         (
             "[1e400, -1e400, NaN, Infinity, -Infinity]",
-            "1e400 -1e400 NaN Infinity -Infinity".split(),
+            [None] * 5,
         ),
         ("[1e308, 1e-999, -0, 0.1]", [1e308, 0.0, 0, 0.1]),
         ("9" * 5000, "9" * 5000),
@@ -52,7 +52,7 @@ def test_foreign_json_is_repaired(text: str, value: Any):
     ["", "{", "[1,]", r'"\x"', r'"\U0041"', r'"\u00g0"', "01", "nan", "'a'", '"', "\\", "1 2"],
 )
 def test_what_is_no_json_is_refused(text: str):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         decode_json(text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -87,7 +88,7 @@ class Client:
         """
         answer = self._post("/upload", data, "application/octet-stream")
         url = answer.data.get("url")
-        if not isinstance(url, str):
+        if not isinstance(url, str) or not re.fullmatch(r"https?://\S{1,4000}", url):
             raise MalformedAnswerError("the sandbox's answer to the upload holds no URL")
         return url
 

@@ -31,6 +31,7 @@ from ..text import clip, decode_json
 from .rate_limit import MAX_PAUSE
 
 SUCCESS = "200"
+MAX_CODE = 20  # characters
 # The names under which an answer may give the id that a request carried, and the service's own.
 OWN_IDS = ("businessTaskId", "business_task_id", "id_task")
 SERVER_IDS = ("task_id", "taskId")
@@ -191,11 +192,13 @@ def _envelope(body: bytes | str, secrets: Iterable[str]) -> tuple[str, str, Mapp
         raise MalformedAnswerError("the service answered with JSON that is no object", hint=_HINT)
     code, msg, data = content.get("code"), content.get("msg"), content.get("data")
     # The documentation says string. A number is accepted too, so that no paid answer is lost.
-    if isinstance(code, bool) or not isinstance(code, (str, int)) or code == "":
+    usable = isinstance(code, (str, int)) and not isinstance(code, bool)
+    code = str(code) if usable else ""
+    if not 0 < len(code) <= MAX_CODE:
         raise MalformedAnswerError("the service's answer has no usable code", hint=_HINT)
     if data is not None and not isinstance(data, dict):
         raise MalformedAnswerError("the service's answer has data that is no object", hint=_HINT)
-    return clip(code, 20), clip(msg, 500) if isinstance(msg, str) else "", data or {}
+    return code, clip(msg, 500) if isinstance(msg, str) else "", data or {}
 
 
 _HINT = "JSON with code, msg and data was expected: is the address right, or a proxy in between?"
