@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -125,7 +125,7 @@ class Client:
         with Deadline(limits[2]) as deadline:
             try:
                 with self._send(request, deadline, limits) as response:
-                    body, status = b"".join(self._read(response)), response.status_code
+                    body, status = self._read(response), response.status_code
                     if deadline.late:  # and what was read may have been cut off
                         raise TimeoutError
             except APIError:
@@ -144,22 +144,21 @@ class Client:
             request, deadline, limits[:2], proxies=self._proxies, verify=self._verify
         )
 
-    def _read(self, response: requests.Response) -> Iterator[bytes]:
+    def _read(self, response: requests.Response) -> bytes:
         if response.status_code < 200 or response.status_code == 204:
-            return  # it has no body; what follows all the same belongs to nothing
-        size = announced(response) or 0
+            return b""  # it has no body; what follows all the same belongs to nothing
+        size, body = announced(response) or 0, bytearray()
         if size <= MAX_ANSWER:
-            size = 0
             for chunk in chunks(response):
-                size += len(chunk)
-                if size > MAX_ANSWER:
+                body += chunk
+                if len(body) > MAX_ANSWER:
                     break
-                yield chunk
-        if size > MAX_ANSWER:
+        if max(size, len(body)) > MAX_ANSWER:
             raise MalformedAnswerError(
                 f"the service's answer is longer than {MAX_ANSWER >> 20} MiB; it was cut off",
                 http_status=response.status_code,
             )
+        return bytes(body)
 
     def _network_error(
         self, error: Exception, deadline: Deadline, limits: tuple[float, float, float]

@@ -45,6 +45,7 @@ from .network import LOOPBACK, Deadline, is_public
 MAX_REDIRECTS = 3
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
+MAX_URL = 16_000  # characters; preparing a longer one may take seconds
 PIECE = 65536  # bytes that are read, or unpacked, at once
 USER_AGENT = f"imgopen_nb/{__version__}"
 HEADERS = {
@@ -347,10 +348,12 @@ def _addresses(host: str, port: int, only_public: bool) -> list[str]:
 def _host(url: str) -> str:
     """Return what a message calls the server of a URL; FetchError if the URL cannot be used."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url[: MAX_URL + 1])
         host = parts.hostname or ""
     except ValueError:
         raise FetchError("this is not a usable URL") from None
+    if len(url) > MAX_URL:
+        raise FetchError(f"the URL has more than {MAX_URL:,} characters")
     if parts.scheme.lower() not in _DEFAULT_PORTS or not host:
         named = f", not {clip(parts.scheme, 20)}" if parts.scheme else ""
         raise FetchError(f"a picture is given as an http or https URL{named}")

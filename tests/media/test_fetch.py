@@ -189,7 +189,9 @@ def test_three_redirects_are_followed_and_no_fourth(fetcher: Fetcher, stub: Stub
         get(fetcher, stub.url)
 
 
-@pytest.mark.parametrize("url", ["http://", "http://[", "data:,x", "x.png", "", "http:///x"])
+@pytest.mark.parametrize(
+    "url", ["http://", "http://[", "data:,x", "x.png", "", "http:///x", "http://" + "x" * 10**6]
+)
 def test_what_is_no_url_is_an_error(fetcher: Fetcher, url: str):
     with pytest.raises(FetchError):
         get(fetcher, url)
