@@ -1,4 +1,4 @@
-"""Makes foreign text safe to display, and builds phrases for messages.
+"""Reads foreign JSON, makes foreign text safe to display, and builds phrases for messages.
 
 Captions, tags and error messages come from a server. Control characters in them could recolour or
 rewrite a terminal; bidirectional overrides could make a text read as a different one.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import json
+import math
 import os
 import re
 from collections.abc import Iterable
@@ -20,7 +22,89 @@ _INVISIBLE = re.compile(
     "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
 
+# How deep foreign JSON may be nested. SQLite, pandas and Python's own json all have such a limit.
+MAX_DEPTH = 64
+# One escape in a JSON text: a surrogate pair, any other code unit, or a single character.
+_ESCAPE = re.compile(
+    r"\\(?:u(?:([dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|([0-9a-fA-F]{4}))|(.))",
+    re.DOTALL,
+)
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_REPAIRED = "\ufffd"
+# A string as a whole, ended or not, so that a bracket in it does not count.
+_BRACKET = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[\]{}]', re.DOTALL)
+
 _PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
+
+
+def decode_json(data: bytes | str, secrets: Iterable[str] = ()) -> Any:
+    """Return what foreign JSON says, in values that any file, table and display can hold.
+
+    Bytes that are no text, half surrogate pairs and control characters (other than tab and line
+    breaks) become U+FFFD. An integer beyond 64 bits stays the text that it was: it may be an id.
+    NaN, Infinity and what else is no finite number become None, as does what is nested more than
+    `MAX_DEPTH` deep.
+
+    Args:
+        data: in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
+        secrets: texts that are replaced by *** wherever they occur.
+
+    Raises:
+        ValueError: it is not JSON.
+
+    Example:
+        >>> decode_json('{"status": 2, "percentage": 1e400}')
+        {'status': 2, 'percentage': None}
+    """
+    text = data.decode(json.detect_encoding(data), "replace") if isinstance(data, bytes) else data
+    text = _CONTROL.sub(_REPAIRED, text.removeprefix("\ufeff"))
+    if "\\" in text:
+        text = _ESCAPE.sub(_one_spelling, text)
+    for secret in secrets:
+        text = text.replace(json.dumps(secret, ensure_ascii=False)[1:-1], "***")
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        text = _flattened(text)
+    return _DECODER.decode(text)
+
+
+def _one_spelling(escape: re.Match[str]) -> str:
+    """Return a JSON escape in the only way in which json.dumps would write it."""
+    pair, unit, letter = escape.groups()
+    if pair or (letter and letter not in "/bf"):
+        return escape[0]
+    char = chr(int(unit, 16)) if unit else letter.translate({98: 8, 102: 12})
+    if "\ud800" <= char <= "\udfff" or _CONTROL.match(char):
+        return _REPAIRED
+    return json.dumps(char, ensure_ascii=False)[1:-1]
+
+
+def _flattened(text: str) -> str:
+    """Return a JSON text with null for what is nested too deep."""
+    parts, begin, depth = [], 0, 0
+    for found in _BRACKET.finditer(text):
+        if found[0] in ("[", "{"):
+            depth += 1
+            if depth == MAX_DEPTH + 1:
+                parts += [text[begin : found.start()], "null"]
+                begin = len(text)
+        elif found[0] in ("]", "}"):
+            if depth == MAX_DEPTH + 1:
+                begin = found.end()
+            depth -= 1
+    return "".join([*parts, text[begin:]])
+
+
+def _integer(text: str) -> int | str:
+    return int(text) if len(text) < 21 and -(2**63) <= int(text) < 2**63 else text
+
+
+def _number(text: str) -> float | None:
+    return number if math.isfinite(number := float(text)) else None
+
+
+_DECODER = json.JSONDecoder(
+    parse_int=_integer, parse_float=_number, parse_constant=_number, strict=False
+)
 
 
 def hide_passwords(text: str) -> tuple[str, int]:

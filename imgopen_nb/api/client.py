@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import ReadTimeoutError
 
 from ..config.credentials import Keys
-from ..errors import MalformedAnswerError, NetworkError, RequestTimeoutError
-from ..media.fetch import USER_AGENT, chunks, proxies, reason
+from ..errors import APIError, MalformedAnswerError, NetworkError, RequestTimeoutError
+from ..media.fetch import (
+    TROUBLE,
+    USER_AGENT,
+    Adapter,
+    announced,
+    ca_bundle,
+    chunks,
+    proxies,
+    reason,
+)
+from ..media.network import Deadline
 from .envelope import Answer, parse_answer
-from .http import mount_pools, new_session, prepare, surely_unsent
+from .http import prepare, surely_unsent
 
 MAX_ANSWER = 8 * 2**20
 # Seconds that a submission may take: between two reads, and until the whole answer is there. A
 # service that loads its pictures before it answers is slow, and giving up costs a search.
 SUBMISSION_READ = 90.0
 SUBMISSION_TOTAL = 120.0
+CONNECTIONS = 16  # that are kept open
 
 
 class Client:
@@ -31,7 +42,7 @@ class Client:
     Args:
         base_url: the address, without an operation's path.
         keys: sent with each request in the two documented headers; None for a sandbox.
-        connect, read, total: seconds to connect, between two reads, and for a complete answer.
+        connect, read, total: seconds to connect, between two reads, and for the whole exchange.
     """
 
     def __init__(
@@ -44,19 +55,19 @@ class Client:
         total: float = 60.0,
     ) -> None:
         self.base_url = base_url
-        self._secrets = (keys.secret, keys.id) if keys else ()
-        self._timeout = (connect, read)
-        self._total = total
-        self._http = new_session()
-        self._http.proxies = proxies(base_url)
+        self._secrets = [each for each in (keys.secret, keys.id) if len(each) >= 6] if keys else []
+        self._limits = (connect, read, total)
+        self._proxies = proxies(base_url)
+        self._verify = ca_bundle()
+        self._headers: dict[str, str] = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         if keys:
-            self._http.headers["X-Request-req-accessKeyId"] = keys.id
-            self._http.headers["X-Request-req-accessKeySecret"] = keys.secret
+            self._headers["X-Request-req-accessKeyId"] = keys.id
+            self._headers["X-Request-req-accessKeySecret"] = keys.secret
         self.after_fork()
 
     def after_fork(self) -> None:
         """Make the connection pool; a forked child does so again."""
-        mount_pools(self._http)
+        self._adapter = Adapter(CONNECTIONS)
 
     def exchange(self, path: str, body: Mapping[str, Any], *, read: float | None = None) -> Answer:
         """POST a JSON body once and return the answer.
@@ -82,7 +93,7 @@ class Client:
         """
         answer = self._post("/upload", data, "application/octet-stream")
         url = answer.data.get("url")
-        if not isinstance(url, str):
+        if not isinstance(url, str) or not re.fullmatch(r"https?://\S{1,4000}", url):
             raise MalformedAnswerError("the sandbox's answer to the upload holds no URL")
         return url
 
@@ -93,16 +104,18 @@ class Client:
             NetworkError: there is no answer.
         """
         begun = time.monotonic()
-        try:
-            request = prepare("GET", self.base_url, {"User-Agent": USER_AGENT})
-            with self._send(request, (5, 10)):
-                return time.monotonic() - begun
-        except (requests.RequestException, HTTPError) as error:
-            raise self._network_error(error) from None
+        limits = (self._limits[0], 10.0, 15.0)
+        request = prepare("GET", self.base_url, {"User-Agent": USER_AGENT})
+        with Deadline(limits[2]) as deadline:
+            try:
+                with self._send(request, deadline, limits):
+                    return time.monotonic() - begun
+            except TROUBLE as error:
+                raise self._network_error(error, deadline, limits) from None
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._adapter.close()
 
     def __repr__(self) -> str:
         return f"Client({self.base_url!r})"
@@ -110,62 +123,63 @@ class Client:
     def _post(
         self, path: str, payload: bytes, content_type: str, read: float | None = None
     ) -> Answer:
-        headers = {**self._http.headers, "Content-Type": content_type}
+        connect, usual, total = self._limits
+        limits = (connect, read, SUBMISSION_TOTAL) if read else (connect, usual, total)
+        headers = {**self._headers, "Content-Type": content_type}
         request = prepare("POST", self.base_url + path, headers, payload)
-        try:
-            total = self._total if read is None else SUBMISSION_TOTAL
-            with self._send(request, (self._timeout[0], read or self._timeout[1])) as response:
-                body = b"".join(self._read(response, total))
-                return parse_answer(self._scrub(body), response.status_code, response.headers)
-        except (requests.RequestException, HTTPError) as error:
-            raise self._network_error(error) from None
+        with Deadline(limits[2]) as deadline:
+            try:
+                with self._send(request, deadline, limits) as response:
+                    body, status = self._read(response), response.status_code
+                    if deadline.late:  # and what was read may have been cut off
+                        raise TimeoutError
+            except APIError:
+                raise
+            except TROUBLE as error:
+                raise self._network_error(error, deadline, limits) from None
+        return parse_answer(body, status, response.headers, self._secrets)
 
     def _send(
-        self, request: requests.PreparedRequest, timeout: tuple[float, float]
+        self,
+        request: requests.PreparedRequest,
+        deadline: Deadline,
+        limits: tuple[float, float, float],
     ) -> requests.Response:
-        return self._http.get_adapter(self.base_url).send(
-            request,
-            timeout=timeout,
-            stream=True,
-            verify=self._http.verify or True,
-            proxies=self._http.proxies,
+        return self._adapter.exchange(
+            request, deadline, limits[:2], proxies=self._proxies, verify=self._verify
         )
 
-    def _read(self, response: requests.Response, total: float) -> Iterator[bytes]:
-        deadline, size = time.monotonic() + total, 0
-        for chunk in chunks(response):
-            size += len(chunk)
-            if size > MAX_ANSWER:
-                raise MalformedAnswerError(
-                    f"the service's answer is longer than {MAX_ANSWER >> 20} MiB; it was cut off",
-                    http_status=response.status_code,
-                )
-            if time.monotonic() > deadline:
-                raise RequestTimeoutError(f"the answer was not complete after {total:g} s")
-            yield chunk
+    def _read(self, response: requests.Response) -> bytes:
+        if response.status_code < 200 or response.status_code == 204:
+            return b""  # it has no body; what follows all the same belongs to nothing
+        size, body = announced(response) or 0, bytearray()
+        if size <= MAX_ANSWER:
+            for chunk in chunks(response):
+                body += chunk
+                if len(body) > MAX_ANSWER:
+                    break
+        if max(size, len(body)) > MAX_ANSWER:
+            raise MalformedAnswerError(
+                f"the service's answer is longer than {MAX_ANSWER >> 20} MiB; it was cut off",
+                http_status=response.status_code,
+            )
+        return bytes(body)
 
-    def _scrub(self, body: bytes) -> bytes:
-        """Replace our own keys in an answer that repeats them, before it is used anywhere."""
-        if self._secrets and b"\\" in body:  # JSON can escape a character in several ways: use one
-            with contextlib.suppress(ValueError, RecursionError):
-                plain = json.dumps(json.loads(body), ensure_ascii=False)
-                body = plain.encode("utf-8", "surrogatepass")
-        for secret in self._secrets:
-            if len(secret) >= 6:
-                body = body.replace(secret.encode(), b"***")
-        return body
-
-    def _network_error(self, error: Exception) -> NetworkError:
+    def _network_error(
+        self, error: Exception, deadline: Deadline, limits: tuple[float, float, float]
+    ) -> APIError:
+        """Return what to tell of a failed exchange."""
         host = urlsplit(self.base_url).netloc
         sent = not surely_unsent(error)
+        more: dict[str, Any] = {"sent": sent, "hint": _NETWORK_HINT}
+        if sent and deadline.late:
+            text = f"the answer of {host} was not complete after {deadline.seconds:g} s"
+            return RequestTimeoutError(text, **more)
         if isinstance(error, (requests.Timeout, ReadTimeoutError)):
-            limit = self._timeout[1] if sent else self._timeout[0]
             return RequestTimeoutError(
-                f"{host} did not answer within {limit:g} s", sent=sent, hint=_NETWORK_HINT
+                f"{host} did not answer within {limits[1] if sent else limits[0]:g} s", **more
             )
-        return NetworkError(
-            f"no answer from {host} ({reason(error)})", sent=sent, hint=_NETWORK_HINT
-        )
+        return NetworkError(f"no answer from {host} ({reason(error)})", **more)
 
 
 _NETWORK_HINT = "check the connection and the address (%imgopen config)"

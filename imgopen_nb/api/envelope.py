@@ -6,12 +6,13 @@ Nothing here does I/O; `client.py` sends and receives.
 from __future__ import annotations
 
 import email.utils
-import json
 import math
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..catalogue.operation import Operation, find
 from ..catalogue.status import KNOWS_AT_ONCE, STATUSES, State
@@ -26,9 +27,15 @@ from ..errors import (
     RefusedError,
     ServerError,
 )
-from ..text import clip
+from ..text import clip, decode_json
+from .rate_limit import MAX_PAUSE
 
 SUCCESS = "200"
+MAX_CODE = 20  # characters
+# The names under which an answer may give the id that a request carried, and the service's own.
+OWN_IDS = ("businessTaskId", "business_task_id", "id_task")
+SERVER_IDS = ("task_id", "taskId")
+_STATUS = re.compile(r"\s*(-?[0-9]{1,9})\s*")
 # The error for each failure code. The vendor documents no codes: these have their HTTP meaning.
 ERRORS: dict[str, type[APIError]] = {
     "400": BadRequestError,
@@ -62,18 +69,25 @@ class Answer:
     @property
     def server_id(self) -> str:
         """The service's own id of the task: task_id, taskId or (if nothing else) id_task."""
-        for name in ("task_id", "taskId", "id_task"):
-            value = self.data.get(name)
-            if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
-                return clip(value, 128)
-        return ""
+        return next(_ids(self.data, (*SERVER_IDS, "id_task")), "")
+
+    def foreign(self, own: Iterable[str], server_id: str = "") -> bool:
+        """Whether this answer names a task, and not the one that it should be about.
+
+        Args:
+            own: the ids that we sent.
+            server_id: the service's id of the task, "" while it is not known: any is taken then.
+        """
+        names = (*OWN_IDS, *SERVER_IDS) if server_id else OWN_IDS
+        found = set(_ids(self.data, names))
+        return bool(found) and found.isdisjoint((*own, server_id))
 
     @property
     def status(self) -> int | str | None:
         """The status as a number if it is one, else as sent, but shortened."""
         value = self.data.get("status")
-        if isinstance(value, str) and value.strip().lstrip("-").isdigit() and len(value) < 10:
-            return int(value)
+        if isinstance(value, str) and (number := _STATUS.fullmatch(value)):
+            return int(number[1])
         if value is None or (isinstance(value, int) and not isinstance(value, bool)):
             return value
         return clip(value, 40)
@@ -92,7 +106,7 @@ class Answer:
         for holder in (self.data.get("temporaryImageDto"), self.data):
             value = holder.get("percentage") if isinstance(holder, Mapping) else None
             if isinstance(value, (int, float)) and not isinstance(value, bool):
-                return min(1.0, max(0.0, value / 100))
+                return min(100, max(0, value)) / 100
         return None
 
     @property
@@ -119,16 +133,28 @@ class Answer:
         return find(self.data, operation.output) if operation.output else None
 
 
-def parse_answer(body: bytes, http_status: int, headers: Mapping[str, str]) -> Answer:
+def parse_answer(
+    body: bytes | str,
+    http_status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    secrets: Iterable[str] = (),
+) -> Answer:
     """Return the content of an answer, or raise the error that it reports.
+
+    Args:
+        body: JSON; see `decode_json` for what becomes of text and numbers that are none.
+        http_status: the status of HTTP.
+        headers: those of HTTP.
+        secrets: texts to replace by *** in it.
 
     Raises:
         APIError: the subclass that fits the code, the HTTP status or the malformed body.
     """
+    headers = headers or {}
     if 300 <= http_status < 400:
-        raise _redirect(headers, http_status)
+        raise _redirect(headers, http_status, secrets)
     try:
-        code, msg, data = _envelope(body)
+        code, msg, data = _envelope(body, secrets)
     except MalformedAnswerError as error:
         if http_status >= 400:
             raise _failure(str(http_status), f"HTTP {http_status}", http_status, headers) from None
@@ -141,11 +167,24 @@ def parse_answer(body: bytes, http_status: int, headers: Mapping[str, str]) -> A
     return Answer(data, msg, http_status)
 
 
-def _envelope(body: bytes) -> tuple[str, str, Mapping[str, Any]]:
+def sent_ids(body: Mapping[str, Any]) -> list[str]:
+    """Return the ids of its task that the body of a submission holds."""
+    inner = body.get("alwayson_scripts")
+    places = (body, inner if isinstance(inner, Mapping) else {})
+    return [each for place in places for each in _ids(place, (*OWN_IDS, *SERVER_IDS))]
+
+
+def _ids(fields: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
+    for value in map(fields.get, names):
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+            yield clip(value, 128)
+
+
+def _envelope(body: bytes | str, secrets: Iterable[str]) -> tuple[str, str, Mapping[str, Any]]:
     if not body.strip():
         raise MalformedAnswerError("the service answered with nothing", hint=_HINT)
     try:
-        content = json.loads(body)
+        content = decode_json(body, secrets)
     except (ValueError, RecursionError):
         text = f"the service answered with {_description(body)}"
         raise MalformedAnswerError(text, hint=_HINT) from None
@@ -153,21 +192,24 @@ def _envelope(body: bytes) -> tuple[str, str, Mapping[str, Any]]:
         raise MalformedAnswerError("the service answered with JSON that is no object", hint=_HINT)
     code, msg, data = content.get("code"), content.get("msg"), content.get("data")
     # The documentation says string. A number is accepted too, so that no paid answer is lost.
-    if isinstance(code, bool) or not isinstance(code, (str, int)) or code == "":
+    usable = isinstance(code, (str, int)) and not isinstance(code, bool)
+    code = str(code) if usable else ""
+    if not 0 < len(code) <= MAX_CODE:
         raise MalformedAnswerError("the service's answer has no usable code", hint=_HINT)
     if data is not None and not isinstance(data, dict):
         raise MalformedAnswerError("the service's answer has data that is no object", hint=_HINT)
-    return clip(code, 20), clip(msg, 500) if isinstance(msg, str) else "", data or {}
+    return code, clip(msg, 500) if isinstance(msg, str) else "", data or {}
 
 
 _HINT = "JSON with code, msg and data was expected: is the address right, or a proxy in between?"
 
 
-def _description(body: bytes) -> str:
-    head = body.lstrip()[:200].lower()
-    if head.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")) or b"<html" in head:
+def _description(body: bytes | str) -> str:
+    head = body[:1000].strip().lower()
+    head = head if isinstance(head, str) else head.decode("latin-1")
+    if head.startswith(("<!doctype", "<head", "<?xml")) or "<html" in head[:200]:
         return "a web page instead of JSON"
-    if head.startswith(b"{"):
+    if head.startswith("{"):
         return "JSON that is cut off or broken"
     return "something that is not JSON"
 
@@ -188,10 +230,12 @@ def _failure(code: str, msg: str, http_status: int, headers: Mapping[str, str]) 
     return error
 
 
-def _redirect(headers: Mapping[str, str], http_status: int) -> RedirectError:
-    from urllib.parse import urlsplit
-
-    host = clip(urlsplit(headers.get("Location", "")).hostname or "another address", 100)
+def _redirect(
+    headers: Mapping[str, str], http_status: int, secrets: Iterable[str]
+) -> RedirectError:
+    host = clip(_host(headers.get("Location", "")), 100) or "another address"
+    for secret in secrets:
+        host = host.replace(secret.lower(), "***")
     return RedirectError(
         f"the service redirects to {host}; the request was not repeated there, "
         "because the keys would have gone along",
@@ -200,17 +244,24 @@ def _redirect(headers: Mapping[str, str], http_status: int) -> RedirectError:
     )
 
 
+def _host(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:  # such as http://[::1
+        return ""
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds in Retry-After-Ms or Retry-After (seconds or an HTTP date), or None."""
     for name, scale in (("Retry-After-Ms", 0.001), ("Retry-After", 1.0)):
         seconds = _float(headers.get(name, ""))
         if seconds is not None:
-            return max(0.0, seconds * scale)
+            return min(max(0.0, seconds * scale), MAX_PAUSE)
     try:
         date = email.utils.parsedate_to_datetime(headers.get("Retry-After", ""))
-    except (TypeError, ValueError):
+        return min(max(0.0, date.timestamp() - time.time()), MAX_PAUSE)
+    except (TypeError, ValueError, OverflowError, IndexError):
         return None
-    return max(0.0, date.timestamp() - time.time())
 
 
 def _float(text: str) -> float | None:

@@ -1,8 +1,7 @@
-"""HTTP helpers for the client: a session, cheap requests, and whether a request was sent."""
+"""HTTP helpers for the client: cheap requests, and whether a request was sent."""
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -11,27 +10,10 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from ..errors import PictureError
-from ..media.fetch import USER_AGENT, Adapter, Fetcher, ca_bundle, causes
+from ..media.fetch import Fetcher, causes
+from ..text import decode_json
 
-CONNECTIONS = 16  # that are kept open
 MAX_JSON_BYTES = 4096
-
-
-def new_session() -> requests.Session:
-    """Return a session that does not read the environment for each request; see `mount_pools`."""
-    session = requests.Session()
-    session.verify = ca_bundle()
-    session.trust_env = False
-    session.headers["User-Agent"] = USER_AGENT
-    session.headers["Accept-Encoding"] = "identity"
-    return session
-
-
-def mount_pools(session: requests.Session) -> None:
-    """Give a session new pools of connections."""
-    adapter = Adapter(CONNECTIONS)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
 
 
 def prepare(
@@ -68,7 +50,7 @@ def fetch_json(url: str) -> dict[str, Any]:
     fetcher = Fetcher(1)
     try:
         with fetcher.open(url, trusted=True, seconds=8, redirects=0) as answer:
-            content = json.loads(answer.read(MAX_JSON_BYTES))
+            content = decode_json(answer.read(MAX_JSON_BYTES))
     except (PictureError, ValueError, RecursionError):
         return {}
     finally:

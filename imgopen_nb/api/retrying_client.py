@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..catalogue.operation import Operation
@@ -26,7 +26,7 @@ from ..errors import (
     SubmissionLostError,
 )
 from .client import SUBMISSION_READ, Client
-from .envelope import Answer
+from .envelope import Answer, sent_ids
 
 if TYPE_CHECKING:
     from .throttle import Throttle
@@ -96,7 +96,8 @@ class RetryingClient:
         path = self.path(operation)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return self._exchange(path, body, sending, read=SUBMISSION_READ)
+                own = [task_id, *sent_ids(body)]
+                return self._exchange(path, body, own, sending=sending, read=SUBMISSION_READ)
             except APIError as error:
                 harmless = operation.kind == "rows"  # a list costs nothing
                 if not harmless and not _not_accepted(error):
@@ -195,27 +196,49 @@ class RetryingClient:
         refused: APIError | None = None
         for query, queried_id in _candidates(operation, task_id, server_id):
             try:
-                return self._query(operation, query, queried_id)
+                return self._query(operation, query, queried_id, (task_id, server_id))
             except NotFoundError as error:
                 refused = refused or error
         assert refused is not None
         raise refused
 
-    def _query(self, operation: Operation, query: str, task_id: str) -> Answer:
+    def _query(
+        self, operation: Operation, query: str, task_id: str, known: tuple[str, str] = ("", "")
+    ) -> Answer:
+        """Query by one id of a task; `known` holds our own id and the service's."""
         row = OPERATIONS[query]
         code = self.path(operation).partition("/tool/")[2]
         path = self.path(row).replace("{tool_code}", code)
         carrier = row.params[0].wire
-        return self._exchange(path, {carrier: task_id})
+        return self._exchange(path, {carrier: task_id}, (task_id, known[0]), known[1])
 
     def _exchange(
         self,
         path: str,
         body: Mapping[str, Any],
+        own: Iterable[str],
+        server_id: str = "",
+        *,
         sending: Callable[[], None] = lambda: None,
         read: float | None = None,
     ) -> Answer:
-        """Exchange once, when the throttle permits it; `sending` is called just before."""
+        """Exchange once about the task with these ids; `sending` is called just before."""
+        answer = self._throttled(path, body, sending, read)
+        if answer.foreign(own, server_id):
+            raise MalformedAnswerError(
+                "the service's answer is about another task",
+                hint="it was not used; if this goes on, ask the service or a proxy in between",
+            )
+        return answer
+
+    def _throttled(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        sending: Callable[[], None],
+        read: float | None,
+    ) -> Answer:
+        """Exchange once, when the throttle permits it."""
         throttle = self._throttle
         if throttle is None:
             sending()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..errors import SettingsError
+from ..media.network import is_public
 
 PUBLIC_URL = "IMGOPEN_PUBLIC_URL"
 SERVER = "IMGOPEN_SERVER"
@@ -42,10 +43,11 @@ class Address(NamedTuple):
 def is_private(host: str) -> bool:
     """Whether a host's name or IP address works only on this machine or in its network."""
     try:
-        return not ipaddress.ip_address(host.partition("%")[0]).is_global
+        ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         name = host.lower().rstrip(".")
         return "." not in name or name.endswith(PRIVATE_NAMES)
+    return not is_public(host)
 
 
 def in_a_server(environ: Mapping[str, str] = os.environ) -> bool:

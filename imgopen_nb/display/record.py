@@ -77,12 +77,18 @@ def _tag(tag: Any, most: int) -> Any:
 
 
 def name_and_score(tag: Any) -> tuple[Any, Any]:
-    """Return the name and the score of a tag: a name, a pair, a mapping or an object."""
+    """Return the name and the score of a tag: a name, a pair, a mapping or an object.
+
+    A score that is no number, or beyond a million, is None: an imported history may hold any.
+    """
     if isinstance(tag, tuple):
-        return tag[0], tag[1]
-    if isinstance(tag, Mapping):
-        return tag.get("name"), tag.get("score")
-    return getattr(tag, "name", tag), getattr(tag, "score", None)
+        name, score = tag[0], tag[1]
+    elif isinstance(tag, Mapping):
+        name, score = tag.get("name"), tag.get("score")
+    else:
+        name, score = getattr(tag, "name", tag), getattr(tag, "score", None)
+    number = isinstance(score, (int, float)) and not isinstance(score, bool)
+    return name, score if number and abs(score) < 1e6 else None
 
 
 def _plain(value: Any, most: int) -> Any:

@@ -11,8 +11,10 @@ import functools
 import http.client
 import os
 import queue
+import re
 import socket
 import ssl
+import zlib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -43,6 +45,8 @@ from .network import LOOPBACK, Deadline, is_public
 MAX_REDIRECTS = 3
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
+MAX_URL = 16_000  # characters; preparing a longer one may take seconds
+PIECE = 65536  # bytes that are read, or unpacked, at once
 USER_AGENT = f"imgopen_nb/{__version__}"
 HEADERS = {
     "User-Agent": USER_AGENT,
@@ -66,7 +70,6 @@ class Answer:
     def __init__(self, response: requests.Response, host: str, deadline: Deadline) -> None:
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers
-        self._chunked = "Transfer-Encoding" in response.headers
         self._response, self._host, self._deadline = response, host, deadline
 
     def read(self, most: int = MAX_BYTES) -> bytes:
@@ -82,9 +85,7 @@ class Answer:
             name = http.client.responses.get(self.status, "")
             text = f"{self._host} answered {self.status} {name}".rstrip()
             raise FetchError(text, final=not server_in_trouble(self.status))
-        length = self._response.raw.length_remaining
-        if length is None and "Content-Length" in self.headers and not self._chunked:
-            raise http.client.HTTPException("a Content-Length that is no number")
+        length = announced(self._response)
         data = bytearray()
         if (length or 0) <= most:
             for chunk in chunks(self._response):
@@ -113,7 +114,7 @@ class Fetcher:
         """Make the pools of connections; a forked child does so again."""
         # Two pools: a connection that was made for a trusted address, perhaps into a private
         # network, never serves one that came over the wire.
-        self._trusted, self._untrusted = (Adapter(self._connections, _CHECKED) for _ in range(2))
+        self._trusted, self._untrusted = (Adapter(self._connections) for _ in range(2))
 
     def fetch(self, url: str, *, trusted: bool, seconds: float, own: str = "") -> bytes:
         """Return what an http(s) URL holds; see `open`."""
@@ -158,8 +159,7 @@ class Fetcher:
                         target = response.headers["Location"]
                 except PictureError:
                     raise
-                except (requests.RequestException, HTTPError, http.client.HTTPException, OSError,
-                        ValueError, AttributeError) as error:  # fmt: skip
+                except TROUBLE as error:
                     raise _explained(error, host, deadline) from None
                 url, host = _redirected(url, target, host)
             only = f"only http and https, at most {redirects} times"
@@ -182,19 +182,17 @@ class Fetcher:
             # The proxy connects to the target: this is all that can be checked here.
             _addresses(*origin, only_public=True)
         adapter = self._trusted if trusted else self._untrusted
-        token = _exchange.set((deadline, not trusted))
-        try:
-            return adapter.send(
-                request,
-                stream=True,
-                timeout=(min(CONNECT_SECONDS, deadline.left), min(READ_SECONDS, deadline.left)),
-                verify=self._verify,
-                proxies=through,
-            )
-        finally:
-            _exchange.reset(token)
+        limits = (CONNECT_SECONDS, READ_SECONDS)
+        return adapter.exchange(
+            request, deadline, limits, only_public=not trusted, proxies=through, verify=self._verify
+        )
 
 
+# What sending a request and reading its answer may raise.
+TROUBLE = (
+    requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError,
+    AttributeError,
+)  # fmt: skip
 # What the connections that this thread opens or uses again have to keep to: (deadline, whether
 # they may only lead to public addresses).
 _exchange: ContextVar[tuple[Deadline, bool]] = ContextVar("exchange")
@@ -225,14 +223,6 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-class _PlainPool(HTTPConnectionPool):
-    QueueCls = _IdleConnections
-
-
-class _TLSPool(HTTPSConnectionPool):
-    QueueCls = _IdleConnections
 
 
 class _Connection(HTTPConnection):
@@ -270,32 +260,75 @@ class _TLSConnection(_Connection, HTTPSConnection):
     pass
 
 
-class _CheckedPool(_PlainPool):
+class _Pool(HTTPConnectionPool):
+    QueueCls = _IdleConnections
     ConnectionCls = _Connection
 
 
-class _CheckedTLSPool(_TLSPool):
+class _TLSPool(HTTPSConnectionPool):
+    QueueCls = _IdleConnections
     ConnectionCls = _TLSConnection
 
 
-Pools = dict[str, type]
-_PLAIN: Pools = {"http": _PlainPool, "https": _TLSPool}
-_CHECKED: Pools = {"http": _CheckedPool, "https": _CheckedTLSPool}
+_POOLS: dict[str, type] = {"http": _Pool, "https": _TLSPool}
 
 
 class Adapter(HTTPAdapter):
     """Keeps so many connections to one server in the pools above, those to proxies too."""
 
-    def __init__(self, connections: int, pools: Pools = _PLAIN) -> None:
+    def __init__(self, connections: int) -> None:
         super().__init__(pool_connections=4, pool_maxsize=connections)
-        self._pools = self.poolmanager.pool_classes_by_scheme = pools
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def exchange(
+        self,
+        request: requests.PreparedRequest,
+        deadline: Deadline,
+        limits: tuple[float, float],
+        *,
+        only_public: bool = False,
+        proxies: Mapping[str, str],
+        verify: str | bool,
+    ) -> requests.Response:
+        """Send a request and return the answer, whose body has not been read yet.
+
+        Args:
+            request: the request.
+            deadline: for everything, apart from asking the name server.
+            limits: seconds to connect, and between two reads.
+            only_public: whether to connect to public addresses only.
+            proxies: the proxy for each scheme.
+            verify: the certificates to trust, as for requests.
+        """
+        token = _exchange.set((deadline, only_public))
+        left = deadline.left
+        try:
+            return self.send(
+                request,
+                stream=True,
+                timeout=(min(limits[0], left), min(limits[1], left)),
+                verify=verify,
+                proxies=dict(proxies),
+            )
+        finally:
+            _exchange.reset(token)
 
     def proxy_manager_for(self, proxy: str, **more: object) -> urllib3.ProxyManager:
         """Return the pools of connections to a proxy."""
         manager: urllib3.ProxyManager = super().proxy_manager_for(proxy, **more)
         if not proxy.lower().startswith("socks"):  # those have connections of their own
-            manager.pool_classes_by_scheme = self._pools
+            manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    def build_response(
+        self, request: requests.PreparedRequest, answer: urllib3.BaseHTTPResponse
+    ) -> requests.Response:
+        """Return an answer as requests does, without reading its cookies."""
+        made = requests.Response()
+        made.status_code = answer.status
+        made.headers = requests.structures.CaseInsensitiveDict(answer.headers)
+        made.raw, made.request, made.url = answer, request, str(request.url)
+        return made
 
 
 def _addresses(host: str, port: int, only_public: bool) -> list[str]:
@@ -315,10 +348,12 @@ def _addresses(host: str, port: int, only_public: bool) -> list[str]:
 def _host(url: str) -> str:
     """Return what a message calls the server of a URL; FetchError if the URL cannot be used."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url[: MAX_URL + 1])
         host = parts.hostname or ""
     except ValueError:
         raise FetchError("this is not a usable URL") from None
+    if len(url) > MAX_URL:
+        raise FetchError(f"the URL has more than {MAX_URL:,} characters")
     if parts.scheme.lower() not in _DEFAULT_PORTS or not host:
         named = f", not {clip(parts.scheme, 20)}" if parts.scheme else ""
         raise FetchError(f"a picture is given as an http or https URL{named}")
@@ -363,10 +398,48 @@ def ca_bundle() -> str | bool:
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 
+def announced(response: requests.Response) -> int | None:
+    """Return how many bytes the body has, None if the answer does not say.
+
+    Raises:
+        http.client.HTTPException: it does not say so in digits.
+    """
+    said = response.headers.get("Content-Length")
+    if said is None or "Transfer-Encoding" in response.headers:
+        return None
+    lengths = {one.strip() for one in said.split(",")}
+    if len(lengths) > 1 or not re.fullmatch("[0-9]{1,18}", min(lengths)):
+        raise http.client.HTTPException("a Content-Length that is no number")
+    return int(min(lengths))
+
+
 def chunks(response: requests.Response) -> Iterator[bytes]:
-    """Yield what has arrived as it arrives: `iter_content` would wait for full chunks."""
-    while chunk := response.raw.read1(65536, decode_content=True):
-        yield chunk
+    """Yield what has arrived as it arrives, decompressed, in pieces of bounded size.
+
+    `iter_content` would wait for full pieces, and urllib3 unpack a piece to a thousand times that.
+
+    Raises:
+        DecodeError: it is compressed in a way that nobody asked for, or broken.
+    """
+    coding = response.headers.get("Content-Encoding", "").strip().lower()
+    if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+        raise DecodeError("an unknown Content-Encoding")
+    # gzip or zlib, as the first bytes say.
+    unpacking = zlib.decompressobj(wbits=47) if coding not in ("", "identity") else None
+    while chunk := response.raw.read1(PIECE, decode_content=False):
+        if unpacking is None:
+            yield chunk
+            continue
+        if unpacking.eof:
+            raise DecodeError("something behind the compressed data")
+        try:
+            while piece := unpacking.decompress(chunk, PIECE):
+                yield piece
+                chunk = unpacking.unconsumed_tail
+        except zlib.error:
+            raise DecodeError("compressed data that is broken") from None
+    if unpacking and not unpacking.eof:
+        raise DecodeError("compressed data that is cut off")
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -7,8 +7,6 @@ other servers and kernels that use the same history.
 from __future__ import annotations
 
 import enum
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,7 @@ from ..database.database import Database
 from ..database.task_table import TaskTable
 from ..errors import APIError
 from ..tasks.store import TaskStore
-
-# The names under which a callback may give our own id.
-OWN_IDS = ("businessTaskId", "business_task_id", "id_task")
+from ..text import decode_json
 
 
 class CallbackOutcome(enum.Enum):
@@ -115,7 +111,7 @@ class Receiver:
         row = self._row(task_id)
         if row is None:
             return CallbackOutcome.UNKNOWN, False
-        if _foreign(row, answer):
+        if answer.foreign([row["task_id"]], row["server_id"] or ""):
             return CallbackOutcome.FOREIGN, False
         if self._inbox.has(task_id, text):
             self._table.add_event(task_id, "noted", "a callback came again")
@@ -143,22 +139,13 @@ def _text(body: bytes) -> str | None:
         return None
 
 
-def _foreign(row: Mapping[str, Any], answer: Answer) -> bool:
-    """Whether an answer names another task; the service's id counts once it is known."""
-    own = {str(answer.data[name]) for name in OWN_IDS if answer.data.get(name)}
-    known = {row["task_id"], row["server_id"] or ""} - {""}
-    if row["server_id"] and answer.server_id:
-        own.add(answer.server_id)
-    return bool(own) and not own & known
-
-
 def read_callback(text: str) -> Answer | None:
     """Return the answer in a callback, None if there is none.
 
     The vendor does not document its callbacks, so both an envelope and its data alone are read.
     """
     try:
-        content = json.loads(text)
+        content = decode_json(text)
     except (ValueError, RecursionError):
         return None
     if not isinstance(content, dict):
@@ -166,7 +153,7 @@ def read_callback(text: str) -> Answer | None:
     answer = Answer(content)
     if "code" in content and "data" in content:
         try:
-            answer = parse_answer(text.encode(), 200, {})
+            answer = parse_answer(text)
         except APIError:
             return None
     return answer if answer.data.get("status") is not None else None

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..display.parts import Bundle, seconds, shot, thumbnail_of
-from ..display.record import MIME, record
+from ..display.record import MIME, name_and_score, record
 from ..display.rendering import render
 from ..display.tables import text_table
 from ..images.thumbnail import Thumbnail
@@ -227,9 +227,9 @@ _ABOUT = ("taskId", "businessTaskId", "status", "backend", "engine", "fidelity",
 
 
 def _face_row(number: int, face: Mapping[str, Any]) -> list[Any]:
-    score = face.get("score")
+    _, score = name_and_score(face)
     where: list[Any] = [round(side) for side in _box(face)] or [""] * 4
-    return [number, f"{score:.2f}" if isinstance(score, (int, float)) else "", *where]
+    return [number, f"{score:.2f}" if score is not None else "", *where]
 
 
 def _box(face: Mapping[str, Any]) -> list[float]:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..catalogue.operation import Operation, find
+from ..display.record import name_and_score
 from ..errors import PictureError, UsageError
 from ..files import path_of
 from ..images.identity import by_name
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
 
     from ..images.thumbnail import Thumbnail
 
+T = TypeVar("T")
+# What is taken of an answer that never ends; `Result.data` has the rest.
 MAX_CAPTION = 1_000_000
+MAX_ITEMS = 10_000
 # Fields of the JSON file that is saved beside the pictures.
 _ORIGIN = (
     "task_id", "server_id", "operation", "model", "image", "picture", "params", "backend",
     "engine", "fidelity", "submitted", "finished",
 )  # fmt: skip
-_WEIGHT = re.compile(r"^\(?(?P<name>.*?):(?P<score>[01](?:\.\d+)?)\)?$")
+_WEIGHT = re.compile(r"^\(?(?P<name>.*?):(?P<score>[01](?:\.[0-9]{1,20})?)\)?$")
 
 
 @dataclass(frozen=True)
@@ -141,9 +145,9 @@ class Result:
         """The tags, with scores if given; for deepdanbooru, the parts of the caption."""
         given = self.data.get("styles" if self.kind == "style" else "tags")
         if isinstance(given, list):
-            return [tag for tag in map(_tag, given) if tag]
+            return [tag for tag in map(_tag, given[:MAX_ITEMS]) if tag]
         if self.model == "deepdanbooru" and self.caption:
-            return [tag for tag in map(_tag, self.caption.split(",")) if tag]
+            return [tag for tag in map(_tag, self.caption.split(",", MAX_ITEMS)[:MAX_ITEMS]) if tag]
         return []
 
     @property
@@ -153,26 +157,24 @@ class Result:
             return []
         found = [find(self.data, self.output), self.data.get("outputImageUrls")]
         urls = [u for part in found for u in (part if isinstance(part, list) else [part])]
-        known = dict.fromkeys(u for u in urls if _is_url(u))
+        known = dict.fromkeys(u for u in urls[:MAX_ITEMS] if _is_url(u))
         return [ResultImage(url, self.download) for url in known]
 
     @property
     def prompts(self) -> list[str]:
         """The expanded prompts."""
         given = find(self.data, self.output) if self.kind == "prompts" else None
-        return [p for p in given if isinstance(p, str)] if isinstance(given, list) else []
+        return _items(given, str)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The rows of a list."""
-        given = find(self.data, self.output) if self.kind == "rows" else None
-        return [r for r in given if isinstance(r, dict)] if isinstance(given, list) else []
+        return _items(find(self.data, self.output) if self.kind == "rows" else None, dict)
 
     @property
     def faces(self) -> list[dict[str, Any]]:
         """The faces, left to right: box [x, y, width, height] in pixels, score, key points."""
-        given = find(self.data, self.output) if self.kind == "boxes" else None
-        return [f for f in given if isinstance(f, dict)] if isinstance(given, list) else []
+        return _items(find(self.data, self.output) if self.kind == "boxes" else None, dict)
 
     def thumbnail(self, size: int = 512) -> Thumbnail | None:
         """Return the input picture, longest side `size` pixels, or None if it cannot be read."""
@@ -247,11 +249,16 @@ def missing_note(operation: Operation, data: Mapping[str, Any]) -> tuple[str, ..
     return (f"the service reports success, but the answer holds no {operation.output}",)
 
 
+def _items(given: Any, kind: type[T]) -> list[T]:
+    """Return the values of this type in a list; none if it is no list."""
+    items = given[:MAX_ITEMS] if isinstance(given, list) else []
+    return [each for each in items if isinstance(each, kind)]
+
+
 def _tag(value: Any) -> Tag | None:
     if isinstance(value, Mapping):
-        name, score = value.get("name") or value.get("tag"), value.get("score")
-        if not isinstance(score, (int, float)) or isinstance(score, bool):
-            score = None
+        name, score = name_and_score(value)
+        name = name or value.get("tag")
         return Tag(clip(name, 200), score) if name else None
     if not isinstance(value, str) or not value.strip():
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from imgopen_nb.errors import (
 )
 
 from ..conftest import KEY_ID, KEY_SECRET
+from ..raw_server import raw_server
 from ..stub import Reply, Stub, ok, refusal
 
 KEYS = Keys(Secret(KEY_ID), Secret(KEY_SECRET))
@@ -58,7 +60,7 @@ def test_connections_are_kept_alive(client: Client, stub: Stub):
     for _ in range(20):
         client.exchange("/a", {})
 
-    pools = client._http.get_adapter(stub.url).poolmanager.pools  # type: ignore[attr-defined]
+    pools = client._adapter.poolmanager.pools
     assert sum(pools[key].num_connections for key in pools.keys()) == 1  # noqa: SIM118
 
 
@@ -144,6 +146,66 @@ def test_a_dripping_answer_ends_at_the_total_deadline(client: Client, stub: Stub
         client.exchange("/a", {})
 
 
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"HTTP/1.1 2", b"0"),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"y"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b" "),
+    ],
+    ids=["status", "headers", "header", "100", "body"],
+)
+def test_the_total_holds_before_the_body_too(begin: bytes, more: bytes):
+    """What was cut after the connection was made may have been sent."""
+
+    def drip(talk: socket.socket) -> None:
+        talk.recv(65536)
+        talk.sendall(begin)
+        while True:
+            talk.sendall(more)
+            time.sleep(0.1)
+
+    with raw_server(drip) as place, pytest.raises(RequestTimeoutError, match=r"0\.5 s") as caught:
+        Client(f"http://{place}", KEYS, total=0.5).exchange("/a", {})
+    assert caught.value.sent
+
+
+def test_the_total_holds_while_a_request_is_sent():
+    """A server that never reads what it is sent."""
+    with (
+        raw_server(lambda talk: time.sleep(5)) as place,
+        pytest.raises(RequestTimeoutError, match=r"0\.5 s") as caught,
+    ):
+        Client(f"http://{place}", KEYS, total=0.5).upload(bytes(50_000_000))
+    assert caught.value.sent
+
+
+def test_an_answer_before_the_request_was_read_is_an_answer_or_a_typed_error():
+    def refuse(talk: socket.socket) -> None:
+        talk.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+
+    with raw_server(refuse) as place, pytest.raises((BadRequestError, NetworkError)):
+        Client(f"http://{place}", KEYS).upload(bytes(20_000_000))
+
+
+def test_one_exchange_may_wait_longer_than_others(client: Client, stub: Stub):
+    stub.replies(Reply(ok(taskId="1").body, delay=0.9))
+
+    assert client.exchange("/a", {}, read=5).server_id == "1"
+
+
+def test_no_cookie_is_read(client: Client, stub: Stub, recwarn: pytest.WarningsRecorder):
+    cookie = "a=b; expires=Mon, 99-Foo-99999999999 99:99:99 GMT; max-age=" + "9" * 400
+    stub.replies(Reply(ok().body, headers={"Set-Cookie": cookie}))
+    client.exchange("/a", {})
+    client.exchange("/a", {})
+
+    assert "Cookie" not in stub.requests[1].headers
+    assert not recwarn.list
+
+
 def test_no_answer_in_time_may_have_been_sent(client: Client, stub: Stub):
     stub.replies(Reply(ok().body, delay=5))
 
@@ -185,6 +247,13 @@ def test_a_redirect_is_not_followed_with_the_keys(client: Client, stub: Stub, st
         ({"Retry-After-Ms": "250"}, 0.25, 0.25),
         ({"Retry-After": formatdate(time.time() + 900, usegmt=True)}, 300, 900),
         ({"Retry-After": "soon"}, None, None),
+        ({"Retry-After": "9" * 400}, None, None),
+        ({"Retry-After": "1e300"}, 3600, 3600),
+        ({"Retry-After": "-1"}, 0, 0),
+        ({"Retry-After": "nan"}, None, None),
+        ({"Retry-After": "Mon, 01 Jan 0001 00:00:00 GMT"}, 0, 0),
+        ({"Retry-After": "Mon, 01 Jan 99999 00:00:00 GMT"}, None, None),
+        ({"Retry-After": "Mon, 01 Jan 2000 00:00:00 +" + "9" * 30}, None, None),
         ({}, None, None),
     ],
 )
@@ -211,8 +280,25 @@ def test_keys_that_the_service_echoes_are_taken_out(client: Client, stub: Stub):
     assert KEY_ID not in str(caught.value)
 
 
+@pytest.mark.parametrize("spell", ["\\u{:04x}", "\\u{:04X}"])
+def test_keys_are_found_however_json_spells_them(client: Client, stub: Stub, spell: str):
+    for secret in (KEY_SECRET, KEY_ID):
+        spelled = "".join(spell.format(ord(letter)) for letter in secret)
+        text = f'{{"code": "200", "data": {{"note": "{spelled}", "{spelled}": 1}}}}'
+        stub.replies(Reply(text.encode()))
+        assert client.exchange("/a", {}).data == {"note": "***", "***": 1}
+
+
+def test_a_redirect_does_not_tell_a_key_in_its_address(client: Client, stub: Stub):
+    stub.replies(Reply(b"", 302, {"Location": f"http://{KEY_SECRET.upper()}.example/"}))
+
+    with pytest.raises(RedirectError) as caught:
+        client.exchange("/a", {})
+    assert KEY_SECRET not in str(caught.value).lower()
+
+
 def test_no_repr_shows_the_keys(client: Client):
-    shown = f"{KEYS!r} {KEYS.secret} {KEYS.secret!r} {client!r} {client._http.headers!r}"
+    shown = f"{KEYS!r} {KEYS.secret} {KEYS.secret!r} {client!r} {client._headers!r}"
 
     assert KEY_SECRET not in shown
     assert KEY_ID not in shown

@@ -17,6 +17,7 @@ from imgopen_nb.config.credentials import Keys, Secret
 from imgopen_nb.errors import (
     AssumedPathError,
     AuthenticationError,
+    MalformedAnswerError,
     NetworkError,
     NotFoundError,
     RateLimitError,
@@ -115,6 +116,66 @@ def test_what_an_unknown_task_looks_like_is_learned_by_asking_for_one(
 
     probes = [r.body["businessTaskId"] for r in stub.requests if r.path.endswith("queryTask")]
     assert sum(p.startswith("imgopen-nb-unused-") for p in probes) == 1
+
+
+@pytest.mark.parametrize(
+    ("ids", "server_id", "ours"),
+    [
+        ({}, "", True),
+        ({}, "s1", True),
+        ({"businessTaskId": "T1"}, "", True),
+        ({"businessTaskId": "T1", "taskId": "other"}, "s1", True),
+        ({"businessTaskId": "other", "taskId": "s1"}, "s1", True),
+        ({"business_task_id": "T1"}, "s1", True),
+        ({"id_task": "s1"}, "s1", True),
+        ({"taskId": "s1", "task_id": "other"}, "s1", True),
+        ({"taskId": "new"}, "", True),
+        ({"task_id": 7}, "7", True),
+        ({"businessTaskId": {"a": 1}, "taskId": [1], "task_id": True}, "s1", True),
+        ({"businessTaskId": "", "taskId": None}, "s1", True),
+        ({"businessTaskId": "other"}, "", False),
+        ({"business_task_id": "other"}, "", False),
+        ({"id_task": "other"}, "", False),
+        ({"businessTaskId": 7}, "", False),
+        ({"businessTaskId": "other", "taskId": "new"}, "", False),
+        ({"businessTaskId": "other", "taskId": "new"}, "s1", False),
+        ({"taskId": "other"}, "s1", False),
+        ({"task_id": "other"}, "s1", False),
+        ({"businessTaskId": "T1 "}, "s1", False),
+        ({"businessTaskId": "t1"}, "s1", False),
+    ],
+)
+def test_an_answer_that_names_another_task_is_refused(
+    client: RetryingClient, stub: Stub, ids: dict[str, Any], server_id: str, ours: bool
+):
+    """One that names none, or ours by either id, is taken."""
+    stub.replies(ok(status=2, **ids))
+
+    if ours:
+        assert client.query(DESCRIBE, "T1", server_id).status == 2
+    else:
+        with pytest.raises(MalformedAnswerError, match="another task"):
+            client.query(DESCRIBE, "T1", server_id)
+
+
+def test_where_only_other_tasks_are_told_of_the_submission_is_lost(
+    client: RetryingClient, stub: Stub
+):
+    stub.replies(ok(businessTaskId="T2", status=2))
+
+    with pytest.raises(SubmissionLostError):
+        client.submit(DESCRIBE, BODY, "T1")
+    assert len(stub.submissions()) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"businessTaskId": "mine"}, {"alwayson_scripts": {"id_task": "mine"}}, {"taskId": "mine"}],
+)
+def test_an_id_of_the_users_own_is_ours(client: RetryingClient, stub: Stub, body: dict[str, Any]):
+    stub.replies(ok(businessTaskId="mine", taskId="s1"))
+
+    assert client.submit(DESCRIBE, body, "T1").server_id == "s1"
 
 
 def test_a_service_that_knows_each_task_at_once_says_so_with_its_not_found(

@@ -8,6 +8,7 @@ import ipaddress
 import socket
 import ssl
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -188,7 +189,9 @@ def test_three_redirects_are_followed_and_no_fourth(fetcher: Fetcher, stub: Stub
         get(fetcher, stub.url)
 
 
-@pytest.mark.parametrize("url", ["http://", "http://[", "data:,x", "x.png", "", "http:///x"])
+@pytest.mark.parametrize(
+    "url", ["http://", "http://[", "data:,x", "x.png", "", "http:///x", "http://" + "x" * 10**6]
+)
 def test_what_is_no_url_is_an_error(fetcher: Fetcher, url: str):
     with pytest.raises(FetchError):
         get(fetcher, url)
@@ -202,6 +205,28 @@ def test_what_comes_compressed_though_not_asked_for_is_decompressed(
 
     assert get(fetcher, stub.url) == b"picture"
     assert stub.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress", "x"])
+def test_what_comes_compressed_in_another_way_is_refused(fetcher: Fetcher, stub: Stub, coding: str):
+    stub.replies(Reply(gzip.compress(b"picture"), headers={"Content-Encoding": coding}))
+
+    with pytest.raises(FetchError, match="cannot be decompressed"):
+        get(fetcher, stub.url)
+
+
+def test_a_bomb_is_unpacked_in_small_pieces(fetcher: Fetcher, stub: Stub):
+    """A megabyte of gzip that becomes a gigabyte; at most 50 MB and a few pieces are held."""
+    packed = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packed.compress(bytes(2**20)) for _ in range(1000)) + packed.flush()
+    stub.replies(Reply(bomb, headers={"Content-Encoding": "gzip"}))
+    tracemalloc.start()
+    with pytest.raises(FetchError, match="too large"):
+        get(fetcher, stub.url)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 70 * 10**6
 
 
 def test_the_limit_is_that_of_the_decompressed_bytes(fetcher: Fetcher, stub: Stub):
@@ -254,6 +279,28 @@ def test_a_name_is_resolved_once_and_the_checked_address_is_connected_to(
     assert get(fetcher, url, trusted=False) == b"picture"
     assert names.asked.count("rebind.test") == 1
     assert stub.requests[0].headers["Host"] == f"rebind.test:{port_of(stub.url)}"
+
+
+def test_the_target_of_a_redirect_is_resolved_once_and_checked_too(
+    fetcher: Fetcher, stub: Stub, monkeypatch: pytest.MonkeyPatch
+):
+    names = Names(
+        monkeypatch,
+        first_test=[["127.0.0.1"]],
+        rebind_test=[["127.0.0.1"], ["10.0.0.1"]],
+        private_test=[["10.0.0.1"]],
+    )
+    monkeypatch.setattr(fetch_module, "is_public", lambda address: address == "127.0.0.1")
+    port = port_of(stub.url)
+    moved = Reply(b"", 302, {"Location": f"http://rebind.test:{port}/x"})
+    stub.replies(moved, Reply(b"picture"))
+    assert get(fetcher, f"http://first.test:{port}/x", trusted=False) == b"picture"
+    assert names.asked.count("rebind.test") == 1
+
+    stub.replies(Reply(b"", 307, {"Location": f"//private.test:{port}/x"}))
+    with pytest.raises(FetchError, match="private network"):
+        get(fetcher, f"http://first.test:{port}/x", trusted=False)
+    assert len(stub.requests) == 3
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,6 @@ def test_a_task_is_found_though_another_one_has_its_id_from_the_service(tmp_path
 UNREADABLE = [
     b"", b"null", b"[]", b"7", b"{", b"{}", b'{"status": null}', b'{"a":' * 5000, b"\xff", b"\0",
     b'{"code": "500", "msg": "no", "data": {"status": 2}}', b'{"code": "200", "data": null}',
-    b'{"status": 2, "caption": "\\ud800"}', b'{"status": 2, "msg": ' + b"9" * 5000 + b"}",
     "{\"status\": 2}".encode("utf-16"),
 ]  # fmt: skip
 
@@ -183,6 +182,21 @@ def test_what_tells_no_state_is_refused_and_leaves_nothing(
 ):
     assert receiver.receive(TASK, text) is CallbackOutcome.UNREADABLE
     assert (row(home)["status"], inbox(home), noted(home)) == ("submitted", 0, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"status": 2, "caption": "a fox\\ud800"}',
+        b'{"caption": "a fox\\u0000", "status": 2, "msg": ' + b"9" * 5000 + b"}",
+        b'{"status": 2, "caption": "a fox\x01", "percentage": NaN}',
+    ],
+)
+def test_what_no_text_or_number_can_be_does_not_keep_an_end_from_being_taken(
+    receiver: Receiver, home: Path, text: bytes
+):
+    assert receiver.receive(TASK, text) is CallbackOutcome.ACCEPTED
+    assert (row(home)["status"], row(home)["caption"]) == ("succeeded", "a fox\ufffd")
 
 
 @pytest.mark.parametrize("name", ["businessTaskId", "business_task_id", "id_task"])

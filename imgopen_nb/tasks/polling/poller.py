@@ -76,6 +76,7 @@ class Poller:
         except Exception as error:  # this thread polls other tasks too
             if not isinstance(error, ImgOpenError):
                 error = ImgOpenError(f"internal error while asking: {type(error).__name__}")
+            error.task = task
             task.abort_waits(error)
             return None
 
@@ -122,6 +123,7 @@ class Poller:
             self._timing.forget(task)
             if isinstance(error, NotFoundError):
                 error.hint = NOT_FOUND_HINT
+            error.task = task
             task.abort_waits(error)
             return None
         return backoff(task.failures_in_a_row, error if isinstance(error, APIError) else None)
