@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from ..config.credentials import Keys
+from ..config.credentials import Keys, NotPickled, frameless
 from ..errors import MalformedAnswerError, NetworkError, RequestTimeoutError
 from ..media.fetch import USER_AGENT, chunks, proxies, reason
 from .envelope import Answer, parse_answer
@@ -21,7 +21,7 @@ from .http import mount_pools, new_session, prepare, surely_unsent
 MAX_ANSWER = 8 * 2**20
 
 
-class Client:
+class Client(NotPickled):
     """An HTTP client for one address with a connection pool; safe to use from several threads.
 
     Args:
@@ -40,14 +40,15 @@ class Client:
         total: float = 60.0,
     ) -> None:
         self.base_url = base_url
-        self._secrets = (keys.secret, keys.id) if keys else ()
+        self._keys = keys
         self._timeout = (connect, read)
         self._total = total
         self._http = new_session()
         self._http.proxies = proxies(base_url)
         if keys:
-            self._http.headers["X-Request-req-accessKeyId"] = keys.id
-            self._http.headers["X-Request-req-accessKeySecret"] = keys.secret
+            headers: MutableMapping[str, Any] = self._http.headers
+            headers["X-Request-req-accessKeyId"] = keys.id  # http.client calls `encode`
+            headers["X-Request-req-accessKeySecret"] = keys.secret
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -100,10 +101,16 @@ class Client:
     def _post(self, path: str, payload: bytes, content_type: str) -> Answer:
         headers = {**self._http.headers, "Content-Type": content_type}
         request = prepare("POST", self.base_url + path, headers, payload)
+        return frameless(lambda: self._exchanged(request))
+
+    def _exchanged(self, request: requests.PreparedRequest) -> Answer:
         try:
             with self._send(request, self._timeout) as response:
                 body = b"".join(self._read(response))
-                return parse_answer(self._scrub(body), response.status_code, response.headers)
+                headers = response.headers.copy()  # a redirect may repeat a key as well
+                for name, value in headers.items():
+                    headers[name] = self._scrub(value.encode("utf-8", "replace")).decode()
+                return parse_answer(self._scrub(body), response.status_code, headers)
         except (requests.RequestException, HTTPError) as error:
             raise self._network_error(error) from None
 
@@ -133,13 +140,13 @@ class Client:
 
     def _scrub(self, body: bytes) -> bytes:
         """Replace our own keys in an answer that repeats them, before it is used anywhere."""
-        if self._secrets and b"\\" in body:  # JSON can escape a character in several ways: use one
+        if self._keys and b"\\" in body:  # JSON can escape a character in several ways: use one
             with contextlib.suppress(ValueError, RecursionError):
                 plain = json.dumps(json.loads(body), ensure_ascii=False)
                 body = plain.encode("utf-8", "surrogatepass")
-        for secret in self._secrets:
-            if len(secret) >= 6:
-                body = body.replace(secret.encode(), b"***")
+        for spelling in self._keys.spellings() if self._keys else ():
+            if len(spelling) >= 6:
+                body = body.replace(spelling, b"***")
         return body
 
     def _network_error(self, error: Exception) -> NetworkError:

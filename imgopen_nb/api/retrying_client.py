@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
+from ..config.credentials import NotPickled
 from ..errors import (
     APIError,
     AssumedPathError,
@@ -38,7 +39,7 @@ LOOKUP_DELAYS = (0.2, 0.6, 1.5)
 MAX_DELAY = 30.0
 
 
-class RetryingClient:
+class RetryingClient(NotPickled):
     """Submits and queries tasks, and repeats a request if that is safe.
 
     Args:

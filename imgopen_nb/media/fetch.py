@@ -227,15 +227,23 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+class _Quiet(HTTPConnection):
+    debuglevel = 0  # whatever is set for all of http.client: it would print the access key
+
+
+class _QuietTLS(_Quiet, HTTPSConnection):
+    pass
+
+
 class _PlainPool(HTTPConnectionPool):
-    QueueCls = _IdleConnections
+    QueueCls, ConnectionCls = _IdleConnections, _Quiet
 
 
 class _TLSPool(HTTPSConnectionPool):
-    QueueCls = _IdleConnections
+    QueueCls, ConnectionCls = _IdleConnections, _QuietTLS
 
 
-class _Connection(HTTPConnection):
+class _Connection(_Quiet):
     """Resolves its host name once, and connects to the addresses that were checked."""
 
     def _new_conn(self) -> socket.socket:
@@ -266,7 +274,7 @@ class _Connection(HTTPConnection):
         super().putrequest(method, url, skip_host, skip_accept_encoding)
 
 
-class _TLSConnection(_Connection, HTTPSConnection):
+class _TLSConnection(_Connection, _QuietTLS):
     pass
 
 
