@@ -20,6 +20,9 @@ _INVISIBLE = re.compile(
     "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
 
+# What a spreadsheet takes for a formula, the full-width signs too, behind any number of quotes.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+
 _PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 
 
@@ -48,6 +51,24 @@ def shown(value: object, most: int = 2000) -> str:
     """Return visible text of at most `most` characters, which ends with how many are left out."""
     text, left = cut(value, most)
     return f"{text} … {left:,} more characters" if left else text
+
+
+def to_cell(value: Any) -> Any:
+    """Return a value for a table that a spreadsheet may open: no text in it is a formula there.
+
+    A quote is put before such a text; numbers stay numbers.
+
+    Example:
+        >>> to_cell("=1+1"), to_cell(-5)
+        ("'=1+1", -5)
+    """
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def from_cell(value: Any) -> Any:
+    """Return the value from which `to_cell` made this one."""
+    quoted = isinstance(value, str) and value[:1] == "'" and _FORMULA.match(value)
+    return value[1:] if quoted else value
 
 
 def near_match(name: str, known: Iterable[str]) -> str:

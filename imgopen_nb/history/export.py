@@ -21,7 +21,7 @@ from ..database.migrations import JSON_COLUMNS
 from ..database.task_queries import COLUMNS, INTEGERS, NUMBERS, select
 from ..database.written_files import WrittenFiles
 from ..errors import ImgOpenError, JournalError, UsageError
-from ..text import clip, counted, in_words, one_of
+from ..text import clip, counted, in_words, one_of, to_cell
 
 CHUNK = 20_000
 MOST_TEXT = 50_000_000  # characters of a value, and of a line
@@ -190,12 +190,7 @@ def _write_csv(path: Path, chunks: Iterator[list[Row]]) -> None:
         table = csv.DictWriter(out, EXPORTED, extrasaction="ignore")
         table.writeheader()
         for rows in chunks:
-            table.writerows({n: _cell(v) for n, v in _flat(row).items()} for row in rows)
-
-
-def _cell(value: Any) -> Any:
-    """Return a value for a spreadsheet, with a quote before texts that look like formulas."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
+            table.writerows({n: to_cell(v) for n, v in _flat(row).items()} for row in rows)
 
 
 def _write_parquet(path: Path, chunks: Iterator[list[Row]]) -> None:
