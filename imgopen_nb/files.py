@@ -118,9 +118,9 @@ def make_private_folder(folder: Path) -> None:
 def tighten_home(home: Path) -> None:
     """Keep other users of the machine out of a home folder, where that harms nobody.
 
-    Only a folder that is ours and holds nothing but our files gets mode 0700; in any other the
-    files of the history get 0600. A folder with the set-group-id or the sticky bit is shared on
-    purpose. A warning says so if others could replace our files.
+    Only a folder that is ours and holds nothing but our files is closed to others; in any other
+    folder the files of the history are. A folder with the set-group-id or the sticky bit is shared
+    on purpose. A warning says so if others could replace our files.
     """
     try:
         seen = home.stat()
@@ -131,11 +131,11 @@ def tighten_home(home: Path) -> None:
         return
     files = [home / name for name in names if name.startswith("imgopen.sqlite")]
     alone = is_ours(seen) and all(map(_HOME_NAMES.fullmatch, names))
-    for path, mode in [(path, 0o600) for path in files] + [(home, 0o700)] * alone:
+    for path in [*files, *[home] * alone]:
         with contextlib.suppress(OSError):
             found = path.lstat()
             if is_ours(found) and not stat.S_ISLNK(found.st_mode) and found.st_mode & 0o077:
-                path.chmod(mode)
+                path.chmod(stat.S_IMODE(found.st_mode) & 0o700)  # what is read-only stays so
     if (not is_ours(seen) and seen.st_uid != 0) or home.stat().st_mode & stat.S_IWOTH:
         warnings.warn(
             f"other users of this machine can put files into {home}, which holds your history and "

@@ -75,8 +75,7 @@ def test_everything_in_the_home_folder_is_private_whatever_the_umask(
 def test_a_home_folder_that_is_ours_alone_is_closed_to_others(tmp_path: Path, before: int):
     home = tmp_path / "home"
     use(home)
-    for path in (home, home / "imgopen.sqlite"):
-        path.chmod(before & 0o766)
+    (home / "imgopen.sqlite").chmod(before & 0o666)
     home.chmod(before)
 
     Database(home).run("SELECT 1")

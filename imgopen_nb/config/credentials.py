@@ -252,7 +252,7 @@ def _check_owner(path: Path) -> None:
         )
     if is_ours(seen) and stat.S_IMODE(seen.st_mode) & 0o077:
         with contextlib.suppress(OSError):
-            path.chmod(0o600)
+            path.chmod(stat.S_IMODE(seen.st_mode) & 0o700)
         now = "could not be made private" if path.stat().st_mode & 0o077 else "is private now"
         warnings.warn(
             f"other users of this machine could read the access key in {path}; the file {now}. "
