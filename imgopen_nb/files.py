@@ -7,7 +7,9 @@ import errno
 import json
 import os
 import re
+import stat
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,11 @@ from .text import clip_path, in_words
 # Fails if the file exists, and does not follow a link.
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 _PART = re.compile(r"\.imgopen-[0-9a-f]{16}\.part")
+# What a home folder holds, if it holds nothing else.
+_HOME_NAMES = re.compile(
+    r"imgopen\.sqlite(-wal|-shm|-journal)?|(keys|settings)\.json|callbacks\.key"
+    rf"|sessions|sandbox|published|uploads|{_PART.pattern}"
+)
 STALE = 3600.0  # seconds after which a temporary file belongs to no running program
 _NO_LINKS = {
     errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK,
@@ -51,20 +58,24 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file, {} if there is no file.
 
     Raises:
-        SettingsError: the file cannot be read, or holds something else.
+        SettingsError: the file cannot be read, or holds something else. Nothing of its content is
+            in the error: it may be a key.
     """
+    content, trouble = _read_json(path)
+    if trouble:
+        raise SettingsError(f"{path} {trouble}", hint="mend or remove the file")
+    return content
+
+
+def _read_json(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the object and ""; or {} and what is wrong, without the error, which has the text."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"{path} cannot be read as JSON ({type(error).__name__})",
-            hint="mend or remove the file",
-        ) from None
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path} must hold a JSON object", hint="mend or remove the file")
-    return content
+        return {}, ""
+    except (OSError, ValueError, RecursionError) as error:
+        return {}, f"cannot be read as JSON ({type(error).__name__})"
+    return (content, "") if isinstance(content, dict) else ({}, "must hold a JSON object")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -80,13 +91,71 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         raise SettingsError(failed.message, hint=failed.hint) from None
 
 
+def is_ours(seen: os.stat_result) -> bool:
+    """Whether a file is this user's own; never on systems where files have no such owners."""
+    return hasattr(os, "geteuid") and seen.st_uid == os.geteuid()
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create a folder, and what is missing above it, with mode 0700 whatever the umask is.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    missing = []
+    for each in (folder, *folder.parents):
+        if os.path.lexists(each):
+            break
+        missing.append(each)
+    for each in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another process made it first
+            os.mkdir(each, 0o700)
+            os.chmod(each, 0o700)
+    if not folder.is_dir():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+
+
+def tighten_home(home: Path) -> None:
+    """Keep other users of the machine out of a home folder, where that harms nobody.
+
+    Only a folder that is ours and holds nothing but our files is closed to others; in any other
+    folder the files of the history are. A folder with the set-group-id or the sticky bit is shared
+    on purpose. A warning says so if others could replace our files.
+    """
+    try:
+        seen = home.stat()
+        names = os.listdir(home)
+    except OSError:  # using it says what is wrong
+        return
+    if not hasattr(os, "geteuid") or seen.st_mode & (stat.S_ISGID | stat.S_ISVTX):
+        return
+    files = [home / name for name in names if name.startswith("imgopen.sqlite")]
+    alone = is_ours(seen) and all(map(_HOME_NAMES.fullmatch, names))
+    for path in [*files, *[home] * alone]:
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            if is_ours(found) and not stat.S_ISLNK(found.st_mode) and found.st_mode & 0o077:
+                path.chmod(stat.S_IMODE(found.st_mode) & 0o700)  # what is read-only stays so
+    if (not is_ours(seen) and seen.st_uid != 0) or home.stat().st_mode & stat.S_IWOTH:
+        warnings.warn(
+            f"other users of this machine can put files into {home}, which holds your history and "
+            "keys; set IMGOPEN_HOME to a folder of your own (mode 0700)",
+            stacklevel=2,
+        )
+
+
+def open_private(path: Path | str, flags: int) -> int:
+    """Open a file as an `opener` of `open()`: a new one is readable by its owner only."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+
+
 def write_atomically(
     path: Path, data: bytes, *, durable: bool = True, replace: bool = True
 ) -> None:
     """Write a file, readable by its owner only, so that a reader sees all of it or nothing.
 
     Args:
-        path: the file; its folder is created if necessary.
+        path: the file; its folder is created if necessary, for its owner only.
         data: its content.
         durable: whether to wait until it is on disk.
         replace: whether it may replace an existing file.
@@ -95,9 +164,9 @@ def write_atomically(
         FileExistsError: the file exists, and may not be replaced.
         OSError: the file cannot be written; an existing one is unchanged.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with draft(path, durable=durable, replace=replace) as part:
-        part.write_bytes(data)
+    make_private_folder(path.parent)
+    with draft(path, durable=durable, replace=replace, exact_mode=0o600, data=data):
+        pass
 
 
 @contextlib.contextmanager
@@ -108,6 +177,7 @@ def draft(
     durable: bool = True,
     replace: bool = True,
     exact_mode: int | None = None,
+    data: bytes = b"",
 ) -> Iterator[Path]:
     """Yield the path of a new file, which becomes `path` when the block ends without an error.
 
@@ -117,16 +187,27 @@ def draft(
         durable: as for `write_atomically`.
         replace: likewise.
         exact_mode: the mode that the file has at the end, whatever the umask is.
+        data: the content, as far as it is known; it is in the file before the block begins.
+
+    Raises:
+        OSError: it cannot be written, or another program put something else in its place.
     """
     part = path.with_name(f".imgopen-{os.urandom(8).hex()}.part")
-    os.close(os.open(part, _NEW, mode))
+    descriptor = os.open(part, _NEW, mode)
     try:
-        yield part
-        if durable:
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-        if exact_mode is not None:
-            part.chmod(exact_mode)
+        try:
+            rest = memoryview(data)  # not written by name, which might be a link by now
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            yield part
+            if not os.path.samestat(os.fstat(descriptor), os.lstat(part)):
+                raise FileExistsError(errno.EEXIST, "another program replaced it meanwhile")
+            if durable:
+                os.fsync(descriptor)
+            if exact_mode is not None:
+                part.chmod(exact_mode)
+        finally:
+            os.close(descriptor)
         if replace:
             os.replace(part, path)
         else:

@@ -18,6 +18,7 @@ from .batch.sources import source_of
 from .batch.stream import run_all
 from .callbacks.public_urls import PublicUrls
 from .captions.comparison import Comparison
+from .config.credentials import NotPickled, Secret, hidden
 from .config.settings import Backend, load
 from .datasets.selection import identities, select
 from .errors import PictureError
@@ -30,7 +31,7 @@ from .tasks.submission import runnable
 from .tasks.task import Task, time_limit
 
 
-class Session:
+class Session(NotPickled):
     """The real service (with keys) or the sandbox (without keys), and one history of tasks.
 
     Args:
@@ -47,7 +48,7 @@ class Session:
         manager: the parts behind it, connected to each other.
 
     Raises:
-        SettingsError: only half of the key pair is given, or the address cannot be used.
+        SettingsError: only half of a key pair or no key is given, or the address cannot be used.
 
     Example:
         >>> with Session(backend="sandbox") as session:
@@ -57,11 +58,12 @@ class Session:
     def __init__(
         self,
         base_url: str | None = None,
-        access_key_id: str | None = None,
-        access_key_secret: str | None = None,
+        access_key_id: str | Secret | None = None,
+        access_key_secret: str | Secret | None = None,
         home: str | Path | None = None,
         backend: str | None = None,
     ) -> None:
+        access_key_id, access_key_secret = hidden(access_key_id), hidden(access_key_secret)
         self.settings = load(
             base_url=base_url,
             access_key_id=access_key_id,
@@ -325,6 +327,8 @@ class Session:
         self.close()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "settings"):  # in the traceback of its own constructor
+            return "Session(not made)"
         where = self.settings.base_url or "on this machine"
         return f"Session({self.backend}: {where}, history in {str(self.settings.home)!r})"
 

@@ -12,7 +12,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 # Control characters except newline and tab, bidirectional overrides, invisible marks and "tag"
@@ -33,11 +33,13 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _REPAIRED = "\ufffd"
 # A string as a whole, ended or not, so that a bracket in it does not count.
 _BRACKET = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[\]{}]', re.DOTALL)
+# What a spreadsheet takes for a formula, the full-width signs too, behind any number of quotes.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 _PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 
 
-def decode_json(data: bytes | str, secrets: Iterable[str] = ()) -> Any:
+def decode_json(data: bytes | str, hide: Callable[[str], str] = str) -> Any:
     """Return what foreign JSON says, in values that any file, table and display can hold.
 
     Bytes that are no text, half surrogate pairs and control characters (other than tab and line
@@ -47,7 +49,7 @@ def decode_json(data: bytes | str, secrets: Iterable[str] = ()) -> Any:
 
     Args:
         data: in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
-        secrets: texts that are replaced by *** wherever they occur.
+        hide: called with the text, in which each character is spelled as json.dumps would.
 
     Raises:
         ValueError: it is not JSON.
@@ -60,8 +62,7 @@ def decode_json(data: bytes | str, secrets: Iterable[str] = ()) -> Any:
     text = _CONTROL.sub(_REPAIRED, text.removeprefix("\ufeff"))
     if "\\" in text:
         text = _ESCAPE.sub(_one_spelling, text)
-    for secret in secrets:
-        text = text.replace(json.dumps(secret, ensure_ascii=False)[1:-1], "***")
+    text = hide(text)
     if text.count("[") + text.count("{") > MAX_DEPTH:
         text = _flattened(text)
     return _DECODER.decode(text)
@@ -132,6 +133,24 @@ def shown(value: object, most: int = 2000) -> str:
     """Return visible text of at most `most` characters, which ends with how many are left out."""
     text, left = cut(value, most)
     return f"{text} … {left:,} more characters" if left else text
+
+
+def to_cell(value: Any) -> Any:
+    """Return a value for a table that a spreadsheet may open: no text in it is a formula there.
+
+    A quote is put before such a text; numbers stay numbers.
+
+    Example:
+        >>> to_cell("=1+1"), to_cell(-5)
+        ("'=1+1", -5)
+    """
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def from_cell(value: Any) -> Any:
+    """Return the value from which `to_cell` made this one."""
+    quoted = isinstance(value, str) and value[:1] == "'" and _FORMULA.match(value)
+    return value[1:] if quoted else value
 
 
 def near_match(name: str, known: Iterable[str]) -> str:

@@ -446,6 +446,46 @@ def test_the_keys_are_nowhere_in_what_a_notebook_leaves(canaries: tuple[Notebook
     assert (leaking, holding(folder, ID_CANARY, SECRET_CANARY)) == ([], [])
 
 
+# What is no key, by the source that gives it.
+ODD_ID, ODD_SECRET = "canary-\u00efd-41c7\nmore", 'canary-secret\r\nX-Evil: 8e"d0'
+ODD_CELLS = (
+    "%imgopen describe https://example.invalid/cat.png",
+    "import imgopen_nb; imgopen_nb.Session()",
+    "imgopen_nb.current().run('describe', image='https://example.invalid/cat.png')",
+    "%imgopen config",
+    "%imgopen doctor --leaks",
+    "imgopen_nb.Session(home='broken')",  # its keys.json is cut off
+    "%tb",
+)
+
+
+@pytest.mark.kernel
+def test_odd_keys_are_nowhere_in_what_a_notebook_leaves(tmp_path: Path):
+    """7 cells in each of four modes of tracebacks; the keys come from files and the environment."""
+    (tmp_path / "broken").mkdir()
+    pair = json.dumps({"access_key_id": ODD_ID, "access_key_secret": ODD_SECRET})
+    (tmp_path / "broken" / "keys.json").write_text(pair[:-1])
+    (tmp_path / "broken" / "keys.json").chmod(0o600)
+    cells = [
+        new_code_cell(code, metadata={"tags": ["raises-exception"]})
+        for mode in ("Plain", "Context", "Verbose", "Minimal")
+        for code in (f"%xmode {mode}", *ODD_CELLS)
+    ]
+    env = {**environment(tmp_path), KEY_ID: ODD_ID, KEY_SECRET: ODD_SECRET}
+    notebook = new_notebook(cells=cells)
+    with (tmp_path / "kernel.log").open("wb") as log:
+        options = {"ipython_hist_file": ""}
+        execute(notebook, env, tmp_path, options=options, stdout=log, stderr=log)
+    (tmp_path / "broken" / "keys.json").unlink()
+    nbformat.write(notebook, tmp_path / "run.ipynb")
+
+    refused = [cell for cell in notebook.cells if "SettingsError" in json.dumps(cell.outputs)]
+    assert len(refused) >= 4 * 4
+    pieces = ("canary", "41c7", 'X-Evil: 8e"d0', repr(ODD_ID)[1:-1], ODD_SECRET[::-1])
+    leaking = [cell.source for cell in notebook.cells if tells(cell, *pieces)]
+    assert (leaking, holding(tmp_path, *pieces)) == ([], [])
+
+
 def tells(cell: NotebookNode, *needles: str) -> bool:
     text = json.dumps(cell.outputs)
     return any(form in text for n in needles for form in (n, json.dumps(n)[1:-1]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..catalogue.operation import Operation
+from ..config.credentials import NotPickled
 from ..config.server_address import addresses
 from ..config.settings import Settings
 from ..database.database import Database
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _SANDBOX_FILE = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d{1,5}/files/")
 
 
-class Backend:
+class Backend(NotPickled):
     """The service or sandbox. Connects on first use; starts a sandbox again if it has ended.
 
     Args:

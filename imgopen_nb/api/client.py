@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import ReadTimeoutError
 
-from ..config.credentials import Keys
+from ..config.credentials import Keys, NotPickled, frameless
 from ..errors import APIError, MalformedAnswerError, NetworkError, RequestTimeoutError
 from ..media.fetch import (
     TROUBLE,
@@ -36,7 +36,7 @@ SUBMISSION_TOTAL = 120.0
 CONNECTIONS = 16  # that are kept open
 
 
-class Client:
+class Client(NotPickled):
     """An HTTP client for one address with a connection pool; safe to use from several threads.
 
     Args:
@@ -55,13 +55,13 @@ class Client:
         total: float = 60.0,
     ) -> None:
         self.base_url = base_url
-        self._secrets = [each for each in (keys.secret, keys.id) if len(each) >= 6] if keys else []
+        self._keys = keys
         self._limits = (connect, read, total)
         self._proxies = proxies(base_url)
         self._verify = ca_bundle()
-        self._headers: dict[str, str] = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+        self._headers: dict[str, Any] = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         if keys:
-            self._headers["X-Request-req-accessKeyId"] = keys.id
+            self._headers["X-Request-req-accessKeyId"] = keys.id  # http.client calls `encode`
             self._headers["X-Request-req-accessKeySecret"] = keys.secret
         self.after_fork()
 
@@ -127,6 +127,11 @@ class Client:
         limits = (connect, read, SUBMISSION_TOTAL) if read else (connect, usual, total)
         headers = {**self._headers, "Content-Type": content_type}
         request = prepare("POST", self.base_url + path, headers, payload)
+        return frameless(lambda: self._exchanged(request, limits))
+
+    def _exchanged(
+        self, request: requests.PreparedRequest, limits: tuple[float, float, float]
+    ) -> Answer:
         with Deadline(limits[2]) as deadline:
             try:
                 with self._send(request, deadline, limits) as response:
@@ -137,7 +142,8 @@ class Client:
                 raise
             except TROUBLE as error:
                 raise self._network_error(error, deadline, limits) from None
-        return parse_answer(body, status, response.headers, self._secrets)
+        hide = self._keys.hide if self._keys else str
+        return parse_answer(body, status, response.headers, hide)
 
     def _send(
         self,

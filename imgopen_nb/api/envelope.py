@@ -9,7 +9,7 @@ import email.utils
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -137,7 +137,7 @@ def parse_answer(
     body: bytes | str,
     http_status: int = 200,
     headers: Mapping[str, str] | None = None,
-    secrets: Iterable[str] = (),
+    hide: Callable[[str], str] = str,
 ) -> Answer:
     """Return the content of an answer, or raise the error that it reports.
 
@@ -145,16 +145,17 @@ def parse_answer(
         body: JSON; see `decode_json` for what becomes of text and numbers that are none.
         http_status: the status of HTTP.
         headers: those of HTTP.
-        secrets: texts to replace by *** in it.
+        hide: puts *** where our own keys are in a text.
 
     Raises:
         APIError: the subclass that fits the code, the HTTP status or the malformed body.
     """
     headers = headers or {}
     if 300 <= http_status < 400:
-        raise _redirect(headers, http_status, secrets)
+        # Before and after, as host names are written in small letters.
+        raise _redirect(hide(_host(hide(headers.get("Location", "")))), http_status)
     try:
-        code, msg, data = _envelope(body, secrets)
+        code, msg, data = _envelope(body, hide)
     except MalformedAnswerError as error:
         if http_status >= 400:
             raise _failure(str(http_status), f"HTTP {http_status}", http_status, headers) from None
@@ -180,11 +181,11 @@ def _ids(fields: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
             yield clip(value, 128)
 
 
-def _envelope(body: bytes | str, secrets: Iterable[str]) -> tuple[str, str, Mapping[str, Any]]:
+def _envelope(body: bytes | str, hide: Callable[[str], str]) -> tuple[str, str, Mapping[str, Any]]:
     if not body.strip():
         raise MalformedAnswerError("the service answered with nothing", hint=_HINT)
     try:
-        content = decode_json(body, secrets)
+        content = decode_json(body, hide)
     except (ValueError, RecursionError):
         text = f"the service answered with {_description(body)}"
         raise MalformedAnswerError(text, hint=_HINT) from None
@@ -230,12 +231,8 @@ def _failure(code: str, msg: str, http_status: int, headers: Mapping[str, str]) 
     return error
 
 
-def _redirect(
-    headers: Mapping[str, str], http_status: int, secrets: Iterable[str]
-) -> RedirectError:
-    host = clip(_host(headers.get("Location", "")), 100) or "another address"
-    for secret in secrets:
-        host = host.replace(secret.lower(), "***")
+def _redirect(host: str, http_status: int) -> RedirectError:
+    host = clip(host, 100) or "another address"
     return RedirectError(
         f"the service redirects to {host}; the request was not repeated there, "
         "because the keys would have gone along",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
+from ..config.credentials import NotPickled
 from ..errors import (
     APIError,
     AssumedPathError,
@@ -43,7 +44,7 @@ class Unknown(NamedTuple):
     at_once: bool
 
 
-class RetryingClient:
+class RetryingClient(NotPickled):
     """Submits and queries tasks, and repeats a request if that is safe.
 
     Args:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
+from ..config.credentials import Secret
 from ..database.database import Database
 from ..errors import JournalError
 from .rate_limit import COLUMNS, MAX_PAUSE, WINDOW, RateLimit, refuse, restore, take
@@ -27,9 +28,8 @@ WRITE = f"REPLACE INTO limits (name, {', '.join(COLUMNS)}) VALUES (?{', ?' * len
 _Step = Callable[[RateLimit], RateLimit]
 
 
-def limit_name(base_url: str, key_id: str) -> str:
+def limit_name(base_url: str, key_id: str | Secret) -> str:
     """Return the name under which a key's rate at an address is shared; it reveals neither."""
-    # encode() gives the content of a Secret; its str() does not.
     return hashlib.sha256(base_url.encode() + b"\0" + key_id.encode()).hexdigest()[:16]
 
 

@@ -60,8 +60,9 @@ class FreshRun:
             self.look()
             if self.taken_up:
                 return
-            newest = self._database.read("SELECT max(created) FROM tasks", (), ("at",))[0]["at"]
-            self.since = max(now, math.nextafter(newest or 0.0, math.inf))
+            sql = "SELECT created FROM tasks WHERE imported IS NULL ORDER BY created DESC LIMIT 1"
+            newest = [row["at"] for row in self._database.read(sql, (), ("at",))]
+            self.since = max(now, *(math.nextafter(at, math.inf) for at in newest), 0.0)
             self._record()
 
     def end(self) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..database.written_files import WrittenFiles
 from ..errors import ImgOpenError, ParameterError, UsageError
-from ..text import clip
+from ..text import clip, from_cell, to_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,10 +28,11 @@ def _csv(path: Path) -> Table:
 
     def rows(_: str = "") -> Iterator[dict[str, Any]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.DictReader(file, delimiter=separator)
+            for row in csv.DictReader(file, delimiter=separator):
+                yield {from_cell(name): from_cell(value) for name, value in row.items()}
 
     with path.open(encoding="utf-8-sig", newline="") as file:
-        columns = next(csv.reader(file, delimiter=separator), [])
+        columns = [from_cell(name) for name in next(csv.reader(file, delimiter=separator), [])]
     return columns, sum(1 for _ in rows()), rows
 
 
@@ -148,11 +149,30 @@ def write(frame: pd.DataFrame, path: Path, files: WrittenFiles, *, overwrite: bo
 
 
 def _to_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame; no text in it, in its index or its header is a formula for a spreadsheet."""
     shown = frame.copy()
-    for name in frame.columns:
-        if frame[name].dtype == object:
-            shown[name] = frame[name].map(_json)
-    shown.to_csv(path, errors="replace")
+    for at in range(frame.shape[1]):  # by position: two columns may have the same name
+        shown.isetitem(at, _cells(frame.iloc[:, at]))
+    shown.columns = frame.columns.map(to_cell)
+    levels = [_cells(frame.index.get_level_values(at)) for at in range(frame.index.nlevels)]
+    names = [to_cell(name) for name in frame.index.names]
+    if frame.index.nlevels > 1:
+        kind: Any = type(frame.index)  # a MultiIndex
+        shown.index = kind.from_arrays(levels, names=names)
+    else:
+        shown.index = levels[0].rename(names[0])
+    # With such line ends a text that holds one of the two characters is quoted (RFC 4180).
+    shown.to_csv(path, errors="replace", lineterminator="\r\n")
+
+
+def _cells(values: Any) -> Any:
+    """Return a column or a level of the index for a .csv file; numbers and times stay as they are.
+
+    It is turned into objects first, as the types of pandas may refuse what a text becomes.
+    """
+    if values.dtype.kind in "iufcbmM":
+        return values
+    return values.astype(object).map(lambda value: to_cell(_json(value)))
 
 
 def _to_jsonl(frame: pd.DataFrame, path: Path) -> None:

@@ -41,11 +41,11 @@ class InboxTable:
         sql = "INSERT INTO inbox (task_id, received, body) VALUES (?, ?, ?)"
         self._database.run(sql, (task_id, time.time(), body))
 
-    def has(self, task_id: str, body: str) -> bool:
-        """Whether the task has the same callback already, or has reached the limit."""
+    def seen(self, task_id: str, body: str) -> tuple[bool, bool]:
+        """Return whether the task has the same callback already, and whether it has too many."""
         sql = "SELECT count(*), sum(body = ?) FROM inbox WHERE task_id = ?"
         (found,) = self._database.read(sql, (body, task_id), ("count", "same"))
-        return bool(found["same"]) or found["count"] >= MAX_ROWS
+        return bool(found["same"]), found["count"] >= MAX_ROWS
 
     def after(self, last: int | None) -> list[dict[str, Any]]:
         """Return rows: inbox_id, task_id, taken (when it was marked as read, or None).

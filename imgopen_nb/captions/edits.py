@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..database.database import Database
+from ..database.migrations import TRUSTED
 from ..database.task_queries import BY_NAME
 from ..errors import ImgOpenError, UsageError
 from ..images.identity import name_of
@@ -231,7 +232,8 @@ class Edits:
         for named in (each for known in images.values() for each in known):
             if name_of(named[1]) is None:
                 files.setdefault(named[1], []).append(named)
-        sql = f"SELECT DISTINCT picture, image FROM tasks WHERE image IS NOT NULL AND {_PROVED}"
+        known = f"image IS NOT NULL AND {_PROVED} AND {TRUSTED}"
+        sql = f"SELECT DISTINCT picture, image FROM tasks WHERE {known}"
         found: dict[str, list[tuple[str, str]]] = {}
         for row in self._database.read(sql, [_json(list(files))], ("picture", "image")):
             found.setdefault(row["image"], []).extend(files[row["picture"]])

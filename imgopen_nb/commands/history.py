@@ -62,10 +62,12 @@ def _export(call: Invocation) -> str:
 
 def _import_options(parser: Parser) -> None:
     parser.add_argument("words", nargs=1, metavar="FILE", help="a .parquet or .jsonl of export")
+    about = "the file is my own export: later calls may be answered from it"
+    parser.add_argument("--trust", action="store_true", help=about)
 
 
 def _import(call: Invocation) -> str:
-    return str(call.session().history.import_(_path(call)))
+    return str(call.session().history.import_(_path(call), trust=call.options.trust))
 
 
 def _path(call: Invocation) -> Path:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
-from ..config.credentials import Keys
+from ..config.credentials import KEY_FILE, Keys, frameless
 from ..config.settings import Settings
 from ..display.tables import Table
 from ..errors import SettingsError, UsageError
 
-KEY_FILE = "keys.json"  # where a stored key belongs
 BLOCK = 1 << 20
 
 
@@ -31,24 +28,12 @@ def find_leaks(settings: Settings, notebooks: Iterable[str | Path]) -> Table:
     """
     if settings.keys is None:
         raise SettingsError("there is no access key to look for", hint="set the key first")
-    needles = spellings(settings.keys)
     rows = []
     for place, path in _places(settings.home, notebooks):
-        found = _contains(path, needles)
+        found = frameless(partial(_contains, path, settings.keys))
         advice = "delete it there, and renew the key" if found else ""
         rows.append((place, path.name, "found" if found else "not found", advice))
     return Table(("place", "file", "access key", "what to do"), rows)
-
-
-def spellings(keys: Keys) -> list[bytes]:
-    """Return the ways in which a key is written in files: plain, in JSON, in a URL, in base64."""
-    found = set()
-    for key in (keys.id, keys.secret):
-        text = "".join(key)  # str() of a secret is three stars
-        in_json = json.dumps(text)[1:-1]
-        found |= {text.encode(), in_json.encode(), quote(text, safe="").encode()}
-        found.add(base64.b64encode(text.encode()).rstrip(b"="))
-    return sorted(found)
 
 
 def _places(home: Path, notebooks: Iterable[str | Path]) -> Iterator[tuple[str, Path]]:
@@ -66,8 +51,9 @@ def _ipython_files() -> list[Path]:
     return sorted(path for path in folder.glob("profile_*/history.sqlite*") if path.is_file())
 
 
-def _contains(path: Path, needles: list[bytes]) -> bool:
-    """Whether any of the needles is in a file, which is read in blocks because it may be large."""
+def _contains(path: Path, keys: Keys) -> bool:
+    """Whether a key is in a file, which is read in blocks because it may be large."""
+    needles = keys.spellings()
     longest, tail = max(map(len, needles)), b""
     try:
         with path.open("rb") as file:

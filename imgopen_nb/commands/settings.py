@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..config.credentials import KEY_ID, KEY_SECRET, store_keys
+from ..config.credentials import KEY_FILE, KEY_ID, KEY_SECRET, Secret, store_keys
 from ..config.settings import EDITABLE, home_folder, load, store_setting
 from ..errors import ParameterError, SettingsError, UsageError
 from ..syntax.parser import Parser
@@ -40,7 +40,7 @@ def _ask_and_store_key() -> str:
         SettingsError: there is nobody to ask, or nothing was typed.
     """
     keys = load().keys
-    if keys and keys.source != "keys.json":
+    if keys and keys.source != KEY_FILE:
         return f"using the access key from {keys.source}; nothing was stored"
     key_id, secret = _ask("Access key id: "), _ask("Access key secret: ")
     path = store_keys(home_folder(), key_id, secret)
@@ -48,26 +48,25 @@ def _ask_and_store_key() -> str:
 
 
 def _forget_key() -> str:
-    path = home_folder() / "keys.json"
+    path = home_folder() / KEY_FILE
     if not path.exists():
         return "no key is stored"
     path.unlink()
     return f"removed {path}; without a key the sandbox is used"
 
 
-def _ask(prompt: str) -> str:
+def _ask(prompt: str) -> Secret:
     import getpass
 
     hint = f"set {KEY_ID} and {KEY_SECRET} instead"
+    answer, trouble = Secret(""), "nothing was typed; nothing was stored"
     try:
-        answer = getpass.getpass(prompt).strip()
+        answer = Secret(getpass.getpass(prompt))
     except Exception as error:  # IPython's StdinNotImplementedError, EOFError, OSError ...
-        raise SettingsError(
-            f"nobody can be asked here ({type(error).__name__})", hint=hint
-        ) from None
-    if not answer:
-        raise SettingsError("nothing was typed; nothing was stored", hint=hint)
-    if not answer.isascii() or not answer.isprintable() or " " in answer:
+        trouble = f"nobody can be asked here ({type(error).__name__})"
+    if not answer:  # raised here, without an error that may hold what was typed
+        raise SettingsError(trouble, hint=hint)
+    if not answer.usable:
         raise SettingsError("that is no access key: it holds blanks or odd characters", hint=hint)
     return answer
 

@@ -1,24 +1,103 @@
-"""The access key: where it comes from, how it is stored, and how it is kept out of sight."""
+"""The access key: where it comes from, how it is stored, and how it is kept out of sight.
+
+Every text that may be a key becomes a `Secret` in the first line that sees it, before anything can
+fail: tracebacks may show the variables of each function on the way (IPython's Verbose mode, pytest,
+rich), and exceptions of other libraries carry what they were given.
+"""
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hmac
+import json
 import os
+import re
+import stat
+import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NoReturn, Self, TypeVar
+from urllib.parse import quote
 
 from ..errors import SettingsError
-from ..files import read_json, write_json
+from ..files import is_ours, read_json, write_json
 
+T = TypeVar("T")
 KEY_ID = "IMGOPEN_ACCESS_KEY_ID"
 KEY_SECRET = "IMGOPEN_ACCESS_KEY_SECRET"
+MOST_CHARACTERS = 512
+KEY_FILE = "keys.json"
+# What an HTTP header can carry and no terminal misreads: printable ASCII without blanks.
+_USABLE = re.compile(rf"[!-~]{{1,{MOST_CHARACTERS}}}", re.ASCII)
 
 
-class Secret(str):
-    """A string that repr, format and tracebacks hide; only the HTTP library reads its content."""
+class NotPickled:
+    """Base of what holds keys or connections: it is neither pickled nor copied that way."""
 
     __slots__ = ()
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} of imgopen_nb is not pickled or copied: it may hold the "
+            "access key; make a new one where it is needed"
+        )
+
+
+class Immutable(NotPickled):
+    """Base of what holds keys and never changes: a copy of it is the object itself."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+class Secret(Immutable):
+    """Half of an access key; surrounding blanks are left out.
+
+    It is no string, so it cannot be joined, sliced, formatted or written as JSON by accident. Only
+    `reveal`, and `encode` for the HTTP library, give the content.
+    """
+
+    __slots__ = ("_content",)
+    _content: Callable[[], object]
+
+    def __init__(self, content: object) -> None:
+        text = str.strip(content) if isinstance(content, str) else content
+        self._content = lambda: text
+
+    def reveal(self) -> str:
+        """Return the content; never keep it in a variable where something may fail."""
+        return str(self._content())
+
+    def encode(self, encoding: str = "ascii", errors: str = "strict") -> bytes:
+        """Return the content as bytes, as the HTTP library asks for it."""
+        return self.reveal().encode(encoding, errors)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is text that an HTTP header can carry."""
+        content = self._content()
+        return isinstance(content, str) and _USABLE.fullmatch(content) is not None
+
+    def __bool__(self) -> bool:
+        content = self._content()
+        return not isinstance(content, str) or content != ""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        codes = ("utf-8", "surrogatepass")
+        return hmac.compare_digest(self.encode(*codes), other.encode(*codes))
+
+    def __hash__(self) -> int:
+        return hash(self.reveal())
 
     def __repr__(self) -> str:
         return "'***'"
@@ -30,38 +109,118 @@ class Secret(str):
         return "***"
 
 
+def hidden(content: object) -> Secret | None:
+    """Return a text, which may be a key, as a Secret; None stays None."""
+    return content if content is None or isinstance(content, Secret) else Secret(content)
+
+
+def without_frames(error: BaseException) -> BaseException:
+    """Return an error without the frames that it has passed, whose variables may hold a key.
+
+    The errors before it lose theirs too, or are dropped if `from None` says that nobody is to see
+    them: some carry a whole file or answer.
+    """
+    chain, seen = [error], set[int]()
+    while chain:
+        each = chain.pop()
+        if id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            if each.__suppress_context__:
+                each.__context__ = None
+            chain += [e for e in (each.__cause__, each.__context__) if e is not None]
+    return error
+
+
+def frameless(do: Callable[[], T]) -> T:
+    """Call a function that handles a key in the open; its errors come without its frames."""
+    try:
+        return do()
+    except BaseException as error:
+        raise without_frames(error) from error.__cause__
+
+
 @dataclass(frozen=True)
-class Keys:
-    """An access key pair and where it came from."""
+class Keys(Immutable):
+    """An access key pair and where it came from.
+
+    Raises:
+        SettingsError: one of them is no access key; the message does not quote it.
+    """
 
     id: Secret
     secret: Secret
     source: str = field(default="arguments", compare=False)
 
+    def __post_init__(self) -> None:
+        for name, half in ((KEY_ID, self.id), (KEY_SECRET, self.secret)):
+            if not half.usable:
+                raise SettingsError(
+                    f"{name} from {self.source} is no access key: it must be text of 1 to "
+                    f"{MOST_CHARACTERS} letters, digits and signs of ASCII, without blanks or line "
+                    "breaks",
+                    hint="copy it again from the vendor's page; nothing was stored or sent",
+                )
 
-def store_keys(home: Path, access_key_id: str, access_key_secret: str) -> Path:
-    """Write a key pair into `keys.json` (mode 0600) in the home folder and return the file."""
-    path = home / "keys.json"
-    write_json(path, {"access_key_id": access_key_id, "access_key_secret": access_key_secret})
+    def hide(self, text: str) -> str:
+        """Return a text with *** wherever it repeats a key of at least 6 characters."""
+        for spelling in self.spellings():
+            if len(spelling) >= 6:
+                text = text.replace(spelling.decode(), "***")
+        return text
+
+    def spellings(self) -> list[bytes]:
+        """Return how files and answers may spell a key: plain, in JSON, in a URL, in base64."""
+        found = set()
+        for key in (self.id, self.secret):
+            in_json = json.dumps(key.reveal())[1:-1]
+            found |= {
+                key.encode(),
+                in_json.encode(),
+                json.dumps(in_json)[1:-1].encode(),  # JSON in a text of JSON
+                quote(key.reveal()).encode(),
+                quote(key.reveal(), safe="").encode(),
+                base64.b64encode(key.encode()).rstrip(b"="),
+            }
+        return sorted(found, key=len, reverse=True)  # the longest first, as some hold others
+
+
+def store_keys(
+    home: Path, access_key_id: str | Secret | None, access_key_secret: str | Secret | None
+) -> Path:
+    """Write a key pair into `keys.json` (mode 0600) in the home folder and return the file.
+
+    Raises:
+        SettingsError: one of them is no access key, or the file cannot be written.
+    """
+    access_key_id, access_key_secret = hidden(access_key_id), hidden(access_key_secret)
+    keys = Keys(access_key_id or Secret(""), access_key_secret or Secret(""), "what was given")
+    path = home / KEY_FILE
+    frameless(
+        lambda: write_json(
+            path,
+            {"access_key_id": keys.id.reveal(), "access_key_secret": keys.secret.reveal()},
+        )
+    )
     return path
 
 
-def find_keys(key_id: str | None, secret: str | None, folder: Path) -> Keys | None:
+def find_keys(key_id: Secret | None, secret: Secret | None, folder: Path) -> Keys | None:
     """Return the access key from the first source that has one, or None.
 
     Raises:
-        SettingsError: half a key pair, or an unreadable file.
+        SettingsError: half a key pair, something that is no key, or an unreadable file.
     """
-    sources: tuple[tuple[str, Callable[[], tuple[str | None, str | None]]], ...] = (
+    sources: tuple[tuple[str, Callable[[], tuple[Secret | None, Secret | None]]], ...] = (
         ("arguments", lambda: (key_id, secret)),
-        ("environment", lambda: (os.environ.get(KEY_ID), os.environ.get(KEY_SECRET))),
-        ("keys.json", lambda: _key_file(folder / "keys.json")),
-        ("Colab secrets", _colab_secrets),
+        ("environment", lambda: (_variable(KEY_ID), _variable(KEY_SECRET))),
+        (KEY_FILE, lambda: _key_file(folder / KEY_FILE)),
+        ("Colab secrets", lambda: (_colab_secret(KEY_ID), _colab_secret(KEY_SECRET))),
     )
     for source, read in sources:
         found_id, found_secret = read()
         if found_id and found_secret:
-            return Keys(Secret(found_id.strip()), Secret(found_secret.strip()), source)
+            return Keys(found_id, found_secret, source)
         if found_id or found_secret:
             missing = KEY_SECRET if found_id else KEY_ID
             raise SettingsError(
@@ -71,23 +230,50 @@ def find_keys(key_id: str | None, secret: str | None, folder: Path) -> Keys | No
     return None
 
 
-def _key_file(path: Path) -> tuple[str | None, str | None]:
-    stored = read_json(path)
+def _variable(name: str) -> Secret | None:
+    return hidden(os.environ.get(name))
+
+
+def _key_file(path: Path) -> tuple[Secret | None, Secret | None]:
+    _check_owner(path)
+    stored = {name: hidden(value) for name, value in frameless(lambda: read_json(path)).items()}
     return stored.get("access_key_id"), stored.get("access_key_secret")
 
 
-def _colab_secrets() -> tuple[str | None, str | None]:
-    # Only if google.colab is loaded already: reading a secret there asks the user once.
-    import sys
+def _check_owner(path: Path) -> None:
+    """Make the key's file private, as ssh wants it; refuse one that another user made.
 
+    One of root is taken as it is: an administrator, or a container's secret, put it there.
+
+    Raises:
+        SettingsError: another user owns it.
+    """
+    try:
+        seen = path.stat()
+    except OSError:  # there is none, or reading it says why it cannot be used
+        return
+    if not is_ours(seen) and seen.st_uid != 0:
+        raise SettingsError(
+            f"{path} belongs to another user (uid {seen.st_uid}) and was not read",
+            hint="remove it and run %imgopen login, or set IMGOPEN_HOME to a folder of yours",
+        )
+    if is_ours(seen) and stat.S_IMODE(seen.st_mode) & 0o077:
+        with contextlib.suppress(OSError):
+            path.chmod(stat.S_IMODE(seen.st_mode) & 0o700)
+        now = "could not be made private" if path.stat().st_mode & 0o077 else "is private now"
+        warnings.warn(
+            f"other users of this machine could read the access key in {path}; the file {now}. "
+            "Renew the key if others use this machine",
+            stacklevel=2,
+        )
+
+
+def _colab_secret(name: str) -> Secret | None:
+    # Only if google.colab is loaded already: reading a secret there asks the user once.
     if "google.colab" not in sys.modules:
-        return None, None
+        return None
     from google.colab import userdata  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    found: list[str | None] = [None, None]
-    for place, name in enumerate((KEY_ID, KEY_SECRET)):
-        with contextlib.suppress(
-            Exception
-        ):  # its errors for missing and not granted are not public
-            found[place] = userdata.get(name)
-    return found[0], found[1]
+    with contextlib.suppress(Exception):  # its errors for missing and not granted are not public
+        return hidden(userdata.get(name))
+    return None

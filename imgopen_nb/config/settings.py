@@ -21,7 +21,7 @@ from ..errors import SettingsError, UnknownNameError
 from ..files import path_of, read_json, write_json
 from ..media.network import LOOPBACK
 from ..text import in_words, near_match
-from .credentials import Keys, find_keys
+from .credentials import Immutable, Keys, Secret, find_keys, hidden
 
 Backend = Literal["real", "sandbox"]
 VENDOR_URL = "https://api.zhiqite.com"
@@ -50,7 +50,7 @@ EDITABLE = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Immutable):
     """What a session needs to know before it sends its first request."""
 
     home: Path
@@ -77,16 +77,17 @@ class Settings:
 def load(
     *,
     base_url: str | None = None,
-    access_key_id: str | None = None,
-    access_key_secret: str | None = None,
+    access_key_id: str | Secret | None = None,
+    access_key_secret: str | Secret | None = None,
     home: str | Path | None = None,
     backend: str | None = None,
 ) -> Settings:
     """Return the settings, each from the first source that has it (see the module's docstring).
 
     Raises:
-        SettingsError: half a key pair, an unusable address or an unreadable file.
+        SettingsError: half a key pair or no key, an unusable address or an unreadable file.
     """
+    access_key_id, access_key_secret = hidden(access_key_id), hidden(access_key_secret)
     folder = home_folder(home)
     stored = read_json(folder / "settings.json")
     wanted = backend or os.environ.get("IMGOPEN_BACKEND") or ""

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from ..errors import JournalError
+from ..files import make_private_folder, open_private, tighten_home
 from .interrupts import Uninterrupted
 from .migrations import JSON_COLUMNS, connect
 
@@ -29,6 +30,10 @@ class Database:
     keeps account of its file locks for the whole process, and a child would inherit the account
     but not the locks.
 
+    Args:
+        home: the folder.
+        busy_timeout: seconds to wait while another program has the file locked.
+
     Attributes:
         path: the file.
         opened: how often it was opened; temporary tables last until it is opened again.
@@ -41,8 +46,9 @@ class Database:
     # until the garbage is collected, perhaps in a child.
     _open_connections: ClassVar[dict[sqlite3.Connection, Path]] = {}
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
         self.path = home / "imgopen.sqlite"
+        self._busy_timeout = busy_timeout
         self.opened = 0
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
@@ -159,9 +165,14 @@ class Database:
                 self._uses -= 1
 
     def _connect(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.path.touch(mode=0o600)
-        return connect(self.path, BUSY_TIMEOUT)
+        make_private_folder(self.path.parent)
+        try:
+            os.close(open_private(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            if not self.path.exists():  # a link to nowhere: SQLite would make a file there
+                raise
+        tighten_home(self.path.parent)
+        return connect(self.path, self._busy_timeout)
 
     def _forked_error(self) -> JournalError:
         return JournalError(

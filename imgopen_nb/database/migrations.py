@@ -145,9 +145,18 @@ MIGRATIONS = (
         begun REAL NOT NULL
     );
     """,
+    # imported: null for the tasks of this history (and for imports of earlier versions, which left
+    # no mark); "trusted" or "untrusted" for those of an exported file. Untrusted ones are shown,
+    # and decide nothing: anybody can write such a file.
+    """
+    ALTER TABLE tasks ADD COLUMN imported TEXT;
+    CREATE INDEX tasks_untrusted ON tasks (image) WHERE imported = 'untrusted';
+    """,
 )
 
 
+# The condition on a row that may decide anything: what is cached, how long a task takes ...
+TRUSTED = "imported IS NOT 'untrusted'"
 JSON_COLUMNS = frozenset({"params", "tags", "image_urls", "data", "origin", "body"})
 
 

@@ -20,12 +20,13 @@ COLUMNS = (
     "task_id", "server_id", "operation", "model", "image", "params", "status", "caption", "tags",
     "image_urls", "created", "submitted", "finished", "queries", "attempts", "backend", "base_url",
     "engine", "error", "data", "request", "body", "owner", "pending", "seconds", "picture",
+    "imported",
 )  # fmt: skip
 # The columns of history(): all but the raw answer and those that only a submission needs.
 HISTORY_COLUMNS = (
     "task_id", "server_id", "operation", "model", "image", "picture", "params", "status",
     "caption", "tags", "image_urls", "submitted", "finished", "seconds", "queries", "attempts",
-    "backend", "engine", "error",
+    "backend", "engine", "error", "imported",
 )  # fmt: skip
 # How a picture is identified in rows of earlier versions, which have no `picture`: by its name.
 BY_NAME = "name "

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import UnknownNameError
 from ..text import in_words, near_match
 from .database import Database, encode
-from .migrations import KIND
+from .migrations import KIND, TRUSTED
 from .task_queries import COLUMNS, HISTORY_COLUMNS, kinds, newest_of_kind, select, select_by_rowid
 
 # The limit for one task: anybody who has the address for its callbacks could send any number.
@@ -59,6 +59,8 @@ class TaskTable:
     def cached(self, request: str | None, since: float | None = None) -> dict[str, Any] | None:
         """Return a task with this cache key: one that succeeded, else one that has not ended.
 
+        Tasks of an imported file count only if the user trusts it.
+
         Args:
             request: the cache key; None has no task.
             since: count only tasks that were made from then on, in seconds since the epoch; None
@@ -68,7 +70,7 @@ class TaskTable:
             return None
         sql = (
             f"SELECT {', '.join(COLUMNS)} FROM tasks WHERE request = ? "
-            "AND status NOT IN ('failed', 'refused') AND created >= ? "
+            f"AND status NOT IN ('failed', 'refused') AND created >= ? AND {TRUSTED} "
             "ORDER BY status = 'succeeded' DESC, rowid DESC LIMIT 1"
         )
         return next(iter(self.database.read(sql, (request, since or 0.0), COLUMNS)), None)
@@ -85,7 +87,7 @@ class TaskTable:
         sql = (
             f"SELECT {', '.join(COLUMNS)} FROM tasks "
             f"WHERE status IN ('created', 'lost', 'submitted', 'running') "
-            f"AND backend = ? AND {place} ORDER BY created, rowid"
+            f"AND backend = ? AND {place} AND imported IS NULL ORDER BY created, rowid"
         )
         return self.database.read(sql, (backend, base_url, base_url), COLUMNS)
 
@@ -108,13 +110,22 @@ class TaskTable:
 
     def pictures_named(self, image: str) -> set[str | None]:
         """Return the identities of all pictures of this name, None for what is not known."""
-        sql = "SELECT DISTINCT picture FROM tasks WHERE image = ?"
+        sql = f"SELECT DISTINCT picture FROM tasks WHERE image = ? AND {TRUSTED}"
         return {row["picture"] for row in self.database.read(sql, (image,), ("picture",))}
 
     def write_sending(self, task_id: str, submitted: float, attempts: int) -> None:
         """Write, so that it survives a power cut, that a task is sent at this moment."""
         with self.database.transaction(durable=True):
             self.update(task_id, submitted=submitted, attempts=attempts)
+
+    def only_imported(self, image: str, picture: str | None) -> bool:
+        """Whether a picture's name comes from an untrusted file, and from no call made here."""
+        sql = (
+            "SELECT EXISTS (SELECT 1 FROM tasks WHERE image = ? AND imported = 'untrusted') "
+            f"AND NOT EXISTS (SELECT 1 FROM tasks WHERE picture = ? AND image = ? AND {TRUSTED})"
+        )
+        found = self.database.read(sql, (image, picture, image), ("only",))
+        return bool(found[0]["only"])
 
     def update(self, task_id: str, **changes: Any) -> bool:
         """Write changes of a task; False if it has ended already: the first end stays."""
@@ -171,7 +182,8 @@ class TaskTable:
         if not isinstance(task_id, str):
             raise UnknownNameError("task", in_words(task_id), [], hint="see %imgopen history")
         names = ", ".join(COLUMNS)
-        sql = f"SELECT {names} FROM tasks WHERE task_id = ? OR server_id = ? LIMIT 1"
+        sql = f"SELECT {names} FROM tasks WHERE task_id = ? OR server_id = ? "
+        sql += "ORDER BY imported IS NOT NULL LIMIT 1"
         rows = self.database.read(sql, (task_id, task_id), COLUMNS)
         if not rows and len(task_id) >= 4:
             like = task_id.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
@@ -217,7 +229,8 @@ class TaskTable:
         sql = (
             "SELECT coalesce(pending, 0.9 * (finished - submitted)), "
             "coalesce(seconds, finished - submitted) FROM tasks "
-            f"WHERE {KIND} = json_array(?, ?, 'succeeded', ?) ORDER BY created DESC LIMIT 200"
+            f"WHERE {KIND} = json_array(?, ?, 'succeeded', ?) AND {TRUSTED} "
+            "ORDER BY created DESC LIMIT 200"
         )
         rows = self.database.read(sql, (operation, model, backend), ("pending", "seconds"))
         known = [(row["pending"], row["seconds"]) for row in rows[::-1] if row["seconds"]]

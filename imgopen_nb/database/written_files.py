@@ -128,8 +128,8 @@ class WrittenFiles:
                 done = f"{len(written):,} of {len(targets):,} files were written"
                 with _explained(target, done if written else "nothing was written"):
                     target.path.parent.mkdir(parents=True, exist_ok=True)
-                    with _draft(target) as part:
-                        part.write_bytes(target.data or b"")
+                    with _draft(target):
+                        pass
                 written.append(target)
 
     @contextlib.contextmanager
@@ -285,7 +285,8 @@ def _key(path: Path) -> str:
 def _draft(target: _Target) -> Iterator[Path]:
     """Yield the path of a temporary file that becomes the target, unless that has changed."""
     replace = target.there is not None
-    with draft(target.path, 0o666, replace=replace, exact_mode=target.mode) as part:
+    mode, data = target.mode, target.data or b""
+    with draft(target.path, 0o666, replace=replace, exact_mode=mode, data=data) as part:
         yield part
         if not target.untouched():
             raise FileExistsError

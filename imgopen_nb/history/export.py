@@ -21,12 +21,13 @@ from ..database.migrations import JSON_COLUMNS
 from ..database.task_queries import COLUMNS, INTEGERS, NUMBERS, select
 from ..database.written_files import WrittenFiles
 from ..errors import ImgOpenError, JournalError, UsageError
-from ..text import clip, counted, in_words, one_of
+from ..text import clip, counted, in_words, one_of, to_cell
 
 CHUNK = 20_000
 MOST_TEXT = 50_000_000  # characters of a value, and of a line
-NOT_EXPORTED = frozenset({"body", "owner"})
+NOT_EXPORTED = frozenset({"body", "owner", "imported"})
 EXPORTED = tuple(name for name in COLUMNS if name not in NOT_EXPORTED)
+_IDS = "SELECT task_id FROM tasks"
 _NEEDED = ("task_id", "operation", "params", "status", "created", "backend")
 Row = dict[str, Any]
 Rows = Iterator[Row]
@@ -41,21 +42,31 @@ class MissingPackageError(ImgOpenError, ImportError):
 
 
 class Imported(int):
-    """The number of imported tasks; `known` others existed already, `open` have not ended."""
+    """The number of imported tasks.
+
+    Attributes:
+        known: how many others existed already.
+        open: how many have not ended.
+        unused: how many of the imported ones could answer calls, but do not: they are not trusted.
+    """
 
     known: int
     open: int
+    unused: int
 
-    def __new__(cls, added: int, known: int = 0, open: int = 0) -> Imported:
-        """Create the number with its two attributes."""
+    def __new__(cls, added: int, known: int = 0, open: int = 0, unused: int = 0) -> Imported:
+        """Create the number with its attributes."""
         made = super().__new__(cls, added)
-        made.known, made.open = known, open
+        made.known, made.open, made.unused = known, open, unused
         return made
 
     def __str__(self) -> str:
         parts = [f"{counted(self, 'task')} imported"]
         parts += [f"{self.known:,} were there already"] if self.known else []
         parts += [f"{self.open:,} have not ended and were left out"] if self.open else []
+        if self.unused:
+            hint = "if the file is your own, import it with trust=True (--trust)"
+            parts += [f"calls are not answered from them: {hint}"]
         return "; ".join(parts)
 
 
@@ -69,7 +80,7 @@ def export(
     return path
 
 
-def load(database: Database, path: Path) -> Imported:
+def load(database: Database, path: Path, *, trust: bool = False) -> Imported:
     """Import what `export` wrote; see `History.import_`."""
     if path.suffix.lower() == ".csv":
         raise UsageError(
@@ -77,14 +88,21 @@ def load(database: Database, path: Path) -> Imported:
             hint="export to .parquet or .jsonl",
         )
     read = _of_suffix(_READERS, path)
-    names, table = ", ".join(EXPORTED), f"incoming_{uuid.uuid4().hex}"
+    names, table = ", ".join((*EXPORTED, "imported")), f"incoming_{uuid.uuid4().hex}"
     # First into a temporary table: a large file would lock out other programs for too long.
     database.run(f"CREATE TEMP TABLE {table} ({names})", ())
     opened = database.opened
     try:
-        total, ended = _fill(database, table, _readable(read(path), path))
-        sql = f"INSERT OR IGNORE INTO tasks ({names}) SELECT {names} FROM {table} ORDER BY rowid"
-        added = database.run(sql, ())
+        total, ended = _fill(database, table, _readable(read(path), path), trust)
+        usable = f"SELECT count(*) FROM {table} WHERE imported <> 'trusted' AND request <> ''"
+        new = f"task_id IN (SELECT task_id FROM {table} WHERE imported = 'trusted')"
+        with database.transaction():
+            # What is trusted takes the place of what a file said that was not.
+            database.run(f"DELETE FROM tasks WHERE imported = 'untrusted' AND {new}")
+            (unused,) = database.read(f"{usable} AND task_id NOT IN ({_IDS})", (), ("count",))
+            added = database.run(
+                f"INSERT OR IGNORE INTO tasks ({names}) SELECT {names} FROM {table} ORDER BY rowid"
+            )
     except JournalError:
         if database.opened == opened:
             raise
@@ -95,17 +113,21 @@ def load(database: Database, path: Path) -> Imported:
     finally:
         with contextlib.suppress(JournalError):  # what ended the import is to be reported
             database.run(f"DROP TABLE IF EXISTS temp.{table}", ())
-    return Imported(added, ended - added, total - ended)
+    return Imported(added, ended - added, total - ended, unused["count"])
 
 
-def _fill(database: Database, table: str, rows: Rows) -> tuple[int, int]:
-    """Insert the rows whose tasks have ended; return the number of rows and of insertions."""
-    sql = f"INSERT INTO {table} VALUES ({', '.join('?' * len(EXPORTED))})"
+def _fill(database: Database, table: str, rows: Rows, trust: bool) -> tuple[int, int]:
+    """Insert the rows whose tasks have ended; return the number of rows and of insertions.
+
+    Rows that were not trusted where they were exported are not trusted here either.
+    """
+    sql = f"INSERT INTO {table} VALUES ({', '.join('?' * (len(EXPORTED) + 1))})"
     total = ended = 0
     for total, row in enumerate(rows, 1):
         values = _checked(row, total)
+        trusted = trust and row.get("imported") in (None, "trusted")
         if State(row["status"]).final:
-            ended += database.run(sql, values)
+            ended += database.run(sql, [*values, "trusted" if trusted else "untrusted"])
     return total, ended
 
 
@@ -131,8 +153,9 @@ def _chunks(database: Database, filters: Mapping[str, Any]) -> Iterator[list[Row
         wanted = {row["rowid"] for row in found}
     sql = "SELECT coalesce(max(rowid), 0) FROM tasks"
     last = database.read(sql, (), ("last",))[0]["last"]
-    columns = ("rowid", *EXPORTED)
-    names = ("rowid", *(f"raw {name}" for name in EXPORTED))  # other names: JSON stays text
+    columns = ("rowid", *EXPORTED, "imported")
+    names = tuple(f"raw {name}" for name in columns)  # other names: JSON stays text
+    names = ("rowid", *names[1:])
     for first in range(1, last + 1, CHUNK):
         sql, values = select(filters, columns, (first, min(first + CHUNK - 1, last)))
         rows = database.read(sql, values, names)
@@ -145,7 +168,9 @@ def _parsed(row: Row) -> Row:
 
 
 def _flat(row: Row) -> Row:
-    return {name: row[f"raw {name}"] for name in EXPORTED}
+    """Return the values of a task, and the mark of an imported one."""
+    mark = row.get("raw imported")
+    return {n: row[f"raw {n}"] for n in EXPORTED} | ({"imported": mark} if mark else {})
 
 
 def _text(value: Any) -> str | None:
@@ -162,25 +187,21 @@ def _write_jsonl(path: Path, chunks: Iterator[list[Row]]) -> None:
 
 def _write_csv(path: Path, chunks: Iterator[list[Row]]) -> None:
     with path.open("w", encoding="utf-8-sig", newline="") as out:
-        table = csv.DictWriter(out, EXPORTED)
+        table = csv.DictWriter(out, EXPORTED, extrasaction="ignore")
         table.writeheader()
         for rows in chunks:
-            table.writerows({n: _cell(v) for n, v in _flat(row).items()} for row in rows)
-
-
-def _cell(value: Any) -> Any:
-    """Return a value for a spreadsheet, with a quote before texts that look like formulas."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
+            table.writerows({n: to_cell(v) for n, v in _flat(row).items()} for row in rows)
 
 
 def _write_parquet(path: Path, chunks: Iterator[list[Row]]) -> None:
     pa, parquet = _pyarrow()
     types = {n: pa.int64() if n in INTEGERS else pa.float64() for n in INTEGERS | NUMBERS}
-    schema = pa.schema([(name, types.get(name, pa.string())) for name in EXPORTED])
+    exported = (*EXPORTED, "imported")
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in exported])
     with parquet.ParquetWriter(path, schema, compression="zstd") as out:
         for rows in chunks:
             if rows:
-                columns = {n: [row[f"raw {n}"] for row in rows] for n in EXPORTED}
+                columns = {n: [row.get(f"raw {n}") for row in rows] for n in exported}
                 out.write_table(pa.Table.from_pydict(columns, schema))
 
 
@@ -203,7 +224,8 @@ def _read_parquet(path: Path) -> Rows:
     number = 0
     try:
         with parquet.ParquetFile(path) as file:
-            names = [name for name in EXPORTED if name in file.schema_arrow.names]
+            wanted = (*EXPORTED, "imported")
+            names = [name for name in wanted if name in file.schema_arrow.names]
             for batch in file.iter_batches(1000, columns=names):
                 for row in batch.to_pylist():
                     number += 1

@@ -138,18 +138,23 @@ class History:
         place, wanted = path_of(path), self._checked(filters)
         return archive.export(self._database, place, wanted, overwrite=overwrite)
 
-    def import_(self, path: str | Path) -> archive.Imported:
+    def import_(self, path: str | Path, *, trust: bool = False) -> archive.Imported:
         """Import the tasks of an exported .parquet or .jsonl file, and return how many.
 
         Tasks that the history has already are not changed. Tasks that have not ended are left out,
         as two histories would poll for them. The returned number has the counts of both as its
         attributes `known` and `open`.
 
+        Args:
+            path: the file.
+            trust: whether later calls may be answered from these tasks, and how long they took
+                counts. Only for a file that you exported yourself: another one may say anything.
+
         Raises:
             ArchiveError: the file is not a valid export; nothing was imported.
             MissingPackageError: pyarrow is not installed.
         """
-        return archive.load(self._database, path_of(path))
+        return archive.load(self._database, path_of(path), trust=trust)
 
     def prune(self, before: Any, *, dry_run: bool = False) -> int:
         """Delete tasks that ended before a point in time, and return how many.

@@ -31,6 +31,8 @@ def history_text(rows: Sequence[Mapping[str, Any]], width: int | None = None) ->
     if not rows:
         return "The history is empty."
     newest = [_task(row) for row in _newest(rows)]
+    for task in newest:
+        task["status"] += ", imported" * task["imported"]
     columns = ["when", "operation", "model", "picture", "result", "status", "time", "task"]
     table = text_table(newest, columns, width)
     more = len(rows) - len(newest)
@@ -57,6 +59,7 @@ def _task(row: Mapping[str, Any]) -> dict[str, Any]:
         "task": row.get("task_id") or "",
         "symbol": SYMBOLS.get(status, "…"),
         "sandbox": row.get("backend") == "sandbox",
+        "imported": bool(row.get("imported")),
     }
 
 

@@ -228,6 +228,8 @@ if hasattr(os, "register_at_fork"):
 class _Connection(HTTPConnection):
     """Resolves its host name once, and connects to the addresses that were checked."""
 
+    debuglevel = 0  # whatever is set for all of http.client: it would print the access key
+
     def _new_conn(self) -> socket.socket:
         deadline, only_public = _exchange.get()
         name, limit = self._dns_host, self.timeout

@@ -27,6 +27,7 @@ PARENT_SECONDS = 1.0
 def main(arguments: list[str] | None = None) -> int:
     """Run the sandbox and return the exit code."""
     parent = os.getppid()  # early: the parent may end as soon as it has read the URL
+    os.umask(0o077)  # what people send is theirs alone
     parser = _parser()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")

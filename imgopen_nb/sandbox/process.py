@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import SandboxError
+from ..files import make_private_folder, open_private
 from ..text import clip
 
 NEEDED = ("tornado", "onnxruntime", "numpy")
@@ -128,9 +129,9 @@ def _check_installed() -> None:
 def _log_file(home: Path) -> Path:
     log = home / "sandbox" / "sandbox.log"
     try:
-        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(log.parent)
         size = log.stat().st_size if log.exists() else 0
-        log.open("wb" if size > MAX_LOG else "ab").close()
+        open(log, "wb" if size > MAX_LOG else "ab", opener=open_private).close()
     except OSError as error:
         raise SandboxError(
             f"the sandbox cannot write to {log.parent}: {error.strerror}",
@@ -141,7 +142,7 @@ def _log_file(home: Path) -> Path:
 
 def _popen(command: list[str], log: Path) -> subprocess.Popen[bytes]:
     """Start the child so that our Ctrl-C does not reach it; it ends when its stdin closes."""
-    with log.open("ab") as stderr, _starting:
+    with open(log, "ab", opener=open_private) as stderr, _starting:
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -12,6 +12,7 @@ import json
 import logging
 import re
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +23,10 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado.web import HTTPError, stream_request_body
 
 from .._version import __version__
-from ..errors import ImgOpenError
+from ..errors import ImgOpenError, JournalError
 
 if TYPE_CHECKING:
-    from .receiver import Receiver
+    from .receiver import CallbackOutcome, Receiver
 
 T = TypeVar("T")
 MAX_BODY = 1 << 20
@@ -33,6 +34,10 @@ MAX_BODY = 1 << 20
 MAX_DRAINED = 4 << 20
 BODY_SECONDS = 60.0
 THREADS = 4
+# Callbacks wait for a history that is locked or slow, in a thread of their own: so many seconds and
+# bytes of bodies at most. A callback that is refused comes again.
+CALLBACK_SECONDS = 5.0
+CALLBACK_BYTES = 64 << 20
 JSON = "application/json"
 NONCE = re.compile(r"[0-9a-f]{32}", re.ASCII)
 CALLBACK_PATH = re.compile(r"([A-Za-z0-9_-]{1,64})/([A-Za-z0-9_-]{43})", re.ASCII)
@@ -63,6 +68,7 @@ OUTCOME_REPLIES = {
     "REPEATED": _reply(200, "", "known already"),
     "UNKNOWN": _reply(404, "not found", "no such task in this history"),
     "UNREADABLE": _reply(400, "no state of a task", "no state of a task"),
+    "NOTED": _reply(200, "", "not usable as it is, noted"),
     "FOREIGN": _reply(400, "another task", "it tells of another task"),
 }
 
@@ -70,14 +76,38 @@ OUTCOME_REPLIES = {
 class ReceiverPool:
     """The receiver, opened by the first request, with its own threads.
 
-    The database may block on a lock, which must not hold up the server's loop or its threads.
+    The database may block on a lock, which must not hold up the server's loop or its threads; nor
+    may callbacks, which write to it, hold up the other requests.
     """
 
     def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any]) -> None:
         self._log = log
         self._guard = threading.Lock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="imgopen-receivers")
+        self._callbacks = ThreadPoolExecutor(1, thread_name_prefix="imgopen-callbacks")
+        self._waiting = 0  # bytes
         self._receiver: Receiver | None = None
+
+    async def receive(self, task_id: str, body: bytes) -> CallbackOutcome:
+        """Write a callback to the history; see `Receiver.receive`.
+
+        Raises:
+            ImgOpenError: the history cannot be used, or other callbacks wait for it too long.
+        """
+        ends = time.monotonic() + CALLBACK_SECONDS
+
+        def work() -> CallbackOutcome:
+            if time.monotonic() > ends:
+                raise JournalError("the history is busy")
+            return self._open().receive(task_id, body)
+
+        if self._waiting + len(body) > CALLBACK_BYTES:
+            raise JournalError("too many callbacks wait for the history")
+        self._waiting += len(body)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._callbacks, work)
+        finally:
+            self._waiting -= len(body)
 
     async def run(self, do: Callable[[Receiver], T]) -> T:
         """Run a function with the receiver in a thread, and return its result.
@@ -255,7 +285,7 @@ class Callback(PublicHandler):
         if self.size > MAX_BODY:
             return TOO_LARGE
         body = bytes(self.body)
-        outcome = await self.receivers.run(lambda r: r.receive(self.task_id, body))
+        outcome = await self.receivers.receive(self.task_id, body)
         return OUTCOME_REPLIES[outcome.name]
 
 

@@ -17,9 +17,14 @@ from ..callbacks.signing import CALLBACK, HELLO, Signer
 from ..catalogue.status import State
 from ..database.database import Database
 from ..database.task_table import TaskTable
-from ..errors import APIError
+from ..errors import APIError, ImgOpenError
 from ..tasks.store import TaskStore
 from ..text import decode_json
+
+# Seconds to wait for a locked history: the service calls again, other requests wait meanwhile.
+BUSY_TIMEOUT = 1.0
+# What comes before what, for callbacks of a task that has had too many.
+_STEPS = (State.CREATED, State.LOST, State.SUBMITTED, State.RUNNING)
 
 
 class CallbackOutcome(enum.Enum):
@@ -30,6 +35,7 @@ class CallbackOutcome(enum.Enum):
     UNKNOWN = "the history has no such task"
     UNREADABLE = "it has no state of a task"
     FOREIGN = "it is about another task"
+    NOTED = "not all of it can be used: the service is asked instead"
 
 
 class Receiver:
@@ -38,7 +44,8 @@ class Receiver:
     def __init__(self, home: Path) -> None:
         self.signer = Signer(home)
         self.publisher = Publisher(home, self.signer)
-        self._database = Database(home)
+        self._database = Database(home, busy_timeout=BUSY_TIMEOUT)
+        self._pictures = TaskTable(Database(home, busy_timeout=BUSY_TIMEOUT))
         self._table = TaskTable(self._database)
         self._inbox = InboxTable(self._database)
 
@@ -72,8 +79,10 @@ class Receiver:
         try:
             with self._database.transaction():
                 outcome, ended = self._record(task_id, text, answer)
-        except (ValueError, TypeError, RecursionError):  # such as half a surrogate pair
-            return CallbackOutcome.UNREADABLE
+        except ImgOpenError:
+            raise
+        except Exception:  # a number without end, half a surrogate pair: the service is asked
+            return self._note(task_id, text)
         if ended:
             self.publisher.withdraw(task_id)
         return outcome
@@ -85,7 +94,7 @@ class Receiver:
             JournalError, SettingsError: the history or the key cannot be read.
         """
         found = self.publisher.find(name)
-        row = self._row(found.task_id) if found else None
+        row = next(iter(self._pictures.by_ids([found.task_id])), None) if found else None
         return found if row and not State(row["status"]).final else None
 
     def sweep(self) -> None:
@@ -100,11 +109,12 @@ class Receiver:
         """
         self.signer.check("", CALLBACK)
         if self._database.path.exists():
-            self._table.by_ids(())
+            self._pictures.by_ids(())
 
     def close(self) -> None:
         """Close the history."""
         self._database.close()
+        self._pictures.database.close()
 
     def _record(self, task_id: str, text: str, answer: Answer) -> tuple[CallbackOutcome, bool]:
         """Return the outcome, and whether the callback has ended the task."""
@@ -113,23 +123,39 @@ class Receiver:
             return CallbackOutcome.UNKNOWN, False
         if answer.foreign([row["task_id"]], row["server_id"] or ""):
             return CallbackOutcome.FOREIGN, False
-        if self._inbox.has(task_id, text):
+        same, full = self._inbox.seen(task_id, text)
+        if same:
             self._table.add_event(task_id, "noted", "a callback came again")
             return CallbackOutcome.REPEATED, False
         store = TaskStore(self._table)
         task = store.load(row)
+        reported = answer.state(task.operation) or State.SUBMITTED
         if task.state.final:
-            reported = answer.state(task.operation) or State.SUBMITTED
             said = "the same" if reported is task.state else f"another state ({reported.value})"
             self._table.add_event(task_id, "noted", f"a callback after the end told {said}")
+            return CallbackOutcome.REPEATED, False
+        # Anybody who has the address could send any number; but no step forward is ever dropped.
+        if full and not reported.final and _step(reported) <= _step(task.state):
             return CallbackOutcome.REPEATED, False
         self._inbox.add(task_id, text)
         task.pending = task.seconds or 0.0  # its end is known exactly
         store.apply_answer(task, answer, always=True)
         return CallbackOutcome.ACCEPTED, task.state.final
 
+    def _note(self, task_id: str, text: str) -> CallbackOutcome:
+        """Note a callback that cannot be taken in; were it refused, it would come again."""
+        with self._database.transaction():
+            if self._row(task_id) is None:
+                return CallbackOutcome.UNKNOWN
+            self._table.add_event(task_id, "noted", "a callback that cannot be used as it is")
+        return CallbackOutcome.NOTED
+
     def _row(self, task_id: str) -> dict[str, Any] | None:
         return next(iter(self._table.by_ids([task_id])), None)
+
+
+def _step(state: State) -> int:
+    return _STEPS.index(state)
 
 
 def _text(body: bytes) -> str | None:

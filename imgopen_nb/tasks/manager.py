@@ -118,6 +118,7 @@ class TaskManager:
                 rows = self.table.rows(pictures=[identity.picture], columns=("image",))
                 if {"image": image} in rows and len(self.table.pictures_named(image)) == 1:
                     picture = identity.picture
+        trusted = trusted and not self.table.only_imported(image, picture)
         return self.thumbnails.thumbnail(image, size, picture=picture, trusted=trusted)
 
     def rotate(self) -> None:

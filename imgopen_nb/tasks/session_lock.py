@@ -16,6 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ..files import make_private_folder
+
 FOLDER = "sessions"
 # Ending of the name of a session that could not get a lock.
 UNLOCKED = "-pid"
@@ -53,7 +55,7 @@ class SessionLock:
                 self._id = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
                 self._held = self._lock(self._id)
                 try:
-                    self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    make_private_folder(self._folder)
                     self._held.acquire(timeout=0)
                 except (OSError, NotImplementedError, Timeout):
                     self._id += UNLOCKED
@@ -111,7 +113,7 @@ class SessionLock:
             self._path(name).unlink()
 
     def _lock(self, name: str) -> FileLock:
-        return FileLock(self._path(name), thread_local=False)
+        return FileLock(self._path(name), mode=0o600, thread_local=False)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.lock"

@@ -331,6 +331,8 @@ class TaskStore:
         task = self._new_handle(row, operation)
         for fact, value in _attributes(row).items():
             setattr(task, fact, value)
+        if row["imported"]:
+            task.remarks += (f"imported from a file ({row['imported']}), not made here",)
         task.shared = True
         task.start_clock(time.time() - (task.submitted or 0.0))
         return task

@@ -14,7 +14,7 @@ from imgopen_nb.config.credentials import Keys, Secret, store_keys
 from imgopen_nb.config.settings import Settings, load
 from imgopen_nb.errors import SettingsError, UsageError
 
-KEY, SECRET = "canary-id-1f", 'canary"secret/\u00e9=2'
+KEY, SECRET = "canary-id-1f", 'canary"secret/&=2'
 
 
 @pytest.fixture

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import socket
+import sqlite3
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -450,6 +452,75 @@ def test_a_kernel_can_make_sure_that_the_server_has_its_home(server: NotebookSer
     assert call(server, f"hello/{nonce}", None, "POST").status == 404
     assert call(server, f"hello/{nonce[:-1]}G", None, "GET").status == 404
     assert call(server, f"hello/{nonce}?x", None, "GET").status == 404
+
+
+def test_a_locked_history_holds_up_callbacks_and_nothing_else(server: NotebookServer, home: Path):
+    """8 callbacks wait, and are to come again (503); 5 other requests are answered before them."""
+    tasks = [f"nb-locked-{number}-{time.time_ns()}" for number in range(8)]
+    for name in tasks:
+        add(home, name)
+    picture = Publisher(home, Signer(home)).publish(tasks[0], PICTURE, ".png")
+    answered: list[tuple[str, int]] = []
+
+    def post(number: int) -> None:
+        rest = called(home, tasks[number])
+        answered.append(("callback", call(server, rest, body(**DONE)).status))
+
+    with contextlib.closing(sqlite3.connect(home / "imgopen.sqlite", isolation_level=None)) as lock:
+        lock.execute("BEGIN IMMEDIATE")
+        threads = [threading.Thread(target=post, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for rest in (f"hello/{os.urandom(16).hex()}", f"files/{picture}", "nothing", "files/x"):
+            answered.append(("other", call(server, rest, None, "GET").status))
+        forged = called(home, tasks[0])[:-3] + "AAA"
+        answered.append(("other", call(server, forged, body(**DONE)).status))
+        for thread in threads:
+            thread.join()
+
+    assert answered[:5] == [("other", status) for status in (200, 200, 404, 404, 404)]
+    assert answered[5:] == [("callback", 503)] * 8
+    assert [call(server, called(home, name), body(**DONE)).status for name in tasks] == [200] * 8
+
+
+def test_a_thousand_callbacks_at_once_all_arrive(server: NotebookServer, home: Path):
+    """40 connections for 1,000 tasks; what is put off (503) comes again, as the vendor's would."""
+    names = [f"nb-crowd-{number}-{time.time_ns()}" for number in range(1_000)]
+    table = open_table(home)
+    columns = {**table.get(_any_task(home)), "status": "submitted", "server_id": None}
+    with table.database.transaction():
+        for name in names:
+            table.add({**columns, "task_id": name, "finished": None, "data": None})
+    left = deque(names)
+
+    def work(_: int) -> None:
+        connection = connect(server)
+        with contextlib.suppress(IndexError):
+            while True:
+                name = left.popleft()
+                status = ask(connection, path_of(server, called(home, name)), body(**DONE)).status
+                assert status in (200, 503)
+                if status == 503:
+                    left.append(name)
+
+    in_threads(work, 40)
+    ended = {row["task_id"]: row["status"] for row in table.by_ids(names)}
+    assert ended == dict.fromkeys(names, "succeeded")
+
+
+def _any_task(home: Path) -> str:
+    name = f"nb-model-{time.time_ns()}"
+    add(home, name)
+    return name
+
+
+def test_a_huge_number_and_a_broken_text_are_answered_for_good(
+    server: NotebookServer, home: Path, task: str
+):
+    """Neither 503 nor 400: the vendor would send the same again."""
+    for data in ('"percentage": 1%s' % ("0" * 400), r'"caption": "a fox \ud83d"'):
+        answer = call(server, called(home, task), f'{{"status": 1, {data}}}'.encode())
+        assert (answer.status, json.loads(answer.body)["code"]) == (200, "200")
 
 
 def test_the_log_has_no_signature_no_address_and_no_body(

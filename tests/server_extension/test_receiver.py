@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from imgopen_nb.catalogue.status import State
 from imgopen_nb.database.database import Database
 from imgopen_nb.database.task_table import MAX_EVENTS
 from imgopen_nb.errors import JournalError
+from imgopen_nb.server_extension.handlers import OUTCOME_REPLIES
 from imgopen_nb.server_extension.receiver import CALLBACK, CallbackOutcome, Receiver, read_callback
 from imgopen_nb.tasks.store import TaskStore
 
@@ -226,6 +228,82 @@ def test_one_address_has_only_so_much_to_say(receiver: Receiver, home: Path):
     assert len(open_table(home).events(TASK)) <= MAX_EVENTS
 
 
+@pytest.mark.parametrize("end", [DONE, FAILED])
+def test_the_end_is_taken_after_any_number_of_others(
+    receiver: Receiver, home: Path, end: dict[str, Any]
+):
+    """Three times the limit of "running" ones, then the end, its repetition, a late one."""
+    for number in range(3 * MAX_ROWS):
+        receiver.receive(TASK, body(status=1, percentage=number))
+    assert row(home)["status"] == "running"
+
+    assert receiver.receive(TASK, body(**end)) is CallbackOutcome.ACCEPTED
+    assert row(home)["status"] == ("succeeded" if end is DONE else "failed")
+    assert inbox(home) == MAX_ROWS + 1  # so the kernels that wait learn of it
+    assert [e["state"] for e in open_table(home).events(TASK)][-1] == row(home)["status"]
+    before = row(home)
+    for late in (body(**end), body(status=1, percentage=1), body(status=1, percentage=999)):
+        assert receiver.receive(TASK, late) is CallbackOutcome.REPEATED
+    assert (row(home), inbox(home)) == (before, MAX_ROWS + 1)
+
+
+def test_a_step_forward_is_taken_after_any_number_of_others(receiver: Receiver, home: Path):
+    """Unknown states leave a task submitted; "running" comes after 150 of them."""
+    for number in range(MAX_ROWS + 50):
+        receiver.receive(TASK, body(status=77, n=number))
+    assert row(home)["status"] == "submitted"
+    assert receiver.receive(TASK, body(status=1)) is CallbackOutcome.ACCEPTED
+    assert row(home)["status"] == "running"
+
+
+def test_steps_back_and_forth_do_not_fill_the_history(receiver: Receiver, home: Path):
+    for number in range(4 * MAX_ROWS):
+        receiver.receive(TASK, body(status=(1, 77)[number % 2], n=number))
+    assert inbox(home) <= MAX_ROWS + 1
+    assert len(open_table(home).events(TASK)) <= MAX_ROWS + 2
+    assert receiver.receive(TASK, body(**DONE)) is CallbackOutcome.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"status": 2, "percentage": 1%s}' % ("0" * 400),
+        '{"status": 1, "percentage": 1%s}' % ("0" * 400),
+        '{"status": 2, "temporaryImageDto": {"percentage": 1%s}}' % ("0" * 400),
+        '{"status": 2, "tags": [{"name": "a", "score": 1%s}]}' % ("0" * 400),
+        '{"status": 2, "caption": "a fox \\ud83d"}',
+        '{"status": 2, "percentage": 1e999}',
+        '{"status": 2, "percentage": NaN}',
+        '{"status": "\u00b2", "caption": "x"}',
+        '{"status": "--2", "caption": "x"}',
+        '{"status": [2], "caption": "x"}',
+        '{"status": {"a": 2}, "caption": "x"}',
+        '{"status": true, "caption": "x"}',
+        '{"status": 1%s}' % ("0" * 400),
+    ],
+)
+def test_what_can_never_be_taken_in_as_it_is_does_not_come_again(
+    receiver: Receiver, home: Path, data: str
+):
+    """13 bodies: all that can be used is used; else it is noted, and the service is asked."""
+    for text in (data, f'{{"code": "200", "data": {data}}}'):
+        outcome = receiver.receive(TASK, text.encode())
+        assert OUTCOME_REPLIES[outcome.name].status == 200
+        assert b'"code":"200"' in OUTCOME_REPLIES[outcome.name].body
+    assert row(home)["status"] in ("submitted", "running", "succeeded")
+
+
+def test_a_locked_history_is_reported_soon(receiver: Receiver, home: Path):
+    """The vendor calls again after 3, 5, 15 ... seconds; a kernel would wait 15 s for the lock."""
+    other = sqlite3.connect(home / "imgopen.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(JournalError, match="locked"):
+        receiver.receive(TASK, body(**DONE))
+    assert receiver.picture("nothing") is None
+    other.execute("ROLLBACK")
+    assert receiver.receive(TASK, body(**DONE)) is CallbackOutcome.ACCEPTED
+
+
 def test_threads_that_bring_the_same_at_once_leave_one(home: Path):
     receptions = [Receiver(home), Receiver(home)]
     start, verdicts = threading.Barrier(8), []
@@ -247,6 +325,7 @@ def test_threads_that_bring_the_same_at_once_leave_one(home: Path):
 POST = """
 import sys
 from pathlib import Path
+from imgopen_nb.server_extension.handlers import OUTCOME_REPLIES
 from imgopen_nb.server_extension.receiver import Receiver
 receiver = Receiver(Path(sys.argv[1]))
 sys.stdin.readline()

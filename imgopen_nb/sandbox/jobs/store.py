@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ...files import write_atomically
+from ...files import make_private_folder, write_atomically
 from ...media.formats import FORMATS
 
 _SUFFIXES = "|".join(row.suffix[1:] for row in FORMATS)
@@ -27,7 +27,7 @@ class FileStore:
     """Uploaded pictures and results, served under /files/."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(folder)
         self.folder = folder
 
     def add(self, data: bytes, suffix: str) -> str:
@@ -55,7 +55,7 @@ class JobStore:
     """One JSON file for each task, named by the hash of the caller's own id."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(folder)
         self.folder = folder
 
     def write(self, key: str, record: dict[str, Any]) -> None:
