@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from . import batch, callbacks, engines, first_light, gallery, history, memory, waiting
+from . import batch, callbacks, durability, engines, first_light, gallery, history, memory, waiting
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PARTS: dict[str, ModuleType] = {
@@ -21,6 +21,7 @@ PARTS: dict[str, ModuleType] = {
     "Batch of 1,000 tasks": batch,
     "Memory of a batch": memory,
     "History of 1,000,000 tasks": history,
+    "A power cut: a task's row before its request": durability,
     "Gallery in JupyterLab": gallery,
     "Engines: CPU of a call (best of 5), peak memory of its process": engines,
 }

@@ -125,6 +125,7 @@ class APIError(ImgOpenError):
         super().__init__(message, hint=hint)
         self.code = code
         self.http_status = http_status
+        self.knows_at_once = False  # of a "not found": see `catalogue.status.KNOWS_AT_ONCE`
 
 
 class AuthenticationError(APIError):
@@ -184,7 +185,14 @@ class TaskFailedError(TaskError):
 
 
 class SubmissionLostError(TaskError):
-    """The answer to a submission was lost, and whether it was accepted is not known now."""
+    """The answer to a submission was lost, and whether it was accepted is not known now.
+
+    `again` has the seconds until the task is looked for again, None if that would not help.
+    """
+
+    def __init__(self, message: str, *, again: float | None = None, **more: Any) -> None:
+        super().__init__(message, **more)
+        self.again = again
 
 
 class WaitCancelledError(TaskError):

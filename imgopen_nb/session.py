@@ -26,8 +26,9 @@ from .history.history import History
 from .images.thumbnail import Thumbnail
 from .tasks.manager import TaskManager
 from .tasks.result import Result
+from .tasks.sending import Sending, Submit
 from .tasks.submission import runnable
-from .tasks.task import Task, check_timeout
+from .tasks.task import Task, time_limit
 
 
 class Session(NotPickled):
@@ -84,40 +85,55 @@ class Session(NotPickled):
         """Makes the addresses that the service uses: for callbacks, and for local pictures."""
         return self.manager.urls
 
-    def submit(self, operation: str, /, *, fresh: bool = False, **params: Any) -> Task:
+    def submit(
+        self,
+        operation: str,
+        /,
+        *,
+        fresh: bool = False,
+        timeout: float | None = None,
+        **params: Any,
+    ) -> Task:
         """Check the parameters, write the task to the history, send it, and return its handle.
 
         Args:
             operation: the name of an operation in the catalogue, e.g. "describe".
             fresh: send it even if the same call was made before. Otherwise the earlier task is
                 returned, still running or with its result (`task.cached`).
+            timeout: seconds until it must be accepted; by default as long as the service takes.
             **params: its parameters; a picture is a URL, path, bytes, PIL image or array.
 
         Raises:
             UsageError: nothing was sent; the message says what is wrong.
             PictureError: a picture cannot be read, or the real service cannot reach it.
             JournalError: the history cannot be written; nothing was sent.
-            SubmissionLostError: the task may have been accepted; this cannot be checked now.
+            SubmissionLostError: the task may have been accepted, and this cannot be found out. If
+                it can, the task is returned with the state LOST, and looked for while it is
+                waited for; it is sent again if the service does not know it for `settle` seconds.
             APIError: the service did not accept it.
+            TaskTimeoutError, TaskInterrupted: it goes on being sent, or nothing was sent; the
+                message says which.
 
         Example:
             >>> task = session.submit("describe", image="sample:coffee")
             >>> task.result().caption
         """
         since = math.inf if fresh else None  # no earlier task counts
-        return self.manager.submitter.submit(runnable(operation), params, since=since)
+        row, submit = runnable(operation), self.manager.submitter.submit
+        return self._send(row.name, partial(submit, row, params, since=since), timeout)
 
-    def call(self, path: str, body: Mapping[str, Any]) -> Task:
+    def call(self, path: str, body: Mapping[str, Any], *, timeout: float | None = None) -> Task:
         """Send any JSON body to any path, with keys, history and polling as usual.
 
         Args:
             path: e.g. "/tool/video/expand"; the vendor's prefix may be left out.
             body: the JSON object; our task id is added if paths of this family take one.
+            timeout: seconds until it must be accepted, as for `submit`.
 
         Raises:
             ImgOpenError: the same errors as `submit`.
         """
-        return self.manager.submitter.submit_raw(path, body)
+        return self._send(path, partial(self.manager.submitter.submit_raw, path, body), timeout)
 
     def run(
         self,
@@ -144,8 +160,8 @@ class Session(NotPickled):
             >>> result = session.run("upscale", image="sample:coffee")
             >>> result.images[0].pil()
         """
-        check_timeout(timeout)
-        return self.submit(operation, fresh=fresh, **params).result(timeout)
+        limit = time_limit(timeout, self.settings.timeout)
+        return self.submit(operation, fresh=fresh, timeout=limit, **params).result(limit)
 
     def run_all(
         self,
@@ -237,18 +253,25 @@ class Session(NotPickled):
         """
         return self.manager.store.find(task_id)
 
-    def resume(self) -> list[Task]:
+    def resume(self, *, send_lost: bool = False) -> list[Task]:
         """Poll every task of this backend that has not ended, and return the handles.
 
-        A task that was written to the history but perhaps not sent is looked up at the service
-        first, and sent only if the service does not know it.
+        A task that may or may not have been sent is looked for at the service, and sent only if the
+        service does not know it although the setting `settle` (120 s) has passed since.
+
+        Args:
+            send_lost: do not wait so long, for those who know that it did not arrive.
 
         Example:
             >>> [task.result() for task in session.resume()]  # after a restart of the kernel
         """
         tasks = self.manager.open_tasks()
         for task in tasks:
+            if send_lost:
+                self.manager.submitter.send_lost(task)
             task.watch()
+        if send_lost:
+            self.manager.scheduler.bring_forward((task, 0.0) for task in tasks)
         return tasks
 
     def rows(self, **filters: Any) -> list[dict[str, Any]]:
@@ -292,6 +315,10 @@ class Session(NotPickled):
     def close(self) -> None:
         """Stop polling, close the connections and the history, and stop the sandbox."""
         self.manager.close()
+
+    def _send(self, name: str, submit: Submit, timeout: float | None) -> Task:
+        limit = None if timeout is None else time_limit(timeout, timeout)
+        return Sending(name, submit).task(limit)
 
     def __enter__(self) -> Session:
         return self

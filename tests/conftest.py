@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imgopen_nb import session as session_module
-from imgopen_nb.api import retrying_client
 from imgopen_nb.session import Session
 
 from .pictures import Pictures
@@ -79,6 +78,7 @@ def clean_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     home = tmp_path / "home"
     names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "BASE_URL", "PATHS", "FIELDS", "BACKEND")
     monkeypatch.setenv("IMGOPEN_CACHE", "off")  # each call of a test is a call
+    monkeypatch.setenv("IMGOPEN_SETTLE", "0")  # a stub's "not found" is taken at its word
     more = ("TRACEBACK", "TAGGER", "CAPTIONER", "CLIP", "DIFFUSERS", "PUBLIC_URL", "SERVER")
     for name in (*names, *more):
         monkeypatch.delenv(f"IMGOPEN_{name}", raising=False)
@@ -110,12 +110,6 @@ def session(stub: Stub) -> Iterator[Session]:
 def cached(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was asked before comes from the history, as it does outside the tests."""
     monkeypatch.setenv("IMGOPEN_CACHE", "on")
-
-
-@pytest.fixture
-def quick(cached: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache on, and short pauses between looks for a lost task."""
-    monkeypatch.setattr(retrying_client, "LOOKUP_DELAYS", (0.01, 0.05))
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from imgopen_nb.errors import (
     PictureError,
     RefusedError,
     SettingsError,
-    SubmissionLostError,
     TaskFailedError,
     TaskInterrupted,
     TaskTimeoutError,
@@ -325,18 +324,16 @@ def test_a_new_session_resumes_what_an_earlier_one_left(session: Session, stub: 
     assert len(stub.submissions()) == 1
 
 
-def test_a_lost_submission_is_found_again_by_resume(session: Session, stub: Stub, monkeypatch):
-    monkeypatch.setattr("imgopen_nb.api.retrying_client.LOOKUP_DELAYS", (0.01,))
-    monkeypatch.setattr("imgopen_nb.api.retrying_client.backoff", lambda *_: 0.01)
+def test_a_lost_submission_is_found_again_by_resume(session: Session, stub: Stub):
     stub.replies(Reply(drop=True))
-    with pytest.raises(SubmissionLostError) as caught:
-        session.submit("describe", image=URL)
+    lost = session.submit("describe", image=URL)
     assert session.history().status.tolist() == ["lost"]
+    lost.cancel()
 
     stub.answer = answering(ok(), ok(status=2, caption="found"))
 
     (task,) = session.resume()
-    assert task is caught.value.task
+    assert task is lost
     assert task.result().caption == "found"
 
 

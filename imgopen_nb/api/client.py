@@ -19,6 +19,10 @@ from .envelope import Answer, parse_answer
 from .http import mount_pools, new_session, prepare, surely_unsent
 
 MAX_ANSWER = 8 * 2**20
+# Seconds that a submission may take: between two reads, and until the whole answer is there. A
+# service that loads its pictures before it answers is slow, and giving up costs a search.
+SUBMISSION_READ = 90.0
+SUBMISSION_TOTAL = 120.0
 
 
 class Client(NotPickled):
@@ -55,15 +59,21 @@ class Client(NotPickled):
         """Make the connection pool; a forked child does so again."""
         mount_pools(self._http)
 
-    def exchange(self, path: str, body: Mapping[str, Any]) -> Answer:
+    def exchange(self, path: str, body: Mapping[str, Any], *, read: float | None = None) -> Answer:
         """POST a JSON body once and return the answer.
+
+        Args:
+            path: the operation's path.
+            body: the JSON object.
+            read: seconds between two reads, for a submission, which may take SUBMISSION_TOTAL
+                seconds in all; None for the limits of this client.
 
         Raises:
             NetworkError: no answer; `sent` is False if the request certainly was not sent.
             APIError: the service refused, failed, redirected, or did not answer with JSON.
         """
         payload = json.dumps(body, ensure_ascii=False).encode()
-        return self._post(path, payload, "application/json")
+        return self._post(path, payload, "application/json", read)
 
     def upload(self, data: bytes) -> str:
         """Upload a local picture to the sandbox and return its URL there.
@@ -98,15 +108,18 @@ class Client(NotPickled):
     def __repr__(self) -> str:
         return f"Client({self.base_url!r})"
 
-    def _post(self, path: str, payload: bytes, content_type: str) -> Answer:
+    def _post(
+        self, path: str, payload: bytes, content_type: str, read: float | None = None
+    ) -> Answer:
         headers = {**self._http.headers, "Content-Type": content_type}
         request = prepare("POST", self.base_url + path, headers, payload)
-        return frameless(lambda: self._exchanged(request))
+        return frameless(lambda: self._exchanged(request, read))
 
-    def _exchanged(self, request: requests.PreparedRequest) -> Answer:
+    def _exchanged(self, request: requests.PreparedRequest, read: float | None) -> Answer:
         try:
-            with self._send(request, self._timeout) as response:
-                body = b"".join(self._read(response))
+            total = self._total if read is None else SUBMISSION_TOTAL
+            with self._send(request, (self._timeout[0], read or self._timeout[1])) as response:
+                body = b"".join(self._read(response, total))
                 headers = response.headers.copy()  # a redirect may repeat a key as well
                 for name, value in headers.items():
                     headers[name] = self._scrub(value.encode("utf-8", "replace")).decode()
@@ -125,8 +138,8 @@ class Client(NotPickled):
             proxies=self._http.proxies,
         )
 
-    def _read(self, response: requests.Response) -> Iterator[bytes]:
-        deadline, size = time.monotonic() + self._total, 0
+    def _read(self, response: requests.Response, total: float) -> Iterator[bytes]:
+        deadline, size = time.monotonic() + total, 0
         for chunk in chunks(response):
             size += len(chunk)
             if size > MAX_ANSWER:
@@ -135,7 +148,7 @@ class Client(NotPickled):
                     http_status=response.status_code,
                 )
             if time.monotonic() > deadline:
-                raise RequestTimeoutError(f"the answer was not complete after {self._total:g} s")
+                raise RequestTimeoutError(f"the answer was not complete after {total:g} s")
             yield chunk
 
     def _scrub(self, body: bytes) -> bytes:

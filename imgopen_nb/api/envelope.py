@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..catalogue.operation import Operation, find
-from ..catalogue.status import STATUSES, State
+from ..catalogue.status import KNOWS_AT_ONCE, STATUSES, State
 from ..errors import (
     APIError,
     AuthenticationError,
@@ -183,7 +183,9 @@ def _failure(code: str, msg: str, http_status: int, headers: Mapping[str, str]) 
     more: dict[str, Any] = {"hint": HINTS.get(kind, ""), "code": code, "http_status": http_status}
     if kind is RateLimitError:
         more["retry_after"] = retry_after(headers)
-    return kind(text, **more)
+    error = kind(text, **more)
+    error.knows_at_once = headers.get(KNOWS_AT_ONCE) == "1"
+    return error
 
 
 def _redirect(headers: Mapping[str, str], http_status: int) -> RedirectError:

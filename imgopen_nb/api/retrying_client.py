@@ -1,8 +1,7 @@
 """Submits tasks and queries them, with retries that are safe on a bad network.
 
-A submission may cost money, so it is repeated only if it certainly was not accepted. If its answer
-is lost, the task is looked up by our own id. What the service answers for an unknown id is not
-documented: to find out, we query an id that was never used.
+A submission may cost money, so it is repeated here only if it certainly did not arrive. If its
+answer is lost, `tasks/submission.py` has it looked for by our own id (`tasks/search.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
@@ -27,16 +26,22 @@ from ..errors import (
     ServerError,
     SubmissionLostError,
 )
-from .client import Client
+from .client import SUBMISSION_READ, Client
 from .envelope import Answer
 
 if TYPE_CHECKING:
     from .throttle import Throttle
 
 MAX_ATTEMPTS = 4
-# Seconds before each look-up of a task: its submission may still be on its way.
-LOOKUP_DELAYS = (0.2, 0.6, 1.5)
 MAX_DELAY = 30.0
+# Errors after which the same request may succeed a little later.
+TRANSIENT = (RateLimitError, NetworkError, ServerError, MalformedAnswerError)
+
+
+class Unknown(NamedTuple):
+    """The service does not know a task; `at_once`: nor will it, as it knows each task at once."""
+
+    at_once: bool
 
 
 class RetryingClient(NotPickled):
@@ -64,110 +69,120 @@ class RetryingClient(NotPickled):
         self._assumed = assumed
         self._sleep = sleep
         self._throttle = throttle
-        self._unknown_signatures: dict[str, tuple[str, str]] = {}
+        self._unknown_signatures: dict[tuple[str, str], tuple[str, str]] = {}
 
     def path(self, operation: Operation) -> str:
         """Return the path of an operation; see `path_of`."""
         return path_of(operation, self._paths, assumed=self._assumed)
 
-    def submit(self, operation: Operation, body: Mapping[str, Any], task_id: str) -> Answer:
-        """Send a submission so that it is accepted once, and return the first answer about it.
+    def submit(
+        self,
+        operation: Operation,
+        body: Mapping[str, Any],
+        task_id: str,
+        sending: Callable[[], None] = lambda: None,
+    ) -> Answer:
+        """Send a submission and return its answer; repeat it only if it certainly did not arrive.
+
+        Args:
+            operation: what to submit.
+            body: the JSON object.
+            task_id: our own id of the task.
+            sending: called immediately before each request leaves.
 
         Raises:
-            SubmissionLostError: whether it was accepted cannot be found out.
+            SubmissionLostError: it may have been accepted; if `again` is set, `find` tells later.
             APIError: it certainly was not accepted.
         """
         path = self.path(operation)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return self._exchange(path, body)
+                return self._exchange(path, body, sending, read=SUBMISSION_READ)
             except APIError as error:
-                last = attempt == MAX_ATTEMPTS
-                if last and _not_accepted(error):
+                harmless = operation.kind == "rows"  # a list costs nothing
+                if not harmless and not _not_accepted(error):
+                    raise self._lost(operation, task_id, error) from None
+                if attempt == MAX_ATTEMPTS or not isinstance(error, TRANSIENT):
                     raise
-                found = self._after_failure(error, operation, task_id, attempt)
-                if found is not None:
-                    return found
-                if last:
+                seconds = backoff(attempt, error)
+                if seconds > MAX_DELAY:
                     raise
+                self._sleep(seconds)
         raise AssertionError("the loop returns or raises")
 
-    def find(self, operation: Operation, task_id: str) -> Answer | None:
-        """Return the state of a task that may never have arrived, None if it did not.
+    def find(self, operation: Operation, task_id: str) -> Answer | Unknown:
+        """Ask the service once for a task that may never have arrived.
+
+        What it answers for an unknown id is not documented: one that was never used is asked for.
 
         Raises:
-            SubmissionLostError: whether it arrived cannot be found out.
+            SubmissionLostError: it gives no usable answer; `again` is set if it may do so later.
         """
-        if not operation.query:
-            return None
-        return self._look_up(operation, task_id, NetworkError("its session has ended"))
-
-    def _after_failure(
-        self, error: APIError, operation: Operation, task_id: str, attempt: int
-    ) -> Answer | None:
-        """Return the task if it was accepted after all, None if it may be sent again."""
-        refused = _not_accepted(error)
-        if refused and not isinstance(error, (RateLimitError, NetworkError)):
-            raise error
-        if not refused and operation.query:
-            return self._look_up(operation, task_id, error)
-        if not refused and operation.kind != "rows":
+        at_once = True
+        try:
+            for query in _queries(operation):
+                seen = self._signature(operation, query, task_id)
+                if isinstance(seen, Answer):
+                    return seen
+                if seen[:2] != self._unknown_signature(operation, query):
+                    text = "the service does not say whether it knows the task"
+                    raise SubmissionLostError(text, again=0.0)
+                at_once = at_once and seen[2]
+        except (APIError, AssumedPathError, SubmissionLostError) as error:
+            may_pass = isinstance(error, (*TRANSIENT, SubmissionLostError))
+            asked = error.retry_after if isinstance(error, RateLimitError) else None
             raise SubmissionLostError(
-                f"the answer to {operation.name} was lost ({error.message}), and this path cannot "
-                "be asked whether it was accepted",
+                f"the answer to {operation.name} was lost, and whether it was accepted cannot be "
+                f"found out ({error.message})",
+                hint=f"nothing was sent twice; %imgopen resume looks for task {task_id} again",
+                again=(asked or 0.0) if may_pass else None,
+            ) from None
+        return Unknown(at_once)
+
+    def _lost(self, operation: Operation, task_id: str, cause: APIError) -> SubmissionLostError:
+        """Return the error of a submission that may have been accepted."""
+        text = f"the answer to {operation.name} was lost ({cause.message})"
+        if not operation.query:
+            return SubmissionLostError(
+                f"{text}, and this path cannot be asked whether it was accepted",
                 hint="nothing was sent twice: look at the service before you run it again",
             )
-        seconds = backoff(attempt, error)
-        if seconds > MAX_DELAY:
-            raise error
-        self._sleep(seconds)
-        return None
-
-    def _look_up(self, operation: Operation, task_id: str, cause: APIError) -> Answer | None:
         try:
-            for seconds in LOOKUP_DELAYS:
-                self._sleep(seconds)
-                answer = self._look_up_once(operation, task_id)
-                if answer is not None:
-                    return answer
-        except (APIError, AssumedPathError, SubmissionLostError) as error:
-            raise SubmissionLostError(
-                f"the answer to {operation.name} was lost ({cause.message}), and whether it was "
-                f"accepted cannot be found out ({error.message})",
+            for query in _queries(operation):
+                self.path(OPERATIONS[query])
+        except AssumedPathError as error:
+            return SubmissionLostError(
+                f"{text}, and whether it was accepted cannot be found out ({error.message})",
                 hint=f"nothing was sent twice; %imgopen resume looks for task {task_id} again",
-            ) from None
-        return None
+            )
+        return SubmissionLostError(text, again=0.0)
 
-    def _look_up_once(self, operation: Operation, task_id: str) -> Answer | None:
-        """Return the task, or None if the service answers as for an id that was never used."""
-        seen = self._signature(operation, task_id)
-        if isinstance(seen, Answer):
-            return seen
-        if operation.name not in self._unknown_signatures:
-            probe = self._signature(operation, f"imgopen-nb-unused-{uuid.uuid4().hex}")
+    def _unknown_signature(self, operation: Operation, query: str) -> tuple[str, str]:
+        """Return how the service refuses an id that nobody has used."""
+        key = (operation.name, query)
+        if key not in self._unknown_signatures:
+            probe = self._signature(operation, query, f"imgopen-nb-unused-{uuid.uuid4().hex}")
             if isinstance(probe, Answer):
-                raise SubmissionLostError("the service claims to know an id that nobody used")
-            self._unknown_signatures[operation.name] = probe
-        if seen != self._unknown_signatures[operation.name]:
-            raise SubmissionLostError("the service does not say whether it knows the task")
-        return None
+                text = "the service claims to know an id that nobody used"
+                raise SubmissionLostError(text, again=0.0)
+            self._unknown_signatures[key] = probe[:2]
+        return self._unknown_signatures[key]
 
-    def _signature(self, operation: Operation, task_id: str) -> Answer | tuple[str, str]:
-        """Return the answer if it is about a task, else (kind, code) of the refusal."""
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            try:
-                answer = self._query(operation, operation.query, task_id)
-            except (RateLimitError, NetworkError, ServerError, MalformedAnswerError) as error:
-                if attempt == MAX_ATTEMPTS:
-                    raise
-                self._sleep(backoff(attempt, error))
-            except AuthenticationError:
-                raise
-            except APIError as error:
-                return type(error).__name__, error.code
-            else:
-                return answer if answer.status is not None else ("no status", "200")
-        raise AssertionError("the loop returns or raises")
+    def _signature(
+        self, operation: Operation, query: str, task_id: str
+    ) -> Answer | tuple[str, str, bool]:
+        """Return the answer if it is about a task, else (kind, code, knows at once) of the refusal.
+
+        Raises:
+            APIError: it is no answer to this question.
+        """
+        try:
+            answer = self._query(operation, query, task_id)
+        except (*TRANSIENT, AuthenticationError):
+            raise
+        except APIError as error:
+            return type(error).__name__, error.code, error.knows_at_once
+        return answer if answer.status is not None else ("no status", "200", False)
 
     def query(self, operation: Operation, task_id: str, server_id: str = "") -> Answer:
         """Query a task once, by our id and, if that is unknown, by the service's.
@@ -194,18 +209,26 @@ class RetryingClient(NotPickled):
         carrier = row.params[0].wire
         return self._exchange(path, {carrier: task_id})
 
-    def _exchange(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """Exchange once, when the throttle permits it."""
+    def _exchange(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        sending: Callable[[], None] = lambda: None,
+        read: float | None = None,
+    ) -> Answer:
+        """Exchange once, when the throttle permits it; `sending` is called just before."""
         throttle = self._throttle
         if throttle is None:
-            return self.client.exchange(path, body)
+            sending()
+            return self.client.exchange(path, body, read=read)
         closed = throttle.closed_for()
         if closed > MAX_DELAY:
             text = f"the service asked for a pause, of which {closed:.0f} s are left"
             raise RateLimitError(text, retry_after=closed, hint="run it again then")
         throttle.wait()
+        sending()
         try:
-            answer = self.client.exchange(path, body)
+            answer = self.client.exchange(path, body, read=read)
         except RateLimitError as error:
             throttle.refused(error.retry_after)
             raise
@@ -254,9 +277,15 @@ def _not_accepted(error: APIError) -> bool:
     return not isinstance(error, (ServerError, MalformedAnswerError))
 
 
+def _queries(operation: Operation) -> tuple[str, ...]:
+    """Return the queries that may know a task: one of the sd family is archived one day."""
+    if operation.family == "sd" and operation.query:
+        return "query-v2", "query-v1"
+    return (operation.query,) if operation.query else ()
+
+
 def _candidates(operation: Operation, task_id: str, server_id: str) -> Iterator[tuple[str, str]]:
     ids = [i for i in dict.fromkeys((task_id, server_id)) if i]
-    queries = ("query-v2", "query-v1") if operation.family == "sd" else (operation.query,)
-    for query in queries:
+    for query in _queries(operation):
         for queried_id in ids:
             yield query, queried_id

@@ -23,7 +23,7 @@ from ..tasks.cache_key import reusable
 from ..tasks.manager import TaskManager
 from ..tasks.result import Result
 from ..tasks.submission import TRANSIENT_ERRORS
-from ..tasks.task import check_timeout
+from ..tasks.task import time_limit
 from ..text import counted, in_words
 from .fresh_runs import FreshRun, run_key
 from .plan import Plan, make_plan
@@ -117,7 +117,7 @@ class Batch:
         """
         self._begin()
         name = ", ".join([self.operation.name, *self._taken_up()])
-        with batch_progress(name, self._total) as count:
+        with batch_progress(name, self._total, lambda: self._limits.waits_for) as count:
             deque(self._outcomes(count if progress else None), maxlen=0)
         return self
 
@@ -356,7 +356,7 @@ def _check_limits(limits: Limits) -> None:
             raise ParameterError(
                 f"{name} must be a whole number from {minimum}, not {in_words(number)}"
             )
-    check_timeout(limits.timeout)
+    time_limit(limits.timeout, 0.0)
 
 
 def _record_of(outcome: Outcome) -> OutcomeRecord:

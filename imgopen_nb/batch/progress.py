@@ -10,12 +10,15 @@ from .rows import Outcome
 
 
 @contextmanager
-def batch_progress(name: str, total: int | None) -> Iterator[Callable[[Outcome | None], None]]:
+def batch_progress(
+    name: str, total: int | None, waits_for: Callable[[], str] = str
+) -> Iterator[Callable[[Outcome | None], None]]:
     """Show one progress bar for many calls, with the rate and the time left.
 
     Args:
         name: the operation.
         total: the number of calls, None if not known.
+        waits_for: returns what is waited for, "" if nothing is out of the ordinary.
 
     Yields:
         A function to call with each outcome, and with None when only time has passed.
@@ -28,7 +31,8 @@ def batch_progress(name: str, total: int | None) -> Iterator[Callable[[Outcome |
                 bar.n += 1
                 tally["cached"] += outcome.result.cached
                 tally["failed"] += outcome.failed
-                bar.postfix = ", ".join(f"{n} {word}" for word, n in tally.items() if n)
+            counts = (f"{n} {word}" for word, n in tally.items() if n)
+            bar.postfix = ", ".join(filter(None, (*counts, waits_for())))
             bar.draw()
 
         yield count

@@ -64,6 +64,7 @@ class Limits:
         since: with `fresh`, tasks that were made from then on count all the same, in seconds since
             the epoch; None if each call is to be sent.
         sent: how many new tasks have been sent.
+        waits_for: what the calls wait for that are looked for at the service, in words, or "".
     """
 
     concurrency: int = CONCURRENCY
@@ -72,6 +73,7 @@ class Limits:
     fresh: bool = False
     since: float | None = field(default=None, init=False)
     sent: int = field(default=0, init=False)
+    waits_for: str = field(default="", init=False)
 
     @property
     def counted_since(self) -> float | None:

@@ -2,6 +2,10 @@
 
 `stream` takes rows and yields outcomes. It holds only the calls under way in memory, so the number
 of rows does not matter. `Session.map`, `run_all` and the magic are built on it.
+
+A call whose answer was lost may be looked for during minutes. It leaves its place among the
+`concurrency` calls to another row, so a few lost answers do not stop a batch. At most MOST_LOST
+times `concurrency` calls do so: if a service loses every answer, the batch waits.
 """
 
 from __future__ import annotations
@@ -31,12 +35,14 @@ from ..errors import (
 )
 from ..tasks.manager import TaskManager
 from ..tasks.result import Result
+from ..tasks.search import clock
 from ..tasks.submission import TRANSIENT_ERRORS
 from ..tasks.task import Task
 from .fresh_runs import moment
 from .rows import Limits, Outcome, Row, Watch, not_run
 
 TICK = 0.25  # seconds between two calls of `watch` with None
+MOST_LOST = 4  # times `concurrency`: rows that leave their place to others while looked for
 # Errors that every other call would meet too: the rest is not sent.
 FATAL = (
     AssumedFieldError, AssumedPathError, AuthenticationError, JournalError, SandboxError,
@@ -87,11 +93,17 @@ class _Call:
     task: Task | None = None
     stage: str = "waiting"  # then "sending", then "ended" if there is no task
 
+    def written(self, task: Task) -> None:
+        """Note the task, which is in the history from now on."""
+        self.task = task
+
     @property
     def where(self) -> str:
-        """Return "waiting", "sending", "under way" or "ended"."""
+        """Return "waiting", "sending", "looked for", "under way" or "ended"."""
         if self.task is None:
             return self.stage
+        if self.task.looked_for_until is not None:
+            return "looked for"
         if self.task.state in UNSENT:
             return "sending"
         return "ended" if self.task.state.final else "under way"
@@ -147,6 +159,9 @@ class _Stream:
             f"{done:,} done" + (f" ({self._failed:,} without a result)" if self._failed else ""),
             f"{at['under way']:,} under way go on at the service and into the history",
             f"{at['sending']:,} still being sent" if at["sending"] else "",
+            f"{at['looked for']:,} not known to have arrived, as their answers were lost"
+            if at["looked for"]
+            else "",
             f"{unsent:,} not sent" if unsent else "",
         ]
         return f"stopped: {', '.join(filter(None, counts))}\n  → {self._same_again(kept_until)}"
@@ -176,7 +191,7 @@ class _Stream:
                     "this batch goes on in the process that began it, not in its forked child",
                     hint="begin a batch of its own here: what is done comes from the history",
                 )
-            while len(self._open) < self._limits.concurrency:
+            while self._has_room():
                 row = next(rows, None)
                 if row is None:
                     self._total = self._begun
@@ -186,12 +201,22 @@ class _Stream:
             if not self._open:
                 return
             outcome = self._next_outcome()
+            if outcome is None:
+                continue
             self._done += 1
             if outcome.failed:
                 self._failed += 1
                 self._ended_badly += outcome.result.status in (State.FAILED, State.REFUSED)
             self._watch(outcome)
             yield outcome
+
+    def _has_room(self) -> bool:
+        """Whether another call may be under way; say what the lost ones wait for."""
+        times = [call.task.looked_for_until for call in self._open.values() if call.task]
+        lost = [until for until in times if until is not None]
+        self._limits.waits_for = _waits_for(lost) if lost else ""
+        most = self._limits.concurrency
+        return len(self._open) - min(len(lost), MOST_LOST * most) < most
 
     def _begin(self, row: Row) -> None:
         seconds = self._limits.timeout
@@ -222,6 +247,7 @@ class _Stream:
                 since=self._limits.counted_since,
                 retry_later=True,
                 permit=self._limits.permit,
+                written=call.written,
             )
         except ImgOpenError as error:
             call.stage = "ended"
@@ -239,7 +265,8 @@ class _Stream:
         task.watch(call.deadline - time.monotonic())
         task.add_done_callback(lambda ended: self._reports.put((place, ended)))
 
-    def _next_outcome(self) -> Outcome:
+    def _next_outcome(self) -> Outcome | None:
+        """Return the next outcome, None if it is time to see whether there is room for more."""
         while True:
             first = min(self._open.values(), key=lambda call: call.deadline)
             try:
@@ -248,7 +275,7 @@ class _Stream:
             except Empty:
                 if left > TICK:
                     self._watch(None)
-                    continue
+                    return None
                 with self._guard:
                     self._open.pop(first.row.place)
                 return self._timed_out(first)
@@ -316,3 +343,10 @@ def run_all(
 
 def _not_sent(trouble: ImgOpenError) -> ImgOpenError:
     return ImgOpenError(f"not sent: {trouble.message}", hint=trouble.hint)
+
+
+def _waits_for(lost: list[float]) -> str:
+    """Return what a batch waits for that looks for tasks until these moments."""
+    one = len(lost) == 1
+    they_are, answers = ("is", "its answer was") if one else ("are", "their answers were")
+    return f"{len(lost):,} {they_are} looked for until {clock(max(lost))}: {answers} lost"

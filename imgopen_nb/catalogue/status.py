@@ -9,7 +9,7 @@ class State(StrEnum):
     """Where a task stands; the last three are final."""
 
     CREATED = "created"  # in the history, not known to have been sent
-    LOST = "lost"  # sent, but the answer was lost and could not be looked up
+    LOST = "lost"  # perhaps sent, but no answer came; the service is being asked for it
     SUBMITTED = "submitted"  # accepted
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -24,6 +24,10 @@ class State(StrEnum):
 
 # It is not known whether the service has a task in one of these states.
 UNSENT = frozenset({State.CREATED, State.LOST})
+# A header, "1" with a "not found", of a service that knows each task from the moment at which it
+# takes it, and that takes no submission now: what it does not know never reached it. The sandbox
+# sends it.
+KNOWS_AT_ONCE = "X-Imgopen-Knows-At-Once"
 # The status of a result for which there is no task: nothing was sent for it.
 NOT_SENT = "not sent"
 # The status of a call of a batch whose task was deleted from the history after it was sent.

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
 from ..errors import ParameterError
-from ..syntax.parser import Parser
+from ..syntax.parser import Parser, seconds_of
 
 if TYPE_CHECKING:
     from ..session import Session
-    from ..tasks.task import Task
+    from ..tasks.task import Task, TimeLimit
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,20 @@ def wait_options(parser: Parser) -> None:
     parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
 
 
-def wait(session: Session, task: Task, seconds: float | None) -> Any:
+def limit_of(call: Invocation, session: Session) -> TimeLimit:
+    """Return how long a line is to wait at most, from now on."""
+    from ..tasks.task import time_limit
+
+    return time_limit(seconds_of(call.options.timeout), session.settings.timeout)
+
+
+def wait(session: Session, task: Task, limit: TimeLimit) -> Any:
     """Return the result of a task; a progress bar is shown until it has ended."""
     from ..tasks.progress import follow
 
     if not task.done:
-        follow(task, seconds, session.manager.timing.usual_seconds(task))
-    return task.result(seconds)
+        follow(task, limit, session.manager.timing.usual_seconds(task))
+    return task.result(limit)
 
 
 def pictures(call: Invocation) -> Any:

@@ -12,7 +12,15 @@ from ..catalogue.parameter import Param
 from ..errors import ParameterError
 from ..syntax.parser import Parser, add_operation, given, seconds_of
 from .batch import add_batch_options, refuse_batch_options, run_batch
-from .command import Command, Invocation, no_options, sample_names, submit_options, wait
+from .command import (
+    Command,
+    Invocation,
+    limit_of,
+    no_options,
+    sample_names,
+    submit_options,
+    wait,
+)
 from .widgets import open_form
 
 
@@ -53,8 +61,9 @@ def _run(operation: Operation, call: Invocation) -> Any:
     if call.options.form:
         return open_form(operation, params, call)
     session = call.session()
-    task = session.submit(operation.name, fresh=call.options.fresh, **params)
-    return task if call.options.no_wait else wait(session, task, seconds)
+    limit = limit_of(call, session)
+    task = session.submit(operation.name, fresh=call.options.fresh, timeout=limit, **params)
+    return task if call.options.no_wait else wait(session, task, limit)
 
 
 def _list(call: Invocation) -> Any:

@@ -6,13 +6,14 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ..catalogue.status import State
+from ..catalogue.status import UNSENT, State
 from ..errors import ImgOpenError, ParameterError, UsageError
 from ..syntax.parser import Parser, seconds_of
 from .command import (
     Command,
     Invocation,
     describe_models,
+    limit_of,
     sample_names,
     submit_options,
     wait,
@@ -81,7 +82,7 @@ def _wait_options(parser: Parser) -> None:
 
 def _wait(call: Invocation) -> Any:
     session = call.session()
-    return wait(session, session.task(call.options.words[0]), seconds_of(call.options.timeout))
+    return wait(session, session.task(call.options.words[0]), limit_of(call, session))
 
 
 def _recent_tasks() -> list[str]:
@@ -91,9 +92,18 @@ def _recent_tasks() -> list[str]:
     return [row["task_id"] for row in rows[::-1]]
 
 
+def _resume_options(parser: Parser) -> None:
+    _timeout_for_each(parser)
+    parser.add_argument(
+        "--send-lost",
+        action="store_true",
+        help="send at once what the service does not know, if you are sure that it never arrived",
+    )
+
+
 def _resume(call: Invocation) -> str:
     seconds = seconds_of(call.options.timeout)
-    tasks = call.session().resume()
+    tasks = call.session().resume(send_lost=call.options.send_lost)
     if not tasks:
         return "no open tasks"
     lines = [_wait_and_report(task, seconds) for task in tasks]
@@ -111,7 +121,8 @@ def _wait_and_report(task: Task, seconds: float | None) -> str:
     try:
         task.wait(seconds)
     except ImgOpenError as error:
-        return f"{task.id} {task.operation.name}: {error.message}"
+        outlook = f"; {task.outlook}" if task.state in UNSENT else ""
+        return f"{task.id} {task.operation.name}: {error.message}{outlook}"
     return f"{task.id} {task.operation.name}: {task.state}"
 
 
@@ -129,9 +140,10 @@ def _call(call: Invocation) -> Any:
         raise ParameterError(f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise ParameterError("the body must be a JSON object")
-    session, seconds = call.session(), seconds_of(call.options.timeout)
-    task = session.call(call.options.words[0], body)
-    return task if call.options.no_wait else wait(session, task, seconds)
+    session = call.session()
+    limit = limit_of(call, session)
+    task = session.call(call.options.words[0], body, timeout=limit)
+    return task if call.options.no_wait else wait(session, task, limit)
 
 
 COMMANDS = (
@@ -157,7 +169,7 @@ COMMANDS = (
         _wait,
         values={"words": _recent_tasks},
     ),
-    Command("resume", "Wait for every task that has not ended.", _timeout_for_each, _resume),
+    Command("resume", "Wait for every task that has not ended.", _resume_options, _resume),
     Command(
         "call",
         "Send a JSON body to a path that the catalogue does not know.",

@@ -43,6 +43,7 @@ EDITABLE = {
     "fields": "true names of fields whose name is only assumed, as a JSON object",
     "model": "model that describe uses when none is given",
     "rate": "requests per second at most, of all notebooks together; empty: as many as it takes",
+    "settle": "seconds after which a lost task that the service does not know is sent again",
     "cache": "on: what was asked before comes from the history; off: it is asked again",
     **LOCAL_MODELS,
 }
@@ -60,6 +61,7 @@ class Settings(Immutable):
     fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     model: str = ""
     rate: float | None = None
+    settle: float = 120.0
     cache: str = "on"
     tagger: str = ""
     captioner: str = ""
@@ -107,6 +109,7 @@ def load(
         fields={**_fields(stored.get("fields")), **_fields(os.environ.get("IMGOPEN_FIELDS"))},
         model=str(stored.get("model", "")),
         rate=_rate(os.environ.get("IMGOPEN_RATE") or stored.get("rate")),
+        settle=_settle(os.environ.get("IMGOPEN_SETTLE") or stored.get("settle", 120.0)),
         cache=_cache(os.environ.get("IMGOPEN_CACHE") or stored.get("cache", "on")),
         **{kind: local_model(kind, stored) for kind in LOCAL_MODELS},
     )
@@ -143,6 +146,7 @@ def store_setting(home: Path, name: str, value: str) -> Any:
         "base_url": lambda url: _checked_url(url, None),
         "model": _model,
         "rate": _rate,
+        "settle": _settle,
         "cache": _cache,
         **dict.fromkeys(LOCAL_MODELS, _model_source),
     }
@@ -179,6 +183,12 @@ def _rate(value: Any) -> float | None:
     if value in (None, ""):
         return None
     return _number(value, 10_000, "rate must be requests per second")
+
+
+def _settle(value: Any) -> float:
+    if str(value) in ("0", "0.0"):  # for a service that knows each task at once
+        return 0.0
+    return _number(value, 86400, "settle must be seconds from 0 to 86400")
 
 
 def _number(value: Any, most: float, wanted: str) -> float:

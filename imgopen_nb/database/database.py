@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 from ..errors import JournalError
 from ..files import make_private_folder, open_private, tighten_home
+from .interrupts import Uninterrupted
 from .migrations import JSON_COLUMNS, connect
 
 BUSY_TIMEOUT = 15.0
@@ -60,9 +61,14 @@ class Database:
             return connection.execute(sql, tuple(values)).rowcount
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Run the block as one transaction; others who want to write wait until it ends."""
-        with self._open() as connection:
+    def transaction(self, *, durable: bool = False) -> Iterator[None]:
+        """Run the block as one transaction; others who want to write wait until it ends.
+
+        Args:
+            durable: whether it is on the disk when the block has ended, with all that was written
+                before, so that a power cut cannot undo it. Others may be undone, the newest first.
+        """
+        with self._open() as connection, _synchronous(connection, "FULL" if durable else ""):
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -92,7 +98,7 @@ class Database:
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
+        with Uninterrupted(), self._lock:
             if self._connection in self._open_connections:
                 self._connection.close()
                 del self._open_connections[self._connection]
@@ -140,7 +146,7 @@ class Database:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with Uninterrupted(), self._lock:
             if _forbidden and os.path.realpath(self.path) in _forbidden:
                 raise self._forked_error()
             self._uses += 1
@@ -174,6 +180,22 @@ class Database:
             "be used in it",
             hint='fork again, or start processes by multiprocessing.get_context("spawn")',
         )
+
+
+@contextlib.contextmanager
+def _synchronous(connection: sqlite3.Connection, level: str) -> Iterator[None]:
+    """Have commits wait for the disk; it cannot be set within a transaction.
+
+    In WAL mode, NORMAL waits at checkpoints only, FULL at each commit.
+    """
+    if level:
+        connection.execute(f"PRAGMA synchronous = {level}")
+    try:
+        yield
+    finally:
+        if level:
+            with contextlib.suppress(sqlite3.Error):  # closed by a fork meanwhile
+                connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def encode(row: Mapping[str, Any]) -> list[Any]:

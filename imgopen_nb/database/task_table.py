@@ -40,7 +40,8 @@ class TaskTable:
     ) -> dict[str, Any] | None:
         """Insert a task, or return an earlier one with the same cache key.
 
-        This is one transaction: if two kernels submit the same call at once, only one inserts.
+        This is one transaction: if two kernels submit the same call at once, only one inserts. It
+        survives a power cut: the task may be paid for a moment later.
 
         Args:
             row: the new task; its `request` is the cache key, None if it is never cached.
@@ -49,7 +50,7 @@ class TaskTable:
         Returns:
             The earlier task, None if the new one was inserted.
         """
-        with self.database.transaction():
+        with self.database.transaction(durable=True):
             found = self.cached(row["request"], since)
             if found is None:
                 self.add(row)
@@ -120,6 +121,11 @@ class TaskTable:
         )
         found = self.database.read(sql, (image, picture, image), ("only",))
         return bool(found[0]["only"])
+
+    def write_sending(self, task_id: str, submitted: float, attempts: int) -> None:
+        """Write, so that it survives a power cut, that a task is sent at this moment."""
+        with self.database.transaction(durable=True):
+            self.update(task_id, submitted=submitted, attempts=attempts)
 
     def update(self, task_id: str, **changes: Any) -> bool:
         """Write changes of a task; False if it has ended already: the first end stays."""

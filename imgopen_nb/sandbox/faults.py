@@ -161,6 +161,11 @@ class Faults:
                     found = found or fault
         return Drawn(seconds, found)
 
+    @property
+    def delays(self) -> bool:
+        """Whether a request may be held back."""
+        return any(row.fault.kind == "delay" for row in self.rows)
+
     def fired(self) -> list[int]:
         """Return how often each row has caused a fault."""
         return [row.fired for row in self.rows]

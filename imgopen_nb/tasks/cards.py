@@ -30,7 +30,8 @@ _NOTHING = {
 }
 _ADVICE = {
     "created": "Whether it was sent is not known yet. %imgopen resume finds out.",
-    "lost": "Whether the service took it is not known. %imgopen resume asks again.",
+    "lost": "Whether the service took it is not known. %imgopen resume looks for it there, and "
+    "sends it again once that is safe.",
     "failed": "The service took it and could not do it. Check the picture and the parameters, "
     "then run the call again.",
     "refused": "The service did not take it, so nothing was done. See %imgopen config and "
@@ -72,7 +73,8 @@ def result_view(result: Any) -> dict[str, Any]:
 def task_view(task: Any) -> dict[str, Any]:
     """Return what task.html shows of a task without a result."""
     state = str(task.state)
-    advice = _ADVICE.get(state, _GOES_ON)
+    looked_for = getattr(task, "looked_for", "")
+    advice = f"{looked_for.capitalize()}." if looked_for else _ADVICE.get(state, _GOES_ON)
     names = {"operation": task.operation.name, "id": task.id}
     known = [task.params.get("model"), seconds(task.seconds), f"task {task.id}"]
     return {

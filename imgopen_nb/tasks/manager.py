@@ -140,12 +140,11 @@ class TaskManager:
         self._lock.release()
 
     def _watch(self, task: Task) -> None:
-        self._inbox.watch()
-        if self.scheduler.add(task, self._delay(task)):
-            task.add_done_callback(self._drop_if_abandoned)
-
-    def _drop_if_abandoned(self, task: Task) -> None:
-        if not task.state.final:  # the wait was given up: the poller drops it
+        """Begin to poll a task, or let go of it if its wait was given up."""
+        if task.watched:
+            self._inbox.watch()
+            self.scheduler.add(task, self._delay(task))
+        else:  # the poller drops it
             self.scheduler.bring_forward([(task, 0.0)])
 
     def _reschedule(self, tasks: list[Task]) -> None:

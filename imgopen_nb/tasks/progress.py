@@ -24,6 +24,7 @@ def follow(task: Task, timeout: float | None = None, usual: Usual = None) -> Non
     name = " · ".join(filter(None, (task.operation.name, task.model)))
     with progress_bar(name, 100, postfix=usual_time(usual)) as bar:
         for event in task.events(timeout, tick=INTERVAL):
+            bar.postfix = task.looked_for or usual_time(usual)
             bar.bar_format = ELAPSED if event.progress is None else SHARE
             bar.n = round(100 * (event.progress or 0.0))
             bar.draw()

@@ -22,6 +22,7 @@ from ..images.identity import doubt
 from ..images.thumbnail import Thumbnail
 from ..text import clip
 from .result import Result, missing_note
+from .search import Search
 from .task import Task
 
 # Attributes that a result copies from its task, under the same names.
@@ -29,6 +30,7 @@ COPIED = (
     "model", "image", "picture", "params", "backend", "submitted", "finished", "queries",
     "attempts",
 )  # fmt: skip
+JUST_NOW = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,17 @@ class TaskStore:
             "params": dict(call.params),
             "status": State.CREATED.value,
             "created": max(time.time(), since or 0.0) if since != math.inf else time.time(),
+            # It is sent at once: one write says both (see `mark_sending`).
+            "submitted": time.time(),
+            "attempts": 1,
             **columns,
         }
         with self._guard:  # nobody may load the row before this handle is marked as sending
             earlier = self._table.find_or_add(row, since=since)
             if earlier is None:
                 task = self._tasks[task_id] = self._new_handle(row, operation)
+                task.submitted, task.attempts = row["submitted"], 1
+                task.start_clock()
                 task.sending = True
                 return task
         return self._reuse(earlier, call)
@@ -160,10 +167,16 @@ class TaskStore:
         with contextlib.suppress(JournalError):  # then it stays ours while this process runs
             self._table.claim(task.id, owner, "")
 
-    def body(self, task: Task) -> dict[str, Any] | None:
-        """Return the JSON body of the submission, None if it was not stored."""
-        kept: dict[str, Any] | None = self._table.get(task.id)["body"]
-        return kept
+    def sending(self, task: Task) -> tuple[float | None, Mapping[str, Any] | None]:
+        """Return when a submission was sent last, if that is known, and its body, if it was kept.
+
+        The handle learns it too: another session may have sent the task since.
+        """
+        row = self._table.get(task.id)
+        submitted, attempts = row["submitted"] or row["created"], row["attempts"]
+        if (task.submitted, task.attempts) != (submitted, attempts):
+            task.update(submitted=submitted, attempts=attempts)
+        return row["submitted"], row["body"]
 
     def refresh(self, task: Task) -> None:
         """Update a task with what another session or the notebook server has written."""
@@ -183,9 +196,16 @@ class TaskStore:
         return self._tasks.get(task_id)
 
     def mark_sending(self, task: Task) -> None:
-        """Record that the request is sent now."""
-        task.start_clock()
-        task.update(submitted=time.time(), attempts=task.attempts + 1)
+        """Write into the history that the request is sent now, before it leaves.
+
+        A new task's row says so already, unless something has held the request back since.
+        """
+        if task.search is not None or (task.seconds or 0.0) > JUST_NOW:
+            submitted, attempts = time.time(), task.attempts + 1
+            self._table.write_sending(task.id, submitted, attempts)
+            task.start_clock()
+            task.update(submitted=submitted, attempts=attempts)
+        task.search = Search(task.submitted, settled=math.inf)
 
     def apply_answer(self, task: Task, answer: Answer, *, always: bool = False) -> None:
         """Save what an answer says. The status decides the state, not the presence of a result.

@@ -1,8 +1,9 @@
 """Submits a call: checks it, looks it up in the history, writes it there and sends it once.
 
 The history is searched before any work is done, so a call that was made before costs nothing. If
-sending was interrupted (a lost answer, a killed kernel), the service is asked for the task by our
-own id. The task is sent again only if the service does not know it, and by one session only.
+sending was interrupted (a lost answer, a killed kernel, Ctrl-C), the task is LOST, and `recover`
+looks for it at the service by our own id (`search.py`). It is sent again only when that has proved
+that it never arrived, and by one session only.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from .._version import __version__
 from ..api.backend import Backend
 from ..api.envelope import Answer
+from ..api.retrying_client import MAX_ATTEMPTS
 from ..callbacks.public_urls import PublicUrls
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
@@ -33,14 +36,16 @@ from ..errors import (
     RateLimitError,
     ServerError,
     SubmissionLostError,
-    TaskInterrupted,
+    TaskFailedError,
     UsageError,
+    WaitCancelledError,
 )
 from ..images.identity import Identity
 from ..text import clip, hide_passwords, in_words
 from .cache_key import backend_of, cache_key, reusable
 from .callback_trust import CallbackTrust, callback_param
 from .inputs import InputResolver
+from .search import Search
 from .session_lock import SessionLock
 from .store import Call, TaskStore
 from .task import Task
@@ -54,6 +59,7 @@ TRANSIENT_ERRORS = (
 NEVER_SENT = (
     "it never reached the service, and what was to be sent is not known any more: run it again"
 )
+LEFT_BEHIND = "its session ended while it was sent"
 CANNOT_CHECK = (
     "its session ended while it was sent, and this path cannot be asked whether it was accepted: "
     "it is not sent again by itself"
@@ -121,6 +127,7 @@ class Submitter:
         since: float | None = None,
         retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
+        written: Callable[[Task], None] | None = None,
     ) -> Task:
         """Return the task of a call: a new one that was accepted, or an earlier one.
 
@@ -130,7 +137,8 @@ class Submitter:
             since: return an earlier task only if it was made from then on, in seconds since the
                 epoch; None counts all earlier tasks, infinity none.
             retry_later: after a transient error, try again in the background and do not raise.
-            permit: called before a new task is written; False if the budget is spent.
+            permit: called before a new task is written; False if it is not to be sent.
+            written: called with a new task when it is in the history, before it is sent.
 
         Raises:
             BudgetError: `permit` returned False.
@@ -168,9 +176,17 @@ class Submitter:
             since=since,
             retry_later=retry_later,
             permit=permit,
+            written=written,
         )
 
-    def submit_raw(self, path: str, body: Mapping[str, Any]) -> Task:
+    def submit_raw(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        permit: Callable[[], bool] | None = None,
+        written: Callable[[Task], None] | None = None,
+    ) -> Task:
         """Send any body to any path and return its task; see `Session.call`."""
         row = raw_operation(path)
         shown, hidden = _hide_passwords(body)
@@ -179,15 +195,23 @@ class Submitter:
             Call({"path": row.path, "body": shown}),
             lambda task_id: raw_body(row, body, task_id),
             keep_body=not hidden,
+            permit=permit,
+            written=written,
         )
 
+    def send_lost(self, task: Task) -> None:
+        """Have a task sent as soon as the service does not know it, without the settling time."""
+        if task.state in UNSENT and not task.sending:
+            task.search = Search(self._store.sending(task)[0])
+
     def recover(self, task: Task) -> float:
-        """Find out whether a task was sent, and send it if it was not.
+        """Look once for a task that may have arrived, and send it if it certainly has not.
 
         Returns:
             Seconds until this should be tried again; 0 if it is done.
 
         Raises:
+            SubmissionLostError: the service cannot tell, although the settling time is over.
             ImgOpenError: it cannot be sent, or not now.
         """
         if task.sending:
@@ -198,7 +222,13 @@ class Submitter:
         with self._lock.in_use():
             if not self._store.claim(task, self._lock.id, self._lock.is_alive):
                 return CLAIM_RETRY
-            self._send(task, lambda: self._find_or_send(task), retry_later=True)
+            try:
+                self._send(task, lambda: self._find_or_send(task), retry_later=True)
+            except SubmissionLostError as error:
+                if error.again is None:
+                    raise
+                assert task.search is not None
+                return max(error.again, task.search.next_look())
         return 0.0
 
     def _send_new(
@@ -212,6 +242,7 @@ class Submitter:
         since: float | None = None,
         retry_later: bool = False,
         permit: Callable[[], bool] | None = None,
+        written: Callable[[Task], None] | None = None,
     ) -> Task:
         """Write a task and send it. The transaction that inserts it decides whether it is new."""
         task_id = f"nb{time.strftime('%Y%m%d')}{uuid.uuid4().hex[:16]}"
@@ -234,10 +265,14 @@ class Submitter:
                 )
             if task.id == task_id:
                 sent.append(task)
+                task.unwritten_body = None if keep_body else body
+                if written:
+                    written(task)
                 try:
                     self._send(task, lambda: self._submit(task, body), retry_later)
-                except TRANSIENT_ERRORS:
-                    if not retry_later:
+                except TRANSIENT_ERRORS as error:
+                    looked_for = isinstance(error, SubmissionLostError) and error.again is not None
+                    if not (retry_later or looked_for):
                         raise
         return _watch(task)
 
@@ -315,31 +350,66 @@ class Submitter:
         except ImgOpenError as error:
             error.task = task
             if isinstance(error, SubmissionLostError):
-                self._store.write(task, State.LOST, message=error.message)
+                if task.state is not State.LOST:
+                    self._store.write(task, State.LOST, message=error.message)
+            elif isinstance(error, WaitCancelledError):
+                pass  # it was not sent, and whoever asks for it again has it sent
             elif not (retry_later and isinstance(error, TRANSIENT_ERRORS)):
                 self._store.write(task, State.REFUSED, message=error.message)
             raise
-        except KeyboardInterrupt:
-            self._store.write(task, State.LOST, message="interrupted while it was sent")
-            raise TaskInterrupted(
-                f"interrupted while {task.operation.name} {task.id} was sent; it may have been "
-                "accepted\n  → %imgopen resume finds out"
-            ) from None
         finally:
             if task.state in UNSENT:
                 self._store.release(task, self._lock.id)
+            else:
+                task.unwritten_body = None
             task.sending = False
 
     def _find_or_send(self, task: Task) -> Answer | None:
+        """Look for a task at the service once, and send it if "not found" is proof by now."""
         if _untraceable(task):
             return None
-        found = self._backend.client().find(task.operation, task.id)
-        body = self._store.body(task)
-        return found if found is not None or body is None else self._submit(task, body)
+        sent, body = self._store.sending(task)
+        body = body or task.unwritten_body
+        if task.search is None or task.search.sent != sent:
+            task.search = Search.for_row(sent, self._settings.settle)
+        search, proof = task.search, task.search.is_settled
+        try:
+            found = self._backend.client().find(task.operation, task.id)
+        except SubmissionLostError as error:
+            if proof:
+                error.again = None
+            raise
+        if isinstance(found, Answer):
+            return found
+        if not (proof or found.at_once):
+            raise SubmissionLostError(task.message or LEFT_BEHIND, again=0.0)
+        if body is None:
+            return None
+        if search.losses >= MAX_ATTEMPTS:
+            text = f"sent {search.losses} times, and the service does not know it"
+            raise TaskFailedError(f"{text}; {task.message}" if task.message else text)
+        return self._submit(task, body)
 
     def _submit(self, task: Task, body: Mapping[str, Any]) -> Answer:
+        """Send a task; unless it certainly did not arrive, its search begins when this ends."""
+        earlier = task.search or Search(task.submitted)
+        arrived = True
+        try:
+            leaving = partial(self._leaving, task)
+            return self._backend.client().submit(task.operation, body, task.id, leaving)
+        except ImgOpenError as error:
+            arrived = isinstance(error, SubmissionLostError)
+            raise
+        finally:
+            settled = time.monotonic() + self._settings.settle if arrived else earlier.settled
+            losses = earlier.losses + arrived
+            task.search = Search(task.submitted, settled, max(0, losses - 1), losses)
+
+    def _leaving(self, task: Task) -> None:
+        """Note that a request leaves now, unless nobody wants it to any more."""
+        if task.withdrawn:
+            raise WaitCancelledError("stopped before it was sent", task=task)
         self._store.mark_sending(task)
-        return self._backend.client().submit(task.operation, body, task.id)
 
 
 def _untraceable(task: Task) -> bool:

@@ -9,11 +9,13 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 from weakref import WeakSet
 
 from ..catalogue.operation import Operation
 from ..catalogue.status import UNSENT, State
+from ..database.interrupts import Uninterrupted
 from ..errors import (
     ImgOpenError,
     ParameterError,
@@ -26,12 +28,30 @@ from ..errors import (
 from ..text import in_words
 from .cards import task_bundle
 from .result import Result
+from .search import Search, clock
 
 # What the handles of one task have in common.
 _MIRRORED = (
     "state", "status", "progress", "preview", "server_id", "message", "data", "submitted",
     "finished", "queries", "attempts", "pending", "took",
 )  # fmt: skip
+
+
+class TimeLimit(float):
+    """Seconds from now on, which several steps share: `left` goes down to 0.
+
+    Example:
+        >>> limit = TimeLimit(25)
+        >>> session.submit("upscale", timeout=limit, image="sample:coffee").result(limit)
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left."""
+        return max(0.0, self._end - time.monotonic())
 
 
 @dataclass(frozen=True)
@@ -110,7 +130,10 @@ class Task:
         self.cached = self.sending = self.shared = False
         self.remarks: tuple[str, ...] = ()
         self.watched = False
+        self.withdrawn = False  # Ctrl-C was pressed before it was sent: it must not leave
         self.failures_in_a_row = 0
+        self.search: Search | None = None
+        self.unwritten_body: Mapping[str, Any] | None = None  # with a password, until it arrives
         self._started: float | None = None
         self._watch_until = 0.0
         self._watch = watch
@@ -118,8 +141,8 @@ class Task:
         self._wait_error: ImgOpenError | None = None
         self._result: Result | None = None
         self._callbacks: list[Callable[[Task], None]] = []
-        self._version = 0
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._waiters: WeakSet[SimpleQueue[None]] = WeakSet()
         self._original: Task | None = None
         self._aliases: WeakSet[Task] = WeakSet()
 
@@ -127,12 +150,11 @@ class Task:
 
     def update(self, **changes: Any) -> bool:
         """Set attributes and wake those who wait; False if the task had already ended."""
-        with self._changed:
+        with Uninterrupted(), self._lock:
             if self.state.final:
                 return False
             vars(self).update(changes)  # at once: no fork sees a state without its data
-            self._version += 1
-            self._changed.notify_all()
+            self._wake()
             ended, aliases = self.state.final, list(self._aliases)
         for alias in aliases:
             alias.update(**{name: getattr(self, name) for name in _MIRRORED})
@@ -146,7 +168,7 @@ class Task:
             self.id, self.operation, params, model=self.model, image=image, picture=picture,
             backend=self.backend, timeout=self.timeout, watch=None, build=self._build,
         )  # fmt: skip
-        with self._changed:  # a change comes either before this, or through `update`
+        with Uninterrupted(), self._lock:  # a change comes either before this, or through `update`
             for name in (*_MIRRORED, "shared", "remarks", "_started"):
                 setattr(other, name, getattr(self, name))
             other._original = self
@@ -158,7 +180,7 @@ class Task:
 
         Its callbacks stay with the parent, which polls it too.
         """
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
         self._callbacks.clear()
         self._wait_error = None
         self.watched = self.sending = False
@@ -170,30 +192,37 @@ class Task:
 
     def abort_waits(self, error: ImgOpenError) -> None:
         """End all current waits with an error; the task itself does not change."""
-        with self._changed:
-            if self.state.final:
-                return
-            self.watched = False
-            self._wait_error = error
-            self._version += 1
-            self._changed.notify_all()
-            aliases = list(self._aliases)
-        for alias in aliases:
-            alias.abort_waits(error)
-        self._run_callbacks()
+        with Uninterrupted():
+            with self._lock:
+                if self.state.final:
+                    return
+                self.watched = False
+                self._wait_error = error
+                self._wake()
+                aliases = list(self._aliases)
+            for alias in aliases:
+                alias.abort_waits(error)
+            if self._watch:
+                self._watch(self)
+            self._run_callbacks()
 
     def watch(self, seconds: float = 0.0) -> None:
-        """Poll the task in the background, for at least `timeout` seconds from now."""
-        with self._changed:
-            self._watch_until = time.monotonic() + max(self.timeout, seconds)
-            if self.watched or self.state.final:
-                return
-            self._wait_error = None
-            self.watched = True
-        if self._original:
-            self._original.watch(seconds)
-        elif self._watch:
-            self._watch(self)
+        """Poll the task in the background, for at least `timeout` seconds from now.
+
+        Each wait calls this, and each call sees to it that somebody polls the task.
+        """
+        with Uninterrupted():
+            with self._lock:
+                if self.state.final:
+                    return
+                self._watch_until = time.monotonic() + max(self.timeout, seconds)
+                if not self.watched:
+                    self._wait_error = None
+                self.watched, self.withdrawn = True, False
+            if self._original:
+                self._original.watch(seconds)
+            elif self._watch:
+                self._watch(self)
 
     @property
     def watch_expired(self) -> bool:
@@ -248,17 +277,25 @@ class Task:
             >>> for event in task.events(tick=1.0):
             ...     print(event.state, event.seconds, event.progress)
         """
-        check_timeout(timeout)
-        limit = self.timeout if timeout is None else timeout
-        deadline, seen = time.monotonic() + limit, -1
-        self.watch(limit)
-        while True:
-            seen = self._wait_for_change(seen, deadline, limit, tick)
-            seconds = self.seconds or 0.0
-            event = Event(self.state, seconds, self.status, self.progress, self.preview)
-            yield event
-            if event.state.final:
-                return
+        limit = time_limit(timeout, self.timeout)
+        changes: SimpleQueue[None] = SimpleQueue()
+        try:
+            with Uninterrupted(), self._lock:
+                self._waiters.add(changes)
+            self.watch(limit.left)
+            while True:
+                if self._wait_error is not None and not self.state.final:
+                    raise self._wait_error
+                seconds = self.seconds or 0.0
+                event = Event(self.state, seconds, self.status, self.progress, self.preview)
+                yield event
+                if event.state.final:
+                    return
+                self._wait_for_change(changes, limit, tick)
+        except KeyboardInterrupt:
+            raise TaskInterrupted(
+                f"stopped waiting for {self.operation.name} {self.id}\n  → {self.outlook}"
+            ) from None
 
     def wait(self, timeout: float | None = None) -> Task:
         """Wait until the task ends, and return it, failed or not. Raises the errors of `events`."""
@@ -304,14 +341,33 @@ class Task:
         """What becomes of the task if nobody waits for it, and how to get its result later."""
         if self.state.final:
             return f"it has ended: {self.state}"
-        where = "it goes on at the service"
         if self.state in UNSENT:
-            where = "it is not known whether it has reached the service"
-        return f"{where}; to get its result later: %imgopen wait {self.id}"
+            return (
+                "it is not known whether it has reached the service: %imgopen resume looks for it, "
+                "and sends it again once that is safe; --send-lost sends at once what is not found"
+            )
+        return f"it goes on at the service; to get its result later: %imgopen wait {self.id}"
+
+    @property
+    def looked_for_until(self) -> float | None:
+        """Until when it is looked for at the service, in seconds since the epoch; None if not."""
+        search = (self._original or self).search
+        looked_for = self.state is State.LOST and self.watched and search
+        return search.until if search and looked_for else None
+
+    @property
+    def looked_for(self) -> str:
+        """What is waited for while the task is looked for at the service, "" if it is not."""
+        if (until := self.looked_for_until) is None:
+            return ""
+        return (
+            "its answer was lost; looked for at the service, and sent again after "
+            f"{clock(until)} if it is unknown there until then"
+        )
 
     def add_done_callback(self, call: Callable[[Task], None]) -> None:
         """Call `call(task)` once, when the task ends or the wait is given up, from any thread."""
-        with self._changed:
+        with Uninterrupted(), self._lock:
             if not self.state.final:
                 self._callbacks.append(call)
                 return
@@ -335,24 +391,26 @@ class Task:
             raise self._timeout_error(self.timeout) from None
         return self.result(timeout=0)
 
-    def _wait_for_change(self, seen: int, deadline: float, limit: float, tick: float | None) -> int:
-        ticks_at = time.monotonic() + tick if tick else deadline
-        try:
-            with self._changed:
-                while self._version == seen and self._wait_error is None:
-                    now = time.monotonic()
-                    if now >= deadline and not self.state.final:
-                        raise self._timeout_error(limit)
-                    if now >= ticks_at:
-                        break
-                    self._changed.wait(min(max(min(deadline, ticks_at) - now, 0.0), 1.0))
-                if self._wait_error is not None and not self.state.final:
-                    raise self._wait_error
-                return self._version
-        except KeyboardInterrupt:
-            raise TaskInterrupted(
-                f"stopped waiting for {self.operation.name} {self.id}\n  → {self.outlook}"
-            ) from None
+    def _wait_for_change(
+        self, changes: SimpleQueue[None], limit: TimeLimit, tick: float | None
+    ) -> None:
+        """Return after a change, or after `tick` seconds."""
+        end = limit if tick is None else TimeLimit(min(limit.left, tick))
+        while not self.state.final and not self._wait_error:
+            with contextlib.suppress(Empty):
+                # For a second at most: Windows sees Ctrl-C only between two calls.
+                changes.get(timeout=min(end.left, 1.0))
+                break
+            if not limit.left:
+                raise self._timeout_error(limit)
+            if not end.left:
+                break
+        while not changes.empty():
+            changes.get()
+
+    def _wake(self) -> None:
+        for changes in self._waiters:
+            changes.put(None)
 
     def _timeout_error(self, limit: float) -> TaskTimeoutError:
         text = (
@@ -376,7 +434,7 @@ class Task:
         return TaskFailedError(f"{self.operation.name} {self.id} {word}{reason}", task=self)
 
     def _run_callbacks(self) -> None:
-        with self._changed:
+        with Uninterrupted(), self._lock:
             calls, self._callbacks = self._callbacks, []
         for call in calls:
             try:
@@ -392,11 +450,14 @@ class Task:
         return task_bundle(self)
 
 
-def check_timeout(timeout: Any) -> None:
-    """Check the seconds that somebody wants to wait at most; None stands for the setting.
+def time_limit(timeout: Any, default: float) -> TimeLimit:
+    """Return how long somebody wants to wait at most, from now on; None stands for the default.
 
     Raises:
         ParameterError: it is no number from 0.
     """
+    if isinstance(timeout, TimeLimit):
+        return timeout
     if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
         raise ParameterError(f"timeout must be seconds, not {in_words(timeout)}")
+    return TimeLimit(default if timeout is None else timeout)

@@ -1,4 +1,4 @@
-"""Submissions on a bad network: accepted once, never paid twice, and never silently lost."""
+"""Submissions on a bad network: repeated only if they certainly did not arrive, and looked for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 
 from imgopen_nb.api import retrying_client as retrying_client_module
 from imgopen_nb.api.client import Client
-from imgopen_nb.api.retrying_client import RetryingClient
+from imgopen_nb.api.envelope import Answer
+from imgopen_nb.api.retrying_client import RetryingClient, Unknown
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.catalogue.status import KNOWS_AT_ONCE
 from imgopen_nb.config.credentials import Keys, Secret
 from imgopen_nb.errors import (
     AssumedPathError,
@@ -18,7 +20,6 @@ from imgopen_nb.errors import (
     NetworkError,
     NotFoundError,
     RateLimitError,
-    ServerError,
     SubmissionLostError,
 )
 
@@ -35,7 +36,8 @@ def pauses() -> list[float]:
 
 
 @pytest.fixture
-def client(stub: Stub, pauses: list[float]) -> RetryingClient:
+def client(stub: Stub, pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> RetryingClient:
+    monkeypatch.setattr(retrying_client_module, "SUBMISSION_READ", 0.5)
     return RetryingClient(Client(stub.url, KEYS, connect=1, read=0.5), sleep=pauses.append)
 
 
@@ -74,17 +76,33 @@ LOSSES = {
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 @pytest.mark.parametrize("accept", [True, False], ids=["accepted", "not accepted"])
-def test_a_lost_answer_is_looked_up_before_anything_is_sent_again(
+def test_a_lost_answer_is_not_repeated_and_can_be_looked_for(
     client: RetryingClient, stub: Stub, loss: Reply, accept: bool
 ):
     service = Service(loss, accept=accept)
     stub.answer = service
 
-    answer = client.submit(DESCRIBE, BODY, "T1")
+    with pytest.raises(SubmissionLostError) as caught:
+        client.submit(DESCRIBE, BODY, "T1")
+    found = client.find(DESCRIBE, "T1")
 
-    assert answer.server_id == "s1"
-    assert service.accepted == ["T1"]
-    assert len(stub.submissions()) == (1 if accept else 2)
+    assert caught.value.again is not None
+    assert len(stub.submissions()) == 1
+    if accept:
+        assert isinstance(found, Answer)
+        assert found.server_id == "s1"
+    else:
+        assert found == Unknown(at_once=False)
+
+
+def test_each_request_is_announced_just_before_it_leaves(client: RetryingClient, stub: Stub):
+    """One that certainly did not arrive is repeated, and announced again."""
+    said: list[int] = []
+    stub.replies(Reply({"code": "429", "msg": "slow"}, 429), ok(taskId="s1"))
+
+    client.submit(DESCRIBE, BODY, "T1", lambda: said.append(len(stub.requests)))
+
+    assert said == [0, 1]
 
 
 def test_what_an_unknown_task_looks_like_is_learned_by_asking_for_one(
@@ -93,37 +111,60 @@ def test_what_an_unknown_task_looks_like_is_learned_by_asking_for_one(
     """The code for an unknown task is not documented: an id that nobody used is asked for."""
     stub.answer = Service(Reply(drop=True), accept=False)
 
-    client.submit(DESCRIBE, BODY, "T1")
+    assert client.find(DESCRIBE, "T1") == client.find(DESCRIBE, "T2") == Unknown(at_once=False)
 
     probes = [r.body["businessTaskId"] for r in stub.requests if r.path.endswith("queryTask")]
     assert sum(p.startswith("imgopen-nb-unused-") for p in probes) == 1
 
 
-def test_a_look_up_that_fails_sends_nothing_again(client: RetryingClient, stub: Stub):
+def test_a_service_that_knows_each_task_at_once_says_so_with_its_not_found(
+    client: RetryingClient, stub: Stub
+):
+    said = refusal("404", "no such task")
+    said.headers[KNOWS_AT_ONCE] = "1"
+    stub.replies(said)
+
+    assert client.find(DESCRIBE, "T1") == Unknown(at_once=True)
+
+
+def test_a_task_of_the_sd_family_that_is_archived_is_not_taken_for_unknown(
+    client: RetryingClient, stub: Stub
+):
+    """The live query refuses it as it refuses any id; the archive knows it."""
+    archived = lambda r: r.path == SD + "queryTaskInfo" and r.body["businessTaskId"] == "T1"  # noqa: E731
+    stub.answer = lambda r: ok(task_id="s1", status=2) if archived(r) else refusal("404")
+
+    assert isinstance(client.find(OPERATIONS["text2image"], "T1"), Answer)
+    assert client.find(OPERATIONS["text2image"], "T2") == Unknown(at_once=False)
+
+
+@pytest.mark.parametrize(
+    ("reply", "again"),
+    [(Reply(b"", 500), True), (Reply(drop=True), True), (refusal("401"), False)],
+    ids=["500", "dropped", "wrong key"],
+)
+def test_a_look_that_fails_proves_nothing(
+    client: RetryingClient, stub: Stub, reply: Reply, again: bool
+):
+    """It may be repeated, unless the key is wrong."""
+    stub.replies(reply)
+
+    with pytest.raises(SubmissionLostError, match="nothing was sent twice") as caught:
+        client.find(DESCRIBE, "T1")
+    assert (caught.value.again is not None) == again
+
+
+def test_an_unclear_answer_to_the_look_proves_nothing(client: RetryingClient, stub: Stub):
+    """A refusal that differs from the one for an unknown id may mean anything."""
+
     def answer(request: Request) -> Reply:
-        return Reply(b"", 500) if request.path.endswith("queryTask") else Reply(drop=True)
-
-    stub.answer = answer
-
-    with pytest.raises(SubmissionLostError, match="nothing was sent twice"):
-        client.submit(DESCRIBE, BODY, "T1")
-    assert len(stub.submissions()) == 1
-
-
-def test_an_unclear_answer_to_the_look_up_sends_nothing_again(client: RetryingClient, stub: Stub):
-    """A refusal that differs from the one for an unknown id proves nothing."""
-
-    def answer(request: Request) -> Reply:
-        if not request.path.endswith("queryTask"):
-            return Reply(drop=True)
         unused = request.body["businessTaskId"].startswith("imgopen-nb-unused")
         return refusal("10404") if unused else refusal("10999", "busy")
 
     stub.answer = answer
 
     with pytest.raises(SubmissionLostError, match="does not say whether"):
-        client.submit(DESCRIBE, BODY, "T1")
-    assert len(stub.submissions()) == 1
+        client.find(DESCRIBE, "T1")
 
 
 @pytest.mark.parametrize("code", ["400", "401", "80", "404"])
@@ -164,14 +205,6 @@ def test_without_a_connection_the_send_is_repeated_and_then_given_up(pauses: lis
     assert len(pauses) == retrying_client_module.MAX_ATTEMPTS - 1
 
 
-def test_a_service_that_always_fails_is_given_up(client: RetryingClient, stub: Stub):
-    stub.answer = Service(Reply(b"", 500), accept=False, times=99)
-
-    with pytest.raises(ServerError):
-        client.submit(DESCRIBE, BODY, "T1")
-    assert len(stub.submissions()) == retrying_client_module.MAX_ATTEMPTS
-
-
 def test_lists_are_simply_repeated(client: RetryingClient, stub: Stub):
     stub.replies(Reply(b"", 500), Reply(drop=True), ok(rows=[], total=0))
 
@@ -185,8 +218,9 @@ def test_training_whose_result_query_is_unknown_is_never_sent_twice(
 ):
     stub.replies(Reply(drop=True))
 
-    with pytest.raises(SubmissionLostError, match="cannot be found out"):
+    with pytest.raises(SubmissionLostError, match="cannot be found out") as caught:
         client.submit(OPERATIONS["train"], {"taskId": "T"}, "T")
+    assert caught.value.again is None
     assert len(stub.requests) == 1
 
 

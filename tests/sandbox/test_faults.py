@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import requests
 
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.catalogue.status import KNOWS_AT_ONCE
 from imgopen_nb.sandbox import faults as module
 from imgopen_nb.sandbox.faults import FaultError, Faults
 from imgopen_nb.sandbox.http.request_log import LoggedRequest, RequestLog
@@ -321,3 +323,42 @@ def test_a_session_gets_its_result_over_a_bad_network_and_the_work_is_done_once(
     found = counts(faulty, task.id)
     assert found["submissions"] <= 2
     assert found["accepted"] >= 1
+
+
+# Whether "not found" says that a task never arrived.
+
+
+def knows_at_once(api: Api) -> bool:
+    body = {"businessTaskId": new_key()}
+    answer = api.http.post(f"{api.url}{SUBMISSION}/queryTask", json=body, timeout=10)
+    assert answer.json()["code"] == "404"
+    return answer.headers.get(KNOWS_AT_ONCE) == "1"
+
+
+def test_it_says_that_it_knows_each_task_at_once_unless_a_fault_may_delay_one(faulty: Api):
+    assert knows_at_once(faulty)
+    put(faulty, {"kind": "drop-after"}, {"kind": "delay", "value": 0, "rate": 0})
+    assert not knows_at_once(faulty)
+
+
+@pytest.mark.parametrize("row", [{"kind": "code", "value": "404"}, {"kind": "429"}])
+def test_a_lie_on_purpose_does_not_say_so(faulty: Api, row: dict[str, Any]):
+    put(faulty, {**row, "on": "query"})
+
+    body = {"businessTaskId": new_key()}
+    answer = faulty.http.post(f"{faulty.url}{SUBMISSION}/queryTask", json=body, timeout=10)
+
+    assert KNOWS_AT_ONCE not in answer.headers
+
+
+def test_it_does_not_say_so_while_a_submission_is_held_back(faulty: Api):
+    """Whatever holds it back, and even if that fault is no longer in force."""
+    put(faulty, {"kind": "delay", "value": 1.0})
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(submit, faulty, new_key())
+        wait_for(lambda: not sending.done())
+        time.sleep(0.3)
+        put(faulty)
+        assert not knows_at_once(faulty)
+        assert sending.result(10).status_code == 200
+    assert knows_at_once(faulty)

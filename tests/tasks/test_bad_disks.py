@@ -30,7 +30,7 @@ from ..conftest import KEY_ID, KEY_SECRET
 from ..service import Service, caption_of
 from ..stub import Reply, Request, Stub
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = pytest.mark.usefixtures("cached")
 
 IMAGE = "http://127.0.0.1:9/cat.png"
 LOCKING = """

@@ -16,7 +16,7 @@ import pytest
 
 from imgopen_nb.api.envelope import Answer
 from imgopen_nb.catalogue.status import State
-from imgopen_nb.errors import ImgOpenError, SubmissionLostError, TaskFailedError
+from imgopen_nb.errors import ImgOpenError, TaskFailedError
 from imgopen_nb.session import Session
 
 from ..conftest import KEY_ID, KEY_SECRET
@@ -24,7 +24,7 @@ from ..processes import wait_until
 from ..service import Service, caption_of
 from ..stub import Reply, Request, Stub, ok, refusal
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = pytest.mark.usefixtures("cached")
 
 IMAGE = "http://127.0.0.1:9/cat.png"
 KERNEL = """
@@ -251,8 +251,7 @@ def test_a_lost_task_of_a_kernel_that_lives_on_can_be_taken_up_by_another(
 ):
     """Its user has seen the error and gone home; nobody sends it any more."""
     stub.answer = lambda request: Reply(drop=True)
-    with pytest.raises(SubmissionLostError):
-        session.submit("describe", image=IMAGE)
+    session.submit("describe", image=IMAGE).cancel()
     service = Service(duration=lambda: 0.1).on(stub)
 
     with Session(stub.url, KEY_ID, KEY_SECRET) as other:
@@ -304,7 +303,7 @@ def test_released_tasks_of_a_sandbox_elsewhere_are_not_taken_for_the_own_sandbox
 ):
     """An address on this machine that was given by hand is not that of the sandbox started here."""
     stub.answer = lambda request: Reply(drop=True)
-    with Session(stub.url, backend="sandbox") as given, pytest.raises(SubmissionLostError):
+    with Session(stub.url, backend="sandbox") as given:
         given.submit("describe", image=IMAGE)
 
     with Session(backend="sandbox") as own:

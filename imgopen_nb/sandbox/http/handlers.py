@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
@@ -37,6 +38,14 @@ class Sandbox:
     service: Service
     faults: Faults
     requests: RequestLog
+    # Submissions that are being received, held back or accepted. Tornado drops those whose
+    # connection ends too early without a word.
+    arriving: WeakSet[RequestHandler] = field(default_factory=WeakSet)
+
+    @property
+    def knows_at_once(self) -> bool:
+        """Whether a task that is not found cannot be on its way (see KNOWS_AT_ONCE)."""
+        return not self.arriving and not self.faults.delays
 
 
 class BaseHandler(RequestHandler):

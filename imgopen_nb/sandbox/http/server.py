@@ -19,6 +19,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError
 
 from ...catalogue.operations import OPERATIONS
+from ...catalogue.status import KNOWS_AT_ONCE
 from ...media.formats import MAX_BYTES, MIME_TYPES, format_named
 from ..faults import Fault, Faults
 from ..jobs.callback_sender import CallbackSender
@@ -110,6 +111,16 @@ def _application(sandbox: Sandbox, admin: bool) -> Application:
 class OperationHandler(BodyHandler):
     """Every path that is not the sandbox's own: the operations, and 404 for the rest."""
 
+    def prepare(self) -> None:
+        """Note that a submission arrives, as soon as its headers are there."""
+        if kind_of(self.request.path)[1] == "submit":
+            self.sandbox.arriving.add(self)
+        super().prepare()
+
+    def on_finish(self) -> None:
+        """Note that it has arrived, or is refused."""
+        self.sandbox.arriving.discard(self)
+
     async def post(self) -> None:
         """Answer an operation, unless a fault prevents it."""
         path = self.request.path
@@ -139,8 +150,12 @@ class OperationHandler(BodyHandler):
 
     def _send(self, answer: responses.Answer | None, fault: Fault | None) -> None:
         if fault is None:
+            asked = kind_of(self.request.path)[1] == "query"
+            if answer and answer["code"] == "404" and asked and self.sandbox.knows_at_once:
+                self.set_header(KNOWS_AT_ONCE, "1")
             self.finish(answer)
         elif fault.drops:
+            self.on_finish()
             self.detach().close()
         else:
             faulty = fault.distort(answer)

@@ -30,7 +30,7 @@ MAX_FAILURES: dict[type[ImgOpenError], int] = {
     NetworkError: 7,
     ServerError: 7,
     RateLimitError: 12,
-    SubmissionLostError: 3,
+    SubmissionLostError: 7,
 }
 NOT_FOUND_HINT = (
     "the service does not know the task, or not any more: --fresh sends it as a new one"

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 
+from ...database.interrupts import Uninterrupted
 from ..task import Task
 
 MAX_THREADS = 8
@@ -53,21 +54,23 @@ class Scheduler:
 
     def add(self, task: Task, seconds: float = 0.0) -> bool:
         """Poll a task, first after this many seconds; False if it is scheduled already."""
-        with self._lock:
+        with Uninterrupted(), self._lock:
             new = task.id not in self._scheduled
             if new:
                 self._scheduled.add(task.id)
                 self._put(task, seconds)
+            else:
+                self._wake_worker()
             return new
 
     def call(self, job: Job, seconds: float = 0.0) -> None:
         """Run a job after this many seconds."""
-        with self._lock:
+        with Uninterrupted(), self._lock:
             self._put(job, seconds)
 
     def bring_forward(self, times: Iterable[tuple[Task, float]]) -> None:
         """Make tasks due in this many seconds, if they are due later than that."""
-        with self._lock:
+        with Uninterrupted(), self._lock:
             now = time.monotonic()
             for task, seconds in times:
                 if self._due.get(task.id, 0.0) > now + seconds:
@@ -75,7 +78,7 @@ class Scheduler:
 
     def close(self) -> None:
         """Stop polling."""
-        with self._lock:
+        with Uninterrupted(), self._lock:
             self._closed = True
             self._heap.clear()
             self._timer.notify_all()

@@ -73,5 +73,7 @@ class Run(threading.Thread):
             if time.monotonic() - shown >= pause:
                 pause, shown = min(pause * GROWTH, LONGEST_PAUSE), time.monotonic()
                 text = f"{event.state} · {event.seconds:.0f} s"
+                if task.looked_for:
+                    text = f"{text} · {task.looked_for}"
                 self._on_progress(" · ".join(filter(None, (text, usual))), event.progress)
         return task.result()

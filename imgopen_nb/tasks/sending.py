@@ -1,0 +1,101 @@
+"""Sends a call on a thread of its own, so that its caller can stop waiting at any moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from ..catalogue.status import UNSENT
+from ..database.interrupts import Uninterrupted
+from ..errors import TaskInterrupted, TaskTimeoutError
+from .task import Task, TimeLimit
+
+
+class Submit(Protocol):
+    """Submits a call, as `Submitter.submit` does."""
+
+    def __call__(self, *, permit: Callable[[], bool], written: Callable[[Task], None]) -> Task:
+        """Return its task."""
+
+
+class Sending:
+    """A call that is being sent.
+
+    If its caller stops waiting before the task is written, nothing is sent. After that the task is
+    in the history, goes on being sent, and is polled.
+
+    Args:
+        name: the operation's name.
+        submit: submits the call.
+
+    Example:
+        >>> task = Sending("describe", submit).task(TimeLimit(25))
+    """
+
+    def __init__(self, name: str, submit: Submit) -> None:
+        self._name = name
+        self._submit = submit
+        self._outcome: SimpleQueue[Task | BaseException] = SimpleQueue()
+        self._task: Task | None = None
+        self._fate: dict[str, bool] = {}  # "sent": whether; the first to decide is right
+
+    def task(self, limit: TimeLimit | None) -> Task:
+        """Return the task when it was sent, or an earlier one of the same call.
+
+        Args:
+            limit: how long to wait; None for as long as it takes.
+
+        Raises:
+            TaskTimeoutError: it was not sent in time.
+            TaskInterrupted: Ctrl-C was pressed.
+            ImgOpenError: the same errors as `Submitter.submit`.
+        """
+        try:
+            with Uninterrupted():
+                # A daemon: what was written is sent by `resume` if the process ends first.
+                threading.Thread(target=self._work, name="imgopen-sending", daemon=True).start()
+            outcome = self._wait(limit)
+        except KeyboardInterrupt:
+            said = "\n  → ".join(self._given_up("stopped"))
+            if self._task:
+                self._task.withdrawn = True  # what waits for its turn does not leave any more
+            raise TaskInterrupted(said) from None
+        if outcome is None:
+            assert limit is not None
+            text, hint = self._given_up(f"not accepted within {limit:g} s")
+            raise TaskTimeoutError(text, task=self._task, hint=hint)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def _work(self) -> None:
+        try:
+            self._outcome.put(self._submit(permit=self._permit, written=self._written))
+        except BaseException as error:
+            self._outcome.put(error)
+
+    def _wait(self, limit: TimeLimit | None) -> Task | BaseException | None:
+        while limit is None or limit.left:
+            try:  # for a second at most: Windows sees Ctrl-C only between two calls
+                return self._outcome.get(timeout=1.0 if limit is None else min(limit.left, 1.0))
+            except Empty:
+                continue
+        return None
+
+    def _permit(self) -> bool:
+        return self._fate.setdefault("sent", True)
+
+    def _written(self, task: Task) -> None:
+        self._task = task
+
+    def _given_up(self, what: str) -> tuple[str, str]:
+        """Give the call up if nothing was sent yet; return what happened, and what to do."""
+        if not self._fate.setdefault("sent", False):
+            return f"{what}: {self._name} was not sent", "run it again to send it"
+        task = self._task
+        if task is None:
+            return f"{what}: {self._name} is being sent", "%imgopen history shows it"
+        where = "is being sent" if task.state in UNSENT else "was sent"
+        return f"{what}: {self._name} {task.id} {where}", task.outlook
