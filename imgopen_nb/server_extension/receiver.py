@@ -74,10 +74,9 @@ class Receiver:
         answer = read_callback(text) if text is not None else None
         if text is None or answer is None:
             return CallbackOutcome.UNREADABLE
-        # A kernel polls again for what a power cut lost; a callback is not repeated for us.
-        self._database.run("PRAGMA synchronous = FULL")
         try:
-            with self._database.transaction():
+            # A kernel polls again for what a power cut lost; a callback is not repeated for us.
+            with self._database.transaction(durable=True):
                 outcome, ended = self._record(task_id, text, answer)
         except ImgOpenError:
             raise
