@@ -200,8 +200,9 @@ class TaskStore:
 
         A new task's row says so already, unless something has held the request back since.
         """
-        if task.search is not None or (task.seconds or 0.0) > JUST_NOW:
-            submitted, attempts = time.time(), task.attempts + 1
+        submitted, attempts = time.time(), task.attempts + (task.search is not None)
+        # By the clock of the row, as it may have been set, or the computer may have slept.
+        if task.search is not None or abs(submitted - (task.submitted or 0.0)) > JUST_NOW:
             self._table.write_sending(task.id, submitted, attempts)
             task.start_clock()
             task.update(submitted=submitted, attempts=attempts)

@@ -240,6 +240,29 @@ def test_a_service_that_loses_everything_gets_it_four_times_and_then_no_more(
     assert len(books.arrivals) == 4
 
 
+@pytest.mark.parametrize("seconds", [-3600, 0, 3600], ids=["set back", "at once", "held back"])
+def test_a_row_says_when_its_request_left_even_if_something_held_it_back(
+    session: Session, stub: Stub, monkeypatch: pytest.MonkeyPatch, seconds: float
+):
+    """The clock jumps between the row and the request, as after a sleep of the computer."""
+    stub.answer = Books()
+    true, submitter = time.time, session.manager.submitter
+    whole = submitter._submit
+
+    def late(*given: Any) -> Any:
+        monkeypatch.setattr(time, "time", lambda: true() + seconds)
+        return whole(*given)
+
+    monkeypatch.setattr(submitter, "_submit", late)
+    begun = true()
+
+    task = session.submit("describe", image=IMAGE)
+
+    row = session.manager.table.get(task.id)
+    assert row["submitted"] - begun == pytest.approx(seconds, abs=5)
+    assert row["attempts"] == 1
+
+
 def test_a_body_with_a_password_is_sent_again_too_but_never_written(session: Session, stub: Stub):
     stub.answer = books = Books(lose=1, accept=False)
 
