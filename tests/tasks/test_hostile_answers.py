@@ -56,7 +56,8 @@ def said(body: bytes, head: bytes = b"", status: bytes = b"200 OK", length: obje
 
 
 def told(**data: Any) -> bytes:
-    return said(json.dumps({"code": "200", "msg": "success", "data": data}).encode())
+    body = json.dumps({"code": "200", "msg": "success", "data": data}).encode()
+    return said(body, b"Connection: close")  # or the next request might meet the end of this one
 
 
 def says(*parts: bytes, pause: float = 0.0, hold: bool = False) -> Speak:
@@ -512,7 +513,7 @@ def odd_in_turn() -> Speak:
     waiting = list(SMALL)
 
     def speak(talk: socket.socket) -> None:
-        talk.sendall(said(envelope(waiting.pop()).encode()))
+        talk.sendall(said(envelope(waiting.pop()).encode(), b"Connection: close"))
 
     return speak
 
