@@ -113,14 +113,6 @@ class TaskTable:
         sql = f"SELECT DISTINCT picture FROM tasks WHERE image = ? AND {TRUSTED}"
         return {row["picture"] for row in self.database.read(sql, (image,), ("picture",))}
 
-<<<<<<< HEAD
-    def write_sending(self, task_id: str, submitted: float, attempts: int) -> None:
-        """Write, so that it survives a power cut, that a task is sent at this moment."""
-        with self.database.transaction(durable=True):
-            self.update(task_id, submitted=submitted, attempts=attempts)
-
-=======
->>>>>>> secrets
     def only_imported(self, image: str, picture: str | None) -> bool:
         """Whether a picture's name comes from an untrusted file, and from no call made here."""
         sql = (
@@ -129,14 +121,11 @@ class TaskTable:
         )
         found = self.database.read(sql, (image, picture, image), ("only",))
         return bool(found[0]["only"])
-<<<<<<< HEAD
-=======
 
     def write_sending(self, task_id: str, submitted: float, attempts: int) -> None:
         """Write, so that it survives a power cut, that a task is sent at this moment."""
         with self.database.transaction(durable=True):
             self.update(task_id, submitted=submitted, attempts=attempts)
->>>>>>> secrets
 
     def update(self, task_id: str, **changes: Any) -> bool:
         """Write changes of a task; False if it has ended already: the first end stays."""
