@@ -15,14 +15,14 @@ import weakref
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import SandboxError
+from ..errors import SandboxError, install_command
 from ..text import clip
 
 NEEDED = ("tornado", "onnxruntime", "numpy")
 SECRETS = ("IMGOPEN_ACCESS_KEY_ID", "IMGOPEN_ACCESS_KEY_SECRET")
 MAX_LOG = 1_000_000
 GRACE_SECONDS = 3.0
-EXTRA_HINT = 'pip install "imgopen-nb[sandbox]"'
+EXTRA_HINT = install_command("sandbox")
 
 # A process forked in the midst of a start would hold the ends of its pipes open.
 _starting = threading.Lock()

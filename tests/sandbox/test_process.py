@@ -225,7 +225,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     monkeypatch.setattr(module, "NEEDED", ("tornado", "no_such_module"))
     with pytest.raises(SandboxError, match=r"needs no_such_module") as caught:
         SandboxProcess.start(tmp_path)
-    assert 'pip install "imgopen-nb[sandbox]"' in str(caught.value)
+    assert 'pip install ".[sandbox]" in a clone' in str(caught.value)
 
 
 def test_a_home_that_cannot_be_written_to_is_a_clear_error(tmp_path: Path):

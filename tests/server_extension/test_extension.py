@@ -585,7 +585,7 @@ class TestServers:
         assert answer.status == 503
         assert answer.body.decode() == (
             "The sandbox needs onnxruntime, which is not installed. "
-            'Install it with pip install "imgopen-nb[sandbox]"\n'
+            'Install it with pip install ".[sandbox]" in a clone of the project\n'
         )
 
     @pytest.mark.parametrize("app", ["jupyterlab", "notebook"])
