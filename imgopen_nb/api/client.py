@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from ..config.credentials import Keys
+from ..config.credentials import Keys, Secret
 from ..errors import MalformedAnswerError, NetworkError, RequestTimeoutError
 from ..media.fetch import USER_AGENT, chunks, proxies, reason
 from .envelope import Answer, parse_answer
@@ -27,6 +27,7 @@ class Client:
     Args:
         base_url: the address, without an operation's path.
         keys: sent with each request in the two documented headers; None for a sandbox.
+        headers: other headers for each request; their values are secrets too.
         connect, read, total: seconds to connect, between two reads, and for a complete answer.
     """
 
@@ -35,16 +36,19 @@ class Client:
         base_url: str,
         keys: Keys | None = None,
         *,
+        headers: Mapping[str, Secret] | None = None,
         connect: float = 5.0,
         read: float = 30.0,
         total: float = 60.0,
     ) -> None:
         self.base_url = base_url
-        self._secrets = (keys.secret, keys.id) if keys else ()
+        more = headers or {}
+        self._secrets = ((keys.secret, keys.id) if keys else ()) + tuple(more.values())
         self._timeout = (connect, read)
         self._total = total
         self._http = new_session()
         self._http.proxies = proxies(base_url)
+        self._http.headers.update(more)
         if keys:
             self._http.headers["X-Request-req-accessKeyId"] = keys.id
             self._http.headers["X-Request-req-accessKeySecret"] = keys.secret
@@ -102,8 +106,8 @@ class Client:
         request = prepare("POST", self.base_url + path, headers, payload)
         try:
             with self._send(request, self._timeout) as response:
-                body = b"".join(self._read(response))
-                return parse_answer(self._scrub(body), response.status_code, response.headers)
+                body = self._scrub(b"".join(self._read(response)))
+                return parse_answer(body, response.status_code, response.headers)
         except (requests.RequestException, HTTPError) as error:
             raise self._network_error(error) from None
 

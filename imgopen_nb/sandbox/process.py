@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import select
 import subprocess
 import sys
@@ -14,12 +15,19 @@ import threading
 import weakref
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
-from ..errors import SandboxError, install_command
+from ..config.credentials import Secret
+from ..errors import SandboxError, SettingsError, install_command
 from ..text import clip
 
 NEEDED = ("tornado", "onnxruntime", "numpy")
-SECRETS = ("IMGOPEN_ACCESS_KEY_ID", "IMGOPEN_ACCESS_KEY_SECRET")
+# The header that carries a sandbox's token, and the variable that hands a token on: to a sandbox
+# that is to ask for it, and to programs that talk with one.
+TOKEN_HEADER = "X-Imgopen-Sandbox-Token"
+TOKEN_VARIABLE = "IMGOPEN_SANDBOX_TOKEN"
+SECRETS = ("IMGOPEN_ACCESS_KEY_ID", "IMGOPEN_ACCESS_KEY_SECRET", TOKEN_VARIABLE)
+_TOKEN = re.compile(r"[!-~]{16,256}", re.ASCII)
 MAX_LOG = 1_000_000
 GRACE_SECONDS = 3.0
 EXTRA_HINT = install_command("sandbox")
@@ -34,14 +42,38 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+def given_token() -> Secret | None:
+    """Return the token that the environment hands on, None if there is none.
+
+    Raises:
+        SettingsError: it cannot be used; the message does not quote it.
+    """
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if not token:
+        return None
+    if not _TOKEN.fullmatch(token):
+        raise SettingsError(
+            f"{TOKEN_VARIABLE} is no token: 16 to 256 printable ASCII characters without spaces",
+            hint="take what `imgopen sandbox` prints, or unset it",
+        )
+    return Secret(token)
+
+
 class SandboxProcess:
     """A running sandbox; it ends with `stop()`, with this object, or with this process.
 
     In a forked child it is the parent's: the child can use it, and never ends it.
+
+    Attributes:
+        url: where it listens.
+        token: what it asks for; "" if it was started with --open or --key-id.
+        log: the file that it writes its log to.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-        self.url = url
+    def __init__(
+        self, process: subprocess.Popen[bytes], url: str, token: Secret, log: Path
+    ) -> None:
+        self.url, self.token = url, token
         self.log = log
         self._process = process
         self._inherited = False
@@ -72,14 +104,14 @@ class SandboxProcess:
         ]  # fmt: skip
         process = _popen(command, log)
         try:
-            url = _ready(process, timeout)
+            url, token = _ready(process, timeout)
         except SandboxError as error:
             _end(process, os.getpid())
             raise SandboxError(_with_tail(error.message, log, begin), hint=f"see {log}") from None
         except BaseException:
             _end(process, os.getpid())
             raise
-        return cls(process, url, log)
+        return cls(process, url, token, log)
 
     @property
     def pid(self) -> int:
@@ -97,6 +129,11 @@ class SandboxProcess:
     def stop(self) -> None:
         """End the process, unless a parent process started it; its tasks and files stay."""
         self._finish()
+
+    @property
+    def headers(self) -> dict[str, Secret]:
+        """The headers that a request to it needs."""
+        return {TOKEN_HEADER: self.token} if self.token else {}
 
     def after_fork(self) -> None:
         """Let go of the process in a forked child; its parent closes its input to end it."""
@@ -128,9 +165,11 @@ def _check_installed() -> None:
 def _log_file(home: Path) -> Path:
     log = home / "sandbox" / "sandbox.log"
     try:
-        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        size = log.stat().st_size if log.exists() else 0
-        log.open("wb" if size > MAX_LOG else "ab").close()
+        private_folder(log.parent)
+        with _appended(log) as file:
+            log.chmod(0o600)  # one of an earlier version may be readable for others
+            if os.fstat(file.fileno()).st_size > MAX_LOG:
+                file.truncate(0)
     except OSError as error:
         raise SandboxError(
             f"the sandbox cannot write to {log.parent}: {error.strerror}",
@@ -139,9 +178,23 @@ def _log_file(home: Path) -> Path:
     return log
 
 
+def private_folder(folder: Path) -> None:
+    """Make a folder that only its owner can use, or make it so."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def _appended(log: Path) -> BinaryIO:
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+
+    return open(log, "ab", opener=opener)
+
+
 def _popen(command: list[str], log: Path) -> subprocess.Popen[bytes]:
     """Start the child so that our Ctrl-C does not reach it; it ends when its stdin closes."""
-    with log.open("ab") as stderr, _starting:
+    with _appended(log) as stderr, _starting:
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -169,8 +222,8 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _ready(process: subprocess.Popen[bytes], timeout: float) -> str:
-    """Return the URL that the child prints when it listens."""
+def _ready(process: subprocess.Popen[bytes], timeout: float) -> tuple[str, Secret]:
+    """Return the URL and the token that the child prints when it listens."""
     stdout = process.stdout
     assert stdout is not None
     lines: queue.Queue[bytes] = queue.Queue()
@@ -180,7 +233,8 @@ def _ready(process: subprocess.Popen[bytes], timeout: float) -> str:
     except queue.Empty:
         raise SandboxError(f"the sandbox was not ready after {timeout:g} s") from None
     try:
-        return str(json.loads(line)["url"])
+        told = json.loads(line)
+        return str(told["url"]), Secret(told["token"])
     except (ValueError, KeyError, TypeError):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)

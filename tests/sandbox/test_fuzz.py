@@ -113,13 +113,13 @@ def test_a_body_after_its_schema_is_answered_in_the_envelope(
     fuzzed: SandboxProcess, call: tuple[str, bytes]
 ):
     path, body = call
-    check_envelope(requests.post(fuzzed.url + path, data=body, timeout=20))
+    check_envelope(requests.post(fuzzed.url + path, data=body, headers=fuzzed.headers, timeout=20))
 
 
 @QUICK
 @given(path=st.sampled_from(CALLS), body=st.binary(max_size=200) | JSON_BYTES)
 def test_any_bytes_are_answered_in_the_envelope(fuzzed: SandboxProcess, path: str, body: bytes):
-    answer = requests.post(fuzzed.url + path, data=body, timeout=20)
+    answer = requests.post(fuzzed.url + path, data=body, headers=fuzzed.headers, timeout=20)
     assert answer.status_code == 200
     check_envelope(answer)
 
@@ -133,7 +133,9 @@ def test_any_bytes_are_answered_in_the_envelope(fuzzed: SandboxProcess, path: st
 def test_any_path_and_method_is_answered(
     fuzzed: SandboxProcess, path: str, method: str, body: bytes
 ):
-    answer = requests.request(method, fuzzed.url + path, data=body, timeout=20)
+    answer = requests.request(
+        method, fuzzed.url + path, data=body, headers=fuzzed.headers, timeout=20
+    )
     check_envelope(answer, own=True)
 
 
