@@ -211,6 +211,19 @@ class TaskInterrupted(_ShortTraceback, KeyboardInterrupt):
     """Ctrl-C while waiting: says which task goes on and how to come back to it."""
 
 
+def install_command(extra: str) -> str:
+    """Return how to install an extra of this package.
+
+    The one place that says so. Only a release that owns the package's name on an index may name it:
+    before that, a stranger could publish something else under it.
+
+    Example:
+        >>> install_command("fast")
+        'pip install ".[fast]" in a clone of the project'
+    """
+    return f'pip install ".[{extra}]" in a clone of the project'
+
+
 @contextlib.contextmanager
 def naming(field: str) -> Iterator[None]:
     """Put the name of a field before the message of an error about its value."""

@@ -20,6 +20,8 @@ from .stub import Stub
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from imgopen_nb.sandbox.process import SandboxProcess
+
     from .lab import Lab
 
 KEY_ID = "canary-id-5f2b9c71"
@@ -80,6 +82,16 @@ def clean_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     monkeypatch.setenv("IMGOPEN_CACHE", "off")  # each call of a test is a call
     monkeypatch.setenv("IMGOPEN_SETTLE", "0")  # a stub's "not found" is taken at its word
     more = ("TRACEBACK", "TAGGER", "CAPTIONER", "CLIP", "DIFFUSERS", "PUBLIC_URL", "SERVER")
+    more = (
+        "TRACEBACK",
+        "TAGGER",
+        "CAPTIONER",
+        "CLIP",
+        "DIFFUSERS",
+        "PUBLIC_URL",
+        "SERVER",
+        "SANDBOX_TOKEN",
+    )
     for name in (*names, *more):
         monkeypatch.delenv(f"IMGOPEN_{name}", raising=False)
     for name in [name for name in os.environ if name.startswith(("JUPYTERHUB_", "BINDER_"))]:
@@ -127,13 +139,19 @@ def sandbox_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sandbox_url(sandbox_home: Path) -> Iterator[str]:
-    """The address of a sandbox process that the whole test run shares."""
+def shared_sandbox(sandbox_home: Path) -> Iterator[SandboxProcess]:
+    """A sandbox process that the whole test run shares."""
     from imgopen_nb.sandbox.process import SandboxProcess
 
-    process = SandboxProcess.start(sandbox_home)
-    yield process.url
-    process.stop()
+    with SandboxProcess.start(sandbox_home) as process:
+        yield process
+
+
+@pytest.fixture
+def sandbox_url(shared_sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of the shared sandbox, whose token the environment hands on."""
+    monkeypatch.setenv("IMGOPEN_SANDBOX_TOKEN", shared_sandbox.token.reveal())
+    return shared_sandbox.url
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -162,10 +162,12 @@ MAKERS = {
 }  # fmt: skip
 
 
-def send(connection: http.client.HTTPConnection, call: Call) -> tuple[int, str]:
+def send(
+    connection: http.client.HTTPConnection, call: Call, own: Mapping[str, str]
+) -> tuple[int, str]:
     """Return the status of an answer and its code, "" where it is none of the API's."""
     connection.putrequest(call.method, call.path, skip_host="Host" in call.headers)
-    for name, value in {"Content-Length": str(len(call.body)), **call.headers}.items():
+    for name, value in {"Content-Length": str(len(call.body)), **own, **call.headers}.items():
         connection.putheader(name, value.encode("latin-1"))
     connection.endheaders(call.body)
     answer = connection.getresponse()

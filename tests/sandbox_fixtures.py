@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -29,18 +29,27 @@ from imgopen_nb.images.picture import samples
 from imgopen_nb.sandbox.jobs.engine_loader import EngineLoader
 from imgopen_nb.sandbox.jobs.jobs import Jobs
 from imgopen_nb.sandbox.jobs.store import FileStore, JobStore
-from imgopen_nb.sandbox.process import SandboxProcess
+from imgopen_nb.sandbox.process import TOKEN_HEADER, SandboxProcess
 
 numbers = itertools.count(1)
 
 
-class Api:
-    """A small client of one sandbox."""
+def headers_of(sandbox: SandboxProcess) -> dict[str, str]:
+    """Return the headers that a request to a sandbox needs, in the open."""
+    return {name: value.reveal() for name, value in sandbox.headers.items()}
 
-    def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
-        self.url = url
+
+class Api:
+    """A small client of one sandbox; of a process that a test has started it knows the token."""
+
+    def __init__(
+        self, sandbox: SandboxProcess | str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        own = {} if isinstance(sandbox, str) else headers_of(sandbox)
+        self.url = sandbox if isinstance(sandbox, str) else sandbox.url
         self.http = requests.Session()
-        self.http.headers.update(headers or {})
+        self.token = own.get(TOKEN_HEADER) or (headers or {}).get(TOKEN_HEADER, "")
+        self.http.headers.update({**own, **(headers or {})})
 
     def post(self, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
         answer = self.http.post(self.url + path, json=body, timeout=30, **more)
@@ -253,7 +262,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 
 @pytest.fixture(scope="session")
 def api(sandbox: SandboxProcess) -> Api:
-    return Api(sandbox.url)
+    return Api(sandbox)
 
 
 @pytest.fixture
@@ -266,12 +275,13 @@ def idle_jobs(tmp_path: Path) -> Jobs:
 @contextlib.contextmanager
 def command(
     home: Path, *arguments: str, env: dict[str, str] | None = None, **more: Any
-) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Run `python -m imgopen_nb.sandbox` as a person would; yield the process and its URL."""
+) -> Iterator[tuple[subprocess.Popen[bytes], Api]]:
+    """Run `python -m imgopen_nb.sandbox` as a person would; yield the process and its client."""
     line = [sys.executable, "-m", "imgopen_nb.sandbox", "--home", str(home), *arguments]
     with subprocess.Popen(line, stdout=subprocess.PIPE, env=env, **more) as running:
         assert running.stdout is not None
         try:
-            yield running, json.loads(running.stdout.readline())["url"]
+            told = json.loads(running.stdout.readline())
+            yield running, Api(told["url"], {TOKEN_HEADER: told["token"]} if told["token"] else {})
         finally:
             running.kill()

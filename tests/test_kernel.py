@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import imgopen_nb
+from imgopen_nb.sandbox.process import SandboxProcess
 
 from .kernels import Kernel, started
 from .stub import Reply, Stub
@@ -17,10 +18,16 @@ pytestmark = pytest.mark.kernel
 
 
 @pytest.fixture(scope="module")
-def kernel(sandbox_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+def service(shared_sandbox: SandboxProcess) -> dict[str, str]:
+    """The variables by which a kernel finds the shared sandbox."""
+    url, token = shared_sandbox.url, shared_sandbox.token.reveal()
+    return {"IMGOPEN_BASE_URL": url, "IMGOPEN_SANDBOX_TOKEN": token}
+
+
+@pytest.fixture(scope="module")
+def kernel(service: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     folder = tmp_path_factory.mktemp("kernel")
-    home = str(folder / "home")
-    with started(folder, IMGOPEN_HOME=home, IMGOPEN_BASE_URL=sandbox_url) as kernel:
+    with started(folder, IMGOPEN_HOME=str(folder / "home"), **service) as kernel:
         assert kernel.run("%load_ext imgopen_nb")["error"] is None
         yield kernel
 
@@ -132,9 +139,11 @@ def test_the_bar_is_one_output_that_is_empty_at_the_end(kernel: Kernel):
     assert "espresso" in card["text/plain"]
 
 
-def test_the_second_kernel_shares_the_history(kernel: Kernel, sandbox_url: str, tmp_path: Path):
+def test_the_second_kernel_shares_the_history(
+    kernel: Kernel, service: dict[str, str], tmp_path: Path
+):
     home = kernel.run("import os; print(os.environ['IMGOPEN_HOME'])")["text"].strip()
-    with started(tmp_path, IMGOPEN_HOME=home, IMGOPEN_BASE_URL=sandbox_url) as other:
+    with started(tmp_path, IMGOPEN_HOME=home, **service) as other:
         before = kernel.run("print(len(imgopen_nb.current().history()))")["text"].strip()
         code = "import imgopen_nb as i; print(len(i.current().history()))"
         assert other.run(code)["text"].strip() == before

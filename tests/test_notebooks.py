@@ -528,7 +528,7 @@ def test_the_sandbox_keeps_no_key_of_the_real_service(
     }
 
     with SandboxProcess.start(tmp_path) as sandbox:
-        api = Api(sandbox.url, headers)
+        api = Api(sandbox, headers)
         picture = api.upload((FOLDER.parent / "imgopen_nb/images/samples/coffee.jpg").read_bytes())
         api.call("describe", {"image": picture["data"]["url"], "businessTaskId": "kept-task"})
         assert api.ended("describe", "kept-task")["data"]["status"] == 2

@@ -456,9 +456,9 @@ def reduced(name: str = "astronaut", side: int = 200) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def face(sandbox_url: str) -> str:
+def face(shared_sandbox: SandboxProcess) -> str:
     """The URL of a small portrait."""
-    return Api(sandbox_url).picture(reduced())
+    return Api(shared_sandbox).picture(reduced())
 
 
 def working(op: Operation, picture: str) -> dict[str, Any]:
@@ -513,7 +513,7 @@ def test_a_mask_of_another_size_is_refused_with_both_sizes(op: Operation, local:
 
 def put_up(local: Session, data: bytes) -> str:
     """Return the URL of a picture, so that the kernel cannot measure it."""
-    return Api(local.settings.base_url).picture(data)
+    return local.manager.backend.http.upload(data)
 
 
 def test_the_operations_with_a_mask_are_these():
@@ -627,7 +627,7 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, Pa
     """A sandbox that nobody else gives tasks to, and the folder where it keeps them."""
     home = tmp_path_factory.mktemp("counting")
     with SandboxProcess.start(home) as running:
-        yield Api(running.url), home / "sandbox/tasks"
+        yield Api(running), home / "sandbox/tasks"
 
 
 @each_operation

@@ -6,7 +6,6 @@ import contextlib
 import re
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..catalogue.operation import Operation
@@ -16,12 +15,10 @@ from ..config.settings import Settings
 from ..database.database import Database
 from ..errors import SettingsError
 from ..media.network import LOOPBACK
+from ..sandbox.process import TOKEN_HEADER, SandboxProcess, given_token
 from .client import Client
 from .retrying_client import RetryingClient, path_of
 from .throttle import Throttle, limit_name
-
-if TYPE_CHECKING:
-    from ..sandbox.process import SandboxProcess
 
 _SANDBOX_FILE = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d{1,5}/files/")
 
@@ -69,7 +66,8 @@ class Backend(NotPickled):
         """Return the client for tasks; starts the sandbox if one is needed and does not run.
 
         Raises:
-            SettingsError: the address needs keys, and there are none.
+            SettingsError: the address needs keys, and there are none, or IMGOPEN_SANDBOX_TOKEN
+                cannot be a token.
             SandboxError: the sandbox does not start.
         """
         with self._lock:
@@ -127,12 +125,13 @@ class Backend(NotPickled):
         url = settings.base_url
         if url and urlsplit(url).hostname not in LOOPBACK:
             raise SettingsError(f"{url} needs an access key", hint="run %imgopen login")
-        if not url:
-            from ..sandbox.process import SandboxProcess
-
+        if url:
+            token = given_token()
+            headers = {TOKEN_HEADER: token} if token else {}
+        else:
             self._sandbox = SandboxProcess.start(settings.home, *_callback_options())
-            url = self._sandbox.url
-        return RetryingClient(Client(url), settings.paths, assumed=True)
+            url, headers = self._sandbox.url, self._sandbox.headers
+        return RetryingClient(Client(url, headers=headers), settings.paths, assumed=True)
 
 
 def _callback_options() -> Iterator[str]:

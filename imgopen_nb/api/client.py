@@ -6,13 +6,14 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import ReadTimeoutError
 
-from ..config.credentials import Keys, NotPickled, frameless
+from ..config.credentials import Keys, NotPickled, Secret, frameless, hide
 from ..errors import APIError, MalformedAnswerError, NetworkError, RequestTimeoutError
 from ..media.fetch import (
     TROUBLE,
@@ -42,6 +43,7 @@ class Client(NotPickled):
     Args:
         base_url: the address, without an operation's path.
         keys: sent with each request in the two documented headers; None for a sandbox.
+        headers: other headers for each request; their values are secrets too.
         connect, read, total: seconds to connect, between two reads, and for the whole exchange.
     """
 
@@ -50,19 +52,22 @@ class Client(NotPickled):
         base_url: str,
         keys: Keys | None = None,
         *,
+        headers: Mapping[str, Secret] | None = None,
         connect: float = 5.0,
         read: float = 30.0,
         total: float = 60.0,
     ) -> None:
         self.base_url = base_url
-        self._keys = keys
+        headers = dict(headers or {})
+        if keys:
+            headers["X-Request-req-accessKeyId"] = keys.id
+            headers["X-Request-req-accessKeySecret"] = keys.secret
+        self._secrets = tuple(headers.values())
         self._limits = (connect, read, total)
         self._proxies = proxies(base_url)
         self._verify = ca_bundle()
-        self._headers: dict[str, Any] = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-        if keys:
-            self._headers["X-Request-req-accessKeyId"] = keys.id  # http.client calls `encode`
-            self._headers["X-Request-req-accessKeySecret"] = keys.secret
+        fixed = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+        self._headers: dict[str, Any] = {**fixed, **headers}  # http.client calls `encode`
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -142,8 +147,7 @@ class Client(NotPickled):
                 raise
             except TROUBLE as error:
                 raise self._network_error(error, deadline, limits) from None
-        hide = self._keys.hide if self._keys else str
-        return parse_answer(body, status, response.headers, hide)
+        return parse_answer(body, status, response.headers, partial(hide, self._secrets))
 
     def _send(
         self,

@@ -27,6 +27,7 @@ from ..errors import (
     RefusedError,
     ServerError,
 )
+from ..sandbox.process import TOKEN_VARIABLE
 from ..text import clip, decode_json
 from .rate_limit import MAX_PAUSE
 
@@ -202,6 +203,7 @@ def _envelope(body: bytes | str, hide: Callable[[str], str]) -> tuple[str, str, 
     return code, clip(msg, 500) if isinstance(msg, str) else "", data or {}
 
 
+_TOKEN_HINT = f"set {TOKEN_VARIABLE} to that token, then start this program or kernel again"
 _HINT = "JSON with code, msg and data was expected: is the address right, or a proxy in between?"
 
 
@@ -223,7 +225,8 @@ def _failure(code: str, msg: str, http_status: int, headers: Mapping[str, str]) 
     if kind is RefusedError and http_status >= 400:
         kind = BadRequestError
     text = f"the service answered code {code}" + (f": {msg}" if msg else "")
-    more: dict[str, Any] = {"hint": HINTS.get(kind, ""), "code": code, "http_status": http_status}
+    hint = _TOKEN_HINT if TOKEN_VARIABLE in msg else HINTS.get(kind, "")
+    more: dict[str, Any] = {"hint": hint, "code": code, "http_status": http_status}
     if kind is RateLimitError:
         more["retry_after"] = retry_after(headers)
     error = kind(text, **more)

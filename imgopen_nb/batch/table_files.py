@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..database.written_files import WrittenFiles
-from ..errors import ImgOpenError, ParameterError, UsageError
+from ..errors import ImgOpenError, ParameterError, UsageError, install_command
 from ..text import clip, from_cell, to_cell
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_INSTALL_HINT = 'pip install "imgopen-nb[fast]"'
 # The columns, the number of rows, and a function that yields the rows for a column. A row that
 # cannot be read is replaced by the error that says why.
 Table = tuple[list[str], int, Callable[[str], Iterator[dict[str, Any] | ImgOpenError]]]
@@ -63,7 +62,9 @@ def _parquet(path: Path) -> Table:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
-        raise ParameterError("reading Parquet needs pyarrow", hint=_INSTALL_HINT) from None
+        raise ParameterError(
+            "reading Parquet needs pyarrow", hint=install_command("fast")
+        ) from None
     try:
         with parquet.ParquetFile(path) as file:
             total, columns = file.metadata.num_rows, list(file.schema_arrow.names)
@@ -109,7 +110,9 @@ def writable(
         try:
             import pyarrow  # noqa: F401
         except ImportError:
-            raise ParameterError("writing Parquet needs pyarrow", hint=_INSTALL_HINT) from None
+            raise ParameterError(
+                "writing Parquet needs pyarrow", hint=install_command("fast")
+            ) from None
     folder = path.absolute().parent
     if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise ParameterError(f"{clip(path)} cannot be written", hint=f"is {clip(folder)} a folder?")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..errors import ImgOpenError
+from ..errors import ImgOpenError, install_command
 from ..syntax.parser import Parser
 from .command import Command, Invocation
 
@@ -103,7 +103,7 @@ def _keys(session: Session) -> str:
 def _sandbox() -> str:
     missing = [n for n in ("tornado", "onnxruntime", "numpy") if not importlib.util.find_spec(n)]
     if missing:
-        return f'not installed ({", ".join(missing)} missing): pip install "imgopen-nb[sandbox]"'
+        return f"not installed ({', '.join(missing)} missing): {install_command('sandbox')}"
     return "installed"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from ..config.credentials import KEY_FILE, Keys, frameless
+from ..config.credentials import KEY_FILE, Keys, frameless, spellings
 from ..config.settings import Settings
 from ..display.tables import Table
 from ..errors import SettingsError, UsageError
@@ -53,7 +53,7 @@ def _ipython_files() -> list[Path]:
 
 def _contains(path: Path, keys: Keys) -> bool:
     """Whether a key is in a file, which is read in blocks because it may be large."""
-    needles = keys.spellings()
+    needles = spellings((keys.id, keys.secret))
     longest, tail = max(map(len, needles)), b""
     try:
         with path.open("rb") as file:

@@ -16,7 +16,7 @@ import re
 import stat
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Self, TypeVar
@@ -162,27 +162,29 @@ class Keys(Immutable):
                     hint="copy it again from the vendor's page; nothing was stored or sent",
                 )
 
-    def hide(self, text: str) -> str:
-        """Return a text with *** wherever it repeats a key of at least 6 characters."""
-        for spelling in self.spellings():
-            if len(spelling) >= 6:
-                text = text.replace(spelling.decode(), "***")
-        return text
 
-    def spellings(self) -> list[bytes]:
-        """Return how files and answers may spell a key: plain, in JSON, in a URL, in base64."""
-        found = set()
-        for key in (self.id, self.secret):
-            in_json = json.dumps(key.reveal())[1:-1]
-            found |= {
-                key.encode(),
-                in_json.encode(),
-                json.dumps(in_json)[1:-1].encode(),  # JSON in a text of JSON
-                quote(key.reveal()).encode(),
-                quote(key.reveal(), safe="").encode(),
-                base64.b64encode(key.encode()).rstrip(b"="),
-            }
-        return sorted(found, key=len, reverse=True)  # the longest first, as some hold others
+def spellings(secrets: Iterable[Secret]) -> list[bytes]:
+    """Return how files and answers may spell secrets: plain, in JSON, in a URL, in base64."""
+    found = set()
+    for secret in secrets:
+        in_json = json.dumps(secret.reveal())[1:-1]
+        found |= {
+            secret.encode(),
+            in_json.encode(),
+            json.dumps(in_json)[1:-1].encode(),  # JSON in a text of JSON
+            quote(secret.reveal()).encode(),
+            quote(secret.reveal(), safe="").encode(),
+            base64.b64encode(secret.encode()).rstrip(b"="),
+        }
+    return sorted(found, key=len, reverse=True)  # the longest first, as some hold others
+
+
+def hide(secrets: Iterable[Secret], text: str) -> str:
+    """Return a text with *** wherever it repeats a secret of at least 6 characters."""
+    for spelling in spellings(secrets):
+        if len(spelling) >= 6:
+            text = text.replace(spelling.decode(), "***")
+    return text
 
 
 def store_keys(

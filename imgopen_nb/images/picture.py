@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ..errors import PictureError, UnknownNameError
-from ..media.formats import MAX_BYTES, MAX_PIXELS, MIME_TYPES, format_named
+from ..media.formats import MAX_BYTES, MIME_TYPES, format_named
 from ..text import clip, near_match, visible
 from .thumbnail import (
     Thumbnail,
-    check_pixels,
+    check_size,
     damaged,
     data_url,
     open_picture,
@@ -270,7 +270,7 @@ def _from_file(file: Any) -> Picture:
 def _from_image(image: Image, kind: str = "PIL", notes: tuple[str, ...] = ()) -> Picture:
     name = f"the {kind} picture"
     said = list(notes)
-    check_pixels(image, name)
+    check_size(image.size, name)
     try:
         image.load()
         sent = upright(plain(image, said), image, said)
@@ -298,8 +298,7 @@ def _from_array(source: Any) -> Picture:
         raise PictureError(
             f"an array of shape {array.shape} is no picture", hint=_shape_hint(array)
         )
-    if array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise too_large("the array", array.nbytes)
+    check_size((array.shape[1], array.shape[0]), "the array")
     pixels, notes = _eight_bits(array)
     return _from_image(Image.fromarray(np.ascontiguousarray(pixels)), "array", notes)
 

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any
 from ..errors import PictureError
 from ..media.formats import (
     MAX_BYTES,
+    MAX_FRAMES,
     MAX_MEGABYTES,
     MAX_MEGAPIXELS,
+    MAX_SIDE,
     NAMES,
+    count_frames,
     decodable,
-    too_many_pixels,
+    excess,
+    excess_of,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +37,10 @@ _IMPOSTORS = (
     (rb"\s*[{\[\"]", "text or JSON", "give the picture itself"),
 )
 _KNOWN = f"give a {NAMES} picture"
-_SMALLER = f"make it smaller: at most {MAX_MEGAPIXELS} megapixels, {MAX_MEGABYTES} MB"
+_SMALLER = (
+    f"make it smaller: at most {MAX_MEGAPIXELS} megapixels, {MAX_SIDE:,} pixels on a side, "
+    f"{MAX_MEGABYTES} MB"
+)
 _QUALITIES = (80, 70, 60, 50, 40, 30, 20, 12, 6, 1)
 _STRIP = 2_000_000  # pixels converted at a time: no second full-size copy is held in memory
 _TRANSPOSE = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation -> PIL's Transpose
@@ -65,7 +72,7 @@ def thumbnail(data: bytes, size: int) -> Thumbnail:
         html = f'<img src="{data_url(thumbnail(data, 192).jpeg)}">'
     """
     image = open_picture(data)
-    notes = _frames(image)
+    notes = _frames(image, data)
     try:
         original = image.size
         image.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded no larger than needed
@@ -98,16 +105,21 @@ def open_picture(data: bytes, name: str = "the picture") -> Image:
         raise PictureError(f"{name} has far too many pixels", hint=_SMALLER) from error
     except Exception as error:
         raise _unknown(name, data) from error
-    check_pixels(image, name)
+    if what := excess_of(image, data):
+        raise too_many_pixels(name, image.size, what)
     return image
 
 
-def check_pixels(image: Image, name: str) -> None:
+def check_size(size: tuple[int, int], name: str) -> None:
     """Refuse a picture that would take too much memory, before it is decoded."""
-    width, height = image.size
-    if too_many_pixels(width, height):
-        size = f"{width}×{height} = {width * height / 1e6:.2f} megapixels"
-        raise PictureError(f"{name} is too large: {size}", hint=_SMALLER)
+    if what := excess(*size):
+        raise too_many_pixels(name, size, what)
+
+
+def too_many_pixels(name: str, size: tuple[int, int], what: str) -> PictureError:
+    """Return the error for a picture of this size, which has too much of something."""
+    megapixels = f"{size[0]}×{size[1]} = {size[0] * size[1] / 1e6:.2f} megapixels"
+    return PictureError(f"{name} is too large: {megapixels}, {what}", hint=_SMALLER)
 
 
 def too_large(name: str, size: int) -> PictureError:
@@ -235,15 +247,16 @@ def _note_mode(image: Image, notes: list[str]) -> None:
         notes.append(f"{_MODE_NAMES[image.mode]} shown as RGB")
 
 
-def _frames(image: Image) -> list[str]:
+def _frames(image: Image, data: bytes) -> list[str]:
     """Return the note on the frames that are not shown."""
     try:
-        count: Any = getattr(image, "n_frames", 1)
+        count = count_frames(image, data)
     except Exception:
         return []
     if count < 2 or image.format == "MPO":
         return []
-    return [f"first of {count} {'pages' if image.format == 'TIFF' else 'frames'}"]
+    shown = str(count) if count <= MAX_FRAMES else f"more than {MAX_FRAMES:,}"
+    return [f"first of {shown} {'pages' if image.format == 'TIFF' else 'frames'}"]
 
 
 def _encoded(image: Image, limit: int, qualities: Iterable[int] = _QUALITIES) -> bytes:

@@ -140,7 +140,8 @@ class Fetcher:
             seconds: for everything until the block ends, apart from asking the name server.
             own: the URL of the service, which is trusted wherever it is.
             method: "GET" or "HEAD".
-            redirects: how many are followed; each one is checked like the first URL.
+            redirects: how many are followed. The user gave the first server and no other: a
+                redirect to another one is followed to public addresses only.
 
         Raises:
             FetchError: says in one line why there is no file: unreachable, too large, too slow ...
@@ -161,7 +162,9 @@ class Fetcher:
                     raise
                 except TROUBLE as error:
                     raise _explained(error, host, deadline) from None
+                previous = url
                 url, host = _redirected(url, target, host)
+                trusted = trusted and _same_server(previous, url)
             only = f"only http and https, at most {redirects} times"
             raise FetchError(f"{host} redirects to an address that is not followed: {only}")
 
@@ -376,6 +379,15 @@ def _origin(url: str) -> tuple[str, int]:
     """Return the host and the port of a URL; ("", 0) of none."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme.lower(), 0)
+
+
+def _same_server(url: str, target: str) -> bool:
+    """Whether a redirect stays at its server; to change from http to https is to stay."""
+    try:
+        (host, port), (there, other) = _origin(url), _origin(target)
+    except ValueError:  # a port that is no number; sending says so
+        return False
+    return host == there and (port == other or (port, other) == (80, 443))
 
 
 def server_in_trouble(status: int) -> bool:

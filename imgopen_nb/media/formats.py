@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import functools
+import io
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 64_000_000
-MAX_SIDE = 100_000  # Pillow keeps a pointer for each row
+# A panorama of 64 megapixels may be 16 times as wide as high. Telephones make them 16,000 pixels
+# wide, WebP ends at 16,383. Beyond, rows cost more than pixels: some 24 bytes each in Pillow alone.
+MAX_SIDE = 32_768
+MAX_SCANS = 100  # of a JPEG: an encoder makes at most some 15, each of which is decoded in full
+MAX_FRAMES = 1000  # that are counted
 MAX_MEGABYTES, MAX_MEGAPIXELS = MAX_BYTES // 10**6, MAX_PIXELS // 10**6
 
 
@@ -50,6 +59,10 @@ _BY_PILLOW_NAME = {row.name.upper(): row for row in FORMATS}
 # A phone's JPEG that holds a second picture.
 _BY_PILLOW_NAME["MPO"] = _BY_PILLOW_NAME["JPEG"]
 _OPTIONAL = ("webp", "avif")
+_TILE_SIZE = (322, 323)
+_MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
+_SCAN, _END, _WITHOUT_LENGTH = 0xDA, 0xD9, (*range(0xD0, 0xD9), 0x01)
+_GIF_FRAME = b"\0\x2c"  # a block's end, then the separator before a frame
 
 
 def format_of(data: bytes) -> PictureFormat | None:
@@ -74,6 +87,60 @@ def decodable() -> tuple[str, ...]:
     return tuple(row.name.upper() for row in FORMATS if row.name.lower() not in missing)
 
 
-def too_many_pixels(width: int, height: int) -> bool:
-    """Whether a picture of this size would take too much memory."""
-    return width * height > MAX_PIXELS or max(width, height) > MAX_SIDE
+def excess(width: int, height: int) -> str:
+    """Return what a picture of this size has too much of, in words for people; "" if nothing."""
+    if max(width, height) > MAX_SIDE:
+        return f"more than {MAX_SIDE:,} pixels on a side"
+    return f"more than {MAX_MEGAPIXELS} megapixels" if width * height > MAX_PIXELS else ""
+
+
+def excess_of(image: Image, data: bytes) -> str:
+    """Return what would make a picture too much to decode, "" if nothing would.
+
+    Args:
+        image: opened, and not decoded yet.
+        data: its file.
+    """
+    found = excess(*image.size)
+    if not found and image.format == "TIFF":
+        tile = [image.tag_v2.get(tag, 0) for tag in _TILE_SIZE]  # type: ignore[attr-defined]
+        if all(isinstance(side, int) for side in tile) and (what := excess(*tile)):
+            return f"tiles of {what}"
+    if not found and image.format in ("JPEG", "MPO") and _scans(data) > MAX_SCANS:
+        return f"more than {MAX_SCANS} scans"
+    return found
+
+
+def _scans(data: bytes) -> int:
+    """Return the number of scans of a JPEG; counting ends beyond `MAX_SCANS`."""
+    place, scans = 2, 0
+    while scans <= MAX_SCANS and (found := _MARKER.search(data, place)):
+        place, marker = found.end(), found[0][1]
+        if marker == _END:
+            break
+        if marker not in _WITHOUT_LENGTH:
+            place += int.from_bytes(data[place : place + 2], "big")
+        scans += marker == _SCAN
+    return scans
+
+
+def count_frames(image: Image, data: bytes) -> int:
+    """Return how many frames or pages a picture has; `MAX_FRAMES` + 1 stands for any more.
+
+    A small file may have millions of them, which Pillow would go through one by one.
+    """
+    from PIL import Image
+
+    if image.format not in ("GIF", "TIFF"):  # their headers tell the number
+        return min(int(getattr(image, "n_frames", 1)), MAX_FRAMES + 1)
+    if image.format == "GIF" and data.count(_GIF_FRAME) > MAX_FRAMES:
+        return MAX_FRAMES + 1
+    with Image.open(io.BytesIO(data), formats=(image.format,)) as copy:
+        if image.format == "GIF":
+            return int(getattr(copy, "n_frames", 1))
+        for page in range(1, MAX_FRAMES + 1):  # one by one: Pillow counts wrongly when it jumps
+            try:
+                copy.seek(page)
+            except EOFError:
+                return page
+        return MAX_FRAMES + 1

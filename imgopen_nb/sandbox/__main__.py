@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -16,9 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config.settings import home_folder
+from ..errors import SettingsError
+from .process import TOKEN_VARIABLE, given_token, private_folder
 
 if TYPE_CHECKING:
     from .faults import Faults
+    from .http.access import Access
 
 ENDINGS = ("SIGTERM", "SIGINT", "SIGHUP")
 PARENT_SECONDS = 1.0
@@ -27,7 +31,7 @@ PARENT_SECONDS = 1.0
 def main(arguments: list[str] | None = None) -> int:
     """Run the sandbox and return the exit code."""
     parent = os.getppid()  # early: the parent may end as soon as it has read the URL
-    os.umask(0o077)  # what people send is theirs alone
+    os.umask(0o077)  # whatever is written is its owner's alone
     parser = _parser()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
@@ -40,9 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not 0 <= options.training_seconds < 86400:
         parser.error("--training-seconds is from 0 to 86400")
     options.faults = _faults(parser, options.faults)
-    keys = _keys(parser, options)
+    access = _access(parser, options)
     try:
-        asyncio.run(_serve(options, keys, parent))
+        asyncio.run(_serve(options, access, parent))
     except OSError as error:
         print(f"the sandbox cannot start: {error}", file=sys.stderr)
         return 1
@@ -57,8 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--home", type=Path, default=None, help="where tasks and files are kept")
     parser.add_argument("--parent", action="store_true", help="end with stdin or the parent")
-    parser.add_argument("--key-id", default="", help="the access key id that callers must send")
+    parser.add_argument("--key-id", default="", help="ask for this key in place of a token")
     parser.add_argument("--key-secret-env", default="", help="the variable that holds its secret")
+    parser.add_argument("--open", action="store_true", help="ask for no token: for everybody here")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds until a result shows")
     parser.add_argument("--training-seconds", type=float, default=120.0, help="how long it takes")
     parser.add_argument(
@@ -82,22 +87,39 @@ def _faults(parser: argparse.ArgumentParser, given: str) -> Faults:
     return faults
 
 
-def _keys(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[str, str] | None:
+def _access(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Access:
+    """Return what callers must send: the given keys, nothing if --open, else a token."""
+    from .http.access import Access
+
     secret = os.environ.pop(options.key_secret_env, "") if options.key_secret_env else ""
     if bool(options.key_id) != bool(secret):
         parser.error("--key-id and the variable named by --key-secret-env go together")
-    return (options.key_id, secret) if secret else None
+    if secret and options.open:
+        parser.error("give --open or --key-id, not both")
+    try:
+        given = given_token()
+    except SettingsError as error:
+        parser.error(str(error.message))
+    os.environ.pop(TOKEN_VARIABLE, None)  # what libraries start does not get it
+    if secret:
+        return Access(keys=(options.key_id, secret))
+    return (
+        Access()
+        if options.open
+        else Access(token=given.reveal() if given else secrets.token_urlsafe(32))
+    )
 
 
-async def _serve(options: argparse.Namespace, keys: tuple[str, str] | None, parent: int) -> None:
+async def _serve(options: argparse.Namespace, access: Access, parent: int) -> None:
     from .http.server import Options, listen
 
     home = home_folder(options.home)
+    private_folder(home / "sandbox")
     os.environ["IMGOPEN_HOME"] = str(home)  # the engines read the settings there
     ended = asyncio.Event()
     _end_by_signal(ended)
     behaviour = Options(
-        keys=keys,
+        access=access,
         delay=options.delay,
         training=options.training_seconds,
         callbacks_to=options.allow_callback,
@@ -105,7 +127,7 @@ async def _serve(options: argparse.Namespace, keys: tuple[str, str] | None, pare
         admin=options.admin,
     )
     server, url = listen(home, options.port, behaviour)
-    print(json.dumps({"url": url}), flush=True)
+    print(json.dumps({"url": url, "token": access.token}), flush=True)
     if options.parent:  # a pipe from us that is open tells our parent's children that we run
         os.dup(sys.stdout.fileno())
     # What a library prints later must not go to a closed pipe.

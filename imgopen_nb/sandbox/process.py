@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import select
 import subprocess
 import sys
@@ -15,15 +16,21 @@ import weakref
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import SandboxError
+from ..config.credentials import Secret
+from ..errors import SandboxError, SettingsError, install_command
 from ..files import make_private_folder, open_private
 from ..text import clip
 
 NEEDED = ("tornado", "onnxruntime", "numpy")
-SECRETS = ("IMGOPEN_ACCESS_KEY_ID", "IMGOPEN_ACCESS_KEY_SECRET")
+# The header that carries a sandbox's token, and the variable that hands a token on: to a sandbox
+# that is to ask for it, and to programs that talk with one.
+TOKEN_HEADER = "X-Imgopen-Sandbox-Token"
+TOKEN_VARIABLE = "IMGOPEN_SANDBOX_TOKEN"
+SECRETS = ("IMGOPEN_ACCESS_KEY_ID", "IMGOPEN_ACCESS_KEY_SECRET", TOKEN_VARIABLE)
+_TOKEN = re.compile(r"[!-~]{16,256}", re.ASCII)
 MAX_LOG = 1_000_000
 GRACE_SECONDS = 3.0
-EXTRA_HINT = 'pip install "imgopen-nb[sandbox]"'
+EXTRA_HINT = install_command("sandbox")
 
 # A process forked in the midst of a start would hold the ends of its pipes open.
 _starting = threading.Lock()
@@ -35,14 +42,38 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+def given_token() -> Secret | None:
+    """Return the token that the environment hands on, None if there is none.
+
+    Raises:
+        SettingsError: it cannot be used; the message does not quote it.
+    """
+    token = Secret(os.environ.get(TOKEN_VARIABLE, ""))
+    if not token:
+        return None
+    if not _TOKEN.fullmatch(token.reveal()):
+        raise SettingsError(
+            f"{TOKEN_VARIABLE} is no token: 16 to 256 printable ASCII characters without spaces",
+            hint="take what `imgopen sandbox` prints, or unset it",
+        )
+    return token
+
+
 class SandboxProcess:
     """A running sandbox; it ends with `stop()`, with this object, or with this process.
 
     In a forked child it is the parent's: the child can use it, and never ends it.
+
+    Attributes:
+        url: where it listens.
+        token: what it asks for; "" if it was started with --open or --key-id.
+        log: the file that it writes its log to.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-        self.url = url
+    def __init__(
+        self, process: subprocess.Popen[bytes], url: str, token: Secret, log: Path
+    ) -> None:
+        self.url, self.token = url, token
         self.log = log
         self._process = process
         self._inherited = False
@@ -73,14 +104,14 @@ class SandboxProcess:
         ]  # fmt: skip
         process = _popen(command, log)
         try:
-            url = _ready(process, timeout)
+            url, token = _ready(process, timeout)
         except SandboxError as error:
             _end(process, os.getpid())
             raise SandboxError(_with_tail(error.message, log, begin), hint=f"see {log}") from None
         except BaseException:
             _end(process, os.getpid())
             raise
-        return cls(process, url, log)
+        return cls(process, url, token, log)
 
     @property
     def pid(self) -> int:
@@ -98,6 +129,11 @@ class SandboxProcess:
     def stop(self) -> None:
         """End the process, unless a parent process started it; its tasks and files stay."""
         self._finish()
+
+    @property
+    def headers(self) -> dict[str, Secret]:
+        """The headers that a request to it needs."""
+        return {TOKEN_HEADER: self.token} if self.token else {}
 
     def after_fork(self) -> None:
         """Let go of the process in a forked child; its parent closes its input to end it."""
@@ -129,15 +165,24 @@ def _check_installed() -> None:
 def _log_file(home: Path) -> Path:
     log = home / "sandbox" / "sandbox.log"
     try:
-        make_private_folder(log.parent)
-        size = log.stat().st_size if log.exists() else 0
-        open(log, "wb" if size > MAX_LOG else "ab", opener=open_private).close()
+        private_folder(log.parent)
+        with open(log, "ab", opener=open_private) as file:
+            log.chmod(0o600)  # one of an earlier version may be readable for others
+            if os.fstat(file.fileno()).st_size > MAX_LOG:
+                file.truncate(0)
     except OSError as error:
         raise SandboxError(
             f"the sandbox cannot write to {log.parent}: {error.strerror}",
             hint="set IMGOPEN_HOME to a folder that can be written to",
         ) from None
     return log
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder that only its owner can use, or make it so."""
+    make_private_folder(folder)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
 
 
 def _popen(command: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -170,8 +215,8 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _ready(process: subprocess.Popen[bytes], timeout: float) -> str:
-    """Return the URL that the child prints when it listens."""
+def _ready(process: subprocess.Popen[bytes], timeout: float) -> tuple[str, Secret]:
+    """Return the URL and the token that the child prints when it listens."""
     stdout = process.stdout
     assert stdout is not None
     lines: queue.Queue[bytes] = queue.Queue()
@@ -181,7 +226,8 @@ def _ready(process: subprocess.Popen[bytes], timeout: float) -> str:
     except queue.Empty:
         raise SandboxError(f"the sandbox was not ready after {timeout:g} s") from None
     try:
-        return str(json.loads(line)["url"])
+        told = json.loads(line)
+        return str(told["url"]), Secret(told["token"])
     except (ValueError, KeyError, TypeError):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)

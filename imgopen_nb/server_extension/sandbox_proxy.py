@@ -1,6 +1,7 @@
 """Serves the sandbox's page, pictures and /openapi.json to the notebook server's own user.
 
-Only the paths below are requested from the sandbox, without anything that the browser sent.
+Only the paths below are requested from the sandbox, without anything that the browser sent, and
+with the sandbox's token, which the browser never sees.
 """
 
 from __future__ import annotations
@@ -36,21 +37,21 @@ class SandboxProcessPool:
         self._lock = asyncio.Lock()
         self._process: SandboxProcess | None = None
 
-    async def url(self, silent: str = "") -> str:
-        """Return the sandbox's URL; start it if it does not run.
+    async def running(self, silent: SandboxProcess | None = None) -> SandboxProcess:
+        """Return the sandbox; start it if it does not run.
 
         Args:
-            silent: the URL of a sandbox that did not answer; it is stopped and replaced.
+            silent: a sandbox that did not answer; it is stopped and replaced.
 
         Raises:
             SandboxError: it cannot be started.
         """
         async with self._lock:
-            if self._process and self._process.url == silent:
+            if self._process and self._process is silent:
                 await asyncio.to_thread(self._process.stop)
             if self._process is None or not self._process.alive:
                 self._process = await asyncio.to_thread(_start)
-            return self._process.url
+            return self._process
 
 
 class SandboxPages(JupyterHandler):
@@ -87,13 +88,12 @@ class SandboxPages(JupyterHandler):
             self._pass_on(answer)
 
     async def _answer(self) -> HTTPResponse:
-        url = await self.processes.url()
+        process = await self.processes.running()
         try:
-            return await _request(url, self.tail, self._request_headers())
+            return await _request(process, self.tail, self._request_headers())
         except (ConnectionError, HTTPStreamClosedError):  # it died a moment ago
-            return await _request(
-                await self.processes.url(silent=url), self.tail, self._request_headers()
-            )
+            process = await self.processes.running(silent=process)
+            return await _request(process, self.tail, self._request_headers())
 
     def _request_headers(self) -> dict[str, str]:
         accepted = self.request.headers.get("Accept", "")
@@ -128,11 +128,11 @@ def _start() -> SandboxProcess:
     return SandboxProcess.start(home_folder())
 
 
-async def _request(url: str, path: str, headers: dict[str, str]) -> HTTPResponse:
+async def _request(process: SandboxProcess, path: str, headers: dict[str, str]) -> HTTPResponse:
     client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=MAX_BYTES)
     request = HTTPRequest(
-        url + path,
-        headers=headers,
+        process.url + path,
+        headers=headers | {name: value.reveal() for name, value in process.headers.items()},
         follow_redirects=False,
         request_timeout=SECONDS,
         decompress_response=False,

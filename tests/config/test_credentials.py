@@ -186,7 +186,7 @@ class TestWhatHoldsKeys:
         views += [repr(dataclasses.asdict(settings)), repr(dataclasses.astuple(settings))]
         views += [json.dumps(dataclasses.asdict(settings), default=str)]
         views += [repr(copy.copy(settings)), repr(copy.deepcopy([settings]))]
-        views += [repr(holders[-2].headers), str(dict(holders[-2].headers))]
+        views += [repr(holders[-2]._headers), str(holders[-2]._headers)]
         assert leaks("\n".join(views), *GOOD.get()) == []
 
     def test_the_keys_are_sent_all_the_same(self, stub: Stub, tmp_path: Path):

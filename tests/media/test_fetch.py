@@ -254,7 +254,10 @@ def test_no_cookie_and_no_netrc_is_sent(
     assert not sent & {"cookie", "authorization"}
 
 
-def test_a_password_in_the_address_goes_to_its_own_host_only(fetcher: Fetcher, stub: Stub):
+def test_a_password_in_the_address_goes_to_its_own_host_only(
+    fetcher: Fetcher, stub: Stub, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fetch_module, "is_public", lambda address: True)
     with Stub() as other:
         other.replies(Reply(b"there"))
         stub.replies(Reply(b"", 302, {"Location": other.url}))
@@ -265,6 +268,31 @@ def test_a_password_in_the_address_goes_to_its_own_host_only(fetcher: Fetcher, s
 
 
 # Addresses
+
+
+def test_the_user_s_trust_in_a_server_ends_where_that_server_redirects_elsewhere(
+    fetcher: Fetcher, stub: Stub, monkeypatch: pytest.MonkeyPatch
+):
+    """From a public server, named by the user, into a private network: nothing is asked there."""
+    names = Names(monkeypatch, public_test=[["127.0.0.1"]])
+    with Stub() as inner:
+        for target in (inner.url, f"http://localhost:{port_of(inner.url)}", "http://127.0.0.1:x"):
+            stub.replies(Reply(b"", 302, {"Location": target}))
+            with pytest.raises(FetchError, match=r"private network|not reachable|not followed"):
+                get(fetcher, f"http://public.test:{port_of(stub.url)}/x", trusted=True)
+
+        assert inner.requests == []
+    assert names.asked
+
+
+def test_trust_stays_at_the_same_server_and_where_it_changes_to_https():
+    same = fetch_module._same_server
+    assert same("http://a/x", "http://A:80/y")
+    assert same("http://a/x", "https://a/x")
+    assert not same("http://a:8000/x", "https://a/x")
+    assert not same("https://a/x", "http://a/x")
+    assert not same("http://a/x", "http://b/x")
+    assert not same("http://a/x", "http://a:x/")
 
 
 def test_a_name_is_resolved_once_and_the_checked_address_is_connected_to(

@@ -76,7 +76,7 @@ class Receiver:
 def teller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A sandbox whose clock can be moved."""
     with SandboxProcess.start(tmp_path_factory.mktemp("teller"), "--admin") as sandbox:
-        yield Api(sandbox.url)
+        yield Api(sandbox)
 
 
 def described(api: Api, callback: str, image: str = "", key: str = "") -> str:
@@ -216,10 +216,10 @@ def test_eleven_refusals_end_the_delivery(teller: Api):
 def test_a_delivery_that_is_owed_outlives_the_process(tmp_path: Path):
     with Receiver(b"no", TAKEN) as receiver:
         with SandboxProcess.start(tmp_path, "--admin") as first:
-            key = described(Api(first.url), receiver.url)
-            wait_for(lambda: stands(Api(first.url), key)["attempts"] == 1)
+            key = described(Api(first), receiver.url)
+            wait_for(lambda: stands(Api(first), key)["attempts"] == 1)
         with SandboxProcess.start(tmp_path, "--admin") as second:
-            api = Api(second.url)
+            api = Api(second)
             api.post("/_sandbox/clock", {"advance": 3})
             wait_for(lambda: stands(api, key)["state"] == "delivered")
         assert len(receiver.got) == 2
@@ -231,7 +231,7 @@ def test_a_task_that_a_killed_process_left_is_finished_and_told_without_being_as
     """The picture drips for 20 s, so the first process surely ends before its task."""
     with Receiver() as receiver:
         with SandboxProcess.start(tmp_path) as first, socket_that_drips() as drip:
-            described(Api(first.url), receiver.url, drip, key="left")
+            described(Api(first), receiver.url, drip, key="left")
             (path,) = (tmp_path / "sandbox/tasks").glob("*.json")
         record = json.loads(path.read_text())
         record["values"]["image"] = "http://127.0.0.1:9/none.png"
@@ -243,7 +243,7 @@ def test_a_task_that_a_killed_process_left_is_finished_and_told_without_being_as
 
 def test_a_held_back_result_is_not_told_before_its_time(tmp_path: Path):
     with Receiver() as receiver, SandboxProcess.start(tmp_path, "--admin", delay=500) as slow:
-        api = Api(slow.url)
+        api = Api(slow)
         key = described(api, receiver.url)
         (path,) = (tmp_path / "sandbox/tasks").glob("*.json")
         wait_for(lambda: json.loads(path.read_text())["state"] == "succeeded")
@@ -270,7 +270,7 @@ def test_an_address_elsewhere_is_refused_but_the_task_runs(teller: Api, url: str
 
 def test_the_refusal_is_in_the_log_without_the_address(tmp_path: Path):
     with SandboxProcess.start(tmp_path) as sandbox:
-        described(Api(sandbox.url), "http://canary.example/secret")
+        described(Api(sandbox), "http://canary.example/secret")
         wait_for(lambda: "a callback was refused" in sandbox.log.read_text())
         assert "canary" not in sandbox.log.read_text()
 

@@ -26,7 +26,7 @@ from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import PictureError
 from imgopen_nb.images.picture import samples
 from imgopen_nb.sandbox.jobs.pictures import decode
-from imgopen_nb.sandbox.process import SandboxProcess
+from imgopen_nb.sandbox.process import TOKEN_HEADER, SandboxProcess
 
 from ..broken_images import corpus
 from ..conftest import often
@@ -112,13 +112,13 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 
 @pytest.fixture
 def api(sandbox: SandboxProcess) -> Api:
-    return Api(sandbox.url)
+    return Api(sandbox)
 
 
 @pytest.fixture(scope="module")
 def pictures(sandbox: SandboxProcess) -> dict[str, str]:
     """The URL of each picture of the album."""
-    api = Api(sandbox.url)
+    api = Api(sandbox)
     return {name: api.picture(jpeg(image)) for name, image in album().items()}
 
 
@@ -151,16 +151,16 @@ def test_all_engines_in_turn_stay_below_a_gigabyte(
 
 
 def many_requests(
-    url: str, seed: int, pictures: list[str], number: int
+    api: Api, seed: int, pictures: list[str], number: int
 ) -> Counter[tuple[str, int, str]]:
     """Send a thread's share of the requests over one connection; count what comes back."""
     client = Client(random.Random(seed), pictures)
-    parts = urlsplit(url)
+    parts, token = urlsplit(api.url), {TOKEN_HEADER: api.token}
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     seen: Counter[tuple[str, int, str]] = Counter()
     makers = client.chance.choices(list(MAKERS), list(MAKERS.values()), k=number)
     for make in makers:
-        seen[(make.__name__, *send(connection, make(client)))] += 1
+        seen[(make.__name__, *send(connection, make(client), token))] += 1
     connection.close()
     return seen
 
@@ -174,7 +174,7 @@ def test_thousands_of_requests_meet_no_failure_of_the_server(
     small = [api.picture(jpeg(photo("chelsea").resize((40 + n, 30)))) for n in range(9)]
     with ThreadPoolExecutor(THREADS) as threads:
         each = number // THREADS
-        found = [threads.submit(many_requests, api.url, n, small, each) for n in range(THREADS)]
+        found = [threads.submit(many_requests, api, n, small, each) for n in range(THREADS)]
         seen = sum((one.result() for one in found), Counter[tuple[str, int, str]]())
 
     assert seen.total() == number
@@ -291,6 +291,7 @@ def test_schemathesis_finds_no_fault(sandbox: SandboxProcess, tmp_path: Path):
         "--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing", "--seed", "1",
         "--max-examples", os.environ.get("IMGOPEN_FUZZ", "5"), "--suppress-health-check", "all",
         "--warnings", "off", "--no-color",
+        *(word for name, value in sandbox.headers.items() for word in ("-H", name + ": " + value)),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     print(done.stdout[-500:])

@@ -20,7 +20,7 @@ from imgopen_nb.catalogue.status import KNOWS_AT_ONCE
 from imgopen_nb.sandbox import faults as module
 from imgopen_nb.sandbox.faults import FaultError, Faults
 from imgopen_nb.sandbox.http.request_log import LoggedRequest, RequestLog
-from imgopen_nb.sandbox.process import SandboxProcess
+from imgopen_nb.sandbox.process import TOKEN_VARIABLE, SandboxProcess
 from imgopen_nb.session import Session
 
 from ..sandbox.test_callbacks import Receiver, described
@@ -34,7 +34,7 @@ SUBMISSION = OPERATIONS["describe"].path
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with SandboxProcess.start(tmp_path_factory.mktemp("faulty"), "--admin") as sandbox:
-        yield Api(sandbox.url)
+        yield Api(sandbox)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def put(api: Api, *rows: dict[str, Any], seed: int = 0) -> None:
 
 def submit(api: Api, key: str) -> requests.Response:
     body = {"image": "http://127.0.0.1:9/", "businessTaskId": key}
-    return requests.post(api.url + SUBMISSION, json=body, timeout=10)
+    return api.http.post(api.url + SUBMISSION, json=body, timeout=10)
 
 
 def counts(api: Api, key: str) -> dict[str, int]:
@@ -238,9 +238,9 @@ def test_faults_are_given_as_text_or_as_a_file(tmp_path: Path, as_file: bool):
     text = json.dumps([{"kind": "code", "value": "777"}])
     (tmp_path / "faults.json").write_text(text)
     given = str(tmp_path / "faults.json") if as_file else text
-    with command(tmp_path, "--faults", given) as (_, url):
-        assert submit(Api(url), "x").json()["code"] == "777"
-        assert requests.get(f"{url}/_sandbox/faults", timeout=5).status_code == 404
+    with command(tmp_path, "--faults", given) as (_, api):
+        assert submit(api, "x").json()["code"] == "777"
+        assert api.http.get(f"{api.url}/_sandbox/faults", timeout=5).status_code == 404
 
 
 @pytest.mark.parametrize("given", ['[{"kind": "x"}]', "[", "no-such-file.json"])
@@ -254,7 +254,7 @@ def test_faults_that_do_not_fit_end_the_command_with_code_2(tmp_path: Path, give
 @pytest.mark.parametrize("path", ["clock", "faults", "requests"])
 def test_without_admin_there_are_no_such_routes(api: Api, path: str):
     for method in ("GET", "POST"):
-        answer = requests.request(method, f"{api.url}/_sandbox/{path}", data=b"{}", timeout=5)
+        answer = api.http.request(method, f"{api.url}/_sandbox/{path}", data=b"{}", timeout=5)
         assert (answer.status_code, answer.json()["code"]) == (404, "404")
 
 
@@ -273,9 +273,9 @@ def test_where_keys_are_set_the_admin_needs_them_too(tmp_path: Path):
     env = {**os.environ, "CANARY": "secret-5d1"}
     options = ("--admin", "--key-id", "id-1", "--key-secret-env", "CANARY")
     keys = {"X-Request-req-accessKeyId": "id-1", "X-Request-req-accessKeySecret": "secret-5d1"}
-    with command(tmp_path, *options, env=env) as (_, url):
-        assert Api(url).post("/_sandbox/clock", {"advance": 1})["code"] == "401"
-        assert Api(url, keys).post("/_sandbox/clock", {"advance": 1})["code"] == "200"
+    with command(tmp_path, *options, env=env) as (_, api):
+        assert api.post("/_sandbox/clock", {"advance": 1})["code"] == "401"
+        assert Api(api.url, keys).post("/_sandbox/clock", {"advance": 1})["code"] == "200"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"advance": "x"}', b'{"advance": -1}',
@@ -288,7 +288,7 @@ def test_the_clock_only_goes_on(running: Api, body: bytes):
 def test_the_log_of_requests_holds_no_headers_and_no_bodies(running: Api):
     secret = {"X-Request-req-accessKeySecret": "canary-1"}
     body = {"image": "http://127.0.0.1:9/canary-2", "businessTaskId": "logged"}
-    requests.post(running.url + SUBMISSION, json=body, headers=secret, timeout=5)
+    running.http.post(running.url + SUBMISSION, json=body, headers=secret, timeout=5)
     answer = running.http.get(f"{running.url}/_sandbox/requests", timeout=5)
     assert "canary" not in answer.text
     last = answer.json()["data"]["requests"][-1]
@@ -309,7 +309,10 @@ def test_the_log_of_requests_is_bounded():
 # What it is for
 
 
-def test_a_session_gets_its_result_over_a_bad_network_and_the_work_is_done_once(faulty: Api):
+def test_a_session_gets_its_result_over_a_bad_network_and_the_work_is_done_once(
+    faulty: Api, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(TOKEN_VARIABLE, faulty.token)
     put(
         faulty,
         {"kind": "drop-after", "times": 1},

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from imgopen_nb.sandbox.http.openapi import openapi
 from imgopen_nb.sandbox.process import SandboxProcess
 
+from ..sandbox_fixtures import headers_of
+
 PATHS = openapi("")["paths"]
 CALLS = sorted(path for path in PATHS if "{" not in path)
 OWN = ["/", "/health", "/openapi.json", "/upload", "/files/x", "/_sandbox/clock",
@@ -113,13 +115,15 @@ def test_a_body_after_its_schema_is_answered_in_the_envelope(
     fuzzed: SandboxProcess, call: tuple[str, bytes]
 ):
     path, body = call
-    check_envelope(requests.post(fuzzed.url + path, data=body, timeout=20))
+    check_envelope(
+        requests.post(fuzzed.url + path, data=body, headers=headers_of(fuzzed), timeout=20)
+    )
 
 
 @QUICK
 @given(path=st.sampled_from(CALLS), body=st.binary(max_size=200) | JSON_BYTES)
 def test_any_bytes_are_answered_in_the_envelope(fuzzed: SandboxProcess, path: str, body: bytes):
-    answer = requests.post(fuzzed.url + path, data=body, timeout=20)
+    answer = requests.post(fuzzed.url + path, data=body, headers=headers_of(fuzzed), timeout=20)
     assert answer.status_code == 200
     check_envelope(answer)
 
@@ -133,7 +137,9 @@ def test_any_bytes_are_answered_in_the_envelope(fuzzed: SandboxProcess, path: st
 def test_any_path_and_method_is_answered(
     fuzzed: SandboxProcess, path: str, method: str, body: bytes
 ):
-    answer = requests.request(method, fuzzed.url + path, data=body, timeout=20)
+    answer = requests.request(
+        method, fuzzed.url + path, data=body, headers=headers_of(fuzzed), timeout=20
+    )
     check_envelope(answer, own=True)
 
 

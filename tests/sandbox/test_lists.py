@@ -12,7 +12,7 @@ import pytest
 from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.http.server import page
 from imgopen_nb.sandbox.jobs.engine_loader import EngineLoader
-from imgopen_nb.sandbox.process import SandboxProcess
+from imgopen_nb.sandbox.process import TOKEN_VARIABLE, SandboxProcess
 from imgopen_nb.session import Session
 
 from ..sandbox_fixtures import Api, new_key, noisy_jpeg, picture_bytes
@@ -31,7 +31,7 @@ def trainer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A sandbox whose clock can be moved."""
     home = tmp_path_factory.mktemp("trainer")
     with SandboxProcess.start(home, "--admin", "--training-seconds", "1000") as sandbox:
-        yield Api(sandbox.url)
+        yield Api(sandbox)
 
 
 def trained(api: Api, *more: str, key: str = "", **values: Any) -> str:
@@ -120,7 +120,8 @@ def test_a_page_of_no_rows_is_refused(api: Api):
     )
 
 
-def test_a_session_lists_the_models(api: Api):
+def test_a_session_lists_the_models(api: Api, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(TOKEN_VARIABLE, api.token)
     with Session(api.url) as session:
         result = session.run("models")
     assert result.data["rows"][0]["sdModelCheckpoint"] == "sandbox-photo.safetensors"
@@ -199,10 +200,10 @@ def test_only_training_jobs_have_a_training_result(trainer: Api):
 def test_training_goes_on_while_the_sandbox_is_away(tmp_path: Path):
     options = ("--admin", "--training-seconds", "300")
     with SandboxProcess.start(tmp_path, *options) as first:
-        key = trained(Api(first.url), key="kept")
-        before = checked(Api(first.url), key)
+        key = trained(Api(first), key="kept")
+        before = checked(Api(first), key)
     with SandboxProcess.start(tmp_path, *options) as second:
-        api = Api(second.url)
+        api = Api(second)
         assert stands(api, key)["status"] == before["status"] == 1
         move(api, 1000)
         after = stands(api, key)
@@ -211,10 +212,11 @@ def test_training_goes_on_while_the_sandbox_is_away(tmp_path: Path):
         assert after["sdModelCheckpoint"] in [row["sdLoraFileName"] for row in rows]
 
 
-def test_a_session_waits_for_a_training_job(tmp_path: Path):
+def test_a_session_waits_for_a_training_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with SandboxProcess.start(tmp_path, "--training-seconds", "0.5") as sandbox:
-        api = Api(sandbox.url)
+        api = Api(sandbox)
         pictures = [api.picture(picture_bytes(colour=(n, 9, 9))) for n in range(10)]
+        monkeypatch.setenv(TOKEN_VARIABLE, api.token)
         with Session(sandbox.url) as session:
             result = session.run("train", images=pictures)
     assert result.data["sdModelCheckpoint"].startswith("sandbox-trained-")

@@ -92,7 +92,7 @@ def test_without_the_package_a_hub_id_is_an_error_that_says_what_to_install(
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as if it were not installed
     monkeypatch.setenv("IMGOPEN_TAGGER", "someone/other")
 
-    with pytest.raises(EngineError, match=r'pip install "imgopen-nb\[models\]"'):
+    with pytest.raises(EngineError, match=r'pip install "\.\[models\]" in a clone'):
         tagged(picture("red"))
 
 

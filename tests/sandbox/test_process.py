@@ -46,7 +46,7 @@ def test_start_is_quick_and_the_first_description_comes_soon(tmp_path: Path):
     begin = time.monotonic()
     with SandboxProcess.start(tmp_path) as sandbox:
         ready = time.monotonic() - begin
-        api = Api(sandbox.url)
+        api = Api(sandbox)
         key = task_of_a_picture(api)
         answer = api.ended("describe", key)
         first = time.monotonic() - begin
@@ -74,15 +74,15 @@ def test_dropping_the_object_ends_the_process(tmp_path: Path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_command_with_exit_code_zero(tmp_path: Path, number: int):
-    with command(tmp_path) as (running, url):
-        assert requests.get(f"{url}/health", timeout=5).ok
+    with command(tmp_path) as (running, api):
+        assert requests.get(f"{api.url}/health", timeout=5).ok
         running.send_signal(number)
         assert running.wait(5) == 0
 
 
 def test_the_command_prints_one_line_only(tmp_path: Path):
-    with command(tmp_path) as (running, url):
-        Api(url).call("describe", {"image": "http://127.0.0.1:9/", "businessTaskId": "a"})
+    with command(tmp_path) as (running, api):
+        api.call("describe", {"image": "http://127.0.0.1:9/", "businessTaskId": "a"})
         running.terminate()
         assert running.stdout is not None
         assert running.stdout.read() == b""
@@ -134,13 +134,13 @@ def test_a_fork_that_drops_the_object_leaves_the_sandbox_alone(sandbox: SandboxP
 def test_tasks_and_files_outlive_the_process_and_its_port(tmp_path: Path):
     """A new sandbox answers for old tasks, by either id, and knows URLs with the old port."""
     with SandboxProcess.start(tmp_path) as first:
-        api = Api(first.url)
+        api = Api(first)
         image = api.picture(noisy_jpeg())
         body = {"image": image, "businessTaskId": "kept"}
         server_id = api.call("describe", body)["data"]["taskId"]
         before = api.ended("describe", "kept")
     with SandboxProcess.start(tmp_path) as second:
-        api = Api(second.url)
+        api = Api(second)
         assert second.url != first.url
         assert api.query("describe", "kept") == before
         assert api.query("describe", server_id) == before
@@ -152,29 +152,29 @@ def test_tasks_and_files_outlive_the_process_and_its_port(tmp_path: Path):
 
 def test_a_killed_sandbox_leaves_tasks_that_the_next_one_finishes(tmp_path: Path):
     with SandboxProcess.start(tmp_path) as first:
-        api = Api(first.url)
+        api = Api(first)
         keys = [task_of_a_picture(api) for _ in range(3)]
         os.kill(first.pid, signal.SIGKILL)
     with SandboxProcess.start(tmp_path) as second:
-        api = Api(second.url)
+        api = Api(second)
         assert [api.ended("describe", key)["data"]["status"] for key in keys] == [2, 2, 2]
 
 
 def test_a_task_that_keeps_ending_the_sandbox_is_given_up(tmp_path: Path):
     """The third process that meets the same unfinished task says so and does not start it."""
     with SandboxProcess.start(tmp_path) as sandbox:
-        Api(sandbox.url).call("describe", {"image": "http://127.0.0.1:9/", "businessTaskId": "x"})
-        Api(sandbox.url).ended("describe", "x")
+        Api(sandbox).call("describe", {"image": "http://127.0.0.1:9/", "businessTaskId": "x"})
+        Api(sandbox).ended("describe", "x")
         (path,) = (tmp_path / "sandbox/tasks").glob("*.json")
         record = json.loads(path.read_text())
         path.write_text(json.dumps({**record, "state": "accepted", "error": "", "revivals": 2}))
-        answer = Api(sandbox.url).ended("describe", "x")
+        answer = Api(sandbox).ended("describe", "x")
     assert "ended 3 times" in answer["data"]["errorMessage"]
 
 
 def test_old_tasks_and_files_are_deleted_at_the_start(tmp_path: Path):
     with SandboxProcess.start(tmp_path) as sandbox:
-        api = Api(sandbox.url)
+        api = Api(sandbox)
         old = api.picture(picture_bytes(colour=(9, 9, 9)))
         new = api.picture(picture_bytes(colour=(8, 8, 8)))
         files = tmp_path / "sandbox/files"
@@ -195,12 +195,12 @@ def test_half_written_or_strange_task_files_do_no_harm(tmp_path: Path):
     (tasks / ("1" * 64 + ".json")).write_text('{"other": "version"}')
     (tasks / ("2" * 64 + ".json")).write_text("[]")
     with SandboxProcess.start(tmp_path) as sandbox:
-        assert Api(sandbox.url).query("describe", "pro" + "1" * 22)["code"] == "404"
+        assert Api(sandbox).query("describe", "pro" + "1" * 22)["code"] == "404"
 
 
 def test_delay_holds_back_the_result(tmp_path: Path):
     with SandboxProcess.start(tmp_path, delay=2.0) as sandbox:
-        api = Api(sandbox.url)
+        api = Api(sandbox)
         begin = time.monotonic()
         api.call("describe", {"image": "http://127.0.0.1:9/", "businessTaskId": "slow"})
         assert api.query("describe", "slow")["data"]["status"] == 1
@@ -225,7 +225,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     monkeypatch.setattr(module, "NEEDED", ("tornado", "no_such_module"))
     with pytest.raises(SandboxError, match=r"needs no_such_module") as caught:
         SandboxProcess.start(tmp_path)
-    assert 'pip install "imgopen-nb[sandbox]"' in str(caught.value)
+    assert 'pip install ".[sandbox]" in a clone' in str(caught.value)
 
 
 def test_a_home_that_cannot_be_written_to_is_a_clear_error(tmp_path: Path):
@@ -282,7 +282,7 @@ def test_a_large_log_is_emptied_at_the_start(tmp_path: Path):
 def test_keys_bodies_and_headers_are_never_in_the_log(tmp_path: Path):
     """Neither after refusals, nor after malformed requests, nor after engine failures."""
     with SandboxProcess.start(tmp_path) as sandbox:
-        api = Api(sandbox.url, {"X-Request-req-accessKeySecret": "canary-1"})
+        api = Api(sandbox, {"X-Request-req-accessKeySecret": "canary-1"})
         api.call("describe", {"image": "canary-2", "businessTaskId": "canary-3"})
         api.post("/AIGCImgOpenServ/saas/canary-4?key=canary-5", {})
         raw = "POST / HTTP/1.1\r\nX-Request-req-accessKeySecret canary-6\r\n\r\n"

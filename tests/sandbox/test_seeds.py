@@ -53,7 +53,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, Run]]:
     first, second = (tmp_path_factory.mktemp(name) for name in ("one", "another"))
     more = ("--training-seconds", "0")
     with SandboxProcess.start(first, *more) as one, SandboxProcess.start(second, *more) as other:
-        yield runner(Api(one.url)), runner(Api(other.url))
+        yield runner(Api(one)), runner(Api(other))
 
 
 def runner(api: Api) -> Run:

@@ -297,7 +297,7 @@ def test_v1_answers_for_ended_tasks_in_its_shape(api: Api):
 
 def test_v1_does_not_know_a_running_task_and_v2_not_one_of_an_earlier_month(tmp_path: Path):
     with SandboxProcess.start(tmp_path, delay=60) as slow:
-        api = Api(slow.url)
+        api = Api(slow)
         body = {"prompt": "a fox", "alwayson_scripts": {"id_task": "x"}}
         api.call("text2image", body)
         assert api.query("text2image", "x")["data"]["status"] in (1, 3)
@@ -328,8 +328,8 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Any:
     home = tmp_path_factory.mktemp("locked")
     env = {**os.environ, "CANARY": "secret-5d1"}
     options = ("--key-id", "id-1", "--key-secret-env", "CANARY")
-    with command(home, *options, env=env) as (_, url):
-        yield url
+    with command(home, *options, env=env) as (_, api):
+        yield api.url
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ import pytest
 
 from imgopen_nb.callbacks.published_pictures import LIFETIME, Publisher
 from imgopen_nb.callbacks.signing import Signer
+from imgopen_nb.sandbox.process import SandboxProcess
 
 from ..conftest import often
 from ..kernels import connected
@@ -604,10 +605,15 @@ class TestSandbox:
             assert answer.status == 404, rest
         assert call(server, "sandbox/upload", b"x", **self.user).status == 405
 
-    def test_the_sandbox_takes_only_a_plain_path_for_its_prefix(self, sandbox_url: str):
+    def test_the_sandbox_takes_only_a_plain_path_for_its_prefix(
+        self, shared_sandbox: SandboxProcess
+    ):
+        sandbox_url, headers = shared_sandbox.url, dict[str, str](shared_sandbox.headers)
+
         def servers(prefix: str) -> list[str]:
             connection = HTTPConnection(urlsplit(sandbox_url).netloc, timeout=30)
-            answer = ask(connection, "/openapi.json", None, "GET", X_Forwarded_Prefix=prefix)
+            headers["X-Forwarded-Prefix"] = prefix
+            answer = ask(connection, "/openapi.json", None, "GET", **headers)
             return [place["url"] for place in json.loads(answer.body)["servers"]]
 
         assert servers("/user/al%C3%ADce/") == ["/user/al%C3%ADce", sandbox_url]
@@ -656,7 +662,7 @@ class TestServers:
         assert answer.status == 503
         assert answer.body.decode() == (
             "The sandbox needs onnxruntime, which is not installed. "
-            'Install it with pip install "imgopen-nb[sandbox]"\n'
+            'Install it with pip install ".[sandbox]" in a clone of the project\n'
         )
 
     @pytest.mark.parametrize("app", ["jupyterlab", "notebook"])

@@ -9,7 +9,7 @@ from .fonts import font_for
 
 SHARE = 0.25  # of the picture's width, for a mark that is a picture
 LINE = 0.05  # of the picture's shorter side, for the height of a text
-MOST = 0.9  # of the picture's width
+MOST = 0.9  # of the picture's width and height
 MARGIN = 0.03  # of the picture's shorter side
 TURN = 30
 PLACES = {
@@ -25,7 +25,10 @@ def text_mark(text: str, size: tuple[int, int]) -> Image.Image:
     """Return a text in white with a dark rim, fit for a picture of that size."""
     points = max(10.0, LINE * min(size))
     bounds = _bounds(text, points)
-    points *= min(1.0, MOST * size[0] / max(1.0, bounds[2] - bounds[0]))
+    across, down = (MOST * side for side in size)
+    points *= min(
+        1.0, across / max(1.0, bounds[2] - bounds[0]), down / max(1.0, bounds[3] - bounds[1])
+    )
     left, top, right, bottom = _bounds(text, points)
     mark = Image.new("RGBA", (max(1, round(right - left)), max(1, round(bottom - top))))
     ImageDraw.Draw(mark).text(

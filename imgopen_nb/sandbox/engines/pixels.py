@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...catalogue.operations import OPERATIONS
+from ...media.formats import MAX_SIDE
 from ..engine import EngineError, Work, engine
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 # The network computes sixteen pixels for each of these.
 MOST_UPSCALED = 640_000
 MOST_RESULT = 36_000_000
+MOST_SIGNS = 1000
 
 
 @engine(
@@ -55,6 +57,7 @@ def upscale(work: Work) -> dict[str, Any]:
             "pixels: the sandbox upscales at most "
             f"{MOST_UPSCALED:,} (about 800 × 800); use enlarge, or a smaller picture"
         )
+    check_size((scale * image.width, scale * image.height))
     return _sized(work, upscaled(image, scale))
 
 
@@ -102,6 +105,8 @@ def _mark(work: Work, size: tuple[int, int]) -> Image.Image:
         return picture_mark(work.picture("watermark"), size)
     if not text:
         raise EngineError(f"give text, or a picture as {field}: there is nothing to put over")
+    if len(text) > MOST_SIGNS:
+        raise EngineError(f"text is too long: {len(text):,} signs, at most {MOST_SIGNS:,}")
     missing = undrawable(text)
     if missing:
         raise EngineError(
@@ -138,6 +143,10 @@ def control_preview(work: Work) -> dict[str, Any]:
 
 def check_size(size: tuple[int, int]) -> None:
     """Raise EngineError for a result that would be too large."""
+    if max(size) > MAX_SIDE:
+        raise EngineError(
+            f"the result would have {size[0]} × {size[1]} pixels: at most {MAX_SIDE:,} on a side"
+        )
     if size[0] * size[1] > MOST_RESULT:
         raise EngineError(
             f"the result would have {size[0]} × {size[1]} pixels: the sandbox makes at most "

@@ -15,7 +15,7 @@ MOST_ADVANCE = 10 * 366 * 24 * 3600
 
 
 class AdminHandler(BodyHandler):
-    """A handler for tests; it requires the keys if some are set."""
+    """A handler for tests."""
 
     def get(self) -> None:
         """Answer with the current state."""
@@ -26,7 +26,7 @@ class AdminHandler(BodyHandler):
         self._answer(self._change)
 
     def _answer(self, find: Callable[[], dict[str, Any]]) -> None:
-        self.sandbox.service.check_keys(self.request.headers)
+        self.sandbox.service.access.check_keys(self.request.headers)
         self.finish(responses.envelope(find()))
 
     def _read(self) -> dict[str, Any]:

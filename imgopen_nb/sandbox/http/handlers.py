@@ -51,6 +51,8 @@ class Sandbox:
 class BaseHandler(RequestHandler):
     """What all handlers share: who may call, the shape of failures, no contents in the log."""
 
+    open_to_all = False
+
     def initialize(self, sandbox: Sandbox) -> None:
         """Take the sandbox whose handler this is."""
         self.sandbox = sandbox
@@ -62,12 +64,21 @@ class BaseHandler(RequestHandler):
         self.set_header("Cache-Control", "no-store")
 
     def prepare(self) -> None:
-        """Refuse what a foreign web page makes a browser send."""
+        """Refuse what a foreign web page makes a browser send, and who has no access."""
         host, origin = self.request.host, self.request.headers.get("Origin")
         if not _is_local(host):  # a foreign name that was made to point to this machine
             raise HTTPError(403, "this host name is not one of the sandbox's")
         if origin is not None and origin != f"http://{host}":
             raise HTTPError(403, "other origins may not ask the sandbox")
+        if not self.open_to_all:
+            self.check_access()
+
+    def check_access(self) -> None:
+        """Refuse who does not send the token."""
+        try:
+            self.sandbox.service.access.check_token(self.request.headers)
+        except WireError as error:
+            raise HTTPError(401, error.message) from None
 
     @property
     def shown_at(self) -> list[str]:
@@ -99,7 +110,8 @@ class BaseHandler(RequestHandler):
 class BodyHandler(BaseHandler):
     """A handler that reads its body up to a limit and only counts the rest.
 
-    If it broke off instead, the client would not get the answer that says why.
+    If it broke off instead, the client would not get the answer that says why. For the same reason
+    who has no access is told so after the body, of which nothing is kept.
     """
 
     limit = MAX_JSON
@@ -110,6 +122,19 @@ class BodyHandler(BaseHandler):
         self._body, self._size = bytearray(), 0
         super().prepare()
         self._will_read = True
+
+    def check_access(self) -> None:
+        """Let a method answer that only refuses, in place of the one that was asked for."""
+        try:
+            super().check_access()
+        except HTTPError as error:
+            refused = error
+
+            def refuse(*_: object) -> None:
+                raise refused
+
+            self.limit = 0
+            setattr(self, str(self.request.method).lower(), refuse)
 
     def write_error(self, status_code: int, **more: Any) -> None:
         """Answer in the envelope, and say so if the connection ends with it.

@@ -8,7 +8,9 @@ from typing import Any
 from ...catalogue.operation import PREFIX, Operation
 from ...catalogue.operations import OPERATIONS
 from ...catalogue.parameter import Param
-from .service import ID_HEADER, QUERIED, SECRET_HEADER
+from ..process import TOKEN_HEADER
+from .access import ID_HEADER, SECRET_HEADER
+from .service import QUERIED
 
 TYPES: dict[str, dict[str, Any]] = {
     "string": {"type": "string"},
@@ -35,6 +37,7 @@ KEYS = {
     "keyId": {"type": "apiKey", "in": "header", "name": ID_HEADER},
     "keySecret": {"type": "apiKey", "in": "header", "name": SECRET_HEADER},
 }
+TOKEN = {"token": {"type": "apiKey", "in": "header", "name": TOKEN_HEADER}}
 
 
 def openapi(*urls: str) -> dict[str, Any]:
@@ -47,9 +50,9 @@ def openapi(*urls: str) -> dict[str, Any]:
             "description": "The wire protocol of Img Open, served on this machine.",
         },
         "servers": [{"url": url} for url in urls],
-        "security": [{}, {name: [] for name in KEYS}],
+        "security": [{"token": []}, {name: [] for name in KEYS}, {}],
         "paths": _paths(),
-        "components": {"securitySchemes": KEYS, "schemas": {"Envelope": ENVELOPE}},
+        "components": {"securitySchemes": {**TOKEN, **KEYS}, "schemas": {"Envelope": ENVELOPE}},
     }
 
 
@@ -78,7 +81,10 @@ def _call(operation: Operation, name: str) -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": _body(operation)}},
         },
-        "responses": {"200": {"description": "Success or failure", "content": answer}},
+        "responses": {
+            "200": {"description": "Success or failure", "content": answer},
+            "401": {"description": "The token is missing or wrong", "content": answer},
+        },
     }
 
 

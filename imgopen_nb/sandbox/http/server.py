@@ -30,6 +30,7 @@ from ..jobs.pictures import identify
 from ..jobs.store import FileStore, JobStore, prune
 from ..messages import WireError
 from . import responses
+from .access import Access
 from .admin import routes as admin_routes
 from .handlers import BaseHandler, BodyHandler, Sandbox
 from .openapi import openapi
@@ -47,7 +48,7 @@ ABSENT = "not there yet"
 class Options:
     """How a sandbox behaves; `delay` and `training` are seconds until a result shows."""
 
-    keys: tuple[str, str] | None = None
+    access: Access = field(default_factory=Access)
     delay: float = 0.0
     training: float = 120.0
     callbacks_to: Sequence[str] = ()
@@ -81,7 +82,7 @@ def listen(home: Path, port: int = 0, options: Options | None = None) -> tuple[H
         return json.dumps(responses.delivery(job, jobs)).encode()
 
     callbacks.start(body_of, jobs.save_callback)
-    sandbox = Sandbox(jobs, Service(jobs, options.keys), options.faults, RequestLog())
+    sandbox = Sandbox(jobs, Service(jobs, options.access), options.faults, RequestLog())
     application = _application(sandbox, options.admin)
     server = HTTPServer(application, max_body_size=MAX_DRAINED, body_timeout=120)
     server.add_sockets(sockets)
@@ -182,7 +183,7 @@ class UploadHandler(BodyHandler):
 
     async def post(self) -> None:
         """Store a picture."""
-        self.sandbox.service.check_keys(self.request.headers)
+        self.sandbox.service.access.check_keys(self.request.headers)
         url = await asyncio.to_thread(self._store, self.whole_body())
         self.finish(responses.envelope({"url": url}))
 
@@ -193,7 +194,9 @@ class UploadHandler(BodyHandler):
 
 
 class FileHandler(BaseHandler):
-    """GET /files/<name>: an upload or a result."""
+    """GET /files/<name>: an upload or a result, to whoever knows its name."""
+
+    open_to_all = True
 
     async def get(self, name: str) -> None:
         """Send the file."""
@@ -208,7 +211,23 @@ class FileHandler(BaseHandler):
     head = get
 
 
-class FrontPageHandler(BaseHandler):
+class PageHandler(BaseHandler):
+    """A page to read, in a browser too, which has a dialog for passwords."""
+
+    def check_access(self) -> None:
+        """Refuse who has no access."""
+        if not self.sandbox.service.access.may_read(self.request.headers):
+            super().check_access()
+            raise HTTPError(401, "the access key is required")
+
+    def write_error(self, status_code: int, **more: Any) -> None:
+        """Answer in the envelope, and have a browser ask for the token."""
+        if status_code == 401:
+            self.set_header("WWW-Authenticate", 'Basic realm="the token is the password"')
+        super().write_error(status_code, **more)
+
+
+class FrontPageHandler(PageHandler):
     """GET /: the front page with all operations, for people or as JSON."""
 
     async def get(self) -> None:
@@ -221,7 +240,7 @@ class FrontPageHandler(BaseHandler):
             self.finish(page(rows, jobs.base_url, jobs.engines.problem))
 
 
-class OpenAPIHandler(BaseHandler):
+class OpenAPIHandler(PageHandler):
     """GET /openapi.json: the catalogue as OpenAPI 3.1."""
 
     async def get(self) -> None:
@@ -231,7 +250,9 @@ class OpenAPIHandler(BaseHandler):
 
 
 class HealthHandler(BaseHandler):
-    """GET /health."""
+    """GET /health: that there is a sandbox, and no more."""
+
+    open_to_all = True
 
     async def get(self) -> None:
         """Answer."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import re
 import time
 from collections.abc import Mapping
@@ -18,12 +17,11 @@ from ..jobs.jobs import Jobs
 from ..jobs.work import JobWork
 from ..messages import WireError, describe_error, tidy
 from . import responses
+from .access import Access
 from .request_log import LoggedRequest
 from .requests import parse_body, read_submission
 from .responses import Answer
 
-ID_HEADER = "X-Request-req-accessKeyId"
-SECRET_HEADER = "X-Request-req-accessKeySecret"
 SERVER_ID = re.compile(r"pro\d{22}")
 TOOLS = tuple(op for op in OPERATIONS.values() if op.tool_code and op.kind != "status")
 QUERIED = {f"{tool.path}/queryTask": tool for tool in TOOLS}
@@ -32,10 +30,10 @@ PATHS = (*DIRECT, *QUERIED)
 
 
 class Service:
-    """Answers the operations' paths; keys are required only if some are set."""
+    """Answers the operations' paths, to those who have access."""
 
-    def __init__(self, jobs: Jobs, keys: tuple[str, str] | None = None) -> None:
-        self._jobs, self._keys = jobs, keys
+    def __init__(self, jobs: Jobs, access: Access) -> None:
+        self._jobs, self.access = jobs, access
 
     async def answer(
         self, path: str, headers: Mapping[str, str], body: bytes, request: LoggedRequest
@@ -45,7 +43,7 @@ class Service:
         Raises:
             WireError: the request is refused.
         """
-        self.check_keys(headers)
+        self.access.check_keys(headers)
         parsed = parse_body(body) if path in PATHS else {}
         if path in QUERIED:
             return await self._tool_query(QUERIED[path], parsed)
@@ -60,17 +58,6 @@ class Service:
         job = self._jobs.submit(operation, key, values)
         request.task, request.accepted = tidy(job.key, 80), True
         return responses.acknowledgement(operation, job)
-
-    def check_keys(self, headers: Mapping[str, str]) -> None:
-        """Raise the WireError of a request without the right keys."""
-        if self._keys is None:
-            return
-        given = [headers.get(name) or "" for name in (ID_HEADER, SECRET_HEADER)]
-        if not all(given):
-            raise WireError("401", f"the headers {ID_HEADER} and {SECRET_HEADER} are required")
-        pairs = zip(given, self._keys, strict=True)
-        if not all(hmac.compare_digest(a.encode(), b.encode()) for a, b in pairs):
-            raise WireError("401", "the access key is not right")
 
     async def _at_once(self, operation: Operation, values: dict[str, Any]) -> Answer:
         """Run an engine and answer with its result: lists, and the query of a training job."""

@@ -8,9 +8,9 @@ import io
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ...errors import PictureError
-from ...media.formats import FORMATS, MAX_MEGAPIXELS, NAMES, decodable, too_many_pixels
+from ...media.formats import FORMATS, MAX_MEGAPIXELS, MAX_SIDE, NAMES, decodable, excess_of
 
-_MOST = f"at most {MAX_MEGAPIXELS} megapixels are taken"
+_MOST = f"at most {MAX_MEGAPIXELS} megapixels and {MAX_SIDE:,} pixels on a side are taken"
 _NAMES = {row.suffix[1:]: row.name for row in FORMATS}
 SAVING = {"png": {"compress_level": 4}, "jpg": {"quality": 92}, "webp": {"quality": 90}}
 
@@ -28,8 +28,8 @@ def identify(data: bytes) -> Image.Image:
     except Exception:
         raise PictureError("the picture is damaged: its header cannot be read") from None
     width, height = image.size
-    if too_many_pixels(width, height):
-        raise PictureError(f"the picture has too many pixels: {width} × {height}, {_MOST}")
+    if what := excess_of(image, data):
+        raise PictureError(f"the picture ({width} × {height}) has too many pixels: {what}; {_MOST}")
     return image
 
 

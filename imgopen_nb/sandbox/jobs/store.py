@@ -1,12 +1,14 @@
-"""The sandbox's folder: pictures named by their content, tasks as small JSON files."""
+"""The sandbox's folder: pictures under secret names, tasks as small JSON files."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import hmac
 import json
 import logging
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,20 +21,26 @@ _SUFFIXES = "|".join(row.suffix[1:] for row in FORMATS)
 FILE_NAME = re.compile(rf"[0-9a-f]{{32,64}}\.({_SUFFIXES})")
 LOCAL_URL = re.compile(rf"http://(?:127\.0\.0\.1|localhost)(?::\d+)?/files/({FILE_NAME.pattern})")
 KEEP_SECONDS = 7 * 24 * 3600
+SECRET_BYTES = 32
 
 log = logging.getLogger(__name__)
 
 
 class FileStore:
-    """Uploaded pictures and results, served under /files/."""
+    """Uploaded pictures and results, served under /files/ to whoever knows their names.
+
+    A name is the hash of the content with a secret of this folder: the same picture keeps its name,
+    and who has a copy of a picture cannot find out whether it is here.
+    """
 
     def __init__(self, folder: Path) -> None:
         make_private_folder(folder)
         self.folder = folder
+        self._secret = _secret(folder.with_name(f"{folder.name}.secret"))
 
     def add(self, data: bytes, suffix: str) -> str:
         """Store data and return its name; the same data has the same name."""
-        name = f"{hashlib.sha256(data).hexdigest()}.{suffix}"
+        name = f"{hmac.digest(self._secret, data, 'sha256').hex()}.{suffix}"
         path = self.folder / name
         if path.is_file() and path.stat().st_size == len(data):
             path.touch()
@@ -76,6 +84,18 @@ class JobStore:
         # A JSON string may have half a surrogate pair, which UTF-8 cannot encode.
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
         return self.folder / f"{digest}.json"
+
+
+def _secret(path: Path) -> bytes:
+    """Return the secret in a file; the first of the processes that need it makes it."""
+    for _ in range(2):
+        with contextlib.suppress(FileNotFoundError):
+            if len(found := path.read_bytes()) == SECRET_BYTES:
+                return found
+            path.unlink()  # cut off
+        with contextlib.suppress(FileExistsError):
+            write_atomically(path, secrets.token_bytes(SECRET_BYTES), replace=False)
+    return path.read_bytes()
 
 
 def prune(folder: Path, keep: float = KEEP_SECONDS) -> None:

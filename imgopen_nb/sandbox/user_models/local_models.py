@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...config.settings import HUB_ID, LOCAL_MODELS, local_model
-from ...errors import SettingsError
+from ...errors import SettingsError, install_command
 from ..engine import EngineError
 from ..vision.arrays import Array
 from ..vision.networks import session
 
-EXTRA = 'pip install "imgopen-nb[models]"'
 TYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -134,7 +133,7 @@ class Model:
         try:
             return import_module(name)
         except ImportError:
-            raise self.fault(f"the package {name} is missing: {EXTRA}") from None
+            raise self.fault(f"{name} is missing: {install_command('models')}") from None
 
 
 @dataclass(frozen=True)
