@@ -31,7 +31,7 @@ from imgopen_nb.sandbox.process import TOKEN_HEADER, SandboxProcess
 from ..broken_images import corpus
 from ..conftest import often
 from ..odd_requests import MAKERS, PATHS, Client, put_in, send
-from ..sandbox_fixtures import Api, new_key
+from ..sandbox_fixtures import Api, headers_of, new_key
 
 # What Pillow says of a broken TIFF.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -291,7 +291,7 @@ def test_schemathesis_finds_no_fault(sandbox: SandboxProcess, tmp_path: Path):
         "--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing", "--seed", "1",
         "--max-examples", os.environ.get("IMGOPEN_FUZZ", "5"), "--suppress-health-check", "all",
         "--warnings", "off", "--no-color",
-        *(word for name, value in sandbox.headers.items() for word in ("-H", name + ": " + value)),
+        *(word for name, value in headers_of(sandbox).items() for word in ("-H", name + ": " + value)),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     print(done.stdout[-500:])
