@@ -343,8 +343,9 @@ class Task:
             return f"it has ended: {self.state}"
         if self.state in UNSENT:
             return (
-                f"it is not known whether it has reached the service: %imgopen wait {self.id} looks "
-                "for it, and sends it again once that is safe (%imgopen resume --send-lost: at once)"
+                "it is not known whether it has reached the service: "
+                f"%imgopen wait {self.id} looks for it, and sends it again once that is safe "
+                "(%imgopen resume --send-lost: at once)"
             )
         return f"it goes on at the service; to get its result later: %imgopen wait {self.id}"
 
