@@ -195,6 +195,11 @@ class TaskStore:
         """Return the handle of a task that is in use in this process, or None."""
         return self._tasks.get(task_id)
 
+    def handles(self) -> list[Task]:
+        """Return all handles in use in this process."""
+        with self._guard:
+            return list(self._handles)
+
     def mark_sending(self, task: Task) -> None:
         """Write into the history that the request is sent now, before it leaves.
 
@@ -305,7 +310,8 @@ class TaskStore:
         if (task.image, task.params) == (call.image, call.params):
             return task
         alias = task.alias(call.image, call.picture, call.params)
-        self._handles.add(alias)
+        with self._guard:
+            self._handles.add(alias)
         return alias
 
     def _new_handle(self, row: Mapping[str, Any], operation: Operation) -> Task:
@@ -322,7 +328,8 @@ class TaskStore:
             watch=self._watch,
             build=self.result,
         )
-        self._handles.add(task)
+        with self._guard:
+            self._handles.add(task)
         return task
 
     def _from_row(self, row: Mapping[str, Any]) -> Task:
