@@ -31,6 +31,7 @@ COPIED = (
     "attempts",
 )  # fmt: skip
 JUST_NOW = 1.0  # seconds
+NEVER_LEFT = "never left"  # the owner of a task that was withdrawn before its request left
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +161,21 @@ class TaskStore:
             return True
         if alive(row["owner"]):
             return False
-        return self._table.claim(task.id, row["owner"], owner)
+        claimed = self._table.claim(task.id, row["owner"], owner)
+        if claimed and row["owner"] == NEVER_LEFT:
+            task.search = Search(row["submitted"])
+        return claimed
 
-    def release(self, task: Task, owner: str) -> None:
-        """Let any session send a task, this one or another."""
+    def release(self, task: Task, owner: str, *, never_left: bool = False) -> None:
+        """Let any session send a task, this one or another.
+
+        Args:
+            task: the task.
+            owner: this session.
+            never_left: its request certainly did not leave, so it need not be looked for.
+        """
         with contextlib.suppress(JournalError):  # then it stays ours while this process runs
-            self._table.claim(task.id, owner, "")
+            self._table.claim(task.id, owner, NEVER_LEFT if never_left else "")
 
     def sending(self, task: Task) -> tuple[float | None, Mapping[str, Any] | None]:
         """Return when a submission was sent last, if that is known, and its body, if it was kept.

@@ -270,6 +270,7 @@ def test_what_is_stopped_while_it_waits_for_its_turn_does_not_leave_and_is_sent_
 ):
     service = Service(duration=lambda: 0.0).on(stub)
     THROTTLE_OPENS.clear()
+    monkeypatch.setenv("IMGOPEN_SETTLE", "600")  # nothing is looked for that never left
     monkeypatch.setattr(Throttle, "wait", lambda _: THROTTLE_OPENS.wait(20))
     stop(session)
     THROTTLE_OPENS.set()
