@@ -26,9 +26,9 @@ from .history.history import History
 from .images.thumbnail import Thumbnail
 from .tasks.manager import TaskManager
 from .tasks.result import Result
-from .tasks.sending import Sending, Submit
+from .tasks.sending import Sending
 from .tasks.submission import runnable
-from .tasks.task import Task, time_limit
+from .tasks.task import Task, TimeLimit, time_limit
 
 
 class Session(NotPickled):
@@ -118,9 +118,20 @@ class Session(NotPickled):
             >>> task = session.submit("describe", image="sample:coffee")
             >>> task.result().caption
         """
+        limit = _acceptance(timeout)
+        return self.sending(operation, fresh=fresh, **params).task(limit)
+
+    def sending(self, operation: str, /, *, fresh: bool = False, **params: Any) -> Sending:
+        """Return a call that another thread can stop; its method `task` sends it as `submit` does.
+
+        Args:
+            operation: the name of an operation in the catalogue.
+            fresh: as for `submit`.
+            **params: its parameters, as for `submit`.
+        """
         since = math.inf if fresh else None  # no earlier task counts
         row, submit = runnable(operation), self.manager.submitter.submit
-        return self._send(row.name, partial(submit, row, params, since=since), timeout)
+        return Sending(row.name, partial(submit, row, params, since=since))
 
     def call(self, path: str, body: Mapping[str, Any], *, timeout: float | None = None) -> Task:
         """Send any JSON body to any path, with keys, history and polling as usual.
@@ -133,7 +144,8 @@ class Session(NotPickled):
         Raises:
             ImgOpenError: the same errors as `submit`.
         """
-        return self._send(path, partial(self.manager.submitter.submit_raw, path, body), timeout)
+        limit, submit = _acceptance(timeout), self.manager.submitter.submit_raw
+        return Sending(path, partial(submit, path, body)).task(limit)
 
     def run(
         self,
@@ -313,12 +325,11 @@ class Session(NotPickled):
         return None
 
     def close(self) -> None:
-        """Stop polling, close the connections and the history, and stop the sandbox."""
-        self.manager.close()
+        """End all waits, close the connections and the history, and stop the sandbox.
 
-    def _send(self, name: str, submit: Submit, timeout: float | None) -> Task:
-        limit = None if timeout is None else time_limit(timeout, timeout)
-        return Sending(name, submit).task(limit)
+        Tasks that were sent go on at the service; `resume` of another session takes them up.
+        """
+        self.manager.close()
 
     def __enter__(self) -> Session:
         return self
@@ -331,6 +342,11 @@ class Session(NotPickled):
             return "Session(not made)"
         where = self.settings.base_url or "on this machine"
         return f"Session({self.backend}: {where}, history in {str(self.settings.home)!r})"
+
+
+def _acceptance(timeout: float | None) -> TimeLimit | None:
+    """Return how long a call may take to be accepted; None for as long as the service takes."""
+    return None if timeout is None else time_limit(timeout, timeout)
 
 
 _current: Session | None = None

@@ -16,11 +16,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..catalogue.operation import Operation
 from ..catalogue.status import NOT_SENT, UNSENT, State
+from ..database.interrupts import Uninterrupted
 from ..errors import (
     AssumedFieldError,
     AssumedPathError,
@@ -80,8 +82,9 @@ def stream(
         try:
             yield from running.outcomes(iter(rows))
         except KeyboardInterrupt:
-            running.stop()
-            raise TaskInterrupted(running.interrupted_message(keep and keep())) from None
+            with Uninterrupted():
+                running.stop()
+                raise TaskInterrupted(running.interrupted_message(keep and keep())) from None
 
 
 @dataclass
@@ -92,10 +95,6 @@ class _Call:
     deadline: float
     task: Task | None = None
     stage: str = "waiting"  # then "sending", then "ended" if there is no task
-
-    def written(self, task: Task) -> None:
-        """Note the task, which is in the history from now on."""
-        self.task = task
 
     @property
     def where(self) -> str:
@@ -145,6 +144,9 @@ class _Stream:
         """Send no more calls; those under way go on into the history."""
         with self._guard:
             self._stopped = True
+            for call in self._open.values():
+                if call.task:
+                    call.task.withdraw()
 
     def interrupted_message(self, kept_until: float | None) -> str:
         """Return the message for Ctrl-C: where the calls stand, and what the same again would do.
@@ -158,7 +160,7 @@ class _Stream:
         counts = [
             f"{done:,} done" + (f" ({self._failed:,} without a result)" if self._failed else ""),
             f"{at['under way']:,} under way go on at the service and into the history",
-            f"{at['sending']:,} still being sent" if at["sending"] else "",
+            f"{at['sending']:,} perhaps not sent yet" if at["sending"] else "",
             f"{at['looked for']:,} not known to have arrived, as their answers were lost"
             if at["looked for"]
             else "",
@@ -247,18 +249,25 @@ class _Stream:
                 since=self._limits.counted_since,
                 retry_later=True,
                 permit=self._limits.permit,
-                written=call.written,
+                written=partial(self._written, call),
             )
         except ImgOpenError as error:
             call.stage = "ended"
             if isinstance(error, FATAL):
                 self._trouble = error
             self._reports.put((place, error))
-        except Exception as error:  # one bad row must not end the others
+        except BaseException as error:  # a panic of a library too: the others go on
             call.stage = "ended"
             self._reports.put((place, ImgOpenError(f"{type(error).__name__}: {error}")))
         else:
             self._follow(call, task)
+
+    def _written(self, call: _Call, task: Task) -> None:
+        """Note the task of a call, which is in the history from now on."""
+        with self._guard:
+            call.task = task
+            if self._stopped:
+                task.withdraw()
 
     def _follow(self, call: _Call, task: Task) -> None:
         place = call.row.place

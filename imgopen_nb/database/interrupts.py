@@ -35,11 +35,16 @@ class Uninterrupted:
             self._handler = handler
             signal.signal(signal.SIGINT, self._hold)
 
-    def __exit__(self, *_: object) -> None:
-        if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
-            if self._came:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._handler is None:
+            return
+        signal.signal(signal.SIGINT, self._handler)
+        if self._came:
+            try:
                 self._handler(signal.SIGINT, None)
+            except KeyboardInterrupt:  # pressed twice: the first one leaves the block already
+                if kind is None or not issubclass(kind, KeyboardInterrupt):
+                    raise
 
     def _hold(self, number: int, frame: FrameType | None) -> None:
         self._came = True

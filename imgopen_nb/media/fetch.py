@@ -205,11 +205,26 @@ class _IdleConnections(queue.LifoQueue[Any]):
     """The connections that a pool keeps open; a forked child begins with none.
 
     The parent goes on using them: each of the two would read the other's answers.
+
+    Taking one and giving it back are single steps, with no lock that Ctrl-C could leave locked.
     """
 
     def __init__(self, maxsize: int = 0) -> None:
         super().__init__(maxsize)
         _idle.add(self)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the connection that was used last; never wait for one."""
+        try:
+            return self.queue.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Keep a connection, unless there are enough."""
+        if len(self.queue) >= self.maxsize:
+            raise queue.Full
+        self.queue.append(item)
 
     def after_fork(self) -> None:
         """Make new locks, and forget the connections: only this process's copies are closed."""

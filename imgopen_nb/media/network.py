@@ -66,14 +66,14 @@ class Deadline:
         # A copy of the handle: TLS takes the handle out of the socket that it wraps. The address
         # family plays no part in shutting down.
         copy = socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
-        with _watchdog.changed:
+        with _watchdog.lock:
             self._watched.append(copy)
         if self.late:
             self.cut()
 
     def cut(self) -> None:
         """Shut the watched sockets down."""
-        with _watchdog.changed:
+        with _watchdog.lock:
             for copy in self._watched:
                 with contextlib.suppress(OSError):
                     copy.shutdown(socket.SHUT_RDWR)
@@ -83,7 +83,7 @@ class Deadline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with _watchdog.changed:
+        with _watchdog.lock:
             _watchdog.open.discard(self)
             for copy in self._watched:
                 copy.close()
@@ -98,13 +98,16 @@ class _Watchdog:
 
     def after_fork(self) -> None:
         """Make the lock, and begin without a thread; a forked child does so again."""
-        self.changed = threading.Condition(threading.RLock())
+        # Only a plain lock is safe from Ctrl-C in a `with`: one in the midst of a Condition's own
+        # `__enter__`, which is Python, would leave it locked for good.
+        self.lock = threading.RLock()
+        self._changed = threading.Condition(self.lock)
         self.open: set[Deadline] = set()
         self._thread: threading.Thread | None = None
         self._wakes_at = 0.0
 
     def add(self, deadline: Deadline) -> None:
-        with self.changed:
+        with self.lock:
             self.open.add(deadline)
             if self._thread is None:
                 self._wakes_at = deadline.end
@@ -112,10 +115,10 @@ class _Watchdog:
                 thread.start()
                 self._thread = thread
             elif deadline.end < self._wakes_at:
-                self.changed.notify()
+                self._changed.notify()
 
     def _work(self) -> None:
-        with self.changed:
+        with self.lock:
             idle = False
             while True:
                 now = time.monotonic()
@@ -128,7 +131,7 @@ class _Watchdog:
                 idle = not self.open
                 ends = [one.end for one in self.open]
                 self._wakes_at = min(ends, default=now + IDLE_SECONDS)
-                self.changed.wait(self._wakes_at - now)
+                self._changed.wait(self._wakes_at - now)
 
 
 _watchdog = _Watchdog()

@@ -13,6 +13,7 @@ from ..config.settings import Settings
 from ..database.database import Database
 from ..database.task_table import TaskTable
 from ..database.written_files import WrittenFiles
+from ..errors import WaitCancelledError
 from ..images.cache import SMALL, ThumbnailCache
 from ..images.download import Downloader
 from ..images.identity import PictureIdentifier, by_content, name_of
@@ -50,6 +51,7 @@ class TaskManager:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._closed = False
         self.database = Database(settings.home)
         self.table = TaskTable(self.database)
         self.files = WrittenFiles(self.database)
@@ -131,7 +133,10 @@ class TaskManager:
         self.trust.forget()
 
     def close(self) -> None:
-        """Stop polling, close the connections and the history, and stop the sandbox."""
+        """End all waits, close the connections and the history, and stop the sandbox."""
+        self._closed = True
+        for task in self.store.handles():
+            self._let_go(task)
         self._inbox.close()
         self.scheduler.close()
         self.backend.close()
@@ -141,11 +146,19 @@ class TaskManager:
 
     def _watch(self, task: Task) -> None:
         """Begin to poll a task, or let go of it if its wait was given up."""
-        if task.watched:
+        if task.watched and self._closed:
+            self._let_go(task)
+        elif task.watched:
             self._inbox.watch()
             self.scheduler.add(task, self._delay(task))
         else:  # the poller drops it
             self.scheduler.bring_forward([(task, 0.0)])
+
+    def _let_go(self, task: Task) -> None:
+        """End the waits for a task, as nobody polls it any more."""
+        task.withdraw()
+        text = f"the session of {task.operation.name} {task.id} is closed"
+        task.abort_waits(WaitCancelledError(text, task=task, hint=task.outlook))
 
     def _reschedule(self, tasks: list[Task]) -> None:
         self.scheduler.bring_forward([(task, self._delay(task)) for task in tasks])

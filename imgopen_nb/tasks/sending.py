@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ..catalogue.status import UNSENT
 from ..database.interrupts import Uninterrupted
-from ..errors import TaskInterrupted, TaskTimeoutError
+from ..errors import TaskInterrupted, TaskTimeoutError, WaitCancelledError
 from .task import Task, TimeLimit
 
 
@@ -39,6 +39,7 @@ class Sending:
         self._submit = submit
         self._outcome: SimpleQueue[Task | BaseException] = SimpleQueue()
         self._task: Task | None = None
+        self._stopping = False
         self._fate: dict[str, bool] = {}  # "sent": whether; the first to decide is right
 
     def task(self, limit: TimeLimit | None) -> Task:
@@ -58,10 +59,8 @@ class Sending:
                 threading.Thread(target=self._work, name="imgopen-sending", daemon=True).start()
             outcome = self._wait(limit)
         except KeyboardInterrupt:
-            said = "\n  → ".join(self._given_up("stopped"))
-            if self._task:
-                self._task.withdrawn = True  # what waits for its turn does not leave any more
-            raise TaskInterrupted(said) from None
+            with Uninterrupted():
+                raise TaskInterrupted("\n  → ".join(self._stopped())) from None
         if outcome is None:
             assert limit is not None
             text, hint = self._given_up(f"not accepted within {limit:g} s")
@@ -69,6 +68,11 @@ class Sending:
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
+
+    def stop(self) -> None:
+        """Give the call up from another thread: `task` raises WaitCancelledError."""
+        text, hint = self._stopped()
+        self._outcome.put(WaitCancelledError(text, task=self._task, hint=hint))
 
     def _work(self) -> None:
         try:
@@ -89,6 +93,14 @@ class Sending:
 
     def _written(self, task: Task) -> None:
         self._task = task
+        if self._stopping:
+            task.withdraw()
+
+    def _stopped(self) -> tuple[str, str]:
+        self._stopping = True
+        if self._task:
+            self._task.withdraw()
+        return self._given_up("stopped")
 
     def _given_up(self, what: str) -> tuple[str, str]:
         """Give the call up if nothing was sent yet; return what happened, and what to do."""
@@ -97,5 +109,6 @@ class Sending:
         task = self._task
         if task is None:
             return f"{what}: {self._name} is being sent", "%imgopen history shows it"
-        where = "is being sent" if task.state in UNSENT else "was sent"
+        unsent = "may not have been sent" if task.withdrawn else "is being sent"
+        where = unsent if task.state in UNSENT else "was sent"
         return f"{what}: {self._name} {task.id} {where}", task.outlook

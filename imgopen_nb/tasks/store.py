@@ -31,6 +31,7 @@ COPIED = (
     "attempts",
 )  # fmt: skip
 JUST_NOW = 1.0  # seconds
+NEVER_LEFT = "never left"  # the owner of a task that was withdrawn before its request left
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +161,21 @@ class TaskStore:
             return True
         if alive(row["owner"]):
             return False
-        return self._table.claim(task.id, row["owner"], owner)
+        claimed = self._table.claim(task.id, row["owner"], owner)
+        if claimed and row["owner"] == NEVER_LEFT:
+            task.search = Search(row["submitted"])
+        return claimed
 
-    def release(self, task: Task, owner: str) -> None:
-        """Let any session send a task, this one or another."""
+    def release(self, task: Task, owner: str, *, never_left: bool = False) -> None:
+        """Let any session send a task, this one or another.
+
+        Args:
+            task: the task.
+            owner: this session.
+            never_left: its request certainly did not leave, so it need not be looked for.
+        """
         with contextlib.suppress(JournalError):  # then it stays ours while this process runs
-            self._table.claim(task.id, owner, "")
+            self._table.claim(task.id, owner, NEVER_LEFT if never_left else "")
 
     def sending(self, task: Task) -> tuple[float | None, Mapping[str, Any] | None]:
         """Return when a submission was sent last, if that is known, and its body, if it was kept.
@@ -194,6 +204,11 @@ class TaskStore:
     def loaded(self, task_id: str) -> Task | None:
         """Return the handle of a task that is in use in this process, or None."""
         return self._tasks.get(task_id)
+
+    def handles(self) -> list[Task]:
+        """Return all handles in use in this process."""
+        with self._guard:
+            return list(self._handles)
 
     def mark_sending(self, task: Task) -> None:
         """Write into the history that the request is sent now, before it leaves.
@@ -305,7 +320,8 @@ class TaskStore:
         if (task.image, task.params) == (call.image, call.params):
             return task
         alias = task.alias(call.image, call.picture, call.params)
-        self._handles.add(alias)
+        with self._guard:
+            self._handles.add(alias)
         return alias
 
     def _new_handle(self, row: Mapping[str, Any], operation: Operation) -> Task:
@@ -322,7 +338,8 @@ class TaskStore:
             watch=self._watch,
             build=self.result,
         )
-        self._handles.add(task)
+        with self._guard:
+            self._handles.add(task)
         return task
 
     def _from_row(self, row: Mapping[str, Any]) -> Task:

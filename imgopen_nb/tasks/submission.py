@@ -336,7 +336,7 @@ class Submitter:
 
     def _send(self, task: Task, exchange: Callable[[], Answer | None], retry_later: bool) -> None:
         """Send a task, or look it up, and save the outcome; `exchange` returns None if neither."""
-        task.sending = True
+        task.sending, never_left = True, False
         try:
             answer = exchange()
             if answer is None:
@@ -353,13 +353,13 @@ class Submitter:
                 if task.state is not State.LOST:
                     self._store.write(task, State.LOST, message=error.message)
             elif isinstance(error, WaitCancelledError):
-                pass  # it was not sent, and whoever asks for it again has it sent
+                never_left = True  # whoever asks for it again has it sent
             elif not (retry_later and isinstance(error, TRANSIENT_ERRORS)):
                 self._store.write(task, State.REFUSED, message=error.message)
             raise
         finally:
             if task.state in UNSENT:
-                self._store.release(task, self._lock.id)
+                self._store.release(task, self._lock.id, never_left=never_left)
             else:
                 task.unwritten_body = None
             task.sending = False

@@ -130,7 +130,7 @@ class Task:
         self.cached = self.sending = self.shared = False
         self.remarks: tuple[str, ...] = ()
         self.watched = False
-        self.withdrawn = False  # Ctrl-C was pressed before it was sent: it must not leave
+        self.withdrawn = False  # nobody wants it any more: if it was not sent, it must not be
         self.failures_in_a_row = 0
         self.search: Search | None = None
         self.unwritten_body: Mapping[str, Any] | None = None  # with a password, until it arrives
@@ -190,11 +190,19 @@ class Task:
         """Count the task's seconds from now, or from `age` seconds ago."""
         self._started = time.monotonic() - max(0.0, age)
 
+    def withdraw(self) -> None:
+        """Have its request not leave if it still waits for its turn; `watch` undoes this."""
+        (self._original or self).withdrawn = True
+
     def abort_waits(self, error: ImgOpenError) -> None:
-        """End all current waits with an error; the task itself does not change."""
+        """End all current waits with an error; the task itself does not change.
+
+        If the error is that it was withdrawn, and somebody wants it again, nothing happens.
+        """
         with Uninterrupted():
             with self._lock:
-                if self.state.final:
+                wanted = not (self._original or self).withdrawn
+                if self.state.final or (isinstance(error, WaitCancelledError) and wanted):
                     return
                 self.watched = False
                 self._wait_error = error
@@ -293,9 +301,10 @@ class Task:
                     return
                 self._wait_for_change(changes, limit, tick)
         except KeyboardInterrupt:
-            raise TaskInterrupted(
-                f"stopped waiting for {self.operation.name} {self.id}\n  → {self.outlook}"
-            ) from None
+            with Uninterrupted():
+                self.withdraw()
+                said = f"stopped waiting for {self.operation.name} {self.id}\n  → {self.outlook}"
+                raise TaskInterrupted(said) from None
 
     def wait(self, timeout: float | None = None) -> Task:
         """Wait until the task ends, and return it, failed or not. Raises the errors of `events`."""
@@ -332,6 +341,7 @@ class Task:
         if self.state.final:
             return f"{self.id} has ended already: {self.state}"
         said = f"{self.id}: no longer waited for. Img Open has no cancel"
+        self.withdraw()
         outlook = self.outlook
         self.abort_waits(WaitCancelledError(said, task=self, hint=outlook))
         return f"{said}; {outlook}"
@@ -341,6 +351,9 @@ class Task:
         """What becomes of the task if nobody waits for it, and how to get its result later."""
         if self.state.final:
             return f"it has ended: {self.state}"
+        sent = self._original or self
+        if self.state in UNSENT and sent.sending and not sent.withdrawn:
+            return f"it goes on being sent; to get its result later: %imgopen wait {self.id}"
         if self.state in UNSENT:
             return (
                 "it is not known whether it has reached the service: "
@@ -367,9 +380,12 @@ class Task:
         )
 
     def add_done_callback(self, call: Callable[[Task], None]) -> None:
-        """Call `call(task)` once, when the task ends or the wait is given up, from any thread."""
+        """Call `call(task)` once, when the task ends or the wait is given up, from any thread.
+
+        If either has happened already, it is called at once.
+        """
         with Uninterrupted(), self._lock:
-            if not self.state.final:
+            if not self.state.final and self._wait_error is None:
                 self._callbacks.append(call)
                 return
         call(self)

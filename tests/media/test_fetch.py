@@ -5,13 +5,19 @@ from __future__ import annotations
 import datetime
 import gzip
 import ipaddress
+import os
+import random
+import signal
 import socket
 import ssl
+import sys
+import threading
 import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -19,6 +25,7 @@ import pytest
 from imgopen_nb.media import fetch as fetch_module
 from imgopen_nb.media.fetch import Fetcher, FetchError
 
+from ..conftest import often
 from ..raw_server import Talk, raw_server
 from ..stub import Reply, Stub
 
@@ -473,3 +480,36 @@ def test_tls_verifies_the_name_and_not_the_address(
         with pytest.raises(FetchError, match="its certificate cannot be verified"):
             get(fetcher, f"https://127.0.0.1:{port}/x")
     fetcher.close()
+
+
+def test_ctrl_c_at_any_step_of_a_download_leaves_no_lock_behind(fetcher: Fetcher, stub: Stub):
+    """n = 300 steps (3,000 in a soak); a thread fetches in time after each."""
+    stub.answer = lambda _: Reply(b"here")
+
+    def fetch_into(fetched: SimpleQueue[bytes]) -> None:
+        fetched.put(get(fetcher, stub.url))
+
+    get(fetcher, stub.url)
+    dice, interrupted = random.Random(5), 0
+    for _ in range(often(300, 3000)):
+        left = int(10 ** dice.uniform(0, 3.9))
+
+        def trace(frame: Any, event: str, argument: object) -> Any:
+            nonlocal left
+            frame.f_trace_opcodes = True
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+            return trace if left > 0 else None
+
+        try:
+            sys.settrace(trace)
+            get(fetcher, stub.url)
+        except KeyboardInterrupt:
+            interrupted += 1
+        finally:
+            sys.settrace(None)
+        fetched: SimpleQueue[bytes] = SimpleQueue()
+        threading.Thread(target=fetch_into, args=(fetched,), daemon=True).start()
+        assert fetched.get(timeout=20) == b"here"
+    assert interrupted

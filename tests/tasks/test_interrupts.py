@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
-from imgopen_nb.errors import TaskTimeoutError
+from imgopen_nb.api.throttle import Throttle
+from imgopen_nb.database.interrupts import Uninterrupted
+from imgopen_nb.errors import (
+    SubmissionLostError,
+    TaskInterrupted,
+    TaskTimeoutError,
+    WaitCancelledError,
+)
 from imgopen_nb.session import Session
+from imgopen_nb.tasks.task import Task
+from imgopen_nb.widgets.forms.run import Run
 
 from ..conftest import KEY_ID, KEY_SECRET, often
 from ..kernels import started
@@ -177,3 +192,137 @@ def test_a_time_limit_before_anything_was_sent_says_so(session: Session, stub: S
 
     assert not service.accepted
     assert session.rows() == []
+
+
+# Nothing leaves later that somebody has stopped while it waited for its turn.
+
+
+def press_when(condition: Callable[[], object]) -> None:
+    """Press Ctrl-C in this process, from another thread, as soon as the condition holds."""
+
+    def press() -> None:
+        wait_until(condition)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+
+
+def run_stopped(session: Session) -> None:
+    press_when(lambda: session.rows())
+    with pytest.raises(TaskInterrupted, match="%imgopen resume"):
+        session.run("describe", model="clip", image=PICTURE)
+
+
+def run_stopped_twice(session: Session) -> None:
+    run_stopped(session)
+    press_when(lambda: [t for t in session.manager.store.handles() if not t.withdrawn])
+    with pytest.raises(TaskInterrupted, match="%imgopen resume"):
+        session.run("describe", model="clip", image=PICTURE)
+
+
+def batch_stopped(session: Session) -> None:
+    press_when(lambda: session.rows())
+    with pytest.raises(TaskInterrupted, match="1 perhaps not sent yet"):
+        session.map("describe", [PICTURE], model="clip", progress=False)
+
+
+def cancelled(session: Session) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(session.run, "describe", model="clip", image=PICTURE)
+        wait_until(lambda: session.rows())
+        assert "%imgopen resume" in session.resume()[0].cancel()
+        THROTTLE_OPENS.set()
+        with pytest.raises(WaitCancelledError, match="stopped before it was sent"):
+            run.result()
+
+
+def closed(session: Session) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(session.run, "describe", model="clip", image=PICTURE)
+        wait_until(lambda: session.rows())
+        (task,) = session.resume()
+        session.close()
+        with pytest.raises(WaitCancelledError, match="is closed"):
+            task.result()
+        THROTTLE_OPENS.set()
+        with pytest.raises(WaitCancelledError):
+            run.result()
+
+
+def form_stopped(session: Session) -> None:
+    ends: SimpleQueue[object] = SimpleQueue()
+    call = {"model": "clip", "image": PICTURE}
+    run = Run(lambda: session, "describe", call, lambda *_: None, ends.put)
+    run.start()
+    wait_until(lambda: session.rows())
+    run.cancel()
+    assert isinstance(ends.get(timeout=20), WaitCancelledError)
+
+
+THROTTLE_OPENS = threading.Event()
+
+
+@pytest.mark.parametrize(
+    "stop", [run_stopped, run_stopped_twice, batch_stopped, cancelled, closed, form_stopped]
+)
+def test_what_is_stopped_while_it_waits_for_its_turn_does_not_leave_and_is_sent_when_asked_again(
+    session: Session, stub: Stub, monkeypatch: pytest.MonkeyPatch, stop: Callable[[Session], None]
+):
+    service = Service(duration=lambda: 0.0).on(stub)
+    THROTTLE_OPENS.clear()
+    monkeypatch.setenv("IMGOPEN_SETTLE", "600")  # nothing is looked for that never left
+    monkeypatch.setattr(Throttle, "wait", lambda _: THROTTLE_OPENS.wait(20))
+    stop(session)
+    THROTTLE_OPENS.set()
+    wait_until(lambda: not any(task.sending for task in session.manager.store.handles()))
+
+    assert stub.submissions() == []
+    with Session(stub.url, KEY_ID, KEY_SECRET, session.settings.home) as again:
+        assert again.run("describe", 20, model="clip", image=PICTURE).caption
+    service.paid_once([PICTURE])
+
+
+def test_a_wait_that_was_given_up_before_its_end_was_asked_for_says_so_at_once(
+    session: Session, stub: Stub
+):
+    Service(duration=lambda: 60.0).on(stub)
+    task = session.submit("describe", model="clip", image=PICTURE)
+    told: list[Task] = []
+    task.abort_waits(SubmissionLostError("it cannot be found out"))
+    task.add_done_callback(told.append)
+
+    assert told == [task]
+
+
+def test_ctrl_c_pressed_twice_is_one_interruption():
+    def interrupted() -> None:
+        with Uninterrupted():
+            os.kill(os.getpid(), signal.SIGINT)
+            raise TaskInterrupted("the first")
+
+    with pytest.raises(TaskInterrupted, match="the first"):
+        interrupted()
+
+
+class Panic(BaseException):
+    """What a library in Rust raises when it panics is no Exception either."""
+
+
+def test_a_panic_while_a_row_is_sent_is_its_row_s_and_the_others_go_on(
+    session: Session, stub: Stub, monkeypatch: pytest.MonkeyPatch
+):
+    """More panics than there are threads that send."""
+    Service(duration=lambda: 0.0).on(stub)
+    calls = [{"model": "clip", "image": f"{PICTURE}?{n}"} for n in range(12)]
+    submit = session.manager.submitter.submit
+
+    def panicking(operation: Any, params: Any, **more: Any) -> Any:
+        if not params["image"].endswith("?11"):
+            raise Panic("in a library")
+        return submit(operation, params, **more)
+
+    monkeypatch.setattr(session.manager.submitter, "submit", panicking)
+    results = session.run_all("describe", calls, 20)
+
+    assert [result.error for result in results[:11]] == ["Panic: in a library"] * 11
+    assert results[11].caption

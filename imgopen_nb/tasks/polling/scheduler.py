@@ -123,7 +123,7 @@ class Scheduler:
     def _run(self, item: Task | Job) -> float | None:
         try:
             return self._poll(item) if isinstance(item, Task) else item()
-        except Exception:  # of a callback: this thread serves other tasks too
+        except BaseException:  # of a callback: this thread serves other tasks too
             traceback.print_exc()
             return RETRY_SECONDS
 

@@ -11,6 +11,7 @@ from ...errors import ImgOpenError, WaitCancelledError
 from ...session import Session
 from ...tasks.progress import usual_time
 from ...tasks.result import Result
+from ...tasks.sending import Sending
 from ...tasks.task import Task
 
 # Seconds between two progress messages to the browser: longer and longer.
@@ -43,13 +44,16 @@ class Run(threading.Thread):
         self._params = {**params, "fresh": fresh}
         self._on_progress, self._on_end = on_progress, on_end
         self._cancelled = threading.Event()
+        self._sending: Sending | None = None
         self.task: Task | None = None
 
     def cancel(self) -> None:
-        """Stop waiting; a task that was submitted goes on at the service."""
+        """Stop waiting; a task that was submitted goes on at the service, another is not sent."""
         self._cancelled.set()
         if self.task is not None:
             self.task.cancel()
+        elif self._sending is not None:
+            self._sending.stop()
 
     def run(self) -> None:
         """Do the work of the thread."""
@@ -57,14 +61,17 @@ class Run(threading.Thread):
             outcome: Result | ImgOpenError = self._wait()
         except ImgOpenError as error:
             outcome = error
-        except Exception as error:  # shown in the form: nobody sees the traceback of a thread
+        except BaseException as error:  # shown in the form: nobody sees a thread's traceback
             outcome = ImgOpenError(f"{self._operation} broke off ({type(error).__name__})")
         self._on_end(outcome)
 
     def _wait(self) -> Result:
         self._on_progress("sending …", None)
         session = self._session()
-        self.task = task = session.submit(self._operation, **self._params)
+        self._sending = session.sending(self._operation, **self._params)
+        if self._cancelled.is_set():
+            self._sending.stop()
+        self.task = task = self._sending.task(None)
         if self._cancelled.is_set():
             raise WaitCancelledError(task.cancel(), task=task)
         usual = usual_time(session.manager.timing.usual_seconds(task))
