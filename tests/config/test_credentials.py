@@ -6,6 +6,7 @@ import base64
 import copy
 import dataclasses
 import getpass
+import html
 import http.client
 import io
 import json
@@ -327,17 +328,23 @@ class TestErrorsUnderWay:
             lambda keys: Reply(json.dumps([keys]).encode()),
             lambda keys: Reply(f"{quote(keys)} {quote(keys, safe='')}".encode()),
             lambda keys: Reply(status=302, headers={"Location": f"https://{quote(keys)}.x/"}),
+            lambda keys: refusal("400", html.escape(keys)),
+            lambda keys: refusal("400", repr({"key": keys.encode()})),
+            lambda keys: refusal("400", keys.encode().hex()),
+            lambda keys: refusal("400", re.sub("%..", lambda c: c[0].lower(), quote(keys))),
+            lambda keys: Reply({}, headers={"X": f"y\r\n{keys} and no colon"}),
         ],
     )
     def test_while_an_answer_that_echoes_them_is_read(
-        self, good: Session, stub: Stub, reply: Callable[[str], Reply]
-    ):
-        """7 answers: no frame below the client keeps the raw body."""
+        self, good: Session, stub: Stub, reply: Callable[[str], Reply],
+        caplog: pytest.LogCaptureFixture,
+    ):  # fmt: skip
+        """12 answers: no frame below the client keeps the raw body, and urllib3 logs no header."""
         stub.replies(*[reply(key) for key in GOOD.get()])
         for _ in GOOD.get():
             error = caught(lambda: good.manager.backend.http.exchange("/x", {"a": 1}))
             assert isinstance(error, ImgOpenError)
-            assert leaks(shown(error), *GOOD.get()) == []
+            assert leaks(shown(error) + caplog.text, *GOOD.get()) == []
 
     def test_while_the_keys_are_stored(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         for failure in (OSError(28, "No space left"), KeyboardInterrupt(), MemoryError()):
