@@ -199,15 +199,16 @@ def store_keys(
     Raises:
         SettingsError: one of them is no access key, or the file cannot be written.
     """
-    access_key_id, access_key_secret = hidden(access_key_id), hidden(access_key_secret)
-    keys = Keys(access_key_id or Secret(""), access_key_secret or Secret(""), "what was given")
+    pair = hidden(access_key_id), hidden(access_key_secret)
+    access_key_id = access_key_secret = None
     path = home / KEY_FILE
-    frameless(
-        lambda: write_json(
-            path,
-            {"access_key_id": keys.id.reveal(), "access_key_secret": keys.secret.reveal()},
-        )
-    )
+
+    def store() -> None:
+        keys = Keys(pair[0] or Secret(""), pair[1] or Secret(""), "what was given")
+        found = {"access_key_id": keys.id.reveal(), "access_key_secret": keys.secret.reveal()}
+        write_json(path, found)
+
+    frameless(store)
     return path
 
 

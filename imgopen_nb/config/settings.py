@@ -21,7 +21,7 @@ from ..errors import SettingsError, UnknownNameError
 from ..files import path_of, read_json, refuse_planted, write_json
 from ..media.network import LOOPBACK
 from ..text import in_words, near_match
-from .credentials import Immutable, Keys, Secret, find_keys, hidden
+from .credentials import Immutable, Keys, Secret, find_keys, frameless, hidden
 
 Backend = Literal["real", "sandbox"]
 VENDOR_URL = "https://api.zhiqite.com"
@@ -87,13 +87,24 @@ def load(
     Raises:
         SettingsError: half a key pair or no key, an unusable address or an unreadable file.
     """
-    access_key_id, access_key_secret = hidden(access_key_id), hidden(access_key_secret)
+    pair = hidden(access_key_id), hidden(access_key_secret)
+    access_key_id = access_key_secret = None
+    # Whatever is interrupted in it, os.environ included, has the key among its variables.
+    return frameless(lambda: _load(base_url, pair, home, backend))
+
+
+def _load(
+    base_url: str | None,
+    pair: tuple[Secret | None, Secret | None],
+    home: str | Path | None,
+    backend: str | None,
+) -> Settings:
     folder = home_folder(home)
     stored = _stored(folder)
     wanted = backend or os.environ.get("IMGOPEN_BACKEND") or ""
     if wanted not in ("", "real", "sandbox"):
         raise SettingsError(f"backend must be real or sandbox, not {in_words(wanted)}")
-    keys = None if wanted == "sandbox" else find_keys(access_key_id, access_key_secret, folder)
+    keys = None if wanted == "sandbox" else find_keys(*pair, folder)
     if wanted == "real" and keys is None:
         raise SettingsError("the real service needs an access key", hint="run %imgopen login")
     stored_url = (

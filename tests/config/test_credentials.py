@@ -28,12 +28,13 @@ import pytest
 from IPython.core.ultratb import FormattedTB
 
 from imgopen_nb.commands.key_leaks import find_leaks
-from imgopen_nb.commands.settings import _ask_and_store_key
+from imgopen_nb.commands.settings import _ask, _ask_and_store_key
 from imgopen_nb.config.credentials import KEY_ID, KEY_SECRET, Keys, Secret, find_keys, store_keys
 from imgopen_nb.config.settings import Settings, load
 from imgopen_nb.errors import ImgOpenError, NetworkError, SettingsError, UsageError
 from imgopen_nb.session import Session
 
+from ..conftest import often
 from ..stub import Reply, Stub, ok, refusal
 
 _GOOD = ("canary-id-77aa", 'canary+"secret"/\\55bb<%=>{x}==')
@@ -115,6 +116,41 @@ def caught(action: Callable[[], object]) -> BaseException:
     except BaseException as error:
         return error
     raise AssertionError("no error")
+
+
+def interrupted(action: Callable[[], object], at: int) -> tuple[int, BaseException | None]:
+    """Run something that is interrupted at a line; return how many it had, and the error."""
+    count = 0
+
+    def trace(frame: types.FrameType, event: str, arg: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        if count == at:
+            sys.settrace(None)
+            raise KeyboardInterrupt if at % 2 else MemoryError
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    except BaseException as error:
+        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+        return count, error
+    finally:
+        sys.settrace(before)
+    return count, None
+
+
+def variables(error: BaseException) -> str:
+    """Return an error, and those before it, with the variables of all frames."""
+    parts: list[str] = []
+    each: BaseException | None = error
+    while each is not None:
+        full = traceback.TracebackException.from_exception(each, capture_locals=True)
+        parts += [*full.format(chain=False), repr(vars(each)), repr(each.args)]
+        each = each.__cause__ or each.__context__
+    return "\n".join(parts)
 
 
 GOOD = Hidden(_GOOD)
@@ -345,6 +381,31 @@ class TestErrorsUnderWay:
             error = caught(lambda: good.manager.backend.http.exchange("/x", {"a": 1}))
             assert isinstance(error, ImgOpenError)
             assert leaks(shown(error) + caplog.text, *GOOD.get()) == []
+
+    @pytest.mark.parametrize("what", ["the environment", "the file", "storing", "asking"])
+    def test_interrupted_at_any_line(
+        self, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Ctrl-C or a lack of memory while keys are read, checked, stored or typed."""
+        store_keys(tmp_path, *GOOD.get())
+        monkeypatch.setenv("IMGOPEN_HOME", str(tmp_path))
+        if what == "the environment":
+            monkeypatch.setenv(KEY_ID, GOOD.get()[0])
+            monkeypatch.setenv(KEY_SECRET, GOOD.get()[1])
+        monkeypatch.setattr(getpass, "getpass", lambda prompt: GOOD.get()[1])
+        pair = [Secret(half) for half in GOOD.get()]
+        action = {
+            "the environment": load, "the file": load,
+            "storing": lambda: store_keys(tmp_path, *pair),
+            "asking": lambda: _ask("key: "),
+        }[what]  # fmt: skip
+        action()
+        lines, none = interrupted(action, 10**9)
+        assert none is None
+        step = max(1, lines // often(25, 400))
+        for at in range(1, lines, step):
+            error = interrupted(action, at)[1]
+            assert error is None or leaks(variables(error), *GOOD.get()) == [], at
 
     def test_while_the_keys_are_stored(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         for failure in (OSError(28, "No space left"), KeyboardInterrupt(), MemoryError()):
