@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import dataclasses
 import getpass
@@ -147,8 +148,11 @@ def variables(error: BaseException) -> str:
     parts: list[str] = []
     each: BaseException | None = error
     while each is not None:
-        full = traceback.TracebackException.from_exception(each, capture_locals=True)
-        parts += [*full.format(chain=False), repr(vars(each)), repr(each.args)]
+        parts += [repr(each), repr(vars(each))]
+        for frame, _ in traceback.walk_tb(each.__traceback__):
+            for value in frame.f_locals.values():
+                with contextlib.suppress(AttributeError):  # what was not made yet has no repr
+                    parts.append(repr(value))
         each = each.__cause__ or each.__context__
     return "\n".join(parts)
 
