@@ -23,7 +23,7 @@ _PART = re.compile(r"\.imgopen-[0-9a-f]{16}\.part")
 # What a home folder holds, if it holds nothing else.
 _HOME_NAMES = re.compile(
     r"imgopen\.sqlite(-wal|-shm|-journal)?|(keys|settings)\.json|callbacks\.key"
-    rf"|sessions|sandbox|published|uploads|{_PART.pattern}"
+    rf"|sessions|sandbox(-[0-9]+)?|published|uploads|{_PART.pattern}"
 )
 STALE = 3600.0  # seconds after which a temporary file belongs to no running program
 _NO_LINKS = {
@@ -96,6 +96,31 @@ def is_ours(seen: os.stat_result) -> bool:
     return hasattr(os, "geteuid") and seen.st_uid == os.geteuid()
 
 
+def refuse_planted(path: Path) -> None:
+    """Refuse a file that another user made in a folder that everybody may write to.
+
+    Raises:
+        PermissionError: says so.
+    """
+    try:
+        seen, folder = path.lstat(), path.parent.stat()
+    except OSError:  # there is none, or using it says what is wrong
+        return
+    foreign = hasattr(os, "geteuid") and seen.st_uid not in (os.geteuid(), 0)
+    if foreign and folder.st_mode & stat.S_IWOTH:
+        text = f"{path.name} belongs to another user, in a folder that everybody may write to"
+        raise PermissionError(errno.EACCES, text)
+
+
+def shared_on_purpose(home: Path) -> bool:
+    """Whether a home folder is its group's: set-group-id, and the group may write to it."""
+    wanted = stat.S_ISGID | stat.S_IWGRP
+    try:
+        return home.stat().st_mode & wanted == wanted
+    except OSError:
+        return False
+
+
 def make_private_folder(folder: Path) -> None:
     """Create a folder, and what is missing above it, with mode 0700 whatever the umask is.
 
@@ -120,18 +145,19 @@ def tighten_home(home: Path) -> None:
 
     Only a folder that is ours and holds nothing but our files is closed to others; in any other
     folder the files of the history are. A folder with the set-group-id or the sticky bit is shared
-    on purpose. A warning says so if others could replace our files.
+    on purpose. A warning says so if everybody, or its owner, could put files there.
     """
     try:
         seen = home.stat()
         names = os.listdir(home)
     except OSError:  # using it says what is wrong
         return
-    if not hasattr(os, "geteuid") or seen.st_mode & (stat.S_ISGID | stat.S_ISVTX):
+    if not hasattr(os, "geteuid") or seen.st_mode & stat.S_ISGID:
         return
     files = [home / name for name in names if name.startswith("imgopen.sqlite")]
     alone = is_ours(seen) and all(map(_HOME_NAMES.fullmatch, names))
-    for path in [*files, *[home] * alone]:
+    shared = seen.st_mode & stat.S_ISVTX
+    for path in () if shared else [*files, *[home] * alone]:
         with contextlib.suppress(OSError):
             found = path.lstat()
             if is_ours(found) and not stat.S_ISLNK(found.st_mode) and found.st_mode & 0o077:
@@ -144,9 +170,9 @@ def tighten_home(home: Path) -> None:
         )
 
 
-def open_private(path: Path | str, flags: int) -> int:
+def open_private(path: Path | str, flags: int, mode: int = 0o600) -> int:
     """Open a file as an `opener` of `open()`: a new one is readable by its owner only."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), mode)
 
 
 def write_atomically(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import sys
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,15 +18,16 @@ from imgopen_nb.callbacks.signing import Signer
 from imgopen_nb.config.credentials import store_keys
 from imgopen_nb.config.settings import load, store_setting
 from imgopen_nb.database.database import Database
-from imgopen_nb.errors import JournalError, SettingsError
+from imgopen_nb.errors import JournalError, SandboxError, SettingsError
 from imgopen_nb.files import draft, write_atomically
+from imgopen_nb.sandbox.process import _log_file
 from imgopen_nb.session import Session
 from imgopen_nb.tasks.session_lock import SessionLock
 
 from .stub import Stub, ok
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no modes of this kind")
-OTHER = 54321  # the uid of somebody else
+OTHER, GROUP = 54321, 54320  # the uid of somebody else, and a group
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct)
@@ -103,16 +106,90 @@ def test_a_folder_that_is_shared_on_purpose_keeps_its_mode(tmp_path: Path, bit: 
     assert mode(tmp_path) == 0o770 | bit
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
+as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
+
+
+@as_root
+def test_two_users_of_one_group_share_a_history(cached: None, stub: Stub):
+    """The second is answered from what the first has asked; a sandbox is each one's own."""
+    stub.answer = lambda request: ok(status=2, caption="a cat")
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        home = Path(place, "home")
+        home.mkdir()
+        os.chown(home, OTHER, GROUP)
+        home.chmod(0o2770)
+
+        def ask() -> list[object]:
+            os.umask(0o002)
+            with Session(stub.url, "an-id-1", "a-secret-1", home=home) as session:
+                result = session.run("describe", image="https://example.invalid/cat.png")
+                log = _log_file(home)
+                named = session.manager._lock.id
+                return [result.caption, result.cached, log.parent.name, named.endswith("-pid")]
+
+        assert as_user(OTHER, ask) == ["a cat", False, "sandbox", False]
+        assert as_user(OTHER + 1, ask) == ["a cat", True, f"sandbox-{OTHER + 1}", False]
+        assert [path.name for path in home.rglob("*") if mode(path) & 0o007] == []
+        assert len(stub.submissions()) == 1
+
+
+def as_user(uid: int, work: Callable[[], object]) -> object:
+    """Return what a function returns in a forked child that is another user."""
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        told: object = None
+        try:
+            os.setgroups([])
+            os.setgid(GROUP)
+            os.setuid(uid)
+            told = work()
+        except BaseException as error:
+            told = f"{type(error).__name__}: {error}"
+        finally:
+            os.write(writing, json.dumps(told).encode())
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        told = json.loads(pipe.read())
+    os.waitpid(child, 0)
+    return told
+
+
+@as_root
+@pytest.mark.parametrize("bits", [0o1777, 0o777])
+@pytest.mark.filterwarnings("ignore:other users of this machine")
+def test_what_another_user_put_into_a_folder_of_everybody_is_not_used(tmp_path: Path, bits: int):
+    """A history or its log would be believed, and the settings say where the key is sent."""
+    tmp_path.chmod(bits)
+    for name in ("imgopen.sqlite", "imgopen.sqlite-wal", "imgopen.sqlite-journal"):
+        planted = tmp_path / name
+        planted.touch(0o666)
+        os.chown(planted, OTHER, OTHER)
+        with pytest.raises(JournalError, match="belongs to another user"):
+            Database(tmp_path).run("SELECT 1")
+        planted.unlink()
+        (tmp_path / "imgopen.sqlite").unlink(missing_ok=True)
+    settings = tmp_path / "settings.json"
+    settings.write_text('{"base_url": "https://evil.invalid"}')
+    assert load(home=tmp_path).base_url == "https://evil.invalid"
+    os.chown(settings, OTHER, OTHER)
+    for use_it in (lambda: load(home=tmp_path), lambda: store_setting(tmp_path, "rate", "1")):
+        with pytest.raises(SettingsError, match=r"settings\.json was not read"):
+            use_it()
+
+
+@as_root
 def test_a_home_folder_of_another_user_is_named_in_a_warning(tmp_path: Path):
     os.chown(tmp_path, OTHER, OTHER)
     with pytest.warns(UserWarning, match="folder of your own"):
         Database(tmp_path).run("SELECT 1")
 
 
-def test_a_folder_that_anybody_may_write_to_is_named_in_a_warning(tmp_path: Path):
+@pytest.mark.parametrize("bits", [0o1777, 0o777])
+def test_a_folder_that_anybody_may_write_to_is_named_in_a_warning(tmp_path: Path, bits: int):
     (tmp_path / "other").touch()
-    tmp_path.chmod(0o777)
+    tmp_path.chmod(bits)
     with pytest.warns(UserWarning, match="IMGOPEN_HOME"):
         Database(tmp_path).run("SELECT 1")
 
@@ -193,9 +270,6 @@ class TestLinks:
         assert not (tmp_path / "nowhere").exists()
 
     def test_the_sandbox_s_log_is_not_written_through_one(self, tmp_path: Path, victim: Path):
-        from imgopen_nb.errors import SandboxError
-        from imgopen_nb.sandbox.process import _log_file
-
         (tmp_path / "sandbox").mkdir()
         (tmp_path / "sandbox" / "sandbox.log").symlink_to(victim)
         with pytest.raises(SandboxError, match="cannot write"):

@@ -111,12 +111,16 @@ class Client(NotPickled):
         begun = time.monotonic()
         limits = (self._limits[0], 10.0, 15.0)
         request = prepare("GET", self.base_url, {"User-Agent": USER_AGENT})
-        with Deadline(limits[2]) as deadline:
-            try:
-                with self._send(request, deadline, limits):
-                    return time.monotonic() - begun
-            except TROUBLE as error:
-                raise self._network_error(error, deadline, limits) from None
+
+        def exchanged() -> float:
+            with Deadline(limits[2]) as deadline:
+                try:
+                    with self._send(request, deadline, limits):
+                        return time.monotonic() - begun
+                except TROUBLE as error:
+                    raise self._network_error(error, deadline, limits) from None
+
+        return frameless(exchanged)  # a proxy's password is among its variables
 
     def close(self) -> None:
         """Close the connections."""

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
-from ..config.credentials import Secret
+from ..config.credentials import Secret, frameless
 from ..database.database import Database
 from ..errors import JournalError
 from .rate_limit import COLUMNS, MAX_PAUSE, WINDOW, RateLimit, refuse, restore, take
@@ -30,7 +30,8 @@ _Step = Callable[[RateLimit], RateLimit]
 
 def limit_name(base_url: str, key_id: str | Secret) -> str:
     """Return the name under which a key's rate at an address is shared; it reveals neither."""
-    return hashlib.sha256(base_url.encode() + b"\0" + key_id.encode()).hexdigest()[:16]
+    address = base_url.encode() + b"\0"
+    return frameless(lambda: hashlib.sha256(address + key_id.encode()).hexdigest()[:16])
 
 
 @dataclass(eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..config.credentials import KEY_FILE, KEY_ID, KEY_SECRET, Secret, store_keys
+from ..config.credentials import KEY_FILE, KEY_ID, KEY_SECRET, Secret, frameless, store_keys
 from ..config.settings import EDITABLE, home_folder, load, store_setting
 from ..errors import ParameterError, SettingsError, UsageError
 from ..syntax.parser import Parser
@@ -59,16 +59,21 @@ def _ask(prompt: str) -> Secret:
     import getpass
 
     hint = f"set {KEY_ID} and {KEY_SECRET} instead"
-    answer, trouble = Secret(""), "nothing was typed; nothing was stored"
-    try:
-        answer = Secret(getpass.getpass(prompt))
-    except Exception as error:  # IPython's StdinNotImplementedError, EOFError, OSError ...
-        trouble = f"nobody can be asked here ({type(error).__name__})"
-    if not answer:  # raised here, without an error that may hold what was typed
-        raise SettingsError(trouble, hint=hint)
-    if not answer.usable:
-        raise SettingsError("that is no access key: it holds blanks or odd characters", hint=hint)
-    return answer
+
+    def ask() -> Secret:
+        answer, trouble = Secret(""), "nothing was typed; nothing was stored"
+        try:
+            answer = Secret(getpass.getpass(prompt))
+        except Exception as error:  # IPython's StdinNotImplementedError, EOFError, OSError ...
+            trouble = f"nobody can be asked here ({type(error).__name__})"
+        if not answer:  # raised here, without an error that may hold what was typed
+            raise SettingsError(trouble, hint=hint)
+        if not answer.usable:
+            text = "that is no access key: it holds blanks or odd characters"
+            raise SettingsError(text, hint=hint)
+        return answer
+
+    return frameless(ask)
 
 
 def _config_options(parser: Parser) -> None:

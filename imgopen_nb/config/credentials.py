@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hmac
+import html
 import json
 import os
 import re
@@ -164,18 +165,21 @@ class Keys(Immutable):
 
 
 def spellings(secrets: Iterable[Secret]) -> list[bytes]:
-    """Return how files and answers may spell secrets: plain, in JSON, in a URL, in base64."""
+    """Return how files and answers may spell secrets.
+
+    Plain, as Python and HTML write them, in a URL, in hex and base64; and each of these in JSON,
+    and in a text of JSON.
+    """
     found = set()
     for secret in secrets:
-        in_json = json.dumps(secret.reveal())[1:-1]
-        found |= {
-            secret.encode(),
-            in_json.encode(),
-            json.dumps(in_json)[1:-1].encode(),  # JSON in a text of JSON
-            quote(secret.reveal()).encode(),
-            quote(secret.reveal(), safe="").encode(),
-            base64.b64encode(secret.encode()).rstrip(b"="),
-        }
+        text, urls = secret.reveal(), [quote(secret.reveal()), quote(secret.reveal(), safe="")]
+        spelled = [text, repr(text)[1:-1], html.escape(text), *urls]
+        spelled += [re.sub("%..", lambda code: code[0].lower(), url) for url in urls]
+        spelled += [html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")]
+        spelled += [secret.encode().hex(), base64.b64encode(secret.encode()).decode().rstrip("=")]
+        for _ in range(3):
+            found |= {each.encode() for each in spelled}
+            spelled = [json.dumps(each)[1:-1] for each in spelled]
     return sorted(found, key=len, reverse=True)  # the longest first, as some hold others
 
 
@@ -195,15 +199,16 @@ def store_keys(
     Raises:
         SettingsError: one of them is no access key, or the file cannot be written.
     """
-    access_key_id, access_key_secret = hidden(access_key_id), hidden(access_key_secret)
-    keys = Keys(access_key_id or Secret(""), access_key_secret or Secret(""), "what was given")
+    pair = hidden(access_key_id), hidden(access_key_secret)
+    access_key_id = access_key_secret = None
     path = home / KEY_FILE
-    frameless(
-        lambda: write_json(
-            path,
-            {"access_key_id": keys.id.reveal(), "access_key_secret": keys.secret.reveal()},
-        )
-    )
+
+    def store() -> None:
+        keys = Keys(pair[0] or Secret(""), pair[1] or Secret(""), "what was given")
+        found = {"access_key_id": keys.id.reveal(), "access_key_secret": keys.secret.reveal()}
+        write_json(path, found)
+
+    frameless(store)
     return path
 
 

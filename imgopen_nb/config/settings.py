@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 
 from ..catalogue.operations import OPERATIONS
 from ..errors import SettingsError, UnknownNameError
-from ..files import path_of, read_json, write_json
+from ..files import path_of, read_json, refuse_planted, write_json
 from ..media.network import LOOPBACK
 from ..text import in_words, near_match
-from .credentials import Immutable, Keys, Secret, find_keys, hidden
+from .credentials import Immutable, Keys, Secret, find_keys, frameless, hidden
 
 Backend = Literal["real", "sandbox"]
 VENDOR_URL = "https://api.zhiqite.com"
@@ -87,13 +87,24 @@ def load(
     Raises:
         SettingsError: half a key pair or no key, an unusable address or an unreadable file.
     """
-    access_key_id, access_key_secret = hidden(access_key_id), hidden(access_key_secret)
+    pair = hidden(access_key_id), hidden(access_key_secret)
+    access_key_id = access_key_secret = None
+    # Whatever is interrupted in it, os.environ included, has the key among its variables.
+    return frameless(lambda: _load(base_url, pair, home, backend))
+
+
+def _load(
+    base_url: str | None,
+    pair: tuple[Secret | None, Secret | None],
+    home: str | Path | None,
+    backend: str | None,
+) -> Settings:
     folder = home_folder(home)
-    stored = read_json(folder / "settings.json")
+    stored = _stored(folder)
     wanted = backend or os.environ.get("IMGOPEN_BACKEND") or ""
     if wanted not in ("", "real", "sandbox"):
         raise SettingsError(f"backend must be real or sandbox, not {in_words(wanted)}")
-    keys = None if wanted == "sandbox" else find_keys(access_key_id, access_key_secret, folder)
+    keys = None if wanted == "sandbox" else find_keys(*pair, folder)
     if wanted == "real" and keys is None:
         raise SettingsError("the real service needs an access key", hint="run %imgopen login")
     stored_url = (
@@ -117,8 +128,21 @@ def load(
 
 def local_model(kind: str, stored: Mapping[str, Any] | None = None) -> str:
     """Return the folder or hub id that is set for a kind of LOCAL_MODELS, or ""."""
-    found = read_json(home_folder() / "settings.json") if stored is None else stored
+    found = _stored(home_folder()) if stored is None else stored
     return (os.environ.get(f"IMGOPEN_{kind.upper()}") or str(found.get(kind) or "")).strip()
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    """Return what `settings.json` holds: the address, for one, that the access key is sent to."""
+    path = folder / "settings.json"
+    try:
+        refuse_planted(path)
+    except OSError as error:
+        raise SettingsError(
+            f"{path} was not read: {error.strerror}",
+            hint="set IMGOPEN_HOME to a folder of your own",
+        ) from None
+    return read_json(path)
 
 
 def home_folder(home: str | Path | None = None) -> Path:
@@ -151,7 +175,7 @@ def store_setting(home: Path, name: str, value: str) -> Any:
         **dict.fromkeys(LOCAL_MODELS, _model_source),
     }
     checked = checks[name](value)
-    write_json(home / "settings.json", {**read_json(home / "settings.json"), name: checked})
+    write_json(home / "settings.json", {**_stored(home), name: checked})
     return checked
 
 

@@ -15,7 +15,13 @@ from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from ..errors import JournalError
-from ..files import make_private_folder, open_private, tighten_home
+from ..files import (
+    make_private_folder,
+    open_private,
+    refuse_planted,
+    shared_on_purpose,
+    tighten_home,
+)
 from .interrupts import Uninterrupted
 from .migrations import JSON_COLUMNS, connect
 
@@ -166,8 +172,12 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         make_private_folder(self.path.parent)
+        for suffix in ("", "-wal", "-shm", "-journal"):  # SQLite reads the others too
+            refuse_planted(self.path.with_name(self.path.name + suffix))
         try:
-            os.close(open_private(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+            # SQLite gives the files beside it the same mode.
+            mode = 0o660 if shared_on_purpose(self.path.parent) else 0o600
+            os.close(open_private(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode))
         except FileExistsError:
             if not self.path.exists():  # a link to nowhere: SQLite would make a file there
                 raise

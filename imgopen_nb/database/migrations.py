@@ -156,7 +156,8 @@ MIGRATIONS = (
 
 
 # The condition on a row that may decide anything: what is cached, how long a task takes ...
-TRUSTED = "imported IS NOT 'untrusted'"
+UNTRUSTED = "untrusted"
+TRUSTED = f"imported IS NOT '{UNTRUSTED}'"
 JSON_COLUMNS = frozenset({"params", "tags", "image_urls", "data", "origin", "body"})
 
 

@@ -25,6 +25,7 @@ from ..captions.descriptions import (
     from_row,
     read,
 )
+from ..database.migrations import UNTRUSTED
 from ..errors import ImgOpenError, PictureError, UsageError
 from ..images.identity import Identity, by_name, is_identity
 from ..images.picture import Picture, name_of_unread, read_picture
@@ -108,9 +109,10 @@ def identities(manager: TaskManager, source: Any) -> list[str]:
 
 
 def described_in_history(manager: TaskManager, pictures: Iterable[str]) -> list[Description]:
-    """Return all descriptions of pictures in the history, oldest first."""
+    """Return all descriptions of pictures in the history, oldest first; no untrusted ones."""
     wanted = [picture for picture in dict.fromkeys(pictures) if picture]
-    rows = manager.table.rows(operation=OPERATION, pictures=wanted)
+    found = manager.table.rows(operation=OPERATION, pictures=wanted)
+    rows = [row for row in found if row["imported"] != UNTRUSTED]
     return [said for said in map(from_row, rows) if said is not None]
 
 
@@ -126,7 +128,13 @@ def _default(manager: TaskManager, last_batch: Batch | None) -> Read:
     tasks = manager.table.rows(operation=OPERATION)
     if not tasks:
         raise UsageError("the history has no description of a picture", hint=DESCRIBE_FIRST)
-    rows, described, notes = _of_tasks(manager, map(from_row, tasks))
+    # What an untrusted file says of a picture does not stand beside what was said of it here.
+    own = {row["picture"] or row["image"] for row in tasks if row["imported"] != UNTRUSTED}
+    shown = [
+        row for row in tasks
+        if row["imported"] != UNTRUSTED or (row["picture"] or row["image"]) not in own
+    ]  # fmt: skip
+    rows, described, notes = _of_tasks(manager, map(from_row, shown))
     return rows, described, [title_of(None), *notes]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
+import logging
 import os
 import queue
 import re
@@ -199,6 +200,8 @@ TROUBLE = (
 # What the connections that this thread opens or uses again have to keep to: (deadline, whether
 # they may only lead to public addresses).
 _exchange: ContextVar[tuple[Deadline, bool]] = ContextVar("exchange")
+# urllib3 quotes headers that cannot be read in a warning, and an answer may repeat our own there.
+logging.getLogger("urllib3.connection").addFilter(lambda record: _exchange.get(None) is None)
 
 
 class _IdleConnections(queue.LifoQueue[Any]):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ..config.settings import home_folder
 from ..errors import SettingsError
-from .process import TOKEN_VARIABLE, given_token, private_folder
+from .process import TOKEN_VARIABLE, given_token, private_folder, sandbox_folder
 
 if TYPE_CHECKING:
     from .faults import Faults
@@ -114,7 +114,7 @@ async def _serve(options: argparse.Namespace, access: Access, parent: int) -> No
     from .http.server import Options, listen
 
     home = home_folder(options.home)
-    private_folder(home / "sandbox")
+    private_folder(sandbox_folder(home))
     os.environ["IMGOPEN_HOME"] = str(home)  # the engines read the settings there
     ended = asyncio.Event()
     _end_by_signal(ended)

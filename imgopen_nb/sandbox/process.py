@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..config.credentials import Secret
 from ..errors import SandboxError, SettingsError, install_command
-from ..files import make_private_folder, open_private
+from ..files import is_ours, make_private_folder, open_private, shared_on_purpose
 from ..text import clip
 
 NEEDED = ("tornado", "onnxruntime", "numpy")
@@ -163,7 +163,7 @@ def _check_installed() -> None:
 
 
 def _log_file(home: Path) -> Path:
-    log = home / "sandbox" / "sandbox.log"
+    log = sandbox_folder(home) / "sandbox.log"
     try:
         private_folder(log.parent)
         with open(log, "ab", opener=open_private) as file:
@@ -176,6 +176,16 @@ def _log_file(home: Path) -> Path:
             hint="set IMGOPEN_HOME to a folder that can be written to",
         ) from None
     return log
+
+
+def sandbox_folder(home: Path) -> Path:
+    """Return where this user's sandbox keeps its files: who shares a home has one of his own."""
+    folder = home / "sandbox"
+    with contextlib.suppress(OSError):
+        seen = folder.lstat()
+        if not is_ours(seen) and shared_on_purpose(home):
+            return home / f"sandbox-{os.geteuid()}"
+    return folder
 
 
 def private_folder(folder: Path) -> None:

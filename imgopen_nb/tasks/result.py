@@ -209,7 +209,8 @@ class Result:
         """
         if self.write is None:
             raise UsageError("this result has no files to save: it comes from no task")
-        stem = path_of(folder) / f"{self.operation}-{self.task_id}"
+        # Both names may come from an imported file.
+        stem = path_of(folder) / re.sub(r"[^\w.-]", "_", f"{self.operation}-{self.task_id}"[:150])
         contents: dict[Path, str | bytes] = {}
         for number, image in enumerate(self.images, 1):
             data = image.data()

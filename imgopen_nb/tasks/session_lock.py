@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..files import make_private_folder
+from ..files import make_private_folder, shared_on_purpose
 
 FOLDER = "sessions"
 # Ending of the name of a session that could not get a lock.
@@ -55,7 +55,7 @@ class SessionLock:
                 self._id = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
                 self._held = self._lock(self._id)
                 try:
-                    make_private_folder(self._folder)
+                    self._make_folder()
                     self._held.acquire(timeout=0)
                 except (OSError, NotImplementedError, Timeout):
                     self._id += UNLOCKED
@@ -112,8 +112,15 @@ class SessionLock:
         with contextlib.suppress(OSError):
             self._path(name).unlink()
 
+    def _make_folder(self) -> None:
+        if shared_on_purpose(self._folder.parent):  # its umask and its group rule here too
+            self._folder.mkdir(0o770, exist_ok=True)
+        else:
+            make_private_folder(self._folder)
+
     def _lock(self, name: str) -> FileLock:
-        return FileLock(self._path(name), mode=0o600, thread_local=False)
+        mode = 0o660 if shared_on_purpose(self._folder.parent) else 0o600
+        return FileLock(self._path(name), mode=mode, thread_local=False)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.lock"

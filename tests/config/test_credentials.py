@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import dataclasses
 import getpass
+import html
 import http.client
 import io
 import json
@@ -27,12 +29,13 @@ import pytest
 from IPython.core.ultratb import FormattedTB
 
 from imgopen_nb.commands.key_leaks import find_leaks
-from imgopen_nb.commands.settings import _ask_and_store_key
+from imgopen_nb.commands.settings import _ask, _ask_and_store_key
 from imgopen_nb.config.credentials import KEY_ID, KEY_SECRET, Keys, Secret, find_keys, store_keys
 from imgopen_nb.config.settings import Settings, load
 from imgopen_nb.errors import ImgOpenError, NetworkError, SettingsError, UsageError
 from imgopen_nb.session import Session
 
+from ..conftest import often
 from ..stub import Reply, Stub, ok, refusal
 
 _GOOD = ("canary-id-77aa", 'canary+"secret"/\\55bb<%=>{x}==')
@@ -114,6 +117,44 @@ def caught(action: Callable[[], object]) -> BaseException:
     except BaseException as error:
         return error
     raise AssertionError("no error")
+
+
+def interrupted(action: Callable[[], object], at: int) -> tuple[int, BaseException | None]:
+    """Run something that is interrupted at a line; return how many it had, and the error."""
+    count = 0
+
+    def trace(frame: types.FrameType, event: str, arg: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        if count == at:
+            sys.settrace(None)
+            raise KeyboardInterrupt if at % 2 else MemoryError
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    except BaseException as error:
+        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+        return count, error
+    finally:
+        sys.settrace(before)
+    return count, None
+
+
+def variables(error: BaseException) -> str:
+    """Return an error, and those before it, with the variables of all frames."""
+    parts: list[str] = []
+    each: BaseException | None = error
+    while each is not None:
+        parts += [repr(each), repr(vars(each))]
+        for frame, _ in traceback.walk_tb(each.__traceback__):
+            for value in frame.f_locals.values():
+                with contextlib.suppress(AttributeError):  # what was not made yet has no repr
+                    parts.append(repr(value))
+        each = each.__cause__ or each.__context__
+    return "\n".join(parts)
 
 
 GOOD = Hidden(_GOOD)
@@ -327,17 +368,48 @@ class TestErrorsUnderWay:
             lambda keys: Reply(json.dumps([keys]).encode()),
             lambda keys: Reply(f"{quote(keys)} {quote(keys, safe='')}".encode()),
             lambda keys: Reply(status=302, headers={"Location": f"https://{quote(keys)}.x/"}),
+            lambda keys: refusal("400", html.escape(keys)),
+            lambda keys: refusal("400", repr({"key": keys.encode()})),
+            lambda keys: refusal("400", keys.encode().hex()),
+            lambda keys: refusal("400", re.sub("%..", lambda c: c[0].lower(), quote(keys))),
+            lambda keys: Reply({}, headers={"X": f"y\r\n{keys} and no colon"}),
         ],
     )
     def test_while_an_answer_that_echoes_them_is_read(
-        self, good: Session, stub: Stub, reply: Callable[[str], Reply]
-    ):
-        """7 answers: no frame below the client keeps the raw body."""
+        self, good: Session, stub: Stub, reply: Callable[[str], Reply],
+        caplog: pytest.LogCaptureFixture,
+    ):  # fmt: skip
+        """12 answers: no frame below the client keeps the raw body, and urllib3 logs no header."""
         stub.replies(*[reply(key) for key in GOOD.get()])
         for _ in GOOD.get():
             error = caught(lambda: good.manager.backend.http.exchange("/x", {"a": 1}))
             assert isinstance(error, ImgOpenError)
-            assert leaks(shown(error), *GOOD.get()) == []
+            assert leaks(shown(error) + caplog.text, *GOOD.get()) == []
+
+    @pytest.mark.parametrize("what", ["the environment", "the file", "storing", "asking"])
+    def test_interrupted_at_any_line(
+        self, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Ctrl-C or a lack of memory while keys are read, checked, stored or typed."""
+        store_keys(tmp_path, *GOOD.get())
+        monkeypatch.setenv("IMGOPEN_HOME", str(tmp_path))
+        if what == "the environment":
+            monkeypatch.setenv(KEY_ID, GOOD.get()[0])
+            monkeypatch.setenv(KEY_SECRET, GOOD.get()[1])
+        monkeypatch.setattr(getpass, "getpass", lambda prompt: GOOD.get()[1])
+        pair = [Secret(half) for half in GOOD.get()]
+        action = {
+            "the environment": load, "the file": load,
+            "storing": lambda: store_keys(tmp_path, *pair),
+            "asking": lambda: _ask("key: "),
+        }[what]  # fmt: skip
+        action()
+        lines, none = interrupted(action, 10**9)
+        assert none is None
+        step = max(1, lines // often(25, 400))
+        for at in range(1, lines, step):
+            error = interrupted(action, at)[1]
+            assert error is None or leaks(variables(error), *GOOD.get()) == [], at
 
     def test_while_the_keys_are_stored(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         for failure in (OSError(28, "No space left"), KeyboardInterrupt(), MemoryError()):

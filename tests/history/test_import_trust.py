@@ -16,6 +16,7 @@ from imgopen_nb.callbacks.signing import Signer
 from imgopen_nb.commands.command import Invocation
 from imgopen_nb.commands.history import COMMANDS
 from imgopen_nb.database.migrations import MIGRATIONS
+from imgopen_nb.datasets.selection import described_in_history, select
 from imgopen_nb.errors import JournalError, PictureError
 from imgopen_nb.history.history import History
 from imgopen_nb.server_extension.receiver import CallbackOutcome, Receiver
@@ -34,6 +35,10 @@ CALL = {"image": PICTURE, "model": "clip"}
 def service(cached: None, stub: Stub) -> Stub:
     stub.answer = lambda request: ok(status=2, caption="the truth")
     return stub
+
+
+def compared(session: Session) -> list[Any]:
+    return select(session.manager, None).described
 
 
 def open_session(stub: Stub, home: Path) -> Session:
@@ -93,6 +98,25 @@ class TestWithoutTrust:
 
         bundle = history_bundle(mine.rows())
         assert ("imported" in bundle["text/plain"], "imported" in bundle["text/html"]) == (1, 1)
+
+    def test_it_says_nothing_of_a_picture_of_ones_own(self, mine: Session):
+        """Its file names the picture by the identity that everybody can compute."""
+        assert [r.caption for r in compared(mine)] == ["a lie"]
+        mine.run("describe", **CALL)
+        pictures = {row["picture"] for row in mine.rows()}
+        assert len(pictures) == 1
+        said = described_in_history(mine.manager, pictures)
+        assert [each.caption for each in said] == ["the truth"]
+        assert [each.caption for each in compared(mine)] == ["the truth"]
+
+    def test_its_names_lead_no_file_out_of_the_folder(self, mine: Session, tmp_path: Path):
+        sql = "UPDATE tasks SET task_id = ?"
+        mine.manager.database.run(sql, ("a/../../../escaped",))
+        (tmp_path / "in" / "here").mkdir(parents=True)
+        (row,) = mine.rows()
+        saved = mine.task(row["task_id"]).result().save(tmp_path / "in" / "here")
+        assert {path.resolve().parent for path in saved} == {(tmp_path / "in" / "here").resolve()}
+        assert list(tmp_path.rglob("escaped*")) == []
 
     def test_its_addresses_are_not_fetched_from_a_private_network(self, mine: Session):
         """The user has not typed them: a server that nobody else reaches would answer."""

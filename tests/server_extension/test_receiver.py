@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from imgopen_nb.callbacks.inbox import MAX_ROWS, InboxTable
 from imgopen_nb.callbacks.signing import Signer
 from imgopen_nb.catalogue.status import State
+from imgopen_nb.config.credentials import store_keys
 from imgopen_nb.database.database import Database
 from imgopen_nb.database.task_table import MAX_EVENTS
 from imgopen_nb.errors import JournalError
@@ -70,6 +71,17 @@ def noted(home: Path, task_id: str = TASK) -> list[str]:
 
 def inbox(home: Path) -> int:
     return len(InboxTable(Database(home)).after(0))
+
+
+def test_a_callback_that_repeats_the_key_leaves_stars(receiver: Receiver, home: Path):
+    """It is the service that knows the key; no file but keys.json has it."""
+    store_keys(home, "canary-id-77aa", 'canary/"secret"')
+    said = body(status=2, caption='it says canary-id-77aa and canary/"secret"')
+    assert receiver.receive(TASK, said) is CallbackOutcome.ACCEPTED
+    assert row(home)["caption"] == "it says *** and ***"
+    receiver.close()
+    files = [path for path in home.iterdir() if path.is_file() and path.name != "keys.json"]
+    assert [path.name for path in files if b"canary" in path.read_bytes()] == []
 
 
 def test_an_end_is_in_the_history_when_it_is_accepted(receiver: Receiver, home: Path):

@@ -29,6 +29,7 @@ from ..jobs.jobs import Jobs
 from ..jobs.pictures import identify
 from ..jobs.store import FileStore, JobStore, prune
 from ..messages import WireError
+from ..process import sandbox_folder
 from . import responses
 from .access import Access
 from .admin import routes as admin_routes
@@ -61,13 +62,13 @@ def listen(home: Path, port: int = 0, options: Options | None = None) -> tuple[H
 
     An event loop must be running.
     """
-    options = options or Options()
+    options, folder = options or Options(), sandbox_folder(home)
     sockets = bind_sockets(port, address=ADDRESS)
     url = f"http://{ADDRESS}:{sockets[0].getsockname()[1]}"
     callbacks = CallbackSender(Clock(), options.callbacks_to, options.faults)
     jobs = Jobs(
-        FileStore(home / "sandbox" / "files"),
-        JobStore(home / "sandbox" / "tasks"),
+        FileStore(folder / "files"),
+        JobStore(folder / "tasks"),
         EngineLoader(),
         base_url=url,
         delay=options.delay,
