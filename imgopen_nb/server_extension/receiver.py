@@ -19,7 +19,7 @@ from ..database.database import Database
 from ..database.task_table import TaskTable
 from ..errors import APIError, ImgOpenError
 from ..tasks.store import TaskStore
-from ..text import decode_json
+from ..text import decode_json, decode_text
 
 # Seconds to wait for a locked history: the service calls again, other requests wait meanwhile.
 BUSY_TIMEOUT = 1.0
@@ -70,9 +70,9 @@ class Receiver:
         Raises:
             JournalError: the history cannot be used; nothing was written.
         """
-        text = _text(body)
-        answer = read_callback(text) if text is not None else None
-        if text is None or answer is None:
+        text = decode_text(body)
+        answer = read_callback(text)
+        if answer is None:
             return CallbackOutcome.UNREADABLE
         try:
             # A kernel polls again for what a power cut lost; a callback is not repeated for us.
@@ -155,13 +155,6 @@ class Receiver:
 
 def _step(state: State) -> int:
     return _STEPS.index(state)
-
-
-def _text(body: bytes) -> str | None:
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 def read_callback(text: str) -> Answer | None:
