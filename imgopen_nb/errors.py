@@ -125,6 +125,7 @@ class APIError(ImgOpenError):
         super().__init__(message, hint=hint)
         self.code = code
         self.http_status = http_status
+        self.by_service = True  # an HTTP status alone may be that of a proxy in between
         self.knows_at_once = False  # of a "not found": see `catalogue.status.KNOWS_AT_ONCE`
 
 

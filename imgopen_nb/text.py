@@ -58,7 +58,7 @@ def decode_json(data: bytes | str, hide: Callable[[str], str] = str) -> Any:
         >>> decode_json('{"status": 2, "percentage": 1e400}')
         {'status': 2, 'percentage': None}
     """
-    text = data.decode(json.detect_encoding(data), "replace") if isinstance(data, bytes) else data
+    text = decode_text(data) if isinstance(data, bytes) else data
     text = _CONTROL.sub(_REPAIRED, text.removeprefix("\ufeff"))
     if "\\" in text:
         text = _ESCAPE.sub(_one_spelling, text)
@@ -66,6 +66,11 @@ def decode_json(data: bytes | str, hide: Callable[[str], str] = str) -> Any:
     if text.count("[") + text.count("{") > MAX_DEPTH:
         text = _flattened(text)
     return _DECODER.decode(text)
+
+
+def decode_text(data: bytes) -> str:
+    """Return the text of foreign JSON, with U+FFFD for bytes that are no text."""
+    return data.decode(json.detect_encoding(data), "replace")
 
 
 def _one_spelling(escape: re.Match[str]) -> str:
@@ -189,6 +194,13 @@ def clip_path(path: object, most: int = 300) -> str:
     """Return a path cut at its beginning to `most` characters: its end matters most."""
     text = str(path)
     return text if len(text) <= most else "…" + text[1 - most :]
+
+
+def as_text(value: Any) -> str:
+    """Return a value from JSON for people: a text as it is, anything else as JSON writes it."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def counted(number: int, noun: str) -> str:

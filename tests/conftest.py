@@ -81,7 +81,6 @@ def clean_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "BASE_URL", "PATHS", "FIELDS", "BACKEND")
     monkeypatch.setenv("IMGOPEN_CACHE", "off")  # each call of a test is a call
     monkeypatch.setenv("IMGOPEN_SETTLE", "0")  # a stub's "not found" is taken at its word
-    more = ("TRACEBACK", "TAGGER", "CAPTIONER", "CLIP", "DIFFUSERS", "PUBLIC_URL", "SERVER")
     more = (
         "TRACEBACK",
         "TAGGER",

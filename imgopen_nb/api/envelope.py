@@ -28,7 +28,7 @@ from ..errors import (
     ServerError,
 )
 from ..sandbox.process import TOKEN_VARIABLE
-from ..text import clip, decode_json
+from ..text import as_text, clip, decode_json
 from .rate_limit import MAX_PAUSE
 
 SUCCESS = "200"
@@ -36,6 +36,8 @@ MAX_CODE = 20  # characters
 # The names under which an answer may give the id that a request carried, and the service's own.
 OWN_IDS = ("businessTaskId", "business_task_id", "id_task")
 SERVER_IDS = ("task_id", "taskId")
+# What the message of an envelope says when the envelope is in order, whatever became of the task.
+_NO_REASON = ("success", "succeeded", "ok", "成功", "操作成功")
 _STATUS = re.compile(r"\s*(-?[0-9]{1,9})\s*")
 # The error for each failure code. The vendor documents no codes: these have their HTTP meaning.
 ERRORS: dict[str, type[APIError]] = {
@@ -52,6 +54,7 @@ ERRORS: dict[str, type[APIError]] = {
 }
 HINTS: dict[type[APIError], str] = {
     AuthenticationError: "check the access key: %imgopen login, or the two environment variables",
+    BadRequestError: "check the parameters (--help) and the address (%imgopen config)",
     NotFoundError: "",
     RateLimitError: "wait a little and run it again",
     ServerError: "the trouble is on the service's side; try again later",
@@ -86,12 +89,12 @@ class Answer:
     @property
     def status(self) -> int | str | None:
         """The status as a number if it is one, else as sent, but shortened."""
-        value = self.data.get("status")
+        value = _whole(self.data.get("status"))
         if isinstance(value, str) and (number := _STATUS.fullmatch(value)):
             return int(number[1])
         if value is None or (isinstance(value, int) and not isinstance(value, bool)):
             return value
-        return clip(value, 40)
+        return clip(as_text(value), 40)
 
     @property
     def explanation(self) -> str:
@@ -99,7 +102,7 @@ class Answer:
         for name in ("errorMessage", "error", "msg", "desc"):
             if isinstance(self.data.get(name), str) and self.data[name].strip():
                 return clip(self.data[name], 500)
-        return clip(self.msg, 500)
+        return "" if self.msg.strip().lower() in _NO_REASON else clip(self.msg, 500)
 
     @property
     def progress(self) -> float | None:
@@ -159,11 +162,14 @@ def parse_answer(
         code, msg, data = _envelope(body, hide)
     except MalformedAnswerError as error:
         if http_status >= 400:
-            raise _failure(str(http_status), f"HTTP {http_status}", http_status, headers) from None
+            failure = _failure(str(http_status), "", http_status, headers)
+            failure.message = f"the service answered HTTP {http_status}, and not with JSON"
+            failure.by_service = False
+            raise failure from None
         error.http_status = http_status
         raise
-    if http_status >= 400 and code == SUCCESS:
-        code = str(http_status)
+    if http_status >= 400 and code == SUCCESS and data.get("status") is None:
+        code = str(http_status)  # where it tells how a task stands, that counts
     if code != SUCCESS:
         raise _failure(code, msg, http_status, headers)
     return Answer(data, msg, http_status)
@@ -174,6 +180,11 @@ def sent_ids(body: Mapping[str, Any]) -> list[str]:
     inner = body.get("alwayson_scripts")
     places = (body, inner if isinstance(inner, Mapping) else {})
     return [each for place in places for each in _ids(place, (*OWN_IDS, *SERVER_IDS))]
+
+
+def _whole(value: Any) -> Any:
+    """Return a number without a fraction as an integer: for JSON, 2 and 2.0 are the same."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _ids(fields: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
@@ -192,14 +203,16 @@ def _envelope(body: bytes | str, hide: Callable[[str], str]) -> tuple[str, str, 
         raise MalformedAnswerError(text, hint=_HINT) from None
     if not isinstance(content, dict):
         raise MalformedAnswerError("the service answered with JSON that is no object", hint=_HINT)
-    code, msg, data = content.get("code"), content.get("msg"), content.get("data")
+    code, msg, data = _whole(content.get("code")), content.get("msg"), content.get("data")
     # The documentation says string. A number is accepted too, so that no paid answer is lost.
     usable = isinstance(code, (str, int)) and not isinstance(code, bool)
-    code = str(code) if usable else ""
+    code = str(code).strip() if usable else ""
     if not 0 < len(code) <= MAX_CODE:
         raise MalformedAnswerError("the service's answer has no usable code", hint=_HINT)
     if data is not None and not isinstance(data, dict):
         raise MalformedAnswerError("the service's answer has data that is no object", hint=_HINT)
+    if data is None and "status" in content:  # as in a callback, data alone is taken too
+        data = {name: value for name, value in content.items() if name not in ("code", "msg")}
     return code, clip(msg, 500) if isinstance(msg, str) else "", data or {}
 
 

@@ -130,7 +130,9 @@ class RetryingClient(NotPickled):
                     raise SubmissionLostError(text, again=0.0)
                 at_once = at_once and seen[2]
         except (APIError, AssumedPathError, SubmissionLostError) as error:
-            may_pass = isinstance(error, (*TRANSIENT, SubmissionLostError))
+            may_pass = isinstance(error, (*TRANSIENT, SubmissionLostError)) or (
+                isinstance(error, APIError) and not error.by_service
+            )
             asked = error.retry_after if isinstance(error, RateLimitError) else None
             raise SubmissionLostError(
                 f"the answer to {operation.name} was lost, and whether it was accepted cannot be "
@@ -182,6 +184,8 @@ class RetryingClient(NotPickled):
         except (*TRANSIENT, AuthenticationError):
             raise
         except APIError as error:
+            if not error.by_service:
+                raise
             return type(error).__name__, error.code, error.knows_at_once
         return answer if answer.status is not None else ("no status", "200", False)
 

@@ -213,7 +213,8 @@ def find(data: Any, place: str) -> Any:
     if not rest:
         return node
     if many:
-        found = [find(item, rest) for item in node] if isinstance(node, list) else []
+        members = [node] if isinstance(node, Mapping) else node
+        found = [find(item, rest) for item in members] if isinstance(members, list) else []
         return [item for item in found if item is not None]
     return find(node, rest)
 

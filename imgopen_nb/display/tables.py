@@ -71,7 +71,7 @@ def display_width(text: str) -> int:
 
 def wrapped(text: str, width: int) -> list[str]:
     """Return text in lines of at most `width` columns, broken at spaces if possible."""
-    lines = []
+    lines, width = [], max(1, width)  # a column without a name and without values has 0
     for part in text.splitlines() or [""]:
         short = textwrap.wrap(part, width, break_on_hyphens=False) or [""]
         lines += [piece for line in short for piece in _split(line, width)]

@@ -20,7 +20,7 @@ from ..database.database import Database
 from ..database.task_table import TaskTable
 from ..errors import APIError, ImgOpenError
 from ..tasks.store import TaskStore
-from ..text import decode_json
+from ..text import decode_json, decode_text
 
 # Seconds to wait for a locked history: the service calls again, other requests wait meanwhile.
 BUSY_TIMEOUT = 1.0
@@ -72,9 +72,9 @@ class Receiver:
         Raises:
             JournalError: the history cannot be used; nothing was written.
         """
-        text = self._without_keys(_text(body))
-        answer = read_callback(text) if text is not None else None
-        if text is None or answer is None:
+        text = self._without_keys(decode_text(body))
+        answer = read_callback(text)
+        if answer is None:
             return CallbackOutcome.UNREADABLE
         try:
             # A kernel polls again for what a power cut lost; a callback is not repeated for us.
@@ -143,10 +143,8 @@ class Receiver:
         store.apply_answer(task, answer, always=True)
         return CallbackOutcome.ACCEPTED, task.state.final
 
-    def _without_keys(self, text: str | None) -> str | None:
+    def _without_keys(self, text: str) -> str:
         """Return a text with *** where it repeats the access key, as far as this process knows."""
-        if text is None:
-            return None
         try:
             keys = frameless(lambda: find_keys(None, None, self._home))
         except ImgOpenError:  # the kernel that uses it says what is wrong with it
@@ -167,13 +165,6 @@ class Receiver:
 
 def _step(state: State) -> int:
     return _STEPS.index(state)
-
-
-def _text(body: bytes) -> str | None:
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 def read_callback(text: str) -> Answer | None:

@@ -14,7 +14,7 @@ from ..display.record import MIME, name_and_score, record
 from ..display.rendering import render
 from ..display.tables import text_table
 from ..images.thumbnail import Thumbnail
-from ..text import short_path, shown, visible
+from ..text import as_text, short_path, shown, visible
 
 MAX_ROWS = 20
 MAX_COLUMNS = 8
@@ -261,8 +261,8 @@ def _word(value: Any) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value[:20]))
-    return "" if value is None else str(value)
+        return ", ".join(map(as_text, value[:20]))
+    return "" if value is None else as_text(value)
 
 
 def result_bundle(result: Any) -> Bundle:

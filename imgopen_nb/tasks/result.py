@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,7 @@ from ..errors import PictureError, UsageError
 from ..files import path_of
 from ..images.identity import by_name
 from ..images.picture import decode, suffix_of
-from ..text import clip
+from ..text import as_text, clip
 from .cards import result_bundle
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _ORIGIN = (
     "task_id", "server_id", "operation", "model", "image", "picture", "params", "backend",
     "engine", "fidelity", "submitted", "finished",
 )  # fmt: skip
+_SCHEME = re.compile(r"\s*(https?://)", re.IGNORECASE)
 _WEIGHT = re.compile(r"^\(?(?P<name>.*?):(?P<score>[01](?:\.[0-9]{1,20})?)\)?$")
 
 
@@ -156,8 +158,7 @@ class Result:
         if self.kind != "images":
             return []
         found = [find(self.data, self.output), self.data.get("outputImageUrls")]
-        urls = [u for part in found for u in (part if isinstance(part, list) else [part])]
-        known = dict.fromkeys(u for u in urls[:MAX_ITEMS] if _is_url(u))
+        known = dict.fromkeys(islice(_urls(found), MAX_ITEMS))
         return [ResultImage(url, self.download) for url in known]
 
     @property
@@ -251,8 +252,8 @@ def missing_note(operation: Operation, data: Mapping[str, Any]) -> tuple[str, ..
 
 
 def _items(given: Any, kind: type[T]) -> list[T]:
-    """Return the values of this type in a list; none if it is no list."""
-    items = given[:MAX_ITEMS] if isinstance(given, list) else []
+    """Return the values of this type in a list; a single value counts as a list of one."""
+    items = given[:MAX_ITEMS] if isinstance(given, list) else [given]
     return [each for each in items if isinstance(each, kind)]
 
 
@@ -260,7 +261,7 @@ def _tag(value: Any) -> Tag | None:
     if isinstance(value, Mapping):
         name, score = name_and_score(value)
         name = name or value.get("tag")
-        return Tag(clip(name, 200), score) if name else None
+        return Tag(clip(as_text(name), 200), score) if name else None
     if not isinstance(value, str) or not value.strip():
         return None
     weighted = _WEIGHT.match(value.strip())
@@ -273,5 +274,10 @@ def _text(value: Any) -> str | None:
     return clip(value, 100) if isinstance(value, str) and value else None
 
 
-def _is_url(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(("http://", "https://"))
+def _urls(value: Any) -> Iterator[str]:
+    """Yield the addresses in a text or in lists of texts, one inside the other."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _urls(each)
+    elif isinstance(value, str) and (scheme := _SCHEME.match(value)):
+        yield scheme[1].lower() + value[scheme.end() :].rstrip()

@@ -25,7 +25,7 @@ from ..errors import (
     UnknownStatusError,
     WaitCancelledError,
 )
-from ..text import in_words
+from ..text import as_text, in_words
 from .cards import task_bundle
 from .result import Result
 from .search import Search, clock
@@ -436,7 +436,7 @@ class Task:
         hint = self.outlook
         if self.status is not None and self.state is State.SUBMITTED:
             return UnknownStatusError(
-                f"{text}; its status {self.status!r} is not documented", task=self, hint=hint
+                f"{text}; its status {as_text(self.status)} is not documented", task=self, hint=hint
             )
         output = self.operation.output.partition("[")[0]
         if output and self.data.get(output):
@@ -446,9 +446,12 @@ class Task:
         return TaskTimeoutError(text, task=self, hint=hint)
 
     def _failed_error(self) -> TaskFailedError:
-        word = "was refused" if self.state is State.REFUSED else "failed"
+        name = self.operation.name
+        word, hint = "failed", "check the picture and the parameters, then run the call again"
+        if self.state is State.REFUSED:
+            word, hint = "was refused", f"see %imgopen config and %imgopen {name} --help"
         reason = f": {self.message}" if self.message else " without giving a reason"
-        return TaskFailedError(f"{self.operation.name} {self.id} {word}{reason}", task=self)
+        return TaskFailedError(f"{name} {self.id} {word}{reason}", task=self, hint=hint)
 
     def _run_callbacks(self) -> None:
         with Uninterrupted(), self._lock:

@@ -96,6 +96,16 @@ def test_a_lost_answer_is_not_repeated_and_can_be_looked_for(
         assert found == Unknown(at_once=False)
 
 
+def test_not_found_without_json_is_no_proof(client: RetryingClient, stub: Stub):
+    """A proxy that has lost its way answers so to all questions, also about a task that is paid."""
+    stub.answer = lambda request: Reply(b"<html>404 Not Found</html>", 404)
+
+    with pytest.raises(SubmissionLostError, match="HTTP 404, and not with JSON") as caught:
+        client.find(DESCRIBE, "T1")
+
+    assert caught.value.again is not None
+
+
 def test_each_request_is_announced_just_before_it_leaves(client: RetryingClient, stub: Stub):
     """One that certainly did not arrive is repeated, and announced again."""
     said: list[int] = []

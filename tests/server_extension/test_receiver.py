@@ -186,7 +186,7 @@ def test_a_task_is_found_though_another_one_has_its_id_from_the_service(tmp_path
 UNREADABLE = [
     b"", b"null", b"[]", b"7", b"{", b"{}", b'{"status": null}', b'{"a":' * 5000, b"\xff", b"\0",
     b'{"code": "500", "msg": "no", "data": {"status": 2}}', b'{"code": "200", "data": null}',
-    "{\"status\": 2}".encode("utf-16"),
+    "{\"status\": 2}".encode("utf-16")[:-1], b'\xff{"status": 2}',
 ]  # fmt: skip
 
 
@@ -204,6 +204,8 @@ def test_what_tells_no_state_is_refused_and_leaves_nothing(
         b'{"status": 2, "caption": "a fox\\ud800"}',
         b'{"caption": "a fox\\u0000", "status": 2, "msg": ' + b"9" * 5000 + b"}",
         b'{"status": 2, "caption": "a fox\x01", "percentage": NaN}',
+        b'{"status": 2.0, "caption": "a fox\xff"}',
+        '{"status": " 2", "caption": "a fox\ufffd"}'.encode("utf-16"),
     ],
 )
 def test_what_no_text_or_number_can_be_does_not_keep_an_end_from_being_taken(

@@ -1,4 +1,4 @@
-"""A service that lies, below HTTP, in HTTP and in JSON: n = 586 answers to all kinds of requests.
+"""A service that lies, below HTTP, in HTTP and in JSON: n = 608 answers to all kinds of requests.
 
 Each ends in time, as a result or as an error of ours that names its task. Their memory is bounded:
 the largest ones, one after another, add less than `MOST_MEMORY` to a process.
@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.api import backend, retrying_client
+from imgopen_nb.api import backend, client, retrying_client
 from imgopen_nb.api.client import Client
 from imgopen_nb.errors import (
     APIError,
@@ -39,6 +39,7 @@ from imgopen_nb.errors import (
 )
 from imgopen_nb.images.download import Downloader
 from imgopen_nb.session import Session
+from imgopen_nb.tasks import search
 from imgopen_nb.tasks.polling import poller
 
 from ..conftest import KEY_ID, KEY_SECRET
@@ -299,6 +300,11 @@ BODIES: dict[str, tuple[bytes, Any]] = {
     "a msg of numbers": (envelope(FOX, msg="1e400").encode(), "a fox"),
     "a msg of 1 MB": (envelope(FOX, msg=json.dumps("x" * 10**6)).encode(), "a fox"),
     "a code of a number": (envelope(FOX, code="200").encode(), "a fox"),
+    "a code with blanks": (envelope(FOX, code='" 200 "').encode(), "a fox"),
+    "a code with a point": (envelope(FOX, code="200.0").encode(), "a fox"),
+    "a status with a point": (envelope('"status": 2.0, "caption": "a fox"').encode(), "a fox"),
+    "no data around it": (f'{{"code": "200", {FOX}}}'.encode(), "a fox"),
+    "a task that ended in 500": (said(envelope(FOX).encode(), status=b"500 Oops"), "a fox"),
     "a code twice": (b'{"code": "500", ' + envelope(FOX).encode()[1:], "a fox"),
     "gzip": (said(gzip.compress(DONE), b"Content-Encoding: gzip"), "a fox"),
     "deflate": (said(zlib.compress(DONE), b"Content-Encoding: deflate"), "a fox"),
@@ -386,7 +392,9 @@ class Liar:
 def liar(monkeypatch: pytest.MonkeyPatch) -> Iterator[Liar]:
     """Limits and pauses are short, so that the test is."""
     monkeypatch.setattr(backend, "Client", partial(Client, connect=1, read=0.4, total=0.8))
-    monkeypatch.setattr(retrying_client, "LOOKUP_DELAYS", (0.01,))
+    monkeypatch.setattr(client, "SUBMISSION_TOTAL", 0.8)
+    monkeypatch.setattr(retrying_client, "SUBMISSION_READ", 0.4)
+    monkeypatch.setattr(search, "STEPS", (0.01,))
     for module in (retrying_client, poller):
         monkeypatch.setattr(module, "backoff", lambda *_: 0.01)
     monkeypatch.setattr(poller, "MAX_FAILURES", dict.fromkeys(poller.MAX_FAILURES, 2))
@@ -508,6 +516,53 @@ def test_an_odd_body_is_taken_or_a_typed_error_with_its_task(
 SMALL = [f'"status": 2, {fields}' for fields, _ in TAKEN.values() if len(fields) < 10_000]
 
 
+PICTURE = "https://example.org/a.png"
+# The field of a picture, as JSON, for a tool and for the sd family.
+PICTURES = {
+    "blanks": f'" {PICTURE}\\n"',
+    "a scheme in capitals": '"HTTPS://example.org/a.png"',
+    "a list": f'["{PICTURE}", null, 7, {{"a": 1}}, ["javascript:x", "{PICTURE}"]]',
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize(
+    ("operation", "field"),
+    [
+        ("flux", '"outputImageUrl": {}'),
+        ("text2image", '"differentialImageRspList": [null, {{"image_url": {}}}, 7]'),
+        ("text2image", '"differentialImageRspList": {{"image_url": {}}}'),
+    ],
+)
+def test_a_picture_is_found_however_its_address_stands_there(
+    liar: Liar, victim: Session, operation: str, field: str, name: str
+):
+    liar.speak = says(said(envelope(f'"status": 2, {field.format(PICTURES[name])}').encode()))
+    more = {"model": "m.safetensors"} if operation == "text2image" else {}
+
+    result = victim.run(operation, prompt="a fox", timeout=20, **more)
+
+    assert result.images == [PICTURE]
+
+
+def test_a_card_has_no_words_of_python(liar: Liar, victim: Session):
+    odd = '{"b": null, "c": [true, {"d": false}]}'
+    fields = f'"styles": [{{"name": {odd}, "score": 0.5}}, "oil"], "": null, "x": [null, {odd}]'
+    for operation, data in (
+        ("style", f'"status": 2, {fields}'),
+        ("style", f'"status": 2, "x": [null, {odd}], "y": true, "": ""'),
+        ("models", f'"rows": [{{"": null}}, {{"": {odd}, "x": [null, {odd}]}}]'),
+    ):
+        liar.at, liar.speak = (
+            "any" if operation == "models" else "query",
+            says(said(envelope(data).encode(), b"Connection: close")),
+        )
+        params = {} if operation == "models" else {"image": URL}
+        bundle = victim.run(operation, timeout=20, **params)._repr_mimebundle_()
+        for shown in (bundle["text/plain"], bundle["text/html"]):
+            assert not re.search(r"None|True|False|\{'|\{&#39;", shown)
+
+
 def odd_in_turn() -> Speak:
     """Odd answers that are taken, one after another."""
     waiting = list(SMALL)
@@ -607,6 +662,12 @@ def grown() -> float:
 
 def test_there_are_as_many_answers_as_the_first_line_says():
     several = (
-        2 * len(SMALL) + 4 * len(BROKEN) - len(NOT_ABOUT_PICTURES) + len(TAKEN) + 2 * len(BODIES)
+        2 * len(SMALL)
+        + 4 * len(BROKEN)
+        - len(NOT_ABOUT_PICTURES)
+        + len(TAKEN)
+        + 2 * len(BODIES)
+        + 3 * len(PICTURES)
+        + 3
     )
     assert f"n = {several} answers" in (__doc__ or "")
