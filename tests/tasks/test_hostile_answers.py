@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 
 from imgopen_nb.api import backend, retrying_client
+from imgopen_nb.api import client as client_module
 from imgopen_nb.api.client import Client
 from imgopen_nb.errors import (
     APIError,
@@ -39,6 +40,7 @@ from imgopen_nb.errors import (
 )
 from imgopen_nb.images.download import Downloader
 from imgopen_nb.session import Session
+from imgopen_nb.tasks import search
 from imgopen_nb.tasks.polling import poller
 
 from ..conftest import KEY_ID, KEY_SECRET
@@ -372,7 +374,8 @@ class Liar:
             while (line := request.readline()).strip():
                 if line.lower().startswith(b"content-length:"):
                     length = int(line.split(b":")[1])
-            sent = json.loads(request.read(length) or b"{}") if "upload" not in first else {}
+            body = request.read(length)
+            sent = json.loads(body or b"{}") if "upload" not in first else {}
         kind = "query" if "/queryTask" in first else "submit"
         if self.at in (kind, "any"):
             self.speak(talk)
@@ -386,7 +389,9 @@ class Liar:
 def liar(monkeypatch: pytest.MonkeyPatch) -> Iterator[Liar]:
     """Limits and pauses are short, so that the test is."""
     monkeypatch.setattr(backend, "Client", partial(Client, connect=1, read=0.4, total=0.8))
-    monkeypatch.setattr(retrying_client, "LOOKUP_DELAYS", (0.01,))
+    monkeypatch.setattr(client_module, "SUBMISSION_TOTAL", 0.8)
+    monkeypatch.setattr(retrying_client, "SUBMISSION_READ", 0.4)
+    monkeypatch.setattr(search, "STEPS", (0.01,))
     for module in (retrying_client, poller):
         monkeypatch.setattr(module, "backoff", lambda *_: 0.01)
     monkeypatch.setattr(poller, "MAX_FAILURES", dict.fromkeys(poller.MAX_FAILURES, 2))
