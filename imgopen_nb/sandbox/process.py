@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..config.credentials import Secret
 from ..errors import SandboxError, SettingsError, install_command
-from ..files import make_private_folder, open_private
+from ..files import close_to_others, make_private_folder, open_private
 from ..text import clip
 
 NEEDED = ("tornado", "onnxruntime", "numpy")
@@ -165,9 +165,10 @@ def _check_installed() -> None:
 def _log_file(home: Path) -> Path:
     log = home / "sandbox" / "sandbox.log"
     try:
-        private_folder(log.parent)
+        make_private_folder(log.parent)
+        for path in (log.parent, log):  # others could read those of earlier versions
+            close_to_others(path)
         with open(log, "ab", opener=open_private) as file:
-            log.chmod(0o600)  # one of an earlier version may be readable for others
             if os.fstat(file.fileno()).st_size > MAX_LOG:
                 file.truncate(0)
     except OSError as error:
@@ -176,13 +177,6 @@ def _log_file(home: Path) -> Path:
             hint="set IMGOPEN_HOME to a folder that can be written to",
         ) from None
     return log
-
-
-def private_folder(folder: Path) -> None:
-    """Make a folder that only its owner can use, or make it so."""
-    make_private_folder(folder)
-    if folder.stat().st_mode & 0o077:
-        folder.chmod(0o700)
 
 
 def _popen(command: list[str], log: Path) -> subprocess.Popen[bytes]:
