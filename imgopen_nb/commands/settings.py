@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..config.credentials import KEY_FILE, KEY_ID, KEY_SECRET, Secret, store_keys
+from ..config.credentials import KEY_FILE, KEY_ID, KEY_RULE, KEY_SECRET, Secret, store_keys
 from ..config.settings import EDITABLE, home_folder, load, store_setting
 from ..errors import ParameterError, SettingsError, UsageError
 from ..syntax.parser import Parser
@@ -67,7 +67,7 @@ def _ask(prompt: str) -> Secret:
     if not answer:  # raised here, without an error that may hold what was typed
         raise SettingsError(trouble, hint=hint)
     if not answer.usable:
-        raise SettingsError("that is no access key: it holds blanks or odd characters", hint=hint)
+        raise SettingsError(f"that is no access key: {KEY_RULE}", hint=hint)
     return answer
 
 
@@ -85,7 +85,8 @@ def _config(call: Invocation) -> Any:
     if len(words) == 2:
         value = store_setting(home_folder(), words[0], words[1])
         set_current(None)
-        return f"{words[0]} is now {value!r}"
+        shown = f"{value:g}" if isinstance(value, float) else repr(value)
+        return f"{words[0]} is now {shown}"
     if words:
         raise ParameterError(
             "config takes a name and a value, or nothing", hint="see config --help"
@@ -93,7 +94,8 @@ def _config(call: Invocation) -> Any:
     session = call.session()
     found = session.settings
     keys = f"set ({found.keys.source})" if found.keys else "none: the sandbox is used"
-    rows = [(name, getattr(found, name) or "", about) for name, about in EDITABLE.items()]
+    values = {name: getattr(found, name) for name in EDITABLE}
+    rows = [(n, v if v or v == 0 else "", EDITABLE[n]) for n, v in values.items()]
     rows += [
         ("access key", keys, "change it with login"),
         ("backend", session.backend, "follows from the access key"),

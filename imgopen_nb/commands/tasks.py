@@ -97,7 +97,7 @@ def _resume_options(parser: Parser) -> None:
     parser.add_argument(
         "--send-lost",
         action="store_true",
-        help="send at once what the service does not know, if you are sure that it never arrived",
+        help="send at once what the service does not know; only if you are sure it never arrived",
     )
 
 
