@@ -343,8 +343,8 @@ class Task:
             return f"it has ended: {self.state}"
         if self.state in UNSENT:
             return (
-                "it is not known whether it has reached the service: %imgopen resume looks for it, "
-                "and sends it again once that is safe; --send-lost sends at once what is not found"
+                "it is not known whether it has reached the service: %imgopen resume looks for it "
+                "and sends it again once that is safe; with --send-lost, as soon as it is not found"
             )
         return f"it goes on at the service; to get its result later: %imgopen wait {self.id}"
 
@@ -361,8 +361,8 @@ class Task:
         if (until := self.looked_for_until) is None:
             return ""
         return (
-            "its answer was lost; looked for at the service, and sent again after "
-            f"{clock(until)} if it is unknown there until then"
+            "its answer was lost: it is looked for at the service, and sent again after "
+            f"{clock(until)} if it is still unknown there"
         )
 
     def add_done_callback(self, call: Callable[[Task], None]) -> None:
