@@ -85,8 +85,7 @@ def _config(call: Invocation) -> Any:
     if len(words) == 2:
         value = store_setting(home_folder(), words[0], words[1])
         set_current(None)
-        shown = f"{value:g}" if isinstance(value, float) else repr(value)
-        return f"{words[0]} is now {shown}"
+        return f"{words[0]} is now {_shown(value) if isinstance(value, float) else repr(value)}"
     if words:
         raise ParameterError(
             "config takes a name and a value, or nothing", hint="see config --help"
@@ -94,14 +93,18 @@ def _config(call: Invocation) -> Any:
     session = call.session()
     found = session.settings
     keys = f"set ({found.keys.source})" if found.keys else "none: the sandbox is used"
-    values = {name: getattr(found, name) for name in EDITABLE}
-    rows = [(n, v if v or v == 0 else "", EDITABLE[n]) for n, v in values.items()]
+    rows = [(name, _shown(getattr(found, name)), about) for name, about in EDITABLE.items()]
     rows += [
         ("access key", keys, "change it with login"),
         ("backend", session.backend, "follows from the access key"),
         ("home", str(found.home), "folder of the history; set by IMGOPEN_HOME"),
     ]
     return Table(("setting", "value", "what it is"), rows)
+
+
+def _shown(value: Any) -> Any:
+    """Return the value of a setting for people, "" if it is not set."""
+    return f"{value:g}" if isinstance(value, float) else value or ""
 
 
 def _rotate(call: Invocation) -> str:

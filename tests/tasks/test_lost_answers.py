@@ -216,7 +216,7 @@ def test_no_moment_is_named_while_a_task_is_being_sent():
 
 
 def test_the_settling_time_is_a_setting_of_the_home_or_the_environment(
-    clean_world: Path, monkeypatch: pytest.MonkeyPatch
+    clean_world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     store_setting(clean_world, "settle", "60")
     assert load(home=clean_world).settle == SETTLE  # of the environment
@@ -226,6 +226,8 @@ def test_the_settling_time_is_a_setting_of_the_home_or_the_environment(
     for wrong in ("-1", "soon", "nan", "86401"):
         with pytest.raises(SettingsError, match="settle must be seconds from 0 to 86400"):
             store_setting(clean_world, "settle", wrong)
+    assert main(["config"]) == 0
+    assert re.search(r"^settle +0 ", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_a_service_that_loses_everything_gets_it_four_times_and_then_no_more(
