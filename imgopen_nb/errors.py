@@ -215,8 +215,8 @@ class TaskInterrupted(_ShortTraceback, KeyboardInterrupt):
 def install_command(extra: str) -> str:
     """Return how to install an extra of this package.
 
-    The one place that says so. Only a release that owns the package's name on an index may name it:
-    before that, a stranger could publish something else under it.
+    No other place says so. The package's name may stand here only once a release owns it on an
+    index: until then a stranger could publish something else under it.
 
     Example:
         >>> install_command("fast")

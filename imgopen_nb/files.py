@@ -91,9 +91,26 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         raise SettingsError(failed.message, hint=failed.hint) from None
 
 
-def is_ours(seen: os.stat_result) -> bool:
-    """Whether a file is this user's own; never on systems where files have no such owners."""
-    return hasattr(os, "geteuid") and seen.st_uid == os.geteuid()
+def is_strangers(seen: os.stat_result) -> bool:
+    """Whether a file belongs to another user, who is not root; never on Windows."""
+    return hasattr(os, "geteuid") and seen.st_uid not in (0, os.geteuid())
+
+
+def close_to_others(path: Path) -> bool:
+    """Keep other users out of a file or folder of ours; return whether they could use it before.
+
+    What is read-only stays so. A link is left alone.
+    """
+    try:
+        seen = path.lstat()
+    except OSError:
+        return False
+    ours = hasattr(os, "geteuid") and seen.st_uid == os.geteuid()
+    exposed = ours and not stat.S_ISLNK(seen.st_mode) and seen.st_mode & 0o077 != 0
+    if exposed:
+        with contextlib.suppress(OSError):
+            path.chmod(stat.S_IMODE(seen.st_mode) & 0o700)
+    return exposed
 
 
 def refuse_planted(path: Path) -> None:
@@ -106,8 +123,7 @@ def refuse_planted(path: Path) -> None:
         seen, folder = path.lstat(), path.parent.stat()
     except OSError:  # there is none, or using it says what is wrong
         return
-    foreign = hasattr(os, "geteuid") and seen.st_uid not in (os.geteuid(), 0)
-    if foreign and folder.st_mode & stat.S_IWOTH:
+    if is_strangers(seen) and folder.st_mode & stat.S_IWOTH:
         text = f"{path.name} belongs to another user, in a folder that everybody may write to"
         raise PermissionError(errno.EACCES, text)
 
@@ -154,15 +170,13 @@ def tighten_home(home: Path) -> None:
         return
     if not hasattr(os, "geteuid") or seen.st_mode & stat.S_ISGID:
         return
-    files = [home / name for name in names if name.startswith("imgopen.sqlite")]
-    alone = is_ours(seen) and all(map(_HOME_NAMES.fullmatch, names))
-    shared = seen.st_mode & stat.S_ISVTX
-    for path in () if shared else [*files, *[home] * alone]:
-        with contextlib.suppress(OSError):
-            found = path.lstat()
-            if is_ours(found) and not stat.S_ISLNK(found.st_mode) and found.st_mode & 0o077:
-                path.chmod(stat.S_IMODE(found.st_mode) & 0o700)  # what is read-only stays so
-    if (not is_ours(seen) and seen.st_uid != 0) or home.stat().st_mode & stat.S_IWOTH:
+    if not seen.st_mode & stat.S_ISVTX:
+        for name in names:
+            if name.startswith("imgopen.sqlite"):
+                close_to_others(home / name)
+        if all(map(_HOME_NAMES.fullmatch, names)):
+            close_to_others(home)
+    if is_strangers(seen) or home.stat().st_mode & stat.S_IWOTH:
         warnings.warn(
             f"other users of this machine can put files into {home}, which holds your history and "
             "keys; set IMGOPEN_HOME to a folder of your own (mode 0700)",

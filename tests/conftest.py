@@ -82,15 +82,9 @@ def clean_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     monkeypatch.setenv("IMGOPEN_CACHE", "off")  # each call of a test is a call
     monkeypatch.setenv("IMGOPEN_SETTLE", "0")  # a stub's "not found" is taken at its word
     more = (
-        "TRACEBACK",
-        "TAGGER",
-        "CAPTIONER",
-        "CLIP",
-        "DIFFUSERS",
-        "PUBLIC_URL",
-        "SERVER",
+        "TRACEBACK", "TAGGER", "CAPTIONER", "CLIP", "DIFFUSERS", "PUBLIC_URL", "SERVER",
         "SANDBOX_TOKEN",
-    )
+    )  # fmt: skip
     for name in (*names, *more):
         monkeypatch.delenv(f"IMGOPEN_{name}", raising=False)
     for name in [name for name in os.environ if name.startswith(("JUPYTERHUB_", "BINDER_"))]:

@@ -62,7 +62,7 @@ def _export(call: Invocation) -> str:
 
 def _import_options(parser: Parser) -> None:
     parser.add_argument("words", nargs=1, metavar="FILE", help="a .parquet or .jsonl of export")
-    about = "the file is my own export: later calls may be answered from it"
+    about = "answer later calls from it, too: only for a file that you exported yourself"
     parser.add_argument("--trust", action="store_true", help=about)
 
 

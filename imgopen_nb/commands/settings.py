@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..config.credentials import KEY_FILE, KEY_ID, KEY_SECRET, Secret, frameless, store_keys
+from ..config.credentials import (
+    KEY_FILE,
+    KEY_ID,
+    KEY_RULE,
+    KEY_SECRET,
+    Secret,
+    frameless,
+    store_keys,
+)
 from ..config.settings import EDITABLE, home_folder, load, store_setting
 from ..errors import ParameterError, SettingsError, UsageError
 from ..syntax.parser import Parser
@@ -69,8 +77,7 @@ def _ask(prompt: str) -> Secret:
         if not answer:  # raised here, without an error that may hold what was typed
             raise SettingsError(trouble, hint=hint)
         if not answer.usable:
-            text = "that is no access key: it holds blanks or odd characters"
-            raise SettingsError(text, hint=hint)
+            raise SettingsError(f"that is no access key: {KEY_RULE}", hint=hint)
         return answer
 
     return frameless(ask)
@@ -90,7 +97,7 @@ def _config(call: Invocation) -> Any:
     if len(words) == 2:
         value = store_setting(home_folder(), words[0], words[1])
         set_current(None)
-        return f"{words[0]} is now {value!r}"
+        return f"{words[0]} is now {_shown(value) if isinstance(value, float) else repr(value)}"
     if words:
         raise ParameterError(
             "config takes a name and a value, or nothing", hint="see config --help"
@@ -98,13 +105,18 @@ def _config(call: Invocation) -> Any:
     session = call.session()
     found = session.settings
     keys = f"set ({found.keys.source})" if found.keys else "none: the sandbox is used"
-    rows = [(name, getattr(found, name) or "", about) for name, about in EDITABLE.items()]
+    rows = [(name, _shown(getattr(found, name)), about) for name, about in EDITABLE.items()]
     rows += [
         ("access key", keys, "change it with login"),
         ("backend", session.backend, "follows from the access key"),
         ("home", str(found.home), "folder of the history; set by IMGOPEN_HOME"),
     ]
     return Table(("setting", "value", "what it is"), rows)
+
+
+def _shown(value: Any) -> Any:
+    """Return the value of a setting for people, "" if it is not set."""
+    return f"{value:g}" if isinstance(value, float) else value or ""
 
 
 def _rotate(call: Invocation) -> str:

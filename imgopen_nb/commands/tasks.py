@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 # `resume` prints at most so many lines, and counts of the rest.
 MOST_LINES = 20
+LOST_ADVICE = (
+    "  → it is not known whether the service has what is lost: resume looks for it again; with "
+    "--send-lost it sends at once what the service does not know"
+)
 
 
 def _compare_options(parser: Parser) -> None:
@@ -97,7 +101,7 @@ def _resume_options(parser: Parser) -> None:
     parser.add_argument(
         "--send-lost",
         action="store_true",
-        help="send at once what the service does not know, if you are sure that it never arrived",
+        help="send at once what the service does not know; only if you are sure it never arrived",
     )
 
 
@@ -107,22 +111,23 @@ def _resume(call: Invocation) -> str:
     if not tasks:
         return "no open tasks"
     lines = [_wait_and_report(task, seconds) for task in tasks]
+    advice = [LOST_ADVICE] if any(task.state in UNSENT for task in tasks) else []
     if len(lines) <= MOST_LINES:
-        return "\n".join(lines)
+        return "\n".join([*lines, *advice])
     states = Counter(task.state.value for task in tasks)
     counts = ", ".join(f"{count:,} {state}" for state, count in states.items())
     others = [
         line for task, line in zip(tasks, lines, strict=True) if task.state is not State.SUCCEEDED
     ]
-    return "\n".join([f"{len(tasks):,} tasks were open: {counts}", *others[:MOST_LINES]])
+    return "\n".join([f"{len(tasks):,} tasks were open: {counts}", *others[:MOST_LINES], *advice])
 
 
 def _wait_and_report(task: Task, seconds: float | None) -> str:
     try:
         task.wait(seconds)
     except ImgOpenError as error:
-        outlook = f"; {task.outlook}" if task.state in UNSENT else ""
-        return f"{task.id} {task.operation.name}: {error.message}{outlook}"
+        said = error.message.removeprefix(f"{task.operation.name} {task.id} ")
+        return f"{task.id} {task.operation.name}: {said}"
     return f"{task.id} {task.operation.name}: {task.state}"
 
 

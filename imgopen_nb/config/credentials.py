@@ -14,7 +14,6 @@ import html
 import json
 import os
 import re
-import stat
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -24,26 +23,27 @@ from typing import Any, NoReturn, Self, TypeVar
 from urllib.parse import quote
 
 from ..errors import SettingsError
-from ..files import is_ours, read_json, write_json
+from ..files import close_to_others, is_strangers, read_json, write_json
 
 T = TypeVar("T")
 KEY_ID = "IMGOPEN_ACCESS_KEY_ID"
 KEY_SECRET = "IMGOPEN_ACCESS_KEY_SECRET"
 MOST_CHARACTERS = 512
+KEY_RULE = f"it must be 1 to {MOST_CHARACTERS} printable ASCII characters, without spaces"
 KEY_FILE = "keys.json"
 # What an HTTP header can carry and no terminal misreads: printable ASCII without blanks.
 _USABLE = re.compile(rf"[!-~]{{1,{MOST_CHARACTERS}}}", re.ASCII)
 
 
 class NotPickled:
-    """Base of what holds keys or connections: it is neither pickled nor copied that way."""
+    """Base of what holds keys or connections: it cannot be pickled or copied."""
 
     __slots__ = ()
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(
-            f"a {type(self).__name__} of imgopen_nb is not pickled or copied: it may hold the "
-            "access key; make a new one where it is needed"
+            f"a {type(self).__name__} of imgopen_nb cannot be pickled or copied: it may hold the "
+            "access key; make a new one where you need it"
         )
 
 
@@ -60,7 +60,7 @@ class Immutable(NotPickled):
 
 
 class Secret(Immutable):
-    """Half of an access key; surrounding blanks are left out.
+    """Half of an access key, or another secret; surrounding spaces are left out.
 
     It is no string, so it cannot be joined, sliced, formatted or written as JSON by accident. Only
     `reveal`, and `encode` for the HTTP library, give the content.
@@ -157,9 +157,7 @@ class Keys(Immutable):
         for name, half in ((KEY_ID, self.id), (KEY_SECRET, self.secret)):
             if not half.usable:
                 raise SettingsError(
-                    f"{name} from {self.source} is no access key: it must be text of 1 to "
-                    f"{MOST_CHARACTERS} letters, digits and signs of ASCII, without blanks or line "
-                    "breaks",
+                    f"{name} from {self.source} is no access key: {KEY_RULE}",
                     hint="copy it again from the vendor's page; nothing was stored or sent",
                 )
 
@@ -248,9 +246,9 @@ def _key_file(path: Path) -> tuple[Secret | None, Secret | None]:
 
 
 def _check_owner(path: Path) -> None:
-    """Make the key's file private, as ssh wants it; refuse one that another user made.
+    """Make the key's file private; refuse one that another user made.
 
-    One of root is taken as it is: an administrator, or a container's secret, put it there.
+    One that belongs to root is used as it is: an administrator or a container put it there.
 
     Raises:
         SettingsError: another user owns it.
@@ -259,14 +257,12 @@ def _check_owner(path: Path) -> None:
         seen = path.stat()
     except OSError:  # there is none, or reading it says why it cannot be used
         return
-    if not is_ours(seen) and seen.st_uid != 0:
+    if is_strangers(seen):
         raise SettingsError(
             f"{path} belongs to another user (uid {seen.st_uid}) and was not read",
-            hint="remove it and run %imgopen login, or set IMGOPEN_HOME to a folder of yours",
+            hint="remove it and run %imgopen login, or set IMGOPEN_HOME to a folder of your own",
         )
-    if is_ours(seen) and stat.S_IMODE(seen.st_mode) & 0o077:
-        with contextlib.suppress(OSError):
-            path.chmod(stat.S_IMODE(seen.st_mode) & 0o700)
+    if close_to_others(path.resolve()):
         now = "could not be made private" if path.stat().st_mode & 0o077 else "is private now"
         warnings.warn(
             f"other users of this machine could read the access key in {path}; the file {now}. "

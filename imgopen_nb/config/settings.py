@@ -8,6 +8,7 @@ sandbox is used. With `backend="sandbox"` (or IMGOPEN_BACKEND=sandbox) keys are 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -43,7 +44,7 @@ EDITABLE = {
     "fields": "true names of fields whose name is only assumed, as a JSON object",
     "model": "model that describe uses when none is given",
     "rate": "requests per second at most, of all notebooks together; empty: as many as it takes",
-    "settle": "seconds after which a lost task that the service does not know is sent again",
+    "settle": "seconds until a lost task that the service does not know is sent again",
     "cache": "on: what was asked before comes from the history; off: it is asked again",
     **LOCAL_MODELS,
 }
@@ -210,17 +211,15 @@ def _rate(value: Any) -> float | None:
 
 
 def _settle(value: Any) -> float:
-    if str(value) in ("0", "0.0"):  # for a service that knows each task at once
-        return 0.0
-    return _number(value, 86400, "settle must be seconds from 0 to 86400")
+    return _number(value, 86400, "settle must be seconds from 0 to 86400", zero=True)
 
 
-def _number(value: Any, most: float, wanted: str) -> float:
+def _number(value: Any, most: float, wanted: str, *, zero: bool = False) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        number = 0.0
-    if not 0 < number <= most:
+        number = math.nan
+    if not (0 < number <= most or (zero and number == 0)):
         raise SettingsError(f"{wanted}, not {in_words(value)}")
     return number
 

@@ -25,9 +25,8 @@ from ..text import clip, counted, in_words, one_of, to_cell
 
 CHUNK = 20_000
 MOST_TEXT = 50_000_000  # characters of a value, and of a line
-NOT_EXPORTED = frozenset({"body", "owner", "imported"})
+NOT_EXPORTED = frozenset({"body", "owner"})
 EXPORTED = tuple(name for name in COLUMNS if name not in NOT_EXPORTED)
-_IDS = "SELECT task_id FROM tasks"
 _NEEDED = ("task_id", "operation", "params", "status", "created", "backend")
 Row = dict[str, Any]
 Rows = Iterator[Row]
@@ -65,7 +64,7 @@ class Imported(int):
         parts += [f"{self.known:,} were there already"] if self.known else []
         parts += [f"{self.open:,} have not ended and were left out"] if self.open else []
         if self.unused:
-            hint = "if the file is your own, import it with trust=True (--trust)"
+            hint = "if the file is your own, import it again with trust=True (--trust)"
             parts += [f"calls are not answered from them: {hint}"]
         return "; ".join(parts)
 
@@ -88,18 +87,21 @@ def load(database: Database, path: Path, *, trust: bool = False) -> Imported:
             hint="export to .parquet or .jsonl",
         )
     read = _of_suffix(_READERS, path)
-    names, table = ", ".join((*EXPORTED, "imported")), f"incoming_{uuid.uuid4().hex}"
+    names, table = ", ".join(EXPORTED), f"incoming_{uuid.uuid4().hex}"
     # First into a temporary table: a large file would lock out other programs for too long.
     database.run(f"CREATE TEMP TABLE {table} ({names})", ())
     opened = database.opened
     try:
         total, ended = _fill(database, table, _readable(read(path), path), trust)
-        usable = f"SELECT count(*) FROM {table} WHERE imported <> 'trusted' AND request <> ''"
+        usable = (
+            f"SELECT count(*) FROM {table} WHERE imported <> 'trusted' AND request <> '' "
+            "AND task_id NOT IN (SELECT task_id FROM tasks)"
+        )
         new = f"task_id IN (SELECT task_id FROM {table} WHERE imported = 'trusted')"
         with database.transaction():
-            # What is trusted takes the place of what a file said that was not.
+            # Trusted tasks replace the untrusted ones of an earlier import.
             database.run(f"DELETE FROM tasks WHERE imported = 'untrusted' AND {new}")
-            (unused,) = database.read(f"{usable} AND task_id NOT IN ({_IDS})", (), ("count",))
+            (unused,) = database.read(usable, (), ("count",))
             added = database.run(
                 f"INSERT OR IGNORE INTO tasks ({names}) SELECT {names} FROM {table} ORDER BY rowid"
             )
@@ -121,13 +123,13 @@ def _fill(database: Database, table: str, rows: Rows, trust: bool) -> tuple[int,
 
     Rows that were not trusted where they were exported are not trusted here either.
     """
-    sql = f"INSERT INTO {table} VALUES ({', '.join('?' * (len(EXPORTED) + 1))})"
+    sql = f"INSERT INTO {table} VALUES ({', '.join('?' * len(EXPORTED))})"
     total = ended = 0
     for total, row in enumerate(rows, 1):
-        values = _checked(row, total)
         trusted = trust and row.get("imported") in (None, "trusted")
+        values = _checked(row | {"imported": "trusted" if trusted else "untrusted"}, total)
         if State(row["status"]).final:
-            ended += database.run(sql, [*values, "trusted" if trusted else "untrusted"])
+            ended += database.run(sql, values)
     return total, ended
 
 
@@ -153,9 +155,8 @@ def _chunks(database: Database, filters: Mapping[str, Any]) -> Iterator[list[Row
         wanted = {row["rowid"] for row in found}
     sql = "SELECT coalesce(max(rowid), 0) FROM tasks"
     last = database.read(sql, (), ("last",))[0]["last"]
-    columns = ("rowid", *EXPORTED, "imported")
-    names = tuple(f"raw {name}" for name in columns)  # other names: JSON stays text
-    names = ("rowid", *names[1:])
+    columns = ("rowid", *EXPORTED)
+    names = ("rowid", *(f"raw {name}" for name in EXPORTED))  # other names: JSON stays text
     for first in range(1, last + 1, CHUNK):
         sql, values = select(filters, columns, (first, min(first + CHUNK - 1, last)))
         rows = database.read(sql, values, names)
@@ -168,9 +169,7 @@ def _parsed(row: Row) -> Row:
 
 
 def _flat(row: Row) -> Row:
-    """Return the values of a task, and the mark of an imported one."""
-    mark = row.get("raw imported")
-    return {n: row[f"raw {n}"] for n in EXPORTED} | ({"imported": mark} if mark else {})
+    return {name: row[f"raw {name}"] for name in EXPORTED}
 
 
 def _text(value: Any) -> str | None:
@@ -187,7 +186,7 @@ def _write_jsonl(path: Path, chunks: Iterator[list[Row]]) -> None:
 
 def _write_csv(path: Path, chunks: Iterator[list[Row]]) -> None:
     with path.open("w", encoding="utf-8-sig", newline="") as out:
-        table = csv.DictWriter(out, EXPORTED, extrasaction="ignore")
+        table = csv.DictWriter(out, EXPORTED)
         table.writeheader()
         for rows in chunks:
             table.writerows({n: to_cell(v) for n, v in _flat(row).items()} for row in rows)
@@ -196,12 +195,11 @@ def _write_csv(path: Path, chunks: Iterator[list[Row]]) -> None:
 def _write_parquet(path: Path, chunks: Iterator[list[Row]]) -> None:
     pa, parquet = _pyarrow()
     types = {n: pa.int64() if n in INTEGERS else pa.float64() for n in INTEGERS | NUMBERS}
-    exported = (*EXPORTED, "imported")
-    schema = pa.schema([(name, types.get(name, pa.string())) for name in exported])
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in EXPORTED])
     with parquet.ParquetWriter(path, schema, compression="zstd") as out:
         for rows in chunks:
             if rows:
-                columns = {n: [row.get(f"raw {n}") for row in rows] for n in exported}
+                columns = {n: [row[f"raw {n}"] for row in rows] for n in EXPORTED}
                 out.write_table(pa.Table.from_pydict(columns, schema))
 
 
@@ -224,8 +222,7 @@ def _read_parquet(path: Path) -> Rows:
     number = 0
     try:
         with parquet.ParquetFile(path) as file:
-            wanted = (*EXPORTED, "imported")
-            names = [name for name in wanted if name in file.schema_arrow.names]
+            names = [name for name in EXPORTED if name in file.schema_arrow.names]
             for batch in file.iter_batches(1000, columns=names):
                 for row in batch.to_pylist():
                     number += 1

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from ..config.settings import home_folder
 from ..errors import SettingsError
-from .process import TOKEN_VARIABLE, given_token, private_folder, sandbox_folder
+from ..files import close_to_others
+from .process import TOKEN_VARIABLE, given_token, sandbox_folder
 
 if TYPE_CHECKING:
     from .faults import Faults
@@ -61,9 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--home", type=Path, default=None, help="where tasks and files are kept")
     parser.add_argument("--parent", action="store_true", help="end with stdin or the parent")
-    parser.add_argument("--key-id", default="", help="ask for this key in place of a token")
+    parser.add_argument("--key-id", default="", help="ask for this key instead of a token")
     parser.add_argument("--key-secret-env", default="", help="the variable that holds its secret")
-    parser.add_argument("--open", action="store_true", help="ask for no token: for everybody here")
+    parser.add_argument("--open", action="store_true", help="ask for nothing: anybody may use it")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds until a result shows")
     parser.add_argument("--training-seconds", type=float, default=120.0, help="how long it takes")
     parser.add_argument(
@@ -103,18 +104,16 @@ def _access(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Acc
     os.environ.pop(TOKEN_VARIABLE, None)  # what libraries start does not get it
     if secret:
         return Access(keys=(options.key_id, secret))
-    return (
-        Access()
-        if options.open
-        else Access(token=given.reveal() if given else secrets.token_urlsafe(32))
-    )
+    if options.open:
+        return Access()
+    return Access(token=given.reveal() if given else secrets.token_urlsafe(32))
 
 
 async def _serve(options: argparse.Namespace, access: Access, parent: int) -> None:
     from .http.server import Options, listen
 
     home = home_folder(options.home)
-    private_folder(sandbox_folder(home))
+    close_to_others(sandbox_folder(home))
     os.environ["IMGOPEN_HOME"] = str(home)  # the engines read the settings there
     ended = asyncio.Event()
     _end_by_signal(ended)

@@ -18,7 +18,13 @@ from pathlib import Path
 
 from ..config.credentials import Secret
 from ..errors import SandboxError, SettingsError, install_command
-from ..files import is_ours, make_private_folder, open_private, shared_on_purpose
+from ..files import (
+    close_to_others,
+    is_strangers,
+    make_private_folder,
+    open_private,
+    shared_on_purpose,
+)
 from ..text import clip
 
 NEEDED = ("tornado", "onnxruntime", "numpy")
@@ -165,9 +171,10 @@ def _check_installed() -> None:
 def _log_file(home: Path) -> Path:
     log = sandbox_folder(home) / "sandbox.log"
     try:
-        private_folder(log.parent)
+        make_private_folder(log.parent)
+        for path in (log.parent, log):  # others could read those of earlier versions
+            close_to_others(path)
         with open(log, "ab", opener=open_private) as file:
-            log.chmod(0o600)  # one of an earlier version may be readable for others
             if os.fstat(file.fileno()).st_size > MAX_LOG:
                 file.truncate(0)
     except OSError as error:
@@ -183,16 +190,9 @@ def sandbox_folder(home: Path) -> Path:
     folder = home / "sandbox"
     with contextlib.suppress(OSError):
         seen = folder.lstat()
-        if not is_ours(seen) and shared_on_purpose(home):
+        if is_strangers(seen) and shared_on_purpose(home):
             return home / f"sandbox-{os.geteuid()}"
     return folder
-
-
-def private_folder(folder: Path) -> None:
-    """Make a folder that only its owner can use, or make it so."""
-    make_private_folder(folder)
-    if folder.stat().st_mode & 0o077:
-        folder.chmod(0o700)
 
 
 def _popen(command: list[str], log: Path) -> subprocess.Popen[bytes]:

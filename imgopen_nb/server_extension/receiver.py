@@ -22,9 +22,9 @@ from ..errors import APIError, ImgOpenError
 from ..tasks.store import TaskStore
 from ..text import decode_json, decode_text
 
-# Seconds to wait for a locked history: the service calls again, other requests wait meanwhile.
+# Seconds to wait for a locked history; other requests wait meanwhile. The service calls again.
 BUSY_TIMEOUT = 1.0
-# What comes before what, for callbacks of a task that has had too many.
+# In this order; a task that has had too many callbacks takes only those that lead further.
 _STEPS = (State.CREATED, State.LOST, State.SUBMITTED, State.RUNNING)
 
 
@@ -47,6 +47,7 @@ class Receiver:
         self.signer = Signer(home)
         self.publisher = Publisher(home, self.signer)
         self._database = Database(home, busy_timeout=BUSY_TIMEOUT)
+        # A connection of its own: requests for pictures do not wait for callbacks.
         self._pictures = TaskTable(Database(home, busy_timeout=BUSY_TIMEOUT))
         self._table = TaskTable(self._database)
         self._inbox = InboxTable(self._database)
@@ -82,7 +83,7 @@ class Receiver:
                 outcome, ended = self._record(task_id, text, answer)
         except ImgOpenError:
             raise
-        except Exception:  # a number without end, half a surrogate pair: the service is asked
+        except Exception:  # whatever it holds, it must not come again: the service is asked
             return self._note(task_id, text)
         if ended:
             self.publisher.withdraw(task_id)
@@ -136,7 +137,8 @@ class Receiver:
             self._table.add_event(task_id, "noted", f"a callback after the end told {said}")
             return CallbackOutcome.REPEATED, False
         # Anybody who has the address could send any number; but no step forward is ever dropped.
-        if full and not reported.final and _step(reported) <= _step(task.state):
+        later = reported.final or _STEPS.index(reported) > _STEPS.index(task.state)
+        if full and not later:
             return CallbackOutcome.REPEATED, False
         self._inbox.add(task_id, text)
         task.pending = task.seconds or 0.0  # its end is known exactly
@@ -161,10 +163,6 @@ class Receiver:
 
     def _row(self, task_id: str) -> dict[str, Any] | None:
         return next(iter(self._table.by_ids([task_id])), None)
-
-
-def _step(state: State) -> int:
-    return _STEPS.index(state)
 
 
 def read_callback(text: str) -> Answer | None:

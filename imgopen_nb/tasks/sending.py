@@ -40,10 +40,11 @@ class Sending:
         self._outcome: SimpleQueue[Task | BaseException] = SimpleQueue()
         self._task: Task | None = None
         self._stopping = False
-        self._fate: dict[str, bool] = {}  # "sent": whether; the first to decide is right
+        # "sent": whether it may be written and sent. Whoever is first decides; the rest obey.
+        self._decided: dict[str, bool] = {}
 
     def task(self, limit: TimeLimit | None) -> Task:
-        """Return the task when it was sent, or an earlier one of the same call.
+        """Return the task once it is sent, or an earlier one of the same call.
 
         Args:
             limit: how long to wait; None for as long as it takes.
@@ -55,7 +56,7 @@ class Sending:
         """
         try:
             with Uninterrupted():
-                # A daemon: what was written is sent by `resume` if the process ends first.
+                # A daemon: if the process ends first, `resume` sends what was written.
                 threading.Thread(target=self._work, name="imgopen-sending", daemon=True).start()
             outcome = self._wait(limit)
         except KeyboardInterrupt:
@@ -89,7 +90,7 @@ class Sending:
         return None
 
     def _permit(self) -> bool:
-        return self._fate.setdefault("sent", True)
+        return self._decided.setdefault("sent", True)
 
     def _written(self, task: Task) -> None:
         self._task = task
@@ -104,7 +105,7 @@ class Sending:
 
     def _given_up(self, what: str) -> tuple[str, str]:
         """Give the call up if nothing was sent yet; return what happened, and what to do."""
-        if not self._fate.setdefault("sent", False):
+        if not self._decided.setdefault("sent", False):
             return f"{what}: {self._name} was not sent", "run it again to send it"
         task = self._task
         if task is None:

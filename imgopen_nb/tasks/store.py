@@ -232,7 +232,6 @@ class TaskStore:
             always: write to the database even if the state has not changed.
         """
         state = answer.state(task.operation) or State.SUBMITTED
-        failed = {"message": answer.explanation} if state is State.FAILED else {}
         own_id_echoed = answer.server_id in ("", task.id)
         self.write(
             task,
@@ -240,8 +239,8 @@ class TaskStore:
             always=always,
             server_id=task.server_id if own_id_echoed else answer.server_id,
             data=dict(answer.data),
+            message=answer.explanation if state is State.FAILED else "",
             **_progress(task, answer),
-            **failed,
         )
 
     def write(self, task: Task, state: State, *, always: bool = False, **changes: Any) -> None:
@@ -297,7 +296,7 @@ class TaskStore:
             if name in changes:
                 columns[name] = changes[name]
         if "message" in changes:
-            columns["error"] = changes["message"]
+            columns["error"] = changes["message"] or None
         if state not in UNSENT:
             columns["body"] = None
         if state.final:

@@ -21,7 +21,7 @@ from typing import Any
 from .._version import __version__
 from ..api.backend import Backend
 from ..api.envelope import Answer
-from ..api.retrying_client import MAX_ATTEMPTS
+from ..api.retrying_client import MAX_ATTEMPTS, TRANSIENT
 from ..callbacks.public_urls import PublicUrls
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
@@ -31,10 +31,6 @@ from ..errors import (
     BudgetError,
     ImgOpenError,
     JournalError,
-    MalformedAnswerError,
-    NetworkError,
-    RateLimitError,
-    ServerError,
     SubmissionLostError,
     TaskFailedError,
     UsageError,
@@ -52,10 +48,8 @@ from .task import Task
 
 # Seconds until we check again on a task that is being sent elsewhere.
 CLAIM_RETRY = 0.25
-# Errors after which the same request may succeed a little later.
-TRANSIENT_ERRORS = (
-    MalformedAnswerError, NetworkError, RateLimitError, ServerError, SubmissionLostError,
-)  # fmt: skip
+# Errors after which the same call may succeed a little later.
+TRANSIENT_ERRORS = (*TRANSIENT, SubmissionLostError)
 NEVER_SENT = (
     "it never reached the service, and what was to be sent is not known any more: run it again"
 )

@@ -375,8 +375,8 @@ class Task:
         if (until := self.looked_for_until) is None:
             return ""
         return (
-            "its answer was lost; looked for at the service, and sent again after "
-            f"{clock(until)} if it is unknown there until then"
+            "its answer was lost: it is looked for at the service, and sent again after "
+            f"{clock(until)} if it is still unknown there"
         )
 
     def add_done_callback(self, call: Callable[[Task], None]) -> None:

@@ -24,7 +24,8 @@ from typing import Any
 
 import pytest
 
-from imgopen_nb.api import backend, client, retrying_client
+from imgopen_nb.api import backend, retrying_client
+from imgopen_nb.api import client as client_module
 from imgopen_nb.api.client import Client
 from imgopen_nb.errors import (
     APIError,
@@ -378,7 +379,8 @@ class Liar:
             while (line := request.readline()).strip():
                 if line.lower().startswith(b"content-length:"):
                     length = int(line.split(b":")[1])
-            sent = json.loads(request.read(length) or b"{}") if "upload" not in first else {}
+            body = request.read(length)
+            sent = json.loads(body or b"{}") if "upload" not in first else {}
         kind = "query" if "/queryTask" in first else "submit"
         if self.at in (kind, "any"):
             self.speak(talk)
@@ -392,7 +394,7 @@ class Liar:
 def liar(monkeypatch: pytest.MonkeyPatch) -> Iterator[Liar]:
     """Limits and pauses are short, so that the test is."""
     monkeypatch.setattr(backend, "Client", partial(Client, connect=1, read=0.4, total=0.8))
-    monkeypatch.setattr(client, "SUBMISSION_TOTAL", 0.8)
+    monkeypatch.setattr(client_module, "SUBMISSION_TOTAL", 0.8)
     monkeypatch.setattr(retrying_client, "SUBMISSION_READ", 0.4)
     monkeypatch.setattr(search, "STEPS", (0.01,))
     for module in (retrying_client, poller):

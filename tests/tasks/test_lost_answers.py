@@ -191,7 +191,8 @@ def test_what_never_arrived_is_sent_again_when_the_settling_time_is_over(
     assert task.result(30).caption == "seen"
     assert books.arrivals[1] - books.arrivals[0] >= SETTLE
     assert set(books.accepted) == {task.id}
-    assert session.rows()[0]["attempts"] == 2
+    row = session.rows()[0]
+    assert (row["attempts"], row["error"]) == (2, None)
 
 
 def test_the_times_between_looks_grow_and_the_last_look_is_when_it_is_settled(
@@ -215,7 +216,7 @@ def test_no_moment_is_named_while_a_task_is_being_sent():
 
 
 def test_the_settling_time_is_a_setting_of_the_home_or_the_environment(
-    clean_world: Path, monkeypatch: pytest.MonkeyPatch
+    clean_world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     store_setting(clean_world, "settle", "60")
     assert load(home=clean_world).settle == SETTLE  # of the environment
@@ -225,6 +226,8 @@ def test_the_settling_time_is_a_setting_of_the_home_or_the_environment(
     for wrong in ("-1", "soon", "nan", "86401"):
         with pytest.raises(SettingsError, match="settle must be seconds from 0 to 86400"):
             store_setting(clean_world, "settle", wrong)
+    assert main(["config"]) == 0
+    assert re.search(r"^settle +0 ", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_a_service_that_loses_everything_gets_it_four_times_and_then_no_more(
@@ -324,7 +327,9 @@ def test_the_command_resume_says_what_is_lost_and_sends_it_if_told_to(
         set_current(session)
         session.submit("describe", image=IMAGE).cancel()
         assert main(["resume", "--timeout", "0.3"]) == 0
-        assert "not known whether it has reached the service" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert "describe: did not end within 0.3 s (it is lost)\n" in out
+        assert "not known whether the service has what is lost" in out
         assert len(books.arrivals) == 1
         assert main(["resume", "--send-lost"]) == 0
         assert capsys.readouterr().out.rstrip().endswith("describe: succeeded")

@@ -21,7 +21,7 @@ FOOT = 0.2
 RINGS = 7
 # The person is drawn no larger than this.
 LARGEST = 1200
-MOST_SIGNS = 1000
+MOST_SHOWN = 1000  # characters of the prompt: far more than three lines take
 
 Colour = tuple[int, int, int]
 
@@ -77,7 +77,7 @@ def _letter(poster: Image.Image, prompt: str) -> None:
     """Write the prompt and what this is on the foot of the poster."""
     width, height = poster.size
     points, head = height * 0.03, height * (1 - FOOT)
-    shown = drawable(prompt[:MOST_SIGNS])  # far more than three lines take
+    shown = drawable(prompt[:MOST_SHOWN])
     font = font_for(shown, points)
     pen = ImageDraw.Draw(poster, "RGBA")
     pen.rectangle((0, round(head), width, height), fill=(0, 0, 0, 190))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # The network computes sixteen pixels for each of these.
 MOST_UPSCALED = 640_000
 MOST_RESULT = 36_000_000
-MOST_SIGNS = 1000
+MOST_TEXT = 1000  # characters
 
 
 @engine(
@@ -105,8 +105,8 @@ def _mark(work: Work, size: tuple[int, int]) -> Image.Image:
         return picture_mark(work.picture("watermark"), size)
     if not text:
         raise EngineError(f"give text, or a picture as {field}: there is nothing to put over")
-    if len(text) > MOST_SIGNS:
-        raise EngineError(f"text is too long: {len(text):,} signs, at most {MOST_SIGNS:,}")
+    if len(text) > MOST_TEXT:
+        raise EngineError(f"text is too long: {len(text):,} characters, at most {MOST_TEXT:,}")
     missing = undrawable(text)
     if missing:
         raise EngineError(
