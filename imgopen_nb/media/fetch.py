@@ -512,7 +512,7 @@ def reason(error: BaseException) -> str:
         if any(isinstance(one, kinds) for one in found):
             return text
     texts = (one.strerror for one in found if isinstance(one, OSError))
-    return next(filter(None, texts), type(error).__name__)
+    return next(filter(None, texts), "the connection failed")
 
 
 def _explained(error: Exception, host: str, deadline: Deadline) -> FetchError:

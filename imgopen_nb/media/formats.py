@@ -62,7 +62,7 @@ _OPTIONAL = ("webp", "avif")
 _TILE_SIZE = (322, 323)
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _SCAN, _END, _WITHOUT_LENGTH = 0xDA, 0xD9, (*range(0xD0, 0xD9), 0x01)
-_GIF_FRAME = b"\0\x2c"  # a block's end, then the separator before a frame
+_GIF_BLOCK = re.compile(rb"[!,;]")  # an extension, a frame, the end; all else is skipped
 
 
 def format_of(data: bytes) -> PictureFormat | None:
@@ -106,6 +106,10 @@ def excess_of(image: Image, data: bytes) -> str:
         tile = [image.tag_v2.get(tag, 0) for tag in _TILE_SIZE]  # type: ignore[attr-defined]
         if all(isinstance(side, int) for side in tile) and (what := excess(*tile)):
             return f"tiles of {what}"
+    animated = image.format == "WEBP" and getattr(image, "is_animated", False)
+    # Its decoder holds three pictures of full size beside the one that it returns.
+    if animated and 4 * image.width * image.height > MAX_PIXELS:
+        return f"more than {MAX_MEGAPIXELS // 4} megapixels in an animation"
     if not found and image.format in ("JPEG", "MPO") and _scans(data) > MAX_SCANS:
         return f"more than {MAX_SCANS} scans"
     return found
@@ -124,6 +128,30 @@ def _scans(data: bytes) -> int:
     return scans
 
 
+def _gif_frames(data: bytes) -> int:
+    """Return the number of frames of a GIF; counting ends beyond `MAX_FRAMES`."""
+    place, frames = 13 + _palette(data[10:11]), 0
+    while frames <= MAX_FRAMES and (found := _GIF_BLOCK.search(data, place)):
+        place, kind = found.end(), found[0]
+        if kind == b";":
+            break
+        if kind == b",":
+            frames += 1
+            place += 10 + _palette(data[place + 8 : place + 9])
+        else:
+            place += 1
+        while (size := int.from_bytes(data[place : place + 1], "big")) > 0:
+            place += size + 1
+        place += 1
+    return frames
+
+
+def _palette(flags: bytes) -> int:
+    """Return the bytes of the palette that the flags of a GIF's screen or frame announce."""
+    number = int.from_bytes(flags, "big")
+    return 3 << (number % 8 + 1) if number & 0x80 else 0
+
+
 def count_frames(image: Image, data: bytes) -> int:
     """Return how many frames or pages a picture has; `MAX_FRAMES` + 1 stands for any more.
 
@@ -133,11 +161,9 @@ def count_frames(image: Image, data: bytes) -> int:
 
     if image.format not in ("GIF", "TIFF"):  # their headers tell the number
         return min(int(getattr(image, "n_frames", 1)), MAX_FRAMES + 1)
-    if image.format == "GIF" and data.count(_GIF_FRAME) > MAX_FRAMES:
-        return MAX_FRAMES + 1
+    if image.format == "GIF":
+        return _gif_frames(data)
     with Image.open(io.BytesIO(data), formats=(image.format,)) as copy:
-        if image.format == "GIF":
-            return int(getattr(copy, "n_frames", 1))
         for page in range(1, MAX_FRAMES + 1):  # one by one: Pillow counts wrongly when it jumps
             try:
                 copy.seek(page)

@@ -172,6 +172,28 @@ def test_frames_are_counted_up_to_a_thousand():
     assert thumbnail(tiff_pages(MAX_FRAMES + 5), 192).notes == ("first of more than 1,000 pages",)
 
 
+def test_frames_are_counted_with_junk_between_them():
+    """Pillow skips it, and would go through these 200,000 frames one by one."""
+    one = gif(1)[19:-1]
+    head = gif(0)[:-1]
+
+    for number, note in ((7, "first of 7 frames"), (200_000, "first of more than 1,000 frames")):
+        assert thumbnail(head + (one + b"\x01") * number + b";", 192).notes == (note,)
+
+
+def test_an_animation_whose_decoder_holds_many_pictures_has_a_lower_limit():
+    frames = [sample("coffee").resize((16, 16)).rotate(turn) for turn in (0, 90)]
+    out = io.BytesIO()
+    frames[0].save(out, "WEBP", save_all=True, append_images=frames[1:])
+    data = bytearray(out.getvalue())
+    assert thumbnail(bytes(data), 192).notes == ("first of 2 frames",)
+    at = data.index(b"VP8X") + 12
+    data[at : at + 6] = (7999).to_bytes(3, "little") * 2
+    for read in (lambda: thumbnail(bytes(data), 192), lambda: decode(bytes(data))):
+        with pytest.raises(PictureError, match="more than 16 megapixels in an animation"):
+            read()
+
+
 def test_a_photograph_with_a_film_after_its_end_has_no_more_scans():
     """A telephone's moving photograph: whatever bytes follow are no scans."""
     data = picture_bytes("JPEG") + b"\xff\xda" * (2 * MAX_SCANS)
