@@ -71,7 +71,7 @@ def test_a_secret_is_found_however_it_is_spelled():
     secret = 'a"b\\c/d~'
     spelled = "".join(f"\\u{ord(letter):04x}" for letter in secret)
     for text in (json.dumps(secret), json.dumps(secret, ensure_ascii=False), f'"{spelled}"'):
-        assert decode_json(text, partial(hide, [Secret(secret)])) == "***"
+        assert decode_json(text, partial(hide, (Secret(secret),))) == "***"
 
 
 def test_whatever_comes_can_be_stored_and_shown():

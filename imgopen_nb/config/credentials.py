@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hmac
 import html
 import json
@@ -16,7 +17,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Self, TypeVar
@@ -162,7 +163,8 @@ class Keys(Immutable):
                 )
 
 
-def spellings(secrets: Iterable[Secret]) -> list[bytes]:
+@functools.lru_cache(maxsize=8)
+def spellings(secrets: tuple[Secret, ...]) -> list[bytes]:
     """Return how files and answers may spell secrets.
 
     Plain, as Python and HTML write them, in a URL, in hex and base64; and each of these in JSON,
@@ -181,7 +183,7 @@ def spellings(secrets: Iterable[Secret]) -> list[bytes]:
     return sorted(found, key=len, reverse=True)  # the longest first, as some hold others
 
 
-def hide(secrets: Iterable[Secret], text: str) -> str:
+def hide(secrets: tuple[Secret, ...], text: str) -> str:
     """Return a text with *** wherever it repeats a secret of at least 6 characters."""
     for spelling in spellings(secrets):
         if len(spelling) >= 6:

@@ -177,7 +177,7 @@ def test_a_time_limit_holds_while_the_service_takes_its_time_to_accept(
     asked.set()
 
     assert seen.value.task.id in str(seen.value)
-    assert "resume" in str(seen.value.hint)
+    assert f"%imgopen wait {seen.value.task.id}" in str(seen.value.hint)
     assert session.run("describe", model="clip", image=PICTURE).caption
     service.paid_once([PICTURE])
 
