@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -11,6 +13,9 @@ from ..catalogue.status import UNSENT
 from ..database.interrupts import Uninterrupted
 from ..errors import TaskInterrupted, TaskTimeoutError, WaitCancelledError
 from .task import Task, TimeLimit
+
+# Seconds for what needs no request: to find a result in the history, however short the limit is.
+LEAST_WAIT = 0.25
 
 
 class Submit(Protocol):
@@ -82,11 +87,11 @@ class Sending:
             self._outcome.put(error)
 
     def _wait(self, limit: TimeLimit | None) -> Task | BaseException | None:
-        while limit is None or limit.left:
-            try:  # for a second at most: Windows sees Ctrl-C only between two calls
-                return self._outcome.get(timeout=1.0 if limit is None else min(limit.left, 1.0))
-            except Empty:
-                continue
+        end = TimeLimit(math.inf if limit is None else max(limit.left, LEAST_WAIT))
+        while end.left:
+            with contextlib.suppress(Empty):
+                # For a second at most: Windows sees Ctrl-C only between two calls.
+                return self._outcome.get(timeout=min(end.left, 1.0))
         return None
 
     def _permit(self) -> bool:

@@ -327,3 +327,14 @@ def test_a_panic_while_a_row_is_sent_is_its_row_s_and_the_others_go_on(
 
     assert [result.error for result in results[:11]] == ["Panic: in a library"] * 11
     assert results[11].caption
+
+
+@pytest.mark.parametrize("seconds", [0, 1e-6])
+def test_a_result_of_the_history_comes_within_any_time_limit(
+    session: Session, stub: Stub, seconds: float
+):
+    Service(duration=lambda: 0.0).on(stub)
+    first = session.run("describe", model="clip", image=PICTURE)
+
+    assert session.run("describe", timeout=seconds, model="clip", image=PICTURE).cached
+    assert first.caption == caption_of(PICTURE, "clip")
