@@ -534,7 +534,7 @@ LIMITS = [
     ("outpaint", {"count": 9}, "count (imageCount) must be from 1 to 4 in the sandbox, not 9"),
     ("control-preview", {"preprocessor": "cany"}, "no preprocessor 'cany': did you mean canny?"),
     ("watermark", {"watermark": None}, "give text, or a picture as watermark (watermarkImage)"),
-    ("watermark", {"watermark": None, "text": "x" * 9000}, "text is too long: 9,000 signs"),
+    ("watermark", {"watermark": None, "text": "x" * 9000}, "text is too long: 9,000 characters"),
 ]
 
 

@@ -132,7 +132,7 @@ ERRORS: dict[str, tuple[Exception, str, bool]] = {
         "pipe",
         False,
     ),
-    "unknown": (requests.RequestException("?"), "RequestException", False),
+    "unknown": (requests.RequestException("?"), "the connection failed", False),
 }  # fmt: skip
 
 

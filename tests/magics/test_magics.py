@@ -320,7 +320,7 @@ def test_history_status_wait_and_resume(
 def test_config_shows_and_stores(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):
     line(shell, "config timeout 42")
 
-    assert "timeout is now 42.0" in capsys.readouterr().out
+    assert "timeout is now 42\n" in capsys.readouterr().out
     assert session_module.current().settings.timeout == 42
     assert "42" in repr(line(shell, "config"))
 

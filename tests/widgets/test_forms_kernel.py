@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ..test_kernel import Kernel, kernel
+from ..test_kernel import Kernel, kernel, service
 
-__all__ = ["kernel"]  # the fixture of that module
+__all__ = ["kernel", "service"]  # the fixtures of that module
 pytestmark = pytest.mark.kernel
 
 FORMS, TIMES = 20, 5
