@@ -109,11 +109,19 @@ def identities(manager: TaskManager, source: Any) -> list[str]:
 
 
 def described_in_history(manager: TaskManager, pictures: Iterable[str]) -> list[Description]:
-    """Return all descriptions of pictures in the history, oldest first; no untrusted ones."""
+    """Return all descriptions of pictures in the history, oldest first."""
     wanted = [picture for picture in dict.fromkeys(pictures) if picture]
-    found = manager.table.rows(operation=OPERATION, pictures=wanted)
-    rows = [row for row in found if row["imported"] != UNTRUSTED]
+    rows = _own_first(manager.table.rows(operation=OPERATION, pictures=wanted))
     return [said for said in map(from_row, rows) if said is not None]
+
+
+def _own_first(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what an untrusted file says of a picture that was described here too."""
+    own = {row["picture"] or row["image"] for row in tasks if row["imported"] != UNTRUSTED}
+    return [
+        row for row in tasks
+        if row["imported"] != UNTRUSTED or (row["picture"] or row["image"]) not in own
+    ]  # fmt: skip
 
 
 # Rows, descriptions (None: those of the history) and notes of a source.
@@ -128,13 +136,7 @@ def _default(manager: TaskManager, last_batch: Batch | None) -> Read:
     tasks = manager.table.rows(operation=OPERATION)
     if not tasks:
         raise UsageError("the history has no description of a picture", hint=DESCRIBE_FIRST)
-    # What an untrusted file says of a picture does not stand beside what was said of it here.
-    own = {row["picture"] or row["image"] for row in tasks if row["imported"] != UNTRUSTED}
-    shown = [
-        row for row in tasks
-        if row["imported"] != UNTRUSTED or (row["picture"] or row["image"]) not in own
-    ]  # fmt: skip
-    rows, described, notes = _of_tasks(manager, map(from_row, shown))
+    rows, described, notes = _of_tasks(manager, map(from_row, _own_first(tasks)))
     return rows, described, [title_of(None), *notes]
 
 
