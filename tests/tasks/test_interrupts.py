@@ -38,8 +38,8 @@ from ..stub import Reply, Request, Stub
 
 pytestmark = pytest.mark.usefixtures("cached")
 
-AT_RANDOM = often(120, 900)
-STEPS = often(120, 3000)
+AT_RANDOM = often(60, 900)
+STEPS = often(60, 3000)
 PICTURE = "https://pictures.invalid/x.jpg"
 
 # Presses Ctrl-C during an action, then does the same again without it, for each picture.
@@ -121,7 +121,7 @@ def pressed(
 
 @pytest.mark.parametrize(("how", "count"), [("random", AT_RANDOM), ("step", STEPS)])
 def test_no_interrupt_loses_doubles_or_hangs_a_task(tmp_path: Path, how: str, count: int):
-    """n = 120 at random moments and 120 at steps of the interpreter (900 and 3,000 in a soak)."""
+    """n = 60 at random moments and 60 at steps of the interpreter (900 and 3,000 in a soak)."""
     images = [f"https://pictures.invalid/{number}.jpg" for number in range(count)]
     with Stub() as stub:
         service = Service(duration=lambda: 0.03).on(stub)
