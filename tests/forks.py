@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import multiprocessing
 import os
@@ -55,6 +56,19 @@ class Child:
             os.waitpid(self.pid, 0)
         assert "error" not in said, said["error"]
         return said["answer"]
+
+
+def as_user(uid: int, work: Work, group: int | None = None) -> Any:
+    """Return what a function returns in a forked child that has become another user."""
+
+    def changed() -> Any:
+        os.setgroups([])
+        os.setgid(uid if group is None else group)
+        os.setuid(uid)
+        return work()
+
+    gc.collect()  # what the child drops must not be ours
+    return Child(changed).answer()
 
 
 def by_pool(work: Work, items: Sequence[Any]) -> list[Any]:

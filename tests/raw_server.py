@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 Talk = Callable[[socket.socket], None]
+
+
+def drips(begin: bytes, more: bytes = b"x") -> Talk:
+    """Return how to say the beginning of an answer, and then a little more again and again."""
+
+    def drip(talk: socket.socket) -> None:
+        talk.recv(65536)
+        talk.sendall(begin)
+        while True:
+            talk.sendall(more)
+            time.sleep(0.05)
+
+    return drip
 
 
 @contextmanager

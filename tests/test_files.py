@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from imgopen_nb.sandbox.process import _log_file
 from imgopen_nb.session import Session
 from imgopen_nb.tasks.session_lock import SessionLock
 
+from .forks import as_user
 from .stub import Stub, ok
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no modes of this kind")
@@ -128,32 +128,10 @@ def test_two_users_of_one_group_share_a_history(cached: None, stub: Stub):
                 named = session.manager._lock.id
                 return [result.caption, result.cached, log.parent.name, named.endswith("-pid")]
 
-        assert as_user(OTHER, ask) == ["a cat", False, "sandbox", False]
-        assert as_user(OTHER + 1, ask) == ["a cat", True, f"sandbox-{OTHER + 1}", False]
+        assert as_user(OTHER, ask, GROUP) == ["a cat", False, "sandbox", False]
+        assert as_user(OTHER + 1, ask, GROUP) == ["a cat", True, f"sandbox-{OTHER + 1}", False]
         assert [path.name for path in home.rglob("*") if mode(path) & 0o007] == []
         assert len(stub.submissions()) == 1
-
-
-def as_user(uid: int, work: Callable[[], object]) -> object:
-    """Return what a function returns in a forked child that is another user."""
-    reading, writing = os.pipe()
-    if (child := os.fork()) == 0:
-        told: object = None
-        try:
-            os.setgroups([])
-            os.setgid(GROUP)
-            os.setuid(uid)
-            told = work()
-        except BaseException as error:
-            told = f"{type(error).__name__}: {error}"
-        finally:
-            os.write(writing, json.dumps(told).encode())
-            os._exit(0)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
-        told = json.loads(pipe.read())
-    os.waitpid(child, 0)
-    return told
 
 
 @as_root

@@ -28,7 +28,7 @@ from imgopen_nb.errors import (
 )
 
 from ..conftest import KEY_ID, KEY_SECRET
-from ..raw_server import raw_server
+from ..raw_server import drips, raw_server
 from ..stub import Reply, Stub, ok, refusal
 
 KEYS = Keys(Secret(KEY_ID), Secret(KEY_SECRET))
@@ -159,15 +159,8 @@ def test_a_dripping_answer_ends_at_the_total_deadline(client: Client, stub: Stub
 )
 def test_the_total_holds_before_the_body_too(begin: bytes, more: bytes):
     """What was cut after the connection was made may have been sent."""
-
-    def drip(talk: socket.socket) -> None:
-        talk.recv(65536)
-        talk.sendall(begin)
-        while True:
-            talk.sendall(more)
-            time.sleep(0.1)
-
-    with raw_server(drip) as place, pytest.raises(RequestTimeoutError, match=r"0\.5 s") as caught:
+    speak = drips(begin, more)
+    with raw_server(speak) as place, pytest.raises(RequestTimeoutError, match=r"0\.5 s") as caught:
         Client(f"http://{place}", KEYS, total=0.5).exchange("/a", {})
     assert caught.value.sent
 

@@ -26,7 +26,7 @@ from imgopen_nb.media import fetch as fetch_module
 from imgopen_nb.media.fetch import Fetcher, FetchError
 
 from ..conftest import often
-from ..raw_server import Talk, raw_server
+from ..raw_server import Talk, drips, raw_server
 from ..stub import Reply, Stub
 
 Resolved = list[tuple[Any, ...]]
@@ -76,17 +76,6 @@ def says(answer: bytes) -> Talk:
         talk.sendall(answer)
 
     return say
-
-
-def drips(begin: bytes, more: bytes = b"x") -> Talk:
-    def drip(talk: socket.socket) -> None:
-        talk.recv(65536)
-        talk.sendall(begin)
-        while True:
-            talk.sendall(more)
-            time.sleep(0.05)
-
-    return drip
 
 
 # Time

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gc
 import hashlib
 import http.client
 import json
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +30,7 @@ from imgopen_nb.sandbox.jobs.store import FileStore
 from imgopen_nb.sandbox.process import TOKEN_HEADER, TOKEN_VARIABLE, SandboxProcess
 from imgopen_nb.session import Session
 
+from ..forks import Child, as_user
 from ..sandbox_fixtures import (
     Api,
     command,
@@ -330,7 +330,7 @@ def test_a_sandbox_that_died_is_started_again_with_a_new_token(tmp_path: Path):
 
 
 def test_a_forked_child_uses_its_parents_token(guarded: SandboxProcess):
-    told = in_child(lambda: Api(guarded).query("describe", "x")["code"])
+    told = Child(lambda: Api(guarded).query("describe", "x")["code"]).answer()
     assert told == "404"
 
 
@@ -404,31 +404,6 @@ def test_a_log_that_is_a_link_is_not_written_through(tmp_path: Path):
     assert (tmp_path / "target").read_text() == "mine"
 
 
-def in_child(work: Callable[[], Any], uid: int | None = None) -> Any:
-    """Return what a function returns in a forked child, which may become another user first."""
-    reading, writing = os.pipe()
-    gc.collect()  # what the child drops must not be ours
-    child = os.fork()
-    if child == 0:
-        told: Any = None
-        try:
-            if uid is not None:
-                os.setgroups([])
-                os.setgid(uid)
-                os.setuid(uid)
-            told = work()
-        except BaseException as error:
-            told = f"{type(error).__name__}: {error}"
-        finally:
-            os.write(writing, json.dumps(told).encode())
-            os._exit(0)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
-        told = json.loads(pipe.read())
-    os.waitpid(child, 0)
-    return told
-
-
 @as_root
 def test_as_another_user_of_the_machine_the_sandbox_does_nothing():
     """Submissions, queries, uploads, admin, guessed names, files, the log and /proc, as nobody."""
@@ -470,7 +445,7 @@ def test_as_another_user_of_the_machine_the_sandbox_does_nothing():
                     "health": requests.get(f"{sandbox.url}/health", timeout=5).json(),
                 }  # fmt: skip
 
-            told = in_child(as_stranger, NOBODY)
+            told = as_user(NOBODY, as_stranger)
 
             assert told["uid"] == NOBODY
             assert set(told["statuses"].values()) == {401}
