@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def python_programs() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Yield how to start a program, given its code and arguments; kill what runs at the end."""
+    started = []
+
+    def start(code: str, *arguments: str) -> subprocess.Popen[str]:
+        command, pipe = [sys.executable, "-c", code, *arguments], subprocess.PIPE
+        started.append(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def free_ports(count: int) -> list[int]:

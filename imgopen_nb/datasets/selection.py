@@ -111,11 +111,11 @@ def identities(manager: TaskManager, source: Any) -> list[str]:
 def described_in_history(manager: TaskManager, pictures: Iterable[str]) -> list[Description]:
     """Return all descriptions of pictures in the history, oldest first."""
     wanted = [picture for picture in dict.fromkeys(pictures) if picture]
-    rows = _own_first(manager.table.rows(operation=OPERATION, pictures=wanted))
+    rows = _without_doubtful_twins(manager.table.rows(operation=OPERATION, pictures=wanted))
     return [said for said in map(from_row, rows) if said is not None]
 
 
-def _own_first(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _without_doubtful_twins(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out what an untrusted file says of a picture that was described here too."""
     own = {row["picture"] or row["image"] for row in tasks if row["imported"] != UNTRUSTED}
     return [
@@ -136,7 +136,7 @@ def _default(manager: TaskManager, last_batch: Batch | None) -> Read:
     tasks = manager.table.rows(operation=OPERATION)
     if not tasks:
         raise UsageError("the history has no description of a picture", hint=DESCRIBE_FIRST)
-    rows, described, notes = _of_tasks(manager, map(from_row, _own_first(tasks)))
+    rows, described, notes = _of_tasks(manager, map(from_row, _without_doubtful_twins(tasks)))
     return rows, described, [title_of(None), *notes]
 
 

@@ -12,7 +12,6 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -35,7 +34,7 @@ from imgopen_nb.session import Session, set_current
 from imgopen_nb.tasks import search
 
 from ..conftest import KEY_ID, KEY_SECRET
-from ..processes import wait_until
+from ..processes import python_programs, wait_until
 from ..stub import Reply, Request, Stub, ok
 
 pytestmark = pytest.mark.usefixtures("cached")
@@ -115,19 +114,8 @@ def scaled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def kernels(stub: Stub) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    started = []
-
-    def start(what: str = IMAGE) -> subprocess.Popen[str]:
-        given = [stub.url, what, str(READ), KEY_ID, KEY_SECRET]
-        pipe = subprocess.PIPE
-        command = [sys.executable, "-c", KERNEL, *given]
-        started.append(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    with python_programs() as start:
+        yield lambda what=IMAGE: start(KERNEL, stub.url, what, str(READ), KEY_ID, KEY_SECRET)
 
 
 def said(process: subprocess.Popen[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from imgopen_nb.errors import ImgOpenError, TaskFailedError
 from imgopen_nb.session import Session
 
 from ..conftest import KEY_ID, KEY_SECRET
-from ..processes import wait_until
+from ..processes import python_programs, wait_until
 from ..service import Service, caption_of
 from ..stub import Reply, Request, Stub, ok, refusal
 
@@ -75,18 +74,12 @@ def service(stub: Stub) -> Service:
 @pytest.fixture
 def kernels(stub: Stub) -> Iterator[Any]:
     """Starts kernels; those that still run are killed at the end."""
-    started = []
+    with python_programs() as start:
 
-    def start(where: str = "", image: str = IMAGE) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", KERNEL, stub.url, KEY_ID, KEY_SECRET, image, where]
-        pipe = subprocess.PIPE
-        started.append(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True))
-        return started[-1]
+        def kernel(where: str = "", image: str = IMAGE) -> subprocess.Popen[str]:
+            return start(KERNEL, stub.url, KEY_ID, KEY_SECRET, image, where)
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+        yield kernel
 
 
 def killed(process: subprocess.Popen[str]) -> None:
