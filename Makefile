@@ -4,9 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # `make test EXTRAS=dev,fuzz,diffusers` as CI does: a true diffusers pipeline takes 1 GB, with CUDA 6.
 EXTRAS ?= dev
-# Test files that run at the same time.
-WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadfile
+# Test files that run at the same time: on two cores three, as half of their time is waiting.
+WORKERS ?= 3
+PYTEST := $(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 
 .PHONY: help demo check test soak lab lint bench notebooks browser clean

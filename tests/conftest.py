@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,18 @@ def marker_of(command: Any) -> str | None:
     module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
     driver = "playwright" if any("playwright" in word for word in words[:2]) else ""
     return STARTS.get(module or driver)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left alone with one at the end.
+
+    A test that starts a browser, a kernel or a server takes as long as some thirty others.
+    """
+    weights: Counter[Path] = Counter()
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        weights[item.path] += 30 if marks & {"browser", "kernel", "server"} else 1
+    items.sort(key=lambda item: (-weights[item.path], item.path))
 
 
 @pytest.hookimpl(wrapper=True)

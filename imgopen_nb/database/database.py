@@ -38,7 +38,7 @@ class Database:
 
     Args:
         home: the folder.
-        busy_timeout: seconds to wait while another program has the file locked.
+        busy_timeout: seconds to wait while another program has the file locked; BUSY_TIMEOUT.
 
     Attributes:
         path: the file.
@@ -52,7 +52,7 @@ class Database:
     # until the garbage is collected, perhaps in a child.
     _open_connections: ClassVar[dict[sqlite3.Connection, Path]] = {}
 
-    def __init__(self, home: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
+    def __init__(self, home: Path, *, busy_timeout: float | None = None) -> None:
         self.path = home / "imgopen.sqlite"
         self._busy_timeout = busy_timeout
         self.opened = 0
@@ -182,7 +182,8 @@ class Database:
             if not self.path.exists():  # a link to nowhere: SQLite would make a file there
                 raise
         tighten_home(self.path.parent)
-        return connect(self.path, self._busy_timeout)
+        timeout = BUSY_TIMEOUT if self._busy_timeout is None else self._busy_timeout
+        return connect(self.path, timeout)
 
     def _forked_error(self) -> JournalError:
         return JournalError(
