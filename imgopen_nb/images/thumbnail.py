@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,23 +18,17 @@ from ..media.formats import (
     MAX_SIDE,
     NAMES,
     count_frames,
-    decodable,
     excess,
     excess_of,
+    format_of,
+    open_image,
+    what_else,
 )
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 JPEG = b"\xff\xd8\xff"
-_IMPOSTORS = (
-    (rb"\s*<(!doctype\s+html|html)", "a web page", "give the address of the picture itself"),
-    (rb"\s*<(\?xml|svg)", "SVG or XML", "draw it to PNG first"),
-    (rb"%PDF", "a PDF", "export the page as PNG first"),
-    (rb".{4}ftyp(heic|heix|mif1|msf1)", "HEIC", "convert it to JPEG first"),
-    (rb"version https://git-lfs", "a Git LFS pointer", "fetch the file with git lfs pull"),
-    (rb"\s*[{\[\"]", "text or JSON", "give the picture itself"),
-)
 _KNOWN = f"give a {NAMES} picture"
 _SMALLER = (
     f"make it smaller: at most {MAX_MEGAPIXELS} megapixels, {MAX_SIDE:,} pixels on a side, "
@@ -100,7 +93,7 @@ def open_picture(data: bytes, name: str = "the picture") -> Image:
     if len(data) > MAX_BYTES:
         raise too_large(name, len(data))
     try:
-        image = Image.open(io.BytesIO(data), formats=decodable())
+        image = open_image(data)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError(f"{name} has far too many pixels", hint=_SMALLER) from error
     except Exception as error:
@@ -135,9 +128,10 @@ def damaged(name: str, error: Exception) -> PictureError:
 
 
 def _unknown(name: str, data: bytes) -> PictureError:
-    for pattern, what, hint in _IMPOSTORS:
-        if re.match(pattern, data[:200], re.DOTALL | re.IGNORECASE):
-            return PictureError(f"{name} is not a picture but {what}", hint=hint)
+    if found := what_else(data):
+        what, hint = found
+        but = "" if format_of(data) else "not a picture but "
+        return PictureError(f"{name} is {but}{what}", hint=hint)
     return PictureError(f"{name} is not a picture, or damaged at its start", hint=_KNOWN)
 
 

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .metadata import without_odd_chunks, without_segments
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -52,6 +54,20 @@ FORMATS = (
     # The brand that counts may be one of those that follow the first.
     _row("AVIF", ".avif", "image/avif", rb".{4}ftyp(.{4}){0,12}avi[fs]"),
 )
+_OTHERS = (
+    (rb"\s*<(!doctype\s+html|html)", "a web page", "give the address of the picture itself"),
+    (rb"\s*<(\?xml|svg)", "SVG or XML", "draw it to PNG first"),
+    (rb"%PDF", "a PDF", "export the page as PNG first"),
+    (rb"%!PS", "PostScript", "export the page as PNG first"),
+    (rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIC", "convert it to JPEG first"),
+    (rb".{4}ftyp", "a video", "export one frame as JPEG first"),
+    (rb"\0\0\0\x0cJXL |\xff\x0a", "JPEG XL", "convert it to PNG first"),
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000", "convert it to PNG first"),
+    (rb"8BPS", "a Photoshop file", "export it as PNG first"),
+    (rb"\x1f\x8b|PK\x03\x04|7z\xbc\xaf|Rar!", "an archive", "unpack it first"),
+    (rb"version https://git-lfs", "a Git LFS pointer", "fetch the file with git lfs pull"),
+    (rb"\s*[{\[\"]", "text or JSON", "give the picture itself"),
+)
 MIME_TYPES = {row.suffix: row.mime for row in FORMATS}
 FILE_SUFFIXES = frozenset((*MIME_TYPES, ".jpeg", ".tiff"))
 NAMES = " or ".join(", ".join(row.name for row in FORMATS).rsplit(", ", 1))
@@ -68,6 +84,38 @@ _GIF_BLOCK = re.compile(rb"[!,;]")  # an extension, a frame, the end; all else i
 def format_of(data: bytes) -> PictureFormat | None:
     """Return the format that the first bytes of a file announce; nothing is decoded."""
     return next((row for row in FORMATS if row.start.match(data)), None)
+
+
+def what_else(data: bytes) -> tuple[str, str] | None:
+    """Return what a file is that is no picture to us, and what to do about it; None if unknown.
+
+    Example:
+        what_else(b"%PDF-1.7")  # ("a PDF", "export the page as PNG first")
+    """
+    found = format_of(data)
+    if found and found.name.upper() not in decodable():
+        hint = "update it (python -m pip install -U pillow), or convert the picture to PNG"
+        return f"{found.name}, which the installed Pillow cannot read", hint
+    matches = (row for row in _OTHERS if re.match(row[0], data[:200], re.DOTALL | re.IGNORECASE))
+    return next(((what, hint) for _, what, hint in matches), None)
+
+
+def open_image(data: bytes) -> Image:
+    """Open a picture, in one of the formats above, without decoding it: the one place that does.
+
+    What is odd beside its pixels does not matter: a profile or text of many megabytes, a wrong
+    checksum of such a part, something behind the end.
+
+    Raises:
+        Exception: what Pillow raises. Ask `excess_of` before anything is decoded.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    data = without_odd_chunks(data)
+    try:
+        return Image.open(io.BytesIO(data), formats=decodable())
+    except UnidentifiedImageError:
+        return Image.open(io.BytesIO(without_segments(data)), formats=decodable())
 
 
 def format_named(name: str | None) -> PictureFormat:

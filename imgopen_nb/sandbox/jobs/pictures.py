@@ -8,7 +8,16 @@ import io
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ...errors import PictureError
-from ...media.formats import FORMATS, MAX_MEGAPIXELS, MAX_SIDE, NAMES, decodable, excess_of
+from ...media.formats import (
+    FORMATS,
+    MAX_MEGAPIXELS,
+    MAX_SIDE,
+    NAMES,
+    excess_of,
+    format_of,
+    open_image,
+    what_else,
+)
 
 _MOST = f"at most {MAX_MEGAPIXELS} megapixels and {MAX_SIDE:,} pixels on a side are taken"
 _NAMES = {row.suffix[1:]: row.name for row in FORMATS}
@@ -20,7 +29,7 @@ def identify(data: bytes) -> Image.Image:
     if not data:
         raise PictureError("the file is empty (0 bytes)")
     try:
-        image = Image.open(io.BytesIO(data), formats=decodable())
+        image = open_image(data)
     except Image.DecompressionBombError:
         raise PictureError(f"the picture has too many pixels: {_MOST}") from None
     except UnidentifiedImageError:
@@ -55,9 +64,9 @@ def encode(image: Image.Image, suffix: str) -> bytes:
 
 
 def _not_a_picture(data: bytes) -> str:
-    head = data[:512].lstrip().lower()
-    if head.startswith((b"<!doctype html", b"<html")):
-        return "this is not a picture but a web page"
+    if found := what_else(data):
+        what, hint = found
+        return f"this is {'' if format_of(data) else 'not a picture but '}{what}: {hint}"
     return f"this is not a picture that can be read ({NAMES})"
 
 
