@@ -56,7 +56,7 @@ SANDBOX_KNOWS = {"catalogue", "media", "config", "files", "errors", "text"}
 # program of its own; the widgets are made of ipywidgets and anywidget.
 OWNERS = {
     "requests": "api.client api.http media.fetch",
-    "urllib3": "api.client api.http media.fetch",
+    "urllib3": "api.client api.http media.content_encoding media.fetch",
     "sqlite3": "database.database database.migrations",
     "pandas": "batch.frame captions.comparison history.frame history.json_dtype tasks.result",
     "PIL": "images.picture images.thumbnail media.formats",

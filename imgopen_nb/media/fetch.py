@@ -7,7 +7,6 @@ Importing this loads requests, so programs that start often import it inside a f
 from __future__ import annotations
 
 import contextlib
-import functools
 import http.client
 import logging
 import os
@@ -15,9 +14,9 @@ import queue
 import re
 import socket
 import ssl
-import zlib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 from weakref import WeakSet
@@ -29,7 +28,6 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import (
     ConnectTimeoutError,
-    DecodeError,
     HTTPError,
     IncompleteRead,
     NameResolutionError,
@@ -40,6 +38,7 @@ from urllib3.exceptions import (
 from .._version import __version__
 from ..errors import PictureError
 from ..text import clip
+from .content_encoding import PIECE, UnreadableEncodingError, unpacked
 from .formats import MAX_BYTES
 from .network import LOOPBACK, Deadline, is_public
 
@@ -47,7 +46,6 @@ MAX_REDIRECTS = 3
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
 MAX_URL = 16_000  # characters; preparing a longer one may take seconds
-PIECE = 65536  # bytes that are read, or unpacked, at once
 USER_AGENT = f"imgopen_nb/{__version__}"
 HEADERS = {
     "User-Agent": USER_AGENT,
@@ -413,7 +411,7 @@ def server_in_trouble(status: int) -> bool:
     return status >= 500 or status in (408, 425, 429)
 
 
-@functools.lru_cache(maxsize=256)
+@lru_cache(maxsize=256)
 def _proxies_of_host(scheme: str, host: str) -> tuple[tuple[str, str], ...]:
     return tuple(requests.utils.get_environ_proxies(f"{scheme}://{host}").items())
 
@@ -451,27 +449,10 @@ def chunks(response: requests.Response) -> Iterator[bytes]:
     `iter_content` would wait for full pieces, and urllib3 unpack a piece to a thousand times that.
 
     Raises:
-        DecodeError: it is compressed in a way that nobody asked for, or broken.
+        UnreadableEncodingError: it is compressed in a way that cannot be read, or broken.
     """
-    coding = response.headers.get("Content-Encoding", "").strip().lower()
-    if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-        raise DecodeError("an unknown Content-Encoding")
-    # gzip or zlib, as the first bytes say.
-    unpacking = zlib.decompressobj(wbits=47) if coding not in ("", "identity") else None
-    while chunk := response.raw.read1(PIECE, decode_content=False):
-        if unpacking is None:
-            yield chunk
-            continue
-        if unpacking.eof:
-            raise DecodeError("something behind the compressed data")
-        try:
-            while piece := unpacking.decompress(chunk, PIECE):
-                yield piece
-                chunk = unpacking.unconsumed_tail
-        except zlib.error:
-            raise DecodeError("compressed data that is broken") from None
-    if unpacking and not unpacking.eof:
-        raise DecodeError("compressed data that is cut off")
+    read = partial(response.raw.read1, PIECE, decode_content=False)
+    return unpacked(iter(read, b""), response.headers.get("Content-Encoding", ""))
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -498,7 +479,7 @@ _REASONS: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
     ("the connection was closed without an answer", (http.client.RemoteDisconnected,)),
     ("the connection was reset", (ConnectionResetError,)),
     ("the answer was cut off", (http.client.IncompleteRead,)),
-    ("its answer cannot be decompressed", (DecodeError,)),
+    ("its answer cannot be decompressed", (UnreadableEncodingError,)),
     ("its answer is not HTTP", (http.client.HTTPException, urllib3.exceptions.InvalidHeader,
                                 requests.exceptions.InvalidHeader)),
     ("this is not a usable URL", (ValueError,)),
@@ -524,6 +505,8 @@ def _explained(error: Exception, host: str, deadline: Deadline) -> FetchError:
         if isinstance(one, IncompleteRead):
             total = one.partial + one.expected
             return FetchError(f"the connection broke off after {one.partial} of {total} bytes")
+        if isinstance(one, UnreadableEncodingError):
+            return FetchError(f"{host} {one}", final=True)
         if isinstance(one, NameResolutionError):
             return FetchError(f"{host} is not reachable: no such host, or no network")
     return FetchError(f"{host} is not reachable: {reason(error)}")

@@ -146,7 +146,7 @@ def test_redirects_share_one_deadline(fetcher: Fetcher):
         (b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", "answered 999$"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhalf",
-            "its answer cannot be decompressed",
+            "sent it compressed, and it cannot be decompressed: it is broken",
         ),
     ],
 )
@@ -193,21 +193,85 @@ def test_what_is_no_url_is_an_error(fetcher: Fetcher, url: str):
         get(fetcher, url)
 
 
-@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
-def test_what_comes_compressed_though_not_asked_for_is_decompressed(
-    fetcher: Fetcher, stub: Stub, coding: str, pack: Callable[[bytes], bytes]
-):
-    stub.replies(Reply(pack(b"picture"), headers={"Content-Encoding": coding}))
+def raw_deflate(data: bytes) -> bytes:
+    return zlib.compress(data)[2:-4]
 
-    assert get(fetcher, stub.url) == b"picture"
+
+def two_parts(data: bytes) -> bytes:
+    return gzip.compress(data[:9]) + gzip.compress(data[9:])
+
+
+def plain(data: bytes) -> bytes:
+    return data
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 1000
+TEXT = b"no picture at all " * 9999
+
+
+@pytest.mark.parametrize("data", [PNG, TEXT], ids=["picture", "text"])
+@pytest.mark.parametrize(
+    ("coding", "pack"),
+    [
+        ("gzip", gzip.compress),
+        ("x-gzip", gzip.compress),
+        (" GZip ", gzip.compress),
+        ("gzip, identity", gzip.compress),
+        ("gzip", two_parts),
+        ("gzip", lambda data: gzip.compress(data) + bytes(300)),
+        ("gzip", zlib.compress),
+        ("deflate", zlib.compress),
+        ("deflate", raw_deflate),
+        ("deflate", gzip.compress),
+        ("identity", plain),
+        ("", plain),
+        ("none", plain),
+    ],
+)
+def test_what_comes_compressed_though_not_asked_for_is_decompressed(
+    fetcher: Fetcher, stub: Stub, coding: str, pack: Callable[[bytes], bytes], data: bytes
+):
+    stub.replies(Reply(pack(data), headers={"Content-Encoding": coding}))
+
+    assert get(fetcher, stub.url) == data
     assert stub.requests[0].headers["Accept-Encoding"] == "identity"
 
 
-@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress", "x"])
-def test_what_comes_compressed_in_another_way_is_refused(fetcher: Fetcher, stub: Stub, coding: str):
-    stub.replies(Reply(gzip.compress(b"picture"), headers={"Content-Encoding": coding}))
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "utf-8", "image/png", "x"])
+def test_a_picture_that_only_its_header_calls_compressed_is_taken_as_it_is(
+    fetcher: Fetcher, stub: Stub, coding: str
+):
+    stub.replies(Reply(PNG, headers={"Content-Encoding": coding}))
 
-    with pytest.raises(FetchError, match="cannot be decompressed"):
+    assert get(fetcher, stub.url) == PNG
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress", "x", "dcb"])
+def test_what_comes_compressed_in_another_way_is_refused(fetcher: Fetcher, stub: Stub, coding: str):
+    stub.replies(Reply(gzip.compress(PNG), headers={"Content-Encoding": coding}))
+
+    said = rf"^127.0.0.1 sent it compressed \({coding}\) although it was asked not to"
+    with pytest.raises(FetchError, match=said) as caught:
+        get(fetcher, stub.url)
+    assert caught.value.final
+
+
+@pytest.mark.parametrize(
+    ("packed", "said"),
+    [
+        (gzip.compress(TEXT)[:-20], "cut off"),
+        (zlib.compress(TEXT)[:-1], "cut off"),
+        (gzip.compress(TEXT) + b"junk", "something follows"),
+        (b"\x1f\x8b" + TEXT, "broken"),
+        (TEXT, "broken"),
+    ],
+)
+def test_what_is_compressed_badly_is_one_sentence(
+    fetcher: Fetcher, stub: Stub, packed: bytes, said: str
+):
+    stub.replies(Reply(packed, headers={"Content-Encoding": "gzip"}))
+
+    with pytest.raises(FetchError, match=rf"^127.0.0.1 sent it compressed, .*{said}"):
         get(fetcher, stub.url)
 
 
