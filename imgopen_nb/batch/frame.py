@@ -217,6 +217,8 @@ def _unsent_row(calls: Calls, place: int, record: OutcomeRecord) -> dict[str, An
         "model": given.get("model"),
         "image": record.image,
         "status": DELETED if record.task_id else record.status,
+        "queries": 0,
+        "attempts": 0,
         "error": record.error or NOT_IN_HISTORY,
     }
 

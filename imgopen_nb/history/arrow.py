@@ -1,4 +1,4 @@
-"""A fast reader for large histories, by ADBC: the same DataFrame in a third of the time.
+"""A fast reader for large histories, by ADBC: the same DataFrame in less time.
 
 It needs the extra `fast` (adbc-driver-sqlite and pyarrow). The rows are read by processes that run
 `arrow_process.py`.
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..database.task_queries import HISTORY_COLUMNS, INTEGERS, NUMBERS, select
+from .json_values import COLUMNS as JSON
+from .json_values import values, without_collections
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,9 +48,14 @@ def read(path: Path, last: int, filters: Mapping[str, Any]) -> pd.DataFrame:
 
     share = -(-last // READERS)
     spans = [(at * share + 1, min((at + 1) * share, last)) for at in range(READERS)]
-    with ThreadPoolExecutor(READERS) as pool:
-        parts = pool.map(lambda span: list(_batches(path, span, filters)), spans)
-        return arrow_frame([batch for part in parts for batch in part])
+    with ThreadPoolExecutor(READERS) as pool, without_collections():
+        parts = pool.map(lambda span: list(map(_part, _batches(path, span, filters))), spans)
+        return arrow_frame([each for part in parts for each in part])
+
+
+def _part(batch: Any) -> tuple[Any, dict[str, list[Any]]]:
+    """Return a batch with the values of its JSON columns, while its reader reads the next one."""
+    return batch, {name: values(name, batch.column(name).to_pylist()) for name in JSON}
 
 
 def query(span: tuple[int, int], filters: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import adbc_driver_sqlite
 import pyarrow as pa
 from adbc_driver_manager import AdbcConnection, AdbcStatement
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 16_384
 
 
 def stream(asked: dict[str, Any]) -> None:

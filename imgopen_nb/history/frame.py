@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import register_extension_dtype
 
 from ..errors import ParameterError
-from .json_dtype import VIEWS, JsonArray, JsonDtype, missing
+from .json_dtype import JsonDtype
+from .json_values import COLUMNS as JSON
+from .json_values import values, without_collections
 
+register_extension_dtype(JsonDtype)  # or no Parquet file that names it could be read
 _UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _BACK = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 
@@ -27,7 +31,9 @@ def history_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
             values become NA.
     """
     rows = list(rows)
-    return _with_seconds({n: build([row.get(n) for row in rows]) for n, build in _COLUMNS.items()})
+    with without_collections():
+        columns = {n: build([row.get(n) for row in rows]) for n, build in _COLUMNS.items()}
+    return _with_seconds(columns)
 
 
 def _with_seconds(columns: dict[str, pd.Series[Any]]) -> pd.DataFrame:
@@ -36,10 +42,16 @@ def _with_seconds(columns: dict[str, pd.Series[Any]]) -> pd.DataFrame:
     return pd.DataFrame(columns, copy=False)
 
 
-def arrow_frame(batches: list[Any]) -> pd.DataFrame:
-    """Return the same DataFrame as `history_frame`, oldest first, from Arrow batches."""
+def arrow_frame(parts: list[tuple[Any, dict[str, list[Any]]]]) -> pd.DataFrame:
+    """Return the same DataFrame as `history_frame`, oldest first.
+
+    Args:
+        parts: Arrow batches, each with the values of its JSON columns.
+    """
     columns = {
-        name: _from_arrow([batch.column(name) for batch in batches], name, build)
+        name: pd.Series([each for _, part in parts for each in part[name]], dtype=object)
+        if name in JSON
+        else _from_arrow([batch.column(name) for batch, _ in parts], build)
         for name, build in (_COLUMNS | {"created": _floats}).items()
     }
     created = columns.pop("created").to_numpy()
@@ -49,14 +61,13 @@ def arrow_frame(batches: list[Any]) -> pd.DataFrame:
     return frame.iloc[created.argsort(kind="stable")].reset_index(drop=True)
 
 
-def _from_arrow(parts: list[Any], name: str, build: Callable[[Any], Any]) -> pd.Series[Any]:
+def _from_arrow(parts: list[Any], build: Callable[[Any], Any]) -> pd.Series[Any]:
     if build in (_times, _floats):
         return build(np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts]))
     import pyarrow as pa
 
     dtype: Any = pd.Int64Dtype() if build is _integers else pd.StringDtype()
-    found = dtype.__from_arrow__(pa.chunked_array(parts))
-    return pd.Series(JsonArray(found, JsonDtype(name)) if name in VIEWS else found)
+    return pd.Series(dtype.__from_arrow__(pa.chunked_array(parts)))
 
 
 def events_frame(events: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -115,21 +126,25 @@ def moment(value: Any) -> float:
     return stamp.to_pydatetime().astimezone().timestamp()
 
 
-def _strings(values: list[Any]) -> pd.Series[Any]:
-    if not all(v is None or type(v) is str for v in values):
-        values = [None if missing(v) else str(v) for v in values]
-    return pd.Series(values, dtype="string")
+def _strings(given: list[Any]) -> pd.Series[Any]:
+    if not all(v is None or type(v) is str for v in given):
+        given = [None if _missing(v) else str(v) for v in given]
+    return pd.Series(given, dtype="string")
 
 
-def _json(view: str) -> Callable[[Any], pd.Series[Any]]:
-    def build(values: Any) -> pd.Series[Any]:
-        return pd.Series(JsonArray.of(view, values))
-
-    return build
+def _json(column: str) -> Callable[[Any], pd.Series[Any]]:
+    return lambda given: pd.Series(values(column, given), dtype=object)
 
 
-def _times(values: Any) -> pd.Series[Any]:
-    seconds = np.array(values, dtype="float64")  # None becomes NaN
+def _missing(value: Any) -> bool:
+    """Whether a value is None, NaN, NaT or NA."""
+    if isinstance(value, float):
+        return value != value
+    return value is None or value is pd.NA or value is pd.NaT
+
+
+def _times(given: Any) -> pd.Series[Any]:
+    seconds = np.array(given, dtype="float64")  # None becomes NaN
     known = np.isfinite(seconds) & (np.abs(seconds) < 1e11)
     micros = np.where(known, np.round(np.where(known, seconds, 0) * 1e6), 0).astype("int64")
     stamps = micros.astype("datetime64[us]")
@@ -137,12 +152,12 @@ def _times(values: Any) -> pd.Series[Any]:
     return pd.Series(stamps).dt.tz_localize("UTC")
 
 
-def _floats(values: Any) -> pd.Series[Any]:
-    return pd.Series(np.array(values, dtype="float64"))  # None becomes NaN
+def _floats(given: Any) -> pd.Series[Any]:
+    return pd.Series(np.array(given, dtype="float64"))  # None becomes NaN
 
 
-def _integers(values: list[Any]) -> pd.Series[Any]:
-    return pd.Series(values, dtype="Int64")
+def _integers(given: list[Any]) -> pd.Series[Any]:
+    return pd.Series(given, dtype="Int64")
 
 
 _COLUMNS: dict[str, Callable[[list[Any]], Any]] = {
