@@ -12,6 +12,7 @@ from ..errors import ParameterError, UnknownNameError
 from ..syntax.parser import Parser, whole_number
 from ..text import in_words, near_match
 from .command import Invocation
+from .saving import save
 
 _DOTTED_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 # Options that only go with --from, by their name in the parsed line.
@@ -22,7 +23,6 @@ _ONLY_WITH_FROM = {
     "most": "--max",
     "concurrency": "--concurrency",
     "dry_run": "--dry-run",
-    "overwrite": "--overwrite",
 }
 
 
@@ -47,11 +47,8 @@ def add_batch_options(parser: Parser, operation: Operation) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="with --from: show what would be sent, send nothing"
     )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="in a terminal, with --from and --out FILE: replace a file of yours too",
-    )
+    if not parser.prog.startswith("%"):
+        parser.described("--out", "FILE", "with --from: the table, a .csv, .jsonl or .parquet file")
 
 
 def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, seconds: Any) -> Any:
@@ -68,8 +65,6 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
         raise ParameterError("--form does not go with --from: a form asks for one task at a time")
     if options.no_wait:
         raise ParameterError("--no-wait does not go with --from: a batch waits for its rows")
-    if options.overwrite and (not options.out or call.prefix.startswith("%")):
-        raise ParameterError("--overwrite goes with --out FILE, in a terminal")
     grid: dict[str, Any] = _grid(operation, options)
     for name in set(grid) & set(params):
         raise ParameterError(f"{name} is given twice: as one value and as several")
@@ -85,6 +80,8 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
         **params,
         **grid,
     )
+    if hasattr(batch, "results") and options.save is not None:
+        save(call, batch.results())
     return batch.wide() if options.out and hasattr(batch, "wide") else batch
 
 

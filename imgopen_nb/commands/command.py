@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
@@ -27,6 +28,8 @@ class Invocation:
         session: returns the current session, and makes one if there is none.
         prefix: what stands before the command's name: "%imgopen " or "imgopen ".
         variables: the variables of the notebook.
+        files, said: the files that the command wrote, and what is to be said of them.
+        places: the file of each picture's address, for those that were saved.
     """
 
     options: argparse.Namespace
@@ -34,6 +37,9 @@ class Invocation:
     session: Callable[[], Session]
     prefix: str
     variables: Mapping[str, Any] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    places: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,16 @@ def submit_options(parser: Parser) -> None:
     parser.add_argument("--form", action="store_true", help="open the form with these values")
 
 
+def out_option(parser: Parser, about: str) -> None:
+    """Add --out NAME, which a terminal has no variable for: there it says what to write instead."""
+    parser.option(
+        "--out", metavar="NAME", help=about if parser.prog.startswith("%") else argparse.SUPPRESS
+    )
+
+
 def wait_options(parser: Parser) -> None:
     """Add the options of every command that waits for one task."""
-    parser.option("--out", metavar="NAME", help="variable that takes the result")
+    out_option(parser, "variable that takes the result")
     parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
 
 

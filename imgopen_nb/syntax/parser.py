@@ -57,6 +57,11 @@ class Parser(argparse.ArgumentParser):
         """Add an option that may be given once."""
         self.add_argument(*flags, action=_Once, default=None, **more)
 
+    def described(self, flag: str, metavar: str, about: str) -> None:
+        """Give an option that the parser has another name of its value, and another help."""
+        action = self._option_string_actions[flag]
+        action.metavar, action.help = metavar, about
+
     def print_help(self, file: Any = None) -> NoReturn:
         """Raise what argparse would print for --help."""
         raise HelpAsked(self.format_help())
