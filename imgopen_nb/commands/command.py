@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..catalogue.operations import OPERATIONS
 from ..errors import ParameterError
 from ..syntax.parser import Parser, seconds_of
+from ..syntax.words import is_look_up
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -116,11 +117,21 @@ def pictures(call: Invocation) -> Any:
     """Return what a line says about which pictures are meant, None if it says nothing."""
     words = call.options.words
     for word in words:
-        if isinstance(word, str) and word in call.variables and not os.path.exists(word):
-            raise ParameterError(
-                f"there is no file or folder {word}", hint=f"for the variable: {{{word}}}"
-            )
+        refuse_bare_name(word, call, "file or folder")
     return words[0] if len(words) == 1 else words or None
+
+
+def refuse_bare_name(word: Any, call: Invocation, what: str = "file") -> None:
+    """Refuse a picture that is named like a variable and is no file.
+
+    Raises:
+        ParameterError: it says how the variable is written.
+    """
+    if not isinstance(word, str) or os.path.exists(word):
+        return
+    name = word.removeprefix("$")
+    if is_look_up(name, call.variables):
+        raise ParameterError(f"there is no {what} {word}", hint=f"for the variable: {{{name}}}")
 
 
 def operation_names() -> list[str]:

@@ -17,6 +17,7 @@ from .command import (
     Invocation,
     limit_of,
     no_options,
+    refuse_bare_name,
     sample_names,
     submit_options,
     wait,
@@ -63,6 +64,9 @@ def _run(operation: Operation, call: Invocation) -> Any:
     refuse_batch_options(call.options)
     if call.options.form:
         return open_form(operation, params, call)
+    for param in operation.user_params:
+        if param.picture and param.name in params:
+            refuse_bare_name(params[param.name], call)
     session = call.session()
     limit = limit_of(call, session)
     task = session.submit(operation.name, fresh=call.options.fresh, timeout=limit, **params)

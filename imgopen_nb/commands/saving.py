@@ -21,8 +21,8 @@ def save_options(parser: Parser) -> None:
     parser.option(
         "--save",
         metavar="FOLDER",
-        help="write the pictures (or the caption) and their origin into this folder; the files are "
-        "named after the picture, the operation and the task",
+        help="write the pictures (or the caption, or the answer) and their origin into this "
+        "folder; the files are named after the picture, the operation and the task",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace files of yours too (--save, --out FILE)"
@@ -40,8 +40,9 @@ def check_save(call: Invocation) -> None:
         terminal = not call.prefix.startswith("%")
         table = terminal and getattr(options, "source", None) and options.out
         if options.overwrite and not table:
-            more = ", or with --from and --out FILE" if terminal else ""
-            raise ParameterError(f"--overwrite goes with --save FOLDER{more}")
+            raise ParameterError(
+                "--overwrite goes with --save FOLDER, and in a terminal with --from and --out FILE"
+            )
         return
     for flag in ("no_wait", "form"):
         if getattr(options, flag, False):
@@ -97,9 +98,8 @@ def save(call: Invocation, results: Iterable[Any]) -> None:
 def _where(files: list[Path], folder: Path) -> str:
     if len(files) <= MOST_NAMED:
         return "\n".join(f"saved: {path}" for path in files) or f"nothing to save in {folder}"
-    origins = sum(path.suffix == ".json" for path in files)
-    made = counted(len(files) - origins, "file")
-    return f"saved: {made} in {folder}, each with its origin (.json)"
+    made = sum(path.suffix != ".json" for path in files)
+    return f"saved: {counted(made, 'file')} and {counted(len(files) - made, 'origin')} in {folder}"
 
 
 def _same(one: Any, other: Path) -> bool:

@@ -196,6 +196,8 @@ class Result:
     def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
         """Write the pictures (or the caption) and a JSON file of their origin into a folder.
 
+        For a result without either, such as a list, the JSON file has the answer itself.
+
         Their names tell the picture, the operation and the task. What an earlier call wrote is
         replaced, unless it has been edited since.
 
@@ -228,6 +230,8 @@ class Result:
             contents[stem.with_name(f"{stem.name}.txt")] = self.caption + "\n"
         origin = {name: getattr(self, name) for name in _ORIGIN}
         origin |= {"urls": list(map(str, self.images)), "files": [file.name for file in contents]}
+        if not contents:
+            origin["data"] = dict(self.data)
         told = json.dumps(origin, indent=2, ensure_ascii=False)
         contents[stem.with_name(f"{stem.name}.json")] = told
         self.write(contents, overwrite=overwrite)
