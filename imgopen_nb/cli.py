@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ._version import __version__
+from .api.backend import SANDBOX_PICTURE
 from .catalogue.operations import OPERATIONS
 from .commands.command import Command, Invocation
 from .commands.registry import find, overview
 from .display.record import MIME
 from .display.tables import Table
-from .errors import ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
+from .display.terminal import can_write, let_go, write_anything
+from .errors import FileError, ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
 from .syntax.parser import HelpAsked, Parser
 from .tasks.result import Result
-from .text import counted
+from .text import counted, spell_commands
 
 PREFIX = "imgopen "
+_KEPT = "  → the sandbox keeps it for a week; --save FOLDER keeps it for good"
+_GONE = "  → a picture is not in the sandbox any more; --fresh makes it again"
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "grace_hopper", "rocket")
 
 
@@ -28,19 +34,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.
+        The exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 141 nobody reads the output.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    write_anything()
+    before = spell_commands(PREFIX.strip())
     try:
-        return _run(words)
+        return _reported(words)
+    except BrokenPipeError:  # `imgopen history | head`
+        let_go(sys.stdout)
+        let_go(sys.stderr)
+        return 141
+    finally:
+        spell_commands(before)
+
+
+def _reported(words: list[str]) -> int:
+    try:
+        code = _run(words)
+        _flush()
+        return code
     except ImgOpenError as error:
-        print(f"imgopen: {error}".replace("%imgopen", "imgopen"), file=sys.stderr)
+        print(f"imgopen: {error}", file=sys.stderr)
         return 2 if isinstance(error, (UsageError, ValueError)) else 1
     except TaskInterrupted as stopped:
-        print(f"\nimgopen: {stopped}".replace("%imgopen", "imgopen"), file=sys.stderr)
+        print(f"\nimgopen: {stopped}", file=sys.stderr)
         return 130
-    except (KeyboardInterrupt, BrokenPipeError):
+    except KeyboardInterrupt:
         return 130
+
+
+def _flush() -> None:
+    """Write what was printed.
+
+    Raises:
+        FileError: the disk is full, for example.
+    """
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        let_go(sys.stdout)
+        reason = error.strerror or errno.errorcode.get(error.errno or 0, "unknown")
+        raise FileError(f"the output cannot be written: {reason}") from None
 
 
 def _run(words: list[str]) -> int:
@@ -73,9 +111,13 @@ def _run_command(words: list[str]) -> int:
     if out and getattr(options, "source", None):
         return _write_batch(command, call, out)
     if out:
-        raise UsageError("in a terminal, --out FILE goes with --from")
+        hint = "imgopen export FILE.csv" if words[0] == "history" else "for pictures: --save FOLDER"
+        raise UsageError(
+            "in a terminal, --out is the file for the table of a batch: it goes with --from",
+            hint=hint,
+        )
     value = command.run(call)
-    print(_json(value) if as_json else _plain(value))
+    print(_json(value, call) if as_json else _text(value, call))
     return 0
 
 
@@ -88,12 +130,15 @@ def _write_batch(command: Command, call: Invocation, name: str) -> int:
     path = writable(name, call.options.source, files, overwrite=overwrite)
     value = command.run(call)
     if call.options.dry_run:
-        print(_plain(value))
+        print(_text(value, call))
         return 0
+    for at, dtype in enumerate(value.dtypes):
+        if dtype.kind == "O":
+            value.isetitem(at, value.iloc[:, at].map(partial(_located, call=call)))
     failed = int(value["error"].notna().sum())
     errors = f", {failed:,} of them with an error" if failed else ""
     write(value, path, files, overwrite=overwrite)
-    print(f"{counted(len(value), 'row')} written to {path}{errors}")
+    print("\n".join([*call.said, f"{counted(len(value), 'row')} written to {path}{errors}"]))
     return 1 if failed and failed == len(value) else 0
 
 
@@ -105,15 +150,49 @@ def _run_named(words: list[str]) -> int:
     return _run_command(words)
 
 
-def _json(value: Any) -> str:
-    """Return a value as JSON: the record that notebook outputs contain, or the rows of a table."""
+def _json(value: Any, call: Invocation) -> str:
+    """Return a value as JSON: the record that notebook outputs contain, or the rows of a table.
+
+    It is in ASCII where stdout cannot write it as it is.
+    """
     bundle = getattr(value, "_repr_mimebundle_", None)
     record = bundle().get(MIME) if bundle else None
     if isinstance(value, Result):
         record = {**record["tasks"][0], "data": value.data} if record else value.data
     elif isinstance(value, Table):
         record = [dict(zip(value.columns, row, strict=True)) for row in value.rows]
-    return json.dumps(record if record is not None else str(value), ensure_ascii=False, indent=2)
+    record = _located(record if record is not None else str(value), call)
+    if call.files and isinstance(record, dict):
+        record["files"] = list(map(str, call.files))
+    text = json.dumps(record, ensure_ascii=False, indent=2)
+    return text if can_write(text) else json.dumps(record, indent=2)
+
+
+def _text(value: Any, call: Invocation) -> str:
+    """Return a value as text, with what is to be said of the files that it is about."""
+    text, said = _located(_plain(value), call), list(call.said)
+    if getattr(call.options, "save", None) is None and SANDBOX_PICTURE.search(_plain(value)):
+        gone = SANDBOX_PICTURE.search(text) and not call.session().settings.base_url
+        said.append(_GONE if gone else _KEPT)
+    return "\n".join([text, *said])
+
+
+def _located(value: Any, call: Invocation) -> Any:
+    """Return a value in which the sandbox's pictures have their paths on this machine.
+
+    Those that were saved have the path of the saved file. The addresses end with the sandbox.
+    """
+    if isinstance(value, str):
+        return SANDBOX_PICTURE.sub(lambda found: str(_place(found[0], call)), value)
+    if isinstance(value, dict):
+        return {name: _located(each, call) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_located(each, call) for each in value]
+    return value
+
+
+def _place(url: str, call: Invocation) -> Path | str:
+    return call.places.get(url) or call.session().manager.backend.file_of(url) or url
 
 
 def _plain(value: Any) -> str:

@@ -32,7 +32,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .text import clip, near_match, one_of, visible
+from .text import as_typed, clip, near_match, one_of, visible
 
 
 class _ShortTraceback:
@@ -57,7 +57,7 @@ class ImgOpenError(_ShortTraceback, Exception):
     def __init__(self, message: str, *, hint: str = "", task: object | None = None) -> None:
         super().__init__(message)
         self.message = visible(message)
-        self.hint = visible(hint)
+        self.hint = visible(as_typed(hint))
         self.task = task
 
     def __str__(self) -> str:
@@ -210,6 +210,9 @@ class UnknownStatusError(TaskTimeoutError):
 
 class TaskInterrupted(_ShortTraceback, KeyboardInterrupt):
     """Ctrl-C while waiting: says which task goes on and how to come back to it."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(as_typed(message))
 
 
 def install_command(extra: str) -> str:

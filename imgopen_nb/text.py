@@ -188,6 +188,25 @@ def from_cell(value: Any) -> Any:
     return value[1:] if quoted else value
 
 
+_typed = "%imgopen"  # how people type a command where this program runs
+
+
+def spell_commands(word: str) -> str:
+    """Have texts say commands as people type them here, and return how they were said before.
+
+    Args:
+        word: "%imgopen" in a notebook, "imgopen" in a terminal.
+    """
+    global _typed
+    before, _typed = _typed, word
+    return before
+
+
+def as_typed(text: str) -> str:
+    """Return a text of ours with its commands, such as %imgopen login, as people type them here."""
+    return text if _typed == "%imgopen" else text.replace("%imgopen", _typed)
+
+
 def near_match(name: str, known: Iterable[str]) -> str:
     """Return "did you mean ...?" with up to three similar names, or ""."""
     folded = {k.lower(): k for k in known}

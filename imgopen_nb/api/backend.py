@@ -6,6 +6,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..catalogue.operation import Operation
@@ -15,12 +16,14 @@ from ..config.settings import Settings
 from ..database.database import Database
 from ..errors import SettingsError
 from ..media.network import LOOPBACK
-from ..sandbox.process import TOKEN_HEADER, SandboxProcess, given_token
+from ..sandbox.process import TOKEN_HEADER, SandboxProcess, given_token, sandbox_folder
 from .client import Client
 from .retrying_client import RetryingClient, path_of
 from .throttle import Throttle, limit_name
 
 _SANDBOX_FILE = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d{1,5}/files/")
+# A picture that a sandbox made; only the sandbox that made it can have given it this name.
+SANDBOX_PICTURE = re.compile(rf"{_SANDBOX_FILE.pattern}([0-9a-f]{{32,64}}\.[a-z]{{3,5}})")
 
 
 class Backend(NotPickled):
@@ -99,6 +102,16 @@ class Backend(NotPickled):
     def stable_url(self, url: str) -> str:
         """Return an address of a picture that does not change with the port of our own sandbox."""
         return _SANDBOX_FILE.sub("sandbox:", url) if self._is_own_sandbox(url) else url
+
+    def file_of(self, url: str) -> Path | None:
+        """Return where the sandbox of this home keeps a picture, None if it is not there.
+
+        The file outlives the sandbox; what nobody used for a week is removed.
+        """
+        if not (found := SANDBOX_PICTURE.fullmatch(url)):
+            return None
+        path = sandbox_folder(self.settings.home) / "files" / found[1]
+        return path if path.is_file() else None
 
     def close(self) -> None:
         """Close the connections and end our own sandbox, unless a parent process started it."""

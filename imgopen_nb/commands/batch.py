@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..catalogue.operation import Operation
 from ..errors import ParameterError, UnknownNameError
+from ..images.picture import as_meant, path_of_address
 from ..syntax.parser import Parser, whole_number
+from ..syntax.words import Word, is_look_up, look_up, rest_of, values
 from ..text import in_words, near_match
 from .command import Invocation
+from .saving import save
 
 _DOTTED_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 # Options that only go with --from, by their name in the parsed line.
@@ -22,7 +25,6 @@ _ONLY_WITH_FROM = {
     "most": "--max",
     "concurrency": "--concurrency",
     "dry_run": "--dry-run",
-    "overwrite": "--overwrite",
 }
 
 
@@ -40,18 +42,19 @@ def add_batch_options(parser: Parser, operation: Operation) -> None:
     if any(param.name == "model" for param in operation.user_params):
         parser.option("--models", nargs="+", metavar="MODEL", help="with --from: a task for each")
     parser.option(
-        "--grid", nargs="+", metavar="NAME=A,B", help="with --from: a task for each combination"
+        "--grid",
+        nargs="+",
+        metavar="NAME=A,B",
+        help="with --from: a task for each combination; a value with a comma or a blank is quoted: "
+        "'NAME=\"a, b\",c'",
     )
     parser.option("--max", dest="most", metavar="N", help="with --from: send at most so many tasks")
     parser.option("--concurrency", metavar="N", help="with --from: so many at a time (16)")
     parser.add_argument(
         "--dry-run", action="store_true", help="with --from: show what would be sent, send nothing"
     )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="in a terminal, with --from and --out FILE: replace a file of yours too",
-    )
+    if not parser.prog.startswith("%"):
+        parser.described("--out", "FILE", "with --from: the table, a .csv, .jsonl or .parquet file")
 
 
 def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, seconds: Any) -> Any:
@@ -68,8 +71,6 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
         raise ParameterError("--form does not go with --from: a form asks for one task at a time")
     if options.no_wait:
         raise ParameterError("--no-wait does not go with --from: a batch waits for its rows")
-    if options.overwrite and (not options.out or call.prefix.startswith("%")):
-        raise ParameterError("--overwrite goes with --out FILE, in a terminal")
     grid: dict[str, Any] = _grid(operation, options)
     for name in set(grid) & set(params):
         raise ParameterError(f"{name} is given twice: as one value and as several")
@@ -85,6 +86,8 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
         **params,
         **grid,
     )
+    if hasattr(batch, "results") and options.save is not None:
+        save(call, batch.results())
     return batch.wide() if options.out and hasattr(batch, "wide") else batch
 
 
@@ -100,52 +103,56 @@ def refuse_batch_options(options: Any) -> None:
 
 
 def _source(words: list[Any], variables: Mapping[str, Any]) -> Any:
+    words = [_as_path(word) for word in words]
     if len(words) > 1:
         return words
     word = words[0]
-    if isinstance(word, str) and _DOTTED_NAME.fullmatch(word) and not os.path.exists(word):
-        return _look_up(word, variables)
+    if not isinstance(word, str) or os.path.exists(word):
+        return word
+    if is_look_up(word, variables):
+        return look_up(word, variables)
+    if _DOTTED_NAME.fullmatch(word):
+        near = near_match(word.split(".")[0], [n for n in variables if not n.startswith("_")])
+        raise UnknownNameError("variable, file or folder", word, [], hint=near)
     return word
 
 
-def _look_up(dotted: str, variables: Mapping[str, Any]) -> Any:
-    """Return the variable, column or attribute of a dotted name."""
-    first, *names = dotted.split(".")
-    if first not in variables:
-        near = near_match(first, [n for n in variables if not n.startswith("_")])
-        raise UnknownNameError("variable, file or folder", dotted, [], hint=near)
-    value = variables[first]
-    for name in names:
-        columns = list(getattr(value, "columns", ()))
-        if name in columns:
-            value = value[name]
-        elif not name.startswith("_") and hasattr(value, name):
-            value = getattr(value, name)
-        else:
-            raise UnknownNameError(f"column of {first} called", name, map(str, columns))
-    return value
+def _as_path(word: Any) -> Any:
+    """Return the path of a file: address, or of a path in quotes; anything else as it is."""
+    if not isinstance(word, str):
+        return word
+    path = as_meant(word)
+    return path if os.path.exists(path) or path_of_address(word) else word
 
 
 def _grid(operation: Operation, options: Any) -> dict[str, list[Any]]:
     models = getattr(options, "models", None)
-    grid = {"model": _split("--models", models)} if models is not None else {}
-    for word in options.grid or ():
-        name, sign, values = str(word).partition("=")
-        if not sign:
-            raise ParameterError(f"--grid takes NAME=A,B, not {in_words(word)}")
-        param = operation.param(name.lstrip("-"))
+    grid = {"model": _all_values("--models", models)} if models is not None else {}
+    for name, written in _axes(options.grid or ()):
+        param = operation.param(name.strip().lstrip("-"))
         if param.name in grid:
             raise ParameterError(f"--grid: {param.name} is given twice")
-        parts = _split(f"--grid {param.name}", [values])
-        grid[param.name] = [[part] for part in parts] if param.several else parts
+        found = values(f"--grid {param.name}", written)
+        grid[param.name] = [[each] for each in found] if param.several else found
     return grid
 
 
-def _split(flag: str, words: list[Any]) -> list[Any]:
-    """Return the values in words like "a,b" and "c"; objects are kept as they are."""
-    found: list[Any] = []
+def _axes(words: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the name of each axis and what was written for its values."""
     for word in words:
-        found += [p for p in word.split(",") if p] if isinstance(word, str) else [word]
-    if not found:
-        raise ParameterError(f"{flag} names no value", hint="separate values by commas")
-    return found
+        if isinstance(word, Mapping):
+            yield from ((str(name), each) for name, each in word.items())
+            continue
+        name, sign, _ = word.partition("=") if isinstance(word, str) else ("", "", "")
+        if not sign:
+            raise ParameterError(
+                f"--grid takes NAME=A,B, not {in_words(word)}",
+                hint="a value with a comma or a blank: --grid 'NAME=\"a, b\",c'",
+            )
+        yield name, rest_of(word, len(name) + 1)
+
+
+def _all_values(flag: str, words: Iterable[Any]) -> list[Any]:
+    # A word that is quoted as a whole is a list like any other.
+    whole = (str(w) if isinstance(w, Word) and len(w.parts) == 1 else w for w in words)
+    return [value for word in whole for value in values(flag, word)]

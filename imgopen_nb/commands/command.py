@@ -6,11 +6,13 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
 from ..errors import ParameterError
 from ..syntax.parser import Parser, seconds_of
+from ..syntax.words import is_look_up
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -27,6 +29,8 @@ class Invocation:
         session: returns the current session, and makes one if there is none.
         prefix: what stands before the command's name: "%imgopen " or "imgopen ".
         variables: the variables of the notebook.
+        files, said: the files that the command wrote, and what is to be said of them.
+        places: the file of each picture's address, for those that were saved.
     """
 
     options: argparse.Namespace
@@ -34,6 +38,9 @@ class Invocation:
     session: Callable[[], Session]
     prefix: str
     variables: Mapping[str, Any] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    places: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,9 +84,16 @@ def submit_options(parser: Parser) -> None:
     parser.add_argument("--form", action="store_true", help="open the form with these values")
 
 
+def out_option(parser: Parser, about: str) -> None:
+    """Add --out NAME, which a terminal has no variable for: there it says what to write instead."""
+    parser.option(
+        "--out", metavar="NAME", help=about if parser.prog.startswith("%") else argparse.SUPPRESS
+    )
+
+
 def wait_options(parser: Parser) -> None:
     """Add the options of every command that waits for one task."""
-    parser.option("--out", metavar="NAME", help="variable that takes the result")
+    out_option(parser, "variable that takes the result")
     parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
 
 
@@ -103,11 +117,21 @@ def pictures(call: Invocation) -> Any:
     """Return what a line says about which pictures are meant, None if it says nothing."""
     words = call.options.words
     for word in words:
-        if isinstance(word, str) and word in call.variables and not os.path.exists(word):
-            raise ParameterError(
-                f"there is no file or folder {word}", hint=f"for the variable: {{{word}}}"
-            )
+        refuse_bare_name(word, call, "file or folder")
     return words[0] if len(words) == 1 else words or None
+
+
+def refuse_bare_name(word: Any, call: Invocation, what: str = "file") -> None:
+    """Refuse a picture that is named like a variable and is no file.
+
+    Raises:
+        ParameterError: it says how the variable is written.
+    """
+    if not isinstance(word, str) or os.path.exists(word):
+        return
+    name = word.removeprefix("$")
+    if is_look_up(name, call.variables):
+        raise ParameterError(f"there is no {what} {word}", hint=f"for the variable: {{{name}}}")
 
 
 def operation_names() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ParameterError
 from ..syntax.parser import Parser, whole_number
 from ..text import counted
-from .command import Command, Invocation, describe_models, no_options, operation_names
+from .command import Command, Invocation, describe_models, no_options, operation_names, out_option
 
 SHOWN = 20  # tasks, unless --limit says otherwise
 _FILTERS = {
@@ -36,7 +36,7 @@ def _filters(call: Invocation) -> dict[str, Any]:
 
 def _history_options(parser: Parser) -> None:
     _filter_options(parser, f" ({SHOWN} unless given; 0 for all)")
-    parser.option("--out", metavar="NAME", help="variable that takes the DataFrame")
+    out_option(parser, "variable that takes the DataFrame")
 
 
 def _history(call: Invocation) -> Any:

@@ -17,10 +17,12 @@ from .command import (
     Invocation,
     limit_of,
     no_options,
+    refuse_bare_name,
     sample_names,
     submit_options,
     wait,
 )
+from .saving import check_save, save, save_options
 from .widgets import open_form
 
 
@@ -43,11 +45,13 @@ def _values_of(param: Param) -> Callable[[], list[str]]:
 def _add_options(operation: Operation, parser: Parser) -> None:
     add_operation(parser, operation)
     submit_options(parser)
+    save_options(parser)
     if operation.positional:
         add_batch_options(parser, operation)
 
 
 def _run(operation: Operation, call: Invocation) -> Any:
+    check_save(call)
     params, seconds = given(operation, call.options), seconds_of(call.options.timeout)
     if call.body is not None and call.body.strip():
         body = operation.body_param
@@ -60,10 +64,17 @@ def _run(operation: Operation, call: Invocation) -> Any:
     refuse_batch_options(call.options)
     if call.options.form:
         return open_form(operation, params, call)
+    for param in operation.user_params:
+        if param.picture and param.name in params:
+            refuse_bare_name(params[param.name], call)
     session = call.session()
     limit = limit_of(call, session)
     task = session.submit(operation.name, fresh=call.options.fresh, timeout=limit, **params)
-    return task if call.options.no_wait else wait(session, task, limit)
+    if call.options.no_wait:
+        return task
+    result = wait(session, task, limit)
+    save(call, [result])
+    return result
 
 
 def _list(call: Invocation) -> Any:

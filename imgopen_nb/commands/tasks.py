@@ -14,11 +14,13 @@ from .command import (
     Invocation,
     describe_models,
     limit_of,
+    out_option,
     sample_names,
     submit_options,
     wait,
     wait_options,
 )
+from .saving import check_save, save, save_options
 
 if TYPE_CHECKING:
     from ..tasks.task import Task
@@ -40,7 +42,7 @@ def _compare_options(parser: Parser) -> None:
     )
     models = ", ".join(describe_models())
     parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (all unless given)")
-    parser.option("--out", metavar="NAME", help="variable that takes the comparison")
+    out_option(parser, "variable that takes the comparison")
     _timeout_for_each(parser)
 
 
@@ -75,18 +77,36 @@ def _task_option(parser: Parser) -> None:
     parser.add_argument("words", nargs=1, metavar="TASK", help="a task's id, or its beginning")
 
 
+def _status_options(parser: Parser) -> None:
+    _task_option(parser)
+    save_options(parser)
+
+
 def _status(call: Invocation) -> Any:
-    return call.session().task(call.options.words[0])
+    check_save(call)
+    task = call.session().task(call.options.words[0])
+    if call.options.save is not None:
+        if task.result_or_none is None:
+            raise ParameterError(
+                f"{task.operation.name} {task.id} has no result to save: it is {task.state}",
+                hint=f"{call.prefix}wait {task.id} --save FOLDER",
+            )
+        save(call, [task.result_or_none])
+    return task
 
 
 def _wait_options(parser: Parser) -> None:
     _task_option(parser)
     wait_options(parser)
+    save_options(parser)
 
 
 def _wait(call: Invocation) -> Any:
+    check_save(call)
     session = call.session()
-    return wait(session, session.task(call.options.words[0]), limit_of(call, session))
+    result = wait(session, session.task(call.options.words[0]), limit_of(call, session))
+    save(call, [result])
+    return result
 
 
 def _recent_tasks() -> list[str]:
@@ -135,6 +155,7 @@ def _call_options(parser: Parser) -> None:
     parser.add_argument("words", nargs=1, metavar="PATH", help="e.g. /tool/video/expand")
     parser.option("--body", metavar="JSON", help="the JSON object to send; or the cell's body")
     submit_options(parser)
+    save_options(parser)
 
 
 def _call(call: Invocation) -> Any:
@@ -145,10 +166,15 @@ def _call(call: Invocation) -> Any:
         raise ParameterError(f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise ParameterError("the body must be a JSON object")
+    check_save(call)
     session = call.session()
     limit = limit_of(call, session)
     task = session.call(call.options.words[0], body, timeout=limit)
-    return task if call.options.no_wait else wait(session, task, limit)
+    if call.options.no_wait:
+        return task
+    result = wait(session, task, limit)
+    save(call, [result])
+    return result
 
 
 COMMANDS = (
@@ -163,7 +189,7 @@ COMMANDS = (
     Command(
         "status",
         "Show where a task stands.",
-        _task_option,
+        _status_options,
         _status,
         values={"words": _recent_tasks},
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import io
 import os
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit, urlunsplit
 
 from ..errors import PictureError, UnknownNameError
 from ..media.formats import MAX_BYTES, MIME_TYPES, format_named
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
 __all__ = ["Picture", "Thumbnail", "data_url", "decode", "read_picture", "samples", "thumbnail"]
 
 SAMPLES = Path(__file__).parent / "samples"
+# Quotes that people paste with a path, and their other ends.
+_QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“", "‘": "’", "’": "’", "«": "»"}
+_FILE_ADDRESS = re.compile(r"file:(?://(?P<host>[^/\\]*))?(?P<path>[/\\].*)?", re.I | re.DOTALL)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]+={0,2}\s*")
+# The first characters of PNG, JPEG, GIF, WebP, BMP and TIFF files in base64.
+_BASE64_PICTURE = re.compile(r"iVBORw0KGgo|/9j/|R0lGOD|UklGR|Qk|SUkqAA|TU0AKg")
 _PASSWORD = re.compile(r"//[^/\s]*@")
 _ACCEPTED = (
     "give an http(s) URL, a path, bytes, an open file, a PIL image, a numpy array or sample:NAME"
@@ -72,8 +79,9 @@ def read_picture(source: Any) -> Picture:
     """Return any picture ready to be sent; local ones are opened and checked right away.
 
     Args:
-        source: an http(s) URL (not fetched), a `data:` URL, a path, bytes, an open binary file,
-            a PIL image, a numpy array (H×W, H×W×1, ×3 or ×4), or `sample:NAME`.
+        source: an http(s) URL (not fetched), a `data:` URL, base64, a path or `file:` URL, bytes,
+            an open binary file, a PIL image, a numpy array (H×W, H×W×1, ×3 or ×4), or
+            `sample:NAME`.
 
     Raises:
         PictureError: it cannot be read, is too large or is not a picture.
@@ -120,7 +128,10 @@ def samples() -> dict[str, Path]:
 
 
 def _from_text(given: str) -> Picture:
+    given = as_meant(given)
     text = given.strip()
+    if (data := _bare_base64(text)) is not None:
+        return _from_bytes(data, "base64 text")
     scheme, _, rest = text.partition(":")
     if scheme.lower() in _SCHEMES:
         return _SCHEMES[scheme.lower()](text)
@@ -148,15 +159,74 @@ def _from_url(url: str) -> Picture:
 
 def _from_data_url(url: str) -> Picture:
     head, comma, body = url.partition(",")
-    if not comma or not head.lower().endswith(";base64"):
-        raise PictureError("the data: URL is not base64", hint="data:image/png;base64,iVBOR...")
-    if len(body) > MAX_BYTES * 4 // 3 + 4:
+    if not comma:
+        hint = "data:image/png;base64,iVBOR..."
+        raise PictureError("the data: URL has no comma before its data", hint=hint)
+    if len(body) > 3 * MAX_BYTES:
         raise too_large("the data: URL", len(body) * 3 // 4)
-    try:
-        data = base64.b64decode("".join(body.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise PictureError("the data: URL is not valid base64", hint="was it cut?") from error
+    if not re.search(r";\s*base64\s*$", head, re.IGNORECASE):
+        return _from_bytes(unquote_to_bytes(body), "data URL")
+    data = _from_base64(unquote(body) if "%" in body else body)
+    if data is None:
+        raise PictureError("the data: URL is not valid base64", hint="was it cut?")
+    if len(data) > MAX_BYTES:
+        raise too_large("the data: URL", len(data))
     return _from_bytes(data, "data URL")
+
+
+def _from_base64(text: str) -> bytes | None:
+    """Return what a base64 text stands for, by either alphabet and with or without its end."""
+    text = "".join(text.split()).rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _bare_base64(text: str) -> bytes | None:
+    """Return the picture file that a text is in base64, None for any other text."""
+    if len(text) < 64 or not (_BASE64_PICTURE.match(text) and _BASE64.fullmatch(text)):
+        return None
+    return None if os.path.lexists(absolute(text)) else _from_base64(text)
+
+
+def as_meant(given: str) -> str:
+    """Return a text without quotes around it and without file://, unless a file has that name."""
+    text = given.strip()
+    if len(text) > 2 and _QUOTES.get(text[0]) == text[-1] and not os.path.lexists(absolute(given)):
+        text = given = text[1:-1].strip()
+    return path_of_address(text) or given
+
+
+def path_of_address(text: str) -> str | None:
+    """Return the path that a file: address stands for, None for any other text.
+
+    Raises:
+        PictureError: it names another computer, or no path.
+
+    Example:
+        >>> path_of_address("file:///pictures/my%20cat.png")
+        '/pictures/my cat.png'
+    """
+    found = _FILE_ADDRESS.fullmatch(text.strip())
+    if found is None:
+        return None
+    host, path = found["host"] or "", unquote(found["path"] or "")
+    windows = os.name == "nt"
+    if re.match(r"/?[A-Za-z][:|][/\\]", path):  # file:///C:/cat.png
+        path = path.lstrip("/").replace("|", ":", 1)
+    elif re.fullmatch(r"[A-Za-z]:", host):  # file://C:/cat.png
+        host, path = "", host + path
+    if host and host.lower() != "localhost":
+        if not windows:
+            raise PictureError(
+                f"{clip(text, 80)!r} names a file of another computer",
+                hint="a file of this one is file:///folder/cat.png, with three slashes",
+            )
+        path = f"//{host}{path}"
+    if not path.strip("/\\") and path != "/":
+        raise PictureError(f"{clip(text, 80)!r} names no file", hint="file:///folder/cat.png")
+    return path.replace("/", "\\") if windows else path
 
 
 def _from_sample(text: str) -> Picture:
@@ -203,15 +273,20 @@ def name_of_unread(source: Any) -> str | None:
 
 def within(folder: str, source: Any) -> Any:
     """Return a picture as it was meant in that working folder: a relative path with the folder."""
-    if not _is_local(source) or os.fsdecode(source).startswith("~"):
+    if not _is_local(source):
         return source
-    return os.path.join(folder, os.fsdecode(source))
+    path = as_meant(source) if isinstance(source, str) else os.fsdecode(source)
+    return path if path.startswith("~") else os.path.join(folder, path)
 
 
 def _is_local(source: Any) -> bool:
     """Whether this is the path of a file."""
     if not isinstance(source, str):
         return isinstance(source, os.PathLike)
+    with contextlib.suppress(PictureError):
+        source = as_meant(source)
+    if _bare_base64(source.strip()) is not None:
+        return False
     scheme, _, rest = source.strip().partition(":")
     named = scheme.lower() in _SCHEMES or rest.startswith("//") or source.startswith("<")
     return bool(scheme) and not named
@@ -219,7 +294,7 @@ def _is_local(source: Any) -> bool:
 
 def _typed_path(given: str | os.PathLike[str]) -> str:
     """Return a path without spaces around it, unless there is a file of that very name."""
-    text = os.fsdecode(given)
+    text = as_meant(given) if isinstance(given, str) else os.fsdecode(given)
     exact = not isinstance(given, str) or os.path.lexists(absolute(text))
     return text if exact else text.strip()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 
 from IPython.core.completer import (
@@ -16,6 +17,13 @@ from ..commands.command import Command
 from ..commands.registry import COMMANDS
 
 _LINE = re.compile(r"^\s*(?:[\w.,\s\[\]]+=\s*)?%{1,2}imgopen(?P<rest>\s.*|)$", re.DOTALL)
+
+# In the code above a line: the arguments of functions, and what is assigned.
+_ARGUMENTS = re.compile(r"^\s*(?:async\s+)?def\s+\w+\s*\(([^)]*)\)", re.MULTILINE)
+_ARGUMENT = re.compile(r"(?:^|,)\s*\**(\w+)")
+_BOUND = re.compile(
+    r"^[ \t]+(?:for\s+|with\s.*\sas\s+)?([\w, \t]+?)\s*(?:=(?!=)|\s+in\s|:)", re.MULTILINE
+)
 
 
 class Completion:
@@ -40,7 +48,8 @@ class Completion:
         if context.cursor_line and context.full_text.lstrip().startswith("%%"):
             return {"completions": [], "suppress": False}
         *before, word = re.split(r"\s+", line["rest"].lstrip())
-        found = [text for text in self._candidates(before, word) if text.startswith(word)]
+        local = _names_in_functions(context.full_text, context.cursor_line)
+        found = [text for text in self._candidates(before, word, local) if text.startswith(word)]
         # IPython replaces its own idea of a word, which is shorter than ours after : or {.
         ours = word.endswith(context.token)
         skip = len(word) - len(context.token) if ours else 0
@@ -51,7 +60,7 @@ class Completion:
             "ordered": True,
         }
 
-    def _candidates(self, before: list[str], word: str) -> list[str]:
+    def _candidates(self, before: list[str], word: str, local: list[str]) -> list[str]:
         if not before:
             return list(COMMANDS)
         command = COMMANDS.get(before[0])
@@ -60,7 +69,10 @@ class Completion:
         opening = word.rfind("{")
         if opening >= 0 and "}" not in word[opening:]:
             head = word[: opening + 1]
-            return [f"{head}{name}}}" for name in self._variables()]
+            names = dict.fromkeys((*local, *self._variables()))
+            return [f"{head}{name}}}" for name in names]
+        if word.startswith("$"):
+            return [f"${name}" for name in dict.fromkeys((*local, *self._variables()))]
         if word.startswith("-"):
             used = {w.partition("=")[0] for w in before}
             return [flag for flag in command.parser().flags if flag not in used]
@@ -69,6 +81,17 @@ class Completion:
     def _variables(self) -> list[str]:
         hidden = self._shell.user_ns_hidden
         return [n for n in self._shell.user_ns if not n.startswith("_") and n not in hidden]
+
+
+def _names_in_functions(text: str, cursor_line: int) -> list[str]:
+    """Return the names that the code above an indented line gives to arguments and variables."""
+    lines = text.split("\n")
+    if cursor_line >= len(lines) or not lines[cursor_line][:1].isspace():
+        return []
+    above = "\n".join(lines[:cursor_line])
+    found = [name for names in _ARGUMENTS.findall(above) for name in _ARGUMENT.findall(names)]
+    found += [name for names in _BOUND.findall(above) for name in re.findall(r"\w+", names)]
+    return [name for name in found if name.isidentifier() and not keyword.iskeyword(name)]
 
 
 def _values(command: Command, before: list[str]) -> list[str]:

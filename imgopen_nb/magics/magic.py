@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -15,6 +17,10 @@ from ..syntax.parser import HelpAsked
 from ..syntax.words import expand, split
 from ..text import in_words
 from .completion import Completion
+from .scope import Scope, scope
+
+# An address whose own last sign a semicolon may be.
+_QUERY = re.compile(r"https?://\S*[?#]\S*\s*$", re.IGNORECASE)
 
 
 @magics_class
@@ -28,16 +34,19 @@ class ImgOpenMagics(Magics):
 
         `%imgopen describe URL --model clip` shows the caption; `r = %imgopen describe URL` and
         `--out r` keep the Result. With `%%imgopen`, the cell is the prompt. `{name}` on the line
-        stands for a variable, `{{` for a brace; the cell is used as it is.
+        stands for a variable, in a function for one of its own, `{{` for a brace; the cell is used
+        as it is. A semicolon at the end of the line hides the output.
         """
-        words = split(line)
+        here = scope(_shell(self).user_ns)
+        quiet = line.rstrip().endswith(";") and not _QUERY.search(line)
+        words = split(line.rstrip().rstrip(";") if quiet else line)
         if not words or words[0] in ("--help", "-h", "help"):
             print(overview())
             return None
         command = find(words[0])
         _refuse_keys(words)
         try:
-            options = command.parser().read(expand(words[1:], _shell(self).user_ns))
+            options = command.parser().read(expand(words[1:], here.variables))
         except HelpAsked as asked:
             print(asked)
             return None
@@ -45,30 +54,49 @@ class ImgOpenMagics(Magics):
             raise ParameterError(
                 f"%%imgopen {command.name} takes no cell", hint=f"%imgopen {line.strip()}"
             )
-        return self._run(command, options, cell)
+        value = self._run(command, options, cell, here, quiet=quiet)
+        return None if quiet and here.statement else value
 
-    def _run(self, command: Command, options: Any, cell: str | None) -> Any:
+    def _run(
+        self, command: Command, options: Any, cell: str | None, here: Scope, *, quiet: bool
+    ) -> Any:
         from ..session import current
 
         out = getattr(options, "out", None)
         if out is not None and not (isinstance(out, str) and out.isidentifier()):
-            raise ParameterError(f"--out takes the name of a variable, not {in_words(out)}")
+            raise ParameterError(
+                f"in a notebook --out takes the name of a variable, not {in_words(out)}",
+                hint="--out NAME, then NAME.to_csv(...) for a table; for pictures: --save FOLDER",
+            )
+        if out in here.local:
+            raise ParameterError(
+                f"--out cannot set {out}, a variable of the function {here.function}: "
+                "nothing was sent",
+                hint=f"{out} = %imgopen ..., without --out",
+            )
+        variables = here.variables
+        call = Invocation(options, cell, current, "%imgopen ", variables)
         try:
-            variables = _shell(self).user_ns
             if out and out in variables and _reads(options, out, variables[out]):
                 raise ParameterError(
                     f"{out} is the input itself: nothing was sent", hint="--out ANOTHER_NAME"
                 )
-            value = command.run(Invocation(options, cell, current, "%imgopen ", variables))
+            value = command.run(call)
         except ImgOpenError as error:
             if out and error.task is not None:
                 _shell(self).user_ns[out] = error.task  # it may be paid for: do not lose it
             raise
         if out:
             _shell(self).user_ns[out] = value
+            if here.function:
+                call.said.append(f"{out} is a variable of the notebook, not of {here.function}")
+        for text in () if quiet else call.said:
+            print(text)
+        if out:
             return None
         if isinstance(value, str):
-            print(value)
+            if not quiet:
+                print(value)
             return None
         return value
 
@@ -77,7 +105,7 @@ def _reads(options: Any, name: str, value: Any) -> bool:
     """Whether --from reads a variable, by its name or as {name}."""
     words = getattr(options, "source", None) or ()
     return any(
-        word.split(".")[0] == name and not os.path.exists(word)
+        re.split(r"[.\[]", word)[0] == name and not os.path.exists(word)
         if isinstance(word, str)
         else word is value
         for word in words
@@ -105,7 +133,7 @@ def unload(shell: InteractiveShell) -> None:
     matchers[:] = [m for m in matchers if not getattr(m, "of_imgopen", False)]
 
 
-def _refuse_keys(words: list[str]) -> None:
+def _refuse_keys(words: Sequence[str]) -> None:
     """Refuse an access key on the line: the line stays in the notebook."""
     if words[0] == "login":
         return  # the command itself refuses it, with the same reason

@@ -11,6 +11,7 @@ from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
 from ..errors import ParameterError, UnknownNameError
 from ..text import in_words
+from .words import Joined
 
 # Numbers that argparse would take for an option: it knows -1 and -0.5, but not -1e5 or -inf.
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b|nan\b)", re.IGNORECASE)
@@ -57,6 +58,11 @@ class Parser(argparse.ArgumentParser):
         """Add an option that may be given once."""
         self.add_argument(*flags, action=_Once, default=None, **more)
 
+    def described(self, flag: str, metavar: str, about: str) -> None:
+        """Give an option that the parser has another name of its value, and another help."""
+        action = self._option_string_actions[flag]
+        action.metavar, action.help = metavar, about
+
     def print_help(self, file: Any = None) -> NoReturn:
         """Raise what argparse would print for --help."""
         raise HelpAsked(self.format_help())
@@ -80,7 +86,9 @@ class Parser(argparse.ArgumentParser):
         """
         # argparse gets a placeholder for each word that it must not look at.
         objects = {f"\x00{i}": word for i, word in enumerate(words) if _is_opaque(word)}
-        plain = [f"\x00{i}" if _is_opaque(word) else word for i, word in enumerate(words)]
+        plain = [
+            _placeholder(i, word) if _is_opaque(word) else word for i, word in enumerate(words)
+        ]
         namespace, extra = self.parse_known_args(plain)
         if extra:
             raise self._unknown(_restored(extra[0], objects))
@@ -102,10 +110,19 @@ def _is_opaque(word: Any) -> bool:
     return not isinstance(word, str) or _NEGATIVE.match(word) is not None
 
 
+def _placeholder(number: int, word: Any) -> str:
+    return f"{word.flag}=\x00{number}" if isinstance(word, Joined) else f"\x00{number}"
+
+
 def _restored(value: Any, objects: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
-        return [_restored(item, objects) for item in value]
-    return objects.get(value, value) if isinstance(value, str) else value
+        found = [objects.get(item, item) for item in value]
+        if len(found) == 1 and isinstance(found[0], Joined):  # --models={list}
+            only = found[0].value
+            return list(only) if isinstance(only, (list, tuple)) else [only]
+        return found
+    found = objects.get(value, value) if isinstance(value, str) else value
+    return found.value if isinstance(found, Joined) else found
 
 
 def seconds_of(text: Any) -> float | None:

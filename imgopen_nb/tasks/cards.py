@@ -14,7 +14,7 @@ from ..display.record import MIME, name_and_score, record
 from ..display.rendering import render
 from ..display.tables import text_table
 from ..images.thumbnail import Thumbnail
-from ..text import as_text, short_path, shown, visible
+from ..text import as_text, as_typed, short_path, shown, visible
 
 MAX_ROWS = 20
 MAX_COLUMNS = 8
@@ -83,7 +83,7 @@ def task_view(task: Any) -> dict[str, Any]:
         "operation": task.operation.name,
         "image": getattr(task, "image", None),
         "message": str(task.message or ""),
-        "advice": advice.format(**names),
+        "advice": as_typed(advice.format(**names)),
         "facts": [str(k) for k in known if k],
         "backend": getattr(task, "backend", "real"),
     }

@@ -120,6 +120,11 @@ class Result:
     write: Callable[..., None] | None = field(default=None, repr=False, compare=False)
 
     @property
+    def id(self) -> str:
+        """The same as `task_id`, as a task calls it."""
+        return self.task_id
+
+    @property
     def seconds(self) -> float | None:
         """Seconds from the submission until the end was noticed."""
         if self.submitted is None or self.finished is None:
@@ -191,7 +196,10 @@ class Result:
     def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
         """Write the pictures (or the caption) and a JSON file of their origin into a folder.
 
-        What an earlier call wrote is replaced, unless it has been edited since.
+        For a result without either, such as a list, the JSON file has the answer itself.
+
+        Their names tell the picture, the operation and the task. What an earlier call wrote is
+        replaced, unless it has been edited since.
 
         Args:
             folder: made if it does not exist.
@@ -210,8 +218,9 @@ class Result:
         """
         if self.write is None:
             raise UsageError("this result has no files to save: it comes from no task")
-        # Both names may come from an imported file.
-        stem = path_of(folder) / re.sub(r"[^\w.-]", "_", f"{self.operation}-{self.task_id}"[:150])
+        # All names may come from an imported file.
+        name = "-".join(filter(None, (_origin(self.image), self.operation, self.task_id)))
+        stem = path_of(folder) / re.sub(r"[^\w.-]", "_", name)[:180]
         contents: dict[Path, str | bytes] = {}
         for number, image in enumerate(self.images, 1):
             data = image.data()
@@ -221,6 +230,8 @@ class Result:
             contents[stem.with_name(f"{stem.name}.txt")] = self.caption + "\n"
         origin = {name: getattr(self, name) for name in _ORIGIN}
         origin |= {"urls": list(map(str, self.images)), "files": [file.name for file in contents]}
+        if not contents:
+            origin["data"] = dict(self.data)
         told = json.dumps(origin, indent=2, ensure_ascii=False)
         contents[stem.with_name(f"{stem.name}.json")] = told
         self.write(contents, overwrite=overwrite)
@@ -242,6 +253,12 @@ class Result:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return result_bundle(self)
+
+
+def _origin(image: str | None) -> str:
+    """Return a picture's name without its folder and suffix, "" if it has none."""
+    name = re.split(r"[/\\:]", re.split(r"[?#]", image or "")[0].rstrip("/\\"))[-1]
+    return re.sub(r"\.\w{1,5}$", "", name).strip("<>. ")[:60]
 
 
 def missing_note(operation: Operation, data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from ..errors import (
     UnknownStatusError,
     WaitCancelledError,
 )
-from ..text import as_text, in_words
+from ..text import as_text, as_typed, in_words
 from .cards import task_bundle
 from .result import Result
 from .search import Search, clock
@@ -244,6 +244,11 @@ class Task:
     # For users.
 
     @property
+    def task_id(self) -> str:
+        """The same as `id`, as a result calls it."""
+        return self.id
+
+    @property
     def done(self) -> bool:
         """Whether it has ended, with success or not."""
         return self.state.final
@@ -351,16 +356,16 @@ class Task:
         """What becomes of the task if nobody waits for it, and how to get its result later."""
         if self.state.final:
             return f"it has ended: {self.state}"
-        sent = self._original or self
+        sent, wait = self._original or self, as_typed(f"%imgopen wait {self.id}")
         if self.state in UNSENT and sent.sending and not sent.withdrawn:
-            return f"it goes on being sent; to get its result later: %imgopen wait {self.id}"
+            return f"it goes on being sent; to get its result later: {wait}"
         if self.state in UNSENT:
             return (
-                "it is not known whether it has reached the service: "
-                f"%imgopen wait {self.id} looks for it, and sends it again once that is safe "
-                "(%imgopen resume --send-lost: at once)"
+                f"it is not known whether it has reached the service: {wait} looks for it, and "
+                "sends it again once that is safe "
+                f"({as_typed('%imgopen resume --send-lost')}: at once)"
             )
-        return f"it goes on at the service; to get its result later: %imgopen wait {self.id}"
+        return f"it goes on at the service; to get its result later: {wait}"
 
     @property
     def looked_for_until(self) -> float | None:
