@@ -61,13 +61,15 @@ OWNERS = {
     "pandas": "batch.frame captions.comparison history.frame history.json_dtype tasks.result",
     "PIL": "images.picture images.thumbnail media.formats",
     "numpy": "captions.comparison history.frame history.json_dtype images.picture images.thumbnail",
+    "narwhals": "batch.dataframes",
     "jinja2": "display.rendering",
     "markupsafe": "display.rendering",
     "platformdirs": "config.settings",
     "IPython": "display.progress_bar magics.completion magics.magic",
     "tqdm": "display.progress_bar",
     "filelock": "tasks.session_lock",
-    "pyarrow": "batch.table_files history.arrow history.arrow_process history.export history.frame",
+    "pyarrow": "batch.dataframes batch.table_files batch.table_readers "
+    "history.arrow history.arrow_process history.export history.frame",
     "adbc_driver_sqlite": "history.arrow_process",
     "adbc_driver_manager": "history.arrow_process",
     "jupyter_server": "server_extension.handlers server_extension.sandbox_proxy",
@@ -76,7 +78,7 @@ OWNERS = {
 }
 LAZY = (
     "pandas", "PIL", "numpy", "IPython", "requests", "tornado", "ipywidgets", "onnxruntime",
-    "tokenizers", "huggingface_hub", "anywidget", "filelock", "pyarrow",
+    "tokenizers", "huggingface_hub", "anywidget", "filelock", "pyarrow", "narwhals",
 )  # fmt: skip
 
 

@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
 from ..catalogue.parameter import Param
 from ..catalogue.status import DELETED, NOT_SENT, State
+from ..catalogue.values import listed, scalar
 from ..errors import BudgetError, ImgOpenError, ParameterError, TaskTimeoutError, UsageError
 from ..images.picture import within
 from ..tasks.cache_key import reusable
@@ -334,12 +334,12 @@ def _normalized(operation: Operation, params: Mapping[str, Any], main: Param) ->
     given: dict[str, Any] = {}
     for name, value in params.items():
         if name == "models":
-            value = [value] if isinstance(value, str) or not isinstance(value, Iterable) else value
-            name, value = "model", list(value)
-        name = operation.param(name).name
-        if name in given:
-            raise ParameterError(f"{name} is given twice")
-        given[name] = value
+            name, value = "model", [value] if listed(value) is None else value
+        param = operation.param(name)
+        if param.name in given:
+            raise ParameterError(f"{param.name} is given twice")
+        items = listed(value, pictures=param.picture) if param.several else None
+        given[param.name] = value if items is None else items
     if main.name in given:
         raise ParameterError(
             f"{main.name} is given twice: it is what the batch goes through",
@@ -350,12 +350,14 @@ def _normalized(operation: Operation, params: Mapping[str, Any], main: Param) ->
 
 def _check_limits(limits: Limits) -> None:
     for name, minimum in (("concurrency", 1), ("most", 0)):
-        number = getattr(limits, name)
-        integer = isinstance(number, Integral) and not isinstance(number, bool)
+        given = getattr(limits, name)
+        number = scalar(given)
+        integer = isinstance(number, int) and not isinstance(number, bool)
         if not (name == "most" and number is None) and not (integer and number >= minimum):
             raise ParameterError(
-                f"{name} must be a whole number from {minimum}, not {in_words(number)}"
+                f"{name} must be a whole number from {minimum}, not {in_words(given)}"
             )
+        setattr(limits, name, number)
     time_limit(limits.timeout, 0.0)
 
 

@@ -17,6 +17,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from ..catalogue.operation import Operation
+from ..catalogue.values import is_embedded
 from ..database.database import Database
 from .sources import URL, Source, missing
 
@@ -147,6 +148,8 @@ def _plain(value: Any, picture: bool) -> Any:
     """
     if missing(value):
         return None
+    if is_embedded(value):
+        value = value.get("bytes") or value.get("path")
     if isinstance(value, (list, tuple)):
         return [_plain(item, picture) for item in value]
     if isinstance(value, (bytes, bytearray, memoryview)):

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
-from ..errors import ImgOpenError, ParameterError, UnknownNameError
+from ..catalogue.values import is_embedded, listed
+from ..errors import ImgOpenError, ParameterError
+from ..images.picture import read_picture
 from ..media.formats import FILE_SUFFIXES
 from ..text import clip, in_words
-from .table_files import READERS
+from .dataframes import table_in_memory
+from .table import PICTURE_COLUMNS, URL, Table, guarded, missing
+from .table_readers import read_table, reader_of, table_of
 
-# Usual names of a column of pictures, in order of preference.
-PICTURE_COLUMNS = ("image", "url", "image_url", "picture", "path", "file", "filename", "file_name")
-_TEXT_COLUMNS = ("prompt", "text")
-URL = re.compile(r"(https?|data|sample):", re.IGNORECASE)
+__all__ = ["PICTURE_COLUMNS", "URL", "Source", "axes_of", "combinations", "is_glob", "missing"]
+
 _GLOB = re.compile(r"[*?\[]")
-_HINT = "give a list, a column, a folder, a glob, or a .csv, .jsonl or .parquet file"
+_HINT = (
+    "give a list, a column, a folder, a glob, or a .csv, .tsv, .jsonl, .json, .parquet, .txt or "
+    ".zip file"
+)
 _PICTURE = Param("image", "image", "image")
 
 Pairs = Callable[[], Iterator[tuple[Any, Any]]]
@@ -43,6 +47,7 @@ class Source:
         once: whether the input can be read only once, as a generator.
         name: the absolute path of the folder, glob or file, and the column; "" for other inputs.
         pictures: whether the values are pictures; otherwise they are texts.
+        reads: which column of which table it is, and why, for people; "" where that is plain.
     """
 
     pairs: Pairs
@@ -51,14 +56,18 @@ class Source:
     once: bool = False
     name: str = ""
     pictures: bool = True
+    reads: str = ""
 
 
 def source_of(given: Any, column: str | None = None, param: Param = _PICTURE) -> Source:
     """Return the input of a batch.
 
     Args:
-        given: a list or another iterable, a Series, a DataFrame with `column`, a folder of
-            pictures, a glob such as "photos/**/*.jpg", or a .csv, .tsv, .jsonl or .parquet file.
+        given: a list or another iterable; a column or frame of pandas, polars, Arrow or another
+            library; a Hugging Face data set; a folder of pictures, a glob such as
+            "photos/**/*.jpg"; a .csv, .tsv, .jsonl, .json, .parquet or .txt file; pictures in a
+            .zip file. An array of numbers with two or three dimensions is one picture, one with
+            four is a picture for each row; an array of texts has a row for each.
         column: the column of a table; not needed if it has a usual name (image, url ...).
         param: the parameter that gets the values: pictures or texts.
 
@@ -70,45 +79,72 @@ def source_of(given: Any, column: str | None = None, param: Param = _PICTURE) ->
     return found if param.picture else replace(found, pictures=False)
 
 
-def _read(given: Any, column: str | None, param: Param) -> Source:
-    if hasattr(given, "columns") and hasattr(given, "index"):
-        return _from_frame(given, column, param)
+def _read(given: Any, column: Any, param: Param) -> Source:
+    if _is_pandas(given):
+        return _from_pandas(given, column, param)
     if isinstance(given, (str, os.PathLike)):
         path = Path(os.path.expanduser(given))
-        if path.suffix.lower() in READERS and os.path.isfile(path):
-            return _from_table(path, column, param)
-    if hasattr(given, "index") and hasattr(given, "items"):
-        return _from_series(given)
+        if reader_of(path) and os.path.isfile(path):
+            return _from_table(read_table(path, param), column, param, path)
+    table = table_in_memory(given)
+    if table is None and isinstance(given, (list, tuple, dict)) and _is_table(given, param):
+        table = table_of(given if isinstance(given, dict) else list(given), "the list")
+    if table is not None:
+        return _from_table(table, column, param)
     if column is not None:
         raise ParameterError(f"column {column!r} goes with a table", hint=_HINT)
     if isinstance(given, (str, os.PathLike)):
         return _from_text(os.fspath(given), param)
+    if is_embedded(given):
+        return _one_value(given)
     if isinstance(given, Mapping):
-        return Source(_guarded(given.items), len(given))
+        return Source(guarded(given.items), len(given))
     return _one_value(given) if _is_picture(given) else _from_iterable(given)
 
 
-def _from_frame(frame: Any, column: str | None, param: Param) -> Source:
-    name = _column(column, list(frame.columns), "the DataFrame", param)
-    found = frame[name]
-    if hasattr(found, "columns"):
-        raise ParameterError(f"the DataFrame has several columns called {name!r}: rename one")
-    return _from_series(found)
+def _is_pandas(given: Any) -> bool:
+    """Whether this is a Series or DataFrame with an index of pandas, whatever its library."""
+    if isinstance(given, (str, os.PathLike, Sequence, type)):
+        return False
+    index = getattr(given, "index", None)  # for Arrow and others this is a method
+    return type(index).__module__.partition(".")[0] == "pandas" and hasattr(given, "items")
 
 
-def _from_series(series: Any) -> Source:
+def _from_pandas(given: Any, column: Any, param: Param) -> Source:
+    """Return a Series, or a column of a DataFrame, with its index."""
+    name, reads, series = None, "", given
+    if hasattr(given, "columns"):
+        table = Table("the DataFrame", list(given.columns), lambda n: iter(given[n]), len(given))
+        name, why = table.column(column, param)
+        series, reads = given[name], _reads(table, name, why)
+    elif column is not None and str(column) != str(given.name):
+        raise ParameterError(f"column {column!r} goes with a table", hint=_HINT)
+
     def pairs() -> Iterator[tuple[Any, Any]]:
         return zip(series.index, series, strict=True)
 
-    return Source(pairs, len(series), series.index)
+    return Source(pairs, len(series), series.index, reads=reads)
+
+
+def _is_table(given: Any, param: Param) -> bool:
+    """Whether a list holds rows with named columns, or a dict columns with lists of values."""
+    if isinstance(given, dict):
+        lists = all(isinstance(value, (list, tuple)) for value in given.values())
+        return bool(given) and lists and not param.several
+    rows = [row for row in itertools.islice(given, 10) if not missing(row)]
+    return bool(rows) and all(isinstance(row, dict) and not is_embedded(row) for row in rows)
 
 
 def _is_picture(given: Any) -> bool:
     """Whether this is a single picture: bytes, an open file, an array of pixels, a PIL image."""
     if isinstance(given, (bytes, bytearray, memoryview)) or callable(getattr(given, "read", None)):
         return True
-    pixels = hasattr(given, "__array_interface__") or hasattr(given, "__array__")
-    return pixels and getattr(given, "ndim", 2) in (2, 3)
+    if not (hasattr(given, "__array_interface__") or hasattr(given, "__array__")):
+        return False
+    shape = tuple(getattr(given, "shape", ()))
+    if len(shape) == 3 and not {shape[0], shape[2]} & {1, 3, 4}:
+        return False  # many grey pictures of the same size
+    return getattr(given, "ndim", 2) in (2, 3)
 
 
 def _one_value(given: Any) -> Source:
@@ -119,23 +155,12 @@ def _from_iterable(given: Any) -> Source:
     if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
         raise ParameterError(f"a batch cannot be read from {in_words(given)}", hint=_HINT)
     total = len(given) if isinstance(given, Sized) else None
-    return Source(_guarded(lambda: enumerate(given)), total, once=iter(given) is given)
+    return Source(guarded(lambda: enumerate(map(_plain, given))), total, once=iter(given) is given)
 
 
-def _guarded(pairs: Callable[[], Iterable[tuple[Any, Any]]]) -> Pairs:
-    """Return pairs that end with an error if reading fails, so that no earlier row is lost."""
-
-    def guarded() -> Iterator[tuple[Any, Any]]:
-        number = 0
-        try:
-            for pair in pairs():
-                yield pair
-                number += 1
-        except Exception as error:
-            why = f"{type(error).__name__}: {clip(error)}"
-            yield number, ParameterError(f"the input broke off after {number} rows ({why})")
-
-    return guarded
+def _plain(value: Any) -> Any:
+    """Return the value of one of Arrow's scalars; all others as they are."""
+    return value.as_py() if hasattr(value, "as_py") else value
 
 
 def _from_text(text: str, param: Param) -> Source:
@@ -145,25 +170,64 @@ def _from_text(text: str, param: Param) -> Source:
     if param.picture and missing(text):  # an empty path would be the working folder
         raise ParameterError("the input is an empty text", hint=_HINT)
     if not param.picture:
-        if path.suffix.lower() in READERS or os.path.exists(path):
+        if reader_of(path) or os.path.exists(path):
             raise ParameterError(f"no {param.name}s can be read from {clip(text)}", hint=_HINT)
         return _one_value(text)
     if os.path.isdir(path):
         return _files(path, _pictures(path), f"no pictures in the folder {clip(text)}")
     if os.path.isfile(path):
+        _check_picture(path)
         return _files(path, [path], "")
     if is_glob(text):
-        names = sorted(glob.glob(str(path), recursive=True))
-        files = [Path(name) for name in names if os.path.isfile(name)]
-        return _files(path, files, f"no file fits {clip(text)}")
+        return _files(path, _fitting(str(path)), f"no file fits {clip(text)}")
     raise ParameterError(f"there is no file or folder {clip(text)}", hint=_HINT)
+
+
+def _check_picture(path: Path) -> None:
+    """Refuse a file that is neither a table nor called like a picture, nor is one."""
+    if path.suffix.lower() in FILE_SUFFIXES:
+        return
+    try:
+        read_picture(path)
+    except ImgOpenError as error:
+        raise ParameterError(
+            f"{error.message}, nor is it a table that is read", hint=_HINT
+        ) from None
 
 
 def is_glob(text: str) -> bool:
     """Whether a text is a pattern for names of files, and not the name of one."""
     if URL.match(text) or os.path.exists(os.path.expanduser(text)):
         return False
-    return _GLOB.search(text) is not None
+    return _GLOB.search(_split_pattern(os.path.expanduser(text))[1]) is not None
+
+
+def _split_pattern(pattern: str) -> tuple[str, str]:
+    """Return the longest folder that a pattern begins with and that exists, and the rest.
+
+    Brackets and other signs in the name of that folder are no pattern.
+    """
+    folder, rest = pattern, ""
+    while folder and not os.path.isdir(folder):
+        shorter = os.path.dirname(folder.rstrip("/" + os.sep))
+        if shorter == folder:
+            break
+        folder, rest = shorter, pattern[len(shorter) :]
+    return folder, rest
+
+
+def _fitting(pattern: str) -> list[Path]:
+    """Return the files that fit a pattern.
+
+    If none fits, brackets in it are taken for themselves: "set [v2] *.png".
+    """
+    folder, rest = _split_pattern(pattern)
+    for tail in (rest, rest.replace("[", "[[]")):
+        names = sorted(glob.glob(glob.escape(folder) + tail, recursive=True))
+        files = [Path(name) for name in names if os.path.isfile(name)]
+        if files:
+            return files
+    return []
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -182,47 +246,38 @@ def _files(given: Path, found: list[Path], none: str) -> Source:
     return Source(lambda: zip(names, names, strict=True), len(names), name=known)
 
 
-def _column(wanted: Any, columns: list[Any], where: str, param: Param) -> Any:
-    if wanted is not None:
-        if wanted not in columns:
-            raise UnknownNameError(f"column of {where} called", str(wanted), map(str, columns))
-        return wanted
-    if not columns:
-        raise ParameterError(f"{clip(where)} has no columns: it is empty")
-    folded = {str(name).lower(): name for name in reversed(columns)}
-    names = (param.name, *(PICTURE_COLUMNS if param.picture else _TEXT_COLUMNS))
-    usual = [folded[name] for name in names if name in folded]
-    if usual or len(columns) == 1:
-        return usual[0] if usual else columns[0]
-    what = "pictures" if param.picture else f"{param.name}s"
-    raise ParameterError(
-        f"which column of {where} holds the {what}? It has {clip(', '.join(map(str, columns)))}",
-        hint="name it: column=..., or --column NAME",
-    )
+def _from_table(table: Table, column: Any, param: Param, path: Path | None = None) -> Source:
+    """Return a column of a table; paths in a file may be relative to the file's folder."""
+    name, why = table.column(column, param)
+    beside = path.parent if path and param.picture else None
+
+    def values() -> Iterator[Any]:
+        return map(_plain, table.values(name))
+
+    def pairs() -> Iterable[tuple[Any, Any]]:
+        found = values() if beside is None else (_beside(beside, value) for value in values())
+        return enumerate(found) if table.index is None else zip(table.index, found, strict=False)
+
+    known = f"{os.path.abspath(path)} {name}" if path else ""
+    return Source(guarded(pairs), table.total, name=known, reads=_reads(table, name, why))
 
 
-def _from_table(path: Path, column: str | None, param: Param) -> Source:
-    try:
-        columns, total, rows = READERS[path.suffix.lower()](path)
-    except UnicodeDecodeError:
-        raise ParameterError(f"{path.name} is not UTF-8", hint="save it as UTF-8") from None
-    except (OSError, csv.Error) as error:
-        raise ParameterError(f"{path.name} cannot be read ({clip(error)})") from None
-    name = _column(column, columns, path.name, param)
-
-    def values() -> Iterator[tuple[int, Any]]:
-        return enumerate(_value(path, row, name, param) for row in rows(name))
-
-    return Source(_guarded(values), total, name=f"{os.path.abspath(path)} {name}")
+def _reads(table: Table, name: Any, why: str) -> str:
+    """Return what is read, in words; "" if there was no choice."""
+    several = len(table.columns) > 1
+    taken = f"column {clip(name, 60)!r}" + (f" ({why})" if why else "") if several else ""
+    facts = ", ".join(filter(None, [taken, *table.remarks]))
+    return f"{clip(table.name)}: {facts}" if facts else ""
 
 
-def _value(path: Path, row: dict[str, Any] | ImgOpenError, name: str, param: Param) -> Any:
-    """Return the value of a row; a picture's path may be relative to the folder of the table."""
-    value = row if isinstance(row, ImgOpenError) else row.get(name)
-    if not isinstance(value, str) or not param.picture or URL.match(value):
+def _beside(folder: Path, value: Any) -> Any:
+    """Return a picture; its path may be relative to the folder of the table."""
+    if isinstance(value, dict) and is_embedded(value) and not value.get("bytes"):
+        value = value.get("path")
+    if not isinstance(value, str) or URL.match(value.strip()):
         return value
-    near = os.path.join(path.parent, value)
-    return near if os.path.isfile(near) else value
+    near = (os.path.join(folder, name) for name in (value, value.strip()))
+    return next((path for path in near if os.path.isfile(path)), value)
 
 
 def combinations(axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
@@ -233,28 +288,28 @@ def combinations(axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
 def axes_of(operation: Operation, params: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Return the parameters with several values, as lists.
 
+    Any collection is one: a list, an array, a column of any library, a generator, a set.
+
     Raises:
         UsageError: there is no such parameter, or its list is empty.
     """
-    axes = {n: list(v) for n, v in params.items() if _is_axis(operation.param(n), v)}
+    axes = {}
+    for name, value in params.items():
+        values = _axis(operation.param(name), value)
+        if values is not None:
+            axes[name] = values
     for name, values in axes.items():
         if not values:
             raise ParameterError(f"{name} is an empty list: there would be nothing to do")
     return axes
 
 
-def _is_axis(param: Param, value: Any) -> bool:
-    """Whether a value is a list of values for the parameter, and not one value that is a list."""
-    if not isinstance(value, (list, tuple, range)):
-        return False
-    return not param.several or any(isinstance(item, (list, tuple)) for item in value)
-
-
-def missing(value: Any) -> bool:
-    """Whether a cell of a table is empty."""
-    if isinstance(value, str):
-        return not value.strip()
-    kind = type(value).__name__
-    return kind in ("NoneType", "NAType", "NaTType") or (
-        kind.startswith("float") and value != value
-    )
+def _axis(param: Param, value: Any) -> list[Any] | None:
+    """Return the values for a parameter, None if it is one value, which may be a list."""
+    values = listed(value, pictures=param.picture)
+    if values is None or not param.several:
+        return values
+    lists = [listed(item, pictures=param.picture) for item in values]
+    if any(each is not None for each in lists):
+        return [item if each is None else each for item, each in zip(values, lists, strict=True)]
+    return None

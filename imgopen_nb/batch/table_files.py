@@ -1,91 +1,19 @@
-"""Reads the rows of a batch from .csv, .tsv, .jsonl and .parquet files, and writes its frame."""
+"""Writes the frame of a batch to .csv, .jsonl and .parquet files."""
 
 from __future__ import annotations
 
-import csv
-import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..database.written_files import WrittenFiles
 from ..errors import ImgOpenError, ParameterError, UsageError, install_command
-from ..text import clip, from_cell, to_cell
+from ..text import clip, to_cell
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# The columns, the number of rows, and a function that yields the rows for a column. A row that
-# cannot be read is replaced by the error that says why.
-Table = tuple[list[str], int, Callable[[str], Iterator[dict[str, Any] | ImgOpenError]]]
-
-
-def _csv(path: Path) -> Table:
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-
-    def rows(_: str = "") -> Iterator[dict[str, Any]]:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for row in csv.DictReader(file, delimiter=separator):
-                yield {from_cell(name): from_cell(value) for name, value in row.items()}
-
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        columns = [from_cell(name) for name in next(csv.reader(file, delimiter=separator), [])]
-    return columns, sum(1 for _ in rows()), rows
-
-
-def _jsonl(path: Path) -> Table:
-    def rows(_: str = "") -> Iterator[dict[str, Any] | ImgOpenError]:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _parsed(line, f"{path.name}, line {number}")
-
-    with path.open(encoding="utf-8-sig") as file:
-        total = sum(1 for line in file if line.strip())
-    first = [row for row in itertools.islice(rows(), 100) if isinstance(row, dict)]
-    if total and not first:
-        raise ParameterError(f"{path.name} holds no JSON objects", hint="one object on each line")
-    return list(dict.fromkeys(name for row in first for name in row)), total, rows
-
-
-def _parsed(line: str, where: str) -> dict[str, Any] | ImgOpenError:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        row = None
-    return row if isinstance(row, dict) else ParameterError(f"{clip(where)} is no JSON object")
-
-
-def _parquet(path: Path) -> Table:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError:
-        raise ParameterError(
-            "reading Parquet needs pyarrow", hint=install_command("fast")
-        ) from None
-    try:
-        with parquet.ParquetFile(path) as file:
-            total, columns = file.metadata.num_rows, list(file.schema_arrow.names)
-    except (ArrowException, OSError) as error:
-        raise ParameterError(f"{path.name} is no Parquet file ({type(error).__name__})") from None
-
-    def rows(name: str) -> Iterator[dict[str, Any]]:
-        with parquet.ParquetFile(path) as file:
-            for part in file.iter_batches(batch_size=1000, columns=[name]):
-                yield from part.to_pylist()
-
-    return columns, total, rows
-
-
-READERS: dict[str, Callable[[Path], Table]] = {
-    ".csv": _csv,
-    ".tsv": _csv,
-    ".jsonl": _jsonl,
-    ".ndjson": _jsonl,
-    ".parquet": _parquet,
-}
 
 
 def writable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from ..errors import ParameterError
 from ..text import in_words, near_match
+from .values import is_embedded, listed, scalar
 
 Known = Literal["documented", "client", "assumed"]
 Mark = Literal["required", "optional", "unmarked", "conflict"]
@@ -115,7 +117,7 @@ class Param:
         Raises:
             ParameterError: it has another type, or is not among the choices or in the range.
         """
-        checked = _CHECKS[self.type](self, value)
+        checked = _CHECKS[self.type](self, scalar(value))
         _check_choice(self, checked)
         _check_range(self, checked)
         _check_count(self, checked)
@@ -214,27 +216,29 @@ def _object(param: Param, value: Any) -> dict[str, Any]:
 
 
 def _strings(param: Param, value: Any) -> list[str]:
-    items = [value] if isinstance(value, str) else value
-    if not isinstance(items, (list, tuple)) or not all(isinstance(i, str) for i in items):
+    items = [value] if isinstance(value, str) else listed(value)
+    if items is None or not all(isinstance(i, str) for i in items):
         raise _fail(param, value)
-    return list(items)
+    return items
 
 
 def _image(param: Param, value: Any, label: str = "") -> Any:
     label = label or param.name
     if isinstance(value, (str, bytes)) and not value.strip():
         raise ParameterError(f"{label} is empty: give a URL, a file or a picture")
+    if is_embedded(value):
+        return value if value.get("bytes") else _image(param, value.get("path") or "", label)
     if not isinstance(value, _BYTES) and not any(hasattr(value, m) for m in _PICTURE_MARKS):
         raise ParameterError(f"{label} must be {_WORDS['image']}, not {in_words(value)}")
     return value
 
 
 def _images(param: Param, value: Any) -> list[Any]:
-    if not isinstance(value, (list, tuple)):
+    items = listed(value, pictures=True)
+    if items is None:
         return [_image(param, value)]
-    for number, item in enumerate(value, 1):
-        _image(param, item, f"{param.name}, picture {number} of {len(value)},")
-    return list(value)
+    labels = (f"{param.name}, picture {number} of {len(items)}," for number in itertools.count(1))
+    return list(map(_image, itertools.repeat(param), items, labels))
 
 
 _CHECKS = {

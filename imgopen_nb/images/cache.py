@@ -76,9 +76,9 @@ class ThumbnailCache:
         return small if size <= SMALL else self._make_large(picture, data, size)
 
     def remember(self, picture: Picture) -> None:
-        """Keep a picture that cannot be read again, because it has neither a URL nor a path."""
+        """Keep a picture that cannot be read again: it has neither a URL nor a path of its own."""
         data = picture.data
-        if data is None or not picture.label.startswith("<"):
+        if data is None or not (picture.embedded or picture.label.startswith("<")):
             return
         identity = by_content(data).picture
         if identity in self._originals:

@@ -15,15 +15,16 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit, urlunsplit
 
+from ..catalogue.values import is_embedded
 from ..errors import PictureError, UnknownNameError
 from ..media.formats import MAX_BYTES, MIME_TYPES, format_named
-from ..text import clip, near_match, visible
+from ..text import clip, clip_path, near_match, visible
 from .thumbnail import (
     Thumbnail,
     check_size,
@@ -65,6 +66,7 @@ class Picture:
         suffix: of the format found in the bytes, such as ".jpg"; "" where it is not known.
         notes: what was changed before sending, in words for people.
         hidden: whether the label leaves out a password that the URL has.
+        embedded: whether the label is only a name: the picture lay in a data set or an archive.
     """
 
     label: str
@@ -73,6 +75,7 @@ class Picture:
     suffix: str
     notes: tuple[str, ...] = ()
     hidden: bool = False
+    embedded: bool = False
 
 
 def read_picture(source: Any) -> Picture:
@@ -80,8 +83,8 @@ def read_picture(source: Any) -> Picture:
 
     Args:
         source: an http(s) URL (not fetched), a `data:` URL, base64, a path or `file:` URL, bytes,
-            an open binary file, a PIL image, a numpy array (H×W, H×W×1, ×3 or ×4), or
-            `sample:NAME`.
+            an open binary file, a PIL image, a numpy array (H×W, H×W×1, ×3 or ×4),
+            `sample:NAME`, or a picture of a data set, {"bytes": ..., "path": ...}.
 
     Raises:
         PictureError: it cannot be read, is too large or is not a picture.
@@ -264,6 +267,8 @@ def name_of_unread(source: Any) -> str | None:
 
     None if it has no name, such as an array.
     """
+    if is_embedded(source):
+        return _embedded_name(source.get("path")) or None
     if not isinstance(source, (str, os.PathLike)):
         return None
     if _is_local(source):
@@ -327,6 +332,21 @@ def _from_bytes(data: bytes | bytearray | memoryview, kind: str = "bytes") -> Pi
     data = bytes(data)
     image = open_picture(data, f"the picture in this {kind}".replace("this bytes", "these bytes"))
     return Picture(_label(kind, image, data), None, data, _suffix(image))
+
+
+def _from_embedded(value: Mapping[str, Any]) -> Picture:
+    """Return a picture of a data set; the path beside its bytes is its name."""
+    path = value.get("path")
+    if not value.get("bytes"):
+        return read_picture(path or "")
+    found = _from_bytes(value["bytes"])
+    name = _embedded_name(path)
+    return replace(found, label=name, embedded=True) if name else found
+
+
+def _embedded_name(path: Any) -> str:
+    name = path.strip() if isinstance(path, str) else ""
+    return visible(clip_path(_PASSWORD.sub("//***@", name)))
 
 
 def _from_file(file: Any) -> Picture:
@@ -415,7 +435,8 @@ def _suffix(image: Image) -> str:
     return format_named(image.format).suffix
 
 
-def _is_image(source: Any) -> bool:
+def is_image(source: Any) -> bool:
+    """Whether this is an image of Pillow."""
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(source, module.Image)
 
@@ -429,10 +450,11 @@ _SCHEMES: dict[str, Callable[[str], Picture]] = {
 # In this order: a PIL image has an array interface too.
 _READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Picture]], ...] = (
     (lambda s: isinstance(s, Picture), lambda s: s),
+    (is_embedded, _from_embedded),
     (lambda s: isinstance(s, str), _from_text),
     (lambda s: isinstance(s, (bytes, bytearray, memoryview)), _from_bytes),
     (lambda s: isinstance(s, os.PathLike), _from_path),
-    (_is_image, _from_image),
+    (is_image, _from_image),
     (lambda s: hasattr(s, "__array__") and not isinstance(s, type), _from_array),
     (lambda s: callable(getattr(s, "read", None)) and not isinstance(s, type), _from_file),
 )

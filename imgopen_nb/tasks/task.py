@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from ..catalogue.operation import Operation
 from ..catalogue.status import UNSENT, State
+from ..catalogue.values import scalar
 from ..database.interrupts import Uninterrupted
 from ..errors import (
     ImgOpenError,
@@ -483,6 +484,7 @@ def time_limit(timeout: Any, default: float) -> TimeLimit:
     """
     if isinstance(timeout, TimeLimit):
         return timeout
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
+    seconds = timeout.total_seconds() if hasattr(timeout, "total_seconds") else scalar(timeout)
+    if seconds is not None and not (isinstance(seconds, (int, float)) and seconds >= 0):
         raise ParameterError(f"timeout must be seconds, not {in_words(timeout)}")
-    return TimeLimit(default if timeout is None else timeout)
+    return TimeLimit(default if seconds is None else seconds)

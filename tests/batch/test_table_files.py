@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb.batch.table_files import READERS, write
+from imgopen_nb.batch.table_files import write
+from imgopen_nb.batch.table_readers import read_table
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.database.database import Database
 from imgopen_nb.database.written_files import WrittenFiles
 from imgopen_nb.history.history import History
@@ -25,6 +27,7 @@ from ..conftest import often
 from ..history.test_history import fill, row
 from ..tables import open_table
 
+PROMPT = OPERATIONS["text2image"].param("prompt")
 SIGNS = "=+-@\t\r\n＝＋－＠"
 FORMULAS = [f"{sign}HYPERLINK(0)" for sign in SIGNS] + ["'=1", "''@x", "=cmd|' /C calc'!A0", "-"]
 HARMLESS = ["a=b", "", " =1", "'", "'tis", "é", "1-2", '"=1"', "{=1}"]
@@ -67,11 +70,9 @@ def test_values_of_any_column_type(files: WrittenFiles, tmp_path: Path, dtype: A
     path = write(frame, tmp_path / "out.csv", files)
 
     assert formulas(path) == []
-    columns, total, rows = READERS[".csv"](path)
-    read = list(rows("=header"))
-    assert (columns, total) == (["@index", "=header", "n"], len(texts))
-    assert [r["=header"] for r in read] == texts  # type: ignore[call-overload,index]
-    assert [r["@index"] for r in read] == texts  # type: ignore[call-overload,index]
+    table = read_table(path, PROMPT)
+    assert (table.columns, table.total) == (["@index", "=header", "n"], len(texts))
+    assert list(table.values("=header")) == list(table.values("@index")) == texts
 
 
 def test_numbers_and_times_stay_what_they_are(files: WrittenFiles, tmp_path: Path):
@@ -136,8 +137,9 @@ def test_a_batch_reads_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyP
         batch = session.map("expand-prompt", given, progress=False)
         path = write(batch.wide(), tmp_path / "out.csv", session.manager.files)
         assert formulas(path) == []
-        name = READERS[".csv"](path)[0][0]
+        table = read_table(path, PROMPT)
+        name = table.columns[0]
         again = session.map("expand-prompt", str(path), column=name, dry_run=True, progress=False)
-        read = [r[name] for r in READERS[".csv"](path)[2](name)]  # type: ignore[call-overload,index]
+        read = list(table.values(name))
     assert read == prompts
     assert "4" in str(again)

@@ -1,0 +1,287 @@
+"""Reads tables in files: .csv, .tsv, .jsonl, .json, .parquet, .txt and pictures in a .zip.
+
+The text files among them may be packed (.csv.gz, .jsonl.bz2).
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from ..catalogue.parameter import Param
+from ..errors import ImgOpenError, ParameterError, install_command
+from ..media.formats import FILE_SUFFIXES, MAX_BYTES
+from ..text import clip, counted
+from .csv_tables import read_csv
+from .table import PICTURE_COLUMNS, TEXT_COLUMNS, Table
+from .text_files import LONGEST, PACKED_SUFFIXES, lines, open_text
+
+_LARGEST_JSON = 2 * LONGEST  # characters: a .json file is read as a whole
+_ROWS = 64  # of a Parquet file that are held at a time: each may be a large picture
+# Names of the list of rows in a .json file that holds other things too.
+_LISTS = ("images", "data", "rows", "items", "records", "results", "pictures", "prompts", "urls")
+
+
+def reader_of(path: Path) -> Callable[[Path, Param], Table] | None:
+    """Return the function that reads files with this suffix, None if they are no tables."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    if suffixes and suffixes[-1] in PACKED_SUFFIXES:
+        inner = suffixes[0] if len(suffixes) > 1 else ""
+        return _READERS.get(inner) if inner in _TEXTS else None
+    return _READERS.get(suffixes[-1]) if suffixes else None
+
+
+def read_table(path: Path, param: Param) -> Table:
+    """Return the table in a file.
+
+    Args:
+        path: a file for which there is a reader.
+        param: the parameter that gets the values.
+
+    Raises:
+        ParameterError: it cannot be read; the message says why.
+    """
+    reader = reader_of(path)
+    assert reader is not None, "a table has one of the known suffixes"
+    try:
+        return reader(path, param)
+    except UnicodeDecodeError as error:
+        bad = error.object[error.start]
+        raise ParameterError(
+            f"{path.name} is not UTF-8: it has the byte {bad:#04x}",
+            hint='save it as UTF-8 (in Excel: "CSV UTF-8")',
+        ) from None
+    except (OSError, EOFError, zlib.error, csv.Error, zipfile.BadZipFile) as error:
+        raise ParameterError(f"{path.name} cannot be read ({clip(error)})") from None
+
+
+def _jsonl(path: Path, _: Param) -> Table:
+    def rows() -> Iterator[dict[str, Any] | ImgOpenError]:
+        with open_text(path) as file:
+            for number, line in enumerate(lines(file, path.name), 1):
+                if line.strip():
+                    yield _parsed(line, f"{path.name}, line {number}")
+
+    def values(name: str) -> Iterator[Any]:
+        for row in rows():
+            yield row if isinstance(row, ImgOpenError) else row.get(name)
+
+    with open_text(path) as file:
+        total = sum(1 for line in lines(file, path.name) if line.strip())
+    first = [row for row in itertools.islice(rows(), 100) if isinstance(row, dict)]
+    if total and not first:
+        raise ParameterError(f"{path.name} holds no JSON objects", hint="one object on each line")
+    columns = list(dict.fromkeys(name for row in first for name in row))
+    return Table(path.name, columns, values, total)
+
+
+def _parsed(line: str, where: str) -> dict[str, Any] | ImgOpenError:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    return row if isinstance(row, dict) else ParameterError(f"{clip(where)} is no JSON object")
+
+
+def _json(path: Path, param: Param) -> Table:
+    with open_text(path) as file:
+        text = file.read(_LARGEST_JSON)
+    if len(text) == _LARGEST_JSON:
+        raise ParameterError(f"{path.name} is too large to be read as a whole", hint="use .jsonl")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        first = text.lstrip().partition("\n")[0]
+        if isinstance(_parsed(first, ""), dict):  # an object on each line
+            return _jsonl(path, param)
+        raise ParameterError(f"{path.name} is no JSON ({clip(error)})") from None
+    table = table_of(content, path.name)
+    if table is None:
+        raise ParameterError(
+            f"{path.name} holds no rows",
+            hint="a list of texts, a list of objects, or an object with a list for each column",
+        )
+    return table
+
+
+def table_of(content: Any, name: str) -> Table | None:
+    """Return the table that JSON holds, None if it holds none.
+
+    Known are lists of values, of objects and of lists, an object with a list for each column, and
+    what pandas writes: `orient` "columns", "index", "records", "split", "table" and "values". Of
+    other objects, a list called "images", "data" or the like is taken.
+    """
+    if isinstance(content, list):
+        return _of_list(content, name)
+    if not isinstance(content, dict):
+        return None
+    columns, data = content.get("columns"), content.get("data")
+    if _is_list_of(columns, (str, int)) and _is_list_of(data, list):  # orient="split"
+        known = content.get("index")
+        index = known if isinstance(known, list) and len(known) == len(data) else None
+        return _of_rows([dict(zip(columns, row, strict=False)) for row in data], name, index)
+    if content and all(isinstance(value, dict) for value in content.values()):
+        return _of_dicts(content, name)
+    lists = {key: value for key, value in content.items() if isinstance(value, list)}
+    found = next((key for key in _LISTS if key in lists), None)
+    if found and (len(lists) < len(content) or len(lists) == 1 or _is_list_of(lists[found], dict)):
+        table = _of_list(lists[found], name)
+        return table and _with_remark(table, f"the list {found!r}")
+    if lists and len(lists) == len(content) and len({*map(len, lists.values())}) == 1:
+        rows = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+        return _of_rows(rows, name, columns=list(lists))
+    if content and all(isinstance(value, str) for value in content.values()):
+        return _of_values(list(content.values()), name, list(content))
+    return None
+
+
+def _of_list(content: list[Any], name: str) -> Table:
+    if any(isinstance(row, dict) and row.keys() != {"bytes", "path"} for row in content):
+        return _of_rows(content, name)
+    if content and all(isinstance(row, list) for row in content):  # orient="values"
+        return _of_rows([dict(enumerate(row, 1)) for row in content], name)
+    return _of_values(content, name)
+
+
+def _of_values(values: list[Any], name: str, index: list[Any] | None = None) -> Table:
+    return Table(name, ["value"], lambda _: iter(values), len(values), index)
+
+
+def _of_rows(
+    rows: list[Any], name: str, index: list[Any] | None = None, columns: list[Any] | None = None
+) -> Table:
+    """Return a table of dictionaries by column; another row is an error of its own."""
+
+    def values(column: Any) -> Iterator[Any]:
+        for number, row in enumerate(rows, 1):
+            if row is None or isinstance(row, Mapping):
+                yield (row or {}).get(column)
+            else:
+                yield ParameterError(f"{clip(name)}, row {number} is no object with columns")
+
+    found = dict.fromkeys(key for row in rows if isinstance(row, Mapping) for key in row)
+    return Table(name, columns or list(found), values, len(rows), index)
+
+
+def _of_dicts(content: dict[str, dict[str, Any]], name: str) -> Table:
+    """Return a table of dictionaries in one: by column (pandas' usual way), or by row."""
+    inner = dict.fromkeys(key for value in content.values() for key in value)
+    usual = {*PICTURE_COLUMNS, *TEXT_COLUMNS}
+    numbered = all(key.isdecimal() for key in inner)
+    if numbered or (usual & {*map(str.lower, content)} and not usual & {*map(str.lower, inner)}):
+        rows = [{key: value.get(at) for key, value in content.items()} for at in inner]
+        return _of_rows(rows, name, _labels(list(inner)), list(content))
+    return _of_rows(list(content.values()), name, _labels(list(content)), list(inner))
+
+
+def _labels(keys: list[str]) -> list[Any]:
+    """Return the labels of rows: JSON writes numbers as texts."""
+    return [int(key) for key in keys] if all(k.isdecimal() and len(k) < 19 for k in keys) else keys
+
+
+def _is_list_of(value: Any, kind: type | tuple[type, ...]) -> TypeGuard[list[Any]]:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+
+def _with_remark(table: Table, remark: str) -> Table:
+    return Table(
+        table.name, table.columns, table.values, table.total, table.index, (remark, *table.remarks)
+    )
+
+
+def _parquet(path: Path, _: Param) -> Table:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise ParameterError(
+            "reading Parquet needs pyarrow", hint=install_command("fast")
+        ) from None
+    try:
+        with parquet.ParquetFile(path) as file:
+            total, columns = file.metadata.num_rows, list(file.schema_arrow.names)
+    except (ArrowException, OSError) as error:
+        raise ParameterError(f"{path.name} is no Parquet file ({type(error).__name__})") from None
+
+    def values(name: str) -> Iterator[Any]:
+        with parquet.ParquetFile(path) as file:
+            for part in file.iter_batches(batch_size=_ROWS, columns=[name]):
+                yield from part.column(0).to_pylist()
+
+    return Table(path.name, columns, values, total)
+
+
+def _lines(path: Path, param: Param) -> Table:
+    """Return the lines of a text file; blank ones, and remarks after a #, count as none."""
+    with open_text(path) as file:
+        first = next((line.strip() for line in lines(file, path.name) if line.strip()), "")
+    if "\t" in first:  # what spreadsheets write as "text"
+        return read_csv(path, param)
+    header = first.lower() in (*PICTURE_COLUMNS, *TEXT_COLUMNS)
+
+    def values(_: Any = None) -> Iterator[str]:
+        with open_text(path) as file:
+            texts = (line.strip() for line in lines(file, path.name))
+            wanted = (text for text in texts if text and not (param.picture and text[0] == "#"))
+            yield from itertools.islice(wanted, 1 if header else 0, None)
+
+    name, total = first.lower() if header else "line", sum(1 for _ in values())
+    return Table(path.name, [name], values, total, remarks=("a row for each line",))
+
+
+def _zip(path: Path, param: Param) -> Table:
+    """Return the pictures in a .zip file; each is unpacked when its turn comes."""
+    if not param.picture:
+        raise ParameterError(f"no {param.name}s are read from a .zip file", hint="unpack it")
+    with zipfile.ZipFile(path) as archive:
+        members = [info for info in archive.infolist() if not info.is_dir()]
+        names = [info.filename for info in members]
+    hidden = [name.startswith((".", "__MACOSX/")) or "/." in name for name in names]
+    found = sorted(
+        name for name, left_out in zip(names, hidden, strict=True)
+        if not left_out and os.path.splitext(name)[1].lower() in FILE_SUFFIXES
+    )  # fmt: skip
+    if not found:
+        holds = f"only {clip(', '.join(names[:3]))}" if names else "nothing"
+        raise ParameterError(
+            f"there are no pictures in {path.name}: it holds {holds}",
+            hint="unpack it, and give the file or folder in it",
+        )
+
+    def values(_: Any) -> Iterator[Any]:
+        with zipfile.ZipFile(path) as archive:
+            for name in found:
+                yield _member(archive, path, name)
+
+    remarks = (f"{counted(len(found), 'picture')} in it",)
+    return Table(path.name, ["image"], values, len(found), found, remarks)
+
+
+def _member(archive: zipfile.ZipFile, path: Path, name: str) -> Any:
+    """Return a picture of a .zip file; at most the bytes of the largest picture are unpacked."""
+    try:
+        with archive.open(name) as file:
+            data = file.read(MAX_BYTES + 1)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+        return ParameterError(f"{clip(name)} in {path.name} cannot be unpacked ({clip(error)})")
+    return {"bytes": data, "path": os.path.join(path, name)}
+
+
+_TEXTS: dict[str, Callable[[Path, Param], Table]] = {
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".tab": read_csv,
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".json": _json,
+    ".txt": _lines,
+    ".lst": _lines,
+    ".list": _lines,
+}
+_READERS = {**_TEXTS, ".parquet": _parquet, ".zip": _zip}
