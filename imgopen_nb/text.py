@@ -42,6 +42,7 @@ _BRACKET = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[\]{}]', re.DOTALL)
 # What a spreadsheet takes for a formula, the full-width signs too, behind any number of quotes.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
+_WORD = re.compile(r"[^\W_]+")
 _PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 
 
@@ -208,10 +209,35 @@ def as_typed(text: str) -> str:
 
 
 def near_match(name: str, known: Iterable[str]) -> str:
-    """Return "did you mean ...?" with up to three similar names, or ""."""
-    folded = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(str(name).lower()[:80], folded, n=3, cutoff=0.6)
-    return "did you mean " + " or ".join(folded[f] for f in found) + "?" if found else ""
+    """Return "did you mean ...?" with up to three similar names, or "".
+
+    A slip of the fingers is similar; a name that shares a word with another is not.
+
+    Example:
+        >>> near_match("--stesp", ["--steps", "--seed"]), near_match("middle", ["tile"])
+        ('did you mean --steps?', '')
+    """
+    asked = str(name)[:80].lower()
+    joined: dict[str, list[str]] = {}
+    for each in known:
+        joined.setdefault("".join(_WORD.findall(each.lower())), []).append(each)
+    found = difflib.get_close_matches("".join(_WORD.findall(asked)), joined, n=9, cutoff=0.7)
+    near = [each for key in found for each in joined[key] if _alike(asked, each.lower())][:3]
+    return f"did you mean {' or '.join(near)}?" if near else ""
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two similar names differ by slips: word by word if they have as many words."""
+    pairs = list(zip(_WORD.findall(one), _WORD.findall(other), strict=False))
+    if len(_WORD.findall(one)) != len(_WORD.findall(other)):
+        pairs = [("".join(_WORD.findall(one)), "".join(_WORD.findall(other)))]
+    return all(_is_slip(*pair) for pair in pairs)
+
+
+def _is_slip(one: str, other: str) -> bool:
+    ratio = difflib.SequenceMatcher(None, one, other).ratio()
+    starts = one[:1] == other[:1] or sorted(one) == sorted(other)
+    return max(len(one), len(other)) < 3 or ratio >= (0.7 if starts else 0.86)
 
 
 def short_path(image: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..errors import ParameterError, UnknownNameError
 from ..text import near_match
-from .parameter import Known, Param
+from .parameter import Known, Param, folded
 
 Kind = Literal[
     "caption", "style", "images", "boxes", "prompts", "rows", "training", "status", "raw"
@@ -38,6 +38,8 @@ class Operation:
         known, result_known: how the path and the result's place are known.
         zero_may_succeed: the vendor's own example shows status 0 with a result.
         unknown: what the documentation leaves open.
+        one_of: parameters of which exactly one is given.
+        words: parameters that may be given without their name, after the required ones.
         source: a page of the documentation.
     """
 
@@ -56,6 +58,8 @@ class Operation:
     zero_may_succeed: bool = False
     unknown: tuple[str, ...] = ()
     source: str = ""
+    one_of: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def tool_code(self) -> str:
@@ -85,32 +89,65 @@ class Operation:
         """The parameters a user may give."""
         return tuple(p for p in self.params if not p.task_id)
 
-    @property
+    @cached_property
     def positional(self) -> tuple[Param, ...]:
-        """The parameters that may be given without their name, in this order."""
-        types = ("image", "images", "text")
-        return tuple(p for p in self.user_params if p.required and p.type in types)
+        """The parameters that may be given without their name, in this order.
+
+        A plain string is one unless a text is: the words of a text without quotes would fill it.
+        """
+        types = {"image", "images", "text"}
+        required = [p for p in self.user_params if p.required]
+        if not any(p.type == "text" for p in required):
+            types.add("string")
+        more = [p for p in self.user_params if p.name in self.words]
+        return (*(p for p in required if p.type in types), *more)
 
     @property
     def body_param(self) -> Param | None:
         """The parameter that takes the body of a cell magic: the first long text."""
         return next((p for p in self.user_params if p.type == "text"), None)
 
-    def param(self, name: str) -> Param:
-        """Return the parameter that a user calls `name` (underscores or dashes)."""
-        wanted = name.replace("-", "_")
+    @cached_property
+    def names(self) -> dict[str, Param]:
+        """The parameters by everything that a user may call them, without case and joints."""
+        found: dict[str, Param] = {}
         for param in self.user_params:
-            if param.name == wanted:
-                return param
-        raise self._unknown_param(name)
+            found |= {folded(name): param for name in param.other_names}
+        return found | {folded(param.name): param for param in self.user_params}
 
-    def _unknown_param(self, name: str) -> UnknownNameError:
-        names = [p.name for p in self.user_params]
-        hint = ""
-        for param in self.user_params:
-            if name.lower() in (param.wire.lower(), *(a.lower() for a in param.aliases)):
-                hint = f"the vendor's field {param.wire} is called {param.name} here"
-        return UnknownNameError(f"parameter of {self.name} called", name, names, hint=hint)
+    def param(self, name: str) -> Param:
+        """Return the parameter that a user calls `name`: its own name, the vendor's or an alias.
+
+        Example:
+            >>> OPERATIONS["text2image"].param("cfg_scale").name
+            'guidance'
+        """
+        known = self.names.get(folded(name))
+        if known is None:
+            others = [n for p in self.user_params for n in (p.name, *p.aliases)]
+            near = near_match(name, others)
+            names = [p.name for p in self.user_params]
+            raise UnknownNameError(f"parameter of {self.name} called", name, names, hint=near)
+        return known
+
+    def named(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the given parameters under their names in the catalogue; None is nothing.
+
+        Raises:
+            UnknownNameError: this operation has no parameter of that name.
+            ParameterError: a parameter is given twice, under two of its names.
+        """
+        found: dict[str, Any] = {}
+        said: dict[str, str] = {}
+        for name, value in given.items():
+            param = self.param(name)
+            if value is None:
+                continue
+            if param.name in found:
+                both = " and ".join(dict.fromkeys((said[param.name], name)))
+                raise ParameterError(f"{param.name} is given twice: as {both}")
+            found[param.name], said[param.name] = value, name
+        return found
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the given parameters, checked and with presets, by the user's names.
@@ -120,11 +157,10 @@ class Operation:
             ParameterError: a value does not fit, or a required one is missing.
         """
         values = {}
-        for name, value in given.items():
-            if value is not None:
-                param = self.param(name)
-                values[param.name] = param.check(value)
-                param.check_sendable(values[param.name])
+        for name, value in self.named(given).items():
+            param = self.param(name)
+            values[name] = param.check(value)
+            param.check_sendable(values[name])
         for param in self.user_params:
             if param.name not in values and param.preset is not None:
                 values[param.name] = param.preset
@@ -134,7 +170,22 @@ class Operation:
                 f"{self.name} needs {' and '.join(missing)}",
                 hint=f"see %imgopen {self.name} --help",
             )
+        self._check_one_of(values)
         return values
+
+    def _check_one_of(self, values: Mapping[str, Any]) -> None:
+        given = [n for n in self.one_of if values.get(n) is not None and not _blank(values[n])]
+        if self.one_of and len(given) != 1:
+            what = "both" if given else "neither"
+            raise ParameterError(
+                f"{self.name} takes {' or '.join(self.one_of)}: {what} is given",
+                hint=f"give one of them; see %imgopen {self.name} --help",
+            )
+
+    def remarks(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return what is odd about the values of a call."""
+        given = (p.remark(values[p.name]) for p in self.user_params if p.name in values)
+        return tuple(filter(None, given))
 
     def body(self, values: Mapping[str, Any], task_id: str = "") -> dict[str, Any]:
         """Return the JSON body for checked values, in which pictures are URLs already."""
@@ -165,7 +216,7 @@ class Operation:
         for param in self.params:
             value = _take(body, param)
             if value is not None:
-                values[param.name] = replace(param, name=f"field {param.field}").check(value)
+                values[param.name] = replace(param, name=f"field {param.field}").check_sent(value)
             elif param.expected:
                 raise ParameterError(f"field {param.field} is required")
         id_param = self.id_param
@@ -173,7 +224,7 @@ class Operation:
 
     def _wire_names(self) -> Iterator[str]:
         for param in self.params:
-            for wire in (param.wire, *param.aliases):
+            for wire in (param.wire, *param.spellings):
                 yield replace(param, wire=wire).field
             if param.inside:
                 yield param.inside
@@ -205,6 +256,10 @@ class Catalogue(Mapping[str, Operation]):
         return tuple(row for row in self._rows.values() if row.kind != "status")
 
 
+def _blank(value: Any) -> bool:
+    return isinstance(value, str) and not value.strip()
+
+
 def find(data: Any, place: str) -> Any:
     """Return the value at `place` ("a.b" or "list[].member") in an answer's data, or None."""
     head, _, rest = place.partition(".")
@@ -234,7 +289,7 @@ def _take(body: Mapping[str, Any], param: Param) -> Any:
         node = node.get(part) if isinstance(node, Mapping) else None
     if not isinstance(node, Mapping):
         return None
-    return next((node[w] for w in (param.wire, *param.aliases) if node.get(w) is not None), None)
+    return next((node[w] for w in (param.wire, *param.spellings) if node.get(w) is not None), None)
 
 
 def _leaves(body: Mapping[str, Any]) -> Iterator[str]:

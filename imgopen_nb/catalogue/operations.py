@@ -10,8 +10,17 @@ path or a field that does not. To add an operation, add a row here and an engine
 
 from __future__ import annotations
 
+from typing import Any
+
+from .customs import CAPTION_MODELS, CUSTOMS, FLUX_MODELS
 from .operation import PREFIX, Catalogue, Operation
-from .parameter import Param as _p  # noqa: N813 - short, because it starts 300 rows
+from .parameter import Param
+
+
+def _p(name: str, wire: str, type: str = "string", help: str = "", **row: Any) -> Param:
+    """Return a parameter: what the row says, and what is customary for its name."""
+    return Param(name, wire, type, help, **{**CUSTOMS.get(name, {}), **row})
+
 
 OPERATIONS = Catalogue((
     Operation(
@@ -80,13 +89,13 @@ OPERATIONS = Catalogue((
             _p("hires_height", "hr_resize_x", "integer", "Height of the second pass: the vendor calls it hr_resize_x and documents it as the height."),
             _p("hires_width", "hr_resize_y", "integer", "Width of the second pass: the vendor calls it hr_resize_y and documents it as the width."),
             _p("resize_mode", "resize_mode", "integer", "How the input is fitted to the output size."),
-            _p("mask_blur", "mask_blur", "integer", "Mask blur."),
-            _p("mask_blur_x", "mask_blur_x", "integer", "Horizontal mask blur."),
-            _p("mask_blur_y", "mask_blur_y", "integer", "Vertical mask blur.", mark="unmarked"),
-            _p("inpaint_fill", "inpainting_fill", "integer", "What fills the masked area.", mark="unmarked"),
-            _p("inpaint_full_resolution", "inpaint_full_res", "boolean", "Redraw area choice.", mark="unmarked"),
-            _p("inpaint_padding", "inpaint_full_res_padding", "integer", "Padding kept at the edge in pixels.", mark="unmarked"),
-            _p("mask_invert", "inpainting_mask_invert", "integer", "Mask mode.", mark="unmarked"),
+            _p("mask_blur", "mask_blur", "integer", "Softness of the mask's rim."),
+            _p("mask_blur_x", "mask_blur_x", "integer", "Softness of the mask's rim across; goes before mask_blur."),
+            _p("mask_blur_y", "mask_blur_y", "integer", "Softness of the mask's rim up and down; goes before mask_blur.", mark="unmarked"),
+            _p("inpaint_fill", "inpainting_fill", "integer", "What fills the masked area before it is redrawn.", mark="unmarked"),
+            _p("inpaint_full_resolution", "inpaint_full_res", "boolean", "Redraw the masked area alone, in full resolution.", mark="unmarked"),
+            _p("inpaint_padding", "inpaint_full_res_padding", "integer", "Padding kept around the masked area in full resolution.", mark="unmarked"),
+            _p("mask_invert", "inpainting_mask_invert", "integer", "Which part of the mask is redrawn.", mark="unmarked"),
             _p("noise", "initial_noise_multiplier", "number", "Noise multiplier.", mark="unmarked"),
             _p("image_guidance", "image_cfg_scale", "number", "Guidance of the image."),
             _p("task_id", "id_task", "string", "The caller's own id of the task.", mark="required", inside="alwayson_scripts", task_id=True),
@@ -120,7 +129,7 @@ OPERATIONS = Catalogue((
             _p("hires_height", "hr_resize_x", "integer", "Height of the second pass: the vendor calls it hr_resize_x and documents it as the height.", mark="unmarked"),
             _p("hires_width", "hr_resize_y", "integer", "Width of the second pass: the vendor calls it hr_resize_y and documents it as the width.", mark="unmarked"),
             _p("denoising", "denoising_strength", "number", "How far the result may leave the input."),
-            _p("resize_mode", "resize_mode", "number", "How the input is fitted to the output size.", mark="required"),
+            _p("resize_mode", "resize_mode", "number", "How the input is fitted to the output size.", mark="required", open_values=True, least=0, most=3),
             _p("settings", "override_settings", "object", "Web UI setting overrides.", inside="alwayson_scripts"),
             _p("vae", "sd_vae", "string", "VAE name.", inside="alwayson_scripts"),
             _p("format", "output_image_format", "string", "Format of the result file.", mark="unmarked", inside="alwayson_scripts", inside_known="assumed"),
@@ -135,7 +144,7 @@ OPERATIONS = Catalogue((
         unknown=("two members of a row", "value lists of modelStatus and modelUploadStatus", "largest pageSize",),
         source="https://4v5l1y8wvl.apifox.cn/api-202222080",
         params=(
-            _p("model", "sdModelCheckpoint", "string", "Only this checkpoint file."),
+            _p("model", "sdModelCheckpoint", "string", "Only this checkpoint file.", aliases=("checkpoint", "ckpt")),
             _p("model_name", "sdModelName", "string", "Only this display name."),
             _p("page_size", "pageSize", "integer", "Rows per page.", mark="required", preset=10),
             _p("page", "pageNum", "integer", "Page, counted from 1.", mark="required", preset=1),
@@ -185,13 +194,13 @@ OPERATIONS = Catalogue((
         unknown=("response", "which of the two spellings the server takes", "value lists of the string options", "limits of repeats / resolution / bucket sizes / networkDim / networkAlpha",),
         source="https://4v5l1y8wvl.apifox.cn/api-202222087",
         params=(
-            _p("images", "fileUrlList", "images", "The training pictures.", mark="required", min_items=10, max_items=100, aliases=("file_url_list",)),
-            _p("epochs", "maxEpochs", "integer", "Number of epochs.", default=20, minimum=10, maximum=50, aliases=("max_epochs",)),
-            _p("batch_size", "batchSize", "integer", "Pictures per step.", default=1, minimum=1, maximum=4, aliases=("batch_size",)),
-            _p("learning_rate", "learningRate", "number", "Learning rate; travels as a string so that no digit is lost.", default=1e-05, minimum=1e-07, maximum=0.0001, wire_type="string", aliases=("learning_rate",)),
-            _p("max_tokens", "maxTokenLength", "integer", "Caption token limit.", default=225, choices=(0, 150, 225), aliases=("max_token_length",)),
-            _p("clip_skip", "clipSkip", "integer", "Clip skip.", default=1, minimum=1, maximum=5, aliases=("clip_skip",)),
-            _p("random_crop", "randomCrop", "boolean", "Random crop; the example sends 0.", aliases=("random_crop",)),
+            _p("images", "fileUrlList", "images", "The training pictures.", mark="required", min_items=10, max_items=100, spellings=("file_url_list",)),
+            _p("epochs", "maxEpochs", "integer", "Number of epochs.", default=20, minimum=10, maximum=50, spellings=("max_epochs",)),
+            _p("batch_size", "batchSize", "integer", "Pictures per step.", default=1, minimum=1, maximum=4, spellings=("batch_size",)),
+            _p("learning_rate", "learningRate", "number", "Learning rate; travels as a string so that no digit is lost.", default=1e-05, minimum=1e-07, maximum=0.0001, wire_type="string", spellings=("learning_rate",)),
+            _p("max_tokens", "maxTokenLength", "integer", "Caption token limit.", default=225, choices=(0, 150, 225), spellings=("max_token_length",)),
+            _p("clip_skip", "clipSkip", "integer", "Clip skip.", default=1, minimum=1, maximum=5, spellings=("clip_skip",)),
+            _p("random_crop", "randomCrop", "boolean", "Random crop; the example sends 0.", spellings=("random_crop",)),
             _p("base_model", "pretrainedModel", "string", "Base model."),
             _p("repeats", "repeats", "integer", "Repeats per picture; example 10."),
             _p("mixed_precision", "mixedPrecision", "string", "E.g. \"bf16\"."),
@@ -244,7 +253,7 @@ OPERATIONS = Catalogue((
         source="https://4v5l1y8wvl.apifox.cn/api-225099153",
         params=(
             _p("prompt", "prompt", "text", "Prompt.", mark="required"),
-            _p("model", "comfyTaskType", "string", "Workflow to run.", mark="required", choices=("Flux1DevFP8", "Flux1SchnellFP8"), preset="Flux1SchnellFP8"),
+            _p("model", "comfyTaskType", "string", "Workflow to run.", mark="required", choices=("Flux1DevFP8", "Flux1SchnellFP8"), values=FLUX_MODELS, preset="Flux1SchnellFP8"),
             _p("width", "width", "integer", "Output width; example 512."),
             _p("height", "height", "integer", "Output height; example 512."),
             _p("steps", "steps", "integer", "Steps; example 4."),
@@ -320,7 +329,7 @@ OPERATIONS = Catalogue((
         path=PREFIX + "/tool/superResolution", known="assumed",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("path", "toolCode", "request fields", "response fields",),
-        source="",
+        source="", words=("scale",),
         params=(
             _p("image", "sourceImage", "image", "The picture.", needed=True, known="assumed"),
             _p("scale", "scale", "integer", "Factor for width and height.", choices=(2, 4), preset=2, known="assumed"),
@@ -337,7 +346,7 @@ OPERATIONS = Catalogue((
         source="https://4v5l1y8wvl.apifox.cn/api-202222095",
         params=(
             _p("image", "image", "image", "The picture.", mark="required"),
-            _p("model", "model", "string", "clip gives a sentence, deepdanbooru gives tags.", default="clip", choices=("clip", "deepdanbooru")),
+            _p("model", "model", "string", "clip gives a sentence, deepdanbooru gives tags.", default="clip", choices=("clip", "deepdanbooru"), values=CAPTION_MODELS),
             _p("task_id", "businessTaskId", "string", "The caller's own id of the task.", mark="required", task_id=True),
             _p("callback_url", "callbackUrl", "url", "Address that the service calls with the result.", mark="required", needed=False),
         ),
@@ -399,7 +408,7 @@ OPERATIONS = Catalogue((
         source="https://4v5l1y8wvl.apifox.cn/api-202222086",
         params=(
             _p("image", "sourceImage", "image", "The picture.", needed=True, known="assumed"),
-            _p("hair", "hairStyle", "string", "The wanted hair, in words.", needed=True, known="assumed"),
+            _p("hair", "hairStyle", "string", "The wanted hair, in words; the sandbox changes its colour alone.", needed=True, known="assumed"),
             _p("task_id", "businessTaskId", "string", "The caller's own id of the task.", known="assumed", task_id=True),
             _p("callback_url", "callbackUrl", "url", "Address that the service calls with the result.", known="assumed"),
         ),
@@ -462,7 +471,7 @@ OPERATIONS = Catalogue((
         source="https://zhiqiteai.apifox.cn/api-185238962",
         params=(
             _p("image", "sourceImage", "image", "The picture.", mark="unmarked", needed=True),
-            _p("preprocessor", "preprocessor", "string", "Control-net preprocessor to run, e.g. \"canny\".", mark="unmarked", needed=True),
+            _p("preprocessor", "preprocessor", "string", "ControlNet preprocessor to run.", mark="unmarked", needed=True),
             _p("task_id", "businessTaskId", "string", "The caller's own id of the task.", mark="unmarked", task_id=True),
             _p("callback_url", "callbackUrl", "url", "Address that the service calls with the result.", mark="unmarked"),
         ),
@@ -486,7 +495,7 @@ OPERATIONS = Catalogue((
         path=PREFIX + "/tool/enlarge", known="assumed",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("path", "toolCode", "request fields", "response fields",),
-        source="",
+        source="", words=("scale",),
         params=(
             _p("image", "sourceImage", "image", "The picture.", needed=True, known="assumed"),
             _p("scale", "scale", "number", "Factor for width and height.", preset=2, minimum=1, maximum=8, known="assumed"),
@@ -500,12 +509,12 @@ OPERATIONS = Catalogue((
         path=PREFIX + "/tool/watermark", known="assumed",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("path", "toolCode", "request fields", "response fields",),
-        source="",
+        source="", one_of=("text", "watermark"), words=("text",),
         params=(
             _p("image", "sourceImage", "image", "The picture.", needed=True, known="assumed"),
             _p("text", "text", "string", "Text to put over the picture.", known="assumed"),
             _p("watermark", "watermarkImage", "image", "Picture to put over the picture.", known="assumed"),
-            _p("position", "position", "string", "Where it goes.", choices=("top-left", "top-right", "bottom-left", "bottom-right", "center", "tile"), preset="bottom-right", known="assumed"),
+            _p("position", "position", "string", "Where the mark goes.", choices=("top-left", "top-right", "bottom-left", "bottom-right", "center", "tile"), preset="bottom-right", known="assumed"),
             _p("opacity", "opacity", "number", "0 invisible, 1 opaque.", preset=0.5, minimum=0, maximum=1, known="assumed"),
             _p("task_id", "businessTaskId", "string", "The caller's own id of the task.", known="assumed", task_id=True),
             _p("callback_url", "callbackUrl", "url", "Address that the service calls with the result.", known="assumed"),

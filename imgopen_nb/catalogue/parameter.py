@@ -6,13 +6,14 @@ import itertools
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Number
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..errors import ParameterError
-from ..text import in_words, near_match
+from ..text import in_words, near_match, one_of
 from .values import is_embedded, listed, scalar
 
 Known = Literal["documented", "client", "assumed"]
@@ -30,9 +31,19 @@ _WORDS = {
     "text": "a string",
     "url": "an http(s) URL",
 }
+# Longer lists of values are not put into a sentence.
+MOST_LISTED = 12
 _BYTES = (str, bytes, bytearray, memoryview)
 # Attributes of a path, an array, a PIL image, an open file and a `Picture`.
 _PICTURE_MARKS = ("__fspath__", "__array__", "__array_interface__", "read", "label")
+
+
+class Value(NamedTuple):
+    """One value of a parameter: what it means, and the other words for it."""
+
+    value: Any
+    about: str = ""
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,14 @@ class Param:
         wire_type: the JSON type, if it is not the usual one for `type`.
         known: documented, client (seen only in a working client) or assumed.
         inside_known: likewise for its place in `inside`.
-        aliases: other spellings in the vendor's documentation, which the sandbox accepts too.
+        spellings: other spellings in the vendor's documentation, which the sandbox accepts too.
+        aliases: other names that users know; the vendor's own name is always one.
+        values: what the values mean. Where the vendor documents no `choices`, these are the values
+            that every such service knows; others are refused, unless `open_values`.
+        open_values: whether `values` are examples.
+        least, most: the range outside of which no such service works, if none is documented.
+        usual: a range outside of which a result gets a note.
+        unit: of the number, in words: "pixels", "0 to 1".
         task_id: True for the field that carries the caller's own task id.
     """
 
@@ -73,7 +91,14 @@ class Param:
     wire_type: str = ""
     known: Known = "documented"
     inside_known: Known = "documented"
+    spellings: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    values: tuple[Value, ...] = ()
+    open_values: bool = False
+    least: float | None = None
+    most: float | None = None
+    usual: tuple[float, float] | None = None
+    unit: str = ""
     task_id: bool = False
 
     @property
@@ -102,6 +127,26 @@ class Param:
         return self.name if self.name == self.wire else f"{self.name} ({self.wire})"
 
     @property
+    def options(self) -> tuple[Any, ...]:
+        """The only values that pass; empty if any value may."""
+        return self.choices or (() if self.open_values else tuple(v.value for v in self.values))
+
+    @property
+    def low(self) -> float | None:
+        """The lowest value that passes."""
+        return self.least if self.minimum is None and not self.choices else self.minimum
+
+    @property
+    def high(self) -> float | None:
+        """The highest value that passes."""
+        return self.most if self.maximum is None and not self.choices else self.maximum
+
+    @property
+    def other_names(self) -> Iterator[str]:
+        """The names besides `name` by which users may call it."""
+        return (name for name in (self.wire, *self.spellings, *self.aliases) if name != self.name)
+
+    @property
     def picture(self) -> bool:
         """Whether the value is a picture or several."""
         return self.type in ("image", "images")
@@ -112,16 +157,45 @@ class Param:
         return self.type in ("images", "strings")
 
     def check(self, value: Any) -> Any:
-        """Return the value as this parameter's Python type.
+        """Return the value as this parameter's Python type; words for a value become the value.
 
         Raises:
-            ParameterError: it has another type, or is not among the choices or in the range.
+            ParameterError: it has another type, or is not among the options or in the range.
         """
+        return self.check_sent(self._meant(scalar(value)))
+
+    def check_sent(self, value: Any) -> Any:
+        """Return a value as it may be sent; takes no words for it. Raises the same as `check`."""
         checked = _CHECKS[self.type](self, scalar(value))
         _check_choice(self, checked)
         _check_range(self, checked)
         _check_count(self, checked)
         return checked
+
+    def _meant(self, value: Any) -> Any:
+        """Return what a user means: 1 for "crop", "clip" for "CLIP", the picture in a list."""
+        if self.type == "image" and isinstance(value, (list, tuple)) and len(value) == 1:
+            return value[0] if isinstance(value[0], _BYTES) or _is_picture(value[0]) else value
+        if isinstance(value, bool) and self.options == (0, 1):
+            return int(value)
+        closed = self.options or self.type in ("integer", "number")
+        if not isinstance(value, str) or not closed or value in self.options:
+            return value
+        known = {folded(str(option)): option for option in self.options}
+        known |= {folded(word): v.value for v in self.values for word in (v.about, *v.words)}
+        return known.get(folded(value), value) if folded(value) else value
+
+    def remark(self, value: Any) -> str:
+        """Return what is odd about a checked value, "" if nothing is."""
+        if self.usual is None or not isinstance(value, (int, float)):
+            return ""
+        low, high = self.usual
+        if low <= value <= high:
+            return ""
+        return (
+            f"{self.label} is {in_words(value)}, far from the usual {_plain(low)} to "
+            f"{_plain(high)}: the vendor documents no range, so it was sent as it is"
+        )
 
     def check_sendable(self, value: Any) -> None:
         """Refuse text and objects that cannot be written as JSON, before the task is stored.
@@ -147,6 +221,11 @@ class Param:
         if self.wire_type == "string" and not isinstance(value, str):
             return format(Decimal(str(value)), "f")
         return value
+
+
+def folded(name: str) -> str:
+    """Return a name without its case and without what joins its words: cfgScale is cfg_scale."""
+    return re.sub(r"[\s_-]+", "", name.lower())
 
 
 def _fail(param: Param, value: Any) -> ParameterError:
@@ -228,9 +307,13 @@ def _image(param: Param, value: Any, label: str = "") -> Any:
         raise ParameterError(f"{label} is empty: give a URL, a file or a picture")
     if is_embedded(value):
         return value if value.get("bytes") else _image(param, value.get("path") or "", label)
-    if not isinstance(value, _BYTES) and not any(hasattr(value, m) for m in _PICTURE_MARKS):
+    if not isinstance(value, _BYTES) and not _is_picture(value):
         raise ParameterError(f"{label} must be {_WORDS['image']}, not {in_words(value)}")
     return value
+
+
+def _is_picture(value: Any) -> bool:
+    return any(hasattr(value, mark) for mark in _PICTURE_MARKS)
 
 
 def _images(param: Param, value: Any) -> list[Any]:
@@ -256,17 +339,21 @@ _CHECKS = {
 
 
 def _check_choice(param: Param, value: Any) -> None:
-    if param.choices and value not in param.choices:
-        *names, last = [str(c) for c in param.choices]
-        either = f"{', '.join(names)} or {last}" if names else last
-        raise ParameterError(
-            f"{param.name} must be {either}, not {in_words(value)}",
-            hint=near_match(str(value), [*names, last]),
-        )
+    if not param.options or value in param.options:
+        return
+    *names, last = [str(option) for option in param.options]
+    hint = near_match(str(value), [*names, last])
+    if len(names) > MOST_LISTED:
+        hint = hint or one_of([*names, last])
+        raise ParameterError(f"{param.name}: there is no {in_words(value)}", hint=hint)
+    told = [f"{v.value} {v.about}" for v in param.values if v.about]
+    hint = hint or (f"{param.name}: {', '.join(told)}" if told else "")
+    either = f"{', '.join(names)} or {last}" if names else last
+    raise ParameterError(f"{param.name} must be {either}, not {in_words(value)}", hint=hint)
 
 
 def _check_range(param: Param, value: Any) -> None:
-    low, high = param.minimum, param.maximum
+    low, high = param.low, param.high
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return
     if (low is not None and value < low) or (high is not None and value > high):

@@ -29,7 +29,7 @@ def confirmed(
         AssumedFieldError: the user gave a field whose wire name is only assumed.
     """
     guessed = [p for p in row.user_params if p.known == "assumed" and p.name not in true_names]
-    _refuse(row, [p for p in guessed if p.name in {name.replace("-", "_") for name in given}])
+    _refuse(row, [p for p in guessed if p.name in row.named(given)])
     left_out = {param.name for param in guessed}
     kept = {name: value for name, value in values.items() if name not in left_out}
     return row.renamed(true_names), kept

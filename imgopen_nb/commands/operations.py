@@ -38,7 +38,9 @@ def _command(operation: Operation) -> Command:
 
 
 def _values_of(param: Param) -> Callable[[], list[str]]:
-    choices = ("true", "false") if param.type == "boolean" else param.choices
+    choices = param.options or tuple(v.value for v in param.values)
+    if param.type == "boolean":
+        choices = ("true", "false")
     return sample_names if param.picture else lambda: [str(choice) for choice in choices]
 
 

@@ -8,13 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from ..catalogue.operation import Operation
-from ..catalogue.parameter import Param
+from ..catalogue.parameter import MOST_LISTED, Param, folded
 from ..errors import ParameterError, UnknownNameError
-from ..text import in_words
+from ..text import in_words, near_match
 from .words import Joined
 
 # Numbers that argparse would take for an option: it knows -1 and -0.5, but not -1e5 or -inf.
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b|nan\b)", re.IGNORECASE)
+
+
+# How many other names of an option the help lists, and how many values of a long list.
+MOST_ALIASES, MOST_SHOWN = 5, 21
 
 
 class HelpAsked(Exception):  # noqa: N818 - no error: carries the help text out of the parser
@@ -53,6 +57,8 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         self.add_argument("--help", "-h", action="help", help="show this text")
+        # The options by their other names, folded; help and completion show the true ones.
+        self.aliases: dict[str, Param] = {}
 
     def option(self, *flags: str, **more: Any) -> None:
         """Add an option that may be given once."""
@@ -87,7 +93,8 @@ class Parser(argparse.ArgumentParser):
         # argparse gets a placeholder for each word that it must not look at.
         objects = {f"\x00{i}": word for i, word in enumerate(words) if _is_opaque(word)}
         plain = [
-            _placeholder(i, word) if _is_opaque(word) else word for i, word in enumerate(words)
+            _placeholder(i, word) if _is_opaque(word) else self._true_option(word)
+            for i, word in enumerate(words)
         ]
         namespace, extra = self.parse_known_args(plain)
         if extra:
@@ -102,7 +109,20 @@ class Parser(argparse.ArgumentParser):
                 f"{self.prog}: {in_words(word)} is one word too many",
                 hint=f"texts with blanks need quotes; see {self.prog} --help",
             )
-        return UnknownNameError(f"option of {self.prog} called", word.partition("=")[0], self.flags)
+        name = word.partition("=")[0]
+        others = (
+            "--" + alias.replace("_", "-") for p in self.aliases.values() for alias in p.aliases
+        )
+        near = near_match(name, [*self.flags, *others])
+        return UnknownNameError(f"option of {self.prog} called", name, self.flags, hint=near)
+
+    def _true_option(self, word: str) -> str:
+        """Return a word with the true option in place of another name for it."""
+        name, sign, value = word.partition("=")
+        if not name.startswith("--") or name in self._option_string_actions:
+            return word
+        param = self.aliases.get(folded(name))
+        return f"{param.flag}{sign}{value}" if param else word
 
 
 def _is_opaque(word: Any) -> bool:
@@ -165,6 +185,7 @@ def add_operation(parser: Parser, operation: Operation) -> None:
         parser.add_argument("words", nargs="*", metavar=names[0], help=text)
     for param in operation.user_params:
         _add(parser, param)
+    parser.aliases = operation.names
 
 
 def given(operation: Operation, namespace: argparse.Namespace) -> dict[str, Any]:
@@ -176,11 +197,13 @@ def given(operation: Operation, namespace: argparse.Namespace) -> dict[str, Any]
     values = {p.name: getattr(namespace, p.name) for p in operation.user_params}
     values = {name: value for name, value in values.items() if value is not None}
     words = list(getattr(namespace, "words", []))
-    for param in operation.positional:
-        if words and param.name not in values:
-            many = param.several
-            values[param.name] = words if many else words[0]
-            words = [] if many else words[1:]
+    left = [p for p in operation.positional if p.name not in values]
+    for number, param in enumerate(left, 1):
+        needed = sum(p.required for p in left[number:])
+        taken = max(1, len(words) - needed) if param.several else 1
+        if words:
+            values[param.name] = words[:taken] if param.several else words[0]
+            words = words[taken:]
     if words:
         raise ParameterError(
             f"{operation.name}: {in_words(words[0])} is one word too many",
@@ -205,28 +228,43 @@ def _add(parser: Parser, param: Param) -> None:
 
 
 def _metavar(param: Param) -> str:
-    if param.choices:
-        return "{" + ",".join(map(str, param.choices)) + "}"
+    if 0 < len(param.options) <= MOST_LISTED:
+        return "{" + ",".join(map(str, param.options)) + "}"
     return {"integer": "N", "number": "X", "boolean": "yes|no", "object": "JSON"}.get(
         param.type, param.name.upper()
     )
 
 
 def _help(param: Param) -> str:
-    low, high = param.minimum, param.maximum
+    low, high = param.low, param.high
+    span = f"{low:g} to {high:g}" if low is not None and high is not None else ""
     parts = [
         "required" if param.required else "",
-        f"{low:g} to {high:g}" if low is not None and high is not None else "",
+        span or (f"from {low:g}" if low is not None else ""),
+        param.unit,
         f"default {param.default}" if param.default is not None else "",
         f"sent unless given: {param.preset}" if param.preset is not None else "",
         "" if param.known == "documented" else f"{param.known}, not documented",
+        _values(param),
+        f"also {', '.join(param.aliases[:MOST_ALIASES])}" if param.aliases else "",
     ]
     facts = "; ".join(part for part in parts if part)
     return (param.help + (f" ({facts})" if facts else "")).replace("%", "%%")
 
 
+def _values(param: Param) -> str:
+    """Return the values with their meanings, where the braces do not say it all."""
+    told = [f"{v.value} {v.about}".strip() for v in param.values]
+    listed = ", ".join(told)
+    if param.open_values:
+        return f"the sandbox knows {listed}" if param.type == "string" else listed
+    if len(told) > MOST_LISTED:
+        return f"{', '.join(told[:MOST_SHOWN])}, each with Karras or another schedule"
+    return listed if any(v.about for v in param.values) else ""
+
+
 def _epilog(operation: Operation, prog: str) -> str:
-    words = [p.name.upper() for p in operation.positional]
+    words = [p.name.upper() for p in operation.positional if p.required]
     needed = (p for p in operation.user_params if p.required and p not in operation.positional)
     lines = [f"Example: {' '.join([prog, *words, *(f'{p.flag} ...' for p in needed)])}"]
     if operation.known == "assumed":

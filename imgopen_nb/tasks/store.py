@@ -257,6 +257,7 @@ class TaskStore:
         """Return the result of a task that has succeeded; `later` holds newer attributes."""
         row, data = task.operation, later.get("data", task.data)
         notes = (*_cached_note(task), *missing_note(row, data), *_undocumented_note(task))
+        notes += row.remarks(task.params)
         unsure = doubt(task.picture) if task.picture else ""
         return self._new_result(
             task,

@@ -90,7 +90,7 @@ class Submitter:
     def check(self, operation: Operation, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the checked parameters of a call, with presets and the user's preferences."""
         model = self._settings.model if operation.name == "describe" else ""
-        return operation.check({**({"model": model} if model else {}), **params})
+        return operation.check({**({"model": model} if model else {}), **operation.named(params)})
 
     def reusable(self, operation: Operation, params: Mapping[str, Any]) -> bool:
         """Whether the result of a call can be taken from the history when it is made again.

@@ -206,5 +206,3 @@ def test_unknown_names_get_the_near_match():
         OPERATIONS["descripe"]
     with pytest.raises(UnknownNameError, match="did you mean model"):
         OPERATIONS["describe"].check({"image": "http://a", "modle": "clip"})
-    with pytest.raises(UnknownNameError, match="fluxGuidance is called guidance"):
-        OPERATIONS["flux"].check({"prompt": "a", "fluxGuidance": 3})

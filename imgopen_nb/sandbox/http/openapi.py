@@ -104,10 +104,10 @@ def _field(param: Param) -> dict[str, Any]:
     shape = {**TYPES[param.type], **({"type": param.wire_type} if param.wire_type else {})}
     more = {
         "description": param.help,
-        "enum": list(param.choices) or None,
+        "enum": list(param.options) or None,
         "default": param.encode(param.default) if param.default is not None else None,
-        "minimum": None if param.wire_type else param.minimum,
-        "maximum": None if param.wire_type else param.maximum,
+        "minimum": None if param.wire_type else param.low,
+        "maximum": None if param.wire_type else param.high,
         "minItems": param.min_items,
         "maxItems": param.max_items,
         "x-known": param.known,

@@ -187,14 +187,18 @@ class ChoiceField(Field):
     """One of several values: buttons for a few with a default, else a menu with "not given"."""
 
     def _make_control(self) -> Any:
-        options = [(str(choice), str(choice)) for choice in self.param.choices]
+        about = {v.value: v.about for v in self.param.values if isinstance(v.value, int)}
+        options = [
+            (f"{option}: {about[option]}" if about.get(option) else str(option), str(option))
+            for option in self.param.options
+        ]
         kind = widgets.ToggleButtons if len(options) <= MOST_BUTTONS else widgets.Dropdown
         if self._default() is None:
             kind, options = widgets.Dropdown, [("not given", NONE), *options]
         return kind(options=options, value=self._initial(), **self._labels())
 
     def _read(self, shown: Any) -> Any:
-        return next(choice for choice in self.param.choices if str(choice) == shown)
+        return next(choice for choice in self.param.options if str(choice) == shown)
 
     def _shown(self, value: Any) -> Any:
         return str(self.param.check(value))
@@ -225,7 +229,7 @@ _FIELDS: dict[str, type[Field]] = {
 def field_for(operation: Operation, param: Param) -> Field:
     """Return the field that suits a parameter that is not a picture."""
     kind = _FIELDS.get(param.type, Field)
-    if param.choices:
+    if param.options:
         kind = ChoiceField
     elif param.name == "seed":
         kind = SeedField
