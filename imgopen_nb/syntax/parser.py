@@ -93,7 +93,7 @@ class Parser(argparse.ArgumentParser):
         # argparse gets a placeholder for each word that it must not look at.
         objects = {f"\x00{i}": word for i, word in enumerate(words) if _is_opaque(word)}
         plain = [
-            _placeholder(i, word) if _is_opaque(word) else self._true_option(word)
+            self._true_option(_placeholder(i, word) if _is_opaque(word) else word)
             for i, word in enumerate(words)
         ]
         namespace, extra = self.parse_known_args(plain)
