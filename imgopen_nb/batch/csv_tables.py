@@ -70,7 +70,8 @@ def read_csv(path: Path, param: Param) -> Table:
             else:
                 yield from_cell(row[at]) if at < len(row) else None
 
-    remarks = [] if named or not header else ["no header, so its columns are numbered"]
+    numbered = ", so its columns are numbered" if len(columns) > 1 else ""
+    remarks = [] if named or not header else [f"no header{numbered}"]
     if layout.separator not in (_usual(path), _NONE):
         remarks.append(f"separated by {_SEPARATORS.get(layout.separator, layout.separator)}")
     if named and len(columns) == 1 and columns[0].lower() not in usual_names(param):

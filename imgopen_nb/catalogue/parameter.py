@@ -227,7 +227,8 @@ def _image(param: Param, value: Any, label: str = "") -> Any:
     if isinstance(value, (str, bytes)) and not value.strip():
         raise ParameterError(f"{label} is empty: give a URL, a file or a picture")
     if is_embedded(value):
-        return value if value.get("bytes") else _image(param, value.get("path") or "", label)
+        given = value.get("path") or ""
+        return value if value.get("bytes") is not None else _image(param, given, label)
     if not isinstance(value, _BYTES) and not any(hasattr(value, m) for m in _PICTURE_MARKS):
         raise ParameterError(f"{label} must be {_WORDS['image']}, not {in_words(value)}")
     return value
