@@ -354,6 +354,7 @@ def _check_limits(limits: Limits) -> None:
     for name, minimum in (("concurrency", 1), ("most", 0)):
         given = getattr(limits, name)
         number = scalar(given)
+        number = int(number) if isinstance(number, float) and number.is_integer() else number
         integer = isinstance(number, int) and not isinstance(number, bool)
         if not (name == "most" and number is None) and not (integer and number >= minimum):
             raise ParameterError(

@@ -14,7 +14,7 @@ from typing import Any
 from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
 from ..catalogue.values import is_embedded, listed
-from ..errors import ImgOpenError, ParameterError
+from ..errors import ImgOpenError, ParameterError, naming
 from ..images.picture import read_picture
 from ..media.formats import FILE_SUFFIXES
 from ..text import clip, in_words
@@ -323,7 +323,9 @@ def axes_of(operation: Operation, params: Mapping[str, Any]) -> dict[str, list[A
     """
     axes = {}
     for name, value in params.items():
-        values = _axis(operation.param(name), value)
+        param = operation.param(name)
+        with naming(name):
+            values = _axis(param, value)
         if values is not None:
             axes[name] = values
     for name, values in axes.items():

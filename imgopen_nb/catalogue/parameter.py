@@ -131,7 +131,7 @@ class Param:
         """
         items = value if isinstance(value, list) else [value]
         try:
-            content = [item for item in items if isinstance(item, (str, dict))]
+            content = [i for i in items if isinstance(i, (str, dict)) and not is_embedded(i)]
             json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
         except UnicodeEncodeError as error:
             half = in_words(error.object[error.start])

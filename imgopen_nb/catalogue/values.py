@@ -73,10 +73,12 @@ def listed(value: Any, *, pictures: bool = False) -> list[Any] | None:
     """
     if isinstance(value, (list, tuple)):
         return list(value)
-    if isinstance(value, (*_SINGLE, type)) or not isinstance(value, Iterable):
+    if isinstance(value, (*_SINGLE, type)):
         return None
     shape = getattr(value, "shape", None)
     shape = tuple(shape) if isinstance(shape, tuple) else None
+    if not (shape or isinstance(value, Iterable)):
+        return None
     if shape == () or callable(getattr(value, "read", None)):
         return None
     if pictures and _is_pixels(value):
