@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
+from numbers import Number
 from typing import Any
 
 from ..errors import ParameterError, install_command
@@ -76,6 +77,10 @@ def _array(given: Any) -> Table | None:
     if sum(side != 1 for side in shape) <= 1:
         column = given if len(shape) == 1 else given.reshape(-1)
         return Table("the array", ["values"], lambda _: map(_plain, column), len(column))
+    first = given.flat[0]
+    if len(shape) > 2 and isinstance(first, Number):  # pictures that became an array of objects
+        pixels = given.astype(type(first))
+        return Table("the array", ["values"], lambda _: iter(pixels), len(pixels))
     if len(shape) != 2:
         sides = " × ".join(map(str, shape))
         raise ParameterError(
