@@ -24,6 +24,7 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _NONE = "\x1f"  # a separator that no table has: its rows have one cell
 _LOOKED_AT = 30  # lines from which the separator is found
 _PROSE = 3  # words in the first cell of a file of prompts that has no header
+_CUT_DATA_URL = re.compile(r"data:[\w.+/-]*(;[^,]*)?", re.IGNORECASE)
 _csv_limit = threading.Lock()
 
 
@@ -101,7 +102,18 @@ def _records(text: Iterable[str], layout: _Layout) -> Iterator[list[str]]:
         if row is None:
             return
         if row:
-            yield row
+            yield _with_data_urls(row, layout.separator)
+
+
+def _with_data_urls(row: list[str], separator: str) -> list[str]:
+    """Return a row in which `data:` URLs that stand there without quotes are whole again."""
+    at = 0
+    while at < len(row) - 1:
+        if row[at][:5].lower() == "data:" and _CUT_DATA_URL.fullmatch(row[at].strip()):
+            row[at : at + 2] = [separator.join(row[at : at + 2])]
+        else:
+            at += 1
+    return row
 
 
 def _layout(first: list[str], path: Path, param: Param) -> _Layout:

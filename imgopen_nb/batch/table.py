@@ -59,7 +59,8 @@ class Table:
         name, why = self._named(wanted) if wanted is not None else self._usual(param)
         if list(self.columns).count(name) > 1:
             raise ParameterError(
-                f"{clip(self.name)} has several columns called {clip(name)!r}: rename one"
+                f"{clip(self.name)} has several columns called {clip(name)!r}",
+                hint="give each its own name",
             )
         return name, why
 

@@ -209,6 +209,7 @@ ROWS = [
 def dataset(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A data set of Hugging Face whose pictures nobody may decode."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("USE_TORCH", "0")  # its import takes seconds
     datasets = pytest.importorskip("datasets")
     features = datasets.Features(
         {"id": datasets.Value("int64"), "image": datasets.Image(), "text": datasets.Value("string")}
