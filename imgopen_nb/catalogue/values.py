@@ -42,6 +42,9 @@ def scalar(value: Any) -> Any:
     """
     if type(value) in (str, int, float, bool, bytes, dict, list, tuple, type(None)):
         return value
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind in ("m", "M"):  # a time, which would become a number
+        return value
     if callable(getattr(value, "item", None)) and getattr(value, "ndim", None) == 0:
         value = value.item()
     elif callable(getattr(value, "as_py", None)):
