@@ -224,11 +224,13 @@ class Session(NotPickled):
 
         Args:
             operation: the name of an operation in the catalogue.
-            images: a list, Series, DataFrame, generator, folder, glob, or .csv, .jsonl or .parquet
-                file; prompts for operations that take no picture.
-            column: the column of a table to use.
+            images: a list or generator; a column or frame of pandas, polars, Arrow or another
+                library; a Hugging Face data set; a folder or glob; a .csv, .tsv, .jsonl, .json,
+                .parquet or .txt file; pictures in a .zip file. Prompts for operations that take
+                no picture.
+            column: the column of a table to use; the plan says which one is taken without it.
             concurrency: how many tasks run at a time.
-            timeout: seconds for each row; by default the session's setting (600).
+            timeout: seconds for each row, or a timedelta; by default the session's setting (600).
             most: the most tasks that may be sent; rows from the history do not count.
             fresh: send them even if the same calls were made before; a picture that is in the
                 input twice is sent once. If such a batch is interrupted, or `most` ends it, the
@@ -236,7 +238,8 @@ class Session(NotPickled):
                 needs an input that can be recognized: paths, URLs, texts or bytes.
             dry_run: send nothing and return the plan.
             progress: whether to show a progress bar.
-            **grid: the other parameters. Each value of a list is run (`models=` means `model=`).
+            **grid: the other parameters. Each value of a list, an array, a column or another
+                collection is run (`models=` means `model=`).
 
         Returns:
             The batch (`.wide()`, `.frame()`, `.results()`, `.errors()`), or its plan.

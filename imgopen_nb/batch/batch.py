@@ -208,7 +208,8 @@ class Batch:
             run.look()
             limits.since = run.since
         made = make_plan(self._manager, self.operation, rows, width, limits)
-        return replace(made, takes_up=str(run)) if run and run.taken_up else made
+        taken_up = str(run) if run and run.taken_up else ""
+        return replace(made, takes_up=taken_up, reads=self._source.reads)
 
     def results(self) -> list[Result]:
         """Return a result for each call that was run, in the order of the input."""
@@ -280,7 +281,8 @@ class Batch:
         done = len(calls) - unsent - late
         facts = ", ".join([*filter(None, counts), *self._taken_up()])
         advice = f"\n  → .errors() tells why; {self._same_again()}" if without else ""
-        return f"{self.operation.name}: {counted(done, 'call')} done: {facts}{advice}"
+        reads = f"\n  {self._source.reads}" if self._source.reads else ""
+        return f"{self.operation.name}: {counted(done, 'call')} done: {facts}{reads}{advice}"
 
     def _same_again(self) -> str:
         """Return what the same batch would do if it was run again."""
@@ -352,6 +354,7 @@ def _check_limits(limits: Limits) -> None:
     for name, minimum in (("concurrency", 1), ("most", 0)):
         given = getattr(limits, name)
         number = scalar(given)
+        number = int(number) if isinstance(number, float) and number.is_integer() else number
         integer = isinstance(number, int) and not isinstance(number, bool)
         if not (name == "most" and number is None) and not (integer and number >= minimum):
             raise ParameterError(

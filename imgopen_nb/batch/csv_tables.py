@@ -24,6 +24,7 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _NONE = "\x1f"  # a separator that no table has: its rows have one cell
 _LOOKED_AT = 30  # lines from which the separator is found
 _PROSE = 3  # words in the first cell of a file of prompts that has no header
+_CUT_DATA_URL = re.compile(r"data:[\w.+/-]*(;[^,]*)?", re.IGNORECASE)
 _csv_limit = threading.Lock()
 
 
@@ -70,7 +71,8 @@ def read_csv(path: Path, param: Param) -> Table:
             else:
                 yield from_cell(row[at]) if at < len(row) else None
 
-    remarks = [] if named or not header else ["no header, so its columns are numbered"]
+    numbered = ", so its columns are numbered" if len(columns) > 1 else ""
+    remarks = [] if named or not header else [f"no header{numbered}"]
     if layout.separator not in (_usual(path), _NONE):
         remarks.append(f"separated by {_SEPARATORS.get(layout.separator, layout.separator)}")
     if named and len(columns) == 1 and columns[0].lower() not in usual_names(param):
@@ -100,7 +102,18 @@ def _records(text: Iterable[str], layout: _Layout) -> Iterator[list[str]]:
         if row is None:
             return
         if row:
-            yield row
+            yield _with_data_urls(row, layout.separator)
+
+
+def _with_data_urls(row: list[str], separator: str) -> list[str]:
+    """Return a row in which `data:` URLs that stand there without quotes are whole again."""
+    at = 0
+    while at < len(row) - 1:
+        if row[at][:5].lower() == "data:" and _CUT_DATA_URL.fullmatch(row[at].strip()):
+            row[at : at + 2] = [separator.join(row[at : at + 2])]
+        else:
+            at += 1
+    return row
 
 
 def _layout(first: list[str], path: Path, param: Param) -> _Layout:

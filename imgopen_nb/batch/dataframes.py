@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
+from numbers import Number
 from typing import Any
 
 from ..errors import ParameterError, install_command
@@ -74,8 +75,12 @@ def _array(given: Any) -> Table | None:
     if getattr(dtype, "kind", "") not in _TEXTS or not shape:
         return None
     if sum(side != 1 for side in shape) <= 1:
-        column = given.reshape(-1)
+        column = given if len(shape) == 1 else given.reshape(-1)
         return Table("the array", ["values"], lambda _: map(_plain, column), len(column))
+    first = given.flat[0]
+    if len(shape) > 2 and isinstance(first, Number):  # pictures that became an array of objects
+        pixels = given.astype(type(first))
+        return Table("the array", ["values"], lambda _: iter(pixels), len(pixels))
     if len(shape) != 2:
         sides = " × ".join(map(str, shape))
         raise ParameterError(
@@ -121,6 +126,14 @@ def _dataset(given: Any) -> Table | None:
     if columns is None:  # a stream that does not know its columns
         columns = list(next(iter(data.take(1)), {}))
 
+    if hasattr(data, "__len__"):
+
+        def stored(name: Any) -> Iterator[Any]:
+            for part in data.select_columns([name]).with_format("arrow").iter(_ROWS):
+                yield from part.column(0).to_pylist()
+
+        return Table("the data set", columns, stored, len(data))
+
     def values(name: Any) -> Iterator[Any]:
         feature = _undecoded((data.features or {}).get(name))
         column = data.select_columns([name])
@@ -128,8 +141,7 @@ def _dataset(given: Any) -> Table | None:
             column = column.cast_column(name, feature)
         return (row.get(name) for row in column)
 
-    total = len(data) if hasattr(data, "__len__") else None
-    return Table("the data set", columns, values, total)
+    return Table("the data set", columns, values, None)
 
 
 def _is_dataset(given: Any) -> bool:
@@ -169,6 +181,9 @@ def _by_narwhals(given: Any) -> Table | None:
     """Return a frame or column that narwhals knows as a whole, None for all others."""
     import narwhals.stable.v1 as nw
 
+    names = column_names(given)
+    if len({*names}) < len(names):
+        return None
     native = nw.from_native(given, allow_series=True, pass_through=True)
     if isinstance(native, nw.Series):
         return Table("the column", [native.name or "values"], lambda _: iter(native), len(native))
@@ -207,9 +222,13 @@ def _by_arrow(given: Any) -> Table:
         found = pa.chunked_array([given])
     elif convert:
         found = getattr(given, convert)()
+    elif isinstance(given, (pa.Table, pa.RecordBatchReader)):
+        found = given
     elif hasattr(given, "__arrow_c_stream__"):
-        stream = pa.chunked_array(given)
-        found = pa.table(given) if pa.types.is_struct(stream.type) else stream
+        try:
+            found = pa.table(given)
+        except pa.ArrowInvalid:  # a column
+            found = pa.chunked_array(given)
     elif hasattr(given, "__arrow_c_array__"):
         found = pa.chunked_array([pa.array(given)])
     else:

@@ -38,6 +38,7 @@ class Plan:
         concurrency: calls under way at a time.
         seconds: the expected time in seconds, None if no such task is in the history.
         takes_up: which interrupted run with `fresh` this takes up, "" if none.
+        reads: which column of which table is read, and why it; "" where that is plain.
 
     Example:
         >>> plan = session.map("describe", "photos/", model="clip", dry_run=True)
@@ -59,11 +60,13 @@ class Plan:
     concurrency: int
     seconds: float | None
     takes_up: str = ""
+    reads: str = ""
 
     def __repr__(self) -> str:
         parts = [f"{number:,} {what}" for number, what in self._counts()]
         time = f"{_duration(self.seconds)}, {self.concurrency} at a time"
-        return "\n  ".join([f"{self.operation}: {self._calls()}", *parts, time, "nothing was sent"])
+        first = [f"{self.operation}: {self._calls()}", *filter(None, [self.reads])]
+        return "\n  ".join([*first, *parts, time, "nothing was sent"])
 
     def _calls(self) -> str:
         calls = counted(self.rows, "row")
@@ -88,7 +91,8 @@ class Plan:
         return first + [(number, what) for number, what in counts if number]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        rows = [(f"{number:,}", what) for number, what in self._counts()]
+        rows = [("input", self.reads)] if self.reads else []
+        rows += [(f"{number:,}", what) for number, what in self._counts()]
         rows += [("time", f"{_duration(self.seconds)}, {self.concurrency} at a time")]
         html = Table((self.operation, f"{self._calls()}; nothing was sent"), rows)
         return {**html._repr_mimebundle_(), "text/plain": repr(self)}

@@ -14,15 +14,24 @@ from typing import Any
 from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
 from ..catalogue.values import is_embedded, listed
-from ..errors import ImgOpenError, ParameterError
+from ..errors import ImgOpenError, ParameterError, naming
 from ..images.picture import read_picture
 from ..media.formats import FILE_SUFFIXES
 from ..text import clip, in_words
 from .dataframes import table_in_memory
 from .table import PICTURE_COLUMNS, URL, Table, guarded, missing
-from .table_readers import read_table, reader_of, table_of
+from .table_readers import read_tables, reader_of, table_of
 
-__all__ = ["PICTURE_COLUMNS", "URL", "Source", "axes_of", "combinations", "is_glob", "missing"]
+__all__ = [
+    "PICTURE_COLUMNS",
+    "URL",
+    "Source",
+    "axes_of",
+    "combinations",
+    "is_glob",
+    "is_table",
+    "missing",
+]
 
 _GLOB = re.compile(r"[*?\[]")
 _HINT = (
@@ -84,11 +93,13 @@ def _read(given: Any, column: Any, param: Param) -> Source:
         return _from_pandas(given, column, param)
     if isinstance(given, (str, os.PathLike)):
         path = Path(os.path.expanduser(given))
-        if reader_of(path) and os.path.isfile(path):
-            return _from_table(read_table(path, param), column, param, path)
+        tables = _tables(path)
+        if tables:
+            return _from_table(read_tables(tables, param), column, param, path, tables[0].parent)
     table = table_in_memory(given)
-    if table is None and isinstance(given, (list, tuple, dict)) and _is_table(given, param):
-        table = table_of(given if isinstance(given, dict) else list(given), "the list")
+    if table is None and isinstance(given, (list, tuple, dict)) and is_table(given, param):
+        rows = given if isinstance(given, dict) else list(given)
+        table = table_of(rows, f"the {type(rows).__name__}")
     if table is not None:
         return _from_table(table, column, param)
     if column is not None:
@@ -100,6 +111,16 @@ def _read(given: Any, column: Any, param: Param) -> Source:
     if isinstance(given, Mapping):
         return Source(guarded(given.items), len(given))
     return _one_value(given) if _is_picture(given) else _from_iterable(given)
+
+
+def _tables(path: Path) -> list[Path]:
+    """Return the tables that a path or a pattern names, [] if it names anything else."""
+    if not reader_of(path):
+        return []
+    if os.path.isfile(path):
+        return [path]
+    found = _fitting(str(path)) if is_glob(str(path)) else []
+    return found if all(map(reader_of, found)) else []
 
 
 def _is_pandas(given: Any) -> bool:
@@ -126,12 +147,12 @@ def _from_pandas(given: Any, column: Any, param: Param) -> Source:
     return Source(pairs, len(series), series.index, reads=reads)
 
 
-def _is_table(given: Any, param: Param) -> bool:
+def is_table(given: Any, param: Param = _PICTURE) -> bool:
     """Whether a list holds rows with named columns, or a dict columns with lists of values."""
     if isinstance(given, dict):
         lists = all(isinstance(value, (list, tuple)) for value in given.values())
         return bool(given) and lists and not param.several
-    rows = [row for row in itertools.islice(given, 10) if not missing(row)]
+    rows = [row for row in itertools.islice(given, 10) if row is not None]
     return bool(rows) and all(isinstance(row, dict) and not is_embedded(row) for row in rows)
 
 
@@ -190,8 +211,10 @@ def _check_picture(path: Path) -> None:
     try:
         read_picture(path)
     except ImgOpenError as error:
+        if "damaged at its start" not in error.message:  # a PDF, HEIC ...
+            raise ParameterError(error.message, hint=error.hint) from None
         raise ParameterError(
-            f"{error.message}, nor is it a table that is read", hint=_HINT
+            f"{clip(path.name)} is neither a picture nor a table that is read", hint=_HINT
         ) from None
 
 
@@ -240,16 +263,21 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _files(given: Path, found: list[Path], none: str) -> Source:
     if not found:
-        raise ParameterError(none, hint=_HINT)
+        inside = given.iterdir() if os.path.isdir(given) else ()
+        tables = [path.name for path in inside if reader_of(path)]
+        hint = f"it holds {clip(min(tables))}: give that" if tables else _HINT
+        raise ParameterError(none, hint=hint)
     names = [str(path) for path in found]
     known = os.path.abspath(given)
     return Source(lambda: zip(names, names, strict=True), len(names), name=known)
 
 
-def _from_table(table: Table, column: Any, param: Param, path: Path | None = None) -> Source:
+def _from_table(
+    table: Table, column: Any, param: Param, path: Path | None = None, folder: Path | None = None
+) -> Source:
     """Return a column of a table; paths in a file may be relative to the file's folder."""
     name, why = table.column(column, param)
-    beside = path.parent if path and param.picture else None
+    beside = folder if param.picture else None
 
     def values() -> Iterator[Any]:
         return map(_plain, table.values(name))
@@ -295,7 +323,9 @@ def axes_of(operation: Operation, params: Mapping[str, Any]) -> dict[str, list[A
     """
     axes = {}
     for name, value in params.items():
-        values = _axis(operation.param(name), value)
+        param = operation.param(name)
+        with naming(name):
+            values = _axis(param, value)
         if values is not None:
             axes[name] = values
     for name, values in axes.items():

@@ -59,7 +59,8 @@ class Table:
         name, why = self._named(wanted) if wanted is not None else self._usual(param)
         if list(self.columns).count(name) > 1:
             raise ParameterError(
-                f"{clip(self.name)} has several columns called {clip(name)!r}: rename one"
+                f"{clip(self.name)} has several columns called {clip(name)!r}",
+                hint="give each its own name",
             )
         return name, why
 
@@ -126,7 +127,7 @@ def missing(value: Any) -> bool:
     if kind in ("NoneType", "NAType", "NaTType", "MaskedConstant"):
         return True
     if isinstance(value, dict):  # a picture of a data set that has neither bytes nor a path
-        return is_embedded(value) and not (value.get("bytes") or value.get("path"))
+        return is_embedded(value) and value.get("bytes") is None and not value.get("path")
     return (kind.startswith("float") or kind == "Decimal") and value != value
 
 

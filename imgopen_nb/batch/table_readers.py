@@ -11,12 +11,14 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from ..catalogue.parameter import Param
-from ..errors import ImgOpenError, ParameterError, install_command
+from ..errors import ImgOpenError, ParameterError, PictureError, install_command
+from ..images.picture import ArchivedPicture
 from ..media.formats import FILE_SUFFIXES, MAX_BYTES
 from ..text import clip, counted
 from .csv_tables import read_csv
@@ -60,6 +62,30 @@ def read_table(path: Path, param: Param) -> Table:
         ) from None
     except (OSError, EOFError, zlib.error, csv.Error, zipfile.BadZipFile) as error:
         raise ParameterError(f"{path.name} cannot be read ({clip(error)})") from None
+
+
+def read_tables(paths: Sequence[Path], param: Param) -> Table:
+    """Return the table in several files, one after the other, such as the parts of a data set.
+
+    Raises:
+        ParameterError: one cannot be read, or they have different columns.
+    """
+    tables = [read_table(path, param) for path in paths]
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    for table in tables:
+        if list(table.columns) != list(first.columns):
+            raise ParameterError(
+                f"{table.name} has other columns than {first.name}", hint="give one of them"
+            )
+
+    def values(name: Any) -> Iterator[Any]:
+        return itertools.chain.from_iterable(table.values(name) for table in tables)
+
+    total = sum(table.total or 0 for table in tables)
+    name = f"{first.name} and {counted(len(tables) - 1, 'other file')}"
+    return Table(name, first.columns, values, total, remarks=first.remarks)
 
 
 def _jsonl(path: Path, _: Param) -> Table:
@@ -254,23 +280,23 @@ def _zip(path: Path, param: Param) -> Table:
             hint="unpack it, and give the file or folder in it",
         )
 
-    def values(_: Any) -> Iterator[Any]:
-        with zipfile.ZipFile(path) as archive:
-            for name in found:
-                yield _member(archive, path, name)
-
+    archive = zipfile.ZipFile(path)  # closed when the last of its pictures is forgotten
+    where = os.path.abspath(path)
+    pictures = [
+        ArchivedPicture(os.path.join(where, name), partial(_unpacked, archive, name))
+        for name in found
+    ]
     remarks = (f"{counted(len(found), 'picture')} in it",)
-    return Table(path.name, ["image"], values, len(found), found, remarks)
+    return Table(path.name, ["image"], lambda _: iter(pictures), len(found), found, remarks)
 
 
-def _member(archive: zipfile.ZipFile, path: Path, name: str) -> Any:
-    """Return a picture of a .zip file; at most the bytes of the largest picture are unpacked."""
+def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a picture of an archive; no more is unpacked than the largest picture has."""
     try:
         with archive.open(name) as file:
-            data = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
-        return ParameterError(f"{clip(name)} in {path.name} cannot be unpacked ({clip(error)})")
-    return {"bytes": data, "path": os.path.join(path, name)}
+        raise PictureError(f"{clip(name)} cannot be unpacked ({clip(error)})") from None
 
 
 _TEXTS: dict[str, Callable[[Path, Param], Table]] = {

@@ -205,7 +205,7 @@ class Param:
         """
         items = value if isinstance(value, list) else [value]
         try:
-            content = [item for item in items if isinstance(item, (str, dict))]
+            content = [i for i in items if isinstance(i, (str, dict)) and not is_embedded(i)]
             json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
         except UnicodeEncodeError as error:
             half = in_words(error.object[error.start])
@@ -306,7 +306,8 @@ def _image(param: Param, value: Any, label: str = "") -> Any:
     if isinstance(value, (str, bytes)) and not value.strip():
         raise ParameterError(f"{label} is empty: give a URL, a file or a picture")
     if is_embedded(value):
-        return value if value.get("bytes") else _image(param, value.get("path") or "", label)
+        given = value.get("path") or ""
+        return value if value.get("bytes") is not None else _image(param, given, label)
     if not isinstance(value, _BYTES) and not _is_picture(value):
         raise ParameterError(f"{label} must be {_WORDS['image']}, not {in_words(value)}")
     return value

@@ -42,6 +42,9 @@ def scalar(value: Any) -> Any:
     """
     if type(value) in (str, int, float, bool, bytes, dict, list, tuple, type(None)):
         return value
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind in ("m", "M"):  # a time, which would become a number
+        return value
     if callable(getattr(value, "item", None)) and getattr(value, "ndim", None) == 0:
         value = value.item()
     elif callable(getattr(value, "as_py", None)):
@@ -73,10 +76,12 @@ def listed(value: Any, *, pictures: bool = False) -> list[Any] | None:
     """
     if isinstance(value, (list, tuple)):
         return list(value)
-    if isinstance(value, (*_SINGLE, type)) or not isinstance(value, Iterable):
+    if isinstance(value, (*_SINGLE, type)):
         return None
     shape = getattr(value, "shape", None)
     shape = tuple(shape) if isinstance(shape, tuple) else None
+    if not (shape or isinstance(value, Iterable)):
+        return None
     if shape == () or callable(getattr(value, "read", None)):
         return None
     if pictures and _is_pixels(value):

@@ -36,7 +36,7 @@ def add_batch_options(parser: Parser, operation: Operation) -> None:
         nargs="+",
         metavar="MANY",
         help="run it for each of: a column (df.url), {list}, a folder, a glob, .csv, .jsonl, "
-        ".parquet",
+        ".json, .parquet, .txt, .zip",
     )
     parser.option("--column", metavar="NAME", help="with --from: the column of the table")
     if any(param.name == "model" for param in operation.user_params):

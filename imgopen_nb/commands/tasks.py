@@ -62,7 +62,7 @@ def _compare(call: Invocation) -> Any:
     only = words[0] if len(words) == 1 and not isinstance(words[0], str) else None
     if hasattr(only, "results") or hasattr(only, "agreement"):  # a batch, a comparison
         return compare(only)
-    images = pictures_in(words if only is None else only)
+    images = list(pictures_in(words if only is None else only))
     models = call.options.models or describe_models()
     calls = [{"image": image, "model": model} for image in images for model in models]
     seconds = seconds_of(call.options.timeout)

@@ -6,15 +6,17 @@ of them takes the same things and keeps the order of the input.
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..batch.batch import Batch
+from ..batch.dataframes import table_in_memory
 from ..batch.rows import InputPicture
-from ..batch.sources import is_glob, missing, source_of
+from ..batch.sources import is_glob, is_table, missing, source_of
 from ..captions.comparison import Comparison, compare_rows
 from ..captions.descriptions import (
     DESCRIBE_FIRST,
@@ -25,6 +27,7 @@ from ..captions.descriptions import (
     from_row,
     read,
 )
+from ..catalogue.values import is_embedded, scalar
 from ..database.migrations import UNTRUSTED
 from ..errors import ImgOpenError, PictureError, UsageError
 from ..images.identity import Identity, by_name, is_identity
@@ -32,6 +35,7 @@ from ..images.picture import Picture, name_of_unread, read_picture
 from ..tasks.manager import TaskManager
 from ..text import clip, counted, in_words, short_path
 
+AT_A_TIME = 64  # pictures that are held in memory
 MAX_THREADS = 8  # that ask servers for the version of a picture
 MAX_NAMES = 1000  # names of earlier versions that are looked up as files at a time
 _HINT = "give a folder, a glob, a list of pictures, a DataFrame, a batch or session.history()"
@@ -95,8 +99,8 @@ def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -
 
 def identities(manager: TaskManager, source: Any) -> list[str]:
     """Return the identities of pictures that somebody means, for a filter of the history."""
-    several = isinstance(source, (list, tuple)) or hasattr(source, "to_list")
-    named = [each for each in source if not missing(each)] if several else [source]
+    several = _is_column(source)
+    named = [scalar(each) for each in source if not missing(each)] if several else [source]
     if named and all(isinstance(each, str) and is_identity(each) for each in named):
         return named
     if several and not named:
@@ -106,6 +110,14 @@ def identities(manager: TaskManager, source: Any) -> list[str]:
     if rows is None:
         return [each.picture or by_name(each.image) for each in found.described]
     return [row.picture for row in rows if row.picture]
+
+
+def _is_column(source: Any) -> bool:
+    """Whether this is a list, or a column of any library."""
+    if isinstance(source, (list, tuple)):
+        return True
+    listing = any(hasattr(source, name) for name in ("to_list", "to_pylist", "tolist"))
+    return listing and getattr(source, "ndim", 1) == 1 and not hasattr(source, "columns")
 
 
 def described_in_history(manager: TaskManager, pictures: Iterable[str]) -> list[Description]:
@@ -154,7 +166,7 @@ def _read(manager: TaskManager, source: Any) -> Read:
         return source.rows, said, list(source.notes)
     if isinstance(source, Batch):
         return _of_batch(manager, source)
-    if hasattr(source, "columns") and hasattr(source, "iloc"):
+    if hasattr(source, "iloc") and hasattr(source, "columns"):
         if set(source.columns) >= _HISTORY:
             known = "picture" in source.columns
             pairs = zip(source["image"], source["picture"], strict=True) if known else ()
@@ -169,31 +181,34 @@ def _read(manager: TaskManager, source: Any) -> Read:
     if isinstance(source, (list, tuple)) and source and all(hasattr(s, "task_id") for s in source):
         given = ((result.image, result.picture) for result in source)
         return _of_tasks(manager, read(source), given)
-    if isinstance(source, (Mapping, int, float)):
+    plain = isinstance(source, Mapping) and not is_embedded(source)
+    if isinstance(source, (int, float)) or (plain and table_in_memory(source) is None):
         raise UsageError(f"pictures cannot be read from {in_words(source)}", hint=_HINT)
-    values = pictures_in(source)
-    if not values:
+    rows = identified(manager, pictures_in(source))
+    if not rows:
         raise UsageError("no picture is given", hint=f"{DESCRIBE_FIRST}; or {_HINT}")
-    return identified(manager, values), None, []
+    return rows, None, []
 
 
-def pictures_in(source: Any) -> list[Any]:
-    """Return the pictures of a source, not read yet; an item of a list may be a folder or a glob.
+def pictures_in(source: Any) -> Iterator[Any]:
+    """Yield the pictures of a source, not read yet; an item of a list may be a folder or a glob.
 
     Raises:
         UsageError: no pictures can be read from it.
     """
-    if isinstance(source, (list, tuple)):
-        return [picture for each in source for picture in _item(each)]
-    return [value for _, value in source_of(source).pairs()]
+    if isinstance(source, (list, tuple)) and not is_table(source):
+        for each in source:
+            yield from _item(each)
+    else:
+        yield from (value for _, value in source_of(source).pairs())
 
 
 def _item(item: Any) -> list[Any]:
     path = os.path.expanduser(item) if isinstance(item, (str, os.PathLike)) else ""
     if path and os.path.isdir(path):
-        return pictures_in(item)
+        return list(pictures_in(item))
     try:
-        return pictures_in(item) if path and is_glob(os.fspath(path)) else [item]
+        return list(pictures_in(item)) if path and is_glob(os.fspath(path)) else [item]
     except UsageError:  # no file fits: perhaps it is the name of a file that is gone
         return [item]
 
@@ -265,13 +280,17 @@ def _here(name: str) -> Picture | None:
         return None
 
 
-def identified(manager: TaskManager, values: Sequence[Any]) -> list[Row]:
+def identified(manager: TaskManager, values: Iterable[Any]) -> list[Row]:
     """Return a row for each picture of an input, without descriptions, in the order of the input.
 
-    A picture that cannot be read has a row too, which says why.
+    A picture that cannot be read has a row too, which says why. A few are read at a time: a data
+    set holds more than the memory does.
     """
+    rest = iter(values)
+    read_ones: list[tuple[Row, Identity | None]] = []
     with ThreadPoolExecutor(MAX_THREADS, "imgopen-identify") as pool:
-        read_ones = list(pool.map(lambda value: _identified(manager, value), values))
+        while some := list(itertools.islice(rest, AT_A_TIME)):
+            read_ones += pool.map(lambda value: _identified(manager, value), some)
     manager.earlier_tasks.identify(identity for _, identity in read_ones if identity)
     return [row for row, _ in read_ones]
 

@@ -78,6 +78,19 @@ class Picture:
     embedded: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ArchivedPicture:
+    """A picture in an archive, which is unpacked when its turn comes.
+
+    Attributes:
+        label: its name.
+        load: returns its bytes, at most MAX_BYTES + 1; called each time that they are needed.
+    """
+
+    label: str
+    load: Callable[[], bytes]
+
+
 def read_picture(source: Any) -> Picture:
     """Return any picture ready to be sent; local ones are opened and checked right away.
 
@@ -267,6 +280,8 @@ def name_of_unread(source: Any) -> str | None:
 
     None if it has no name, such as an array.
     """
+    if isinstance(source, ArchivedPicture):
+        return _embedded_name(source.label)
     if is_embedded(source):
         return _embedded_name(source.get("path")) or None
     if not isinstance(source, (str, os.PathLike)):
@@ -337,7 +352,7 @@ def _from_bytes(data: bytes | bytearray | memoryview, kind: str = "bytes") -> Pi
 def _from_embedded(value: Mapping[str, Any]) -> Picture:
     """Return a picture of a data set; the path beside its bytes is its name."""
     path = value.get("path")
-    if not value.get("bytes"):
+    if value.get("bytes") is None:
         return read_picture(path or "")
     found = _from_bytes(value["bytes"])
     name = _embedded_name(path)
@@ -451,6 +466,10 @@ _SCHEMES: dict[str, Callable[[str], Picture]] = {
 _READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Picture]], ...] = (
     (lambda s: isinstance(s, Picture), lambda s: s),
     (is_embedded, _from_embedded),
+    (
+        lambda s: isinstance(s, ArchivedPicture),
+        lambda s: _from_embedded({"bytes": s.load(), "path": s.label}),
+    ),
     (lambda s: isinstance(s, str), _from_text),
     (lambda s: isinstance(s, (bytes, bytearray, memoryview)), _from_bytes),
     (lambda s: isinstance(s, os.PathLike), _from_path),

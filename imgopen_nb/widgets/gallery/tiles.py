@@ -91,7 +91,7 @@ def read_source(source: Any, session: Session) -> Source:
             return replace(_tasks(source), title=title)
         found = _selected(manager, source)
         return replace(found, title=" · ".join(filter(None, [title, found.title])))
-    frame = source if hasattr(source, "columns") and hasattr(source, "iloc") else None
+    frame = source if hasattr(source, "iloc") and hasattr(source, "columns") else None
     if frame is not None and _is_of_tasks(frame):
         return Source(_records(frame), given=frame)
     if frame is not None and _has_captions(frame):
