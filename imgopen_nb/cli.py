@@ -51,9 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _reported(words: list[str]) -> int:
     try:
-        code = _run(words)
-        _flush()
-        return code
+        return _run(words)
     except ImgOpenError as error:
         print(f"imgopen: {error}", file=sys.stderr)
         return 2 if isinstance(error, (UsageError, ValueError)) else 1
@@ -64,15 +62,14 @@ def _reported(words: list[str]) -> int:
         return 130
 
 
-def _flush() -> None:
-    """Write what was printed.
+def _say(text: str = "") -> None:
+    """Write a text to stdout at once.
 
     Raises:
         FileError: the disk is full, for example.
     """
     try:
-        if sys.stdout:
-            sys.stdout.flush()
+        print(text, flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -83,19 +80,19 @@ def _flush() -> None:
 
 def _run(words: list[str]) -> int:
     if not words or words[0] in ("--help", "-h", "help"):
-        print(overview(PREFIX))
-        print("\nOn the command line only")
-        print("\n".join(f"  {name:<17}  {about}" for name, (about, _) in TERMINAL_COMMANDS.items()))
+        _say(overview(PREFIX))
+        _say("\nOn the command line only")
+        _say("\n".join(f"  {name:<17}  {about}" for name, (about, _) in TERMINAL_COMMANDS.items()))
         return 0
     if words[0] == "--version":
-        print(f"imgopen_nb {__version__}")
+        _say(f"imgopen_nb {__version__}")
         return 0
     try:
         if words[0] in TERMINAL_COMMANDS:
             return TERMINAL_COMMANDS[words[0]][1](words[1:])
         return _run_command(words)
     except HelpAsked as asked:
-        print(asked)
+        _say(str(asked))
         return 0
 
 
@@ -117,7 +114,7 @@ def _run_command(words: list[str]) -> int:
             hint=hint,
         )
     value = command.run(call)
-    print(_json(value, call) if as_json else _text(value, call))
+    _say(_json(value, call) if as_json else _text(value, call))
     return 0
 
 
@@ -130,7 +127,7 @@ def _write_batch(command: Command, call: Invocation, name: str) -> int:
     path = writable(name, call.options.source, files, overwrite=overwrite)
     value = command.run(call)
     if call.options.dry_run:
-        print(_text(value, call))
+        _say(_text(value, call))
         return 0
     for at, dtype in enumerate(value.dtypes):
         if dtype.kind == "O":
@@ -138,7 +135,7 @@ def _write_batch(command: Command, call: Invocation, name: str) -> int:
     failed = int(value["error"].notna().sum())
     errors = f", {failed:,} of them with an error" if failed else ""
     write(value, path, files, overwrite=overwrite)
-    print("\n".join([*call.said, f"{counted(len(value), 'row')} written to {path}{errors}"]))
+    _say("\n".join([*call.said, f"{counted(len(value), 'row')} written to {path}{errors}"]))
     return 1 if failed and failed == len(value) else 0
 
 
@@ -218,19 +215,17 @@ def _demo(words: list[str]) -> int:
         files = session.manager.files
         files.check(path, overwrite=options.overwrite)
         set_current(session)
-        print(
-            "Starting the sandbox: nothing leaves this machine, and no key is needed.", flush=True
-        )
+        _say("Starting the sandbox: nothing leaves this machine, and no key is needed.", flush=True)
         results = session.run_all("describe", calls)
         comparison = compare(results)
-        print(_plain(comparison))
+        _say(_plain(comparison))
         page = report(comparison, "Six photographs, two models")
         files.write({path: page}, overwrite=options.overwrite)
     set_current(None)
     failed = [result for result in results if result.error]
-    print(f"\n{len(results) - len(failed)} captions in {time.monotonic() - begun:.1f} s.")
-    print(f"Report with pictures:  {path.resolve()}")
-    print("Go on in JupyterLab:   make lab")
+    _say(f"\n{len(results) - len(failed)} captions in {time.monotonic() - begun:.1f} s.")
+    _say(f"Report with pictures:  {path.resolve()}")
+    _say("Go on in JupyterLab:   make lab")
     for result in failed:
         print(f"failed: {result.image} ({result.model}): {result.error}", file=sys.stderr)
     return 1 if failed else 0

@@ -52,7 +52,7 @@ def sent(stub: Stub) -> list[str]:
         "def f(p):\n    %imgopen describe --from p\nf([HERE])",
         "def f(p):\n    %imgopen describe --from p.a\nf({'a': [HERE]})",
         "def f(p):\n    return get_ipython().run_line_magic('imgopen', 'describe {p}')\nf(HERE)",
-        "def f(p):\n    get_ipython().run_cell_magic('imgopen', 'compare {p} --models clip', '')\n"
+        "def f(p):\n    get_ipython().run_cell_magic('imgopen', 'compare {p} --models clip', ' ')\n"
         "f(HERE)",
         "def f(p):\n    def g():\n        p\n        %imgopen describe {p}\n    g()\nf(HERE)",
         "def f(p):\n    def g():\n        %imgopen describe {p}\n    g()\nf(HERE)",
