@@ -215,7 +215,7 @@ def _demo(words: list[str]) -> int:
         files = session.manager.files
         files.check(path, overwrite=options.overwrite)
         set_current(session)
-        _say("Starting the sandbox: nothing leaves this machine, and no key is needed.", flush=True)
+        _say("Starting the sandbox: nothing leaves this machine, and no key is needed.")
         results = session.run_all("describe", calls)
         comparison = compare(results)
         _say(_plain(comparison))
