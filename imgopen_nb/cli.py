@@ -13,18 +13,20 @@ from typing import Any
 
 from ._version import __version__
 from .api.backend import SANDBOX_PICTURE
+from .batch.batch import Batch
 from .catalogue.operations import OPERATIONS
 from .commands.command import Command, Invocation
 from .commands.registry import find, overview
-from .display.record import MIME
+from .display.record import MIME, record
 from .display.tables import Table
 from .display.terminal import can_write, let_go, write_anything
 from .errors import FileError, ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
 from .syntax.parser import HelpAsked, Parser
 from .tasks.result import Result
-from .text import counted, spell_commands
+from .text import counted, short_path, spell_commands
 
 PREFIX = "imgopen "
+MOST_PICTURES = 20
 _KEPT = "  → the sandbox keeps it for a week; --save FOLDER keeps it for good"
 _GONE = "  → a picture is not in the sandbox any more; --fresh makes it again"
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "grace_hopper", "rocket")
@@ -153,25 +155,45 @@ def _json(value: Any, call: Invocation) -> str:
     It is in ASCII where stdout cannot write it as it is.
     """
     bundle = getattr(value, "_repr_mimebundle_", None)
-    record = bundle().get(MIME) if bundle else None
-    if isinstance(value, Result):
-        record = {**record["tasks"][0], "data": value.data} if record else value.data
+    found = bundle().get(MIME) if bundle else None
+    if isinstance(value, Batch):
+        found = [_record(result) for result in value]
+    elif isinstance(value, Result):
+        found = _record(value)
     elif isinstance(value, Table):
-        record = [dict(zip(value.columns, row, strict=True)) for row in value.rows]
-    record = _located(record if record is not None else str(value), call)
-    if call.files and isinstance(record, dict):
-        record["files"] = list(map(str, call.files))
-    text = json.dumps(record, ensure_ascii=False, indent=2)
-    return text if can_write(text) else json.dumps(record, indent=2)
+        found = [dict(zip(value.columns, row, strict=True)) for row in value.rows]
+    found = _located(found if found is not None else str(value), call)
+    if call.files and isinstance(found, dict):
+        found["files"] = list(map(str, call.files))
+    text = json.dumps(found, ensure_ascii=False, indent=2)
+    return text if can_write(text) else json.dumps(found, indent=2)
+
+
+def _record(result: Result) -> dict[str, Any]:
+    """Return what notebook outputs contain of a result, with the whole answer."""
+    return {**record([result])["tasks"][0], "data": result.data}
 
 
 def _text(value: Any, call: Invocation) -> str:
     """Return a value as text, with what is to be said of the files that it is about."""
     text, said = _located(_plain(value), call), list(call.said)
+    if isinstance(value, Batch) and not said:
+        return "\n".join([text, *_pictures(value, call)])
     if getattr(call.options, "save", None) is None and SANDBOX_PICTURE.search(_plain(value)):
         gone = SANDBOX_PICTURE.search(text) and not call.session().settings.base_url
         said.append(_GONE if gone else _KEPT)
     return "\n".join([text, *said])
+
+
+def _pictures(batch: Batch, call: Invocation) -> list[str]:
+    """Return a line for each picture of a batch, at most 20."""
+    made = [(result, url) for result in batch for url in result.images]
+    shown = [
+        f"{short_path(result.image or result.task_id)}: {_place(url, call)}"
+        for result, url in made[:MOST_PICTURES]
+    ]
+    more = [f"and {len(made) - MOST_PICTURES:,} more"] if len(made) > MOST_PICTURES else []
+    return [*shown, *more, *(["  → --save FOLDER keeps them for good"] if made else [])]
 
 
 def _located(value: Any, call: Invocation) -> Any:
