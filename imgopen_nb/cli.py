@@ -13,18 +13,20 @@ from typing import Any
 
 from ._version import __version__
 from .api.backend import SANDBOX_PICTURE
+from .batch.batch import Batch
 from .catalogue.operations import OPERATIONS
 from .commands.command import Command, Invocation
 from .commands.registry import find, overview
-from .display.record import MIME
+from .display.record import MIME, record
 from .display.tables import Table
 from .display.terminal import can_write, let_go, write_anything
 from .errors import FileError, ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
 from .syntax.parser import HelpAsked, Parser
 from .tasks.result import Result
-from .text import counted, spell_commands
+from .text import counted, short_path, spell_commands
 
 PREFIX = "imgopen "
+MOST_PICTURES = 20
 _KEPT = "  → the sandbox keeps it for a week; --save FOLDER keeps it for good"
 _GONE = "  → a picture is not in the sandbox any more; --fresh makes it again"
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "grace_hopper", "rocket")
@@ -51,9 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _reported(words: list[str]) -> int:
     try:
-        code = _run(words)
-        _flush()
-        return code
+        return _run(words)
     except ImgOpenError as error:
         print(f"imgopen: {error}", file=sys.stderr)
         return 2 if isinstance(error, (UsageError, ValueError)) else 1
@@ -64,15 +64,14 @@ def _reported(words: list[str]) -> int:
         return 130
 
 
-def _flush() -> None:
-    """Write what was printed.
+def _say(text: str = "") -> None:
+    """Write a text to stdout at once.
 
     Raises:
         FileError: the disk is full, for example.
     """
     try:
-        if sys.stdout:
-            sys.stdout.flush()
+        print(text, flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -83,19 +82,19 @@ def _flush() -> None:
 
 def _run(words: list[str]) -> int:
     if not words or words[0] in ("--help", "-h", "help"):
-        print(overview(PREFIX))
-        print("\nOn the command line only")
-        print("\n".join(f"  {name:<17}  {about}" for name, (about, _) in TERMINAL_COMMANDS.items()))
+        _say(overview(PREFIX))
+        _say("\nOn the command line only")
+        _say("\n".join(f"  {name:<17}  {about}" for name, (about, _) in TERMINAL_COMMANDS.items()))
         return 0
     if words[0] == "--version":
-        print(f"imgopen_nb {__version__}")
+        _say(f"imgopen_nb {__version__}")
         return 0
     try:
         if words[0] in TERMINAL_COMMANDS:
             return TERMINAL_COMMANDS[words[0]][1](words[1:])
         return _run_command(words)
     except HelpAsked as asked:
-        print(asked)
+        _say(str(asked))
         return 0
 
 
@@ -117,7 +116,7 @@ def _run_command(words: list[str]) -> int:
             hint=hint,
         )
     value = command.run(call)
-    print(_json(value, call) if as_json else _text(value, call))
+    _say(_json(value, call) if as_json else _text(value, call))
     return 0
 
 
@@ -130,7 +129,7 @@ def _write_batch(command: Command, call: Invocation, name: str) -> int:
     path = writable(name, call.options.source, files, overwrite=overwrite)
     value = command.run(call)
     if call.options.dry_run:
-        print(_text(value, call))
+        _say(_text(value, call))
         return 0
     for at, dtype in enumerate(value.dtypes):
         if dtype.kind == "O":
@@ -138,7 +137,7 @@ def _write_batch(command: Command, call: Invocation, name: str) -> int:
     failed = int(value["error"].notna().sum())
     errors = f", {failed:,} of them with an error" if failed else ""
     write(value, path, files, overwrite=overwrite)
-    print("\n".join([*call.said, f"{counted(len(value), 'row')} written to {path}{errors}"]))
+    _say("\n".join([*call.said, f"{counted(len(value), 'row')} written to {path}{errors}"]))
     return 1 if failed and failed == len(value) else 0
 
 
@@ -156,25 +155,45 @@ def _json(value: Any, call: Invocation) -> str:
     It is in ASCII where stdout cannot write it as it is.
     """
     bundle = getattr(value, "_repr_mimebundle_", None)
-    record = bundle().get(MIME) if bundle else None
-    if isinstance(value, Result):
-        record = {**record["tasks"][0], "data": value.data} if record else value.data
+    found = bundle().get(MIME) if bundle else None
+    if isinstance(value, Batch):
+        found = [_record(result) for result in value]
+    elif isinstance(value, Result):
+        found = _record(value)
     elif isinstance(value, Table):
-        record = [dict(zip(value.columns, row, strict=True)) for row in value.rows]
-    record = _located(record if record is not None else str(value), call)
-    if call.files and isinstance(record, dict):
-        record["files"] = list(map(str, call.files))
-    text = json.dumps(record, ensure_ascii=False, indent=2)
-    return text if can_write(text) else json.dumps(record, indent=2)
+        found = [dict(zip(value.columns, row, strict=True)) for row in value.rows]
+    found = _located(found if found is not None else str(value), call)
+    if call.files and isinstance(found, dict):
+        found["files"] = list(map(str, call.files))
+    text = json.dumps(found, ensure_ascii=False, indent=2)
+    return text if can_write(text) else json.dumps(found, indent=2)
+
+
+def _record(result: Result) -> dict[str, Any]:
+    """Return what notebook outputs contain of a result, with the whole answer."""
+    return {**record([result])["tasks"][0], "data": result.data}
 
 
 def _text(value: Any, call: Invocation) -> str:
     """Return a value as text, with what is to be said of the files that it is about."""
     text, said = _located(_plain(value), call), list(call.said)
+    if isinstance(value, Batch) and not said:
+        return "\n".join([text, *_pictures(value, call)])
     if getattr(call.options, "save", None) is None and SANDBOX_PICTURE.search(_plain(value)):
         gone = SANDBOX_PICTURE.search(text) and not call.session().settings.base_url
         said.append(_GONE if gone else _KEPT)
     return "\n".join([text, *said])
+
+
+def _pictures(batch: Batch, call: Invocation) -> list[str]:
+    """Return a line for each picture of a batch, at most 20."""
+    made = [(result, url) for result in batch for url in result.images]
+    shown = [
+        f"{short_path(result.image or result.task_id)}: {_place(url, call)}"
+        for result, url in made[:MOST_PICTURES]
+    ]
+    more = [f"and {len(made) - MOST_PICTURES:,} more"] if len(made) > MOST_PICTURES else []
+    return [*shown, *more, *(["  → --save FOLDER keeps them for good"] if made else [])]
 
 
 def _located(value: Any, call: Invocation) -> Any:
@@ -218,19 +237,17 @@ def _demo(words: list[str]) -> int:
         files = session.manager.files
         files.check(path, overwrite=options.overwrite)
         set_current(session)
-        print(
-            "Starting the sandbox: nothing leaves this machine, and no key is needed.", flush=True
-        )
+        _say("Starting the sandbox: nothing leaves this machine, and no key is needed.")
         results = session.run_all("describe", calls)
         comparison = compare(results)
-        print(_plain(comparison))
+        _say(_plain(comparison))
         page = report(comparison, "Six photographs, two models")
         files.write({path: page}, overwrite=options.overwrite)
     set_current(None)
     failed = [result for result in results if result.error]
-    print(f"\n{len(results) - len(failed)} captions in {time.monotonic() - begun:.1f} s.")
-    print(f"Report with pictures:  {path.resolve()}")
-    print("Go on in JupyterLab:   make lab")
+    _say(f"\n{len(results) - len(failed)} captions in {time.monotonic() - begun:.1f} s.")
+    _say(f"Report with pictures:  {path.resolve()}")
+    _say("Go on in JupyterLab:   make lab")
     for result in failed:
         print(f"failed: {result.image} ({result.model}): {result.error}", file=sys.stderr)
     return 1 if failed else 0

@@ -203,9 +203,14 @@ def spell_commands(word: str) -> str:
     return before
 
 
+def in_terminal() -> bool:
+    """Whether people read texts in a terminal, where there are no Python objects."""
+    return _typed != "%imgopen"
+
+
 def as_typed(text: str) -> str:
     """Return a text of ours with its commands, such as %imgopen login, as people type them here."""
-    return text if _typed == "%imgopen" else text.replace("%imgopen", _typed)
+    return text.replace("%imgopen", _typed) if in_terminal() else text
 
 
 def near_match(name: str, known: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ from ..tasks.manager import TaskManager
 from ..tasks.result import Result
 from ..tasks.submission import TRANSIENT_ERRORS
 from ..tasks.task import time_limit
-from ..text import counted, in_words
+from ..text import counted, in_terminal, in_words
 from .fresh_runs import FreshRun, run_key
 from .plan import Plan, make_plan
 from .progress import batch_progress
@@ -280,7 +280,8 @@ class Batch:
         ]
         done = len(calls) - unsent - late
         facts = ", ".join([*filter(None, counts), *self._taken_up()])
-        advice = f"\n  → .errors() tells why; {self._same_again()}" if without else ""
+        why = "--out FILE.csv has each error" if in_terminal() else ".errors() tells why"
+        advice = f"\n  → {why}; {self._same_again()}" if without else ""
         reads = f"\n  {self._source.reads}" if self._source.reads else ""
         return f"{self.operation.name}: {counted(done, 'call')} done: {facts}{reads}{advice}"
 

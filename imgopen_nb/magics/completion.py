@@ -22,7 +22,7 @@ _LINE = re.compile(r"^\s*(?:[\w.,\s\[\]]+=\s*)?%{1,2}imgopen(?P<rest>\s.*|)$", r
 _ARGUMENTS = re.compile(r"^\s*(?:async\s+)?def\s+\w+\s*\(([^)]*)\)", re.MULTILINE)
 _ARGUMENT = re.compile(r"(?:^|,)\s*\**(\w+)")
 _BOUND = re.compile(
-    r"^[ \t]+(?:for\s+|with\s.*\sas\s+)?([\w, \t]+?)\s*(?:=(?!=)|\s+in\s|:)", re.MULTILINE
+    r"^[ \t]*(?:for\s+|with\s.*\sas\s+)?([\w, \t]+?)\s*(?:=(?!=)|\s+in\s|:)", re.MULTILINE
 )
 
 

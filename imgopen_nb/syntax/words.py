@@ -32,17 +32,18 @@ _PIECE = re.compile(
 )
 # At the beginning of a word only: inside of one they are ordinary characters.
 _TYPOGRAPHIC = re.compile(r"(?:[“„]([^“”„]*)[”“]|‘([^‘’]*)’|«([^«»]*)»)(?=[\s,]|$)")
-_BARE = re.compile(rf"(?={_NAME}[^\s=]*\[['\"]){_LOOK_UP}(?=\s|$)")
+_BARE = re.compile(rf"{_LOOK_UP}(?=\s|$)")
 _BRACES = re.compile(rf"\{{\{{|\}}\}}|\{{({_LOOK_UP})\}}")
 _DOLLAR = re.compile(rf"\$(?:({_LOOK_UP})|\{{({_LOOK_UP})\}})")
 _FOLDER = re.compile(rf"\$({_NAME})(?=[/\\])")
 _CODE = re.compile(rf"\{{({_NAME})(?:\.\w+|{_KEY})*([(+*/%:!=])")
+_AXIS = re.compile(r"-*\w[\w-]*=")
 _STEP = re.compile(rf"\.(?P<name>\w+)|(?P<key>{_KEY})")
 _SLICE = re.compile(r"(-?\d*):(-?\d*)(?::(-?\d*))?")
 # One value of a list, and the comma or the end behind it.
 _FIELD = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*+)"|(?P<plain>[^,]*?))\s*(?:,|$)', re.DOTALL)
 # Stands for a sign that is no comma, quote or blank of the list: it was quoted in the line.
-_HELD = {",": "\x1c", '"': "\x1d", " ": "\x1e", "": "\x1f"}
+_HELD = {",": "\x01", '"': "\x02", " ": "\x03", "": "\x04"}
 _NOTHING = object()
 
 
@@ -87,41 +88,45 @@ def split(line: str) -> list[Word]:
         ParameterError: a quote is not closed.
     """
     words: list[Word] = []
-    parts: list[Part] | None = None
+    parts: list[Part] = []
     at = 0
     while at < len(line):
-        begins = parts is None or (len(parts) == 1 and parts[0].value in ("--from=", "--save="))
+        if not parts and line.startswith("--from=", at):
+            parts.append(Part("--from="))
+            at += len("--from=")
+        begins = not parts or (len(parts) == 1 and parts[0].value == "--from=")
         special = (begins or line[at - 1] in "=,") and _TYPOGRAPHIC.match(line, at)
-        bare = begins and _BARE.match(line, at)
-        found = special or bare or _PIECE.match(line, at)
-        assert found, "any sign is a piece"
+        bare = _BARE.match(line, at) if begins else None
+        found = special or (bare if bare and "[" in bare[0] else None) or _PIECE.match(line, at)
+        if found is None:  # --from= at the end
+            break
         at = found.end()
         if special:
-            part = Part(next(text for text in special.groups() if text is not None), held=True)
-        elif bare:
-            part = Part(bare[0])
+            parts.append(
+                Part(next(text for text in special.groups() if text is not None), held=True)
+            )
+        elif found is bare:
+            parts.append(Part(bare[0]))
         elif found["blank"]:
-            if parts is not None:
+            if parts:
                 words.append(Word(_merged(parts)))
-            parts = None
-            continue
+            parts = []
         elif (quoted := found["double"]) is not None or (quoted := found["single"]) is not None:
-            part = Part(quoted, held=True)
+            parts.append(Part(quoted, held=True))
+        elif found[0] in ("'", '"'):
+            raise ParameterError(
+                f"a quote is not closed in: {clip(line, 120)}",
+                hint="put a word that holds an apostrophe into double quotes",
+            )
         else:
-            part = Part(found["kept"] or found["sign"])
-            if part.value in ("'", '"'):
-                raise ParameterError(
-                    f"a quote is not closed in: {clip(line, 120)}",
-                    hint="put a word that holds an apostrophe into double quotes",
-                )
-        parts = [*_merged(parts or []), part]
-    if parts is not None:
+            parts.append(Part(found[0]))
+    if parts:
         words.append(Word(_merged(parts)))
     return words
 
 
 def _merged(parts: list[Part]) -> list[Part]:
-    """Return the parts with neighbours that were not quoted in one."""
+    """Return the parts, with those that were not quoted and stand together in one."""
     return [
         part
         for held, group in groupby(parts, lambda part: part.held)
@@ -199,6 +204,8 @@ def _expanded(word: str, variables: Mapping[str, Any]) -> Any:
                 f"{{{asked}}} is empty: there is nothing to run", hint="fill it, then run the line"
             )
         return value
+    if parts and parts[0].held and _AXIS.match(str(parts[0].value)):  # 'NAME="a, b",c' as a whole
+        parts = (Part(parts[0].value), *parts[1:])
     return Word(piece for part in parts for piece in _substituted(part, variables))
 
 

@@ -14,7 +14,7 @@ from ..display.record import MIME, name_and_score, record
 from ..display.rendering import render
 from ..display.tables import text_table
 from ..images.thumbnail import Thumbnail
-from ..text import as_text, as_typed, short_path, shown, visible
+from ..text import as_text, as_typed, in_terminal, short_path, shown, visible
 
 MAX_ROWS = 20
 MAX_COLUMNS = 8
@@ -187,9 +187,9 @@ def _prompt(result: Any) -> str:
 
 def _notes(result: Any) -> list[str]:
     more = [
-        (len(result.images) - MAX_OUTPUTS, "pictures: result.images"),
-        (len(result.prompts) - MAX_ROWS, "prompts: result.prompts"),
-        (len(result.rows) - MAX_ROWS, "rows: result.rows"),
+        (len(result.images) - MAX_OUTPUTS, "pictures: " + _all_of("images", "--save FOLDER")),
+        (len(result.prompts) - MAX_ROWS, "prompts: " + _all_of("prompts", "--json")),
+        (len(result.rows) - MAX_ROWS, "rows: " + _all_of("rows", "--json")),
     ]
     left = [f"{count} more {what}" for count, what in more if count > 0]
     empty = _NOTHING.get(result.kind, "") if result.status == "succeeded" else ""
@@ -197,6 +197,10 @@ def _notes(result: Any) -> list[str]:
     if any(filled) or _fields(result) or result.notes:
         empty = ""
     return [*map(str, result.notes), *left, *([empty] if empty else [])]
+
+
+def _all_of(name: str, option: str) -> str:
+    return option if in_terminal() else f"result.{name}"
 
 
 def _tag_line(tags: Sequence[Any]) -> str:

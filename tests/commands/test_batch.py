@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
@@ -76,19 +77,25 @@ def test_a_column_with_models_fills_a_variable_with_the_wide_frame(shell: Intera
 @pytest.mark.parametrize(
     "given",
     ["df.url", "df --column url", "df", "links", "{links}", "{df}", " ".join(URLS), "pictures.csv",
+     "df['url']", 'df["url"]', "{df['url']}", "{df.url}", "$df.url", "$links",
+     "{links[:2]}", "links[0:2]", "odd.image.url", "odd.image", "odd.1", "{odd[1]}", "odd['a b']",
+     'odd --column "a b"', "odd --column image.url", "nested.train.url", "“pictures.csv”",
+     "file://{here}/pictures.csv",
      "pictures.jsonl", "pictures.parquet", "sub.pictures.csv"],
 )  # fmt: skip
 def test_many_pictures_may_be_given_in_many_ways(
     shell: InteractiveShell, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     frame = shell.user_ns["df"]
+    shell.user_ns["odd"] = pd.DataFrame({"image.url": URLS, "image": URLS, 1: URLS, "a b": URLS})
+    shell.user_ns["nested"] = {"train": {"url": URLS}}
     frame.to_csv(tmp_path / "pictures.csv")
     frame.to_csv(tmp_path / "sub.pictures.csv")
     frame.to_json(tmp_path / "pictures.jsonl", orient="records", lines=True)
     frame.to_parquet(tmp_path / "pictures.parquet")
     monkeypatch.chdir(tmp_path)
 
-    batch = line(shell, f"describe --model clip --from {given}")
+    batch = line(shell, f"describe --model clip --from {given.replace('{here}', str(tmp_path))}")
 
     assert isinstance(batch, Batch)
     assert [r.caption for r in batch] == [caption_of(url, "clip") for url in URLS]
@@ -373,6 +380,80 @@ def test_a_dry_run_of_the_command_writes_no_file(
 
     assert "4 to send" in capsys.readouterr().out
     assert not (folder / "captions.csv").exists()
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("grid", "prompts"),
+    [
+        ("prompt={texts}", ["a cat, sitting", "a dog"]),
+        ('prompt="a cat, sitting",dog', ["a cat, sitting", "dog"]),
+        ("'prompt=\"a cat, sitting\",a dog'", ["a cat, sitting", "a dog"]),
+        ("prompt={column}", ["a cat, sitting", "a dog"]),
+        ("prompt={array},fox", ["a cat, sitting", "a dog", "fox"]),
+        ("prompt={one_text},fox", ["a cat, sitting", "fox"]),
+        ("{axes}", ["a cat, sitting", "a dog"]),
+    ],
+)
+def test_a_grid_has_values_by_the_quoting_of_csv_and_of_variables(
+    shell: InteractiveShell, grid: str, prompts: list[str]
+):
+    texts = ["a cat, sitting", "a dog"]
+    shell.user_ns |= {"texts": texts, "column": pd.Series(texts), "array": np.array(texts)}
+    shell.user_ns |= {"one_text": texts[0], "axes": {"prompt": texts}}
+
+    plan = line(shell, f"instant-id --from df.url --grid {grid} --dry-run")
+    batch = line(shell, f"instant-id --from df.url --grid {grid}")
+
+    assert plan.combinations == len(prompts)
+    assert [result.params["prompt"] for result in batch] == prompts * 2
+
+
+@pytest.mark.parametrize("words", ["--models {models}", "--models={models}", "--models {column}"])
+def test_models_may_be_a_list(shell: InteractiveShell, words: str):
+    models = ["clip", "deepdanbooru"]
+    shell.user_ns |= {"models": models, "column": pd.Series(models)}
+
+    batch = line(shell, f"describe --from df.url {words}")
+
+    assert [result.model for result in batch] == models * 2
+
+
+@pytest.mark.parametrize(
+    "words", ["--from {none}", "--from df.url --models {none}", "--from df.url --grid model={none}"]
+)
+def test_an_empty_list_is_one_sentence(shell: InteractiveShell, stub: Stub, words: str):
+    shell.user_ns["none"] = []
+
+    with pytest.raises(ParameterError, match=r"is empty|names no value"):
+        line(shell, f"describe {words}")
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize("word", ["df.url", "df['url']", "one", "links[0]", "'$one'", "one.nope"])
+def test_a_variable_without_braces_where_one_picture_is_meant_gets_a_hint(
+    shell: InteractiveShell, stub: Stub, word: str
+):
+    with pytest.raises(ParameterError, match=r"for the variable: \{"):
+        line(shell, f"describe {word}")
+    assert stub.requests == []
+
+
+def test_save_in_a_notebook_writes_files_and_says_where(
+    shell: InteractiveShell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    line(shell, f"describe {URLS[0]} --save {tmp_path / 'one'} --out kept")
+    line(shell, f"describe --from df.url --save {tmp_path / 'many'}")
+
+    said = capsys.readouterr().out
+    assert said.count("saved: ") == 6
+    assert len(list((tmp_path / "many").glob("?-describe-*.txt"))) == 2
+    assert shell.user_ns["kept"].caption in next((tmp_path / "one").glob("*.txt")).read_text()
+
+
+def test_out_of_a_file_in_a_notebook_says_what_to_do(shell: InteractiveShell, stub: Stub):
+    with pytest.raises(ParameterError, match=r"name of a variable.*\n.*to_csv.*--save FOLDER"):
+        line(shell, "describe --from df.url --out captions.csv")
     assert stub.requests == []
 
 

@@ -9,14 +9,25 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from imgopen_nb.errors import PictureError, UnknownNameError
-from imgopen_nb.images.picture import Picture, data_url, read_picture, samples, thumbnail
+from imgopen_nb.images.picture import (
+    Picture,
+    data_url,
+    name_of_unread,
+    path_of_address,
+    read_picture,
+    samples,
+    thumbnail,
+    within,
+)
 from imgopen_nb.media.formats import MAX_PIXELS, MAX_SIDE
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)
@@ -170,6 +181,73 @@ class TestReadPicture:
         url = "data:image/png;base64," + base64.b64encode(PNG).decode()
 
         assert read_picture(url).data == PNG
+
+    @pytest.mark.parametrize(
+        "form",
+        ["data:image/png,{percent}", "data:,{percent}", "data:image/png; BASE64,{base64}",
+         "data:image/png;base64,{url_safe}", "{base64}", "{base64_lines}", "{unpadded}",
+         "{url_safe}", '"{path}"', "'{path}'", "“{path}”", "‘{path}’", "«{path}»", ' "{path}" ',
+         "file://{escaped}", "file://localhost{escaped}", "file:{escaped}", "FILE://{escaped}",
+         '"file://{escaped}"'],
+    )  # fmt: skip
+    def test_what_people_paste_is_taken(self, form: str, tmp_path: Path) -> None:
+        path = tmp_path / "my cat é.png"
+        path.write_bytes(PNG)
+        text = base64.b64encode(PNG).decode()
+        given = form.format(
+            percent=quote(PNG), path=path, escaped=quote(str(path)), base64=text,
+            base64_lines=base64.encodebytes(PNG).decode(), unpadded=text.rstrip("="),
+            url_safe=base64.urlsafe_b64encode(PNG).decode(),
+        )  # fmt: skip
+
+        assert read_picture(given).data == PNG
+        assert (name_of_unread(given) == str(path)) is ("path" in form or "escaped" in form)
+
+    def test_jpeg_in_base64_is_no_path(self) -> None:
+        out = io.BytesIO()
+        halves().save(out, "JPEG")
+
+        assert read_picture(base64.b64encode(out.getvalue()).decode()).suffix == ".jpg"
+
+    def test_a_relative_path_in_quotes_is_meant_in_its_folder(self, tmp_path: Path) -> None:
+        assert within("/a", '"b c.png"') == os.path.join("/a", "b c.png")
+
+    def test_a_file_whose_name_has_quotes_is_itself(self, tmp_path: Path) -> None:
+        path = tmp_path / '"a.png"'
+        path.write_bytes(PNG)
+
+        assert read_picture(str(path)).label == str(path)
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ("file://server/cat.png", "another computer"),
+            ("file://", "names no file"),
+            ("file:///no%20such.png", "no file /no such.png"),
+            ("iVBORw0KGgo" + "A" * 100, "base64 text"),
+            ("data:image/png", "no comma"),
+            ("data:text/plain,hello", "picture"),
+        ],
+    )
+    def test_a_pasted_text_that_is_no_picture_is_one_sentence(self, given: str, said: str) -> None:
+        with pytest.raises(PictureError, match=said):
+            read_picture(given)
+
+    @pytest.mark.parametrize(
+        ("url", "path"),
+        [
+            ("file:///C:/my%20cats/a.png", "C:\\my cats\\a.png"),
+            ("file://C:/a.png", "C:\\a.png"),
+            ("file:///c|/a.png", "c:\\a.png"),
+            ("file://server/share/a.png", "\\\\server\\share\\a.png"),
+        ],
+    )
+    def test_a_file_address_on_windows(
+        self, url: str, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("imgopen_nb.images.picture.os", SimpleNamespace(name="nt"))
+
+        assert path_of_address(url) == path
 
     @pytest.mark.parametrize(
         "url", ["data:image/png,abc", "data:image/png;base64", "data:;base64,#", "data:;base64,AA"]
