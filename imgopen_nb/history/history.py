@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
+from ..config.credentials import NotPickled
 from ..database.task_queries import HISTORY_COLUMNS, count
 from ..database.task_table import TaskTable
 from ..errors import ParameterError, UsageError
@@ -44,7 +45,7 @@ _DELETIONS = (
 )
 
 
-class History:
+class History(NotPickled):
     """The tasks of one user; call it for a DataFrame.
 
     Args:
@@ -57,6 +58,8 @@ class History:
     Example:
         >>> session.history(operation="describe", since="7d")
     """
+
+    instead = "it belongs to its session; take the DataFrame that it returns when it is called"
 
     def __init__(self, table: TaskTable, identities: Callable[[Any], list[str]]) -> None:
         self._table = table
