@@ -35,7 +35,7 @@ _ORIGIN = (
     "engine", "fidelity", "submitted", "finished",
 )  # fmt: skip
 _SCHEME = re.compile(r"\s*(https?://)", re.IGNORECASE)
-_WEIGHT = re.compile(r"^\(?(?P<name>.*?):(?P<score>[01](?:\.[0-9]{1,20})?)\)?$")
+_WEIGHT = re.compile(r"(?P<open>\()?(?P<name>.+?):(?P<score>[01](?:\.[0-9]{1,20})?)(?(open)\))")
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ def _tag(value: Any) -> Tag | None:
         return Tag(clip(as_text(name), 200), score) if name else None
     if not isinstance(value, str) or not value.strip():
         return None
-    weighted = _WEIGHT.match(value.strip())
+    weighted = _WEIGHT.fullmatch(value.strip())
     if weighted:
         return Tag(clip(weighted["name"].strip(), 200), float(weighted["score"]))
     return Tag(clip(value.strip(), 200))
