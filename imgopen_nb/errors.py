@@ -63,6 +63,16 @@ class ImgOpenError(_ShortTraceback, Exception):
     def __str__(self) -> str:
         return f"{self.message}\n  → {self.hint}" if self.hint else self.message
 
+    def __reduce__(self) -> Any:
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[ImgOpenError], args: tuple[Any, ...], about: dict[str, Any]) -> ImgOpenError:
+    """Return an error that was pickled, whatever its class takes to make one."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(about)
+    return error
+
 
 class UsageError(ImgOpenError):
     """The call itself is wrong; nothing was sent."""

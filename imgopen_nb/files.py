@@ -47,7 +47,8 @@ def path_of(given: Any) -> Path:
     """
     try:
         path = Path(given).expanduser()
-    except (TypeError, RuntimeError):  # another type; ~ of nobody
+        os.fsencode(path)
+    except (TypeError, RuntimeError, UnicodeEncodeError):  # another type; ~ of nobody; no text
         path = None
     if path is None or "\0" in str(path):
         raise ParameterError(f"{in_words(given)} is no path", hint='give one such as "folder/name"')

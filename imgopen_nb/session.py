@@ -22,7 +22,7 @@ from .config.credentials import NotPickled, Secret, hidden
 from .config.settings import Backend, load
 from .datasets.selection import identities, select
 from .errors import PictureError
-from .history.history import History
+from .history.history import History, flag
 from .images.thumbnail import Thumbnail
 from .tasks.manager import TaskManager
 from .tasks.result import Result
@@ -280,6 +280,7 @@ class Session(NotPickled):
         Example:
             >>> [task.result() for task in session.resume()]  # after a restart of the kernel
         """
+        send_lost = flag("send_lost", send_lost)
         tasks = self.manager.open_tasks()
         for task in tasks:
             if send_lost:

@@ -24,6 +24,7 @@ _INVISIBLE = re.compile(
 
 # How deep foreign JSON may be nested. SQLite, pandas and Python's own json all have such a limit.
 MAX_DEPTH = 64
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 # One escape in a JSON text: a surrogate pair, any other code unit, or a single character.
 _ESCAPE = re.compile(
     r"\\(?:u(?:([dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|([0-9a-fA-F]{4}))|(.))",
@@ -286,6 +287,11 @@ def as_text(value: Any) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: "1 row", "1,234 rows"."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def is_valid(text: str) -> bool:
+    """Whether a text has no lone surrogates, which neither SQLite nor a file takes."""
+    return _HALF_A_PAIR.search(text) is None
 
 
 def in_words(value: Any) -> str:

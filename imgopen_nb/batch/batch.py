@@ -17,6 +17,7 @@ from ..catalogue.operations import OPERATIONS
 from ..catalogue.parameter import Param
 from ..catalogue.status import DELETED, NOT_SENT, State
 from ..catalogue.values import listed, scalar
+from ..config.credentials import NotPickled
 from ..errors import BudgetError, ImgOpenError, ParameterError, TaskTimeoutError, UsageError
 from ..images.picture import within
 from ..tasks.cache_key import reusable
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _PLACEHOLDER = "https://imgopen.invalid/picture"
 
 
-class Batch:
+class Batch(NotPickled):
     """Many calls of one operation, made by `Session.map`; gives their results, also as frames.
 
     Args:
@@ -57,6 +58,8 @@ class Batch:
         >>> batch.errors()  # the calls that failed
         >>> batch.wide()  # one row for each picture, one column for each model
     """
+
+    instead = "it belongs to its session; take batch.results() or batch.frame()"
 
     def __init__(
         self,

@@ -25,6 +25,10 @@ MAJORITY = 0.5
 MOST_TAGS = 1_000  # of one list
 MOST_WORDS = 4  # in a tag; more words between two commas are a sentence
 
+# Brackets around words, in which commas separate no tags. ":(" and "(o)_(o)" are none.
+_GROUP = re.compile(r"[(\[]+[^()\[\]{},]+(?:,[^()\[\]{},]+)+\w[)\]]+")
+_PART = re.compile(rf"\s*{_GROUP.pattern}\s*(?=,|$)|[^,]+")
+
 Tags = Sequence[str]
 Words = frozenset[str]
 
@@ -109,11 +113,21 @@ def as_tags(caption: str | None, tags: Iterable[str] = ()) -> list[str]:
 
 def listed(text: str) -> list[str]:
     """Return the tags of a text that is a tag list, [] for a sentence."""
-    parts = _clean(text[:MAX_TEXT].split(","))[:MOST_TAGS]
+    parts = _clean(_parts(text[:MAX_TEXT]))[:MOST_TAGS]
     if len(parts) < 2:
         return parts if parts and not re.search(r"\s", parts[0]) else []
-    sentence = any(len(p.split()) > MOST_WORDS or p.endswith((".", "!", "?")) for p in parts)
-    return [] if sentence else parts
+    return [] if any(map(_in_sentence, parts)) else parts
+
+
+def _parts(text: str) -> list[str]:
+    """Return what stands between commas; a group like "(cat, dog:1.2)" stays whole."""
+    return [found[0] for found in _PART.finditer(text)]
+
+
+def _in_sentence(part: str) -> bool:
+    """Whether this is no tag; "!?" and "..." are tags, "a cat!" is none."""
+    ends = part.endswith((".", "!", "?")) and any(map(str.isalnum, part))
+    return ends or (len(part.split()) > MOST_WORDS and not _GROUP.fullmatch(part))
 
 
 def _said_by(lists: Sequence[Tags], enough: Callable[[int], bool]) -> list[str]:

@@ -4,7 +4,8 @@ r"""The content of a caption as a set of terms, so that sentences and tag lists 
 become sets of single content words, {tabby, cat, lying, gray, sofa} and {cat, gray, sofa}:
 
 1. Unicode NFKC, case folded; underscores and hyphens are spaces, `\(` is `(`, weights `(cat:1.2)`,
-   `[cat]`, `<lora:x:1>` and tokens like `<|endoftext|>` lose their marks.
+   `[cat]`, `<lora:x:1>` and tokens like `<|endoftext|>` lose their marks; emoticons like `>_<` have
+   no words, and take none away.
 2. Tags of several words are split into words, as a sentence has only words: `long_hair` gives
    {long, hair}. Ratings and quality tags (`rating:safe`, `highres`) are dropped.
 3. Numbers go, words stay: `1girl` gives girl, `6+boys` boy.
@@ -31,8 +32,17 @@ from .word_lists import BOILERPLATE, LONE, MEN, PLURALS, SPELLINGS, STOP_WORDS, 
 
 MAX_TEXT = 20_000  # of a longer caption only the beginning is compared
 
-_MARKS = re.compile(r"<\|?[^<>|]{1,40}\|?>|<lora:[^<>]*>|\brating[: ]\s*\w+|\bscore[ _]\d\w*")
+# Additional networks of prompts and tokens of models; `<3` and `>_<` are no such thing. What may be
+# part of a sentence ("rating general", "score 3") has to be a tag of its own.
+_MARKS = re.compile(
+    r"<(?:lora|lyco|lycoris|hypernet|embedding):[^<>]{1,200}>"
+    r"|<\|[a-z][a-z ]*\|>|</?s>|<(?:pad|unk)>"
+    r"|\brating ?: ?(?:safe|general|sensitive|questionable|explicit|[gsqe])\b"
+    r"|(?:^|(?<=[,(\[{])) *(?:rating (?:safe|general|sensitive|questionable|explicit)"
+    r"|score \d(?: up)?) *(?=$|[,:)\]}])"
+)
 _WEIGHTS = re.compile(r":\s*\d+(?:\.\d+)?(?=\s*[)\]},]|\s*$)")
+_SPACES = re.compile(r"[_\-‐‑–—\s]+")
 _OWNER = re.compile(r"['’]s?(?!\w)|(?<=\w)['’](?=\w)")
 _DENIED = re.compile(r"\b(?:no|not|without)\s+(?:(?:a|an|any|the)\s+)?\w+")
 _COUNT = re.compile(r"\d+([a-z]{3,})")
@@ -105,8 +115,8 @@ def _said(text: str) -> tuple[str, ...]:
 def _plain(text: str) -> str:
     """Return case-folded text without the markup of prompts and tag lists."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    folded = _MARKS.sub(" , ", _MORE_THAN.sub("", folded.replace("\\", "")))
-    return re.sub(r"[_\-‐‑–—\s]+", " ", _OWNER.sub("", _WEIGHTS.sub(" ", folded)))
+    spaced = _SPACES.sub(" ", _MORE_THAN.sub("", folded.replace("\\", "")))
+    return _SPACES.sub(" ", _OWNER.sub("", _WEIGHTS.sub(" ", _MARKS.sub(" , ", spaced))))
 
 
 def _tokens(text: str) -> list[str]:

@@ -37,15 +37,18 @@ _USABLE = re.compile(rf"[!-~]{{1,{MOST_CHARACTERS}}}", re.ASCII)
 
 
 class NotPickled:
-    """Base of what holds keys or connections: it cannot be pickled or copied."""
+    """Base of what holds keys or connections: it cannot be pickled or copied.
+
+    Attributes:
+        instead: why, and what to do.
+    """
 
     __slots__ = ()
+    instead = "it may hold the access key; make a new one where you need it"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError(
-            f"a {type(self).__name__} of imgopen_nb cannot be pickled or copied: it may hold the "
-            "access key; make a new one where you need it"
-        )
+        name = type(self).__name__
+        raise TypeError(f"a {name} of imgopen_nb cannot be pickled or copied: {self.instead}")
 
 
 class Immutable(NotPickled):

@@ -26,6 +26,7 @@ from .interrupts import Uninterrupted
 from .migrations import JSON_COLUMNS, connect
 
 BUSY_TIMEOUT = 15.0
+FILE = "imgopen.sqlite"
 FORK_TIMEOUT = 60.0  # seconds that a fork waits for a statement or transaction of another thread
 
 
@@ -53,7 +54,7 @@ class Database:
     _open_connections: ClassVar[dict[sqlite3.Connection, Path]] = {}
 
     def __init__(self, home: Path, *, busy_timeout: float | None = None) -> None:
-        self.path = home / "imgopen.sqlite"
+        self.path = home / FILE
         self._busy_timeout = busy_timeout
         self.opened = 0
         self._lock = threading.RLock()

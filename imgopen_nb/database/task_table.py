@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import UnknownNameError
-from ..text import in_words, near_match
+from ..text import in_words, is_valid, near_match
 from .database import Database, encode
 from .migrations import KIND, TRUSTED
 from .task_queries import COLUMNS, HISTORY_COLUMNS, kinds, newest_of_kind, select, select_by_rowid
@@ -179,7 +179,7 @@ class TaskTable:
         Raises:
             UnknownNameError: there is no such task, or there are several.
         """
-        if not isinstance(task_id, str):
+        if not isinstance(task_id, str) or not is_valid(task_id):
             raise UnknownNameError("task", in_words(task_id), [], hint="see %imgopen history")
         names = ", ".join(COLUMNS)
         sql = f"SELECT {names} FROM tasks WHERE task_id = ? OR server_id = ? "

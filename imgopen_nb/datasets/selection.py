@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..batch.batch import Batch
@@ -30,9 +31,11 @@ from ..captions.descriptions import (
 from ..catalogue.values import is_embedded, scalar
 from ..database.migrations import UNTRUSTED
 from ..errors import ImgOpenError, PictureError, UsageError
+from ..images.cache import SMALL
 from ..images.identity import Identity, by_name, is_identity
 from ..images.picture import Picture, name_of_unread, read_picture
 from ..tasks.manager import TaskManager
+from ..tasks.result import Home
 from ..text import clip, counted, in_words, short_path
 
 AT_A_TIME = 64  # pictures that are held in memory
@@ -94,7 +97,7 @@ def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -
     if unreadable:
         first = f"{short_path(unreadable[0].image)}: {unreadable[0].trouble}"
         notes.append(f"{counted(len(unreadable), 'picture')} cannot be read ({clip(first)})")
-    return Selection(rows, described, notes, lambda row: _jpeg(manager, row))
+    return Selection(rows, described, notes, partial(_jpeg, manager.home))
 
 
 def identities(manager: TaskManager, source: Any) -> list[str]:
@@ -309,10 +312,10 @@ def _identified(manager: TaskManager, value: Any) -> tuple[Row, Identity | None]
     return Row(picture.label, {}, identity.picture), identity
 
 
-def _jpeg(manager: TaskManager, row: Row) -> bytes | None:
+def _jpeg(home: Home, row: Row) -> bytes | None:
     if not row.picture:  # it could not be read, and what has its name by now may be another
         return None
     try:
-        return manager.thumbnail(row.image, picture=row.picture).jpeg
+        return home.thumbnail(row.image, SMALL, picture=row.picture, trusted=True).jpeg
     except PictureError:
         return None

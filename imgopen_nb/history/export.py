@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import math
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,9 +20,11 @@ from ..database.migrations import JSON_COLUMNS
 from ..database.task_queries import COLUMNS, INTEGERS, NUMBERS, select
 from ..database.written_files import WrittenFiles
 from ..errors import ImgOpenError, JournalError, UsageError
-from ..text import clip, counted, in_words, one_of, to_cell
+from ..text import clip, counted, in_words, is_valid, one_of, to_cell
 
 CHUNK = 20_000
+MOMENTS = frozenset({"created", "submitted", "finished"})
+MOST_SECONDS = 1e11  # since the epoch, which is in the year 5138
 MOST_TEXT = 50_000_000  # characters of a value, and of a line
 NOT_EXPORTED = frozenset({"body", "owner"})
 EXPORTED = tuple(name for name in COLUMNS if name not in NOT_EXPORTED)
@@ -274,8 +275,9 @@ def _checked(row: Row, number: int) -> list[Any]:
 
 def _fits(name: str, value: Any) -> bool:
     if name in NUMBERS:
+        least = 0 if name in MOMENTS else -MOST_SECONDS
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and abs(value) < 1e11 and math.isfinite(value)
+        return number and least <= value < MOST_SECONDS
     if name in INTEGERS:
         return type(value) is int and 0 <= value < 2**31
     if name in JSON_COLUMNS:
@@ -293,11 +295,7 @@ def _fits_json(name: str, value: Any) -> bool:
 
 
 def _storable(text: str | None) -> bool:
-    """Whether SQLite accepts a text; JSON may contain lone surrogates, which it does not accept."""
-    try:
-        return text is not None and len(text.encode()) <= MOST_TEXT
-    except UnicodeEncodeError:
-        return False
+    return text is not None and is_valid(text) and len(text.encode()) <= MOST_TEXT
 
 
 def _wrong(number: int, what: str) -> ArchiveError:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,12 +16,14 @@ import pandas as pd
 from pandas.api.extensions import register_extension_dtype
 
 from ..errors import ParameterError
+from ..text import in_words
 from .json_dtype import JsonDtype
 from .json_values import COLUMNS as JSON
 from .json_values import values, without_collections
 
 register_extension_dtype(JsonDtype)  # or no Parquet file that names it could be read
 _UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_LATEST = 1e12  # seconds since the epoch; more are probably milliseconds
 _BACK = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 
 
@@ -94,13 +99,15 @@ def since(value: Any, name: str = "since") -> float:
     Raises:
         ParameterError: it is not a point in time.
     """
-    if isinstance(value, (int, float)):
-        return float(value)
-    with contextlib.suppress(ValueError, TypeError):
-        return moment(value)
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        if not isinstance(value, Real) or isinstance(value, np.timedelta64):
+            return moment(value)
+        if not isinstance(value, bool) and abs(seconds := float(value)) < _LATEST:
+            return seconds
+    said = in_words(value if isinstance(value, (str, int, float)) else str(value)[:40])
     raise ParameterError(
-        f"{name}={str(value)[:40]!r} is no moment",
-        hint='give "7d", "12h" or a date: "2026-01-31"',
+        f"{name}={said} is no moment",
+        hint='give "7d", "12h", a date ("2026-01-31") or seconds since 1970',
     )
 
 
@@ -110,20 +117,36 @@ def moment(value: Any) -> float:
     Times without a time zone are local.
 
     Raises:
-        ValueError, TypeError: it is none of these.
+        ValueError, TypeError, OverflowError: it is none of these.
     """
-    now = datetime.now().astimezone()
-    if isinstance(value, timedelta):
-        return (now - value).timestamp()
     back = _BACK.fullmatch(value) if isinstance(value, str) else None
     if back and back[2] in _UNITS:
-        return now.timestamp() - float(back[1]) * _UNITS[back[2]]
+        seconds = time.time() - float(back[1]) * _UNITS[back[2]]
+    elif isinstance(value, np.timedelta64):
+        return moment(pd.Timedelta(value))
+    elif isinstance(value, timedelta):
+        seconds = time.time() - value.total_seconds()
+    else:
+        seconds = _timestamp(value)
+    if not math.isfinite(seconds):
+        raise ValueError("no moment")
+    return seconds
+
+
+def _timestamp(value: Any) -> float:
+    if not isinstance(value, (str, date, np.datetime64)) or value is pd.NaT:
+        raise TypeError("no date")
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
-    stamp = pd.Timestamp(value)
-    if pd.isna(stamp):
-        raise ValueError(f"{value!r} is no moment")
-    return stamp.to_pydatetime().astimezone().timestamp()
+    if not isinstance(value, datetime):
+        value = pd.Timestamp(value)
+    if isinstance(value, pd.Timestamp):
+        value = value.to_pydatetime(warn=False)
+    if value.tzinfo is None:
+        with contextlib.suppress(ValueError, OverflowError, OSError):
+            return float(value.timestamp())
+        value = value.replace(tzinfo=UTC)  # the local clock of years 1 and 9999 is not known
+    return float(value.timestamp())
 
 
 def _strings(given: list[Any]) -> pd.Series[Any]:
@@ -145,7 +168,7 @@ def _missing(value: Any) -> bool:
 
 def _times(given: Any) -> pd.Series[Any]:
     seconds = np.array(given, dtype="float64")  # None becomes NaN
-    known = np.isfinite(seconds) & (np.abs(seconds) < 1e11)
+    known = (seconds > -6e10) & (seconds < 1e11)  # the years that datetime knows, at least
     micros = np.where(known, np.round(np.where(known, seconds, 0) * 1e6), 0).astype("int64")
     stamps = micros.astype("datetime64[us]")
     stamps[~known] = np.datetime64("NaT")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
+from ..config.credentials import NotPickled
 from ..database.task_queries import HISTORY_COLUMNS, count
 from ..database.task_table import TaskTable
 from ..errors import ParameterError, UsageError
 from ..files import path_of
-from ..text import in_words
+from ..text import in_words, is_valid
 from . import arrow
 from . import export as archive
 
@@ -44,7 +46,7 @@ _DELETIONS = (
 )
 
 
-class History:
+class History(NotPickled):
     """The tasks of one user; call it for a DataFrame.
 
     Args:
@@ -57,6 +59,8 @@ class History:
     Example:
         >>> session.history(operation="describe", since="7d")
     """
+
+    instead = "it belongs to its session; take the DataFrame that it returns when it is called"
 
     def __init__(self, table: TaskTable, identities: Callable[[Any], list[str]]) -> None:
         self._table = table
@@ -136,6 +140,7 @@ class History:
             FileError: the file cannot be written; an existing one is unchanged.
         """
         place, wanted = path_of(path), self._checked(filters)
+        overwrite = flag("overwrite", overwrite)
         return archive.export(self._database, place, wanted, overwrite=overwrite)
 
     def import_(self, path: str | Path, *, trust: bool = False) -> archive.Imported:
@@ -154,7 +159,7 @@ class History:
             ArchiveError: the file is not a valid export; nothing was imported.
             MissingPackageError: pyarrow is not installed.
         """
-        return archive.load(self._database, path_of(path), trust=trust)
+        return archive.load(self._database, path_of(path), trust=flag("trust", trust))
 
     def prune(self, before: Any, *, dry_run: bool = False) -> int:
         """Delete tasks that ended before a point in time, and return how many.
@@ -168,7 +173,7 @@ class History:
         """
         from .frame import since
 
-        moment = since(before, "before")
+        moment, dry_run = since(before, "before"), flag("dry_run", dry_run)
         database = self._database
         with database.transaction():
             database.run("CREATE TEMP TABLE moment AS SELECT ? AS moment", (moment,))
@@ -254,16 +259,33 @@ def checked(filters: Mapping[str, Any]) -> dict[str, Any]:
         from .frame import since
 
         known["since"] = since(known["since"])
-    limit = known.get("limit")
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
-        raise ParameterError(f"limit must be a whole number, not {in_words(limit)}")
+    if known.get("limit") is not None:
+        known["limit"] = _number("limit", known["limit"])
     return known
+
+
+def _number(name: str, value: Any) -> int:
+    if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < 2**63:
+        return int(value)
+    raise ParameterError(f"{name} must be a whole number from 0, not {in_words(value)}")
 
 
 def _texts(name: str, wanted: Any) -> list[str]:
     """Return the texts that pass a filter; none if it is not set."""
     texts = [] if wanted is None else [wanted] if isinstance(wanted, str) else wanted
-    found = list(texts) if isinstance(texts, Iterable) else [texts]
-    if not all(isinstance(text, str) for text in found):
+    several = isinstance(texts, Iterable) and not isinstance(texts, (bytes, Mapping))
+    found = list(dict.fromkeys(texts)) if several else [texts]
+    if not all(isinstance(text, str) and is_valid(text) for text in found):
         raise ParameterError(f"{name} must be a text or a list of texts, not {in_words(wanted)}")
-    return found
+    return list(map(str, found))
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return a value that has to be True or False: `trust="no"` is no yes.
+
+    Raises:
+        ParameterError: it is neither.
+    """
+    if type(value).__name__ not in ("bool", "bool_"):  # also NumPy's
+        raise ParameterError(f"{name} must be True or False, not {in_words(value)}")
+    return bool(value)

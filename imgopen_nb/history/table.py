@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -74,9 +75,10 @@ def _outcome(row: Mapping[str, Any]) -> str:
 
 
 def _when(moment: float | None) -> str:
-    if not moment:
+    try:
+        there = datetime.fromtimestamp(moment or math.nan).astimezone()
+    except (ValueError, OverflowError, OSError):  # nothing, or not in a year that exists
         return ""
-    there = datetime.fromtimestamp(moment).astimezone()
     today = there.date() == datetime.now().astimezone().date()
     return there.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
 

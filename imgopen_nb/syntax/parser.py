@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -170,10 +171,11 @@ def whole_number(flag: str, text: Any, least: int | None = None) -> int | None:
     """
     if text is None:
         return None
-    if not str(text).isdecimal() or int(text) < (least or 0):
-        wanted = "a whole number" + ("" if least is None else f" from {least}")
-        raise ParameterError(f"{flag} must be {wanted}, not {in_words(text)}")
-    return int(text)
+    with contextlib.suppress(ValueError):  # Python does not read thousands of digits
+        if str(text).isdecimal() and int(text) >= (least or 0):
+            return int(text)
+    wanted = "a whole number" + ("" if least is None else f" from {least}")
+    raise ParameterError(f"{flag} must be {wanted}, not {in_words(text)}")
 
 
 def add_operation(parser: Parser, operation: Operation) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 from weakref import WeakSet
 
 from ..api.backend import Backend
 from ..callbacks.inbox import Inbox
 from ..callbacks.public_urls import PublicUrls
 from ..catalogue.status import UNSENT
-from ..config.settings import Settings
-from ..database.database import Database
+from ..config.credentials import NotPickled
+from ..config.settings import Settings, load
+from ..database.database import FILE, Database
 from ..database.task_table import TaskTable
 from ..database.written_files import WrittenFiles
-from ..errors import WaitCancelledError
+from ..errors import ImgOpenError, JournalError, PictureError, SettingsError, WaitCancelledError
 from ..images.cache import SMALL, ThumbnailCache
 from ..images.download import Downloader
 from ..images.identity import PictureIdentifier, by_content, name_of
@@ -31,13 +36,115 @@ from .submission import Submitter
 from .task import Task
 
 
-class TaskManager:
+class Home(str):
+    """The folder of a history, by which pickled results and tasks find their session again.
+
+    It is that of the session that made them; after unpickling, a session of this process that has
+    the same history and service, or else one is opened.
+
+    Attributes:
+        backend, base_url: the service of the session.
+    """
+
+    backend: str
+    base_url: str
+    _manager: TaskManager | None
+
+    def __new__(
+        cls, folder: str, backend: str, base_url: str, manager: TaskManager | None = None
+    ) -> Home:
+        """Return the home of a session."""
+        made = super().__new__(cls, os.path.abspath(folder))
+        made.backend, made.base_url, made._manager = backend, base_url, manager
+        return made
+
+    def __reduce__(self) -> Any:
+        return Home, (str(self), self.backend, self.base_url)
+
+    def __copy__(self) -> Home:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Home:
+        return self
+
+    def download(self, url: str) -> bytes:
+        """Return the bytes of a picture that a task made.
+
+        Raises:
+            PictureError: it cannot be fetched, or the history is not there any more.
+        """
+        return self._found(PictureError).thumbnails.download(url)
+
+    def thumbnail(self, image: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
+        """Return a thumbnail; see `TaskManager.thumbnail`.
+
+        Raises:
+            PictureError: it cannot be read, or the history is not there any more.
+        """
+        found = self._found(PictureError)
+        return found.thumbnail(image, size, picture=picture, trusted=trusted)
+
+    def write(self, contents: Mapping[Path, str | bytes], *, overwrite: bool) -> None:
+        """Write files; see `WrittenFiles.write`.
+
+        Raises:
+            JournalError: the history is not there any more.
+        """
+        self._found().files.write(contents, overwrite=overwrite)
+
+    def task(self, task_id: str) -> Task:
+        """Return the handle of a task.
+
+        Raises:
+            JournalError, UnknownNameError: the history, or the task in it, is not there any more.
+            SettingsError: it has not ended, and its service cannot be asked from here.
+        """
+        manager = self._found()
+        task = manager.store.find(task_id)
+        asked = manager.settings.backend, manager.settings.base_url
+        if not task.done and asked != (self.backend, self.base_url):
+            where = self.base_url or f"the {self.backend} service"
+            raise SettingsError(
+                f"the task {task_id} was sent to {where}, which this process has no session for",
+                hint="open that Session first, with its access key",
+            )
+        return task
+
+    def _found(self, error: type[ImgOpenError] = JournalError) -> TaskManager:
+        if self._manager is None:
+            self._manager = next(filter(self._fits, list(_managers)), None) or self._opened(error)
+        return self._manager
+
+    def _fits(self, manager: TaskManager) -> bool:
+        home = manager.home
+        here = (home, home.backend, home.base_url)
+        return not manager.closed and here == (self, self.backend, self.base_url)
+
+    def _opened(self, error: type[ImgOpenError]) -> TaskManager:
+        """Return a new session of this history.
+
+        An address of the real service in a pickle is not taken: the access key would go there.
+        """
+        if not (Path(self) / FILE).is_file():
+            raise error(
+                f"this came from the history in {self}, and there is none on this machine now",
+                hint="copy that folder here, or use IMGOPEN_HOME and the task's id",
+            )
+        if self.backend == "real":
+            with contextlib.suppress(SettingsError):  # what was made can be fetched without keys
+                return _open(load(home=self, backend="real"))
+        address = self.base_url if self.backend == "sandbox" else ""
+        return _open(load(home=self, backend="sandbox", base_url=address))
+
+
+class TaskManager(NotPickled):
     """Everything that the tasks of one session need, connected.
 
     Args:
         settings: the service, the keys and the home folder.
 
     Attributes:
+        home: the folder of the history, as results keep it.
         database, table: the history's file, and its table of tasks.
         files: writes files where users have theirs.
         backend: the real service or the sandbox.
@@ -49,9 +156,11 @@ class TaskManager:
         timing, scheduler: when to poll which task, and the threads that do it.
     """
 
+    instead = "it belongs to its session; make a new Session where you need it"
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._closed = False
+        self.closed = False
         self.database = Database(settings.home)
         self.table = TaskTable(self.database)
         self.files = WrittenFiles(self.database)
@@ -63,13 +172,12 @@ class TaskManager:
         self.thumbnails = ThumbnailCache(
             self.backend, self.database, self._downloader, self.identifier
         )
+        self.home = Home(str(settings.home), settings.backend, settings.base_url, self)
         self.store = TaskStore(
             self.table,
             timeout=settings.timeout,
             watch=self._watch,
-            thumbnail=self.thumbnail,
-            download=self.thumbnails.download,
-            write=self.files.write,
+            home=self.home,
         )
         inputs = InputResolver(self.backend, self.identifier, self.thumbnails, self.urls)
         self._lock = SessionLock(settings.home)
@@ -134,7 +242,7 @@ class TaskManager:
 
     def close(self) -> None:
         """End all waits, close the connections and the history, and stop the sandbox."""
-        self._closed = True
+        self.closed = True
         for task in self.store.handles():
             self._let_go(task)
         self._inbox.close()
@@ -146,7 +254,7 @@ class TaskManager:
 
     def _watch(self, task: Task) -> None:
         """Begin to poll a task, or let go of it if its wait was given up."""
-        if task.watched and self._closed:
+        if task.watched and self.closed:
             self._let_go(task)
         elif task.watched:
             self._inbox.watch()
@@ -169,6 +277,13 @@ class TaskManager:
 
 
 _managers: WeakSet[TaskManager] = WeakSet()
+_kept: list[TaskManager] = []  # opened for what was unpickled
+
+
+def _open(settings: Settings) -> TaskManager:
+    manager = TaskManager(settings)
+    _kept.append(manager)
+    return manager
 
 
 def _after_fork_in_child() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..catalogue.operation import Operation, find
 from ..display.record import name_and_score
@@ -35,7 +35,7 @@ _ORIGIN = (
     "engine", "fidelity", "submitted", "finished",
 )  # fmt: skip
 _SCHEME = re.compile(r"\s*(https?://)", re.IGNORECASE)
-_WEIGHT = re.compile(r"^\(?(?P<name>.*?):(?P<score>[01](?:\.[0-9]{1,20})?)\)?$")
+_WEIGHT = re.compile(r"(?P<open>\()?(?P<name>.+?):(?P<score>[01](?:\.[0-9]{1,20})?)(?(open)\))")
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,28 @@ class Tag:
         return self.name
 
 
+class Home(Protocol):
+    """Where a result comes from, which fetches its pictures and writes its files."""
+
+    def download(self, url: str) -> bytes:
+        """Return the bytes of a picture that a task made."""
+
+    def thumbnail(self, image: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
+        """Return a thumbnail, as `ThumbnailCache.thumbnail` does."""
+
+    def write(self, contents: Mapping[Path, str | bytes], *, overwrite: bool) -> None:
+        """Write files, as `WrittenFiles.write` does."""
+
+
 class ResultImage(str):
     """The URL of an output picture; `data()` and `pil()` fetch it."""
 
-    download: Callable[[str], bytes] | None
+    home: Home | None
 
-    def __new__(cls, url: str, download: Callable[[str], bytes] | None = None) -> ResultImage:
-        """Make a URL that `download` fetches."""
+    def __new__(cls, url: str, home: Home | None = None) -> ResultImage:
+        """Make a URL that `home` fetches."""
         made = super().__new__(cls, url)
-        made.download = download
+        made.home = home
         return made
 
     def data(self) -> bytes:
@@ -66,9 +79,9 @@ class ResultImage(str):
         Raises:
             PictureError: it can no longer be fetched.
         """
-        if self.download is None:
+        if self.home is None:
             raise PictureError(f"{self} cannot be fetched: the session is not known any more")
-        return self.download(str(self))
+        return self.home.download(str(self))
 
     def pil(self) -> PIL.Image.Image:
         """Return the picture as a PIL image."""
@@ -78,7 +91,7 @@ class ResultImage(str):
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one task.
+    """The result of one task: a value, to be compared, copied, pickled or put into a DataFrame.
 
     Attributes:
         task_id, server_id: our id and the service's.
@@ -94,6 +107,7 @@ class Result:
         status: "succeeded", or "failed" with `error`.
         cached: whether it was taken from the history; nothing was sent.
         notes: remarks for the reader.
+        home: the folder of the history, by which a pickled result finds its pictures again.
     """
 
     task_id: str
@@ -115,9 +129,10 @@ class Result:
     attempts: int = 1
     cached: bool = False
     notes: tuple[str, ...] = ()
-    download: Callable[[str], bytes] | None = field(default=None, repr=False, compare=False)
-    fetch: Callable[..., Thumbnail] | None = field(default=None, repr=False, compare=False)
-    write: Callable[..., None] | None = field(default=None, repr=False, compare=False)
+    home: Home | None = field(default=None, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        return hash((self.task_id, self.operation, self.status, self.image))
 
     @property
     def id(self) -> str:
@@ -164,7 +179,7 @@ class Result:
             return []
         found = [find(self.data, self.output), self.data.get("outputImageUrls")]
         known = dict.fromkeys(islice(_urls(found), MAX_ITEMS))
-        return [ResultImage(url, self.download) for url in known]
+        return [ResultImage(url, self.home) for url in known]
 
     @property
     def prompts(self) -> list[str]:
@@ -216,7 +231,7 @@ class Result:
         Example:
             >>> session.run("upscale", image="sample:coffee").save("pictures")
         """
-        if self.write is None:
+        if self.home is None:
             raise UsageError("this result has no files to save: it comes from no task")
         # All names may come from an imported file.
         name = "-".join(filter(None, (_origin(self.image), self.operation, self.task_id)))
@@ -234,7 +249,7 @@ class Result:
             origin["data"] = dict(self.data)
         told = json.dumps(origin, indent=2, ensure_ascii=False)
         contents[stem.with_name(f"{stem.name}.json")] = told
-        self.write(contents, overwrite=overwrite)
+        self.home.write(contents, overwrite=overwrite)
         return list(contents)
 
     def frame(self) -> pd.DataFrame:
@@ -244,10 +259,10 @@ class Result:
         return pd.DataFrame(self.rows)
 
     def _thumbnail(self, image: str, size: int, picture: str, *, trusted: bool) -> Thumbnail | None:
-        if self.fetch is None:
+        if self.home is None:
             return None
         try:
-            return self.fetch(image, size, picture=picture, trusted=trusted)
+            return self.home.thumbnail(image, size, picture=picture, trusted=trusted)
         except PictureError:
             return None
 
@@ -281,7 +296,7 @@ def _tag(value: Any) -> Tag | None:
         return Tag(clip(as_text(name), 200), score) if name else None
     if not isinstance(value, str) or not value.strip():
         return None
-    weighted = _WEIGHT.match(value.strip())
+    weighted = _WEIGHT.fullmatch(value.strip())
     if weighted:
         return Tag(clip(weighted["name"].strip(), 200), float(weighted["score"]))
     return Tag(clip(value.strip(), 200))

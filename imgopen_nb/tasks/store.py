@@ -19,11 +19,10 @@ from ..catalogue.undocumented import raw_operation
 from ..database.task_table import TaskTable
 from ..errors import JournalError
 from ..images.identity import doubt
-from ..images.thumbnail import Thumbnail
 from ..text import clip
 from .result import Result, missing_note
 from .search import Search
-from .task import Task
+from .task import Task, TaskHome
 
 # Attributes that a result copies from its task, under the same names.
 COPIED = (
@@ -56,9 +55,7 @@ class TaskStore:
         table: the table of tasks.
         timeout: default timeout of a wait, in seconds.
         watch: called with a task when polling should start; None in a program that never waits.
-        thumbnail: makes the thumbnails of results.
-        download: fetches the pictures that a task made.
-        write: writes the files of results, as `WrittenFiles.write` does.
+        home: fetches the pictures of results, and finds a pickled task again.
     """
 
     def __init__(
@@ -67,16 +64,12 @@ class TaskStore:
         *,
         timeout: float = 600.0,
         watch: Callable[[Task], None] | None = None,
-        thumbnail: Callable[..., Thumbnail] | None = None,
-        download: Callable[[str], bytes] | None = None,
-        write: Callable[..., None] | None = None,
+        home: TaskHome | None = None,
     ) -> None:
         self._table = table
         self._timeout = timeout
         self._watch = watch
-        self._thumbnail = thumbnail
-        self._download = download
-        self._write = write
+        self.home = home
         # Weak, so that memory does not grow with the tasks of a long session.
         self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
         self._handles: WeakSet[Task] = WeakSet()  # also those that are not shared
@@ -268,7 +261,6 @@ class TaskStore:
             finished=later.get("finished", task.finished),
             cached=task.cached,
             notes=(*task.remarks, *notes, *_sandbox_note(data), *filter(None, [unsure])),
-            download=self._download,
         )
 
     def failed_result(self, task: Task, error: str) -> Result:
@@ -281,8 +273,7 @@ class TaskStore:
             "task_id": task.id,
             "operation": row.name,
             "kind": row.kind,
-            "fetch": self._thumbnail,
-            "write": self._write,
+            "home": self.home,
         }
         return Result(**{**about, **known, **facts})
 
@@ -337,6 +328,7 @@ class TaskStore:
             timeout=self._timeout,
             watch=self._watch,
             build=self.result,
+            home=self.home,
         )
         with self._guard:
             self._handles.add(task)

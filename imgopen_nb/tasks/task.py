@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from ..catalogue.operation import Operation
@@ -28,7 +28,7 @@ from ..errors import (
 )
 from ..text import as_text, as_typed, in_words
 from .cards import task_bundle
-from .result import Result
+from .result import Home, Result
 from .search import Search, clock
 
 # What the handles of one task have in common.
@@ -74,8 +74,18 @@ class Event:
     preview: str = ""
 
 
+class TaskHome(Home, Protocol):
+    """Where a task is found again by its id."""
+
+    def task(self, task_id: str) -> Task:
+        """Return the task's handle."""
+
+
 class Task:
     """One task of a session. Made by `Session.submit`, safe to use from several threads.
+
+    A pickled task is its id and the folder of its history: unpickled, it is the handle of the same
+    task, which goes on being waited for there. A copy is the handle itself.
 
     Attributes:
         id: our own id, which the service calls businessTaskId (or id_task).
@@ -106,6 +116,7 @@ class Task:
         timeout: float = 600.0,
         watch: Callable[[Task], None] | None,
         build: Callable[[Task], Result],
+        home: TaskHome | None = None,
     ) -> None:
         self.id = task_id
         self.operation = operation
@@ -139,6 +150,7 @@ class Task:
         self._watch_until = 0.0
         self._watch = watch
         self._build = build
+        self._home = home
         self._wait_error: ImgOpenError | None = None
         self._result: Result | None = None
         self._callbacks: list[Callable[[Task], None]] = []
@@ -168,6 +180,7 @@ class Task:
         other = Task(
             self.id, self.operation, params, model=self.model, image=image, picture=picture,
             backend=self.backend, timeout=self.timeout, watch=None, build=self._build,
+            home=self._home,
         )  # fmt: skip
         with Uninterrupted(), self._lock:  # a change comes either before this, or through `update`
             for name in (*_MIRRORED, "shared", "remarks", "_started"):
@@ -467,6 +480,17 @@ class Task:
                 call(self)
             except Exception:  # one callback's error stops neither the task nor the other callbacks
                 traceback.print_exc()
+
+    def __copy__(self) -> Task:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Task:
+        return self
+
+    def __reduce__(self) -> Any:
+        if self._home is None:
+            raise TypeError(f"the task {self.id} cannot be pickled: it belongs to no session")
+        return self._home.task, (self.id,)
 
     def __repr__(self) -> str:
         seconds = "" if self.seconds is None else f", {self.seconds:.1f} s"

@@ -166,3 +166,38 @@ def test_tags_go_before_the_parts_of_a_caption_and_those_before_its_words():
 
 def test_long_captions_are_read_by_their_beginning():
     assert len(as_tags("a," * 1_000_000)) == 1_000
+
+
+EMOTICONS = (
+    r">_< ^_^ :3 ;) <|>_<|> =_= o_o \(^o^)/ :d x3 <3 (o)_(o) @_@ :( d: 0_0 +_+ |_| ^^^ ... !? >:)"
+)
+
+
+@pytest.mark.parametrize("emoticon", EMOTICONS.split())
+def test_emoticons_are_tags_like_others(emoticon: str) -> None:
+    """Parsed, merged, compared and written again, each is itself and takes no tag with it."""
+    text = f"cat, {emoticon}, mat, <3 dog"
+    tags = ["cat", emoticon, "mat", "<3 dog"]
+
+    assert as_tags(text) == tags
+    assert as_tags(", ".join(union([tags, [emoticon, "dog"]]))) == tags
+    assert intersection([tags, [emoticon.upper()]]) == [emoticon]
+    assert subtraction([tags, ["cat", "mat", "dog"]]) == [emoticon]
+    assert vote([tags, [emoticon], ["x"]]) == [emoticon]
+    assert whose([tags, [emoticon]])[0][1] == "shared"
+
+
+@pytest.mark.parametrize(
+    ("text", "tags"),
+    [
+        ("(cat, dog:1.3), mat", ["(cat, dog:1.3)", "mat"]),
+        ("((cat, dog)), [a b, c], d", ["((cat, dog))", "[a b, c]", "d"]),
+        (":(, cat, :)", [":(", "cat", ":)"]),
+        ("(cat, dog, mat", ["(cat", "dog", "mat"]),
+        (r"naruto_\(series\), don't_say, 猫", [r"naruto_\(series\)", "don't_say", "猫"]),
+        ("(best quality, very highly detailed:1.2), cat",
+         ["(best quality, very highly detailed:1.2)", "cat"]),
+    ],
+)  # fmt: skip
+def test_commas_in_brackets_separate_no_tags(text: str, tags: list[str]) -> None:
+    assert as_tags(text) == tags

@@ -96,6 +96,27 @@ class TestTerms:
     def test_tags_lose_their_marks(self, tag: str, expected: str) -> None:
         assert terms(None, [tag]) == words(expected)
 
+    @pytest.mark.parametrize(
+        ("caption", "expected"),
+        [
+            ("<3 cat, dog, mat >_<", "cat dog mat"),
+            ("<|>_<|>, cat, <|>_<|>, dog", "cat dog"),
+            ("a<b, cat, c>d", "cat"),
+            ("cat <lora:add_detail:0.6>, <lyco:x y:1>, <hypernet:h:1:2> dog", "cat dog"),
+            ("<|startoftext|>cat</s><pad>", "cat"),
+            ("five star rating system", "star rating system"),
+            ("a rating general store", "rating general store"),
+            ("rating:safe, cat, rating: explicit, dog rating:q", "cat dog"),
+            ("rating_safe, cat, (score_9:1.1), score_8_up", "cat"),
+            ("a final score 3 to 2", "final score"),
+            ("a movie with a rating: 5 stars", "movie rating star"),
+            ("highly detailed (cat:1.2), [dog]", "highly detailed cat dog"),
+            ("black&white 1girl/2girls", "black white girl"),
+        ],
+    )
+    def test_marks_take_no_other_word_away(self, caption: str, expected: str) -> None:
+        assert terms(caption) == words(expected)
+
     @pytest.mark.parametrize("denial", ["no hat", "without a hat", "without any hats", "not a hat"])
     def test_what_is_denied_is_not_said(self, denial: str) -> None:
         assert terms(f"a man with {denial}, smiling") == words("man smiling")

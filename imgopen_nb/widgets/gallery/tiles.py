@@ -155,7 +155,7 @@ def _tasks(items: Iterable[Any]) -> Source:
         row = {name: getattr(item, name, None) for name in _COLUMNS}
         urls = list(map(str, getattr(item, "images", ())))
         rows.append(row | {"operation": row["operation"] or "describe", "image_urls": urls})
-        if getattr(item, "fetch", None):
+        if getattr(item, "home", None):
             known[row["picture"] or by_name(str(row["image"]))] = item.thumbnail
             known |= {url: partial(item.output_thumbnail, at) for at, url in enumerate(urls)}
     return Source(rows, fetch=known)
