@@ -10,6 +10,7 @@ An import that is cut off is such a change too: pandas and numpy cannot be impor
 from __future__ import annotations
 
 import _thread
+import contextlib
 import importlib.abc
 import importlib.machinery
 import signal
@@ -86,29 +87,25 @@ class WholeImports(importlib.abc.MetaPathFinder):
             if finder is not self and not getattr(finder, "of_imgopen", False):
                 spec = finder.find_spec(fullname, path, target)
                 if spec is not None:
-                    if spec.loader is not None:
-                        spec.loader = _WholeLoader(spec.loader)
+                    _load_whole(spec.loader)
                     return spec
         return None
 
 
-class _WholeLoader(importlib.abc.Loader):
-    def __init__(self, loader: Any) -> None:
-        self._loader = loader
+def _load_whole(loader: Any) -> None:
+    """Have a loader hold Ctrl-C back while it runs a module; it is as before afterwards."""
+    if isinstance(loader, type):  # of modules within Python itself; it serves them all
+        return
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        spec.loader = self._loader
-        try:
-            made: ModuleType | None = self._loader.create_module(spec)
-        finally:
-            spec.loader = self
-        return made
-
-    def exec_module(self, module: ModuleType) -> None:
-        assert module.__spec__ is not None
-        module.__spec__.loader = module.__loader__ = self._loader  # as others expect it
+    def load(module: ModuleType) -> None:
+        with contextlib.suppress(AttributeError):
+            del loader.exec_module
         with Uninterrupted(soon=True):
-            self._loader.exec_module(module)
+            run(module)
+
+    with contextlib.suppress(AttributeError):  # some allow no new attribute
+        run = loader.exec_module
+        loader.exec_module = load
 
 
 def import_whole() -> None:
