@@ -11,12 +11,24 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from . import batch, callbacks, durability, engines, first_light, gallery, history, memory, waiting
+from . import (
+    batch,
+    callbacks,
+    durability,
+    engines,
+    first_light,
+    gallery,
+    history,
+    memory,
+    open_tasks,
+    waiting,
+)
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PARTS: dict[str, ModuleType] = {
     "Loading and describing": first_light,
     "Waiting: when to ask": waiting,
+    "Open tasks of which none ends: half an hour, by a simulated clock": open_tasks,
     "Callbacks: when the kernel knows": callbacks,
     "Batch of 1,000 tasks": batch,
     "Memory of a batch": memory,

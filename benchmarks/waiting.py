@@ -104,6 +104,8 @@ class RuleTiming:
     def ended(self, task: Any, age: float) -> list[Any]:
         return []
 
+    def fruitless(self) -> None: ...
+
     def forget(self, task: Any) -> None: ...
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import pandas_accessor as _accessor
 from ._version import __version__ as __version__
+from .database.interrupts import import_whole as _import_whole
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -101,4 +102,5 @@ def unload_ipython_extension(ipython: InteractiveShell) -> None:
     unload(ipython)
 
 
+_import_whole()
 _accessor.install()

@@ -25,6 +25,8 @@ _HOME_NAMES = re.compile(
     r"imgopen\.sqlite(-wal|-shm|-journal)?|(keys|settings)\.json|callbacks\.key"
     rf"|sessions|sandbox(-[0-9]+)?|published|uploads|{_PART.pattern}"
 )
+MAX_JSON = 1_000_000  # bytes of a JSON file of ours
+MAX_DEPTH = 20  # how deep its values are nested at most
 STALE = 3600.0  # seconds after which a temporary file belongs to no running program
 _NO_LINKS = {
     errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK,
@@ -71,12 +73,36 @@ def read_json(path: Path) -> dict[str, Any]:
 def _read_json(path: Path) -> tuple[dict[str, Any], str]:
     """Return the object and ""; or {} and what is wrong, without the error, which has the text."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe may never end
+            return {}, f"is {'a folder' if path.is_dir() else 'no ordinary file'}"
+        with path.open("rb") as file:
+            data = file.read(MAX_JSON + 1)
+        if len(data) > MAX_JSON:
+            return {}, f"is larger than {MAX_JSON // 10**6} MB"
+        content = json.loads(data.decode("utf-8-sig"))  # some editors begin with a mark
     except (FileNotFoundError, NotADirectoryError):
         return {}, ""
-    except (OSError, ValueError, RecursionError) as error:
-        return {}, f"cannot be read as JSON ({type(error).__name__})"
-    return (content, "") if isinstance(content, dict) else ({}, "must hold a JSON object")
+    except UnicodeDecodeError:
+        return {}, "is not UTF-8 text"
+    except RecursionError:
+        return {}, "cannot be read as JSON: too many brackets within each other"
+    except OSError as error:
+        return {}, f"cannot be read: {error.strerror}"
+    except ValueError:
+        return {}, "cannot be read as JSON"
+    if not isinstance(content, dict):
+        return {}, "must hold a JSON object"
+    return (
+        (content, "") if _is_shallow(content) else ({}, "has too many brackets within each other")
+    )
+
+
+def _is_shallow(value: Any, left: int = MAX_DEPTH) -> bool:
+    """Whether a JSON value is nested no deeper than this."""
+    if not isinstance(value, (dict, list)):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return left > 0 and all(_is_shallow(one, left - 1) for one in inner)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

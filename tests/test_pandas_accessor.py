@@ -54,11 +54,11 @@ IMPORTS = [
 
 @pytest.mark.parametrize("imports", IMPORTS)
 def test_the_accessor_is_there_in_whatever_order_things_are_imported(imports: str):
-    """And nothing of ours is left among the finders once pandas is loaded; no warning either."""
+    """And its finder is gone once pandas is loaded; no warning either."""
     code = (
         f"{imports}\nimport sys\n"
         "print(pandas.DataFrame({'url': []}).imgopen.describe.__name__, "
-        "[f for f in sys.meta_path if 'imgopen' in type(f).__module__])"
+        "[f for f in sys.meta_path if 'pandas_accessor' in type(f).__module__])"
     )
 
     done = subprocess.run(

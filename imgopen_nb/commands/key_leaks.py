@@ -47,7 +47,7 @@ def _places(home: Path, notebooks: Iterable[str | Path]) -> Iterator[tuple[str, 
 
 
 def _ipython_files() -> list[Path]:
-    folder = Path(os.environ.get("IPYTHONDIR") or Path.home() / ".ipython")
+    folder = Path(os.environ.get("IPYTHONDIR") or os.path.expanduser("~/.ipython"))
     return sorted(path for path in folder.glob("profile_*/history.sqlite*") if path.is_file())
 
 

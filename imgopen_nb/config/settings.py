@@ -18,13 +18,14 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ..catalogue.operations import OPERATIONS
-from ..errors import SettingsError, UnknownNameError
+from ..errors import ParameterError, SettingsError, UnknownNameError
 from ..files import path_of, read_json, refuse_planted, write_json
 from ..media.network import LOOPBACK
 from ..text import in_words, near_match
 from .credentials import Immutable, Keys, Secret, find_keys, frameless, hidden
 
 Backend = Literal["real", "sandbox"]
+HOME = "IMGOPEN_HOME"
 VENDOR_URL = "https://api.zhiqite.com"
 
 # A user's own models for the sandbox; IMGOPEN_TAGGER and so on take precedence over the settings.
@@ -147,12 +148,37 @@ def _stored(folder: Path) -> dict[str, Any]:
 
 
 def home_folder(home: str | Path | None = None) -> Path:
-    """Return the data folder: the argument, IMGOPEN_HOME or the system's place for user data."""
-    if home or os.environ.get("IMGOPEN_HOME"):
-        return path_of(home or os.environ["IMGOPEN_HOME"])
-    from platformdirs import user_data_path
+    """Return the data folder: the argument, IMGOPEN_HOME or the system's place for user data.
 
-    return user_data_path("imgopen_nb", appauthor=False)
+    The path is absolute. A relative IMGOPEN_HOME is made absolute at the first look, for the
+    programs that this one starts too: after `%cd` it would be another folder.
+
+    Raises:
+        SettingsError: there is no such place, or IMGOPEN_HOME is no path.
+    """
+    if home:
+        return Path(os.path.abspath(path_of(home)))
+    given = os.environ.get(HOME, "").strip()
+    try:
+        if given:
+            folder = os.path.abspath(path_of(given))
+            if folder != given:
+                os.environ[HOME] = folder
+            return Path(folder)
+        from platformdirs import user_data_path
+
+        found = user_data_path("imgopen_nb", appauthor=False)
+        if not found.is_absolute():  # a user without a name: ~ stays as it is
+            raise RuntimeError
+    except ParameterError:
+        what = f"{HOME} is {in_words(given)}, which is no path"
+    except OSError:
+        what = f"{HOME} is {in_words(given)}, and the present folder is gone"
+    except RuntimeError:
+        what = "there is no folder for the history: this user has no home folder"
+    else:
+        return found
+    raise SettingsError(what, hint=f"set {HOME} to a folder that can be written, as /data/imgopen")
 
 
 def store_setting(home: Path, name: str, value: str) -> Any:
@@ -183,8 +209,12 @@ def store_setting(home: Path, name: str, value: str) -> Any:
 def _checked_url(url: str, keys: Keys | None) -> str:
     if not url:
         return ""
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # half a bracket, a port that is no number
+        usable = False
+    if not usable:
         raise SettingsError(f"{in_words(url)} is not an address", hint="give https://host")
     if parts.username or parts.query or parts.fragment:
         raise SettingsError("the address must hold neither a user name, ? nor #")
@@ -280,5 +310,5 @@ def _paths(value: Any) -> dict[str, str]:
 def _json(name: str, text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SettingsError(f"{name} (IMGOPEN_{name.upper()}) is not valid JSON") from None

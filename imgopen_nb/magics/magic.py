@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from ..commands.command import Command, Invocation
 from ..commands.registry import find, overview
+from ..config.settings import home_folder
 from ..errors import ImgOpenError, ParameterError, SettingsError
 from ..syntax.parser import HelpAsked
 from ..syntax.words import expand, split
@@ -120,6 +122,8 @@ def _shell(magics: Magics) -> InteractiveShell:
 def load(shell: InteractiveShell) -> None:
     """Register the magics and the completion; it may be called twice."""
     unload(shell)
+    with contextlib.suppress(SettingsError):  # told when it is needed
+        home_folder()  # a relative IMGOPEN_HOME is relative to the folder of now, before any %cd
     shell.register_magics(ImgOpenMagics)
     shell.Completer.custom_matchers.append(Completion(shell).matcher)
 

@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     access = _access(parser, options)
     try:
         asyncio.run(_serve(options, access, parent))
-    except OSError as error:
+    except (OSError, SettingsError) as error:
         print(f"the sandbox cannot start: {error}", file=sys.stderr)
         return 1
     return 0

@@ -247,9 +247,14 @@ class Task:
                 self._watch(self)
 
     @property
+    def watch_left(self) -> float:
+        """Seconds until all current waits have timed out, negative if they have."""
+        return self._watch_until - time.monotonic()
+
+    @property
     def watch_expired(self) -> bool:
         """Whether all current waits have timed out."""
-        return time.monotonic() > self._watch_until
+        return self.watch_left < 0
 
     def time_out(self) -> None:
         """End all current waits with a timeout."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +12,9 @@ import pytest
 
 from imgopen_nb.database.database import Database
 from imgopen_nb.database.interrupts import Uninterrupted
+from imgopen_nb.images.picture import samples
+
+from ..conftest import often
 
 
 def press() -> None:
@@ -92,3 +97,76 @@ def test_a_transaction_is_whole_and_its_lock_is_free_after_ctrl_c(tmp_path: Path
     other.join(10)
 
     assert rows == [{"text": "whole"}]
+
+
+FIRST_CALLS = """
+import os, signal, sys, time
+import imgopen_nb
+
+events, at = 0, -1
+
+def audit(name, arguments):
+    global events
+    events += name == "import"
+    if name == "import" and events == at:
+        signal.raise_signal(signal.SIGINT)
+
+def call():
+    with imgopen_nb.Session() as session:
+        assert len(session.history()) == 0
+    from imgopen_nb.images.thumbnail import thumbnail
+    with open(sys.argv[1], "rb") as file:
+        assert thumbnail(file.read(), 99).width == 99
+    import numpy.linalg, pandas.io.json, PIL.Image
+    assert imgopen_nb.session and numpy.linalg and pandas.io.json and PIL.Image
+
+def in_a_child(run):
+    reading, writing = os.pipe()
+    if not os.fork():
+        try:
+            os.write(writing, repr(run()).encode())
+        except BaseException as error:
+            os.write(writing, repr(error).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as file:
+        return file.read()
+
+def interrupted():
+    try:
+        call()
+        time.sleep(5)
+    except KeyboardInterrupt:
+        call()
+        return "works"
+
+sys.addaudithook(audit)
+total = int(in_a_child(lambda: call() or events))
+count = int(sys.argv[2])
+found = []
+for number in range(count):
+    at = 1 + total * (2 * number + 1) // (2 * count)
+    found.append(in_a_child(interrupted))
+print(total > 300, sorted(set(found)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="processes are forked")
+def test_the_first_call_is_interrupted_while_it_imports_and_then_works(tmp_path: Path):
+    """n = 4 moments (200 in a soak) among some 900 imports, pandas and numpy among them."""
+    command = [sys.executable, "-c", FIRST_CALLS, str(samples()["astronaut"]), str(often(4, 200))]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    assert (done.stdout.strip(), done.stderr) == ("""True ["'works'"]""", "")
+
+
+def test_an_import_of_other_modules_can_be_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A module of the user may run for hours."""
+    (tmp_path / "long_work.py").write_text(
+        "import signal\nsignal.raise_signal(signal.SIGINT)\nraise AssertionError"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        __import__("long_work")

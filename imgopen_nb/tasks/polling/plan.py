@@ -33,6 +33,10 @@ TAIL = 0.05  # share of the tasks, the longest ones, that are polled at growing 
 TAIL_SHARE, TAIL_GROWTH, MAX_INTERVAL = 0.15, 0.3, 30.0
 MAX_PROBES = 10  # see `probe_count`
 PROBE_SHARE = 0.08  # the interval of a probe, as a share of its age
+NEWEST = 100  # tasks that are polled as if there were no others: those submitted last
+FRUITLESS_RATE = 20.0  # queries a second of all other tasks together, while none of them ends
+FRUITFUL = 0.2  # share of the queries that find an end, from which on nothing is held back
+REMEMBERED = 32  # queries that this share is taken of, about
 HOLD = (2.6, 1.0)  # the interval of the other tasks meanwhile: at least s, share of the age
 
 
@@ -146,6 +150,33 @@ class Durations:
         if last > first and self._random.random() * len(self._sorted) < TRUST * (last - first):
             return self._sorted[self._random.randrange(first, last)]
         return self._random.uniform(low, high)
+
+
+class Crowd:
+    """Bounds the queries of very many open tasks together, as long as they find no end.
+
+    The more tasks are open, the wider are the steps of each: ten thousand tasks of which none ends
+    are asked for some twenty times a second, not some hundred times.
+
+    Args:
+        seed: seed of the spreading, for reproducible runs.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._random = random.Random(seed)
+        self._fruitful = 1.0
+
+    def polled(self, *, ended: bool) -> None:
+        """Learn whether a query found an end."""
+        self._fruitful += (ended - self._fruitful) / REMEMBERED
+
+    def least_step(self, running: int) -> float:
+        """Return the shortest interval in seconds between two polls of one of so many tasks.
+
+        It is spread around its mean, so that tasks which began together are not polled together.
+        """
+        fruitless = max(0.0, 1.0 - self._fruitful / FRUITFUL)
+        return fruitless * self._random.uniform(0.5, 1.5) * running / FRUITLESS_RATE
 
 
 class Plan:

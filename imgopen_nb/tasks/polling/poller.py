@@ -112,6 +112,7 @@ class Poller:
             self._reschedule(self._timing.polled_tasks() if self._trust.missed(task.id) else moved)
             return None
         task.pending = age
+        self._timing.fruitless()
         return self._timing.seconds_to_next_poll(task)
 
     def _after_error(self, task: Task, error: ImgOpenError) -> float | None:

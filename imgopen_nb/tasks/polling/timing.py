@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import statistics
 import threading
 from collections.abc import Callable
@@ -14,10 +15,12 @@ from ...catalogue.status import State
 from ...database.task_table import TaskTable
 from ...errors import JournalError
 from ..task import Task
-from .plan import Durations, Plan, probe_count
+from .plan import NEWEST, Crowd, Durations, Plan, probe_count
 
 # With fewer durations we do not say what is usual.
 MIN_DURATIONS = 5
+# How many tasks that were held back are polled at once when a task has ended.
+RELEASED = 4
 Kind = tuple[str, str | None, str]
 
 
@@ -51,17 +54,28 @@ class Timing:
         """Make the lock, and begin with the history's durations; a forked child does so again."""
         self._kinds: dict[Kind, _KindState] = {}
         self._guard = threading.Lock()
+        self._crowd = Crowd()
+        self._newest: dict[str, None] = {}  # tasks that are never held back, in their order
+        self._held: WeakValueDictionary[str, Task] = WeakValueDictionary()  # the first first
+        self._released: set[str] = set()
 
     def seconds_to_next_poll(self, task: Task) -> float:
         """Return the seconds until the next poll of a task."""
         with self._guard:
             kind = self._kind(kind_of(task))
-            kind.open.setdefault(task.id, task)
+            if kind.open.setdefault(task.id, task) is task and task.pending == 0:
+                self._note_newest(task)
             probe = kind.durations.count == 0 and _is_probe(kind, task)
             step = kind.plan.next_poll(task.pending, task.progress, probe)
             longest = kind.durations.quantile(0.9) if kind.durations.count else None
             when = max(task.pending + step, self._hold(task, longest))
-            return max(0.0, when - (task.seconds or 0.0))
+            seconds = max(0.0, when - (task.seconds or 0.0))
+            return max(seconds, self._held_for(task, step))
+
+    def fruitless(self) -> None:
+        """Learn that a poll found a task unfinished."""
+        with self._guard:
+            self._crowd.polled(ended=False)
 
     def ended(self, task: Task, age: float) -> list[Task]:
         """Learn from a task that a poll found finished at the age of `age` seconds.
@@ -71,13 +85,16 @@ class Timing:
         """
         with self._guard:
             self._remove(task)
+            self._crowd.polled(ended=True)
             kind = self._kind(kind_of(task))
+            moved = self._release()
             if task.state is not State.SUCCEEDED or task.submitted is None:
-                return []
+                return moved
             kind.durations.add(min(task.pending, age), age, task.submitted)
             if not kind.durations.outdated:
-                return []
-            moved = [] if kind.durations.settled else list(kind.open.values())
+                return moved
+            if not kind.durations.settled:
+                moved = list(kind.open.values())
             running = [(t.pending, t.submitted or 0.0) for t in kind.open.values()]
             kind.plan = kind.durations.plan(running)
             return moved
@@ -110,6 +127,35 @@ class Timing:
         if kind:
             kind.open.pop(task.id, None)
             kind.probes.discard(task.id)
+        self._newest.pop(task.id, None)
+        self._held.pop(task.id, None)
+        self._released.discard(task.id)
+
+    def _note_newest(self, task: Task) -> None:
+        self._newest[task.id] = None
+        if len(self._newest) > NEWEST:
+            del self._newest[next(iter(self._newest))]
+
+    def _held_for(self, task: Task, step: float) -> float:
+        """Return for how many seconds a task is not polled because so many others are open."""
+        self._held.pop(task.id, None)
+        if task.id in self._newest or task.pending == 0 or task.id in self._released:
+            self._released.discard(task.id)
+            return 0.0
+        least = self._crowd.least_step(sum(len(kind.open) for kind in self._kinds.values()))
+        if least <= step:
+            return 0.0
+        self._held[task.id] = task
+        left = task.pending + least - (task.seconds or 0.0)
+        return min(left, task.watch_left)  # whoever waits for it hears in time that it did not end
+
+    def _release(self) -> list[Task]:
+        """Return a few tasks that were held back: where one has ended, others may have."""
+        first = list(itertools.islice(self._held.values(), RELEASED))
+        for task in first:
+            del self._held[task.id]
+            self._released.add(task.id)
+        return first
 
     def _kind(self, kind: Kind) -> _KindState:
         if kind not in self._kinds:
