@@ -227,23 +227,38 @@ def near_match(name: str, known: Iterable[str]) -> str:
     joined: dict[str, list[str]] = {}
     for each in known:
         joined.setdefault("".join(_WORD.findall(each.lower())), []).append(each)
-    found = difflib.get_close_matches("".join(_WORD.findall(asked)), joined, n=9, cutoff=0.7)
+    found = difflib.get_close_matches("".join(_WORD.findall(asked)), joined, n=9, cutoff=0.6)
     near = [each for key in found for each in joined[key] if _alike(asked, each.lower())][:3]
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether two similar names differ by slips: word by word if they have as many words."""
-    pairs = list(zip(_WORD.findall(one), _WORD.findall(other), strict=False))
-    if len(_WORD.findall(one)) != len(_WORD.findall(other)):
-        pairs = [("".join(_WORD.findall(one)), "".join(_WORD.findall(other)))]
-    return all(_is_slip(*pair) for pair in pairs)
+    """Whether two names differ by slips: word by word if they have as many words."""
+    first, second = _WORD.findall(one), _WORD.findall(other)
+    if len(first) == len(second):
+        return all(map(_is_slip, first, second))
+    return _slips("".join(first), "".join(second)) <= 1
 
 
 def _is_slip(one: str, other: str) -> bool:
-    ratio = difflib.SequenceMatcher(None, one, other).ratio()
-    starts = one[:1] == other[:1] or sorted(one) == sorted(other)
-    return max(len(one), len(other)) < 3 or ratio >= (0.7 if starts else 0.86)
+    longest = max(len(one), len(other))
+    if longest < 3:
+        return True
+    most = longest // 3 if one[:1] == other[:1] else longest // 5
+    return _slips(one, other) <= most
+
+
+def _slips(one: str, other: str) -> int:
+    """Return how many letters are to be put in, left out, changed, or swapped with the next."""
+    before, row = list[int](), list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        earlier, before, row = before, row, [i]
+        for j, wanted in enumerate(other, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and (letter, one[i - 2]) == (other[j - 2], wanted):
+                cost = min(cost, earlier[j - 2] + 1)
+            row.append(cost)
+    return row[-1]
 
 
 def short_path(image: str) -> str:

@@ -115,6 +115,9 @@ class FakeWork:
         self.suffixes.append(suffix)
         return f"http://localhost/results/{len(self.saved)}.{suffix}"
 
+    def trainings(self) -> list[Any]:
+        return []
+
     def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
         self.told.append((fraction, preview))
 

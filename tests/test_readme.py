@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from IPython.core.history import HistoryAccessor
 from IPython.core.interactiveshell import InteractiveShell
+from PIL import Image
+from traitlets.config import Config
 
 from imgopen_nb.catalogue.operations import OPERATIONS
+from imgopen_nb.commands.registry import find
 from imgopen_nb.sandbox import engines
+from imgopen_nb.sandbox.__main__ import _parser as sandbox_parser
 from imgopen_nb.session import Session
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 TABLE = re.compile(r"(<!-- operations:.*?-->\n).*?(<!-- /operations -->)", re.DOTALL)
-CELL = re.compile(r"```python\n(?P<code>(?:(?!```).)*)```\n\n```text\n(?P<shown>.*?)```", re.DOTALL)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(
+    r"(<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
+)
+FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+SPAN = re.compile(r"`([^`\n]+)`")
+CALL = re.compile(r"(session|imgopen|df|board|task|result)\.[\w.\[\]]+\(")
+SET_UP = """
+import pandas as pd
+import imgopen_nb as imgopen
+session = imgopen.current()
+df = pd.DataFrame({"url": ["photo.jpg"]})
+image = "photo.jpg"
+task = session.submit("enlarge", image=image)
+result, id, folder = task.result(), task.id, "saved"
+board = imgopen.board("photos")
+"""
 
 
 def operations_table() -> str:
@@ -43,33 +68,90 @@ def test_the_table_of_operations_is_made_from_the_catalogue():
     assert TABLE.sub(lambda m: m[1] + operations_table() + m[2], text) == text
 
 
-def test_the_cells_give_the_outputs_shown(
-    local: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+@pytest.fixture
+def notebook(
+    local: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[InteractiveShell]:
+    """A shell in a folder with the files that the documents name."""
     monkeypatch.setattr(HistoryAccessor, "enabled", False)
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for name in ("photo.jpg", "photos/1.jpg", "photos/2.jpg"):
+        Image.effect_noise((40, 30), 60).convert("RGB").save(name)
     shell = InteractiveShell()
-    cells = list(CELL.finditer(README.read_text("utf-8")))
-    assert len(cells) == 5
-
-    for cell in cells:
-        shell.run_cell(cell["code"]).raise_error()
-        printed = without_numbers(capsys.readouterr().out)
-        for line in cell["shown"].strip().splitlines():
-            assert without_numbers(line) in printed
+    shell.run_line_magic("load_ext", "imgopen_nb")
+    shell.push({"c": Config(), "local": local})
+    yield shell
+    shell.run_line_magic("unload_ext", "imgopen_nb")
 
 
-def test_the_python_example_runs(local: Session):
-    code = re.search(r"## In Python\n\n```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    assert code is not None
-    names: dict[str, object] = {}
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_code_block_runs_in_order_and_gives_the_output_shown(
+    document: Path, notebook: InteractiveShell, capsys: pytest.CaptureFixture[str]
+):
+    """Or a comment above it says why it does not; then its words are parsed all the same."""
+    printed = ""
+    for block in BLOCK.finditer(document.read_text("utf-8")):
+        language, code = block["language"], block["code"]
+        if language == "text":
+            assert [x for x in code.strip().splitlines() if without_numbers(x) not in printed] == []
+        elif language == "python" and not block["why"]:
+            notebook.run_cell(code).raise_error()
+            printed = without_numbers(capsys.readouterr().out)
+        else:
+            assert block["why"], f"{document.name}: a block that does not run says why:\n{code}"
+            for line in code.replace("\\\n", " ").splitlines():
+                parse_shell_line(line.removeprefix("%"))
 
-    exec(code[1], names)
 
-    assert len(names["comparison"]) == 1  # type: ignore[arg-type]
+def parse_shell_line(line: str) -> None:
+    """Assert that the package, target or verb of a line exists and takes its words."""
+    words = shlex.split(line, comments=True)
+    if words[:2] == ["pip", "install"]:
+        extra = words[2].removeprefix(".[").removesuffix("]")
+        assert extra in PROJECT["project"]["optional-dependencies"]
+    elif words[:1] == ["make"]:
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    elif words[:1] == ["imgopen"]:
+        parse(words[1:])
+
+
+def parse(words: list[str]) -> None:
+    """Assert that a verb takes these words; capitals stand for something."""
+    if words[0] == "sandbox":
+        sandbox_parser().parse_args(words[1:])
+    elif words[0] != "VERB":
+        words = [word for word in words if word not in ("run", "--json")]
+        find(words[0]).parser().read(words[1:])
+
+
+SPANS = [
+    pytest.param(span, id=f"{path.name}: {span}")
+    for path in DOCUMENTS
+    for span in dict.fromkeys(SPAN.findall(FENCED.sub("", path.read_text("utf-8"))))
+]
+
+
+@pytest.mark.parametrize("span", [p for p in SPANS if re.match(r"%?imgopen ", str(p.values[0]))])
+def test_every_line_within_a_sentence_can_be_parsed(span: str):
+    parse(shlex.split(span)[1:])
+
+
+def test_every_call_within_a_sentence_runs(notebook: InteractiveShell):
+    """On what the sentence before it would have made."""
+    notebook.run_cell(SET_UP).raise_error()
+    spans = [str(param.values[0]) for param in SPANS]
+    calls = [span for span in spans if CALL.match(span) and "..." not in span]
+    assert len(calls) >= 15
+
+    for call in calls:
+        notebook.run_cell(call).raise_error()
 
 
 def test_there_are_exactly_two_set_up_commands():
-    block = re.search(r"## From a clone\n\n```\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    block = re.search(
+        r"## From a clone\n\n<!--[^\n]*-->\n```\n(.*?)```", README.read_text("utf-8"), re.DOTALL
+    )
 
     assert block is not None
     assert block[1].split("\n")[:-1] == ["make demo", "make test"]

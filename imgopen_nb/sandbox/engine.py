@@ -65,13 +65,20 @@ class Work(TaskLookup, Protocol):
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """Parameters by user-facing name, checked, with the defaults filled in."""
+        """Parameters by user-facing name, checked, with the defaults filled in.
+
+        What the caller gave and nobody reads here is named in the answer, so an engine reads only
+        what it uses.
+        """
 
     def picture(self, name: str) -> Image.Image:
         """Return the picture of parameter `name`: decoded, upright by EXIF, mode RGB or RGBA."""
 
     def each_picture(self, name: str) -> Iterator[Image.Image]:
         """Yield the pictures of a parameter one by one; an error names the picture."""
+
+    def picture_in(self, text: str, label: str) -> Image.Image:
+        """Return a picture that an object holds: an address, a data URL or base64."""
 
     def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
         """Report how far the work is, from 0 to 1, with a preview of the picture."""

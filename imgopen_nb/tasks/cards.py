@@ -227,7 +227,9 @@ def _fields(result: Any) -> list[tuple[str, Any]]:
     return [(str(k), v) for k, v in plain if k not in _ABOUT and v not in ("", [])][:MAX_ROWS]
 
 
-_ABOUT = ("taskId", "businessTaskId", "status", "backend", "engine", "fidelity", "seconds")
+_ABOUT = (
+    "taskId", "businessTaskId", "status", "backend", "engine", "fidelity", "seconds", "unused",
+)  # fmt: skip
 
 
 def _face_row(number: int, face: Mapping[str, Any]) -> list[Any]:

@@ -387,6 +387,11 @@ def _undocumented_note(task: Task) -> tuple[str, ...]:
 
 
 def _sandbox_note(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the sandbox's note on how it made the result."""
-    note = data.get("note")
-    return (clip(note, 500),) if isinstance(note, str) and note else ()
+    """Return the sandbox's notes: how it made the result, and what it did not use."""
+    if data.get("backend") != "sandbox":
+        return ()
+    note, unused = data.get("note"), data.get("unused")
+    notes = [clip(note, 500)] if isinstance(note, str) and note else []
+    if isinstance(unused, list) and unused:
+        notes.append(clip(f"not used by the sandbox: {', '.join(map(str, unused))}", 500))
+    return tuple(notes)

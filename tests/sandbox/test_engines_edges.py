@@ -97,7 +97,8 @@ def test_openpose_draws_a_coloured_skeleton_on_black() -> None:
     drawn, result = preview(sample("astronaut"), "openpose")
     pixels = np.asarray(drawn)
 
-    assert result["fidelity"] == "real"
+    assert (result["fidelity"], result["people"]) == ("approximate", 1)
+    assert result["note"] == "1 person was found."
     assert (pixels.max(-1) == 0).mean() > 0.85
     assert {pose.HUES[2], pose.HUES[5]} <= {tuple(p) for p in pixels.reshape(-1, 3).tolist()}
 
@@ -127,11 +128,24 @@ def test_segmentation_is_named_the_subject_mask_that_it_is() -> None:
     assert not lit(drawn)[5, 500]
 
 
-def test_depth_is_refused_and_names_the_pseudo_depth() -> None:
-    with pytest.raises(EngineError, match=r"no depth network.*pseudo_depth"):
-        preview(sample("coffee"), "depth_midas")
+@pytest.mark.parametrize(
+    ("word", "module"),
+    [
+        ("openpose_full", "openpose"), ("dw_openpose_full", "openpose"),
+        ("softedge_hed", "softedge"), ("lineart_anime", "lineart"), ("Lineart-Standard", "lineart"),
+        ("scribble_pidinet", "scribble"), ("seg_ofade20k", "subject_mask"),
+        ("depth_midas", "pseudo_depth"), ("depth", "pseudo_depth"),
+    ],
+)  # fmt: skip
+def test_the_web_ui_s_names_of_preprocessors_are_known(word: str, module: str) -> None:
+    assert control_maps.find(word).name == module
 
-    assert preview(sample("coffee"), "pseudo_depth")[1]["fidelity"] == "placeholder"
+
+def test_depth_is_a_placeholder_and_says_that_none_was_measured() -> None:
+    _, result = preview(sample("coffee"), "depth_midas")
+
+    assert result["fidelity"] == "placeholder"
+    assert "no depth network" in result["note"]
 
 
 def test_an_unknown_module_is_refused_with_the_near_match_and_the_list() -> None:
@@ -143,9 +157,12 @@ def test_an_unknown_module_is_refused_with_the_near_match_and_the_list() -> None
 
 
 def test_networks_that_are_not_here_are_not_passed_off_as_something_else() -> None:
-    for name in ("softedge_hed", "lineart_anime", "mlsd", "normal_bae"):
+    for name in ("mlsd", "normal_bae"):
         with pytest.raises(EngineError, match="no preprocessor"):
             preview(sample("coffee"), name)
+    _, result = preview(sample("coffee"), "softedge_hed")
+    assert (result["module"], result["fidelity"]) == ("softedge", "approximate")
+    assert result["note"] == "softedge was drawn for softedge_hed."
 
 
 def test_invert_is_the_negative() -> None:

@@ -116,7 +116,7 @@ def test_a_page_of_no_rows_is_refused(api: Api):
     answer = api.call("models", {"pageSize": 0, "pageNum": 1})
     assert (answer["code"], answer["msg"]) == (
         "400",
-        "page_size (pageSize) must be at least 1, not 0",
+        "field pageSize must be at least 1, not 0",
     )
 
 

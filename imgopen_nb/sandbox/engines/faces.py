@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 MARGIN = 0.35
 POSTER_SIDE = 960
-GIVES, RECEIVES = "that gives the face", "that receives the face"
+# How an error about a picture names it: by its parameter.
+GIVES, RECEIVES, IMAGE = "that gives the face (face)", "that receives the face (image)", "(image)"
 SWAP = (
     "Face mesh, warped and blended (Poisson); keeps the receiver's outline and hair, carries over "
     "glasses; poor on profiles."
@@ -37,7 +38,7 @@ def detect(work: Work) -> dict[str, Any]:
     from ..vision.mesh import no_face
 
     image = work.picture("image")
-    rows = [_row(work, image, face) for face in detect_faces(image) or no_face()]
+    rows = [_row(work, image, face) for face in detect_faces(image) or no_face(IMAGE)]
     return {"faces": rows, "faceCount": len(rows), "width": image.width, "height": image.height}
 
 
@@ -96,20 +97,23 @@ def swap_many(work: Work) -> dict[str, Any]:
     from ..vision.mesh import largest_mesh
 
     pictures = work.pictures("faces")
-    named = GIVES if len(pictures) == 1 else "that gives face {}"
+    named = "that gives face {0} (faces, picture {0})"
     givers = [(each, largest_mesh(each, named.format(n))) for n, each in enumerate(pictures, 1)]
     image = flatten(work.picture("image"))
     places = _places(image, work.params.get("face_index"))
     for number, place in enumerate(places):
         image = swap(image, place, *givers[number % len(givers)])
-    return {"outputImageUrl": work.save(image), "facesReplaced": len(places)}
+    left_out = [str(number + 1) for number in range(len(places), len(givers))]
+    note = f"Not used, as too few faces were replaced: face {', '.join(left_out)}."
+    about = {"note": note} if left_out else {}
+    return {"outputImageUrl": work.save(image), "facesReplaced": len(places), **about}
 
 
 def _places(image: Image.Image, index: int | None) -> list[Mesh]:
     """Return the faces to replace: all, or the one that is counted `index` from the left."""
     from ..vision.mesh import read_meshes
 
-    places = read_meshes(image, "that receives the faces")
+    places = read_meshes(image, "that receives the faces (image)")
     if index is None:
         return places
     if not 1 <= index <= len(places):
@@ -133,7 +137,7 @@ def restore(work: Work) -> dict[str, Any]:
     from ..vision.mesh import read_meshes
 
     image = flatten(work.picture("image"))
-    meshes, weight = read_meshes(image), strength(work.params.get("fidelity"))
+    meshes, weight = read_meshes(image, IMAGE), strength(work.params.get("fidelity"))
     for mesh in meshes:
         image = enhance(image, mesh, weight)
     return {"outputImageUrl": work.save(image), "facesRestored": len(meshes)}
@@ -159,7 +163,7 @@ def hairstyle(work: Work) -> dict[str, Any]:
             f"{clip(asked, 40)!r}: the sandbox changes nothing else; one of {', '.join(COLOURS)}"
         )
     image = work.picture("image")
-    hair, box = find_hair(image, largest_mesh(image))
+    hair, box = find_hair(image, largest_mesh(image, IMAGE))
     if hair.getbbox() is None:
         raise EngineError("no hair was found above the face; use a picture that shows it")
     note = "The sandbox changes the colour only, not the cut."
@@ -180,7 +184,7 @@ def instant_id(work: Work) -> dict[str, Any]:
     from ..vision.mesh import largest_mesh
 
     image = work.picture("image")
-    mesh = largest_mesh(image)
+    mesh = largest_mesh(image, IMAGE)
     width, height = (int(work.params.get(side) or POSTER_SIDE) for side in ("width", "height"))
     seed = seed_of(work)
     made = poster(image, mesh, str(work.params["prompt"]), (width, height), seed)

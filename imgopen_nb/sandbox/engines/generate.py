@@ -6,9 +6,11 @@ setting and the package `diffusers`, that model draws instead (but for controlne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ...text import clip
 from ..engine import CLEAN, Work, engine
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def text2image(work: Work) -> dict[str, Any]:
     from ..generation import placeholder, request
 
     draw, about = _artist(placeholder.text2image)
-    return {**_drawn(work, request.read(work.params), draw), **about}
+    return _noted(work, _drawn(work, request.read(work.params), draw), about)
 
 
 @engine(
@@ -50,7 +52,7 @@ def image2image(work: Work) -> dict[str, Any]:
     mask = work.picture("mask") if work.params.get("mask") else None
     draw, about = _artist(placeholder.image2image)
     read = request.read(work.params, work.picture("image"), mask)
-    return {**_drawn(work, read, draw), **about}
+    return _noted(work, _drawn(work, read, draw), about)
 
 
 @engine(
@@ -58,21 +60,37 @@ def image2image(work: Work) -> dict[str, Any]:
     name=PLACEHOLDER,
     fidelity="placeholder",
     about="The input's edges, lines or pose in light over a procedural scene; no image model. "
-    "Of `control`, the first unit's `module` is read.",
+    "Of `control`, the first unit's `module` and `input_image` are read.",
 )
 def controlnet(work: Work) -> dict[str, Any]:
     """Draw over what the control unit's module makes of `image`.
 
-    The vendor documents no members of `control`. The sandbox reads `module` (or `preprocessor`), a
-    name that `control-preview` takes, "canny" by default, "none" for an image that is a map
-    already; and `args` or `units`, a list whose first object holds these. Without `image` it draws
-    the scene alone.
+    The vendor documents no members of `control`. The sandbox reads those of the web UI's units:
+    `module` (or `preprocessor`), a name that `control-preview` takes, "canny" by default, "none"
+    for an image that is a map already; `input_image` (or `image`), an address or base64, which goes
+    before the call's `image`; and `args` or `units`, a list whose first object holds these. Without
+    a picture it draws the scene alone.
     """
     from ..generation import placeholder, request
 
-    given = work.picture("image") if work.params.get("image") else None
-    found = _drawn(work, request.read(work.params, given), placeholder.controlnet)
-    return found if given else {**found, "note": "no image was given, so no lines were followed"}
+    unit = placeholder.unit_of(work.params.get("control"))
+    given = _own_picture(work, unit)
+    if given is None and work.params.get("image"):
+        given = work.picture("image")
+    read = request.read(work.params, given)
+    lines, facts = placeholder.control_map(unit, read.image)
+    found = _drawn(work, read, partial(placeholder.controlnet, lines))
+    if given is None:
+        facts = {"note": "No image was given, so no lines were followed."}
+    return _noted(work, found, facts)
+
+
+def _own_picture(work: Work, unit: Mapping[str, Any]) -> Image.Image | None:
+    """Return the picture that a control unit brings along."""
+    for name in ("input_image", "image"):
+        if (held := unit.get(name)) and isinstance(held, str):
+            return work.picture_in(held, f"control.{name}")
+    return None
 
 
 @engine(
@@ -92,7 +110,7 @@ def flux(work: Work) -> dict[str, Any]:
     found = diffusion.chosen()
     if found and diffusion.installed() and diffusion.is_flux(found):
         draw, about = _artist(draw)
-    rows = _drawn(work, request.read({**work.params, "seed": seed}), draw)
+    rows = _drawn(work, request.read(work.params, seed=seed), draw)
     url = rows["differentialImageRspList"][0]["image_url"]
     return {"outputImageUrl": url, "seed": seed, **about}
 
@@ -105,9 +123,23 @@ def _artist(placeholder: Draw) -> tuple[Draw, dict[str, str]]:
     if found is None:
         return placeholder, {}
     if not diffusion.installed():
-        note = "the setting diffusers names a model, but the package diffusers is not installed"
+        note = "The setting diffusers names a model, but the package diffusers is not installed."
         return placeholder, {"note": note}
     return diffusion.draw, {"engine": f"diffusers {found.name}", "fidelity": "real"}
+
+
+def _noted(work: Work, found: dict[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a result with what is said of it, and a word on a checkpoint that is not there."""
+    from .lists import checkpoints
+
+    asked, notes = work.params.get("model"), [str(about.get("note", ""))]
+    if asked is not None:
+        known = checkpoints(work)
+        why = "has no weights" if asked in known else f"is none of {', '.join(known)}"
+        by = about.get("engine", "no model")
+        notes.append(f"The checkpoint {clip(asked, 80)} {why}: drawn with {by}.")
+    note = " ".join(filter(None, notes))
+    return {**found, **about, **({"note": note} if note else {})}
 
 
 def _drawn(work: Work, request: GenerationRequest, draw: Draw) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_PICTURES = 4
 MOST_GROWTH = 4
 SEEDS = 2**31
-NOTE = "The border is patched from the picture itself; the sandbox does not use the prompt."
+NOTE = "The border is patched from the picture itself."
 
 
 @engine(

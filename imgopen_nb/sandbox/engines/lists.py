@@ -61,6 +61,12 @@ def embeddings(work: Work) -> Row:
     return _page(work, [{"id": n, "sdEmbeddingFileName": f, "note": NOTE} for n, f in EMBEDDINGS])
 
 
+def checkpoints(work: Work) -> list[str]:
+    """Return the files that `models` lists."""
+    trained = [task.result["sdModelCheckpoint"] for _, task in _trained(work)]
+    return [*(file for _, file, _ in CHECKPOINTS), *trained]
+
+
 def _model(number: int, file: str, name: str, preview: str) -> Row:
     return {
         "id": number,

@@ -124,21 +124,18 @@ def _mark(work: Work, size: tuple[int, int]) -> Image.Image:
     "control-preview",
     name="local-preprocessors",
     fidelity="approximate",
-    about="canny and openpose (MoveNet) are real; lineart, softedge and scribble are image "
-    "arithmetic, segmentation is subject against background, depth is refused.",
+    about="canny is real; openpose is MoveNet on each person; lineart, softedge and scribble are "
+    "image arithmetic, segmentation is subject against background, depth a placeholder.",
 )
 def control_preview(work: Work) -> dict[str, Any]:
     """Return the preprocessor's map of the picture `image`, and what that map really is."""
-    from ..vision.control_maps import find
+    from ..vision import control_maps
 
-    module = find(str(work.params.get("preprocessor") or "canny"))
-    made = module.make(work.picture("image"))
-    return {
-        "outputImageUrl": work.save(made),
-        "module": module.name,
-        "fidelity": module.fidelity,
-        "about": module.about,
-    }
+    name = str(work.params.get("preprocessor") or "canny")
+    module = control_maps.find(name)
+    made, facts = control_maps.draw(name, work.picture("image"))
+    about = {"fidelity": module.fidelity, "about": module.about}
+    return {"outputImageUrl": work.save(made), **about, **facts}
 
 
 def check_size(size: tuple[int, int]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
@@ -27,19 +30,22 @@ def text2image(request: GenerationRequest, seed: int, report: OnProgress) -> Ima
 def image2image(request: GenerationRequest, seed: int, report: OnProgress) -> Image.Image:
     """Return the input as a mosaic in the prompt's colours, the coarser the higher `denoising`.
 
-    With a mask, all of this and the mark stay inside its white.
+    With a mask, all of this stays inside its white. The mark comes last, so that nothing cuts it;
+    it lies in the white if there is room.
     """
     assert request.image is not None
     drawn = _mosaic(request, request.image, seed)
     if request.mask is None:
         return _finished(request, drawn, seed, report)
-    marked = _finished(request, drawn, seed, report, _room(request.mask))
-    return Image.composite(marked, request.image, _feathered(request.mask))
+    room = _room(request.mask)
+    masked = Image.composite(drawn, request.image, _feathered(request.mask))
+    return _finished(request, masked, seed, report, room)
 
 
-def controlnet(request: GenerationRequest, seed: int, report: OnProgress) -> Image.Image:
-    """Return a dim scene with the control map of the input drawn in light on it."""
-    lines = control_map(request)
+def controlnet(
+    lines: Image.Image | None, request: GenerationRequest, seed: int, report: OnProgress
+) -> Image.Image:
+    """Return a dim scene with a control map drawn in light on it."""
     if lines is None:
         return text2image(request, seed, report)
     palette = palette_of(request.prompt)
@@ -53,25 +59,29 @@ def controlnet(request: GenerationRequest, seed: int, report: OnProgress) -> Ima
     return _finished(request, picture, seed, report)
 
 
-def unit_of(control: object) -> dict[str, object]:
+def unit_of(control: object) -> Mapping[str, Any]:
     """Return the first control unit: the object itself, or the first of its `args` or `units`."""
-    if not isinstance(control, dict):
+    if not isinstance(control, Mapping):
         return {}
     for name in ("args", "units"):
         listed = control.get(name)
-        if isinstance(listed, list) and listed and isinstance(listed[0], dict):
-            return dict(listed[0])
-    return dict(control)
+        if isinstance(listed, list) and listed and isinstance(listed[0], Mapping):
+            return listed[0]
+    return control
 
 
-def control_map(request: GenerationRequest) -> Image.Image | None:
-    """Return what the unit's module makes of the picture, if there is one; "none": as it is."""
-    unit = unit_of(request.control)
+def control_map(
+    unit: Mapping[str, Any], image: Image.Image | None
+) -> tuple[Image.Image | None, dict[str, Any]]:
+    """Return what the unit's module makes of the picture, and what the answer says of it.
+
+    With the module "none" the picture is a map already.
+    """
     name = str(unit.get("module") or unit.get("preprocessor") or "canny")
     if name.lower() == "none":
-        return request.image
-    module = control_maps.find(name)
-    return module.make(request.image) if request.image else None
+        return image, {}
+    control_maps.find(name)
+    return (None, {}) if image is None else control_maps.draw(name, image)
 
 
 def _finished(

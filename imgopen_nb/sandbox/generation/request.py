@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from ...catalogue.operations import OPERATIONS
 from ..engine import EngineError
@@ -26,25 +26,50 @@ OnProgress = Callable[[float, "Image.Image | None"], None]
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One call: what to draw, how large, and the seed of each picture."""
+    """One call: what to draw, how large, and the seed of each picture.
+
+    What only some artists use is read from `params` when it is asked for, so that the answer can
+    name what nobody used.
+    """
 
     prompt: str
     size: tuple[int, int]
     seeds: tuple[int, ...]
     suffix: str = "png"
-    negative: str = ""
-    steps: int | None = None
-    guidance: float | None = None
-    denoising: float = DENOISING
+    params: Mapping[str, Any] = field(default_factory=dict)
     image: Image.Image | None = None
     mask: Image.Image | None = None
-    control: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def negative(self) -> str:
+        """What to avoid."""
+        return str(self.params.get("negative_prompt") or "")
+
+    @property
+    def steps(self) -> int | None:
+        """Diffusion steps."""
+        return self.params.get("steps")
+
+    @property
+    def guidance(self) -> float | None:
+        """How closely the prompt is followed."""
+        return self.params.get("guidance")
+
+    @property
+    def denoising(self) -> float:
+        """How far the result may leave the input, 0 to 1."""
+        given = self.params.get("denoising")
+        return DENOISING if given is None else float(given)
 
 
 def read(
-    params: Mapping[str, Any], image: Image.Image | None = None, mask: Image.Image | None = None
+    params: Mapping[str, Any],
+    image: Image.Image | None = None,
+    mask: Image.Image | None = None,
+    *,
+    seed: int | None = None,
 ) -> GenerationRequest:
-    """Read an operation's parameters.
+    """Read an operation's parameters; `seed` goes before theirs.
 
     Raises:
         EngineError: says which parameter is wrong.
@@ -52,20 +77,18 @@ def read(
     if image and mask:
         check_mask("image2image", mask, image)
     size = _size(params, image)
-    mode = int(params.get("resize_mode") or (STRETCH if "resize_mode" in params else CROP))
+    mode = CROP
+    if image and image.size != size and "resize_mode" in params:
+        mode = int(params["resize_mode"])
     prompt = str(params.get("prompt") or "").strip()
     return GenerationRequest(
         prompt=prompt,
         size=size,
-        seeds=_seeds(params, prompt),
+        seeds=_seeds(params, seed),
         suffix=_suffix(params),
-        negative=str(params.get("negative_prompt") or ""),
-        steps=params.get("steps"),
-        guidance=params.get("guidance"),
-        denoising=_denoising(params),
+        params=params,
         image=fitted(flatten(image), size, mode) if image else None,
-        mask=fitted(_painted(mask, params), size, mode) if mask else None,
-        control=params.get("control") or {},
+        mask=_blurred(fitted(_painted(mask, params), size, mode), params) if mask else None,
     )
 
 
@@ -95,6 +118,16 @@ def _painted(mask: Image.Image, params: Mapping[str, Any]) -> Image.Image:
     return ImageOps.invert(grey) if params.get("mask_invert") else grey
 
 
+def _blurred(mask: Image.Image, params: Mapping[str, Any]) -> Image.Image:
+    """Return the mask with its rim as soft as mask_blur says, in pixels of the result."""
+    both = params.get("mask_blur")
+    across, down = (params.get(f"mask_blur_{axis}") for axis in "xy")
+    if across is None or down is None:
+        across, down = (both if each is None else each for each in (across, down))
+    radius = (float(across or 0), float(down or 0))
+    return mask.filter(ImageFilter.GaussianBlur(radius)) if any(radius) else mask
+
+
 def _size(params: Mapping[str, Any], image: Image.Image | None) -> tuple[int, int]:
     """Return the size: as given, else the picture's own, else 512; the second pass enlarges it."""
     width, height = params.get("width"), params.get("height")
@@ -122,16 +155,16 @@ def _proportional(image: Image.Image, width: int | None, height: int | None) -> 
     return across, down
 
 
-def _seeds(params: Mapping[str, Any], prompt: str) -> tuple[int, ...]:
+def _seeds(params: Mapping[str, Any], fixed: int | None) -> tuple[int, ...]:
     """Return a seed for each picture; -1 stands for a new one."""
-    batches, each = int(params.get("batches") or 1), int(params.get("batch_size") or 1)
+    batches, each = (int(params.get(name, 1)) for name in ("batches", "batch_size"))
     number = batches * each
     if not (batches > 0 and each > 0 and number <= MOST_PICTURES):
         raise EngineError(
             f"{_label('batches')} × batch_size must be 1 to {MOST_PICTURES} here, "
             f"not {batches} × {each}"
         )
-    given = params.get("seed")
+    given = params.get("seed") if fixed is None else fixed
     first = -1 if given in (None, "") else int(given)
     if first < -1 or first >= 2**63 - MOST_PICTURES:
         raise EngineError(f"seed must be -1 (a new one) or a number from 0 to 2^63, not {first}")
@@ -150,14 +183,6 @@ def _suffix(params: Mapping[str, Any]) -> str:
         known = ", ".join(SUFFIXES)
         raise EngineError(f"{_label('format')} must be one of {known}, not {asked[:40]!r}")
     return SUFFIXES[asked]
-
-
-def _denoising(params: Mapping[str, Any]) -> float:
-    given = params.get("denoising")
-    strength = DENOISING if given is None else float(given)
-    if not 0 <= strength <= 1:
-        raise EngineError(f"{_label('denoising')} must be 0 to 1, not {strength:g}")
-    return strength
 
 
 def _label(name: str) -> str:

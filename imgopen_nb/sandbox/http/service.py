@@ -67,7 +67,7 @@ class Service:
             raise WireError("501", jobs.engines.why_missing(operation.name))
         work = JobWork(operation, values, jobs.files, jobs.base_url, jobs)
         try:
-            result = await asyncio.to_thread(engine.run, work)
+            result = await asyncio.to_thread(work.run, engine)
         except EngineError as error:
             raise WireError(error.code, describe_error(error)) from None
         about = {"backend": "sandbox", "engine": engine.name, "fidelity": engine.fidelity}

@@ -246,7 +246,7 @@ class Jobs:
                 return
             job.state, job.engine, job.fidelity = "running", engine.name, engine.fidelity
             begun = time.monotonic()
-            result = engine.run(run.work)
+            result = run.work.run(engine)
             # An engine with several methods says in its result which one it used.
             job.engine = str(result.pop("engine", job.engine))
             job.fidelity = str(result.pop("fidelity", job.fidelity))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...catalogue.operation import Operation
 from ...errors import PictureError, naming
-from ..engine import TaskLookup
+from ..engine import Engine, TaskLookup
 from .download import DEADLINE_SECONDS, fetch
 from .pictures import decode, encode
 from .store import FileStore
@@ -20,6 +23,50 @@ if TYPE_CHECKING:
 PREVIEW_SIDE = 256
 ALL_BYTES = 100_000_000
 ALL_SECONDS = 60.0
+
+
+class Recorded(Mapping[str, Any]):
+    """Values that remember which of them were read, also those in objects within them.
+
+    Example:
+        >>> values = Recorded({"steps": 20, "control": {"module": "canny", "weight": 1}})
+        >>> values["control"]["module"], list(values.unread())
+        ('canny', ['steps', 'control.weight'])
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = {name: _recorded(value) for name, value in values.items()}
+        self._read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._values[name]
+        self._read.add(name)
+        return value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def unread(self) -> Iterator[str]:
+        """Yield the names of what was never read, dotted where an object holds it."""
+        for name, value in self._values.items():
+            if name not in self._read:
+                yield name
+                continue
+            for inner in value if isinstance(value, list) else [value]:
+                if isinstance(inner, Recorded):
+                    yield from (f"{name}.{each}" for each in inner.unread())
+
+
+def _recorded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Recorded(value)
+    return [_recorded(item) for item in value] if isinstance(value, list) else value
 
 
 class JobWork:
@@ -43,11 +90,31 @@ class JobWork:
         tasks: TaskLookup,
         report: Callable[[float, str], None] | None = None,
     ) -> None:
-        self.params: Mapping[str, Any] = with_defaults(operation, values)
+        self.params = Recorded(with_defaults(operation, values))
+        self._usual, self._given = with_defaults(operation, {}), values
         self.task, self.trainings = tasks.task, tasks.trainings
         self._operation, self._files, self._base_url = operation, files, base_url
         self._report = report
         self._fetched: dict[str, bytes] = {}
+
+    def run(self, engine: Engine) -> dict[str, Any]:
+        """Return the engine's result, with what the caller gave and the engine did not use."""
+        result = engine.run(self)
+        unused = self._unused()
+        return {**result, **({"unused": unused} if unused else {})}
+
+    def _unused(self) -> list[str]:
+        """Return the names of what was given and never read; what is off needs no use."""
+        known = {"callback_url": self._given.get("callback_url"), **self._usual}
+        return list(
+            dict.fromkeys(
+                name
+                for name in self.params.unread()
+                if name.partition(".")[0] in self._given
+                and self._given.get(name, "") is not False
+                and not (name in known and known[name] == self._given.get(name))
+            )
+        )
 
     @property
     def remote(self) -> dict[str, str]:
@@ -56,7 +123,7 @@ class JobWork:
         return {
             url: label
             for param in fields
-            for label, url in _labelled(param.label, self.params[param.name])
+            for label, url in _labelled(param.label, self._given.get(param.name))
             if self._files.local(url) is None
         }
 
@@ -85,6 +152,23 @@ class JobWork:
             with naming(label):
                 image = decode(self._bytes(url))
             yield image
+
+    def picture_in(self, text: str, label: str) -> Image.Image:
+        """Return a picture that an object holds: an address, a data URL or base64.
+
+        Raises:
+            PictureError: it is none of these, or no picture.
+        """
+        with naming(label):
+            if re.match(r"https?://", text, re.IGNORECASE):
+                return decode(self._bytes(text))
+            try:
+                data = base64.b64decode(re.sub(r"^data:[^,]*,|\s", "", text), validate=True)
+            except (binascii.Error, ValueError):
+                raise PictureError(
+                    "neither an http(s) address nor base64; a file of yours goes into image"
+                ) from None
+            return decode(data)
 
     def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
         """Report how far the work is, from 0 to 1, with a preview of the picture."""
@@ -124,7 +208,8 @@ def with_defaults(operation: Operation, values: Mapping[str, Any]) -> dict[str, 
 def _labelled(field: str, value: Any) -> Iterator[tuple[str, str]]:
     """Yield each URL of a picture field after what messages call it."""
     if not isinstance(value, list):
-        yield field, value
+        if value is not None:
+            yield field, value
         return
     for number, url in enumerate(value, 1):
         yield f"{field}, picture {number} of {len(value)}", url

@@ -14,10 +14,20 @@ from .networks import session
 from .objects import area, detect_objects
 
 SIDE = 192
-SURE, FEWEST, MEAN = 0.3, 5, 0.32
+SURE, FEWEST, MEAN = 0.25, 5, 0.3
 MARGIN = 1.2
-# A person this small, compared to the largest one, has joints that cannot be recognised.
-SMALLEST = 0.04
+# The detector is asked for fainter people than other things; a clear pose has to confirm them.
+FAINTEST, CLEAR, CONFIRMED = 0.28, 0.4, 0.36
+# Of a person who is seen by the face alone, in sizes of the face: half the width, and how far the
+# body goes above and below the face's middle.
+BODY = (1.6, 0.9, 6.0)
+# Points of one person lie as near to each other as this share of the person's extent.
+SAME = 0.2
+# What is beside a person is dimmed, or the network takes the neighbour's arms.
+BESIDE = 0.12
+# A person this small, compared to the largest one, has joints that cannot be recognised; what is
+# faint too is mostly none.
+SMALLEST, SMALLEST_FAINT = 0.04, 0.1
 
 MOVENET = (
     "nose", "left eye", "right eye", "left ear", "right ear", "left shoulder", "right shoulder",
@@ -58,20 +68,23 @@ def _read(picture: Image.Image, box: Box) -> Array:
     side = MARGIN * min(max(right - left, bottom - top), max(picture.size))
     resampling = Image.Resampling.BILINEAR if side < 1.5 * SIDE else Image.Resampling.BICUBIC
     square = look(picture, view(centre, side, 0.0, SIDE), SIDE, resampling)
-    feed = {"input": np.asarray(square, np.int32)[None]}
-    rows = np.asarray(session("movenet_lightning").run(None, feed)[0][0, 0], np.float32)
-    places = (rows[:, [1, 0]] - np.float32(0.5)) * np.float32(side) + centre
-    return np.concatenate([places, rows[:, 2:]], 1)
+    reach = (0.5 + BESIDE) * (right - left) * SIDE / side
+    pixels = np.array(square, np.int32)
+    beside = np.abs(np.arange(SIDE) + 0.5 - SIDE / 2) > reach
+    pixels[:, beside] = pixels[:, beside] // 4 + 80
+    rows = np.asarray(session("movenet_lightning").run(None, {"input": pixels[None]})[0][0, 0])
+    places = (rows[:, [1, 0]].astype(np.float32) - np.float32(0.5)) * np.float32(side) + centre
+    return np.concatenate([places, rows[:, 2:].astype(np.float32)], 1)
 
 
-def _pose(rows: Array) -> Pose | None:
+def _pose(rows: Array, least: float = MEAN) -> Pose | None:
     seen = {
         name: (float(x), float(y))
         for name, (x, y, score) in zip(MOVENET, rows.tolist(), strict=True)
         if score > SURE
     }
     scores = np.sort(rows[:, 2])[::-1]
-    if len(seen) < FEWEST or float(scores[:9].mean()) < MEAN:
+    if len(seen) < FEWEST or float(scores[:9].mean()) < least:
         return None
     left, right = seen.get("left shoulder"), seen.get("right shoulder")
     if left and right:
@@ -79,22 +92,52 @@ def _pose(rows: Array) -> Pose | None:
     return Pose(seen, float(scores[: len(seen)].mean()))
 
 
-def _places(picture: Image.Image) -> list[Box]:
-    """Return the boxes of people; the whole picture if there is only a face."""
-    people = [each.box for each in detect_objects(picture) if each.name == "person"]
+def _places(picture: Image.Image) -> dict[Box, float]:
+    """Return the boxes of people, also of those whose face alone was found.
+
+    Each has the mean score that its pose needs.
+    """
+    found = [each for each in detect_objects(picture, FAINTEST) if each.name == "person"]
+    people = {each.box: MEAN if each.score > CLEAR else CONFIRMED for each in found}
+    for face in detect_faces(picture, tiled=False):
+        left, top, right, bottom = face.box
+        across, down, size = (left + right) / 2, (top + bottom) / 2, bottom - top
+        if not any(_has_head_at(box, across, down) for box in people):
+            half, above, below = (share * size for share in BODY)
+            bottom = min(down + below, picture.height)
+            people[across - half, down - above, across + half, bottom] = MEAN
     largest = max(map(area, people), default=0.0)
-    if people:
-        return [box for box in people if area(box) >= SMALLEST * largest]
-    whole = (0.0, 0.0, float(picture.width), float(picture.height))
-    return [whole] if detect_faces(picture, tiled=False) else []
+    shares = {MEAN: SMALLEST, CONFIRMED: SMALLEST_FAINT}
+    return {box: least for box, least in people.items() if area(box) >= shares[least] * largest}
+
+
+def _has_head_at(box: Box, x: float, y: float) -> bool:
+    """Whether a point is in the upper middle of a box, where a person has the head."""
+    left, top, right, bottom = box
+    quarter = (right - left) / 4
+    return left + quarter < x < right - quarter and top <= y < top + (bottom - top) / 2
+
+
+def _same(one: Pose, other: Pose) -> bool:
+    """Whether two poses are those of one person, found twice."""
+    shared = sorted(set(one.points) & set(other.points))
+    if not shared:
+        return False
+    first, second = (np.array([pose.points[name] for name in shared]) for pose in (one, other))
+    extent = min(float(np.ptp(points, axis=0).max()) for points in (first, second))
+    return float(np.median(np.hypot(*(first - second).T))) < SAME * max(extent, 1.0)
 
 
 def poses(image: Image.Image) -> list[Pose]:
-    """Return the poses of the people in a picture, the largest box first."""
+    """Return the poses of the people in a picture, the surest first."""
     picture = flatten(image)
-    places = sorted(_places(picture), key=area, reverse=True)
-    found = (_pose(_read(picture, box)) for box in places)
-    return [pose for pose in found if pose]
+    places = _places(picture).items()
+    found = filter(None, (_pose(_read(picture, box), least) for box, least in places))
+    kept: list[Pose] = []
+    for pose in sorted(found, key=lambda pose: -pose.score):
+        if not any(_same(pose, other) for other in kept):
+            kept.append(pose)
+    return kept
 
 
 def draw(people: list[Pose], size: tuple[int, int]) -> Image.Image:
