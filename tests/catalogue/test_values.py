@@ -42,7 +42,6 @@ class Counted:
         (pa.scalar("x"), "x"), (Decimal("2"), 2), (Decimal("0.5"), 0.5), (Fraction(4, 2), 2),
         (Fraction(1, 2), 0.5), (Counted(3), 3), (3, 3), ("x", "x"), (None, None), (True, True),
     ],
-    ids=repr,
 )  # fmt: skip
 def test_a_single_value_is_one_of_python(value: Any, plain: Any):
     assert scalar(value) == plain
@@ -133,7 +132,6 @@ FACES = ["sample:astronaut", "sample:coffee"]
         (np.zeros((2, 9, 9, 3), "uint8"), 1), ([pd.Series(FACES), FACES[:1]], 2),
         ((each for each in (FACES, FACES[:1])), 2), ([np.array(FACES), "sample:coffee"], 2),
     ],
-    ids=str,
 )  # fmt: skip
 def test_a_list_of_pictures_is_one_value_and_a_list_of_lists_an_axis(
     session: Session, faces: Any, combinations: int
@@ -151,7 +149,6 @@ def test_a_list_of_pictures_is_one_value_and_a_list_of_lists_an_axis(
         {"timeout": pd.Timedelta("1min")}, {"concurrency": np.int64(4)}, {"concurrency": 4.0},
         {"concurrency": pa.scalar(4)}, {"most": np.int32(3)}, {"most": Decimal(3)},
     ],
-    ids=repr,
 )  # fmt: skip
 def test_limits_are_numbers_of_any_library(session: Session, options: dict[str, Any]):
     plan = session.map("describe", ["sample:coffee"], dry_run=True, **options)
@@ -167,7 +164,6 @@ def test_limits_are_numbers_of_any_library(session: Session, options: dict[str, 
         {"timeout": np.float64("nan")}, {"concurrency": np.bool_(True)}, {"concurrency": "4"},
         {"concurrency": Decimal("2.5")}, {"most": np.int64(-1)}, {"most": True},
     ],
-    ids=repr,
 )  # fmt: skip
 def test_other_limits_are_refused(session: Session, options: dict[str, Any]):
     with pytest.raises(ParameterError, match=f"{next(iter(options))} must be"):
