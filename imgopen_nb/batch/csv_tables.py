@@ -28,6 +28,15 @@ _CUT_DATA_URL = re.compile(r"data:[\w.+/-]*(;[^,]*)?", re.IGNORECASE)
 _csv_limit = threading.Lock()
 
 
+def _after_fork_in_child() -> None:
+    global _csv_limit
+    _csv_limit = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 @dataclass(frozen=True)
 class _Layout:
     """How a file is to be read; `skipped` lines stand before its first row or its header."""
