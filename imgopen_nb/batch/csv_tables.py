@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
+import math
 import os
 import re
 import threading
@@ -17,7 +18,7 @@ from ..catalogue.parameter import Param
 from ..errors import ParameterError
 from ..media.formats import FILE_SUFFIXES
 from ..text import clip, counted, from_cell
-from .table import URL, Table, usual_names
+from .table import URL, Table, looks_like_picture, usual_names
 from .text_files import LONGEST, lines, open_text
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -25,7 +26,18 @@ _NONE = "\x1f"  # a separator that no table has: its rows have one cell
 _LOOKED_AT = 30  # lines from which the separator is found
 _PROSE = 3  # words in the first cell of a file of prompts that has no header
 _CUT_DATA_URL = re.compile(r"data:[\w.+/-]*(;[^,]*)?", re.IGNORECASE)
+_QUERY = re.compile(r"[\w.%-]+=")
+_PICTURE_NAME = re.compile(rf"({'|'.join(map(re.escape, sorted(FILE_SUFFIXES)))})\b", re.IGNORECASE)
 _csv_limit = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    global _csv_limit
+    _csv_limit = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 @dataclass(frozen=True)
@@ -122,18 +134,22 @@ def _layout(first: list[str], path: Path, param: Param) -> _Layout:
     if said:  # written for Excel
         return _Layout(said[1], skipped=1)
     usual = _usual(path)
-    best, layout = (0, 0, 0.5), _Layout(_NONE)
+    best, layout = (0, 0, 0, -math.inf, 0.5), _Layout(_NONE)
     for separator in (usual, *(mark for mark in _SEPARATORS if mark != usual)):
         rows = list(_complete(first, _Layout(separator)))
         if not rows or len(rows[0]) < 2 or _inside_addresses(first, separator):
             continue
         header = [cell.strip() for cell in rows[0]]
         named = len({*usual_names(param)} & {cell.lower() for cell in header})
-        addresses = sum(bool(URL.match(cell.strip())) for row in rows for cell in row)
+        cells = [cell.strip() for row in rows for cell in row]
+        addresses = sum(bool(URL.match(cell)) for cell in cells)
+        pictures = sum(map(looks_like_picture, cells))
         same = sum(len(row) == len(header) for row in rows) / len(rows)
-        if (named, addresses, same) > best:
+        quotes = sum('"' in cell for cell in cells)  # of cells that are cut in their middle
+        score = (named, addresses, pictures, -quotes, same)
+        if (named or pictures or same > 0.5) and score > best:
             blanks = all(cell[:1] == " " for cell in rows[0][1:])
-            best, layout = (named, addresses, same), _Layout(separator, blanks)
+            best, layout = score, _Layout(separator, blanks)
     return layout
 
 
@@ -144,14 +160,18 @@ def _complete(first: list[str], layout: _Layout) -> Iterator[list[str]]:
 
 
 def _inside_addresses(first: list[str], separator: str) -> bool:
-    """Whether each line is one address, which holds the separator itself."""
-    suffixes = tuple(FILE_SUFFIXES)
-    return all(
-        URL.match(line) and line.strip().lower().endswith(suffixes)
-        and not line.partition(separator)[0].lower().endswith(suffixes)
-        and not URL.search(line.partition(separator)[2])
-        for line in first
-    )  # fmt: skip
+    """Whether a separator is a part of the addresses with which the lines begin."""
+    lines_with_it = [line for line in first if separator in line]
+    if not all(URL.match(line) for line in lines_with_it):
+        return False
+    return any(_cuts(*line.split(separator, 1)) for line in lines_with_it)
+
+
+def _cuts(head: str, tail: str) -> bool:
+    """Whether these are the two halves of one address."""
+    before_next = URL.split(tail, 1)[0]
+    named_later = _PICTURE_NAME.search(before_next) and not _PICTURE_NAME.search(head)
+    return bool(named_later or ("?" in head and _QUERY.match(tail)))
 
 
 def _is_row(header: list[str], path: Path, param: Param) -> bool:

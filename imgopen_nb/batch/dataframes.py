@@ -20,7 +20,7 @@ from .table import Table
 _FRAME_MARKS = (
     "__arrow_c_stream__", "__arrow_c_array__", "__dataframe__", "__narwhals_dataframe__",
     "__narwhals_lazyframe__", "__narwhals_series__", "collect_schema", "to_batches", "to_arrow",
-    "to_arrow_table", "to_pyarrow", "to_table",
+    "to_arrow_table", "to_pyarrow", "to_table", "toArrow",
 )  # fmt: skip
 _CONVERSIONS = ("to_arrow_table", "to_pyarrow", "to_arrow")  # of other libraries, to Arrow's
 _TEXTS = frozenset("USOT")  # kinds of NumPy's types that hold texts or objects, not pixels

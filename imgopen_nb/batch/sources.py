@@ -17,7 +17,7 @@ from ..catalogue.values import is_embedded, listed
 from ..errors import ImgOpenError, ParameterError, naming
 from ..images.picture import read_picture
 from ..media.formats import FILE_SUFFIXES
-from ..text import clip, in_words
+from ..text import clip, in_words, visible
 from .dataframes import table_in_memory
 from .table import PICTURE_COLUMNS, URL, Table, guarded, missing
 from .table_readers import read_tables, reader_of, table_of
@@ -295,7 +295,7 @@ def _reads(table: Table, name: Any, why: str) -> str:
     several = len(table.columns) > 1
     taken = f"column {clip(name, 60)!r}" + (f" ({why})" if why else "") if several else ""
     facts = ", ".join(filter(None, [taken, *table.remarks]))
-    return f"{clip(table.name)}: {facts}" if facts else ""
+    return visible(f"{clip(table.name)}: {facts}") if facts else ""
 
 
 def _beside(folder: Path, value: Any) -> Any:

@@ -27,6 +27,7 @@ from imgopen_nb.session import Session
 
 PROMPT = OPERATIONS["text2image"].param("prompt")
 URLS = ["https://e.org/1.jpg", "https://e.org/2.jpg"]
+TEXT: Any = getattr(getattr(np, "dtypes", None), "StringDType", lambda: object)()
 TABLE = pa.table({"no": [1, 2], "url": URLS})
 
 
@@ -48,6 +49,15 @@ class Stream:
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         return self.held.__arrow_c_stream__(requested_schema)
+
+
+class Relation:
+    """A result of some database, like DuckDB's."""
+
+    columns = ("no", "url")
+
+    def to_arrow_table(self) -> Any:
+        return TABLE
 
 
 class Interchanged:
@@ -74,12 +84,13 @@ FRAMES: dict[str, Callable[[], Any]] = {
     "other library's frame": lambda: Stream(pl.from_arrow(TABLE)),
     "other library's column": lambda: Stream(pl.Series(URLS)),
     "interchange": Interchanged,
+    "relation": Relation,
     "array of one column": lambda: np.array([[url] for url in URLS]),
     "array of one row": lambda: np.array([URLS]),
     "objects of one column": lambda: np.array([[url] for url in URLS], dtype=object),
     "array of two columns": lambda: np.array([["x", url] for url in URLS]),
     "array of bytes": lambda: np.array(URLS, dtype="S"),
-    "array of variable texts": lambda: np.array(URLS, dtype=np.dtypes.StringDType()),
+    "array of variable texts": lambda: np.array(URLS, dtype=TEXT),
     "structured array": lambda: np.rec.fromrecords(list(enumerate(URLS)), names="no,url"),
     "pandas array": lambda: pd.array(URLS),
     "list of rows": lambda: [{"no": 1, "url": url} for url in URLS],

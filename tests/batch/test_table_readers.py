@@ -27,6 +27,7 @@ from imgopen_nb.session import Session
 PROMPT = OPERATIONS["text2image"].param("prompt")
 ONE, TWO, COMMA = "https://e.org/1.jpg", "https://e.org/2.jpg", "https://e.org/a,b.jpg"
 DATA = "data:image/png;base64,iVBORw0KGgo="
+QUERY = "https://e.org/a,b/3.jpg?x=1;y=2"
 CDN = "https://cdn.e.org/w_300,h_200/"
 
 
@@ -65,6 +66,9 @@ CSV: dict[str, tuple[str | bytes, list[Any]]] = {
         f"{CDN}1.jpg\n{CDN}2.jpg\n",
         [f"{CDN}1.jpg", f"{CDN}2.jpg"],
     ),
+    "no header, addresses with any separator": (f"{QUERY}\n{QUERY}\n", [QUERY, QUERY]),
+    "no header, such addresses between tabs": (f"{QUERY}\tx\n", [QUERY]),
+    "no header, other separators in the cells": ('"a.png"|"x\ty"|"b, c"\n', ["a.png"]),
     "data: without quotes": (f"id,url,n\n1,{DATA},2\n2,{ONE},3\n", [DATA, ONE]),
     "data: between semicolons": (f"id;url;n\n1;{DATA};2\n", [DATA]),
     "data: alone": (f"{DATA}\n{DATA}\n", [DATA, DATA]),
