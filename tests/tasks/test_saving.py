@@ -132,3 +132,39 @@ def test_a_list_is_a_frame_with_the_vendors_columns(session: Session, stub: Stub
 
     assert frame.columns.tolist() == ["id", "sdModelName"]
     assert frame.sdModelName[0] == "Photon"
+
+
+@pytest.mark.parametrize(
+    ("image", "begin"),
+    [
+        ("https://e.org/my%20cat.jpeg?size=2#top", "my_20cat-"),
+        ("sample:coffee", "coffee-"),
+        ("https://e.org/", "e-"),
+        (picture(), "bytes_40x30_"),
+    ],
+)
+def test_files_are_named_after_the_picture_the_operation_and_the_task(
+    session: Session, stub: Stub, tmp_path: Path, image: str | bytes, begin: str
+):
+    stub.replies(ok(url="https://e.org/up.png"), ok(status=2, caption="a cat"))
+    if not str(image).startswith("http"):
+        session = Session(stub.url, home=tmp_path / "home", backend="sandbox")
+    task = session.submit("describe", image=image)
+    result = task.result()
+
+    text, origin = result.save(tmp_path / "made")
+
+    assert text.name.startswith(begin)
+    assert text.name.endswith(f"-describe-{result.task_id}.txt")
+    assert origin.stem == text.stem
+    assert (task.task_id, result.id) == (task.id, result.task_id) == (task.id, task.id)
+
+
+def test_an_answer_without_files_is_saved_with_its_origin(
+    session: Session, stub: Stub, tmp_path: Path
+):
+    stub.replies(ok(rows=[{"id": 39}], total=1))
+
+    (origin,) = session.run("models").save(tmp_path)
+
+    assert json.loads(origin.read_text("utf-8"))["data"]["rows"] == [{"id": 39}]
