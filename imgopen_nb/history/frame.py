@@ -133,7 +133,7 @@ def _times(values: Any) -> pd.Series[Any]:
     known = np.isfinite(seconds) & (np.abs(seconds) < 1e11)
     micros = np.where(known, np.round(np.where(known, seconds, 0) * 1e6), 0).astype("int64")
     stamps = micros.astype("datetime64[us]")
-    stamps[~known] = np.datetime64("NaT")
+    stamps[~known] = np.datetime64("NaT", "us")
     return pd.Series(stamps).dt.tz_localize("UTC")
 
 
