@@ -9,7 +9,7 @@ WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 
-.PHONY: help demo check test soak lab lint bench notebooks browser clean
+.PHONY: help demo check test versions soak lab lint bench notebooks browser clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -25,6 +25,10 @@ check: $(VENV)/.dev lint  ## lint, types and the tests that start no browser, se
 
 test: $(VENV)/.dev browser lint  ## lint, types and all tests, notebooks and browser included
 	$(PYTEST) --durations 40 --durations-min 8
+
+versions: $(VENV)/.dev  ## a core of the tests with the lowest and the newest version of every dependency
+	$(BIN)/python -m pip install -q uv
+	$(BIN)/python -m tests.versions
 
 soak: $(VENV)/.dev  ## the random tests for an hour: kills, odd requests, schemathesis
 	$(BIN)/python -m pip install -q -e '.[fuzz]'

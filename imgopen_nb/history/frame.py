@@ -171,7 +171,7 @@ def _times(given: Any) -> pd.Series[Any]:
     known = (seconds > -6e10) & (seconds < 1e11)  # the years that datetime knows, at least
     micros = np.where(known, np.round(np.where(known, seconds, 0) * 1e6), 0).astype("int64")
     stamps = micros.astype("datetime64[us]")
-    stamps[~known] = np.datetime64("NaT")
+    stamps[~known] = np.datetime64("NaT", "us")
     return pd.Series(stamps).dt.tz_localize("UTC")
 
 

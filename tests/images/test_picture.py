@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -383,6 +384,8 @@ MODES = ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I", 
 class TestThumbnail:
     @pytest.mark.parametrize("mode", MODES)
     def test_every_mode_becomes_a_readable_rgb_jpeg(self, mode: str) -> None:
+        if mode == "YCbCr" and PIL.__version__ < "11":
+            pytest.skip("Pillow 10 writes a TIFF of it that it cannot read")
         image = Image.new(mode, (300, 200))
 
         found = thumbnail(encoded(image, "TIFF"), 192)
