@@ -53,9 +53,57 @@ def test_the_coffee_cup_is_cut_out_by_a_sharp_edge() -> None:
 
 def test_what_was_transparent_stays_so() -> None:
     image = sample("coffee")
-    image.putalpha(0)
+    image.putalpha(mask_of(image.size, (0, 0, 300, 400)))
 
-    assert alpha(run("remove-background", image=image)).max() == 0
+    found = alpha(run("remove-background", image=image))
+    assert found[:, 301:].max() == 0
+    assert found[200, 250] > 240
+
+
+def brickwork() -> Image.Image:
+    image = Image.new("RGB", (400, 300), "silver")
+    pen = ImageDraw.Draw(image)
+    for row in range(0, 300, 30):
+        for left in range(-30 * (row % 60 > 0), 400, 62):
+            pen.rectangle((left, row, left + 56, row + 25), fill="brown")
+    return image
+
+
+def dotted(*box: int) -> Image.Image:
+    image = Image.new("RGB", (500, 400), "white")
+    ImageDraw.Draw(image).ellipse(box, fill="navy")
+    return image
+
+
+def noise() -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        pytest.param(Image.new("RGB", (400, 300), "grey"), "no subject found", id="plain grey"),
+        pytest.param(Image.new("RGB", (90, 300), "black"), "no subject found", id="black"),
+        pytest.param(Image.new("RGB", (1, 1), "white"), "no subject found", id="one pixel"),
+        pytest.param(noise(), "no subject found", id="noise"),
+        pytest.param(brickwork(), "no subject found", id="bricks"),
+        pytest.param(Image.new("RGBA", (300, 200)), "no subject found", id="transparent"),
+    ],
+)
+def test_without_a_subject_there_is_no_cutout(image: Image.Image, why: str) -> None:
+    with pytest.raises(EngineError, match=why):
+        run("remove-background", image=image)
+    with pytest.raises(EngineError, match=why):
+        run("control-preview", {"preprocessor": "segmentation"}, image=image)
+
+
+@pytest.mark.parametrize("box", [(240, 190, 256, 206), (248, 40, 252, 360), (100, 50, 400, 350)])
+def test_small_thin_and_large_subjects_are_cut_out(box: tuple[int, int, int, int]) -> None:
+    found = alpha(run("remove-background", image=dotted(*box)))
+
+    assert found[(box[1] + box[3]) // 2, (box[0] + box[2]) // 2] > 127
+    assert found[:20].max() < 30
 
 
 @pytest.mark.parametrize("name", ["coffee", "astronaut", "chelsea"])

@@ -11,9 +11,7 @@ from ...text import near_match, one_of
 from ..engine import EngineError, Fidelity
 from . import edge_maps, pose
 from .arrays import as_image
-from .networks import subject_mask
-
-MASK_SIDE = 320
+from .cutout import found_subject
 
 
 def _openpose(image: Image.Image) -> Image.Image:
@@ -24,7 +22,7 @@ def _openpose(image: Image.Image) -> Image.Image:
 
 
 def _subject_mask(image: Image.Image) -> Image.Image:
-    mask = as_image(subject_mask(image, MASK_SIDE) * 255)
+    mask = as_image(found_subject(image) * 255)
     return mask.resize(image.size, Image.Resampling.BICUBIC)
 
 
