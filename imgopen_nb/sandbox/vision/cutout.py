@@ -9,6 +9,7 @@ from ..engine import EngineError
 from .arrays import Array, as_image, box_mean, flatten, grey, resized, shrink
 from .colours import lab
 from .networks import stretched, subject_map, subject_mask
+from .tones import measure
 
 SIDE, RADIUS = 640, 6
 # An area with less variance of grey (0..1) is flat: the smaller, the finer the edges.
@@ -20,6 +21,8 @@ ROWS = 512
 # picture), and less than `DOUBTFUL` of most plain and patterned areas. In between the colour
 # decides: it must differ from the mean of the others by so many times their spread.
 SURE, LIKELY, LARGE, DOUBTFUL, STANDS_OUT = 0.99, 0.9, 0.05, 0.5, 3.0
+# The colours of the sixteen parts of an even surface differ less than this (in Lab).
+EVEN = 6.0
 NO_SUBJECT = (
     "no subject found in the picture; use one where something stands out from its background"
 )
@@ -60,12 +63,26 @@ def found_subject(image: Image.Image, side: int = 320) -> Array:
     Raises:
         EngineError: nothing stands out.
     """
+    if _is_surface(image):
+        raise EngineError(NO_SUBJECT)
     found = subject_map(image, side)
     top = float(found.max())
     sure = top > SURE or (top > LIKELY and float((found > DOUBTFUL).mean()) > LARGE)
     if top < DOUBTFUL or not (sure or _stands_out(image, found)):
         raise EngineError(NO_SUBJECT)
     return stretched(found)
+
+
+def _is_surface(image: Image.Image) -> bool:
+    """Return whether a picture is one colour, an even pattern or noise, the same all over."""
+    picture = flatten(image)
+    if len(picture.getcolors(1) or "") == 1:
+        return True
+    small = shrink(picture, 256)
+    if measure(small).texture not in ("noise", "pattern"):
+        return False
+    cells = np.asarray(small.resize((4, 4), Image.Resampling.BOX))
+    return float(lab(cells).std(axis=(0, 1)).sum()) < EVEN
 
 
 def _stands_out(image: Image.Image, found: Array) -> bool:
