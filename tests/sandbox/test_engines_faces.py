@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageDraw
 
 from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.editing.blend import match_colours, poisson
-from imgopen_nb.sandbox.editing.hair import colour_in
+from imgopen_nb.sandbox.editing.hair import colour_in, find_hair
 from imgopen_nb.sandbox.engine import EngineError
-from imgopen_nb.sandbox.vision.mesh import Mesh, largest_mesh, read_meshes
+from imgopen_nb.sandbox.vision.mesh import OVAL, Mesh, largest_mesh, outlined, read_meshes
 
 from ..sandbox_fixtures import FakeWork, sample
 
@@ -249,6 +250,42 @@ def test_hair_without_a_colour_word_is_refused_with_the_list() -> None:
         EngineError, match=r"hair \(hairStyle\) must name a colour.*black.*blonde.*blue"
     ):
         run("hairstyle", {"hair": "a bob with bangs"}, image=sample("astronaut"))
+
+
+def bald() -> Image.Image:
+    """Return the astronaut with skin where her hair was."""
+    image = sample("astronaut")
+    mesh = largest_mesh(image)
+    face, cheek = outlined(mesh, OVAL, image.size), [round(x) for x in mesh.points[50].tolist()]
+    result = image.copy()
+    ImageDraw.Draw(result).ellipse((155, 0, 295, 215), fill=image.getpixel((cheek[0], cheek[1])))
+    result.paste(image, (0, 0), face)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        pytest.param(bald, "no hair found", id="bald"),
+        pytest.param(
+            lambda: sample("astronaut").crop((165, 80, 285, 225)), "the whole head", id="close-up"
+        ),
+    ],
+)
+def test_without_sure_hair_nothing_is_painted(image: Callable[[], Image.Image], why: str) -> None:
+    with pytest.raises(EngineError, match=why):
+        run("hairstyle", {"hair": "blue"}, image=image())
+
+
+def test_skin_and_background_are_no_hair() -> None:
+    image = sample("astronaut")
+    hair, box = find_hair(image, largest_mesh(image))
+    found = Image.new("L", image.size)
+    found.paste(hair, box)
+
+    assert pixels(found, (200, 25, 250, 45)).mean() > 200
+    for elsewhere in [(200, 85, 255, 220), (0, 0, 140, 200), (0, 230, 512, 512)]:
+        assert pixels(found, elsewhere).mean() < 3, elsewhere
 
 
 @pytest.mark.parametrize(

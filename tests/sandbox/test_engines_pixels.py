@@ -53,9 +53,60 @@ def test_the_coffee_cup_is_cut_out_by_a_sharp_edge() -> None:
 
 def test_what_was_transparent_stays_so() -> None:
     image = sample("coffee")
-    image.putalpha(0)
+    image.putalpha(mask_of(image.size, (0, 0, 300, 400)))
 
-    assert alpha(run("remove-background", image=image)).max() == 0
+    found = alpha(run("remove-background", image=image))
+    assert found[:, 301:].max() == 0
+    assert found[200, 250] > 240
+
+
+def brickwork() -> Image.Image:
+    image = Image.new("RGB", (400, 300), "silver")
+    pen = ImageDraw.Draw(image)
+    for row in range(0, 300, 30):
+        for left in range(-30 * (row % 60 > 0), 400, 62):
+            pen.rectangle((left, row, left + 56, row + 25), fill="brown")
+    return image
+
+
+def dotted(*box: int) -> Image.Image:
+    image = Image.new("RGB", (500, 400), "white")
+    ImageDraw.Draw(image).ellipse(box, fill="navy")
+    return image
+
+
+def noise() -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(Image.new("RGB", (400, 300), "grey"), id="plain grey"),
+        pytest.param(Image.new("RGB", (1, 1), "white"), id="one pixel"),
+        pytest.param(Image.linear_gradient("L").convert("RGB"), id="gradient"),
+        pytest.param(noise(), id="noise"),
+        pytest.param(brickwork(), id="bricks"),
+        pytest.param(Image.new("RGBA", (300, 200)), id="transparent"),
+    ],
+)
+def test_without_a_subject_there_is_no_cutout(image: Image.Image) -> None:
+    with pytest.raises(EngineError, match="no subject found"):
+        run("remove-background", image=image)
+
+
+def test_a_mask_of_the_subject_needs_one() -> None:
+    with pytest.raises(EngineError, match="no subject found"):
+        run("control-preview", {"preprocessor": "segmentation"}, image=brickwork())
+
+
+@pytest.mark.parametrize("box", [(240, 190, 256, 206), (240, 40, 260, 360), (100, 50, 400, 350)])
+def test_small_thin_and_large_subjects_are_cut_out(box: tuple[int, int, int, int]) -> None:
+    found = alpha(run("remove-background", image=dotted(*box)))
+
+    assert found[(box[1] + box[3]) // 2, (box[0] + box[2]) // 2] > 127
+    assert found[:20].max() < 30
 
 
 @pytest.mark.parametrize("name", ["coffee", "astronaut", "chelsea"])
@@ -187,6 +238,49 @@ def test_a_large_picture_is_worked_on_small_but_only_the_gap_changes() -> None:
     result = erased(image, (800, 500, 899, 599))
 
     assert within(changed(image, result), (800, 500, 900, 600))
+
+
+def coins(*places: tuple[int, int], ground: float = 3.0) -> Image.Image:
+    """Return coins with a rim on a grey ground with as much noise."""
+    random = np.random.default_rng(0)
+    image = Image.new("RGB", (360, 200), (110, 112, 115))
+    pen = ImageDraw.Draw(image)
+    for x, y in places:
+        pen.ellipse(
+            (x - 24, y - 24, x + 24, y + 24), fill="goldenrod", outline="saddlebrown", width=4
+        )
+        pen.arc((x - 12, y - 12, x + 12, y + 12), 30, 300, fill="saddlebrown", width=4)
+    pixels = np.asarray(image, float) + random.normal(0, ground, (200, 360, 1))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+ROWS = [(60 + 80 * number, y) for number in range(4) for y in (50, 150)]
+
+
+@pytest.mark.parametrize("ground", [0.0, 3.0])
+def test_an_erased_coin_does_not_become_another_coin(ground: float) -> None:
+    box = (110, 20, 170, 80)
+    work = FakeWork({"image": coins(*ROWS, ground=ground), "mask": mask_of((360, 200), box)})
+    answer = ENGINES["erase"].run(work)
+
+    filled = np.asarray(work.saved[0].crop(box), float)
+    assert np.abs(filled - [110, 112, 115]).max() < 30
+    assert "note" not in answer
+
+
+def test_gaps_that_lie_apart_do_not_fill_each_other() -> None:
+    mask = mask_of((360, 200), (110, 20, 170, 80))
+    ImageDraw.Draw(mask).rectangle((270, 120, 330, 180), fill=255)
+    result = run("erase", image=coins(*ROWS), mask=mask)
+
+    for box in [(112, 22, 168, 78), (272, 122, 328, 178)]:
+        assert np.abs(np.asarray(result.crop(box), float) - [110, 112, 115]).max() < 30
+
+
+def test_a_fill_that_looks_like_what_was_removed_says_so() -> None:
+    work = FakeWork({"image": brickwork(), "mask": mask_of((400, 300), (100, 100, 200, 180))})
+
+    assert "looks much like what was removed" in ENGINES["erase"].run(work)["note"]
 
 
 def test_erasing_twice_gives_the_same_bytes() -> None:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from ..engine import EngineError
 from ..vision.arrays import (
     Array,
     Mask,
     Region,
     as_image,
-    as_mask,
+    box_mean,
     flatten,
     grey,
     grown,
     resized,
     scaled,
 )
-from ..vision.colours import lab, lab_of, srgb
+from ..vision.colours import clusters, distances, lab, lab_of, srgb
 from ..vision.cutout import alpha_of, guided
 from ..vision.mesh import OVAL, Mesh, outlined
 
@@ -35,12 +37,37 @@ COLOURS = {
 # The head, in sizes of the face mesh around its middle.
 AROUND = 1.1
 SIDE = 288
-# Hair is between these multiples of the distance from the face's middle to the forehead.
-SEEDS = (1.12, 1.32)
-FOREHEAD = (103, 67, 109, 10, 338, 297, 332)
-CLUSTERS, ROUNDS = 4, 8
-# An area smaller than this share of the face is not hair.
-LEAST = 0.06
+FOREHEAD, CHIN = 10, 152
+CHEEKS = (50, 101, 118, 205, 280, 330, 347, 425)
+# The difference of the cheeks' depths beyond which the face is seen from aside.
+ASIDE = 45
+# The mesh ends below the hairline: its forehead is raised by this share of the face's height.
+HIGHER = 0.16
+# The skull is an ellipse: middle and half axes in heights of the face, as the line of the eyes and
+# half the width of the top of the head.
+SKULL_MIDDLE, SKULL_ACROSS, SKULL_DOWN, EYES, TOP = -0.12, 0.5, 0.7, -0.2, 0.22
+CLUSTERS, FAR = 4, 1000.0
+# Skin is lit unevenly: light and dark count less than the hue when colours are compared to it.
+SHADE = 0.5
+# Of what is on the forehead, all that is lighter than this share of the cheeks shines.
+SHINE = 0.8
+# Distances in Lab: what is nearer to the cheeks' colours is skin; how soft the decision is; how
+# much nearer to hair than to all else a fringe has to be, or long hair far below the chin; how
+# much the mask of the subject counts against the colours of the background.
+SKIN, SOFT, FRINGE, LOW_DOWN, CERTAIN = 9.0, 3.0, 3.0, 5.0, 12.0
+# The skull around the face must be in the picture (in squares of the face's height), and hair sure
+# on these shares of it and of its top, where a bald head has none.
+LEAST_SKULL, LEAST, LEAST_TOP = 0.06, 0.2, 0.4
+# Hair grows from where it is nearly as dense as in its densest spot.
+DENSE = 0.9
+NO_HAIR = (
+    "no hair found around the face; use a picture of the whole head, where hair stands out from "
+    "skin and background"
+)
+TURNED = (
+    "no hair found: the face is turned too far aside to tell hair from skin; use a picture where "
+    "it looks towards the camera"
+)
 # Recoloured at a time, to limit the memory.
 ROWS = 256
 
@@ -51,69 +78,107 @@ def colour_in(words: str) -> str | None:
     return next((word for word in found if word in COLOURS), None)
 
 
-def _clusters(points: Array) -> Array:
-    """Return the centres of a few clusters of Lab points, always the same for the same points."""
-    order = points[np.argsort(points[:, 0], kind="stable")]
-    centres = order[np.linspace(0, len(order) - 1, CLUSTERS + 2).astype(int)[1:-1]]
-    for _ in range(ROUNDS):
-        nearest = _distances(points, centres).argmin(1)
-        for number in range(CLUSTERS):
-            if (nearest == number).any():
-                centres[number] = points[nearest == number].mean(0)
-    return np.asarray(centres)
+def _nearness(colours: Array, samples: Mask, shade: float = 1.0) -> Array:
+    """Return the distance of each pixel's colour to the nearest one among the samples.
 
-
-def _distances(points: Array, centres: Array) -> Array:
-    return np.asarray(((points[:, None] - centres[None]) ** 2).sum(-1), np.float32)
-
-
-def _nearness(colours: Array, samples: Mask) -> Array:
-    """Return the distance of each pixel's colour to the nearest one among the samples."""
+    Differences of lightness count `shade` times.
+    """
     if samples.sum() < CLUSTERS:
-        return np.full(colours.shape[:2], np.inf, np.float32)
-    flat = colours.reshape(-1, 3)
-    found = _distances(flat, _clusters(colours[samples])).min(1)
+        return np.full(colours.shape[:2], FAR, np.float32)
+    flat = colours.reshape(-1, 3) * np.array([shade, 1, 1], np.float32)
+    found = distances(flat, clusters(flat[samples.ravel()], CLUSTERS)).min(1)
     return np.asarray(np.sqrt(found).reshape(samples.shape))
 
 
-def _seeds(mesh: Mesh, size: tuple[int, int]) -> Mask:
-    """Return a band above the forehead."""
-    centre = mesh.points.mean(0)
-    rim = mesh.points[list(FOREHEAD)] - centre
-    band = np.concatenate([centre + rim * SEEDS[0], (centre + rim * SEEDS[1])[::-1]])
+def _upright(mesh: Mesh, size: tuple[int, int]) -> tuple[Array, Array, float]:
+    """Return how far right and down each pixel is from the face's middle, in its heights.
+
+    The height of the face itself, in pixels, is the third value.
+    """
+    top, bottom = mesh.points[FOREHEAD], mesh.points[CHIN]
+    height = max(1.0, float(np.linalg.norm(bottom - top)))
+    down, across = np.mgrid[: size[1], : size[0]].astype(np.float32)
+    across, down = across - (top[0] + bottom[0]) / 2, down - (top[1] + bottom[1]) / 2
+    cosine, sine = math.cos(mesh.turn) / height, math.sin(mesh.turn) / height
+    return across * cosine + down * sine, down * cosine - across * sine, height
+
+
+def _with_forehead(mesh: Mesh, size: tuple[int, int]) -> Mask:
+    """Return the face with a higher forehead than the mesh's."""
+    up, rim = mesh.points[FOREHEAD] - mesh.points[CHIN], mesh.points[list(OVAL)]
+    heights = np.clip((rim - mesh.points.mean(0)) @ up / max(1.0, float(up @ up)), 0, None)
     canvas = Image.new("L", size)
-    ImageDraw.Draw(canvas).polygon(band.ravel().tolist(), fill=255)
+    corners = rim + HIGHER * heights[:, None] * up
+    ImageDraw.Draw(canvas).polygon(corners.ravel().tolist(), fill=255)
     return np.asarray(canvas) > 0
 
 
-def _below(mesh: Mesh, size: tuple[int, int]) -> Mask:
-    """Return where neck and clothes may be: the area straight below the chin."""
-    left, right = mesh.points[:, 0].min(), mesh.points[:, 0].max()
-    canvas = Image.new("L", size)
-    box = (float(left), float(mesh.points[:, 1].max()) + 0.03 * mesh.size, float(right), size[1])
-    if box[1] < size[1]:
-        ImageDraw.Draw(canvas).rectangle(box, fill=255)
+def _cheeks(mesh: Mesh, size: tuple[int, int]) -> Mask:
+    """Return discs on the cheeks, whose colour is the skin's."""
+    canvas, reach = Image.new("L", size), 0.04 * mesh.size
+    pen = ImageDraw.Draw(canvas)
+    for x, y in mesh.points[list(CHEEKS)].tolist():
+        pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=255)
     return np.asarray(canvas) > 0
+
+
+def _sure(crown: Mask, top: Mask, subject: Mask, likely: Mask, face_height: float) -> Mask:
+    """Return where hair is sure on the skull; nowhere if that is hardly any of it."""
+    sure = crown & subject & likely
+    enough = (
+        crown.sum() >= LEAST_SKULL * face_height**2
+        and sure.sum() >= LEAST * crown.sum()
+        and (sure & top).sum() >= max(LEAST * top.sum(), LEAST_TOP * (subject & top).sum())
+    )
+    return sure if enough else np.zeros_like(sure)
 
 
 def _hair_in(small: Image.Image, mesh: Mesh, alpha: Array) -> Array:
-    """Return where hair is in a small picture of a head, 0..1; all 0 if none is found."""
+    """Return where hair is in a small picture of a head, 0 or 1; all 0 if hardly any is sure.
+
+    Colours of hair come from the skull above the face, those of skin from the cheeks and the face.
+    Each pixel goes to the nearest of hair, skin, clothes and background.
+    """
     colours = lab(np.asarray(small.filter(ImageFilter.GaussianBlur(1))))
+    across, down, height = _upright(mesh, small.size)
     face = np.asarray(outlined(mesh, OVAL, small.size)) > 0
+    forehead, cheeks = _with_forehead(mesh, small.size), _cheeks(mesh, small.size)
     subject = alpha > 0.5
-    seeds = _seeds(mesh, small.size) & subject & ~face
-    hair = _nearness(colours, seeds)
-    others = [_nearness(colours, face), _nearness(colours, _below(mesh, small.size) & subject),
-              _nearness(colours, ~subject) + 6]  # fmt: skip
-    likely = (hair < np.minimum.reduce(others)) & subject & ~face
-    reached = grown(seeds, likely, 2, sum(likely.shape))
-    if reached.sum() < LEAST * face.sum():
+    skin = _nearness(colours, cheeks, SHADE)
+    behind = _nearness(colours, alpha < 0.1) + CERTAIN * alpha
+    skull = np.hypot(across / SKULL_ACROSS, (down - SKULL_MIDDLE) / SKULL_DOWN) < 1
+    crown = skull & ~forehead & (down < EYES)
+    stands_out = (skin > SKIN) & (behind > SKIN + CERTAIN / 2)
+    sure = _sure(crown, crown & (np.abs(across) < TOP), subject, stands_out, height)
+    if not sure.any():
         return np.zeros(alpha.shape, np.float32)
-    return grey(as_mask(reached).filter(ImageFilter.MedianFilter(5)))
+    hair = _nearness(colours, sure)
+    face_skin = _nearness(colours, face & (skin < np.minimum(hair, 2 * SKIN)), SHADE)
+    clothes = _nearness(colours, (np.abs(across) < 0.4) & (down > 0.62) & subject)
+    clothes += 40 * np.clip(0.6 - down, 0, 1)
+    others = np.minimum.reduce([skin, face_skin, clothes, behind])
+    bars = FRINGE * forehead + LOW_DOWN * np.clip(down - 0.4, 0, 1)
+    shine = forehead & (colours[..., 0] > np.quantile(colours[cheeks][:, 0], SHINE))
+    jaw = (np.abs(across) < 0.46) & (down > 0.15)
+    possible = subject & ~(face & (down > EYES)) & ~jaw & ~shine
+    likely = np.asarray(possible / (1 + np.exp((hair - others + bars) / SOFT)), np.float32)
+    for _ in range(2):
+        slope, offset = guided(grey(small), likely, 4, 1e-3)
+        likely = np.clip(slope * grey(small) + offset, 0, 1)
+    seeds = sure & (likely > 0.5)
+    dense = box_mean(seeds.astype(np.float32), max(1, small.width // 24)) * seeds
+    reached = grown(dense > DENSE * dense.max(), likely > 0.5, 2, sum(likely.shape))
+    return np.asarray(reached, np.float32)
 
 
 def find_hair(image: Image.Image, mesh: Mesh) -> tuple[Image.Image, Region]:
-    """Return how much of each pixel of a box is hair (mode L), and the box in the picture."""
+    """Return how much of each pixel of a box is hair (mode L), and the box in the picture.
+
+    Raises:
+        EngineError: hardly any hair is sure.
+    """
+    if np.ptp(mesh.depths[list(CHEEKS)]) > ASIDE:
+        raise EngineError(TURNED)
     box = mesh.region(image.size, AROUND)
     head = flatten(image.crop(box))
     scale = min(1.0, SIDE / max(head.size))
@@ -122,6 +187,8 @@ def find_hair(image: Image.Image, mesh: Mesh) -> tuple[Image.Image, Region]:
     alpha = alpha_of(head)
     coarse = grey(alpha.resize(size, Image.Resampling.BOX))
     hair = _hair_in(small, mesh.placed((box[0], box[1]), scale), coarse)
+    if not hair.any():
+        raise EngineError(NO_HAIR)
     factors = guided(grey(small), hair, 3, 1e-3)
     slope, offset = (resized(each, head.size, Image.Resampling.BILINEAR) for each in factors)
     steep = np.clip((slope * grey(head) + offset - 0.15) / 0.7, 0, 1) * grey(alpha)
@@ -149,7 +216,10 @@ def _brightness(head: Image.Image, hair: Image.Image) -> float:
 
 def _painted(strip: Image.Image, wanted: Array, mean: float) -> Image.Image:
     """Return a strip in the wanted Lab colour, with its own differences of light and dark."""
-    lifted = np.clip(lab(np.asarray(strip))[..., 0] * (wanted[0] / mean) ** 0.75, 0, 100)
+    ratio = float(wanted[0]) / mean
+    # A large lift as a factor would turn the faint strands of dark hair into blotches.
+    strands = (lab(np.asarray(strip))[..., 0] - mean) * np.clip(ratio**0.75, 0.5, 1.6)
+    lifted = np.clip(mean * ratio**0.75 + strands, 0, 100)
     # Dark strands take less of the colour, as dark hair does.
     share = np.clip(lifted / max(20.0, float(wanted[0])), 0.3, 1.15)[..., None]
     new = np.concatenate([lifted[..., None], share * wanted[1:]], -1).astype(np.float32)

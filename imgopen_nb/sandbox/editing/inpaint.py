@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from ..vision.arrays import Mask, Region, as_image, as_mask, box_mean, clipped, flatten, scaled
+from ..vision.arrays import (
+    Array,
+    Mask,
+    Region,
+    as_image,
+    as_mask,
+    box_mean,
+    clipped,
+    flatten,
+    grown,
+    resized,
+    scaled,
+)
+from ..vision.colours import clusters, distances, lab
 
 SIDE = 768
 # A border is a larger gap than most, and takes longer.
@@ -17,21 +31,135 @@ PATCH = 5
 # Patches are searched within this many times the gap's size around it.
 AROUND = 1.0
 LEAST = 128
+# What is removed is told from its surroundings by the colours of a ring around the gap, that wide
+# by the gap's size. A colour is the object's if it fills that many times more of the gap than of
+# the ring, and little of the ring.
+RING, COLOURS, OWN, MOST_AROUND = 0.15, 8, 2.0, 0.2
+# Nothing is copied from areas of the object's colours, if so much is left to copy from.
+SOLID, ROOM, LEAST_LEFT = 3, 4, 0.15
+# Within a ring that is as smooth as this (in grey levels) no patches are needed.
+SMOOTH = 6.0
+# The fill looks like what was removed if so much of their colours, or of the object's, is the same.
+ALIKE, STILL_THERE = 0.75, 0.5
 # At the edge of a border: where the step is measured, smoothed over how much, fading how fast.
 STEP, REACH, DECAY, MOST_STEP = 6, 8, 60.0, 40.0
+
+# Gaps are told apart in a mask of this size; so many of them are filled one by one.
+APART, MOST_GAPS = 192, 8
 
 # PatchMatch keeps one seed for the whole process.
 _lock = Lock()
 
 
-def fill(image: Image.Image, holes: Mask, seed: int) -> Image.Image:
-    """Return the picture (mode RGB) with its holes patched."""
+def fill(image: Image.Image, holes: Mask, seed: int, never: Mask | None = None) -> Image.Image:
+    """Return the picture (mode RGB) with its holes patched; nothing is copied from `never`."""
     import patchmatch
 
     with _lock:
         patchmatch.set_random_seed(seed)
-        pixels = patchmatch.inpaint(np.array(image), holes.astype(np.uint8), patch_size=PATCH)
+        left_out = never.astype(np.uint8) if never is not None and never.any() else None
+        pixels = patchmatch.inpaint(
+            np.array(image), holes.astype(np.uint8), global_mask=left_out, patch_size=PATCH
+        )
     return Image.fromarray(pixels)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The colours of a gap and of a ring around it.
+
+    Attributes:
+        near: the ring, without what has the object's colours.
+        labels: for each pixel, the number of its colour, 0..`COLOURS` - 1.
+        centres: the colours in Lab.
+        own: for each colour, whether it is the object's alone.
+    """
+
+    near: Mask
+    labels: NDArray[np.intp]
+    centres: Array
+    own: Mask
+
+
+def _look(image: Image.Image, holes: Mask, unknown: Mask) -> Surroundings:
+    """Compare what is in the holes of a picture (mode RGB) with what is around them."""
+    left, top, right, bottom = as_mask(holes).getbbox() or (0, 0, 0, 0)
+    reach = max(4, round(RING * min(right - left, bottom - top)))
+    ring = grown(holes, np.ones_like(holes), reach, 1) & ~holes & ~unknown
+    colours = lab(np.asarray(image.filter(ImageFilter.GaussianBlur(1))))
+    points = colours[holes | ring]
+    centres = clusters(points[:: max(1, len(points) // 20_000)], COLOURS)
+    labels = _labels(colours, centres)
+    inside, around = _shares(labels, holes), _shares(labels, ring)
+    own = (inside > OWN * around) & (around < MOST_AROUND)
+    return Surroundings(ring & ~own[labels], labels, centres, own)
+
+
+def _labels(colours: Array, centres: Array) -> NDArray[np.intp]:
+    found = [distances(row, centres).argmin(1) for row in colours]
+    return np.stack(found)
+
+
+def _shares(labels: NDArray[np.intp], where: Mask) -> Array:
+    """Return the share of each colour at `where`."""
+    counts = np.bincount(labels[where], minlength=COLOURS)
+    return np.asarray(counts / max(1, counts.sum()), np.float32)
+
+
+def _alike_areas(around: Surroundings, known: Mask) -> Mask:
+    """Return other objects in the colours of the removed one; none if that left too little."""
+    own = around.own[around.labels].astype(np.float32)
+    solid = box_mean(own, SOLID) > 0.5
+    alike = grown(solid, np.ones_like(solid), ROOM, 1) & known
+    enough = (known & ~alike).sum() > LEAST_LEFT * known.sum()
+    return alike if enough else np.zeros_like(alike)
+
+
+def _diffused(pixels: Array, holes: Mask) -> Array:
+    """Return pixels (height, width, channels) with holes filled smoothly from their edges.
+
+    Each level of a pyramid takes the means of the known pixels below it and gives them back.
+    """
+    known = np.where(holes, 0, 1).astype(np.float32)[..., None]
+    if not holes.any() or min(holes.shape) < 2:
+        return np.where(holes[..., None], _mean_of(pixels, ~holes), pixels).astype(np.float32)
+    height, width = holes.shape
+    half = ((width + 1) // 2, (height + 1) // 2)
+    weights = resized(known[..., 0], half, Image.Resampling.BOX)
+    sums = resized(pixels * known, half, Image.Resampling.BOX)
+    coarse = np.asarray(sums / np.maximum(weights, 1e-6)[..., None], np.float32)
+    lower = _diffused(coarse, weights <= 1e-6)
+    filled = resized(lower, (width, height), Image.Resampling.BICUBIC)
+    for _ in range(8):
+        filled = np.where(holes[..., None], filled, pixels)
+        filled = np.stack([box_mean(each, 1) for each in np.moveaxis(filled, -1, 0)], -1)
+    return np.where(holes[..., None], filled, pixels).astype(np.float32)
+
+
+def _mean_of(pixels: Array, where: Mask) -> Array:
+    return np.asarray(pixels[where].mean(0) if where.any() else 0 * pixels[0, 0])
+
+
+def _roughness(image: Image.Image, where: Mask) -> float:
+    """Return the largest difference of a pixel to the mean around it, in grey levels."""
+    level = np.asarray(image.convert("L"), np.float32)
+    return float(np.abs(level - box_mean(level, 1))[where].max(initial=0))
+
+
+def _filled(image: Image.Image, holes: Mask, unknown: Mask, seed: int) -> tuple[Image.Image, bool]:
+    """Return a picture with its holes filled, and whether the fill looks like what was there."""
+    around = _look(image, holes, unknown)
+    if around.near.any() and _roughness(image, around.near) < SMOOTH:
+        patch = as_image(_diffused(np.asarray(image, np.float32), holes | unknown))
+    else:
+        alike = _alike_areas(around, ~holes & ~unknown)
+        patch = fill(image, holes, seed, alike | unknown)
+    blurred = patch.filter(ImageFilter.GaussianBlur(1))
+    before = _shares(around.labels, holes)
+    after = _shares(_labels(lab(np.asarray(blurred)), around.centres), holes)
+    if around.own.any():
+        return patch, bool(after[around.own].sum() > STILL_THERE * before[around.own].sum())
+    return patch, bool(np.minimum(before, after).sum() > ALIKE)
 
 
 def _surroundings(holes: Mask) -> Region:
@@ -54,23 +182,74 @@ def _shrunk(image: Image.Image, mask: Image.Image, side: int) -> tuple[Image.Ima
     return image.resize(size, Image.Resampling.LANCZOS), np.asarray(wide) > 0
 
 
-def patched(image: Image.Image, holes: Mask, seed: int, side: int = SIDE) -> Image.Image:
-    """Return the picture with its holes filled, all other pixels as they were (mode RGB)."""
-    picture = flatten(image)
-    box = _surroundings(holes)
-    mask = as_mask(holes).crop(box)
-    small, gaps = _shrunk(picture.crop(box), mask, side)
-    patch = fill(small, gaps, seed).resize(mask.size, Image.Resampling.BICUBIC)
-    result = picture.copy()
-    result.paste(patch, box, mask)
-    return result
+def patched(
+    image: Image.Image, holes: Mask, seed: int, side: int = SIDE
+) -> tuple[Image.Image, bool]:
+    """Return the picture with its holes filled, and whether a fill looks like what was there.
+
+    All other pixels stay as they were. The alpha of a picture in mode RGBA is filled likewise.
+    Gaps that lie apart are filled one after the other, as each has its own surroundings.
+    """
+    result, any_alike, left = image.copy(), False, holes
+    for gap in _separate(holes):
+        alike = _patch_one(result, gap, left & ~gap, seed, side)
+        any_alike, left = any_alike or alike, left & ~gap
+    return result, any_alike
+
+
+def _separate(holes: Mask) -> list[Mask]:
+    """Return the gaps that lie apart, the largest first; all in one if there are too many."""
+    mask = as_mask(holes)
+    scale = min(1.0, APART / max(mask.size))
+    rest = np.asarray(mask.resize(scaled(mask.size, scale), Image.Resampling.BOX)) > 0
+    areas: list[Mask] = []
+    while rest.any():
+        if len(areas) == MOST_GAPS:
+            return [holes]
+        first = np.zeros_like(rest)
+        first[np.unravel_index(int(rest.argmax()), rest.shape)] = True
+        areas.append(grown(first, rest, 2, rest.size))
+        rest = rest & ~areas[-1]
+    areas.sort(key=lambda area: -np.count_nonzero(area))
+    if len(areas) == 1:
+        return [holes]
+    large = [as_mask(area).resize(mask.size, Image.Resampling.NEAREST) for area in areas]
+    gaps = [(np.asarray(each) > 0) & holes for each in large]
+    gaps[0] |= holes & ~np.logical_or.reduce(gaps)
+    return gaps
+
+
+def _patch_one(image: Image.Image, gap: Mask, others: Mask, seed: int, side: int) -> bool:
+    """Fill one gap of a picture, in place; nothing is copied from the other gaps."""
+    box = _surroundings(gap)
+    mask, part = as_mask(gap).crop(box), image.crop(box)
+    small, gaps = _shrunk(flatten(part), mask, side)
+    unknown = _shrunk(part, as_mask(others).crop(box), side)[1] & ~gaps
+    filled, alike = _filled(small, gaps, unknown, seed)
+    patch = filled.resize(mask.size, Image.Resampling.BICUBIC)
+    if image.mode == "RGBA":
+        patch.putalpha(_patched_alpha(part.getchannel("A"), mask, seed, side))
+    image.paste(patch, box, mask)
+    return alike
+
+
+def _patched_alpha(alpha: Image.Image, mask: Image.Image, seed: int, side: int) -> Image.Image:
+    small, gaps = _shrunk(alpha.convert("RGB"), mask, side)
+    levels = np.unique(np.asarray(small)[~gaps])
+    if len(levels) == 1:
+        return Image.new("L", alpha.size, int(levels[0]))
+    filled = fill(small, gaps, seed).getchannel(0)
+    return filled.resize(alpha.size, Image.Resampling.BICUBIC)
 
 
 def expanded(image: Image.Image, size: tuple[int, int], seed: int) -> Image.Image:
-    """Return a picture of a larger size with this one in its middle, unchanged (mode RGB)."""
+    """Return a picture of a larger size with this one in its middle, unchanged.
+
+    The border of a picture in mode RGBA is opaque; it continues the picture as seen on white.
+    """
+    if size == image.size:
+        return image
     picture = flatten(image)
-    if size == picture.size:
-        return picture
     corner = ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2)
     canvas = _extended(picture, size, corner)
     mask = Image.new("L", size, 255)
@@ -78,7 +257,8 @@ def expanded(image: Image.Image, size: tuple[int, int], seed: int) -> Image.Imag
     small, gaps = _shrunk(canvas, mask, OUTWARDS)
     border = _smoothed(np.asarray(fill(small, gaps, seed)), ~gaps)
     result = border.resize(size, Image.Resampling.BICUBIC)
-    result.paste(picture, corner)
+    result = result.convert(image.mode)
+    result.paste(image, corner)
     return result
 
 

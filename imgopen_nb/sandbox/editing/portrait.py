@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
+from ..engine import EngineError
 from ..vision.arrays import flatten, scaled, shrink
-from ..vision.cutout import alpha_of
+from ..vision.cutout import cut_out
 from ..vision.mesh import OVAL, Mesh, outlined
 from .blend import feathered
 from .fonts import drawable, font_for, wrapped
@@ -69,7 +71,8 @@ def _person(image: Image.Image, mesh: Mesh, palette: tuple[Colour, Colour, Colou
     place = mesh.placed((left, top), cut.width / whole.width)
     inside = np.asarray(outlined(place, OVAL, cut.size)) > 0
     drawn.paste(cut, (0, 0), feathered(inside, max(2.0, place.size * 0.06)))
-    drawn.putalpha(alpha_of(cut))
+    with contextlib.suppress(EngineError):  # else all of the cut is shown
+        drawn.putalpha(cut_out(cut))
     return drawn
 
 

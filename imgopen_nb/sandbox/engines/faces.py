@@ -60,8 +60,10 @@ def _row(work: Work, image: Image.Image, face: Face) -> dict[str, Any]:
 
 @engine("face-swap", name="mesh-swap", fidelity="real", about=SWAP)
 def swap_one(work: Work) -> dict[str, Any]:
-    """Return the picture `image` with the face of `face`."""
-    return {"outputImageUrl": work.save(_swapped(work)[0])}
+    """Return the picture `image` with the face of `face`; its transparency is kept."""
+    from ..vision.arrays import seen_through
+
+    return {"outputImageUrl": work.save(seen_through(_swapped(work)[0], work.picture("image")))}
 
 
 @engine(
@@ -73,9 +75,11 @@ def swap_one(work: Work) -> dict[str, Any]:
 def swap_and_enhance(work: Work) -> dict[str, Any]:
     """Return the picture `image` with the face of `face`, which is then enhanced."""
     from ..editing.face_restore import enhance, strength
+    from ..vision.arrays import seen_through
 
     weight = strength(work.params.get("fidelity"))
-    return {"outputImageUrl": work.save(enhance(*_swapped(work), weight))}
+    enhanced = enhance(*_swapped(work), weight)
+    return {"outputImageUrl": work.save(seen_through(enhanced, work.picture("image")))}
 
 
 def _swapped(work: Work) -> tuple[Image.Image, Mesh]:
@@ -93,20 +97,22 @@ def _swapped(work: Work) -> tuple[Image.Image, Mesh]:
 def swap_many(work: Work) -> dict[str, Any]:
     """Return the picture `image` with its faces replaced by those of `faces` in turn."""
     from ..editing.face_swap import swap
-    from ..vision.arrays import flatten
+    from ..vision.arrays import flatten, seen_through
     from ..vision.mesh import largest_mesh
 
     pictures = work.pictures("faces")
     named = "that gives face {0} (faces, picture {0})"
     givers = [(each, largest_mesh(each, named.format(n))) for n, each in enumerate(pictures, 1)]
-    image = flatten(work.picture("image"))
+    receiver = work.picture("image")
+    image = flatten(receiver)
     places = _places(image, work.params.get("face_index"))
     for number, place in enumerate(places):
         image = swap(image, place, *givers[number % len(givers)])
     left_out = [str(number + 1) for number in range(len(places), len(givers))]
     note = f"Not used, as too few faces were replaced: face {', '.join(left_out)}."
     about = {"note": note} if left_out else {}
-    return {"outputImageUrl": work.save(image), "facesReplaced": len(places), **about}
+    url = work.save(seen_through(image, receiver))
+    return {"outputImageUrl": url, "facesReplaced": len(places), **about}
 
 
 def _places(image: Image.Image, index: int | None) -> list[Mesh]:
@@ -133,26 +139,29 @@ def _places(image: Image.Image, index: int | None) -> list[Mesh]:
 def restore(work: Work) -> dict[str, Any]:
     """Return the picture `image` with all its faces enhanced; fidelity 0 most, 1 least."""
     from ..editing.face_restore import enhance, strength
-    from ..vision.arrays import flatten
+    from ..vision.arrays import flatten, seen_through
     from ..vision.mesh import read_meshes
 
-    image = flatten(work.picture("image"))
+    given = work.picture("image")
+    image = flatten(given)
     meshes, weight = read_meshes(image, IMAGE), strength(work.params.get("fidelity"))
     for mesh in meshes:
         image = enhance(image, mesh, weight)
-    return {"outputImageUrl": work.save(image), "facesRestored": len(meshes)}
+    url = work.save(seen_through(image, given))
+    return {"outputImageUrl": url, "facesRestored": len(meshes)}
 
 
 @engine(
     "hairstyle",
     name="hair-colour",
     fidelity="approximate",
-    about="Changes the colour only, never the cut: hair is what looks alike above the face; hats "
-    "get painted too.",
+    about="Changes the colour only, never the cut: hair is what differs from skin and background "
+    "around the face; refuses where little is sure; hats get painted too.",
 )
 def hairstyle(work: Work) -> dict[str, Any]:
     """Return the picture `image` with the hair in the colour that `hair` names."""
     from ..editing.hair import COLOURS, colour_in, find_hair, recoloured
+    from ..vision.arrays import seen_through
     from ..vision.mesh import largest_mesh
 
     asked = str(work.params["hair"])
@@ -164,10 +173,8 @@ def hairstyle(work: Work) -> dict[str, Any]:
         )
     image = work.picture("image")
     hair, box = find_hair(image, largest_mesh(image, IMAGE))
-    if hair.getbbox() is None:
-        raise EngineError("no hair was found above the face; use a picture that shows it")
     note = "The sandbox changes the colour only, not the cut."
-    url = work.save(recoloured(image, hair, box, colour))
+    url = work.save(seen_through(recoloured(image, hair, box, colour), image))
     return {"outputImageUrl": url, "colour": colour, "note": note}
 
 

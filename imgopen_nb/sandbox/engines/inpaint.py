@@ -17,13 +17,18 @@ MOST_GROWTH = 4
 SEEDS = 2**31
 NOTE = "The border is patched from the picture itself."
 
+STILL = (
+    "The filled area looks much like what was removed: there is little else around the mask to "
+    "copy. Paint a larger or a smaller mask."
+)
+
 
 @engine(
     "erase",
     name="patchmatch",
     fidelity="real",
-    about="PatchMatch: fills the gap with texture from around it; it knows no objects, so it "
-    "cannot complete one.",
+    about="PatchMatch: fills the gap with texture from around it, never from what has the removed "
+    "object's colours; it knows no objects, so it cannot complete one.",
 )
 def erase(work: Work) -> dict[str, Any]:
     """Return the picture `image` without what is white in `mask`."""
@@ -31,7 +36,6 @@ def erase(work: Work) -> dict[str, Any]:
 
     from ..editing.inpaint import patched
     from ..generation.request import check_mask
-    from ..vision.arrays import flatten
 
     image, mask = work.picture("image"), work.picture("mask")
     check_mask("erase", mask, image)
@@ -41,7 +45,9 @@ def erase(work: Work) -> dict[str, Any]:
         raise EngineError(f"{field} is empty: paint white what is to be removed")
     if holes.all():
         raise EngineError(f"{field} covers the whole picture: nothing is left to fill it from")
-    return {"outputImageUrl": work.save(patched(flatten(image), holes, seed=0))}
+    result, alike = patched(image, holes, seed=0)
+    answer = {"outputImageUrl": work.save(result)}
+    return {**answer, "note": STILL} if alike else answer
 
 
 @engine(

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 MOST_UPSCALED = 640_000
 MOST_RESULT = 36_000_000
 MOST_TEXT = 1000  # characters
+# From this alpha on a pixel belongs to the subject; some share of the picture must be background.
+VISIBLE, LEAST_BACKGROUND = 128, 0.001
+NOTHING_LEFT = "no subject found in the picture: what stands out in it is transparent"
+NO_BACKGROUND = "no background found in the picture: the subject fills it"
 
 
 @engine(
@@ -28,12 +32,17 @@ def remove_background(work: Work) -> dict[str, Any]:
     """Return the picture `image` with everything but its subject made transparent."""
     from PIL import ImageChops
 
-    from ..vision.cutout import alpha_of
+    from ..vision.cutout import cut_out
 
     image = work.picture("image")
-    alpha = alpha_of(image)
+    alpha = cut_out(image)
     if image.mode == "RGBA":
         alpha = ImageChops.darker(alpha, image.getchannel("A"))
+    levels = alpha.histogram()
+    if not sum(levels[VISIBLE:]):
+        raise EngineError(NOTHING_LEFT)
+    if sum(levels[:VISIBLE]) < LEAST_BACKGROUND * sum(levels):
+        raise EngineError(NO_BACKGROUND)
     cut = image.convert("RGB")
     cut.putalpha(alpha)
     return {"outputImageUrl": work.save(cut)}

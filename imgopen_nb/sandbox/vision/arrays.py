@@ -24,6 +24,14 @@ def flatten(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
+def seen_through(result: Image.Image, image: Image.Image) -> Image.Image:
+    """Return a picture made from `image`, of its size, with the alpha that this has, if any."""
+    if image.mode == "RGBA":
+        result = result.convert("RGB")
+        result.putalpha(image.getchannel("A"))
+    return result
+
+
 def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
     """Return a size times `scale`, each side at least one pixel."""
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

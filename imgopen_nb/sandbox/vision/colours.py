@@ -34,6 +34,7 @@ COLOURS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pink", ("e83c8c", "f090b0", "f4b8c8", "d85878", "c03070")),
 )
 ACHROMATIC = frozenset({"black", "grey", "light grey", "white"})
+ROUNDS = 8  # that find clusters
 # From linear sRGB to XYZ, each divided by that of the white of D65.
 TO_XYZ = np.array(
     [[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0178, 0.1095, 0.8727]], np.float32
@@ -63,6 +64,23 @@ def srgb(colours: Array) -> Array:
 def lab_of(*codes: str) -> Array:
     """Return the Lab points, shape (n, 3), of colours such as "7a3bb0"."""
     return lab(np.array([list(bytes.fromhex(code)) for code in codes]))
+
+
+def clusters(points: Array, count: int) -> Array:
+    """Return the centres of clusters of Lab points, always the same for the same points."""
+    order = points[np.argsort(points[:, 0], kind="stable")]
+    centres = order[np.linspace(0, len(order) - 1, count + 2).astype(int)[1:-1]]
+    for _ in range(ROUNDS):
+        nearest = distances(points, centres).argmin(1)
+        for number in range(count):
+            if (nearest == number).any():
+                centres[number] = points[nearest == number].mean(0)
+    return np.asarray(centres)
+
+
+def distances(points: Array, centres: Array) -> Array:
+    """Return the squared distance of each of n points to each of m centres, shape (n, m)."""
+    return np.asarray(((points[:, None] - centres[None]) ** 2).sum(-1), np.float32)
 
 
 @cache

@@ -12,9 +12,8 @@ from ...text import near_match, one_of
 from ..engine import EngineError, Fidelity
 from . import edge_maps, pose
 from .arrays import as_image
-from .networks import subject_mask
+from .cutout import found_subject
 
-MASK_SIDE = 320
 NO_DEPTH = "The sandbox has no depth network: this is a ramp with the subject laid in front."
 Drawn = tuple[Image.Image, dict[str, Any]]
 
@@ -28,7 +27,7 @@ def _openpose(image: Image.Image) -> Drawn:
 
 
 def _subject_mask(image: Image.Image) -> Image.Image:
-    mask = as_image(subject_mask(image, MASK_SIDE) * 255)
+    mask = as_image(found_subject(image) * 255)
     return mask.resize(image.size, Image.Resampling.BICUBIC)
 
 
