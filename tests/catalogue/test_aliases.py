@@ -122,19 +122,9 @@ SLIPS = [
     ("--imgae", "--image"), ("--formt", "--format"), ("--setings", "--settings"),
 ]  # fmt: skip
 UNRELATED = [
-    "--cfg-rescale",
-    "--tiling",
-    "--eta",
-    "--subseed-strength",
-    "--sigma",
-    "--styles",
-    "--resume",
-    "--refiner",
-    "--hires-seed",
-    "--mask-colour",
-    "--image-size",
-    "--clip",
-]
+    "--cfg-rescale", "--tiling", "--eta", "--subseed-strength", "--sigma", "--styles", "--resume",
+    "--refiner", "--hires-seed", "--mask-colour", "--image-size", "--clip",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("slip", "meant"), SLIPS)
