@@ -472,6 +472,8 @@ def working(op: Operation, picture: str) -> dict[str, Any]:
         if param.picture:
             call[param.name] = [picture] * (param.min_items or 1)
             call[param.name] = call[param.name] if param.type == "images" else picture
+    for name in op.one_of[:1]:  # its picture is the other one
+        del call[name]
     return call
 
 

@@ -176,9 +176,9 @@ class Operation:
     def _check_one_of(self, values: Mapping[str, Any]) -> None:
         given = [n for n in self.one_of if values.get(n) is not None and not _blank(values[n])]
         if self.one_of and len(given) != 1:
-            what = "both" if given else "neither"
+            what = "both are" if given else "neither is"
             raise ParameterError(
-                f"{self.name} takes {' or '.join(self.one_of)}: {what} is given",
+                f"{self.name} takes {' or '.join(self.one_of)}: {what} given",
                 hint=f"give one of them; see %imgopen {self.name} --help",
             )
 

@@ -635,7 +635,7 @@ def test_ctrl_c_in_the_notebook_leaves_the_kernel_as_it_was(session: Session, st
         ("face-swap", {"face": "/no/face.jpg"}, "there is no file /no/face.jpg"),
         ("models", {}, "takes neither a picture nor a text"),
         ("query-task", {}, "there is no operation"),
-        ("watermark", {"opacity": [0.5, "much"]}, "opacity must be a number"),
+        ("watermark", {"text": "x", "opacity": [0.5, "much"]}, "opacity must be a number"),
     ],
 )
 def test_a_slip_is_one_sentence_before_anything_is_sent(

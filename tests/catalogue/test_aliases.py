@@ -122,19 +122,9 @@ SLIPS = [
     ("--imgae", "--image"), ("--formt", "--format"), ("--setings", "--settings"),
 ]  # fmt: skip
 UNRELATED = [
-    "--cfg-rescale",
-    "--tiling",
-    "--eta",
-    "--subseed-strength",
-    "--sigma",
-    "--styles",
-    "--resume",
-    "--refiner",
-    "--hires-seed",
-    "--mask-colour",
-    "--image-size",
-    "--clip",
-]
+    "--cfg-rescale", "--tiling", "--eta", "--subseed-strength", "--sigma", "--styles", "--resume",
+    "--refiner", "--hires-seed", "--mask-colour", "--image-size", "--clip",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("slip", "meant"), SLIPS)
@@ -195,10 +185,10 @@ def test_a_text_without_quotes_is_still_one_word_too_many():
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [({}, "neither"), ({"text": " "}, "neither"), ({"text": "a", "logo": URL}, "both")],
+    [({}, "neither is"), ({"text": " "}, "neither is"), ({"text": "a", "logo": URL}, "both are")],
 )
 def test_a_watermark_is_a_text_or_a_picture(values: dict[str, Any], said: str):
-    with pytest.raises(ParameterError, match=f"takes text or watermark: {said} is given"):
+    with pytest.raises(ParameterError, match=f"takes text or watermark: {said} given"):
         OPERATIONS["watermark"].check({"image": URL, **values})
 
 
