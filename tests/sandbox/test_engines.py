@@ -241,11 +241,13 @@ def test_more_people_than_can_be_counted_are_a_group() -> None:
 
     bodies = tuple(Detection("person", 0.9, (20.0 * n, 10, 20.0 * n + 20, 90)) for n in range(4))
     crowd = replace(scene.analyse(sample("astronaut")), people=4, objects=bodies)
-    pair = replace(crowd, people=2, objects=bodies[:2])
+    pair = replace(crowd, people=2, objects=bodies[:2], faces=crowd.faces * 2)
+    unsure = replace(pair, faces=())
 
     assert "a group of people" in write(crowd)
     assert "two people" in write(pair)
-    assert "solo" not in {tag["name"] for each in (crowd, pair) for tag in tags.tags(each)}
+    assert write(unsure).startswith("people")
+    assert "solo" not in {tag["name"] for each in (crowd, pair, unsure) for tag in tags.tags(each)}
     assert "2others" in {tag["name"] for tag in tags.tags(pair)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..vision.colours import ACHROMATIC, leading
-from ..vision.scene import CLEAR_BODY, Scene
+from ..vision.scene import Scene
 from ..vision.subjects import Subject
 from .findings import SURE, Findings, conclude
 from .wording import an, count, listed, plural
@@ -15,6 +15,8 @@ PORTRAIT, CLOSE_UP, PLAIN = 0.16, 0.45, 0.93
 COUNTED = 3
 # Two colours that cover this much make a drawing one of lines, or a silhouette if much is inked.
 TWO_TONES, INKED = 0.9, 0.12
+# Smooth things, near or cut out, look nearly as drawn as drawings in colour.
+DRAWN = 0.91
 
 SURFACES = {
     "plain": "a plain {colours} picture",
@@ -26,8 +28,7 @@ SURFACES = {
 
 def is_counted(scene: Scene) -> bool:
     """Whether so few people are seen so clearly that their number is sure."""
-    bodies = [each for each in scene.objects if each.name == "person"]
-    return scene.people <= COUNTED and scene.somebody > CLEAR_BODY and len(bodies) <= scene.people
+    return scene.people <= COUNTED and scene.people <= len(scene.faces)
 
 
 def _tones(scene: Scene) -> str:
@@ -129,7 +130,8 @@ def _unclear(scene: Scene, findings: Findings) -> str:
     known = next((name for name in UNCLEAR if name in findings.setting), None)
     if known and findings.medium in ("photo", ""):
         return UNCLEAR[known].format(colours=_tones(scene))
-    phrase = FORMS.get(drawn_form(scene), MEDIA[findings.medium])
+    unsure = findings.medium == "drawing" and scene.media["drawing"] < DRAWN
+    phrase = FORMS.get(drawn_form(scene), MEDIA["" if unsure else findings.medium])
     return phrase.format(colours=_tones(scene))
 
 

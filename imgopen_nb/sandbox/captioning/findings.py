@@ -30,7 +30,7 @@ SIGN_OF_PERSON = 0.4
 LEAST, TIMES = 0.33, 3.5
 FOLIAGE = 0.6
 # An even texture in which an animal is this likely may be its fur, or water around it.
-PATTERN_UNDER = 0.3
+PATTERN_UNDER, BACKDROP = 0.3, 0.75
 
 # COCO's classes by family, and the ImageNet families and kinds that back them: alone, the detector
 # sees umbrellas, kites and cakes in any smooth shape.
@@ -179,7 +179,8 @@ def conclude(scene: Scene) -> Findings:
     subject, certainty = _subject(scene)
     setting = _setting(scene)
     animal = scene.reading.kinds["animal"] > PATTERN_UNDER
-    if "pattern" in setting and (subject or animal or scene.medium not in ("photo", "")):
+    single = animal or scene.backdrop > BACKDROP or scene.medium not in ("photo", "")
+    if "pattern" in setting and (subject or single):
         setting -= {"pattern"}
     if setting & {"plain", "gradient", "noise", "pattern"}:
         return Findings(scene.medium, None, "none", 1, {}, setting)
