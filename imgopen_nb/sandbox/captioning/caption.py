@@ -5,13 +5,18 @@ from __future__ import annotations
 from ..vision.colours import ACHROMATIC, leading
 from ..vision.scene import Scene
 from ..vision.subjects import Subject
-from .findings import HEDGED, Findings, conclude
-from .wording import an, count, listed
+from .findings import SURE, Findings, conclude
+from .wording import an, count, listed, plural
 
 COLOURED = frozenset({"animal", "plant"})
 OUTDOORS = frozenset({"vehicle", "building", "landscape"})
-CLOTHED = frozenset({"uniform", "suit", "gown", "helmet", "hat", "pair of glasses", "mask"})
-PORTRAIT, CLOSE_UP, FINEST, DRAWN = 0.16, 0.45, 0.12, 0.95
+PORTRAIT, CLOSE_UP, PLAIN = 0.16, 0.45, 0.93
+# Above this many, detections overlap too much to be counted.
+COUNTED = 3
+# Two colours that cover this much make a drawing one of lines, or a silhouette if much is inked.
+TWO_TONES, INKED = 0.9, 0.12
+# Smooth things, near or cut out, look nearly as drawn as drawings in colour.
+DRAWN = 0.91
 
 SURFACES = {
     "plain": "a plain {colours} picture",
@@ -21,23 +26,32 @@ SURFACES = {
 }
 
 
+def is_counted(scene: Scene) -> bool:
+    """Whether so few people are seen so clearly that their number is sure."""
+    return scene.people <= COUNTED and scene.people <= len(scene.faces)
+
+
 def _tones(scene: Scene) -> str:
-    return listed(leading(scene.palette.whole, 0.15)) or next(iter(scene.palette.whole))
+    drawn = scene.medium == "drawing"
+    found = leading(scene.palette.whole, 0.04, 3) if drawn else leading(scene.palette.whole, 0.15)
+    return listed(found) or next(iter(scene.palette.whole))
 
 
 def _worn(scene: Scene) -> str:
-    """Describe what a lone person wears: a garment, the colours below the face, or both."""
-    garment = next((each for each in scene.reading.subjects() if each.group in CLOTHED), None)
-    colours = leading(scene.palette.clothes, 0.15)
-    if garment and garment.probability > HEDGED:
-        one = leading(scene.palette.clothes, 0.6, 1)
-        return f" wearing {an(' '.join([*one, garment.noun]))}"
-    maybe = f", possibly with {an(garment.group)}" if garment and garment.probability > 0.15 else ""
-    return (f" wearing {listed(colours)}" if colours else "") + maybe
+    """Describe what a lone person wears: a garment if it is sure, the colours below the face."""
+    garment = next((each for each in scene.reading.subjects() if each.kind == "clothing"), None)
+    colours = leading(scene.palette.clothes, 0.25)
+    if garment and garment.probability >= SURE["clothing"]:
+        return f" wearing {an(garment.noun)}"
+    return f" wearing {listed(colours)}" if colours else ""
 
 
 def _people(scene: Scene, findings: Findings) -> str:
-    who = count(scene.people, "person") if scene.people < 6 else "a group of people"
+    who = "a group of people" if scene.people > COUNTED else "people"
+    if scene.people == 1 or is_counted(scene):
+        who = count(scene.people, "person")
+    if findings.medium == "drawing":
+        return f"a drawing of {'a person' if scene.people == 1 else 'people'}"
     if scene.people == 1:
         who = f"a portrait of {who}" if scene.face_share > PORTRAIT else who
         who += _worn(scene)
@@ -45,30 +59,33 @@ def _people(scene: Scene, findings: Findings) -> str:
 
 
 def _with(findings: Findings, *, people: bool = False) -> str:
-    things = [count(number, name) for name, number in findings.things.items()]
-    sure = findings.subject if people and findings.certainty == "sure" else None
-    if sure and sure.kind not in ("clothing", "animal"):
-        things.insert(0, count(findings.number, sure.noun))
+    things = [_number(number, name) for name, number in findings.things.items()]
+    if people and findings.subject:
+        things.insert(0, _number(findings.number, findings.subject.noun))
     return f" with {listed(things[:3])}" if things else ""
 
 
+def _number(number: int, noun: str) -> str:
+    """Say one or more: the detector overlooks some of many, so they are not counted."""
+    return an(noun) if number == 1 else plural(noun)
+
+
 def _coloured(scene: Scene, subject: Subject) -> str:
-    """Return the subject's noun, after its colours if it is an animal or a plant."""
+    """Return the subject's noun, after its colour if an animal or a plant has mostly one."""
     own = scene.palette.subject if subject.kind in COLOURED else {}
-    colours = leading(own, 0.25) if max(own.values(), default=0.0) >= 0.4 else ()
-    return f"{listed(colours)} {subject.noun}" if colours else subject.noun
+    colours = [name for name in leading(own, 0.5, 1) if "grey" not in name]
+    return " ".join([*colours, subject.noun])
 
 
 def _subject(scene: Scene, findings: Findings) -> str:
     subject = findings.subject
-    if subject is None or findings.certainty == "possible":
+    if subject is None:
         return _unclear(scene, findings)
-    phrase = count(findings.number, _coloured(scene, subject))
+    phrase = _number(findings.number, _coloured(scene, subject))
+    if findings.medium == "drawing":
+        return f"a drawing of {phrase}"
     if subject.kind in ("animal", "plant", "food") and scene.prominence > CLOSE_UP:
         phrase = f"a close-up of {phrase}"
-    probability = scene.reading.nouns.get(subject.finest, subject.probability)
-    if subject.finest not in subject.noun and probability >= FINEST:
-        phrase += f", possibly {an(subject.finest)}"
     return phrase + _with(findings)
 
 
@@ -78,33 +95,64 @@ UNCLEAR = {
     "sky": "an open view under a blue sky",
     "surface": "a {colours} surface or texture",
 }
+MEDIA = {
+    "text": "a page of text",
+    "screenshot": "a screenshot of a program or a web page",
+    "diagram": "a diagram or plot",
+    "drawing": "a drawing or graphic in {colours}",
+    "photo": "a photograph in {colours}, no clear subject",
+    "": "a picture in {colours}, no clear subject",
+}
+
+
+def is_plain(scene: Scene) -> bool:
+    """Whether the picture's backdrop has one colour."""
+    return scene.backdrop > PLAIN
+
+
+def drawn_form(scene: Scene) -> str:
+    """Return "silhouette" or "lineart" for a drawing in two colours, else ""."""
+    if scene.medium != "drawing" or scene.tones_share < TWO_TONES or not scene.tone.monochrome:
+        return ""
+    shares = [*scene.palette.whole.values(), 0.0]
+    return "silhouette" if shares[1] > INKED else "lineart"
+
+
+FORMS = {
+    "silhouette": "a silhouette or simple shape in {colours}",
+    "lineart": "a simple line drawing in {colours}",
+}
 
 
 def _unclear(scene: Scene, findings: Findings) -> str:
     if findings.things:
-        return listed([count(number, name) for name, number in findings.things.items()][:3])
-    guess = f"possibly {an(findings.subject.noun)}" if findings.subject else "no clear subject"
+        return listed([_number(many, name) for name, many in findings.things.items()][:3])
     known = next((name for name in UNCLEAR if name in findings.setting), None)
-    if known is None:
-        return f"a picture in {_tones(scene)}, {guess}"
-    phrase = UNCLEAR[known].format(colours=_tones(scene))
-    return f"{phrase}, {guess}" if known == "sky" and findings.subject else phrase
+    if known and findings.medium in ("photo", ""):
+        return UNCLEAR[known].format(colours=_tones(scene))
+    unsure = findings.medium == "drawing" and scene.media["drawing"] < DRAWN
+    phrase = FORMS.get(drawn_form(scene), MEDIA["" if unsure else findings.medium])
+    return phrase.format(colours=_tones(scene))
 
 
-def _background(scene: Scene) -> list[str]:
+def _background(scene: Scene, findings: Findings) -> list[str]:
+    if findings.medium in ("text", "screenshot", "diagram"):
+        return []
     colour, share = next(iter(scene.palette.background.items()), ("", 0.0))
-    plain = share > 0.9 and scene.depth > 100
-    words = ["plain"] if plain else ["blurry"] if scene.depth > 8 else []
-    words += [colour] if share > 0.5 else []
+    if is_plain(scene):
+        colour, share = scene.palette.edge, 1.0
+    words = ["plain"] if is_plain(scene) else ["blurry"] if scene.depth > 8 else []
+    words += [colour] if share > 0.6 else []
     return [f"{' '.join(words)} background"] if words else []
 
 
 def _light(scene: Scene, findings: Findings) -> list[str]:
-    subject = findings.subject if findings.certainty != "possible" else None
-    outdoors = subject is not None and subject.kind in OUTDOORS
+    subject = findings.subject
+    outdoors = subject is not None and subject.kind in OUTDOORS and findings.medium == "photo"
     if outdoors and not scene.people and findings.setting & {"night", "sky"}:
         return ["at night or dusk" if "night" in findings.setting else "under a blue sky"]
-    return ["dark"] if scene.tone.lightness < 18 and "lights" not in findings.setting else []
+    dark = scene.tone.lightness < 18 and "lights" not in findings.setting
+    return ["dark"] if dark and findings.medium in ("photo", "") else []
 
 
 def _colours(scene: Scene, said: str) -> list[str]:
@@ -117,20 +165,18 @@ def _colours(scene: Scene, said: str) -> list[str]:
 
 
 def _medium(scene: Scene) -> list[str]:
-    """Return the medium if it is unusual; of the styles only cartoons are recognised reliably."""
-    name, probability = scene.style
-    if name == "cartoon" and probability > DRAWN:
-        return ["possibly a drawing or logo"]
-    return ["black and white photograph"] if scene.tone.monochrome else []
+    grey = scene.tone.monochrome and scene.medium == "photo" and not is_plain(scene)
+    return ["black and white photograph"] if grey else []
 
 
 def caption(scene: Scene) -> str:
     """Describe a scene in one sentence that mentions only what was measured."""
     findings = conclude(scene)
-    for surface, phrase in SURFACES.items():
-        if surface in findings.setting and not findings.subject and not scene.people:
-            return phrase.format(colours=_tones(scene))
-    head = _people(scene, findings) if scene.people else _subject(scene, findings)
-    surround = [] if "surface" in findings.setting else _background(scene)
+    if not findings.subject and not scene.people:
+        for surface in findings.setting & SURFACES.keys():
+            return SURFACES[surface].format(colours=_tones(scene))
+    people = scene.people and findings.medium in ("photo", "drawing", "")
+    head = _people(scene, findings) if people else _subject(scene, findings)
+    surround = [] if "surface" in findings.setting else _background(scene, findings)
     said = [head, *_light(scene, findings), *surround]
     return ", ".join([*said, *_colours(scene, ", ".join(said)), *_medium(scene)])

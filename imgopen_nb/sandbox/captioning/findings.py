@@ -3,69 +3,75 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
+from ..vision.classes import COCO
 from ..vision.objects import Detection
 from ..vision.scene import Scene
-from ..vision.subjects import Reading, Subject
-from .wording import an
+from ..vision.subjects import GENERAL, Subject
 
-Certainty = Literal["sure", "coarse", "possible", "none"]
+Certainty = Literal["sure", "coarse", "none"]
 
-SURE, COARSE, POSSIBLE = 0.35, 0.45, 0.15
-# The classifier mostly takes drawings and shapes for things (a computer mouse, a clock).
-SURE_THING, THINGS = 0.5, frozenset({"thing", "clothing", "place"})
-PATTERN_OVER = 0.3
-# Anything with leaves or a texture like fur gets a little of the 398 animal classes' probability.
-COARSE_ANIMAL = 0.55
-HEDGED = 0.25
+# The least probability of a family, by its kind: the classifier mostly takes what it doesn't know
+# for things.
+SURE = {"animal": 0.5, "vehicle": 0.5, "building": 0.5, "landscape": 0.5, "plant": 0.5,
+        "food": 0.55, "place": 0.65, "thing": 0.65, "page": 0.65, "clothing": 0.75}  # fmt: skip
+# The least probability of a whole kind. Anything with leaves or a texture like fur gets a little of
+# the 398 animal classes' probability.
+COARSE = {"animal": 0.6, "vehicle": 0.55, "building": 0.5, "plant": 0.65, "food": 0.65}
+# Photographs of people, and drawings, are named only by what is very sure, and of few kinds.
+VERY_SURE, QUITE_SURE, BESIDE_PEOPLE, IN_DRAWINGS = (
+    0.85, 0.7, frozenset({"thing", "vehicle"}), frozenset({"animal", "vehicle", "food", "plant"})
+)  # fmt: skip
+# A face that is not seen must never be named as one of these.
+LIKE_PEOPLE = frozenset({"ape", "monkey", "wild boar or pig", "seal", "sloth"})
+SIGN_OF_PERSON = 0.4
+LEAST, TIMES = 0.33, 3.5
 FOLIAGE = 0.6
+# An even texture in which an animal is this likely may be its fur, or water around it.
+PATTERN_UNDER, BACKDROP = 0.3, 0.75
 
-# COCO's classes by family, and the ImageNet groups and kinds that back them: alone, the detector
+# COCO's classes by family, and the ImageNet families and kinds that back them: alone, the detector
 # sees umbrellas, kites and cakes in any smooth shape.
 FAMILIES: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = tuple(
     (name, frozenset(members.split(",")), frozenset(backing.split(",")))
     for name, members, backing in (
         ("traffic", "bicycle,car,motorcycle,airplane,bus,train,truck,boat", "vehicle"),
         ("pot", "potted plant", "plant"),
-        ("street", "traffic light,fire hydrant,stop sign,parking meter,bench",
-         "vehicle,road sign,traffic light"),
+        ("street", "traffic light,bench", "vehicle,road sign,traffic light"),
         ("tableware", "bottle,wine glass,cup,fork,knife,spoon,bowl,dining table",
-         "food,cup,bottle,jar,bowl,cooking utensil,table"),
+         "food,cup,bottle,vessel,bowl,cooking utensil,table"),
         ("meal", "banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake", "food"),
-        ("room", "chair,couch,bed,toilet,television,microwave,oven,toaster,sink,refrigerator,vase",
-         "chair,table,cupboard,bed,household appliance,screen"),
-        ("desk", "laptop,mouse,remote control,keyboard,mobile phone,book",
-         "computer,telephone,screen,table"),
+        ("room", "chair,couch,bed,television,microwave,oven,refrigerator,vase",
+         "chair,couch,table,cabinet,bed,household appliance,television"),
+        ("desk", "laptop,keyboard,mobile phone,book", "computer,telephone,table"),
         ("clock", "clock", "clock"),
-        ("sport", "frisbee,skis,snowboard,sports ball,baseball bat,baseball glove,skateboard,"
-         "surfboard,tennis racket",
-         "ball"),
+        ("toy", "teddy bear", "teddy bear"),
+        ("sport", "skis,snowboard,sports ball,skateboard,surfboard,tennis racket", "ball"),
     )
 )  # fmt: skip
-ANIMALS = frozenset(["bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra"])
-# COCO's names, and those of ImageNet's groups for the same things.
-SAME = {"sports ball": "ball", "laptop": "computer", "keyboard": "computer", "mouse": "computer",
-        "cup": "drink", "dining table": "table", "couch": "chair",
-        "airplane": "aeroplane"}  # fmt: skip
+ANIMALS = frozenset(
+    ["bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe"]
+)
+# COCO's names, and those of ImageNet's families for the same things.
+SAME = {"sports ball": "ball", "laptop": "computer", "keyboard": "computer", "cup": "drink",
+        "dining table": "table"}  # fmt: skip
 WORN = frozenset(["backpack", "umbrella", "handbag", "tie", "suitcase"])
-SUPPORT, UNAIDED = 0.2, 0.8
-
-# ImageNet's photographs of insects mostly show flowers, so an insect also suggests a flower.
-VISITORS = ("insect", "butterfly", "beetle")
-FLOWER_SEEN, VISITOR_SURE = 0.12, 0.5
+SEEN, SUPPORT, UNAIDED, ANIMAL_SEEN = 0.55, 0.3, 0.8, 0.6
 
 
 @dataclass(frozen=True)
 class Findings:
     """Conclusions about one picture.
 
-    `subject` is the main thing besides people, None if nothing is probable; `things` are the
-    other objects with their counts; `setting` has any of: foliage, sky, lights, surface, night,
-    pattern, plain, gradient, noise.
+    `medium` is photo, drawing, text, screenshot, diagram or "" if unsure; `subject` is the main
+    thing besides people, None if nothing is probable; `things` are the other objects with their
+    counts; `setting` has any of: foliage, sky, lights, surface, night, pattern, plain, gradient,
+    noise.
     """
 
+    medium: str
     subject: Subject | None
     certainty: Certainty
     number: int
@@ -73,66 +79,63 @@ class Findings:
     setting: frozenset[str]
 
 
-def _groups(reading: Reading) -> list[Subject]:
-    """Return the likely subjects; unsure insects count as the flower that they sit on."""
-    found = reading.subjects()
-    flower = reading.groups.get("flower", 0.0)
-    visitors = sum(reading.groups[name] for name in VISITORS)
-    if flower < FLOWER_SEEN or max(reading.groups[name] for name in VISITORS) > VISITOR_SURE:
-        return found
-    others = [each for each in found if each.group not in (*VISITORS, "flower")]
-    bloom = Subject("flower", "flower", "plant", flower + visitors, "flower")
-    return sorted([bloom, *others], key=lambda each: -each.probability)
-
-
 def _subject(scene: Scene) -> tuple[Subject | None, Certainty]:
-    best, *_ = _groups(scene.reading)
-    rival = next(
-        (each for each in scene.objects if each.name in ANIMALS and each.score > 0.6), None
-    )
-    if rival and best.kind == "animal" and rival.name != best.group and best.probability < 0.85:
-        return replace(best, noun="animal", finest=f"{best.finest} or {an(rival.name)}"), "coarse"
-    if best.probability >= (SURE_THING if best.kind in THINGS else SURE):
+    best, *_ = scene.reading.subjects()
+    if scene.medium != "photo":
+        least = {"drawing": VERY_SURE, "": QUITE_SURE}.get(scene.medium, 1.0)
+        named = best.kind in IN_DRAWINGS and not scene.people and best.probability >= least
+        return (best, "sure") if named else (None, "none")
+    if scene.people:
+        named = best.kind in BESIDE_PEOPLE and best.probability >= VERY_SURE
+        return (best, "sure") if named else (None, "none")
+    if scene.somebody > SIGN_OF_PERSON and best.kind not in ("vehicle", "building", "landscape"):
+        return (best, "sure") if best.probability >= VERY_SURE else (None, "none")
+    rivals = [
+        each.name
+        for each in scene.objects
+        if each.name in ANIMALS and each.score > ANIMAL_SEEN and each.name != best.group
+    ]
+    doubtful = best.group in LIKE_PEOPLE or (best.kind == "animal" and rivals)
+    if best.probability >= (VERY_SURE if doubtful else SURE[best.kind]) or _stands_out(scene):
         return best, "sure"
     coarse = _kind(scene)
-    if coarse:
-        return coarse, "coarse"
-    return (best, "possible") if best.probability >= POSSIBLE else (None, "none")
+    return (coarse, "coarse") if coarse else (None, "none")
+
+
+def _stands_out(scene: Scene) -> bool:
+    """Whether a vehicle, a building or a landscape is far likelier than all else."""
+    best, second, *_ = scene.reading.subjects()
+    clear = best.probability >= max(LEAST, TIMES * second.probability)
+    return clear and best.kind in ("vehicle", "building", "landscape")
 
 
 def _kind(scene: Scene) -> Subject | None:
-    """Return the kind of thing that the picture shows, if no group is probable enough."""
-    masses = {kind: scene.reading.kinds[kind] for kind in GENERAL}
-    kind, mass = max(masses.items(), key=lambda each: each[1])
+    """Return the kind of thing that the picture shows, if no family is probable enough."""
+    kind, mass = max(
+        ((kind, scene.reading.kinds[kind]) for kind in GENERAL), key=lambda each: each[1]
+    )
     cut_out = scene.prominence > 0.05 and scene.tone.green < FOLIAGE
-    if mass < COARSE or (kind == "animal" and not (mass >= COARSE_ANIMAL and cut_out)):
+    if mass < COARSE[kind] or (kind == "animal" and not cut_out):
         return None
-    finest = next(each for each in scene.reading.subjects() if each.kind == kind)
-    return Subject(GENERAL[kind], finest.group, kind, mass, finest.finest)
-
-
-GENERAL = {
-    "animal": "animal",
-    "vehicle": "vehicle",
-    "building": "building",
-    "plant": "plant",
-    "food": "dish",
-}
+    return Subject(GENERAL[kind], kind, kind, mass)
 
 
 def _backed(detection: Detection, scene: Scene) -> bool:
+    if detection.name not in COCO or detection.score < SEEN:
+        return False
     if detection.name in WORN:
-        return scene.people > 0 and detection.score > 0.45
+        return scene.people > 0
     if detection.name in ANIMALS:
-        return scene.reading.groups.get(detection.name, 0.0) > HEDGED
+        return scene.reading.groups.get(detection.name, 0.0) > SUPPORT
     for _, members, backing in FAMILIES:
         if detection.name in members:
             support = sum(
                 scene.reading.groups.get(name, 0.0) for name in backing - scene.reading.kinds.keys()
             )
             support += sum(scene.reading.kinds.get(name, 0.0) for name in backing)
-            relatives = {each.name for each in scene.objects if each.score > 0.45} & members
-            return support > SUPPORT or len(relatives) > 1 or detection.score > UNAIDED
+            relatives = {each.name for each in scene.objects if each.score > SEEN} & members
+            several = len(relatives) > 1 and support > SUPPORT / 2
+            return support > SUPPORT or several or detection.score > UNAIDED
     return False
 
 
@@ -151,19 +154,23 @@ def _setting(scene: Scene) -> frozenset[str]:
 
 def _things(scene: Scene, subject: Subject | None) -> tuple[dict[str, int], int]:
     """Return the objects beside the subject, with counts, and how many of the subject there are."""
-    counts = Counter(
-        each.name for each in scene.objects if each.name != "person" and _backed(each, scene)
-    )
+    if scene.medium != "photo":
+        return {}, 1
+    counts = Counter(each.name for each in scene.objects if _backed(each, scene))
     if subject is None:
         return dict(counts), 1
-    same = {
-        name
-        for name in counts
-        if SAME.get(name, name) in (subject.group, subject.noun, subject.finest)
-    }
-    number = max([1, *(counts[name] for name in same)])
+    alike = Counter(
+        each.name
+        for each in scene.objects
+        if SAME.get(each.name, each.name) in (subject.group, subject.noun)
+    )
+    same, number = set(alike), max(1, *alike.values(), 1)
+    if subject.kind == "animal":
+        same |= ANIMALS
     if subject.kind == "vehicle":
         same |= FAMILIES[0][1]
+    if subject.kind == "food":
+        same |= FAMILIES[4][1]
     return {name: many for name, many in counts.items() if name not in same}, number
 
 
@@ -171,8 +178,11 @@ def conclude(scene: Scene) -> Findings:
     """Weigh the networks' evidence, and drop what only one of them sees."""
     subject, certainty = _subject(scene)
     setting = _setting(scene)
-    patterned = "pattern" in setting and (subject is None or subject.probability < PATTERN_OVER)
-    if setting & {"plain", "gradient", "noise"} or patterned:
-        return Findings(None, "none", 1, {}, setting)
-    things, number = _things(scene, subject if certainty == "sure" else None)
-    return Findings(subject, certainty, number, things, setting)
+    animal = scene.reading.kinds["animal"] > PATTERN_UNDER
+    single = animal or scene.backdrop > BACKDROP or scene.medium not in ("photo", "")
+    if "pattern" in setting and (subject or single):
+        setting -= {"pattern"}
+    if setting & {"plain", "gradient", "noise", "pattern"}:
+        return Findings(scene.medium, None, "none", 1, {}, setting)
+    things, number = _things(scene, subject)
+    return Findings(scene.medium, subject, certainty, number, things, setting)

@@ -21,6 +21,7 @@ IRREGULAR = {
     "person": "people", "mouse": "mice", "knife": "knives", "sheep": "sheep", "fish": "fish",
     "scissors": "scissors", "skis": "skis", "wolf": "wolves", "goose": "geese",
     "broccoli": "broccoli", "shelf": "shelves", "leaf": "leaves", "food": "food",
+    "bison": "bison",
 }  # fmt: skip
 
 

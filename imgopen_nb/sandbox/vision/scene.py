@@ -10,17 +10,24 @@ from threading import Lock
 import numpy as np
 from PIL import Image, ImageOps
 
-from .arrays import Array, Box, Region, clipped, middle, resized, shrink
+from . import medium
+from .arrays import Array, Box, Region, clipped, middle, resized, scaled, shrink
 from .colours import lab, shares
 from .faces import Face, detect_faces
 from .networks import classify, subject_mask
 from .objects import Detection, detect_objects
-from .styles import recognise
 from .subjects import Reading
 from .tones import Tone, measure, sharpness
 
 SIDE = 1024
+# What the classifier sees is first brought to this size: it names sizes of one photograph alike.
+SEEN_SIDE = 448
 REMEMBERED = 32
+# The least probability of a medium: small cut out photographs look drawn.
+MEDIUM_SURE = {"photo": 0.6, "drawing": 0.82, "text": 0.7, "screenshot": 0.7, "diagram": 0.7}
+PERHAPS_PHOTO = 0.3
+# A person needs this score if no face confirms it, and this much beside another person.
+CLEAR_BODY, LIKELY_BODY = 0.75, 0.5
 MASK_SIDE = 224
 # Kinds of pictures that are all subject, so that cutting it out would not help.
 VIEWS = ("landscape", "building", "vehicle")
@@ -28,20 +35,26 @@ VIEWS = ("landscape", "building", "vehicle")
 
 @dataclass(frozen=True)
 class Palette:
-    """Shares of colour names, largest first: of all, the subject, the rest, a person's body."""
+    """Shares of colour names, largest first: of all, the subject, the rest, a person's body.
+
+    `edge` is the name of the commonest colour of the outermost pixels.
+    """
 
     whole: dict[str, float]
     subject: dict[str, float]
     background: dict[str, float]
     clothes: dict[str, float]
+    edge: str
 
 
 @dataclass(frozen=True)
 class Scene:
     """What was measured in one picture.
 
-    `prominence` is the subject's share of the area, 0 if no subject was cut out; `depth` is how
-    many times sharper the subject is than its surroundings.
+    `media` has the probability of each medium (photo, drawing, text, screenshot, diagram);
+    `backdrop` is the share of the outermost pixels that have one colour, and `tones_share` of all
+    pixels that have one of two. `prominence` is the subject's share of the area, 0 if no subject
+    was cut out; `depth` is how many times sharper the subject is than its surroundings.
     """
 
     width: int
@@ -54,18 +67,36 @@ class Scene:
     palette: Palette
     prominence: float
     depth: float
-    style: tuple[str, float]
+    media: dict[str, float]
+    backdrop: float
+    tones_share: float
 
     @property
     def face_share(self) -> float:
         """Return the largest face's height as a share of the picture's height."""
         return max(((face.box[3] - face.box[1]) / self.height for face in self.faces), default=0.0)
 
+    @property
+    def medium(self) -> str:
+        """Return the likeliest medium, or "" if none is probable enough."""
+        name, probability = max(self.media.items(), key=lambda each: each[1])
+        return name if probability >= MEDIUM_SURE[name] else ""
+
+    @property
+    def somebody(self) -> float:
+        """Return the best sign of a person, counted or not, 0..1."""
+        bodies = [each.score for each in self.objects if each.name == "person"]
+        return max([*bodies, *(face.score for face in self.faces)], default=0.0)
+
 
 def _views(picture: Image.Image) -> list[Image.Image]:
-    """Return what the classifier sees: the centre, the whole, and their mirror images."""
-    side = max(1, round(0.875 * min(picture.size)))
-    views = [middle(picture, (side, side)), picture]
+    """Return what the classifier sees: the whole, then the centre and its middle; each mirrored."""
+    scale = SEEN_SIDE / max(picture.size)
+    seen = picture.resize(scaled(picture.size, scale), Image.Resampling.BICUBIC)
+    views = [seen]
+    for share in (0.875, 0.65):
+        side = max(1, round(share * min(seen.size)))
+        views.append(middle(seen, (side, side)))
     return views + [ImageOps.mirror(view) for view in views]
 
 
@@ -101,10 +132,12 @@ def _people(
     bodies = [each for each in objects if each.name == "person"]
     sure = tuple(face for face in faces if _is_true_face(face, bodies, height))
     clear = [
-        body for body in bodies if body.score > 0.6 or any(_holds(body.box, face) for face in sure)
+        body
+        for body in bodies
+        if body.score > CLEAR_BODY or any(_holds(body.box, face) for face in sure)
     ]
     if sure or clear:
-        clear += [body for body in bodies if body.score > 0.5 and body not in clear]
+        clear += [body for body in bodies if body.score > LIKELY_BODY and body not in clear]
     lone = [face for face in sure if not any(_holds(body.box, face) for body in clear)]
     return sure, len(clear) + len(lone)
 
@@ -130,10 +163,13 @@ def _palette(picture: Image.Image, mask: Array | None, faces: tuple[Face, ...]) 
     scale = (small.width / picture.width, small.height / picture.height)
     clothes = _clothes(pixels, faces, scale)
     whole = shares(pixels.reshape(-1, 3))
+    rim = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    edge = next(iter(shares(rim)))
     if mask is None or not 0.02 < (mask > 0.5).mean() < 0.9:
-        return Palette(whole, {}, {}, clothes)
+        return Palette(whole, {}, {}, clothes, edge)
     fitted = resized(mask, small.size, Image.Resampling.BILINEAR)
-    return Palette(whole, shares(pixels[fitted > 0.6]), shares(pixels[fitted < 0.3]), clothes)
+    subject, rest = shares(pixels[fitted > 0.6]), shares(pixels[fitted < 0.3])
+    return Palette(whole, subject, rest, clothes, edge)
 
 
 def _bodies(objects: list[Detection], size: tuple[int, int]) -> Array:
@@ -164,12 +200,18 @@ def _measure(image: Image.Image) -> Scene:
     objects = detect_objects(picture)
     tiled = any(each.name == "person" for each in objects)
     faces, people = _people(objects, detect_faces(picture, tiled=tiled), picture.height)
-    seen = [classify(view)[0] for view in _views(picture)]
-    mask = _mask(picture, objects, people, Reading.of(np.mean(seen, axis=0)), tone)
+    views = [classify(view) for view in _views(picture)]
+    media = medium.recognise(picture, views[0][1])
+    seen = [odds for odds, _ in views]
+    mask = None
+    if media["photo"] > PERHAPS_PHOTO:
+        mask = _mask(picture, objects, people, Reading.of(np.mean(seen, axis=0)), tone)
     prominence = float((mask > 0.5).mean()) if mask is not None else 0.0
     cut_out = mask if 0.02 < prominence < 0.9 else None
     if cut_out is not None and 0.05 < prominence < 0.6 and not people:
-        seen.append(classify(picture.crop(_frame(cut_out, picture.size)))[0])
+        near = picture.crop(_frame(cut_out, picture.size))
+        seen += [classify(view)[0] for view in (near, ImageOps.mirror(near))]
+    pixels = np.asarray(shrink(picture, medium.SIDE), np.float32)
     return Scene(
         *picture.size,
         reading=Reading.of(np.mean(seen, axis=0)),
@@ -179,7 +221,9 @@ def _measure(image: Image.Image) -> Scene:
         tone=tone,
         palette=_palette(picture, cut_out, faces),
         prominence=prominence,
-        style=recognise(picture)[0],
+        media=media,
+        backdrop=medium.border(pixels)[1],
+        tones_share=medium.tones_share(pixels),
         depth=sharpness(picture, cut_out) if cut_out is not None else 1.0,
     )
 
