@@ -320,7 +320,7 @@ def test_the_outpainted_picture_has_the_factors_size_and_the_original_in_its_mid
 
     assert result.size == (round(201 * 1.5), round(133 * 1.25)) == (302, 166)
     assert (answer["width"], answer["height"], answer["seed"]) == (302, 166, 7)
-    assert "prompt" in answer["note"]
+    assert "patched" in answer["note"]
     middle = result.crop((left, top, left + 201, top + 133))
     assert ImageChops.difference(middle, image).getbbox() is None
     assert np.asarray(result, float)[:, :20].std() > 5
