@@ -100,7 +100,7 @@ MEDIA = {
     "screenshot": "a screenshot of a program or a web page",
     "diagram": "a diagram or plot",
     "drawing": "a drawing or graphic in {colours}",
-    "photo": "a photograph in {colours}, no clear subject",
+    "photo": "a picture in {colours}, no clear subject",
     "": "a picture in {colours}, no clear subject",
 }
 

@@ -11,7 +11,8 @@ from ..vision.subjects import Subject
 from .caption import CLOSE_UP, OUTDOORS, PORTRAIT, drawn_form, is_counted, is_plain
 from .findings import SIGN_OF_PERSON, SURE, Findings, conclude
 
-LEAST = 0.1
+# Paintings and renderings look nearly as photographs do.
+LEAST, PHOTO = 0.1, 0.9
 KINDS = {"animal": "animal", "vehicle": "motor_vehicle", "building": "building", "plant": "plant",
          "food": "food"}  # fmt: skip
 # Vehicles of which the tag of their kind is not true.
@@ -114,7 +115,10 @@ def _setting(scene: Scene, findings: Findings) -> dict[str, float]:
     sky = "sky" in findings.setting and not inside and not scene.people and natural
     near = findings.subject is not None and not scene.people and medium == "photo"
     facts = {
-        MEDIA.get(medium, ""): (medium in MEDIA, scene.media.get(medium, 0.0)),
+        MEDIA.get(medium, ""): (
+            medium in MEDIA and (medium != "photo" or scene.media["photo"] > PHOTO),
+            scene.media.get(medium, 0.0),
+        ),
         drawn_form(scene): (bool(drawn_form(scene)), scene.tones_share),
         "monochrome": (tone.monochrome, 0.99),
         "greyscale": (tone.monochrome, 0.99),

@@ -79,7 +79,7 @@ FAMILIES = {
     "building": """
         tower 437 442 682 900 | lighthouse 437
         building 410 425 449 483 497 500 538 580 634 660 663 668 698 727 743 832 853 858 |
-            castle 483, church:building 497, mosque:building 668
+            castle 483, church:building 497
         bridge 821 839 888
         monument:statue 562 649 708 863 873
         """,
