@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from ...catalogue.operation import PREFIX, Operation
 from ...catalogue.operations import OPERATIONS
@@ -134,7 +135,7 @@ def task_of(path: str, body: bytes) -> str:
 def unknown_path(path: str) -> str:
     """Return the message about a path that does not exist."""
     tails = [known.removeprefix(f"{PREFIX}/") for known in PATHS]
-    hint = near_match(path.removeprefix(f"{PREFIX}/").strip("/"), tails)
+    hint = near_match(unquote(path.removeprefix(f"{PREFIX}/")).strip("/"), tails)
     return f"there is no {tidy(path, 120)}" + (f"; below {PREFIX}/, {hint}" if hint else "")
 
 
