@@ -29,8 +29,8 @@ PICTURES = st.sampled_from(["sample:coffee", "sample:chelsea", "sample:rocket"])
 
 def values_of(param: Param) -> st.SearchStrategy[Any]:
     """What a user may put into the field of a parameter, sensible or not."""
-    if param.choices:
-        return st.sampled_from(param.choices)
+    if param.options:
+        return st.sampled_from(param.options)
     kinds: dict[str, st.SearchStrategy[Any]] = {
         "image": PICTURES,
         "images": st.lists(PICTURES, min_size=1, max_size=4),
