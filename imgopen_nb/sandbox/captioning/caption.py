@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from ..vision.colours import ACHROMATIC, leading
+from ..vision.colours import ACHROMATIC, COLOURS, leading
 from ..vision.scene import Scene
 from ..vision.subjects import Subject
-from .findings import SURE, Findings, conclude
+from .findings import FAINT_SIGN, FEW_TONES, SURE, Findings, conclude
 from .wording import an, count, listed, plural
 
+GREYS = frozenset({"grey", "light grey"})
 COLOURED = frozenset({"animal", "plant"})
 OUTDOORS = frozenset({"vehicle", "building", "landscape"})
+# Less of a colour below the face may be what is behind the person.
+WORN_SHARE, LIKE_SKIN = 0.35, frozenset({"grey", "light grey", "brown", "tan", "beige"})
 PORTRAIT, CLOSE_UP, PLAIN = 0.16, 0.45, 0.93
 # Above this many, detections overlap too much to be counted.
 COUNTED = 3
 # Two colours that cover this much make a drawing one of lines, or a silhouette if much is inked.
 TWO_TONES, INKED = 0.9, 0.12
-# Smooth things, near or cut out, look nearly as drawn as drawings in colour.
-DRAWN = 0.91
+# Smooth things, near or cut out, look nearly as drawn as drawings: they have a photograph's share.
+A_PHOTO, WRITTEN = 0.12, 0.7
 
 SURFACES = {
     "plain": "a plain {colours} picture",
@@ -32,18 +35,31 @@ def is_counted(scene: Scene) -> bool:
 
 
 def _tones(scene: Scene) -> str:
-    drawn = scene.medium == "drawing"
-    found = leading(scene.palette.whole, 0.04, 3) if drawn else leading(scene.palette.whole, 0.15)
-    return listed(found) or next(iter(scene.palette.whole))
+    """Return the picture's leading colours."""
+    return listed(leading(scene.palette.whole, 0.15)) or next(iter(scene.palette.whole))
+
+
+def _inks(scene: Scene) -> str:
+    """Return the leading colours, without that of a plain background, which has its own words."""
+    whole = scene.palette.whole
+    if is_plain(scene) and len(whole) > 1:
+        whole = {name: share for name, share in whole.items() if name != scene.palette.edge}
+    inked = sum(whole.values())
+    drawn = inked < 0.5 or scene.medium == "drawing"
+    found = leading(whole, min(0.04, 0.1 * inked) if drawn else 0.15, 3 if drawn else 2)
+    if {"black", "white"} & {*found, scene.palette.edge}:
+        # The edges of what is black or white are grey.
+        found = tuple(name for name in found if name not in GREYS) or found
+    return listed(found) or next(iter(whole))
 
 
 def _worn(scene: Scene) -> str:
     """Describe what a lone person wears: a garment if it is sure, the colours below the face."""
     garment = next((each for each in scene.reading.subjects() if each.kind == "clothing"), None)
-    colours = leading(scene.palette.clothes, 0.25)
+    colours = leading(scene.palette.clothes, WORN_SHARE, 1)
     if garment and garment.probability >= SURE["clothing"]:
         return f" wearing {an(garment.noun)}"
-    return f" wearing {listed(colours)}" if colours else ""
+    return f" wearing {listed(colours)}" if colours and colours[0] not in LIKE_SKIN else ""
 
 
 def _people(scene: Scene, findings: Findings) -> str:
@@ -98,11 +114,27 @@ UNCLEAR = {
 MEDIA = {
     "text": "a page of text",
     "screenshot": "a screenshot of a program or a web page",
+    "written": "a page or a screen with text",
     "diagram": "a diagram or plot",
     "drawing": "a drawing or graphic in {colours}",
+    "graphic": "a drawing, diagram or other graphic in {colours}",
     "photo": "a picture in {colours}, no clear subject",
+    "object": "an object in {colours}",
     "": "a picture in {colours}, no clear subject",
 }
+
+
+def guessed_medium(scene: Scene) -> str:
+    """Return the medium, or what can be said if it is unsure: written, graphic or ""."""
+    if scene.medium == "drawing":
+        return "drawing" if scene.media["photo"] < A_PHOTO else ""
+    if scene.medium:
+        return scene.medium
+    written = scene.media["text"] + scene.media["screenshot"]
+    if written > WRITTEN:
+        return "written"
+    flat = scene.media["photo"] < A_PHOTO or scene.tones_share > FEW_TONES
+    return "graphic" if flat and written < 1 - WRITTEN else ""
 
 
 def is_plain(scene: Scene) -> bool:
@@ -112,10 +144,19 @@ def is_plain(scene: Scene) -> bool:
 
 def drawn_form(scene: Scene) -> str:
     """Return "silhouette" or "lineart" for a drawing in two colours, else ""."""
-    if scene.medium != "drawing" or scene.tones_share < TWO_TONES or not scene.tone.monochrome:
+    drawn = scene.media["drawing"] + scene.media["diagram"] > 0.5
+    two = scene.tones_share > TWO_TONES and scene.tone.monochrome and drawn
+    if (
+        not two
+        or scene.tone.texture == "plain"
+        or guessed_medium(scene) not in ("drawing", "graphic")
+    ):
         return ""
-    shares = [*scene.palette.whole.values(), 0.0]
-    return "silhouette" if shares[1] > INKED else "lineart"
+    others = [share for name, share in scene.palette.whole.items() if name != scene.palette.edge]
+    contrasting = {*scene.palette.whole} - GREYS - {scene.palette.edge}
+    if not contrasting:
+        return ""
+    return "silhouette" if max(others) > INKED else "lineart"
 
 
 FORMS = {
@@ -128,15 +169,23 @@ def _unclear(scene: Scene, findings: Findings) -> str:
     if findings.things:
         return listed([_number(many, name) for name, many in findings.things.items()][:3])
     known = next((name for name in UNCLEAR if name in findings.setting), None)
-    if known and findings.medium in ("photo", ""):
+    if known and findings.medium in ("photo", "") and not drawn_form(scene):
         return UNCLEAR[known].format(colours=_tones(scene))
-    unsure = findings.medium == "drawing" and scene.media["drawing"] < DRAWN
-    phrase = FORMS.get(drawn_form(scene), MEDIA["" if unsure else findings.medium])
-    return phrase.format(colours=_tones(scene))
+    medium = "object" if _is_an_object(scene) else guessed_medium(scene)
+    phrase = FORMS.get(drawn_form(scene), MEDIA[medium])
+    return phrase.format(colours=_inks(scene))
+
+
+def _is_an_object(scene: Scene) -> bool:
+    """Whether some thing that nobody knows lies or stands before a backdrop of one colour."""
+    kinds = scene.reading.kinds
+    cut_out = is_plain(scene) and 0.05 < scene.prominence < 0.9
+    lifeless = kinds["animal"] < 0.2 and scene.somebody < FAINT_SIGN
+    return cut_out and lifeless and kinds["thing"] > 0.3 and scene.media["photo"] > 0.5
 
 
 def _background(scene: Scene, findings: Findings) -> list[str]:
-    if findings.medium in ("text", "screenshot", "diagram"):
+    if guessed_medium(scene) in ("text", "screenshot", "diagram", "written"):
         return []
     colour, share = next(iter(scene.palette.background.items()), ("", 0.0))
     if is_plain(scene):
@@ -156,11 +205,13 @@ def _light(scene: Scene, findings: Findings) -> list[str]:
 
 
 def _colours(scene: Scene, said: str) -> list[str]:
-    """Return the picture's leading colours, unless grey or already mentioned."""
+    """Return the picture's leading colours, unless they are grey or some are already mentioned."""
     if scene.people or scene.tone.chroma <= 12:
         return []
     found = leading(scene.palette.whole, 0.15, 3)
-    names = [name for name in found if name not in ACHROMATIC and name not in said]
+    if any(name in said for name, _ in COLOURS if name not in ACHROMATIC):
+        return []
+    names = [name for name in found if name not in ACHROMATIC]
     return [f"{listed(names)} tones"] if names else []
 
 
@@ -177,6 +228,7 @@ def caption(scene: Scene) -> str:
             return SURFACES[surface].format(colours=_tones(scene))
     people = scene.people and findings.medium in ("photo", "drawing", "")
     head = _people(scene, findings) if people else _subject(scene, findings)
-    surround = [] if "surface" in findings.setting else _background(scene, findings)
+    even = "surface" in findings.setting and not drawn_form(scene)
+    surround = [] if even else _background(scene, findings)
     said = [head, *_light(scene, findings), *surround]
     return ", ".join([*said, *_colours(scene, ", ".join(said)), *_medium(scene)])

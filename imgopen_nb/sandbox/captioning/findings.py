@@ -8,26 +8,34 @@ from typing import Literal
 
 from ..vision.classes import COCO
 from ..vision.objects import Detection
-from ..vision.scene import Scene
+from ..vision.scene import MEDIUM_SURE, PERHAPS_PHOTO, Scene
 from ..vision.subjects import GENERAL, Subject
 
 Certainty = Literal["sure", "coarse", "none"]
 
 # The least probability of a family, by its kind: the classifier mostly takes what it doesn't know
 # for things.
-SURE = {"animal": 0.5, "vehicle": 0.5, "building": 0.5, "landscape": 0.5, "plant": 0.5,
-        "food": 0.55, "place": 0.65, "thing": 0.65, "page": 0.65, "clothing": 0.75}  # fmt: skip
+SURE = {"animal": 0.5, "vehicle": 0.5, "building": 0.45, "landscape": 0.5, "plant": 0.5,
+        "food": 0.5, "place": 0.65, "thing": 0.65, "page": 0.65, "clothing": 0.42}  # fmt: skip
 # The least probability of a whole kind. Anything with leaves or a texture like fur gets a little of
 # the 398 animal classes' probability.
-COARSE = {"animal": 0.6, "vehicle": 0.55, "building": 0.5, "plant": 0.65, "food": 0.65}
+COARSE = {"animal": 0.6, "vehicle": 0.5, "building": 0.35, "plant": 0.65, "food": 0.6,
+          "landscape": 0.38}  # fmt: skip
+ANIMAL_UNCUT = 0.75  # of an animal that does not stand out from its surroundings
 # Photographs of people, and drawings, are named only by what is very sure, and of few kinds.
-VERY_SURE, QUITE_SURE, BESIDE_PEOPLE, IN_DRAWINGS = (
-    0.85, 0.7, frozenset({"thing", "vehicle"}), frozenset({"animal", "vehicle", "food", "plant"})
-)  # fmt: skip
+VERY_SURE, QUITE_SURE, PERHAPS_SURE = 0.85, 0.7, 0.6
+BESIDE_PEOPLE = frozenset({"thing", "vehicle"})
+IN_DRAWINGS = frozenset({"animal", "vehicle", "food", "plant"})
+# Less is enough for a thing in what is clearly a photograph, if nothing else is nearly as likely.
+CLEAR_PHOTO, CLEAR_THING = 0.85, 0.5
+# Pictures of hardly more than two colours are never photographs, whatever they remind of.
+FEW_TONES = 0.95
 # A face that is not seen must never be named as one of these.
 LIKE_PEOPLE = frozenset({"ape", "monkey", "wild boar or pig", "seal", "sloth"})
 SIGN_OF_PERSON = 0.4
-LEAST, TIMES = 0.33, 3.5
+# The least sign of a person that keeps a picture from being one of nobody.
+FAINT_SIGN = 0.25
+LEAST, TIMES = 0.3, 3.5
 FOLIAGE = 0.6
 # An even texture in which an animal is this likely may be its fur, or water around it.
 PATTERN_UNDER, BACKDROP = 0.3, 0.75
@@ -45,7 +53,9 @@ FAMILIES: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = tuple(
         ("meal", "banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake", "food"),
         ("room", "chair,couch,bed,television,microwave,oven,refrigerator,vase",
          "chair,couch,table,cabinet,bed,household appliance,television"),
-        ("desk", "laptop,keyboard,mobile phone,book", "computer,telephone,table"),
+        ("desk", "laptop,keyboard", "computer"),
+        ("phone", "mobile phone", "telephone"),
+        ("reading", "book", "printed page"),
         ("clock", "clock", "clock"),
         ("toy", "teddy bear", "teddy bear"),
         ("sport", "skis,snowboard,sports ball,skateboard,surfboard,tennis racket", "ball"),
@@ -82,9 +92,7 @@ class Findings:
 def _subject(scene: Scene) -> tuple[Subject | None, Certainty]:
     best, *_ = scene.reading.subjects()
     if scene.medium != "photo":
-        least = {"drawing": VERY_SURE, "": QUITE_SURE}.get(scene.medium, 1.0)
-        named = best.kind in IN_DRAWINGS and not scene.people and best.probability >= least
-        return (best, "sure") if named else (None, "none")
+        return (best, "sure") if _is_sure_in_a_drawing(scene, best) else (None, "none")
     if scene.people:
         named = best.kind in BESIDE_PEOPLE and best.probability >= VERY_SURE
         return (best, "sure") if named else (None, "none")
@@ -96,17 +104,34 @@ def _subject(scene: Scene) -> tuple[Subject | None, Certainty]:
         if each.name in ANIMALS and each.score > ANIMAL_SEEN and each.name != best.group
     ]
     doubtful = best.group in LIKE_PEOPLE or (best.kind == "animal" and rivals)
-    if best.probability >= (VERY_SURE if doubtful else SURE[best.kind]) or _stands_out(scene):
+    least = CLEAR_THING if best.kind == "thing" and _leads(scene, CLEAR_PHOTO) else SURE[best.kind]
+    if best.probability >= (VERY_SURE if doubtful else least) or _stands_out(scene):
         return best, "sure"
     coarse = _kind(scene)
     return (coarse, "coarse") if coarse else (None, "none")
 
 
-def _stands_out(scene: Scene) -> bool:
-    """Whether a vehicle, a building or a landscape is far likelier than all else."""
+def _is_sure_in_a_drawing(scene: Scene, best: Subject) -> bool:
+    """Whether a picture that is no sure photograph shows `best` all the same."""
+    if scene.people or scene.tones_share > FEW_TONES or scene.medium not in ("", "drawing"):
+        return False
+    if scene.medium == "" and scene.media["photo"] > PERHAPS_PHOTO:
+        return best.probability >= PERHAPS_SURE
+    least = QUITE_SURE if scene.medium == "" else VERY_SURE
+    return best.kind in IN_DRAWINGS and best.probability >= least
+
+
+def _leads(scene: Scene, photo: float) -> bool:
+    """Whether, in such a sure photograph, one family is far likelier than all others."""
     best, second, *_ = scene.reading.subjects()
-    clear = best.probability >= max(LEAST, TIMES * second.probability)
-    return clear and best.kind in ("vehicle", "building", "landscape")
+    return scene.media["photo"] >= photo and best.probability >= TIMES * second.probability
+
+
+def _stands_out(scene: Scene) -> bool:
+    """Whether a vehicle, a building, a landscape or food is far likelier than all else."""
+    best, *_ = scene.reading.subjects()
+    leads = best.probability >= LEAST and _leads(scene, MEDIUM_SURE["photo"])
+    return leads and best.kind in ("vehicle", "building", "landscape", "food")
 
 
 def _kind(scene: Scene) -> Subject | None:
@@ -114,8 +139,8 @@ def _kind(scene: Scene) -> Subject | None:
     kind, mass = max(
         ((kind, scene.reading.kinds[kind]) for kind in GENERAL), key=lambda each: each[1]
     )
-    cut_out = scene.prominence > 0.05 and scene.tone.green < FOLIAGE
-    if mass < COARSE[kind] or (kind == "animal" and not cut_out):
+    seen = scene.prominence > 0.05 or mass > ANIMAL_UNCUT
+    if mass < COARSE[kind] or (kind == "animal" and (not seen or scene.tone.green > FOLIAGE)):
         return None
     return Subject(GENERAL[kind], kind, kind, mass)
 
@@ -140,14 +165,16 @@ def _backed(detection: Detection, scene: Scene) -> bool:
 
 
 def _setting(scene: Scene) -> frozenset[str]:
-    tone = scene.tone
+    tone, photo = scene.tone, scene.media["photo"] > 0.5
+    # Small sharp letters vary from pixel to pixel as noise does.
+    written = scene.media["photo"] < PERHAPS_PHOTO
     facts = {
         "foliage": tone.green > FOLIAGE,
-        "sky": tone.sky > 0.4,
-        "lights": 0.002 < tone.lights < 0.1 and scene.prominence < 0.03,
+        "sky": tone.sky > 0.35,
+        "lights": 0.002 < tone.lights < 0.1 and scene.prominence < 0.03 and photo,
         "surface": next(iter(scene.palette.whole.values())) > 0.95 and scene.prominence < 0.05,
         "night": tone.lightness < 30,
-        tone.texture: tone.texture != "picture",
+        tone.texture: tone.texture != "picture" and not (tone.texture == "noise" and written),
     }
     return frozenset(name for name, true in facts.items() if true)
 
@@ -179,7 +206,8 @@ def conclude(scene: Scene) -> Findings:
     subject, certainty = _subject(scene)
     setting = _setting(scene)
     animal = scene.reading.kinds["animal"] > PATTERN_UNDER
-    single = animal or scene.backdrop > BACKDROP or scene.medium not in ("photo", "")
+    flat = scene.medium != "text" and scene.tones_share > FEW_TONES
+    single = animal or scene.backdrop > BACKDROP or not (scene.medium in ("photo", "") or flat)
     if "pattern" in setting and (subject or single):
         setting -= {"pattern"}
     if setting & {"plain", "gradient", "noise", "pattern"}:

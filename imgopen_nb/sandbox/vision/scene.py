@@ -25,9 +25,13 @@ SEEN_SIDE = 448
 REMEMBERED = 32
 # The least probability of a medium: small cut out photographs look drawn.
 MEDIUM_SURE = {"photo": 0.6, "drawing": 0.82, "text": 0.7, "screenshot": 0.7, "diagram": 0.7}
-PERHAPS_PHOTO = 0.3
+PERHAPS_PHOTO, PAPER = 0.25, 0.85
+# These are told from each other with less, in what is surely no photograph.
+NO_PHOTO, UNPHOTOGRAPHIC = 0.07, {"text": 0.55, "screenshot": 0.65, "diagram": 0.65}
 # A person needs this score if no face confirms it, and this much beside another person.
-CLEAR_BODY, LIKELY_BODY = 0.75, 0.5
+CLEAR_BODY, LIKELY_BODY = 0.69, 0.5
+# What is less sure is no object; a faint person only keeps a picture from being one of nobody.
+OBJECT, FAINT = 0.4, 0.2
 MASK_SIDE = 224
 # Kinds of pictures that are all subject, so that cutting it out would not help.
 VIEWS = ("landscape", "building", "vehicle")
@@ -51,6 +55,7 @@ class Palette:
 class Scene:
     """What was measured in one picture.
 
+    `people` are those counted, `somebody` is the best sign of a person, counted or not, 0..1;
     `media` has the probability of each medium (photo, drawing, text, screenshot, diagram);
     `backdrop` is the share of the outermost pixels that have one colour, and `tones_share` of all
     pixels that have one of two. `prominence` is the subject's share of the area, 0 if no subject
@@ -63,6 +68,7 @@ class Scene:
     objects: tuple[Detection, ...]
     faces: tuple[Face, ...]
     people: int
+    somebody: float
     tone: Tone
     palette: Palette
     prominence: float
@@ -80,13 +86,17 @@ class Scene:
     def medium(self) -> str:
         """Return the likeliest medium, or "" if none is probable enough."""
         name, probability = max(self.media.items(), key=lambda each: each[1])
-        return name if probability >= MEDIUM_SURE[name] else ""
+        least = MEDIUM_SURE[name]
+        if name == "diagram" and self.backdrop < PAPER:
+            return ""  # a dark desk from above, say: diagrams are on paper of one colour
+        if self.media["photo"] < NO_PHOTO:
+            least = UNPHOTOGRAPHIC.get(name, least)
+        return name if probability >= least else ""
 
-    @property
-    def somebody(self) -> float:
-        """Return the best sign of a person, counted or not, 0..1."""
-        bodies = [each.score for each in self.objects if each.name == "person"]
-        return max([*bodies, *(face.score for face in self.faces)], default=0.0)
+
+def _somebody(objects: list[Detection], faces: tuple[Face, ...]) -> float:
+    bodies = [each.score for each in objects if each.name == "person"]
+    return max([*bodies, *(face.score for face in faces)], default=0.0)
 
 
 def _views(picture: Image.Image) -> list[Image.Image]:
@@ -197,11 +207,14 @@ def _mask(
 def _measure(image: Image.Image) -> Scene:
     picture = shrink(image, SIDE)
     tone = measure(picture)
-    objects = detect_objects(picture)
+    found = detect_objects(picture, FAINT)
+    objects = [each for each in found if each.score > OBJECT]
     tiled = any(each.name == "person" for each in objects)
     faces, people = _people(objects, detect_faces(picture, tiled=tiled), picture.height)
     views = [classify(view) for view in _views(picture)]
     media = medium.recognise(picture, views[0][1])
+    if media["drawing"] >= MEDIUM_SURE["drawing"]:
+        people = len(faces)  # any dark figure in a drawing looks like a body
     seen = [odds for odds, _ in views]
     mask = None
     if media["photo"] > PERHAPS_PHOTO:
@@ -218,6 +231,7 @@ def _measure(image: Image.Image) -> Scene:
         objects=tuple(objects),
         faces=faces,
         people=people,
+        somebody=_somebody(found, faces),
         tone=tone,
         palette=_palette(picture, cut_out, faces),
         prominence=prominence,

@@ -19,6 +19,7 @@ GENERAL = {
     "animal": "animal",
     "vehicle": "vehicle",
     "building": "building",
+    "landscape": "landscape",
     "plant": "plant",
     "food": "food",
 }

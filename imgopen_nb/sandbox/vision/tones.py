@@ -70,7 +70,8 @@ def _texture(pixels: Array, detail: Array, likeness: float) -> Texture:
 def _sky(pixels: Array, detail: Array) -> float:
     """Return the share of smooth blue in the upper third, less that in the lower."""
     light, green_red, blue_yellow = np.moveaxis(pixels, -1, 0)
-    blue = (blue_yellow < -5) & (np.abs(green_red) < 18) & (light > 25) & (detail < 3)
+    # Mist is bluish too, and so are a dusk and a night: neither is a blue sky.
+    blue = (blue_yellow < -10) & (np.abs(green_red) < 18) & (light > 40) & (detail < 3)
     third = max(1, len(pixels) // 3)
     return max(0.0, float(blue[:third].mean() - blue[-third:].mean()))
 
