@@ -266,7 +266,9 @@ class TaskManager(NotPickled):
             self._let_go(task)
         elif task.watched:
             self._inbox.watch()
-            self.scheduler.add(task, self._delay(task))
+            delay = self._delay(task)
+            if not self.scheduler.add(task, delay) and task.waited_for:
+                self.scheduler.bring_forward([(task, delay)])  # it may have been held back
         else:  # the poller drops it
             self.scheduler.bring_forward([(task, 0.0)])
 
