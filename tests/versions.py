@@ -23,8 +23,7 @@ TESTS = (
     "tests/media/test_formats.py", "tests/media/test_metadata.py", "tests/images", "tests/history",
     "tests/display", "tests/magics", "tests/batch", "tests/captions/test_comparison.py",
     "tests/sandbox/test_engines.py", "tests/sandbox/test_engines_edges.py",
-    "tests/sandbox/test_engines_pixels.py", "tests/sandbox/test_server.py",
-    "tests/test_pandas_accessor.py",
+    "tests/sandbox/test_engines_pixels.py", "tests/test_pandas_accessor.py",
 )  # fmt: skip
 STRICT = [
     *(f"error::{kind}:imgopen_nb"
