@@ -20,10 +20,10 @@ TOOLS = (
     "pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "psutil", "pyyaml", "polars",
 )  # fmt: skip
 TESTS = (
-    "tests/media/test_formats.py", "tests/media/test_metadata.py", "tests/images",
-    "tests/history/test_frame.py", "tests/history/test_json_dtype.py",
-    "tests/history/test_history.py", "tests/display", "tests/magics", "tests/batch",
-    "tests/captions/test_comparison.py", "tests/test_pandas_accessor.py",
+    "tests/media/test_formats.py", "tests/media/test_metadata.py", "tests/images", "tests/history",
+    "tests/display", "tests/magics", "tests/batch", "tests/captions/test_comparison.py",
+    "tests/sandbox/test_engines.py", "tests/sandbox/test_engines_edges.py",
+    "tests/sandbox/test_engines_pixels.py", "tests/test_pandas_accessor.py",
 )  # fmt: skip
 STRICT = [
     *(f"error::{kind}:imgopen_nb"

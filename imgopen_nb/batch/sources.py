@@ -211,7 +211,8 @@ def _check_picture(path: Path) -> None:
     try:
         read_picture(path)
     except ImgOpenError as error:
-        if "damaged at its start" not in error.message:  # a PDF, HEIC ...
+        unknown = ("damaged at its start", "but an archive")  # the others are a PDF, HEIC ...
+        if not any(words in error.message for words in unknown):
             raise ParameterError(error.message, hint=error.hint) from None
         raise ParameterError(
             f"{clip(path.name)} is neither a picture nor a table that is read", hint=_HINT

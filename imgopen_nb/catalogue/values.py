@@ -54,6 +54,8 @@ def scalar(value: Any) -> Any:
     try:
         if hasattr(type(value), "__index__"):
             return operator.index(value)
+        if isinstance(value, Decimal) and value.adjusted() > 400:  # as an integer it takes ages
+            return float(value)
         if isinstance(value, Real | Decimal):
             return int(value) if value == int(value) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, ArithmeticError):  # an array of several; NaN and infinity

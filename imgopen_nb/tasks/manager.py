@@ -14,7 +14,7 @@ from ..callbacks.inbox import Inbox
 from ..callbacks.public_urls import PublicUrls
 from ..catalogue.status import UNSENT
 from ..config.credentials import NotPickled
-from ..config.settings import Settings, load
+from ..config.settings import Settings, home_folder, load
 from ..database.database import FILE, Database
 from ..database.task_table import TaskTable
 from ..database.written_files import WrittenFiles
@@ -112,29 +112,37 @@ class Home(str):
 
     def _found(self, error: type[ImgOpenError] = JournalError) -> TaskManager:
         if self._manager is None:
-            self._manager = next(filter(self._fits, list(_managers)), None) or self._opened(error)
+            self._manager = self._held(self) or self._opened(error)
         return self._manager
 
-    def _fits(self, manager: TaskManager) -> bool:
-        home = manager.home
-        here = (home, home.backend, home.base_url)
-        return not manager.closed and here == (self, self.backend, self.base_url)
+    def _held(self, folder: str) -> TaskManager | None:
+        """Return this process's session of a history, for the same service."""
+        here = (folder, self.backend, self.base_url)
+        for manager in list(_managers):
+            home = manager.home
+            if not manager.closed and here == (home, home.backend, home.base_url):
+                return manager
+        return None
 
     def _opened(self, error: type[ImgOpenError]) -> TaskManager:
-        """Return a new session of this history.
+        """Return a session of this history, or of the present home if that folder was moved.
 
         An address of the real service in a pickle is not taken: the access key would go there.
         """
-        if not (Path(self) / FILE).is_file():
+        folders = (Path(self), home_folder())
+        folder = next((each for each in folders if (each / FILE).is_file()), None)
+        if folder is None:
             raise error(
                 f"this came from the history in {self}, and there is none on this machine now",
-                hint="copy that folder here, or use IMGOPEN_HOME and the task's id",
+                hint="copy that folder here, or set IMGOPEN_HOME to where it is now",
             )
+        if held := self._held(str(folder)):
+            return held
         if self.backend == "real":
             with contextlib.suppress(SettingsError):  # what was made can be fetched without keys
-                return _open(load(home=self, backend="real"))
+                return _open(load(home=folder, backend="real"))
         address = self.base_url if self.backend == "sandbox" else ""
-        return _open(load(home=self, backend="sandbox", base_url=address))
+        return _open(load(home=folder, backend="sandbox", base_url=address))
 
 
 class TaskManager(NotPickled):
@@ -258,7 +266,9 @@ class TaskManager(NotPickled):
             self._let_go(task)
         elif task.watched:
             self._inbox.watch()
-            self.scheduler.add(task, self._delay(task))
+            delay = self._delay(task)
+            if not self.scheduler.add(task, delay) and task.waited_for:
+                self.scheduler.bring_forward([(task, delay)])  # it may have been held back
         else:  # the poller drops it
             self.scheduler.bring_forward([(task, 0.0)])
 

@@ -247,6 +247,11 @@ class Task:
                 self._watch(self)
 
     @property
+    def waited_for(self) -> bool:
+        """Whether somebody waits for its end just now."""
+        return any(task._waiters for task in (self, *self._aliases))
+
+    @property
     def watch_left(self) -> float:
         """Seconds until all current waits have timed out, negative if they have."""
         return self._watch_until - time.monotonic()

@@ -39,7 +39,8 @@ class Counted:
     [
         (np.int64(3), 3), (np.uint8(3), 3), (np.float32(0.5), 0.5), (np.array(3), 3),
         (np.array("x"), "x"), (np.str_("x"), "x"), (np.bool_(True), True), (pa.scalar(3), 3),
-        (pa.scalar("x"), "x"), (Decimal("2"), 2), (Decimal("0.5"), 0.5), (Fraction(4, 2), 2),
+        (pa.scalar("x"), "x"), (Decimal("2"), 2), (Decimal("0.5"), 0.5),
+        (Decimal("-1e999999999"), -math.inf), (Fraction(4, 2), 2),
         (Fraction(1, 2), 0.5), (Counted(3), 3), (3, 3), ("x", "x"), (None, None), (True, True),
     ],
 )  # fmt: skip

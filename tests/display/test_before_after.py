@@ -16,17 +16,17 @@ from imgopen_nb.tasks.result import Result
 def made(sizes: dict[str, tuple[int, int]]) -> Result:
     """A result whose pictures, by label, have these sizes; others cannot be had."""
 
-    def fetch(label: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
-        if label not in sizes:
-            raise PictureError("gone")
-        out = io.BytesIO()
-        Image.new("RGB", sizes[label], "teal").save(out, "PNG")
-        return thumbnail(out.getvalue(), size)
+    class Pictures:
+        def thumbnail(self, image: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
+            if image not in sizes:
+                raise PictureError("gone")
+            out = io.BytesIO()
+            Image.new("RGB", sizes[image], "teal").save(out, "PNG")
+            return thumbnail(out.getvalue(), size)
 
     data: dict[str, Any] = {"outputImageUrl": "https://example.org/after.png"}
-    return Result(
-        "nb1", "upscale", "images", data, "outputImageUrl", image="before.png", fetch=fetch
-    )
+    home: Any = Pictures()
+    return Result("nb1", "upscale", "images", data, "outputImageUrl", image="before.png", home=home)
 
 
 AFTER = "https://example.org/after.png"

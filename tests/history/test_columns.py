@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -164,8 +165,9 @@ def test_tags_are_names(tags: Any):
 def test_frames_that_earlier_versions_saved_open(file: Path):
     """A pickle opens with the values, a Parquet file with their texts; it names the dtype only."""
     pytest.importorskip("pyarrow")
-    if "3.1" in file.name and pd.__version__ < "3":
-        pytest.skip("a later pandas wrote it")
+    late_numpy = file.suffix == ".pickle" and np.__version__ < "2"  # it names numpy._core
+    if late_numpy or ("3.1" in file.name and pd.__version__ < "3"):
+        pytest.skip("a later pandas or NumPy wrote it")
 
     if file.suffix == ".pickle":
         opened = pickle.loads(file.read_bytes())

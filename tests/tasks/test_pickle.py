@@ -135,6 +135,23 @@ def test_after_a_restart_the_keys_are_those_of_the_new_process(
     assert pickle.loads(told).images[0].data() == picture()
 
 
+def test_a_history_that_was_moved_is_found_as_the_present_home(
+    session: Session, stub: Stub, result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    told = pickle.dumps([result, session.task(result.task_id)])
+    session.close()
+    moved = session.settings.home.rename(tmp_path / "moved")
+    for name, value in (("HOME", str(moved)), ("BASE_URL", stub.url), ("ACCESS_KEY_ID", KEY_ID),
+                        ("ACCESS_KEY_SECRET", KEY_SECRET)):  # fmt: skip
+        monkeypatch.setenv(f"IMGOPEN_{name}", value)
+
+    other, task = pickle.loads(told)
+
+    assert (other, task.result(0).task_id) == (result, result.task_id)
+    assert other.images[0].data() == picture()
+    assert pickle.loads(told)[1] is task
+
+
 def test_an_open_task_says_that_its_service_needs_a_session(session: Session, stub: Stub):
     stub.answer = lambda request: ok(status=1)
     told = pickle.dumps(session.submit("describe", image=URL))

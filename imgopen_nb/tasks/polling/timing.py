@@ -139,7 +139,8 @@ class Timing:
     def _held_for(self, task: Task, step: float) -> float:
         """Return for how many seconds a task is not polled because so many others are open."""
         self._held.pop(task.id, None)
-        if task.id in self._newest or task.pending == 0 or task.id in self._released:
+        free = task.id in self._newest or task.id in self._released or task.waited_for
+        if free or task.pending == 0:
             self._released.discard(task.id)
             return 0.0
         least = self._crowd.least_step(sum(len(kind.open) for kind in self._kinds.values()))

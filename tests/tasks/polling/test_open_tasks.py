@@ -11,7 +11,12 @@ import statistics
 import pytest
 
 from benchmarks.open_tasks import simulate
+from imgopen_nb.session import Session
+from imgopen_nb.tasks.polling import plan, timing
 from imgopen_nb.tasks.polling.plan import FRUITLESS_RATE, NEWEST, Crowd
+
+from ...processes import wait_until
+from ...stub import Stub, ok
 
 KNOWN = [8.0 + number / 10 for number in range(40)]
 
@@ -54,6 +59,24 @@ def test_a_new_task_is_asked_for_at_once_among_thousands():
     found = simulate(3000, 300, lambda number: 5.0 if number == 2999 else math.inf)
     assert len(found.lags) == 1
     assert found.lags[0] < 6
+
+
+def test_a_task_that_somebody_waits_for_is_not_held_back(
+    session: Session, stub: Stub, monkeypatch: pytest.MonkeyPatch
+):
+    """Not in a simulation: n = 3, which are held back for some 50 minutes."""
+    monkeypatch.setattr(timing, "NEWEST", 0)
+    monkeypatch.setattr(plan, "FRUITLESS_RATE", 1e-3)
+    session.manager.timing._crowd._fruitful = 0.0
+    stub.answer = lambda request: ok(status=1)
+    tasks = [session.submit("describe", image=f"http://127.0.0.1:9/{n}.png") for n in range(3)]
+    for task in tasks:
+        task.watch()
+    wait_until(lambda: len(session.manager.timing._held) == 3)
+
+    stub.answer = lambda request: ok(status=2, caption="a cat")
+
+    assert tasks[0].result(20).caption == "a cat"
 
 
 def test_what_is_held_back_is_spread():
