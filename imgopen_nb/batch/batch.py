@@ -16,7 +16,7 @@ from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
 from ..catalogue.parameter import Param
 from ..catalogue.status import DELETED, NOT_SENT, State
-from ..catalogue.values import listed, scalar
+from ..catalogue.values import listed, whole_number
 from ..config.credentials import NotPickled
 from ..errors import BudgetError, ImgOpenError, ParameterError, TaskTimeoutError, UsageError
 from ..images.picture import within
@@ -25,7 +25,7 @@ from ..tasks.manager import TaskManager
 from ..tasks.result import Result
 from ..tasks.submission import TRANSIENT_ERRORS
 from ..tasks.task import time_limit
-from ..text import counted, in_terminal, in_words
+from ..text import counted, in_terminal
 from .fresh_runs import FreshRun, run_key
 from .plan import Plan, make_plan
 from .progress import batch_progress
@@ -340,7 +340,8 @@ def _normalized(operation: Operation, params: Mapping[str, Any], main: Param) ->
     given: dict[str, Any] = {}
     for name, value in params.items():
         if name == "models":
-            name, value = "model", [value] if listed(value) is None else value
+            several = listed(value)
+            name, value = "model", [value] if several is None else several
         param = operation.param(name)
         if param.name in given:
             raise ParameterError(f"{param.name} is given twice")
@@ -357,14 +358,8 @@ def _normalized(operation: Operation, params: Mapping[str, Any], main: Param) ->
 def _check_limits(limits: Limits) -> None:
     for name, minimum in (("concurrency", 1), ("most", 0)):
         given = getattr(limits, name)
-        number = scalar(given)
-        number = int(number) if isinstance(number, float) and number.is_integer() else number
-        integer = isinstance(number, int) and not isinstance(number, bool)
-        if not (name == "most" and number is None) and not (integer and number >= minimum):
-            raise ParameterError(
-                f"{name} must be a whole number from {minimum}, not {in_words(given)}"
-            )
-        setattr(limits, name, number)
+        if given is not None or name != "most":
+            setattr(limits, name, whole_number(name, given, minimum))
     time_limit(limits.timeout, 0.0)
 
 

@@ -10,11 +10,11 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..catalogue.parameter import Param
+from ..catalogue.parameter import Param, folded
 from ..errors import ParameterError
 from ..media.formats import FILE_SUFFIXES
 from ..text import clip, counted, from_cell
@@ -25,6 +25,7 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _NONE = "\x1f"  # a separator that no table has: its rows have one cell
 _LOOKED_AT = 30  # lines from which the separator is found
 _PROSE = 3  # words in the first cell of a file of prompts that has no header
+_REMARK = re.compile(r"#[^,;|\t]*$")
 _CUT_DATA_URL = re.compile(r"data:[\w.+/-]*(;[^,]*)?", re.IGNORECASE)
 _QUERY = re.compile(r"[\w.%-]+=")
 _PICTURE_NAME = re.compile(rf"({'|'.join(map(re.escape, sorted(FILE_SUFFIXES)))})\b", re.IGNORECASE)
@@ -58,7 +59,10 @@ def read_csv(path: Path, param: Param) -> Table:
     """
     with open_text(path) as file:
         first = list(itertools.islice(lines(file, path.name), _LOOKED_AT))
-    layout = _layout(first, path, param)
+    remarks_above = len(list(itertools.takewhile(_REMARK.match, first)))
+    layout = _layout(first[remarks_above:], path, param)
+    layout = replace(layout, skipped=layout.skipped + remarks_above)
+    layout = _without_title(layout, first, param)
     header = next(_records(first[layout.skipped :], layout), [])
     named = not _is_row(header, path, param)
     columns: list[Any] = list(range(1, len(header) + 1))
@@ -87,7 +91,7 @@ def read_csv(path: Path, param: Param) -> Table:
     remarks = [] if named or not header else [f"no header{numbered}"]
     if layout.separator not in (_usual(path), _NONE):
         remarks.append(f"separated by {_SEPARATORS.get(layout.separator, layout.separator)}")
-    if named and len(columns) == 1 and columns[0].lower() not in usual_names(param):
+    if named and len(columns) == 1 and folded(columns[0]) not in usual_names(param):
         remarks.append(f"the first line, {clip(columns[0], 40)!r}, taken for the header")
     total = sum(1 for _ in rows())
     return Table(path.name, columns, values, total, remarks=tuple(remarks))
@@ -113,7 +117,7 @@ def _records(text: Iterable[str], layout: _Layout) -> Iterator[list[str]]:
                 csv.field_size_limit(usual)
         if row is None:
             return
-        if row:
+        if len(row) > 1 or (row and not row[0].isspace()):
             yield _with_data_urls(row, layout.separator)
 
 
@@ -140,7 +144,7 @@ def _layout(first: list[str], path: Path, param: Param) -> _Layout:
         if not rows or len(rows[0]) < 2 or _inside_addresses(first, separator):
             continue
         header = [cell.strip() for cell in rows[0]]
-        named = len({*usual_names(param)} & {cell.lower() for cell in header})
+        named = len(usual_names(param) & {folded(cell) for cell in header})
         cells = [cell.strip() for row in rows for cell in row]
         addresses = sum(bool(URL.match(cell)) for cell in cells)
         pictures = sum(map(looks_like_picture, cells))
@@ -150,6 +154,18 @@ def _layout(first: list[str], path: Path, param: Param) -> _Layout:
         if (named or pictures or same > 0.5) and score > best:
             blanks = all(cell[:1] == " " for cell in rows[0][1:])
             best, layout = score, _Layout(separator, blanks)
+    return layout
+
+
+def _without_title(layout: _Layout, first: list[str], param: Param) -> _Layout:
+    """Return the layout of a table whose header stands below a title or remarks."""
+    for number, line in enumerate(first[layout.skipped :], layout.skipped):
+        filled = [cell for row in _complete([line], layout) for cell in row if cell.strip()]
+        if len(filled) > 1:
+            usual = usual_names(param) & {folded(cell) for cell in filled}
+            return replace(layout, skipped=number) if usual else layout
+        if any(map(looks_like_picture, filled)):
+            break
     return layout
 
 
@@ -177,7 +193,7 @@ def _cuts(head: str, tail: str) -> bool:
 def _is_row(header: list[str], path: Path, param: Param) -> bool:
     """Whether the first row of a file is plainly no header."""
     cells = [cell.strip() for cell in header]
-    if {*usual_names(param)} & {cell.lower() for cell in cells}:
+    if usual_names(param) & {folded(cell) for cell in cells}:
         return False
     if not param.picture and len(cells) == 1:
         return len(cells[0].split()) >= _PROSE

@@ -20,7 +20,7 @@ from .table import Table
 _FRAME_MARKS = (
     "__arrow_c_stream__", "__arrow_c_array__", "__dataframe__", "__narwhals_dataframe__",
     "__narwhals_lazyframe__", "__narwhals_series__", "collect_schema", "to_batches", "to_arrow",
-    "to_arrow_table", "to_pyarrow", "to_table", "toArrow",
+    "to_arrow_table", "to_pyarrow", "to_table", "toArrow", "iter_batches",
 )  # fmt: skip
 _CONVERSIONS = ("to_arrow_table", "to_pyarrow", "to_arrow")  # of other libraries, to Arrow's
 _TEXTS = frozenset("USOT")  # kinds of NumPy's types that hold texts or objects, not pixels
@@ -216,6 +216,13 @@ def _by_arrow(given: Any) -> Table:
                 yield from part.column(0).to_pylist()
 
         return Table("the data set", given.schema.names, values, given.count_rows())
+    if hasattr(given, "iter_batches"):  # an open Parquet file
+
+        def stored(name: str) -> Iterator[Any]:
+            for part in given.iter_batches(columns=[name], batch_size=_ROWS):
+                yield from part.column(0).to_pylist()
+
+        return Table("the file", given.schema_arrow.names, stored, given.metadata.num_rows)
     convert = next((n for n in _CONVERSIONS if hasattr(given, n)), None)
     found: Any
     if isinstance(given, (pa.Array, pa.Scalar)):

@@ -17,10 +17,10 @@ from ..catalogue.values import is_embedded, listed
 from ..errors import ImgOpenError, ParameterError, naming
 from ..images.picture import read_picture
 from ..media.formats import FILE_SUFFIXES
-from ..text import clip, in_words, visible
+from ..text import clip, counted, in_words, visible
 from .dataframes import table_in_memory
-from .table import PICTURE_COLUMNS, URL, Table, guarded, missing
-from .table_readers import read_tables, reader_of, table_of
+from .table import PICTURE_COLUMNS, URL, Table, guarded, looks_like_picture, missing
+from .table_readers import SAVE_AS_CSV, read_tables, reader_of, table_of
 
 __all__ = [
     "PICTURE_COLUMNS",
@@ -28,6 +28,7 @@ __all__ = [
     "Source",
     "axes_of",
     "combinations",
+    "fits_files",
     "is_glob",
     "is_table",
     "missing",
@@ -38,6 +39,7 @@ _HINT = (
     "give a list, a column, a folder, a glob, or a .csv, .tsv, .jsonl, .json, .parquet, .txt or "
     ".zip file"
 )
+_WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 _PICTURE = Param("image", "image", "image")
 
 Pairs = Callable[[], Iterator[tuple[Any, Any]]]
@@ -98,10 +100,11 @@ def _read(given: Any, column: Any, param: Param) -> Source:
             return _from_table(read_tables(tables, param), column, param, path, tables[0].parent)
     table = table_in_memory(given)
     if table is None and isinstance(given, (list, tuple, dict)) and is_table(given, param):
-        rows = given if isinstance(given, dict) else list(given)
-        table = table_of(rows, f"the {type(rows).__name__}")
+        table = _table_of(given, param)
     if table is not None:
         return _from_table(table, column, param)
+    if not isinstance(given, (str, os.PathLike, Mapping)) and not _is_picture(given):
+        return _from_iterable(given, column, param)
     if column is not None:
         raise ParameterError(f"column {column!r} goes with a table", hint=_HINT)
     if isinstance(given, (str, os.PathLike)):
@@ -110,7 +113,7 @@ def _read(given: Any, column: Any, param: Param) -> Source:
         return _one_value(given)
     if isinstance(given, Mapping):
         return Source(guarded(given.items), len(given))
-    return _one_value(given) if _is_picture(given) else _from_iterable(given)
+    return _one_value(given)
 
 
 def _tables(path: Path) -> list[Path]:
@@ -148,18 +151,66 @@ def _from_pandas(given: Any, column: Any, param: Param) -> Source:
 
 
 def is_table(given: Any, param: Param = _PICTURE) -> bool:
-    """Whether a list holds rows with named columns, or a dict columns with lists of values."""
+    """Whether a list holds rows with columns, or a dict columns with their values."""
     if isinstance(given, dict):
-        lists = all(isinstance(value, (list, tuple)) for value in given.values())
-        return bool(given) and lists and not param.several
+        return bool(given) and not param.several and all(map(_is_column, given.values()))
     rows = [row for row in itertools.islice(given, 10) if row is not None]
-    return bool(rows) and all(isinstance(row, dict) and not is_embedded(row) for row in rows)
+    return bool(rows) and all(_row(row, param) is not None for row in rows)
+
+
+def _is_column(value: Any) -> bool:
+    """Whether this has many values: a list, an array with one dimension, a column."""
+    if isinstance(value, (list, tuple)):
+        return True
+    single = isinstance(value, (str, bytes, bytearray, Mapping)) or getattr(value, "ndim", 1) != 1
+    return isinstance(value, Sized) and isinstance(value, Iterable) and not single
+
+
+def _table_of(given: Any, param: Param) -> Table | None:
+    """Return the table that a list of rows or a dict of columns is; its rows are not copied."""
+    name = f"the {type(given).__name__}"
+    if isinstance(given, dict):
+        sizes = {*map(len, given.values())}
+        if len(sizes) == 1 and "data" not in given:
+            return Table(name, list(given), lambda at: iter(given[at]), sizes.pop())
+        return table_of({at: listed(values) for at, values in given.items()}, name)
+    if all(isinstance(row, (Mapping, type(None))) for row in itertools.islice(given, 10)):
+        return table_of(list(given), name)
+    rows = filter(None, (_row(row, param) for row in itertools.islice(given, 100)))
+    columns = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
+    return Table(
+        name, columns, lambda at: ((_row(r, param) or {}).get(at) for r in given), len(given)
+    )
+
+
+def _row(row: Any, param: Param) -> Mapping[Any, Any] | None:
+    """Return a row of any library by column, None for what is a value: a picture, a text.
+
+    The cells of a tuple or list have numbers.
+    """
+    if isinstance(row, Mapping):
+        return None if is_embedded(row) else row
+    if callable(getattr(row, "_asdict", None)):  # a named tuple
+        return dict(row._asdict())
+    if isinstance(row, (tuple, list)):
+        if param.several or not any(map(looks_like_picture if param.picture else _is_text, row)):
+            return None
+        return dict(enumerate(row, 1))
+    if callable(getattr(row, "keys", None)) and getattr(row, "ndim", 1) == 1:
+        return {name: row[name] for name in row.keys()}  # noqa: SIM118 - sqlite3.Row, a Series
+    return None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_picture(given: Any) -> bool:
     """Whether this is a single picture: bytes, an open file, an array of pixels, a PIL image."""
-    if isinstance(given, (bytes, bytearray, memoryview)) or callable(getattr(given, "read", None)):
+    if isinstance(given, (bytes, bytearray, memoryview)):
         return True
+    if callable(getattr(given, "read", None)):
+        return not hasattr(given, "get_chunk")  # pandas' reader of a file in parts
     if not (hasattr(given, "__array_interface__") or hasattr(given, "__array__")):
         return False
     shape = tuple(getattr(given, "shape", ()))
@@ -172,11 +223,41 @@ def _one_value(given: Any) -> Source:
     return Source(lambda: iter([(0, given)]), 1)
 
 
-def _from_iterable(given: Any) -> Source:
-    if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
-        raise ParameterError(f"a batch cannot be read from {in_words(given)}", hint=_HINT)
+def _from_iterable(given: Any, column: Any, param: Param) -> Source:
+    try:
+        once = iter(given) is given
+    except TypeError:
+        raise ParameterError(f"a batch cannot be read from {in_words(given)}", hint=_HINT) from None
     total = len(given) if isinstance(given, Sized) else None
-    return Source(guarded(lambda: enumerate(map(_plain, given))), total, once=iter(given) is given)
+    first = given[0] if isinstance(given, (list, tuple)) and given else None
+    if _is_frame(first):
+        total = None
+    elif column is not None and not once:
+        raise ParameterError(f"column {column!r} goes with a table", hint=_HINT)
+    return Source(guarded(lambda: enumerate(_values(iter(given), column, param))), total, once=once)
+
+
+def _values(given: Iterator[Any], column: Any, param: Param) -> Iterator[Any]:
+    """Yield the values of a batch; the column for it, if its items are rows or whole frames."""
+    start = list(itertools.islice(given, 1))
+    first, items = next(iter(start), None), itertools.chain(start, given)
+    if _is_frame(first):
+        for frame in items:
+            yield from (value for _, value in _read(frame, column, param).pairs())
+    elif (row := _row(first, param)) is not None:
+        table = Table("the input", list(row), lambda name: iter([row[name]]), None)
+        name, _ = table.column(column, param)
+        for item in items:
+            cells = _row(item, param)
+            yield item if cells is None else _plain(cells.get(name))
+    else:
+        yield from map(_plain, items)
+
+
+def _is_frame(item: Any) -> bool:
+    return (_is_pandas(item) and hasattr(item, "columns")) or (
+        not isinstance(item, (str, bytes)) and table_in_memory(item) is not None
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -200,7 +281,12 @@ def _from_text(text: str, param: Param) -> Source:
         _check_picture(path)
         return _files(path, [path], "")
     if is_glob(text):
-        return _files(path, _fitting(str(path)), f"no file fits {clip(text)}")
+        found = _fitting(str(path))
+        pictures = list(filter(_pictured, found)) or found  # captions lie beside them
+        source = _files(path, pictures, f"no file fits {clip(text)}")
+        others = len(found) - len(pictures)
+        reads = f"{counted(len(pictures), 'picture')}, {counted(others, 'other file')} left out"
+        return replace(source, reads=reads) if others else source
     raise ParameterError(f"there is no file or folder {clip(text)}", hint=_HINT)
 
 
@@ -208,6 +294,8 @@ def _check_picture(path: Path) -> None:
     """Refuse a file that is neither a table nor called like a picture, nor is one."""
     if path.suffix.lower() in FILE_SUFFIXES:
         return
+    if path.suffix.lower() in _WORKBOOKS:
+        raise ParameterError(f"{clip(path.name)} is a workbook", hint=SAVE_AS_CSV)
     try:
         read_picture(path)
     except ImgOpenError as error:
@@ -224,6 +312,11 @@ def is_glob(text: str) -> bool:
     if URL.match(text) or os.path.exists(os.path.expanduser(text)):
         return False
     return _GLOB.search(_split_pattern(os.path.expanduser(text))[1]) is not None
+
+
+def fits_files(text: str) -> bool:
+    """Whether a text is a pattern that some files fit."""
+    return is_glob(text) and bool(_fitting(os.path.expanduser(text)))
 
 
 def _split_pattern(pattern: str) -> tuple[str, str]:
@@ -259,18 +352,35 @@ def _pictures(folder: Path) -> list[Path]:
         seen = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     except OSError as error:
         raise ParameterError(f"the folder {clip(folder)} cannot be read ({clip(error)})") from None
-    return [p for p in seen if p.suffix.lower() in FILE_SUFFIXES and p.is_file()]
+    return [p for p in seen if _pictured(p) and p.is_file()]
 
 
 def _files(given: Path, found: list[Path], none: str) -> Source:
     if not found:
-        inside = given.iterdir() if os.path.isdir(given) else ()
-        tables = [path.name for path in inside if reader_of(path)]
-        hint = f"it holds {clip(min(tables))}: give that" if tables else _HINT
-        raise ParameterError(none, hint=hint)
+        raise ParameterError(none, hint=_inside(given) if os.path.isdir(given) else _HINT)
     names = [str(path) for path in found]
     known = os.path.abspath(given)
     return Source(lambda: zip(names, names, strict=True), len(names), name=known)
+
+
+def _inside(folder: Path) -> str:
+    """Return what to give instead of a folder in which no pictures lie."""
+    inside = sorted(folder.iterdir())
+    tables = [path.name for path in inside if reader_of(path) and path.suffix.lower() != ".json"]
+    if tables:
+        return f"it holds {clip(tables[0])}: give that"
+    deeper = next(
+        (path for path in inside if path.is_dir() and any(map(_pictured, path.iterdir()))), None
+    )
+    return (
+        f"it holds the folder {clip(deeper.name)}: give that, or {clip(folder)}/**/*"
+        if deeper
+        else _HINT
+    )
+
+
+def _pictured(path: Path) -> bool:
+    return path.suffix.lower() in FILE_SUFFIXES
 
 
 def _from_table(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, KeysView, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalogue.parameter import Param
+from ..catalogue.parameter import Param, folded
 from ..catalogue.values import is_embedded
 from ..errors import ImgOpenError, ParameterError, UnknownNameError
 from ..media.formats import FILE_SUFFIXES
@@ -77,8 +77,8 @@ class Table:
     def _usual(self, param: Param) -> tuple[Any, str]:
         if len(self.columns) == 1:
             return self.columns[0], "the only column"
-        folded = {str(name).strip().lower(): name for name in reversed(self.columns)}
-        usual = [folded[name] for name in usual_names(param) if name in folded]
+        known = {folded(str(name)): name for name in reversed(self.columns)}
+        usual = [known[name] for name in usual_names(param) if name in known]
         if len(usual) == 1 or (usual and not param.picture):
             return usual[0], "the usual name"
         several = list(dict.fromkeys(self.columns))[:_MOST_COLUMNS] if param.picture else []
@@ -104,9 +104,16 @@ class Table:
         return found
 
 
-def usual_names(param: Param) -> tuple[str, ...]:
-    """Return the names under which people keep values of a parameter, in order of preference."""
-    return (param.name, *(PICTURE_COLUMNS if param.picture else TEXT_COLUMNS))
+def usual_names(param: Param | None = None) -> KeysView[str]:
+    """Return the names, folded, under which people keep values of a parameter, or of any.
+
+    The preferred ones come first.
+    """
+    if param is None:
+        names: tuple[str, ...] = (*PICTURE_COLUMNS, *TEXT_COLUMNS)
+    else:
+        names = (param.name, *(PICTURE_COLUMNS if param.picture else TEXT_COLUMNS))
+    return dict.fromkeys(map(folded, names)).keys()
 
 
 def looks_like_picture(value: Any) -> bool:

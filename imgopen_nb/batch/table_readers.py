@@ -5,10 +5,12 @@ The text files among them may be packed (.csv.gz, .jsonl.bz2).
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import json
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,16 +18,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from ..catalogue.parameter import Param
+from ..catalogue.parameter import Param, folded
 from ..errors import ImgOpenError, ParameterError, PictureError, install_command
 from ..images.picture import ArchivedPicture
-from ..media.formats import FILE_SUFFIXES, MAX_BYTES
+from ..media.formats import FILE_SUFFIXES, MAX_BYTES, what_else
 from ..text import clip, counted
 from .csv_tables import read_csv
-from .table import PICTURE_COLUMNS, TEXT_COLUMNS, Table
+from .table import Table, looks_like_picture, usual_names
 from .text_files import LONGEST, PACKED_SUFFIXES, lines, open_text
 
 _LARGEST_JSON = 2 * LONGEST  # characters: a .json file is read as a whole
+SAVE_AS_CSV = 'save it as text in UTF-8 (in Excel: "CSV UTF-8")'
 _ROWS = 64  # of a Parquet file that are held at a time: each may be a large picture
 # Names of the list of rows in a .json file that holds other things too.
 _LISTS = ("images", "data", "rows", "items", "records", "results", "pictures", "prompts", "urls")
@@ -53,15 +56,26 @@ def read_table(path: Path, param: Param) -> Table:
     reader = reader_of(path)
     assert reader is not None, "a table has one of the known suffixes"
     try:
+        if reader in _TEXTS.values():
+            _check_text(path)
         return reader(path, param)
     except UnicodeDecodeError as error:
         bad = error.object[error.start]
         raise ParameterError(
             f"{path.name} is not UTF-8: it has the byte {bad:#04x}",
-            hint='save it as UTF-8 (in Excel: "CSV UTF-8")',
+            hint=SAVE_AS_CSV,
         ) from None
     except (OSError, EOFError, zlib.error, csv.Error, zipfile.BadZipFile) as error:
         raise ParameterError(f"{path.name} cannot be read ({clip(error)})") from None
+
+
+def _check_text(path: Path) -> None:
+    """Refuse a file that has the suffix of a text, and is something else: a workbook, a page."""
+    with path.open("rb") as file:
+        head = file.read(200)
+    what = what_else(head)
+    if what and what[0] in ("an archive", "a web page", "a PDF") and head[:2] != b"\x1f\x8b":
+        raise ParameterError(f"{path.name} is not a table but {what[0]}", hint=SAVE_AS_CSV)
 
 
 def read_tables(paths: Sequence[Path], param: Param) -> Table:
@@ -88,7 +102,7 @@ def read_tables(paths: Sequence[Path], param: Param) -> Table:
     return Table(name, first.columns, values, total, remarks=first.remarks)
 
 
-def _jsonl(path: Path, _: Param) -> Table:
+def _jsonl(path: Path, param: Param) -> Table:
     def rows() -> Iterator[dict[str, Any] | ImgOpenError]:
         with open_text(path) as file:
             for number, line in enumerate(lines(file, path.name), 1):
@@ -103,6 +117,8 @@ def _jsonl(path: Path, _: Param) -> Table:
         total = sum(1 for line in lines(file, path.name) if line.strip())
     first = [row for row in itertools.islice(rows(), 100) if isinstance(row, dict)]
     if total and not first:
+        with contextlib.suppress(ParameterError):
+            return _json(path, param)  # one list of objects
         raise ParameterError(f"{path.name} holds no JSON objects", hint="one object on each line")
     columns = list(dict.fromkeys(name for row in first for name in row))
     return Table(path.name, columns, values, total)
@@ -128,7 +144,7 @@ def _json(path: Path, param: Param) -> Table:
         if isinstance(_parsed(first, ""), dict):  # an object on each line
             return _jsonl(path, param)
         raise ParameterError(f"{path.name} is no JSON ({clip(error)})") from None
-    table = table_of(content, path.name)
+    table = table_of(content, path.name, path.parent if param.picture else None)
     if table is None:
         raise ParameterError(
             f"{path.name} holds no rows",
@@ -137,12 +153,13 @@ def _json(path: Path, param: Param) -> Table:
     return table
 
 
-def table_of(content: Any, name: str) -> Table | None:
+def table_of(content: Any, name: str, folder: Path | None = None) -> Table | None:
     """Return the table that JSON holds, None if it holds none.
 
     Known are lists of values, of objects and of lists, an object with a list for each column, and
     what pandas writes: `orient` "columns", "index", "records", "split", "table" and "values". Of
-    other objects, a list called "images", "data" or the like is taken.
+    other objects, a list called "images", "data" or the like is taken, or their only list. Where
+    the keys are pictures, such as "cat.jpg" or, in this folder, the "cat" of cat.jpg, so is theirs.
     """
     if isinstance(content, list):
         return _of_list(content, name)
@@ -153,19 +170,45 @@ def table_of(content: Any, name: str) -> Table | None:
         known = content.get("index")
         index = known if isinstance(known, list) and len(known) == len(data) else None
         return _of_rows([dict(zip(columns, row, strict=False)) for row in data], name, index)
+    if rows := _with_pictures(content, folder):
+        return _of_rows(rows, name)
     if content and all(isinstance(value, dict) for value in content.values()):
         return _of_dicts(content, name)
     lists = {key: value for key, value in content.items() if isinstance(value, list)}
-    found = next((key for key in _LISTS if key in lists), None)
+    only = next(iter(lists)) if len(lists) == 1 < len(content) else None
+    found = next((key for key in _LISTS if key in lists), only)
     if found and (len(lists) < len(content) or len(lists) == 1 or _is_list_of(lists[found], dict)):
         table = _of_list(lists[found], name)
         return table and _with_remark(table, f"the list {found!r}")
     if lists and len(lists) == len(content) and len({*map(len, lists.values())}) == 1:
         rows = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
         return _of_rows(rows, name, columns=list(lists))
+    if usual_names() & content.keys():
+        return _of_rows([content], name)
     if content and all(isinstance(value, str) for value in content.values()):
         return _of_values(list(content.values()), name, list(content))
     return None
+
+
+def _with_pictures(content: dict[str, Any], folder: Path | None) -> list[dict[str, Any]] | None:
+    """Return rows for what is told of pictures by their names, None if the keys are no pictures."""
+    if not content or not all(isinstance(value, (dict, str)) for value in content.values()):
+        return None
+    named = usual_names() & {
+        key for row in content.values() if isinstance(row, dict) for key in row
+    }
+    pictures = dict(zip(content, content, strict=True))
+    if folder and not all(map(looks_like_picture, content)):
+        files = [path for path in folder.iterdir() if path.suffix.lower() in FILE_SUFFIXES]
+        stems = {path.stem: path.name for path in files}
+        pictures = {key: stems.get(key, key) for key in content}
+    if named or not all(map(looks_like_picture, pictures.values())):
+        return None
+    about = ((pictures[key], value) for key, value in content.items())
+    return [
+        {"image": picture, **(value if isinstance(value, dict) else {"text": value})}
+        for picture, value in about
+    ]
 
 
 def _of_list(content: list[Any], name: str) -> Table:
@@ -199,9 +242,9 @@ def _of_rows(
 def _of_dicts(content: dict[str, dict[str, Any]], name: str) -> Table:
     """Return a table of dictionaries in one: by column (pandas' usual way), or by row."""
     inner = dict.fromkeys(key for value in content.values() for key in value)
-    usual = {*PICTURE_COLUMNS, *TEXT_COLUMNS}
+    usual = usual_names()
     numbered = all(key.isdecimal() for key in inner)
-    if numbered or (usual & {*map(str.lower, content)} and not usual & {*map(str.lower, inner)}):
+    if numbered or (usual & {*map(folded, content)} and not usual & {*map(folded, inner)}):
         rows = [{key: value.get(at) for key, value in content.items()} for at in inner]
         return _of_rows(rows, name, _labels(list(inner)), list(content))
     return _of_rows(list(content.values()), name, _labels(list(content)), list(inner))
@@ -247,9 +290,11 @@ def _lines(path: Path, param: Param) -> Table:
     """Return the lines of a text file; blank ones, and remarks after a #, count as none."""
     with open_text(path) as file:
         first = next((line.strip() for line in lines(file, path.name) if line.strip()), "")
-    if "\t" in first:  # what spreadsheets write as "text"
+    cells = {folded(cell.strip(' "')) for cell in re.split("[,;|]", first)}
+    headed = len(cells) > 1 and cells & usual_names(param) and not re.search(r"\w \w", first)
+    if "\t" in first or headed:  # what spreadsheets write as "text"
         return read_csv(path, param)
-    header = first.lower() in (*PICTURE_COLUMNS, *TEXT_COLUMNS)
+    header = folded(first) in usual_names()
 
     def values(_: Any = None) -> Iterator[str]:
         with open_text(path) as file:

@@ -68,8 +68,9 @@ def _encoding(head: bytes) -> str:
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding
-    if b"\0" in head[:64]:  # Latin letters in UTF-16 without a mark
-        return "utf-16-be" if head[:1] == b"\0" else "utf-16-le"
+    for begin, encoding in enumerate(("utf-16-be", "utf-16-le")):  # Latin letters without a mark
+        if 2 * head[begin::2].count(0) > len(head[begin::2]):
+            return encoding
     return "utf-8-sig"
 
 

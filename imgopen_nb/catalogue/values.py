@@ -58,9 +58,25 @@ def scalar(value: Any) -> Any:
             return float(value)
         if isinstance(value, Real | Decimal):
             return int(value) if value == int(value) else float(value)  # type: ignore[arg-type]
+        if hasattr(type(value), "__float__") and not isinstance(value, Iterable):
+            return float(value)
     except (TypeError, ValueError, ArithmeticError):  # an array of several; NaN and infinity
         return float(value) if isinstance(value, Decimal) else value
     return value
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """Return a number of rows or the like as an int, whatever type it has; 3.0 is 3.
+
+    Raises:
+        ParameterError: it is no whole number, below `least`, or beyond what a database counts.
+    """
+    number = scalar(value)
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if isinstance(number, int) and not isinstance(number, bool) and least <= number < 2**63:
+        return int(number)
+    raise ParameterError(f"{name} must be a whole number from {least}, not {in_words(value)}")
 
 
 def listed(value: Any, *, pictures: bool = False) -> list[Any] | None:
@@ -82,7 +98,7 @@ def listed(value: Any, *, pictures: bool = False) -> list[Any] | None:
         return None
     shape = getattr(value, "shape", None)
     shape = tuple(shape) if isinstance(shape, tuple) else None
-    if not (shape or isinstance(value, Iterable)):
+    if not (shape or isinstance(value, Iterable) or _is_sequence(value)):
         return None
     if shape == () or callable(getattr(value, "read", None)):
         return None
@@ -93,7 +109,7 @@ def listed(value: Any, *, pictures: bool = False) -> list[Any] | None:
         value = _only_column(value, shape)
     if hasattr(value, "tolist") and not pictures and kind not in ("m", "M"):
         value = value.tolist()
-    items = list(itertools.islice(value, MOST_VALUES + 1))
+    items = list(itertools.islice(iter(value), MOST_VALUES + 1))
     if len(items) > MOST_VALUES:
         raise ParameterError(
             f"{in_words(value)} has more than {MOST_VALUES:,} values", hint="give a list"
@@ -101,6 +117,11 @@ def listed(value: Any, *, pictures: bool = False) -> list[Any] | None:
     if isinstance(value, (set, frozenset)):  # in an order that is the same the next time
         items.sort(key=lambda item: (isinstance(item, str), item if _is_plain(item) else str(item)))
     return [item.as_py() if hasattr(item, "as_py") else item for item in items]
+
+
+def _is_sequence(value: Any) -> bool:
+    """Whether this has a length and items, as sequences had before they had __iter__."""
+    return {"__len__", "__getitem__"} <= {*dir(type(value))}
 
 
 def _only_column(value: Any, shape: tuple[int, ...]) -> Any:

@@ -7,7 +7,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..batch.sources import fits_files
+from ..batch.table import looks_like_picture
 from ..catalogue.operation import Operation
+from ..catalogue.values import listed
 from ..errors import ParameterError, UnknownNameError
 from ..images.picture import as_meant, path_of_address
 from ..syntax.parser import Parser, whole_number
@@ -16,6 +19,7 @@ from ..text import in_words, near_match
 from .command import Invocation
 from .saving import save
 
+_CALL = re.compile(r"([^\W\d]\w*)(?:\.\w+)*[(\[+]")
 _DOTTED_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 # Options that only go with --from, by their name in the parsed line.
 _ONLY_WITH_FROM = {
@@ -76,7 +80,7 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
         raise ParameterError(f"{name} is given twice: as one value and as several")
     batch = call.session().map(
         operation.name,
-        _source(options.source, call.variables),
+        _source(options.source, call.variables, pictures=bool(main.picture)),
         column=options.column,
         concurrency=whole_number("--concurrency", options.concurrency, 1) or 16,
         timeout=seconds,
@@ -102,18 +106,39 @@ def refuse_batch_options(options: Any) -> None:
             raise ParameterError(f"{flag} goes with --from", hint="--from df.url, or a folder")
 
 
-def _source(words: list[Any], variables: Mapping[str, Any]) -> Any:
-    words = [_as_path(word) for word in words]
-    if len(words) > 1:
-        return words
-    word = words[0]
+def _source(words: list[Any], variables: Mapping[str, Any], *, pictures: bool) -> Any:
+    if len(words) == 1:
+        return _meant(words[0], variables)
+    if all(isinstance(word, str) for word in words):
+        whole = as_meant(" ".join(words))  # "my photos" without its quotes
+        if os.path.exists(whole) or fits_files(whole):
+            return whole
+    several = [
+        look_up(word, variables)
+        if pictures and isinstance(word, str) and is_look_up(word, variables)
+        else _as_path(word)
+        for word in words
+    ]
+    return [item for each in several for item in (listed(each, pictures=True) or [each])]
+
+
+def _meant(word: Any, variables: Mapping[str, Any]) -> Any:
+    """Return what a word after --from stands for: a variable, or the path or address itself."""
+    word = _as_path(word)
     if not isinstance(word, str) or os.path.exists(word):
         return word
     if is_look_up(word, variables):
         return look_up(word, variables)
-    if _DOTTED_NAME.fullmatch(word):
-        near = near_match(word.split(".")[0], [n for n in variables if not n.startswith("_")])
-        raise UnknownNameError("variable, file or folder", word, [], hint=near)
+    name = word.removeprefix("$")
+    if _DOTTED_NAME.fullmatch(name) and not looks_like_picture(word):
+        near = near_match(name.split(".")[0], [n for n in variables if not n.startswith("_")])
+        raise UnknownNameError("variable, file or folder", name, [], hint=near)
+    called = _CALL.match(word)
+    if called and called[1] in variables:
+        raise ParameterError(
+            f"--from looks variables up and runs no code: {in_words(word)}",
+            hint="x = ..., then --from x",
+        )
     return word
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.extensions import register_extension_dtype
 
+from ..catalogue.values import scalar
 from ..errors import ParameterError
 from ..text import in_words
 from .json_dtype import JsonDtype
@@ -99,6 +100,7 @@ def since(value: Any, name: str = "since") -> float:
     Raises:
         ParameterError: it is not a point in time.
     """
+    value = scalar(value)
     with contextlib.suppress(ValueError, TypeError, OverflowError):
         if not isinstance(value, Real) or isinstance(value, np.timedelta64):
             return moment(value)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
+from ..catalogue.values import whole_number
 from ..config.credentials import NotPickled
 from ..database.task_queries import HISTORY_COLUMNS, count
 from ..database.task_table import TaskTable
@@ -260,14 +260,8 @@ def checked(filters: Mapping[str, Any]) -> dict[str, Any]:
 
         known["since"] = since(known["since"])
     if known.get("limit") is not None:
-        known["limit"] = _number("limit", known["limit"])
+        known["limit"] = whole_number("limit", known["limit"], 0)
     return known
-
-
-def _number(name: str, value: Any) -> int:
-    if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < 2**63:
-        return int(value)
-    raise ParameterError(f"{name} must be a whole number from 0, not {in_words(value)}")
 
 
 def _texts(name: str, wanted: Any) -> list[str]:

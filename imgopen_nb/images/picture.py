@@ -49,6 +49,7 @@ _FILE_ADDRESS = re.compile(r"file:(?://(?P<host>[^/\\]*))?(?P<path>[/\\].*)?", r
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]+={0,2}\s*")
 # The first characters of PNG, JPEG, GIF, WebP, BMP and TIFF files in base64.
 _BASE64_PICTURE = re.compile(r"iVBORw0KGgo|/9j/|R0lGOD|UklGR|Qk|SUkqAA|TU0AKg")
+_HOST = re.compile(r"(www\.)?([\w-]+\.)+(com|org|net|io|edu|gov|[a-z]{2})/", re.IGNORECASE)
 _PASSWORD = re.compile(r"//[^/\s]*@")
 _ACCEPTED = (
     "give an http(s) URL, a path, bytes, an open file, a PIL image, a numpy array or sample:NAME"
@@ -323,7 +324,7 @@ def _file_bytes(file: Path, name: str) -> bytes:
     try:
         facts = file.stat()
     except FileNotFoundError:
-        raise PictureError(f"there is no file {name}", hint=_near_file(file)) from None
+        raise PictureError(f"there is no file {name}", hint=_near_file(file, name)) from None
     if stat.S_ISDIR(facts.st_mode):
         hint = f'give its pictures one by one, e.g. sorted(Path({name!r}).glob("*.jpg"))'
         raise PictureError(f"{name} is a folder", hint=hint)
@@ -334,11 +335,13 @@ def _file_bytes(file: Path, name: str) -> bytes:
     return file.read_bytes()
 
 
-def _near_file(file: Path) -> str:
+def _near_file(file: Path, name: str) -> str:
     try:
         with os.scandir(file.parent) as entries:
             names = [entry.name for _, entry in zip(range(2000), entries, strict=False)]
     except OSError:
+        if _HOST.match(name):
+            return f"for an address: https://{clip(name, 80)}"
         return f"the folder {clip(file.parent, 80)} does not exist"
     return near_match(file.name, names) or f"looked in {clip(file.parent.absolute(), 120)}"
 
@@ -416,6 +419,8 @@ def _from_array(source: Any) -> Picture:
 def _shape_hint(array: Any) -> str:
     if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] > 4:
         return "the channels come first: use np.moveaxis(array, 0, -1)"
+    if array.ndim == 1 and array.dtype.kind not in "iufb":
+        return "a column or list has many: session.map(...), or on a line --from"
     if array.ndim == 4:
         return "this is a batch of pictures: give one, array[0]"
     return "use height × width, or height × width × 3 (RGB) or 4 (RGBA)"

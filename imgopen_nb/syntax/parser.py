@@ -14,6 +14,8 @@ from ..errors import ParameterError, UnknownNameError
 from ..text import in_words, near_match
 from .words import Joined
 
+# What editors make of two hyphens.
+_DASH = re.compile("[–—]-?")
 # Numbers that argparse would take for an option: it knows -1 and -0.5, but not -1e5 or -inf.
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b|nan\b)", re.IGNORECASE)
 
@@ -119,6 +121,10 @@ class Parser(argparse.ArgumentParser):
 
     def _true_option(self, word: str) -> str:
         """Return a word with the true option in place of another name for it."""
+        if dash := _DASH.match(word):
+            hyphened = f"--{word[dash.end() :]}"
+            if self._true_option(hyphened).partition("=")[0] in self._option_string_actions:
+                word = hyphened
         name, sign, value = word.partition("=")
         if not name.startswith("--") or name in self._option_string_actions:
             return word
@@ -216,7 +222,7 @@ def given(operation: Operation, namespace: argparse.Namespace) -> dict[str, Any]
 
 def _too_many(operation: Operation) -> str:
     if operation.name == "describe":
-        return "describe takes one picture; for several use compare"
+        return "a name with blanks needs quotes; for several pictures use compare, or --from"
     return f"texts with blanks need quotes; see {operation.name} --help"
 
 

@@ -35,8 +35,9 @@ _TYPOGRAPHIC = re.compile(r"(?:[“„]([^“”„]*)[”“]|‘([^‘’]*)�
 _BARE = re.compile(rf"{_LOOK_UP}(?=\s|$)")
 _BRACES = re.compile(rf"\{{\{{|\}}\}}|\{{({_LOOK_UP})\}}")
 _DOLLAR = re.compile(rf"\$(?:({_LOOK_UP})|\{{({_LOOK_UP})\}})")
-_FOLDER = re.compile(rf"\$({_NAME})(?=[/\\])")
-_CODE = re.compile(rf"\{{({_NAME})(?:\.\w+|{_KEY})*([(+*/%:!=])")
+_FOLDER = re.compile(rf"\$(?:({_NAME})|\{{({_NAME})\}})(?=[/\\])")
+_CODE = re.compile(rf"\{{[\[(]*({_NAME})(?:\.\w+|{_KEY})*([(+*/%:!=\])-])")
+_OPEN = re.compile(rf"(?<!\{{)\{{(?:[\[(]|{_NAME}|$)[^{{}}]*$")
 _AXIS = re.compile(r"-*\w[\w-]*=")
 _STEP = re.compile(rf"\.(?P<name>\w+)|(?P<key>{_KEY})")
 _SLICE = re.compile(r"(-?\d*):(-?\d*)(?::(-?\d*))?")
@@ -153,7 +154,9 @@ def expand(words: Iterable[str], variables: Mapping[str, Any]) -> list[Any]:
         ParameterError: it has no such item, a list is empty, or the braces hold code.
     """
     expanded: list[Any] = []
-    for word in words:
+    words = list(words)
+    for number, word in enumerate(words):
+        _refuse_open_braces(words[number:], variables)
         flag, sign, rest = word.partition("=")
         if sign and rest and flag.startswith("--"):
             value = _expanded(rest_of(word, len(flag) + 1), variables)
@@ -195,8 +198,14 @@ def _expanded(word: str, variables: Mapping[str, Any]) -> Any:
             asked = dollar[1] or dollar[2]
         elif re.match(r"\$\$[{\w]", word):
             return Word([Part(word[1:])])
-        elif (folder := _FOLDER.match(word)) and folder[1] in variables:
-            return Word([Part(f"{variables[folder[1]]}{word[folder.end() :]}")])
+        elif (folder := _FOLDER.match(word)) and (name := folder[1] or folder[2]) in variables:
+            return Word([Part(f"{variables[name]}{word[folder.end() :]}")])
+        elif (
+            (axis := _AXIS.match(word))
+            and (dollar := _DOLLAR.fullmatch(word, axis.end()))
+            and is_look_up(name := dollar[1] or dollar[2], variables)
+        ):
+            return Word([Part(axis[0]), Part(look_up(name, variables), held=True)])
     if asked is not None:
         value = look_up(asked, variables)
         if isinstance(value, (list, tuple)) and not value:
@@ -213,11 +222,7 @@ def _substituted(part: Part, variables: Mapping[str, Any]) -> Iterator[Part]:
     """Yield a part with the variables that it names; their values are parts of their own."""
     text, end = str(part.value), 0
     if (code := _CODE.search(_BRACES.sub("", text))) and _is_known(code[1], code[2], variables):
-        raise ParameterError(
-            f"braces look variables up and run no code: {clip(text, 80)}",
-            hint=f"x = ..., then {{x}}; to write the braces themselves, double them: "
-            f"{{{{{code[1]}...}}}}",
-        )
+        raise _no_code(text, code[1])
     for found in _BRACES.finditer(text):
         if found.start() > end:
             yield Part(text[end : found.start()], part.held)
@@ -228,6 +233,26 @@ def _substituted(part: Part, variables: Mapping[str, Any]) -> Iterator[Part]:
         end = found.end()
     if end < len(text) or not text:
         yield Part(text[end:], part.held)
+
+
+def _refuse_open_braces(words: list[str], variables: Mapping[str, Any]) -> None:
+    """Refuse code with blanks in braces: it is several words, of which none is a variable."""
+    first, *others = words
+    if any(part.held for part in _parts(first)) or not (found := _OPEN.search(first)):
+        return
+    end = next((at for at, word in enumerate(others, 2) if "}" in word), None)
+    text = " ".join(words[:end])
+    names = re.findall(_NAME, text[found.start() :])
+    known = [name for name in names if name in variables]
+    if end is not None and known and (known[0] == names[0] or text[found.start() + 1] in "[("):
+        raise _no_code(text, known[0])
+
+
+def _no_code(text: str, name: str) -> ParameterError:
+    return ParameterError(
+        f"braces look variables up and run no code: {clip(text, 80)}",
+        hint=f"x = ..., then {{x}}; to write the braces themselves, double them: {{{{{name}...}}}}",
+    )
 
 
 def _is_known(name: str, sign: str, variables: Mapping[str, Any]) -> bool:

@@ -518,7 +518,12 @@ def time_limit(timeout: Any, default: float) -> TimeLimit:
     """
     if isinstance(timeout, TimeLimit):
         return timeout
-    seconds = timeout.total_seconds() if hasattr(timeout, "total_seconds") else scalar(timeout)
-    if seconds is not None and not (isinstance(seconds, (int, float)) and seconds >= 0):
+    if timeout is None:
+        return TimeLimit(default)
+    seconds = timeout
+    if getattr(getattr(timeout, "dtype", None), "kind", "") == "m":  # NumPy's timedelta64
+        seconds = timeout.astype("timedelta64[ms]").item()
+    seconds = seconds.total_seconds() if hasattr(seconds, "total_seconds") else scalar(seconds)
+    if not (isinstance(seconds, (int, float)) and seconds >= 0):
         raise ParameterError(f"timeout must be seconds, not {in_words(timeout)}")
-    return TimeLimit(default if seconds is None else seconds)
+    return TimeLimit(min(seconds, threading.TIMEOUT_MAX))

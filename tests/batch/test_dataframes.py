@@ -94,6 +94,11 @@ FRAMES: dict[str, Callable[[], Any]] = {
     "structured array": lambda: np.rec.fromrecords(list(enumerate(URLS)), names="no,url"),
     "pandas array": lambda: pd.array(URLS),
     "list of rows": lambda: [{"no": 1, "url": url} for url in URLS],
+    "list of named tuples": lambda: list(pd.DataFrame({"url": URLS, "no": 1}).itertuples()),
+    "list of tuples": lambda: list(zip([1, 2], URLS, strict=True)),
+    "list of labelled rows": lambda: [pd.Series({"no": 1, "url": url}) for url in URLS],
+    "list of frames": lambda: TABLE.to_batches(1),
+    "dict of arrays": lambda: {"no": np.arange(2), "url": pd.Series(URLS)},
     "dict of columns": lambda: {"no": [1, 2], "url": URLS},
     "view of a dict": lambda: dict.fromkeys(URLS).keys(),
 }
@@ -120,6 +125,15 @@ def test_a_missing_value_stays_a_row_with_an_error_of_its_own(session: Session, 
 
     assert (plan.rows, plan.unusable) == (2, 1)
     assert plan.reason == "there is no image in this row"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: ({"no": 1, "url": url} for url in URLS), lambda: iter(TABLE.to_batches(1))],
+    ids=["rows", "frames"],
+)
+def test_a_generator_may_yield_rows_or_frames(make: Callable[[], Any]):
+    assert [value for _, value in source_of(make()).pairs()] == URLS
 
 
 @pytest.mark.parametrize(

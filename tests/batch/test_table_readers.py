@@ -59,6 +59,12 @@ def read(name: str, content: str | bytes, column: Any = None, **more: Any) -> li
 # .csv
 
 CSV: dict[str, tuple[str | bytes, list[Any]]] = {
+    "a title above": (f"My pictures,,\n,,\nid,url,x\n1,{ONE},\n", [ONE]),
+    "a remark above": (f"# exported\nid,url\n1,{ONE}\n", [ONE]),
+    "a number sign in the header": (f"#,url\n1,{ONE}\n", [ONE]),
+    "a blank line of blanks": (f"url\n  \n{ONE}\n", [ONE]),
+    "a usual name in two words": (f"Page URL,Image-URL\n{TWO},{ONE}\n", [ONE]),
+    "a zero byte": (f"id,url\n1,{ONE}\x00\n", [f"{ONE}\x00"]),
     "no header, one column": (f"{ONE}\n{TWO}\n", [ONE, TWO]),
     "no header, two columns": (f"1,{ONE}\n2,{TWO}\n", [ONE, TWO]),
     "no header, a file that is there": ("cat.png,a cat\nnone.png,a dog", ["./cat.png", "none.png"]),
@@ -211,6 +217,14 @@ JSON: dict[str, tuple[str, list[Any]]] = {
         [(0, "./cat.png")],
     ),
     "an answer of an API": (json.dumps({"count": 1, "results": [{"url": ONE}]}), [(0, ONE)]),
+    "pictures by their names": (
+        json.dumps({"cat.png": {"caption": "x"}, "b.png": {}}),
+        [(0, "./cat.png"), (1, "b.png")],
+    ),
+    "pictures by their stems": (json.dumps({"cat": {"tags": "x"}}), [(0, "./cat.png")]),
+    "captions by name": (json.dumps({"cat.png": "a cat"}), [(0, "./cat.png")]),
+    "a single row": (json.dumps({"image": "cat.png", "caption": "x"}), [(0, "./cat.png")]),
+    "a list of another name": (json.dumps({"page": 1, "hits": [{"url": ONE}]}), [(0, ONE)]),
     "an object on each line": (f'{{"url": "{ONE}"}}\n{{"url": "{TWO}"}}\n', [(0, ONE), (1, TWO)]),
     "nothing": ("[]", []),
 }
@@ -234,9 +248,9 @@ def test_json_has_rows_in_any_of_the_usual_ways(content: str, expected: list[Any
         ),
         ("a.csv.gz", b"\x1f\x8bnot gzip", "a.csv.gz cannot be read"),
         ("a.zip", b"PK no zip", "a.zip cannot be read"),
-        ("a.xlsx", b"PK\x03\x04", "a.xlsx is neither a picture nor a table that is read"),
-        ("a.tar.gz", b"\x1f\x8b", "a.tar.gz is neither a picture nor a table that is read"),
-        ("a.parquet.gz", b"\x1f\x8b", "a.parquet.gz is neither a picture nor a table"),
+        ("a.xlsx", b"PK\x03\x04", "a.xlsx is a workbook"),
+        ("a.tar.gz", b"\x1f\x8b", "a.tar.gz is not a picture but an archive"),
+        ("a.parquet.gz", b"\x1f\x8b", "a.parquet.gz is not a picture but an archive"),
         ("a.yaml", b"a: 1", "a.yaml is neither a picture nor a table that is read"),
         ("a", b"PAR1", "a is neither a picture nor a table that is read"),
         ("a.pdf", b"%PDF-1.7", "a.pdf is not a picture but a PDF"),

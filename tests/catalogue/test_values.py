@@ -54,6 +54,13 @@ def test_anything_else_stays_what_it_is(value: Any):
     assert scalar(value) is value
 
 
+class Real:
+    """A number of some library, which tells its value by __float__ alone."""
+
+    def __float__(self) -> float:
+        return 3.0
+
+
 COLLECTIONS: dict[str, Callable[[], Any]] = {
     "list": lambda: [10, 20],
     "tuple": lambda: (10, 20),
@@ -147,7 +154,9 @@ def test_a_list_of_pictures_is_one_value_and_a_list_of_lists_an_axis(
     [
         {"timeout": np.int64(60)}, {"timeout": np.float32(60)}, {"timeout": Decimal("1.5")},
         {"timeout": Fraction(1, 2)}, {"timeout": np.array(60)}, {"timeout": timedelta(minutes=1)},
-        {"timeout": pd.Timedelta("1min")}, {"concurrency": np.int64(4)}, {"concurrency": 4.0},
+        {"timeout": pd.Timedelta("1min")}, {"timeout": np.timedelta64(60, "s")},
+        {"timeout": Real()}, {"timeout": 10**400}, {"most": Real()}, {"concurrency": np.int64(4)},
+        {"concurrency": 4.0},
         {"concurrency": pa.scalar(4)}, {"most": np.int32(3)}, {"most": Decimal(3)},
     ],
 )  # fmt: skip
@@ -161,7 +170,8 @@ def test_limits_are_numbers_of_any_library(session: Session, options: dict[str, 
 @pytest.mark.parametrize(
     "options",
     [
-        {"timeout": "60"}, {"timeout": np.array([60])}, {"timeout": np.int64(-1)},
+        {"timeout": "60"}, {"most": 10**400},
+        {"timeout": np.array([60])}, {"timeout": np.int64(-1)},
         {"timeout": np.float64("nan")}, {"concurrency": np.bool_(True)}, {"concurrency": "4"},
         {"concurrency": Decimal("2.5")}, {"most": np.int64(-1)}, {"most": True},
     ],
@@ -169,6 +179,12 @@ def test_limits_are_numbers_of_any_library(session: Session, options: dict[str, 
 def test_other_limits_are_refused(session: Session, options: dict[str, Any]):
     with pytest.raises(ParameterError, match=f"{next(iter(options))} must be"):
         session.map("describe", ["sample:coffee"], dry_run=True, **options)
+
+
+def test_a_generator_of_models_is_not_used_up_by_a_look(session: Session):
+    plan = session.map("describe", ["sample:coffee"], models=iter(["clip"]), dry_run=True)
+
+    assert plan.combinations == 1
 
 
 def test_a_number_of_any_library_is_sent_as_the_same_call():

@@ -81,7 +81,8 @@ def test_a_column_with_models_fills_a_variable_with_the_wide_frame(shell: Intera
      "{links[:2]}", "links[0:2]", "odd.image.url", "odd.image", "odd.1", "{odd[1]}", "odd['a b']",
      'odd --column "a b"', "odd --column image.url", "nested.train.url", "“pictures.csv”",
      "file://{here}/pictures.csv",
-     "pictures.jsonl", "pictures.parquet", "sub.pictures.csv"],
+     "pictures.jsonl", "pictures.parquet", "sub.pictures.csv", "links[0] links[1]",
+     "a [b] c/p*.csv"],
 )  # fmt: skip
 def test_many_pictures_may_be_given_in_many_ways(
     shell: InteractiveShell, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -91,6 +92,8 @@ def test_many_pictures_may_be_given_in_many_ways(
     shell.user_ns["nested"] = {"train": {"url": URLS}}
     frame.to_csv(tmp_path / "pictures.csv")
     frame.to_csv(tmp_path / "sub.pictures.csv")
+    (tmp_path / "a [b] c").mkdir()
+    frame.to_csv(tmp_path / "a [b] c" / "pictures.csv")
     frame.to_json(tmp_path / "pictures.jsonl", orient="records", lines=True)
     frame.to_parquet(tmp_path / "pictures.parquet")
     monkeypatch.chdir(tmp_path)
