@@ -283,6 +283,21 @@ def test_a_fill_that_looks_like_what_was_removed_says_so() -> None:
     assert "looks much like what was removed" in ENGINES["erase"].run(work)["note"]
 
 
+@pytest.mark.parametrize(
+    ("box", "note"),
+    [
+        ((110, 20, 140, 80), "go on beyond the edge"),
+        ((4, 4, 195, 95), "covers 88% of the picture"),
+    ],
+    ids=["half a coin", "nearly all"],
+)
+def test_a_fill_that_must_show_says_why(box: tuple[int, int, int, int], note: str) -> None:
+    image = coins(*ROWS).crop((0, 0, 200, 100))
+    work = FakeWork({"image": image, "mask": mask_of(image.size, box)})
+
+    assert note in ENGINES["erase"].run(work)["note"]
+
+
 def test_erasing_twice_gives_the_same_bytes() -> None:
     image = sample("coffee").resize((256, 170))
 

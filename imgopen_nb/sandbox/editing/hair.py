@@ -55,6 +55,8 @@ SHINE = 0.8
 # much nearer to hair than to all else a fringe has to be, or long hair far below the chin; how
 # much the mask of the subject counts against the colours of the background.
 SKIN, SOFT, FRINGE, LOW_DOWN, CERTAIN = 9.0, 3.0, 3.0, 5.0, 12.0
+# Dark hair on a dark background is the subject's where its mask is as certain as this.
+SURELY = 0.95
 # The skull around the face must be in the picture (in squares of the face's height), and hair sure
 # on these shares of it and of its top, where a bald head has none.
 LEAST_SKULL, LEAST, LEAST_TOP = 0.06, 0.2, 0.4
@@ -148,10 +150,15 @@ def _hair_in(small: Image.Image, mesh: Mesh, alpha: Array) -> Array:
     behind = _nearness(colours, alpha < 0.1) + CERTAIN * alpha
     skull = np.hypot(across / SKULL_ACROSS, (down - SKULL_MIDDLE) / SKULL_DOWN) < 1
     crown = skull & ~forehead & (down < EYES)
-    stands_out = (skin > SKIN) & (behind > SKIN + CERTAIN / 2)
+    stands_out = (skin > SKIN) & ((behind > SKIN + CERTAIN / 2) | (alpha > SURELY))
     sure = _sure(crown, crown & (np.abs(across) < TOP), subject, stands_out, height)
     if not sure.any():
         return np.zeros(alpha.shape, np.float32)
+    # On a head of dark hair what is lighter than the cheeks is a high forehead that shines.
+    lit = skull & (colours[..., 0] > np.median(colours[cheeks][:, 0]))
+    if (sure & lit).sum() > (sure & ~lit).sum():
+        lit = np.zeros_like(lit)
+    sure = sure & ~lit
     hair = _nearness(colours, sure)
     face_skin = _nearness(colours, face & (skin < np.minimum(hair, 2 * SKIN)), SHADE)
     clothes = _nearness(colours, (np.abs(across) < 0.4) & (down > 0.62) & subject)
@@ -160,7 +167,7 @@ def _hair_in(small: Image.Image, mesh: Mesh, alpha: Array) -> Array:
     bars = FRINGE * forehead + LOW_DOWN * np.clip(down - 0.4, 0, 1)
     shine = forehead & (colours[..., 0] > np.quantile(colours[cheeks][:, 0], SHINE))
     jaw = (np.abs(across) < 0.46) & (down > 0.15)
-    possible = subject & ~(face & (down > EYES)) & ~jaw & ~shine
+    possible = subject & ~(face & (down > EYES)) & ~jaw & ~shine & ~lit
     likely = np.asarray(possible / (1 + np.exp((hair - others + bars) / SOFT)), np.float32)
     for _ in range(2):
         slope, offset = guided(grey(small), likely, 4, 1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from threading import Lock
 
@@ -41,8 +42,13 @@ SOLID, ROOM, LEAST_LEFT = 3, 4, 0.15
 SMOOTH = 6.0
 # The fill looks like what was removed if so much of their colours, or of the object's, is the same.
 ALIKE, STILL_THERE = 0.75, 0.5
+# An object is cut if its colours lie on so much of the outer rim of the gap.
+CUT = 0.05
 # At the edge of a border: where the step is measured, smoothed over how much, fading how fast.
 STEP, REACH, DECAY, MOST_STEP = 6, 8, 60.0, 40.0
+
+# PatchMatch takes seconds for so many pixels; larger gaps are worked at in a smaller size.
+MOST_PIXELS = 60_000
 
 # Gaps are told apart in a mask of this size; so many of them are filled one by one.
 APART, MOST_GAPS = 192, 8
@@ -62,6 +68,19 @@ def fill(image: Image.Image, holes: Mask, seed: int, never: Mask | None = None) 
             np.array(image), holes.astype(np.uint8), global_mask=left_out, patch_size=PATCH
         )
     return Image.fromarray(pixels)
+
+
+@dataclass(frozen=True)
+class Flaws:
+    """What may be wrong with a fill.
+
+    Attributes:
+        alike: it looks like what was removed.
+        cut: what was removed goes on beyond the edge of the gap.
+    """
+
+    alike: bool
+    cut: bool
 
 
 @dataclass(frozen=True)
@@ -146,8 +165,8 @@ def _roughness(image: Image.Image, where: Mask) -> float:
     return float(np.abs(level - box_mean(level, 1))[where].max(initial=0))
 
 
-def _filled(image: Image.Image, holes: Mask, unknown: Mask, seed: int) -> tuple[Image.Image, bool]:
-    """Return a picture with its holes filled, and whether the fill looks like what was there."""
+def _filled(image: Image.Image, holes: Mask, unknown: Mask, seed: int) -> tuple[Image.Image, Flaws]:
+    """Return a picture with its holes filled, and what may be wrong with the fill."""
     around = _look(image, holes, unknown)
     if around.near.any() and _roughness(image, around.near) < SMOOTH:
         patch = as_image(_diffused(np.asarray(image, np.float32), holes | unknown))
@@ -157,9 +176,13 @@ def _filled(image: Image.Image, holes: Mask, unknown: Mask, seed: int) -> tuple[
     blurred = patch.filter(ImageFilter.GaussianBlur(1))
     before = _shares(around.labels, holes)
     after = _shares(_labels(lab(np.asarray(blurred)), around.centres), holes)
+    rim = grown(holes, np.ones_like(holes), 2, 1) & ~holes & ~unknown
+    own = box_mean(around.own[around.labels].astype(np.float32), 1) > 0.5
+    cut = bool((own & rim).sum() > CUT * rim.sum())
     if around.own.any():
-        return patch, bool(after[around.own].sum() > STILL_THERE * before[around.own].sum())
-    return patch, bool(np.minimum(before, after).sum() > ALIKE)
+        left = after[around.own].sum()
+        return patch, Flaws(bool(left > STILL_THERE * before[around.own].sum()), cut)
+    return patch, Flaws(bool(np.minimum(before, after).sum() > ALIKE), cut)
 
 
 def _surroundings(holes: Mask) -> Region:
@@ -170,9 +193,14 @@ def _surroundings(holes: Mask) -> Region:
     return int(box[0]), int(box[1]), int(box[2]), int(box[3])
 
 
-def _shrunk(image: Image.Image, mask: Image.Image, side: int) -> tuple[Image.Image, Mask]:
-    """Return picture and holes in the size to work at, without losing small holes."""
-    scale = min(1.0, side / max(image.size))
+def _scale(mask: Image.Image) -> float:
+    """Return the scale to work at, at most 1: long sides and large holes are made smaller."""
+    holes = max(1, int(np.count_nonzero(np.asarray(mask))))
+    return min(1.0, SIDE / max(mask.width, mask.height), math.sqrt(MOST_PIXELS / holes))
+
+
+def _shrunk(image: Image.Image, mask: Image.Image, scale: float) -> tuple[Image.Image, Mask]:
+    """Return picture and holes at a scale, without losing small holes."""
     if scale == 1:
         return image, np.asarray(mask) > 0
     size = scaled(image.size, scale)
@@ -182,19 +210,18 @@ def _shrunk(image: Image.Image, mask: Image.Image, side: int) -> tuple[Image.Ima
     return image.resize(size, Image.Resampling.LANCZOS), np.asarray(wide) > 0
 
 
-def patched(
-    image: Image.Image, holes: Mask, seed: int, side: int = SIDE
-) -> tuple[Image.Image, bool]:
-    """Return the picture with its holes filled, and whether a fill looks like what was there.
+def patched(image: Image.Image, holes: Mask, seed: int) -> tuple[Image.Image, Flaws]:
+    """Return the picture with its holes filled, and what may be wrong with one of the fills.
 
     All other pixels stay as they were. The alpha of a picture in mode RGBA is filled likewise.
     Gaps that lie apart are filled one after the other, as each has its own surroundings.
     """
-    result, any_alike, left = image.copy(), False, holes
+    result, left = image.copy(), holes
+    flaws = []
     for gap in _separate(holes):
-        alike = _patch_one(result, gap, left & ~gap, seed, side)
-        any_alike, left = any_alike or alike, left & ~gap
-    return result, any_alike
+        flaws.append(_patch_one(result, gap, left & ~gap, seed))
+        left = left & ~gap
+    return result, Flaws(any(each.alike for each in flaws), any(each.cut for each in flaws))
 
 
 def _separate(holes: Mask) -> list[Mask]:
@@ -219,22 +246,23 @@ def _separate(holes: Mask) -> list[Mask]:
     return gaps
 
 
-def _patch_one(image: Image.Image, gap: Mask, others: Mask, seed: int, side: int) -> bool:
+def _patch_one(image: Image.Image, gap: Mask, others: Mask, seed: int) -> Flaws:
     """Fill one gap of a picture, in place; nothing is copied from the other gaps."""
     box = _surroundings(gap)
     mask, part = as_mask(gap).crop(box), image.crop(box)
-    small, gaps = _shrunk(flatten(part), mask, side)
-    unknown = _shrunk(part, as_mask(others).crop(box), side)[1] & ~gaps
-    filled, alike = _filled(small, gaps, unknown, seed)
+    scale = _scale(mask)
+    small, gaps = _shrunk(flatten(part), mask, scale)
+    unknown = _shrunk(part, as_mask(others).crop(box), scale)[1] & ~gaps
+    filled, flaws = _filled(small, gaps, unknown, seed)
     patch = filled.resize(mask.size, Image.Resampling.BICUBIC)
     if image.mode == "RGBA":
-        patch.putalpha(_patched_alpha(part.getchannel("A"), mask, seed, side))
+        patch.putalpha(_patched_alpha(part.getchannel("A"), mask, seed, scale))
     image.paste(patch, box, mask)
-    return alike
+    return flaws
 
 
-def _patched_alpha(alpha: Image.Image, mask: Image.Image, seed: int, side: int) -> Image.Image:
-    small, gaps = _shrunk(alpha.convert("RGB"), mask, side)
+def _patched_alpha(alpha: Image.Image, mask: Image.Image, seed: int, scale: float) -> Image.Image:
+    small, gaps = _shrunk(alpha.convert("RGB"), mask, scale)
     levels = np.unique(np.asarray(small)[~gaps])
     if len(levels) == 1:
         return Image.new("L", alpha.size, int(levels[0]))
@@ -254,7 +282,7 @@ def expanded(image: Image.Image, size: tuple[int, int], seed: int) -> Image.Imag
     canvas = _extended(picture, size, corner)
     mask = Image.new("L", size, 255)
     mask.paste(0, (*corner, corner[0] + picture.width, corner[1] + picture.height))
-    small, gaps = _shrunk(canvas, mask, OUTWARDS)
+    small, gaps = _shrunk(canvas, mask, min(1.0, OUTWARDS / max(size)))
     border = _smoothed(np.asarray(fill(small, gaps, seed)), ~gaps)
     result = border.resize(size, Image.Resampling.BICUBIC)
     result = result.convert(image.mode)

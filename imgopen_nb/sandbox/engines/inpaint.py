@@ -21,6 +21,12 @@ STILL = (
     "The filled area looks much like what was removed: there is little else around the mask to "
     "copy. Paint a larger or a smaller mask."
 )
+CUT = (
+    "Colours of what was removed go on beyond the edge of the mask: if a part of it is left there, "
+    "paint a larger mask."
+)
+# From this share of the picture on a mask leaves too little to copy from.
+MOST_ERASED = 0.6
 
 
 @engine(
@@ -45,9 +51,13 @@ def erase(work: Work) -> dict[str, Any]:
         raise EngineError(f"{field} is empty: paint white what is to be removed")
     if holes.all():
         raise EngineError(f"{field} covers the whole picture: nothing is left to fill it from")
-    result, alike = patched(image, holes, seed=0)
-    answer = {"outputImageUrl": work.save(result)}
-    return {**answer, "note": STILL} if alike else answer
+    result, flaws = patched(image, holes, seed=0)
+    answer, share = {"outputImageUrl": work.save(result)}, float(holes.mean())
+    if share > MOST_ERASED:
+        note = f"{field} covers {share:.0%} of the picture: too little is left to fill it from."
+        return {**answer, "note": note}
+    note = STILL if flaws.alike else CUT if flaws.cut else ""
+    return {**answer, "note": note} if note else answer
 
 
 @engine(
