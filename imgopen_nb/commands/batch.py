@@ -12,7 +12,7 @@ from ..errors import ParameterError, UnknownNameError
 from ..images.picture import as_meant, path_of_address
 from ..syntax.parser import Parser, whole_number
 from ..syntax.words import Word, is_look_up, look_up, rest_of, values
-from ..text import in_words, near_match
+from ..text import in_terminal, in_words, near_match
 from .command import Invocation
 from .saving import save
 
@@ -113,7 +113,8 @@ def _source(words: list[Any], variables: Mapping[str, Any]) -> Any:
         return look_up(word, variables)
     if _DOTTED_NAME.fullmatch(word):
         near = near_match(word.split(".")[0], [n for n in variables if not n.startswith("_")])
-        raise UnknownNameError("variable, file or folder", word, [], hint=near)
+        what = "file or folder" if in_terminal() else "variable, file or folder"
+        raise UnknownNameError(what, word, [], hint=near)
     return word
 
 

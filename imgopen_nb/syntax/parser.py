@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from ..catalogue.operation import Operation
-from ..catalogue.parameter import MOST_LISTED, Param, folded
+from ..catalogue.parameter import MOST_LISTED, Param, folded, plain
 from ..errors import ParameterError, UnknownNameError
 from ..text import in_words, near_match
 from .words import Joined
@@ -18,8 +18,30 @@ from .words import Joined
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b|nan\b)", re.IGNORECASE)
 
 
+_KNOWN = {
+    "documented": "",
+    "client": "not documented, seen in a client",
+    "assumed": "not documented, assumed",
+}
 # How many other names of an option the help lists, and how many values of a long list.
 MOST_ALIASES, MOST_SHOWN = 5, 21
+
+
+# What argparse says, and how we say it.
+_SENTENCES = (
+    (r"the following arguments are required: (.+)", r"{} needs \1"),
+    (r"argument (.+): expected .*argument", r"\1 needs a value"),
+    (r"argument (.+): ignored explicit argument .*", r"\1 takes no value"),
+)
+# What other programs call our own options, for "did you mean ...?".
+_OTHER_OPTIONS = {
+    "--save": ("output", "o", "outdir", "outputdir", "outputfolder", "saveto", "savedir", "dest"),
+    "--from": ("folder", "glob", "inputdir", "files", "images", "csv"),
+    "--fresh": ("force", "nocache", "refresh", "again"),
+    "--no-wait": ("async", "background", "detach"),
+    "--concurrency": ("jobs", "j", "workers", "parallel", "threads"),
+    "--max": ("limit", "budget", "most"),
+}
 
 
 class HelpAsked(Exception):  # noqa: N818 - no error: carries the help text out of the parser
@@ -76,7 +98,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print before it exits."""
-        raise ParameterError(f"{self.prog}: {message}", hint=f"see {self.prog} --help")
+        name = self.prog.rpartition(" ")[2]
+        for pattern, sentence in _SENTENCES:
+            message = re.sub(pattern, sentence.format(name), message)
+        raise ParameterError(message, hint=f"see {self.prog} --help")
 
     @property
     def flags(self) -> list[str]:
@@ -100,8 +125,11 @@ class Parser(argparse.ArgumentParser):
         namespace, extra = self.parse_known_args(plain)
         if extra:
             raise self._unknown(_restored(extra[0], objects))
+        ours = {p.name for p in self.aliases.values()}
         for name, value in vars(namespace).items():
             setattr(namespace, name, _restored(value, objects))
+            if value is not None and getattr(namespace, name) is None and name not in ours:
+                raise ParameterError(f"--{name.replace('_', '-')}: the variable is None")
         return namespace
 
     def _unknown(self, word: Any) -> ParameterError | UnknownNameError:
@@ -114,7 +142,10 @@ class Parser(argparse.ArgumentParser):
         others = (
             "--" + alias.replace("_", "-") for p in self.aliases.values() for alias in p.aliases
         )
+        same = [flag for flag, words in _OTHER_OPTIONS.items() if folded(name) in words]
         near = near_match(name, [*self.flags, *others])
+        if set(same) & set(self.flags):
+            near = f"did you mean {same[0]}?"
         return UnknownNameError(f"option of {self.prog} called", name, self.flags, hint=near)
 
     def _true_option(self, word: str) -> str:
@@ -183,7 +214,9 @@ def add_operation(parser: Parser, operation: Operation) -> None:
     parser.epilog = _epilog(operation, parser.prog)
     names = [p.name.upper() for p in operation.positional]
     if names:
-        text = f"in this order, or by their options: {' '.join(names)}"
+        text = "or by its option"
+        if len(names) > 1:
+            text = f"{' '.join(names)}, in this order, or by their options"
         parser.add_argument("words", nargs="*", metavar=names[0], help=text)
     for param in operation.user_params:
         _add(parser, param)
@@ -216,8 +249,8 @@ def given(operation: Operation, namespace: argparse.Namespace) -> dict[str, Any]
 
 def _too_many(operation: Operation) -> str:
     if operation.name == "describe":
-        return "describe takes one picture; for several use compare"
-    return f"texts with blanks need quotes; see {operation.name} --help"
+        return "describe takes one picture; for several: --from, or %imgopen compare"
+    return f"texts with blanks need quotes; see %imgopen {operation.name} --help"
 
 
 def _add(parser: Parser, param: Param) -> None:
@@ -239,14 +272,18 @@ def _metavar(param: Param) -> str:
 
 def _help(param: Param) -> str:
     low, high = param.low, param.high
-    span = f"{low:g} to {high:g}" if low is not None and high is not None else ""
     parts = [
         "required" if param.required else "",
-        span or (f"from {low:g}" if low is not None else ""),
         param.unit,
+        " ".join(
+            [
+                "" if low is None else f"from {plain(low)}",
+                "" if high is None else f"to {plain(high)}",
+            ]
+        ).strip(),
         f"default {param.default}" if param.default is not None else "",
         f"sent unless given: {param.preset}" if param.preset is not None else "",
-        "" if param.known == "documented" else f"{param.known}, not documented",
+        _KNOWN[param.known],
         _values(param),
         f"also {', '.join(param.aliases[:MOST_ALIASES])}" if param.aliases else "",
     ]
@@ -256,7 +293,7 @@ def _help(param: Param) -> str:
 
 def _values(param: Param) -> str:
     """Return the values with their meanings, where the braces do not say it all."""
-    told = [f"{v.value} {v.about}".strip() for v in param.values]
+    told = [v.told for v in param.values]
     listed = ", ".join(told)
     if param.open_values:
         return f"the sandbox knows {listed}" if param.type == "string" else listed
@@ -266,7 +303,9 @@ def _values(param: Param) -> str:
 
 
 def _epilog(operation: Operation, prog: str) -> str:
-    words = [p.name.upper() for p in operation.positional if p.required]
+    words = [
+        p.name.upper() for p in operation.positional if p.required or p.name in operation.one_of
+    ]
     needed = (p for p in operation.user_params if p.required and p not in operation.positional)
     lines = [f"Example: {' '.join([prog, *words, *(f'{p.flag} ...' for p in needed)])}"]
     if operation.known == "assumed":

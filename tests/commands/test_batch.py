@@ -195,7 +195,7 @@ def test_the_cell_is_the_prompt_of_every_picture(shell: InteractiveShell):
         ("--from df.shape.x", "there is no column"),
         ("--from df.head", "a batch cannot be read from an object of type method"),
         ("--from df --column no-such", "there is no column of the DataFrame called 'no-such'"),
-        ("--from", "expected at least one argument"),
+        ("--from", "--from needs a value"),
         ("--from df.url --models clop", "did you mean clip"),
         ("--from df.url --models ,", "--models names no value"),
         ("--from df.url --model clip --models clip", "model is given twice"),
@@ -472,7 +472,7 @@ def test_the_command_has_no_variables_and_says_what_it_looked_for(
 ):
     assert main(["describe", "--from", "df.url", "--out", "x.csv"]) == 2
 
-    assert "there is no variable, file or folder 'df.url'" in capsys.readouterr().err
+    assert "there is no file or folder 'df.url'" in capsys.readouterr().err
 
 
 def test_a_folder_in_the_sandbox_becomes_a_csv_by_a_true_command(sandbox_url: str, tmp_path: Path):
