@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from ..catalogue.operation import Operation
 from ..catalogue.parameter import MOST_LISTED, Param, folded, plain
 from ..errors import ParameterError, UnknownNameError
-from ..text import in_words, near_match
+from ..text import in_words, near_match, one_of
 from .words import Joined
 
 # Numbers that argparse would take for an option: it knows -1 and -0.5, but not -1e5 or -inf.
@@ -146,6 +146,8 @@ class Parser(argparse.ArgumentParser):
         near = near_match(name, [*self.flags, *others])
         if set(same) & set(self.flags):
             near = f"did you mean {same[0]}?"
+        elif name in _OTHER_OPTIONS:  # one of ours, which is not for this command
+            near = one_of(self.flags)
         return UnknownNameError(f"option of {self.prog} called", name, self.flags, hint=near)
 
     def _true_option(self, word: str) -> str:
@@ -223,8 +225,13 @@ def add_operation(parser: Parser, operation: Operation) -> None:
     parser.aliases = operation.names
 
 
-def given(operation: Operation, namespace: argparse.Namespace) -> dict[str, Any]:
+def given(operation: Operation, namespace: argparse.Namespace, varied: str = "") -> dict[str, Any]:
     """Return the parameters of a parsed line by name, before they are checked.
+
+    Args:
+        operation: the operation of the line.
+        namespace: the parsed line.
+        varied: the parameter that --from gives, which takes no word if the others take them all.
 
     Raises:
         ParameterError: there are more words than parameters without a name.
@@ -233,6 +240,9 @@ def given(operation: Operation, namespace: argparse.Namespace) -> dict[str, Any]
     values = {name: value for name, value in values.items() if value is not None}
     words = list(getattr(namespace, "words", []))
     left = [p for p in operation.positional if p.name not in values]
+    others = [p for p in left if p.name != varied]
+    if len(words) <= len(others):
+        left = others
     for number, param in enumerate(left, 1):
         needed = sum(p.required for p in left[number:])
         taken = max(1, len(words) - needed) if param.several else 1

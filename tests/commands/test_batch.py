@@ -22,11 +22,14 @@ from imgopen_nb import session as session_module
 from imgopen_nb.batch.batch import Batch
 from imgopen_nb.batch.plan import Plan
 from imgopen_nb.batch.table_files import writable, write
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.cli import main
+from imgopen_nb.commands.registry import find
 from imgopen_nb.database.database import Database
 from imgopen_nb.database.written_files import WrittenFiles
 from imgopen_nb.errors import ImgOpenError, ParameterError
 from imgopen_nb.session import Session
+from imgopen_nb.syntax import parser
 from imgopen_nb.tasks.result import Result
 from imgopen_nb.text import counted
 
@@ -226,6 +229,42 @@ def test_a_slip_on_the_line_is_one_sentence_and_nothing_is_sent(
         line(shell, f"describe {words}")
 
     assert "\n" not in caught.value.message
+    assert stub.requests == []
+
+
+def test_the_words_before_from_are_those_of_the_other_parameters():
+
+    for name, words, meant in (
+        ("hairstyle", ["red", "--from", "a"], {"hair": "red"}),
+        ("image2image", ["a fox", "--from", "a"], {"prompt": "a fox"}),
+        ("describe", ["b.png", "--from", "a"], {"image": "b.png"}),
+        ("hairstyle", ["b.png", "red", "--from", "a"], {"image": "b.png", "hair": "red"}),
+    ):
+        assert parser.given(OPERATIONS[name], find(name).parser().read(words), "image") == meant
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("hairstyle --from a red", "hairstyle needs hair, and --from takes every word after it"),
+        ("watermark --from a hello", "watermark needs text, and --from takes every word after it"),
+        ("models --from a", "one of --help, --model"),
+    ],
+)
+def test_words_that_from_has_taken_are_told(shell: InteractiveShell, words: str, says: str):
+    with pytest.raises(ImgOpenError, match=re.escape(says)):
+        line(shell, words)
+
+
+def test_a_folder_or_a_glob_of_training_pictures_is_its_pictures(
+    shell: InteractiveShell, stub: Stub, tmp_path: Path
+):
+    for number in range(3):
+        PIL.Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+
+    for words in (str(tmp_path), f"{tmp_path}/*.png"):
+        with pytest.raises(ParameterError, match="images takes 10 to 100 pictures, not 3"):
+            line(shell, f"train {words}")
     assert stub.requests == []
 
 
