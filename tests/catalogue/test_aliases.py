@@ -210,6 +210,7 @@ def test_an_unrelated_option_is_never_offered(word: str):
     [
         ("middle", ["tile", "center"], ""),
         ("mask", ["task", "image"], ""),
+        ("--cfg-scal", ["--cfg-scale", "--cfg-scale"], "did you mean --cfg-scale?"),
         ("escribe", ["describe"], "did you mean describe?"),
         ("holiday.jpg", ["holiday.png"], ""),
         ("IMG_1234.jpg", ["IMG_1243.jpg", "IMG_9999.jpg"], "did you mean IMG_1243.jpg?"),
