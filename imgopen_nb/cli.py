@@ -20,14 +20,14 @@ from .commands.registry import find, overview
 from .display.record import MIME, record
 from .display.tables import Table
 from .display.terminal import can_write, let_go, write_anything
-from .errors import FileError, ImgOpenError, TaskInterrupted, UnknownNameError, UsageError
+from .errors import FileError, ImgOpenError, TaskInterrupted, UsageError
 from .syntax.parser import HelpAsked, Parser
 from .tasks.result import Result
 from .text import counted, short_path, spell_commands
 
 PREFIX = "imgopen "
 MOST_PICTURES = 20
-_KEPT = "  → the sandbox keeps it for a week; --save FOLDER keeps it for good"
+_KEPT = "  → the sandbox keeps pictures for a week; --save FOLDER keeps them for good"
 _GONE = "  → a picture is not in the sandbox any more; --fresh makes it again"
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "grace_hopper", "rocket")
 
@@ -108,7 +108,7 @@ def _run_command(words: list[str]) -> int:
     call = Invocation(options, None, current, PREFIX)
     out = getattr(options, "out", None)
     if out and getattr(options, "source", None):
-        return _write_batch(command, call, out)
+        return _write_batch(command, call, out, as_json=as_json)
     if out:
         hint = "imgopen export FILE.csv" if words[0] == "history" else "for pictures: --save FOLDER"
         raise UsageError(
@@ -120,7 +120,7 @@ def _run_command(words: list[str]) -> int:
     return 0
 
 
-def _write_batch(command: Command, call: Invocation, name: str) -> int:
+def _write_batch(command: Command, call: Invocation, name: str, *, as_json: bool) -> int:
     """Run a batch, write its wide frame into a file, and return 1 if no row has a result."""
     from .batch.table_files import writable, write
 
@@ -129,15 +129,21 @@ def _write_batch(command: Command, call: Invocation, name: str) -> int:
     path = writable(name, call.options.source, files, overwrite=overwrite)
     value = command.run(call)
     if call.options.dry_run:
-        _say(_text(value, call))
+        _say(_json(value, call) if as_json else _text(value, call))
         return 0
     for at, dtype in enumerate(value.dtypes):
         if dtype.kind == "O":
             value.isetitem(at, value.iloc[:, at].map(partial(_located, call=call)))
     failed = int(value["error"].notna().sum())
-    errors = f", {failed:,} of them with an error" if failed else ""
     write(value, path, files, overwrite=overwrite)
-    _say("\n".join([*call.said, f"{counted(len(value), 'row')} written to {path}{errors}"]))
+    if as_json:
+        facts = {"file": str(path), "rows": len(value), "errors": failed}
+        _say(json.dumps({**facts, "files": list(map(str, call.files))}, indent=2))
+    else:
+        errors = f", {failed:,} of them with an error" if failed else ""
+        _say("\n".join([*call.said, f"{counted(len(value), 'row')} written to {path}{errors}"]))
+        if "images" in value and not call.files:
+            _say(_KEPT)
     return 1 if failed and failed == len(value) else 0
 
 
@@ -145,7 +151,7 @@ def _run_named(words: list[str]) -> int:
     if not words or words[0].startswith("-"):
         raise HelpAsked(f"usage: {PREFIX}run NAME ... [--json]\n\n{overview(PREFIX)}")
     if words[0] not in OPERATIONS:
-        raise UnknownNameError("operation", words[0], OPERATIONS)
+        OPERATIONS[words[0]]  # raises
     return _run_command(words)
 
 

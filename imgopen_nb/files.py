@@ -52,7 +52,8 @@ def path_of(given: Any) -> Path:
         os.fsencode(path)
     except (TypeError, RuntimeError, UnicodeEncodeError):  # another type; ~ of nobody; no text
         path = None
-    if path is None or "\0" in str(path):
+    empty = isinstance(given, str) and not given.strip()
+    if path is None or empty or "\0" in str(path):
         raise ParameterError(f"{in_words(given)} is no path", hint='give one such as "folder/name"')
     return path
 

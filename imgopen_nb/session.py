@@ -260,13 +260,16 @@ class Session(NotPickled):
         self.last_batch = batch
         return batch.run(progress)
 
-    def task(self, task_id: str) -> Task:
+    def task(self, task_id: str | Task | Result) -> Task:
         """Return the handle of a task in the history, by its id or the beginning of its id.
+
+        A task or a result stands for its id.
 
         Raises:
             UnknownNameError: the history has no such task.
         """
-        return self.manager.store.find(task_id)
+        wanted: Any = getattr(task_id, "task_id", task_id)
+        return self.manager.store.find(wanted)
 
     def resume(self, *, send_lost: bool = False) -> list[Task]:
         """Poll every task of this backend that has not ended, and return the handles.

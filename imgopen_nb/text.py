@@ -225,7 +225,7 @@ def near_match(name: str, known: Iterable[str]) -> str:
     """
     asked = str(name)[:80].lower()
     joined: dict[str, list[str]] = {}
-    for each in known:
+    for each in dict.fromkeys(known):
         joined.setdefault("".join(_WORD.findall(each.lower())), []).append(each)
     found = difflib.get_close_matches("".join(_WORD.findall(asked)), joined, n=9, cutoff=0.6)
     near = [each for key in found for each in joined[key] if _alike(asked, each.lower())][:3]

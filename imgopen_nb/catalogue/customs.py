@@ -47,7 +47,7 @@ RESIZE_MODES = (
     Value(0, "just resize", ("resize", "stretch")),
     Value(1, "crop and resize", ("crop",)),
     Value(2, "resize and fill", ("fill", "pad")),
-    Value(3, "just resize (latent upscale)", ("latent", "latent upscale")),
+    Value(3, "just resize by latent upscale", ("latent", "latent upscale")),
 )
 FILLS = (
     Value(0, "fill from around"),
@@ -65,7 +65,7 @@ POSITIONS = (
     Value("bottom-left", words=("left bottom", "lower left", "southwest", "sw")),
     Value("bottom-right", words=("right bottom", "lower right", "southeast", "se")),
     Value("center", words=("centre", "middle", "mid", "centered", "middle center")),
-    Value("tile", "all over", ("tiled", "repeat", "everywhere", "all")),
+    Value("tile", words=("tiled", "repeat", "everywhere", "all over", "all")),
 )
 CAPTION_MODELS = (
     Value("clip", "a sentence", ("caption",)),
@@ -79,13 +79,13 @@ EXPANSIONS = (Value(0, "SD", ("sd15", "sd1.5")), Value(1, "SDXL", ("xl",)))
 FORMATS = (Value("png"), Value("jpg", words=("jpeg",)), Value("webp"))
 # The web UI's preprocessors that the sandbox knows; the service may know more.
 PREPROCESSORS = (
-    Value("canny", "edges, one pixel wide"),
+    Value("canny", "thin edges"),
     Value("lineart", "lines of varying strength"),
     Value("softedge", "soft edges"),
-    Value("scribble", "few, coarse lines"),
+    Value("scribble", "a few coarse lines"),
     Value("openpose", "skeletons of the people"),
     Value("segmentation", "the subject in white"),
-    Value("pseudo_depth", "no true depth: a ramp with the subject before it"),
+    Value("pseudo_depth", "not true depth but a ramp behind the subject"),
     Value("invert", "the negative"),
 )
 HAIR_COLOURS = tuple(
@@ -96,20 +96,32 @@ HAIR_COLOURS = tuple(
         "silver", "grey", "white",
     )
 )  # fmt: skip
-_PIXELS = {"least": 1, "usual": (64, 4096), "unit": "pixels"}
+_PIXELS = {"least": 1, "usual": (64, 4096), "unit": "in pixels"}
+
+# What the picture is called that receives a face: there, the source is the one that gives it.
+RECEIVERS = (
+    "target", "target_image", "target_img", "img", "picture", "photo", "input_image",
+    "base_image", "image_url", "init_image",
+)  # fmt: skip
 
 # Keys are the names of parameters, values the members of `Param` that they take over.
 CUSTOMS: dict[str, dict[str, Any]] = {
     "image": {"aliases": (
         "img", "picture", "photo", "input", "file", "image_link", "image_url", "init_image",
-        "init_images", "init_img", "input_image", "source_image", "image_path", "pic",
+        "init_images", "init_img", "input_image", "source_image", "control_image", "image_path",
+        "pic",
     )},
     "images": {"aliases": ("image", "pictures", "photos", "files", "image_urls", "dataset")},
     "mask": {"aliases": (
         "mask_image", "mask_link", "mask_url", "mask_img", "inpaint_mask", "image_mask",
     )},
-    "face": {"aliases": ("source_face", "source_url", "face_image", "swap_image")},
-    "faces": {"aliases": ("face", "source_faces", "source_urls", "face_images")},
+    "face": {"aliases": (
+        "source", "source_face", "source_image", "source_img", "face_image", "face_url",
+        "swap_image",
+    )},
+    "faces": {"aliases": (
+        "face", "source", "sources", "source_faces", "source_image", "source_images", "face_images",
+    )},
     "prompt": {"aliases": ("positive_prompt", "positive", "prompts")},
     "negative_prompt": {"aliases": ("negative", "neg", "neg_prompt", "negative_prompts")},
     "model": {"aliases": (
@@ -118,22 +130,22 @@ CUSTOMS: dict[str, dict[str, Any]] = {
     )},
     "batches": {"least": 1, "usual": (1, 100), "aliases": (
         "n_iter", "batch_count", "num_images", "num_batches", "iterations", "number_of_images",
-        "count", "n",
+        "count", "n", "num_outputs", "num_samples",
     )},
     "batch_size": {"least": 1, "usual": (1, 16), "aliases": (
         "num_images_per_prompt", "images_per_prompt", "train_batch_size",
     )},
-    "steps": {"least": 1, "usual": (1, 150), "unit": "steps", "aliases": (
+    "steps": {"least": 1, "usual": (1, 150), "aliases": (
         "num_inference_steps", "inference_steps", "sampling_steps", "sample_steps", "num_steps",
         "step", "ddim_steps",
     )},
     "seed": {"least": -1, "aliases": ("random_seed", "noise_seed")},
     "restore_faces": {"aliases": ("face_restoration", "restore_face")},
     "hires": {"aliases": ("enable_hr", "hr", "hires_fix", "highres_fix", "highres")},
-    "hires_scale": {"least": 1, "usual": (1, 4), "unit": "times", "aliases": (
+    "hires_scale": {"least": 1, "usual": (1, 4), "aliases": (
         "hr_scale", "hires_upscale", "upscale_by", "hr_upscale",
     )},
-    "hires_steps": {"least": 0, "usual": (0, 150), "unit": "steps", "aliases": (
+    "hires_steps": {"least": 0, "usual": (0, 150), "aliases": (
         "hr_steps", "hr_second_pass_steps", "hires_second_pass_steps",
     )},
     "hires_upscaler": {"aliases": ("hr_upscaler", "upscaler", "upscaler_name")},
@@ -150,26 +162,27 @@ CUSTOMS: dict[str, dict[str, Any]] = {
     )},
     "denoising": {"least": 0, "most": 1, "unit": "0 keeps the input, 1 redraws all", "aliases": (
         "denoising_strength", "strength", "denoise", "denoise_strength", "img2img_strength",
+        "prompt_strength",
         "hr_denoising_strength",
     )},
     "vae": {"aliases": ("sd_vae", "vae_name")},
     "settings": {"aliases": ("override_settings", "overrides")},
-    "clip_skip": {"least": 1, "most": 12, "unit": "layers", "aliases": ("skip_clip",)},
+    "clip_skip": {"least": 1, "most": 12, "aliases": ("skip_clip",)},
     "format": {"values": FORMATS, "aliases": (
         "output_format", "image_format", "output_image_format", "file_format",
     )},
     "resize_mode": {"values": RESIZE_MODES},
-    "mask_blur": {"least": 0, "usual": (0, 256), "unit": "pixels"},
-    "mask_blur_x": {"least": 0, "usual": (0, 256), "unit": "pixels"},
-    "mask_blur_y": {"least": 0, "usual": (0, 256), "unit": "pixels"},
+    "mask_blur": {"least": 0, "usual": (0, 256), "unit": "in pixels"},
+    "mask_blur_x": {"least": 0, "usual": (0, 256), "unit": "in pixels"},
+    "mask_blur_y": {"least": 0, "usual": (0, 256), "unit": "in pixels"},
     "inpaint_fill": {"values": FILLS, "aliases": (
         "inpainting_fill", "mask_content", "masked_content", "inpaint_mode", "fill",
     )},
     "inpaint_full_resolution": {"aliases": (
         "inpaint_full_res", "inpaint_area", "inpaint_only_masked", "only_masked",
     )},
-    "inpaint_padding": {"least": 0, "usual": (0, 512), "unit": "pixels", "aliases": (
-        "inpaint_full_res_padding", "only_masked_padding", "padding",
+    "inpaint_padding": {"least": 0, "usual": (0, 512), "unit": "in pixels", "aliases": (
+        "inpaint_full_res_padding", "only_masked_padding", "padding_mask_crop", "padding",
     )},
     "mask_invert": {"values": INVERSIONS, "aliases": (
         "inpainting_mask_invert", "invert_mask", "inverted_mask", "mask_mode",
@@ -187,7 +200,7 @@ CUSTOMS: dict[str, dict[str, Any]] = {
     "hair": {"values": HAIR_COLOURS, "open_values": True, "aliases": (
         "hair_style", "hair_color", "hair_colour", "hairstyle", "color", "colour", "style",
     )},
-    "scale": {"unit": "times", "aliases": (
+    "scale": {"aliases": (
         "factor", "upscale_factor", "scale_factor", "upscale", "upscale_by", "upscaling_resize",
         "times", "ratio", "zoom", "outscale",
     )},
@@ -200,25 +213,26 @@ CUSTOMS: dict[str, dict[str, Any]] = {
     )},
     "position": {"values": POSITIONS, "aliases": ("place", "pos", "anchor", "gravity", "location")},
     "opacity": {"aliases": ("alpha", "watermark_opacity", "strength")},
-    "vertical": {"unit": "times", "usual": (1, 4), "aliases": (
+    "vertical": {"usual": (1, 4), "aliases": (
         "vertical_ratio", "vertical_expansion", "expand_vertical", "height_ratio",
     )},
-    "horizontal": {"usual": (1, 4), "unit": "times", "aliases": (
+    "horizontal": {"usual": (1, 4), "aliases": (
         "horizontal_ratio", "horizontal_expansion", "expand_horizontal", "width_ratio",
     )},
     "count": {"least": 1, "usual": (1, 100), "aliases": (
         "num_images", "number_of_images", "n_iter", "batch_count", "batch_size", "n", "number",
-        "num", "num_return_sequences", "num_prompts", "num_images_per_prompt",
+        "num", "num_outputs", "num_samples", "num_return_sequences", "num_prompts",
+        "num_images_per_prompt",
     )},
     "face_index": {"aliases": ("face_number", "face_idx", "faces_index", "target_face")},
     "mode": {"values": EXPANSIONS},
     "temperature": {"least": 0, "usual": (0, 2)},
     "repetition_penalty": {"least": 0, "usual": (0.5, 3)},
-    "max_tokens": {"least": 1, "unit": "tokens", "aliases": ("max_length", "max_new_tokens")},
-    "min_tokens": {"least": 0, "unit": "tokens", "aliases": ("min_length", "min_new_tokens")},
+    "max_tokens": {"least": 1, "unit": "in tokens", "aliases": ("max_length", "max_new_tokens")},
+    "min_tokens": {"least": 0, "unit": "in tokens", "aliases": ("min_length", "min_new_tokens")},
     "top_k": {},
     "top_p": {"most": 1},
-    "page_size": {"least": 1, "usual": (1, 1000), "unit": "rows", "aliases": (
+    "page_size": {"least": 1, "usual": (1, 1000), "aliases": (
         "per_page", "limit", "size",
     )},
     "page": {"least": 1, "aliases": ("page_num", "page_number")},
@@ -227,13 +241,13 @@ CUSTOMS: dict[str, dict[str, Any]] = {
     "base_model": {"aliases": (
         "model", "checkpoint", "ckpt", "pretrained_model", "pretrained_model_name_or_path",
     )},
-    "epochs": {"unit": "epochs", "aliases": ("epoch", "num_epochs", "num_train_epochs",
+    "epochs": {"aliases": ("epoch", "num_epochs", "num_train_epochs",
                                              "max_train_epochs")},
     "learning_rate": {"aliases": ("lr",)},
     "repeats": {"least": 1, "usual": (1, 200), "aliases": ("num_repeats",)},
-    "resolution": {"least": 64, "usual": (256, 2048), "unit": "pixels"},
-    "min_bucket": {"least": 1, "unit": "pixels"},
-    "max_bucket": {"least": 1, "unit": "pixels"},
+    "resolution": {"least": 64, "usual": (256, 2048), "unit": "in pixels"},
+    "min_bucket": {"least": 1, "unit": "in pixels"},
+    "max_bucket": {"least": 1, "unit": "in pixels"},
     "text_encoder_rate": {"least": 0, "usual": (0, 0.01), "aliases": ("text_encoder_lr",)},
     "unet_rate": {"least": 0, "usual": (0, 0.01), "aliases": ("unet_lr",)},
     "network_dim": {"least": 1, "usual": (1, 512), "aliases": ("rank", "dim", "lora_rank")},
@@ -244,4 +258,26 @@ CUSTOMS: dict[str, dict[str, Any]] = {
     "warmup_steps": {"aliases": ("warmup",)},
     "color": {"aliases": ("color_augmentation", "colour")},
     "flip": {"aliases": ("flip_augmentation", "horizontal_flip")},
+}  # fmt: skip
+
+# What other tools call an operation, for "did you mean ...?".
+OTHER_NAMES = {
+    "text2image": ("txt2img", "t2i", "text_to_image", "generate", "draw", "imagine", "dream", "sd"),
+    "image2image": ("img2img", "i2i", "image_to_image", "inpaint", "inpainting", "redraw"),
+    "controlnet": ("control_net",),
+    "models": ("checkpoints", "sd_models"),
+    "train": ("finetune", "train_lora", "dreambooth"),
+    "flux": ("flux_dev", "flux_schnell"),
+    "face-swap": ("swap", "faceswap", "swap_face", "reactor", "roop"),
+    "face-restore": ("codeformer", "gfpgan", "restore", "restore_face", "face_restoration"),
+    "upscale": ("super_resolution", "superres", "esrgan", "realesrgan", "extras"),
+    "describe": ("caption", "interrogate", "interrogator", "tag", "tagger", "blip", "deepbooru"),
+    "detect-faces": ("faces", "face_detection", "face_detect"),
+    "expand-prompt": ("magic_prompt", "prompt", "expand"),
+    "hairstyle": ("hair", "recolor_hair"),
+    "erase": ("remove_object", "object_removal", "inpaint", "cleanup", "eraser", "lama"),
+    "outpaint": ("uncrop", "expand_image", "extend", "outpainting"),
+    "control-preview": ("preprocess", "preprocessor", "annotate", "canny", "openpose"),
+    "remove-background": ("rembg", "remove_bg", "background_removal", "cutout", "matting"),
+    "enlarge": ("resize", "scale"),
 }  # fmt: skip

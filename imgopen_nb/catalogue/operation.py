@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ..errors import ParameterError, UnknownNameError
 from ..text import near_match
+from .customs import OTHER_NAMES
 from .parameter import Known, Param, folded
 
 Kind = Literal[
@@ -239,7 +240,7 @@ class Catalogue(Mapping[str, Operation]):
     def __getitem__(self, name: str) -> Operation:
         if name in self:
             return self._rows[name]
-        raise UnknownNameError("operation", name, self._rows)
+        raise UnknownNameError("operation", name, self._rows, hint=near_operation(name, self))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -254,6 +255,13 @@ class Catalogue(Mapping[str, Operation]):
     def runnable(self) -> tuple[Operation, ...]:
         """The operations that a user can run: all but the queries."""
         return tuple(row for row in self._rows.values() if row.kind != "status")
+
+
+def near_operation(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean ...?" with the names that are like it or mean the same, or ""."""
+    asked = folded(str(name))
+    same = [each for each, words in OTHER_NAMES.items() if asked in map(folded, words)]
+    return f"did you mean {' or '.join(same)}?" if same else near_match(name, known)
 
 
 def _blank(value: Any) -> bool:

@@ -45,6 +45,11 @@ class Value(NamedTuple):
     about: str = ""
     words: tuple[str, ...] = ()
 
+    @property
+    def told(self) -> str:
+        """The value with its meaning, if it has one: "1: original"."""
+        return f"{self.value}: {self.about}" if self.about else str(self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Param:
@@ -70,7 +75,7 @@ class Param:
         open_values: whether `values` are examples.
         least, most: the range outside of which no such service works, if none is documented.
         usual: a range outside of which a result gets a note.
-        unit: of the number, in words: "pixels", "0 to 1".
+        unit: what the number counts, for the help: "in pixels", "a factor".
         task_id: True for the field that carries the caller's own task id.
     """
 
@@ -166,7 +171,11 @@ class Param:
 
     def check_sent(self, value: Any) -> Any:
         """Return a value as it may be sent; takes no words for it. Raises the same as `check`."""
-        checked = _CHECKS[self.type](self, scalar(value))
+        try:
+            checked = _CHECKS[self.type](self, scalar(value))
+        except ParameterError:
+            _check_choice(self, value)
+            raise
         _check_choice(self, checked)
         _check_range(self, checked)
         _check_count(self, checked)
@@ -193,8 +202,8 @@ class Param:
         if low <= value <= high:
             return ""
         return (
-            f"{self.label} is {in_words(value)}, far from the usual {_plain(low)} to "
-            f"{_plain(high)}: the vendor documents no range, so it was sent as it is"
+            f"{self.label} is {plain(value)}, far from the usual {plain(low)} to "
+            f"{plain(high)}: the vendor documents no range, so it was sent as it is"
         )
 
     def check_sendable(self, value: Any) -> None:
@@ -228,8 +237,10 @@ def folded(name: str) -> str:
     return re.sub(r"[\s_-]+", "", name.lower())
 
 
-def _fail(param: Param, value: Any) -> ParameterError:
-    return ParameterError(f"{param.name} must be {_WORDS[param.type]}, not {in_words(value)}")
+def _fail(param: Param, value: Any, hint: str = "") -> ParameterError:
+    return ParameterError(
+        f"{param.name} must be {_WORDS[param.type]}, not {in_words(value)}", hint=hint
+    )
 
 
 def _string(param: Param, value: Any) -> str:
@@ -288,7 +299,7 @@ def _object(param: Param, value: Any) -> dict[str, Any]:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            raise _fail(param, value) from None
+            raise _fail(param, value, "in quotes: '{\"name\": 1}'") from None
     if not isinstance(value, dict):
         raise _fail(param, value)
     return value
@@ -343,12 +354,13 @@ def _check_choice(param: Param, value: Any) -> None:
     if not param.options or value in param.options:
         return
     *names, last = [str(option) for option in param.options]
-    hint = near_match(str(value), [*names, last])
+    words = [word for v in param.values for word in (v.about, *v.words) if word]
+    hint = near_match(str(value), [*names, last, *words])
     if len(names) > MOST_LISTED:
         hint = hint or one_of([*names, last])
         raise ParameterError(f"{param.name}: there is no {in_words(value)}", hint=hint)
-    told = [f"{v.value} {v.about}" for v in param.values if v.about]
-    hint = hint or (f"{param.name}: {', '.join(told)}" if told else "")
+    told = [v.told for v in param.values if v.about]
+    hint = hint or ", ".join(told)
     either = f"{', '.join(names)} or {last}" if names else last
     raise ParameterError(f"{param.name} must be {either}, not {in_words(value)}", hint=hint)
 
@@ -358,14 +370,16 @@ def _check_range(param: Param, value: Any) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return
     if (low is not None and value < low) or (high is not None and value > high):
-        between = f"from {_plain(low)} to {_plain(high)}"
+        between = f"from {plain(low)} to {plain(high)}"
         if high is None or low is None:
-            between = f"at least {_plain(low)}" if high is None else f"at most {_plain(high)}"
-        raise ParameterError(f"{param.name} must be {between}, not {in_words(value)}")
+            between = f"at least {plain(low)}" if high is None else f"at most {plain(high)}"
+        raise ParameterError(f"{param.name} must be {between}, not {plain(value)}")
 
 
-def _plain(number: float | None) -> str:
-    return "" if number is None else format(Decimal(str(number)), "f")
+def plain(number: float | None) -> str:
+    """Return a number in plain digits: 2147483647, not 2.14748e+09, and 3, not 3.0; "" for None."""
+    digits = "" if number is None else format(Decimal(str(number)), "f")
+    return digits.removesuffix(".0")
 
 
 def _check_count(param: Param, value: Any) -> None:

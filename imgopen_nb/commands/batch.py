@@ -15,7 +15,7 @@ from ..errors import ParameterError, UnknownNameError
 from ..images.picture import as_meant, path_of_address
 from ..syntax.parser import Parser, whole_number
 from ..syntax.words import Word, is_look_up, look_up, rest_of, values
-from ..text import in_words, near_match
+from ..text import in_terminal, in_words, near_match
 from .command import Invocation
 from .saving import save
 
@@ -78,6 +78,7 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
     grid: dict[str, Any] = _grid(operation, options)
     for name in set(grid) & set(params):
         raise ParameterError(f"{name} is given twice: as one value and as several")
+    _refuse_swallowed(operation, {*params, *grid, main.name}, options.source)
     batch = call.session().map(
         operation.name,
         _source(options.source, call.variables, pictures=bool(main.picture)),
@@ -93,6 +94,22 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
     if hasattr(batch, "results") and options.save is not None:
         save(call, batch.results())
     return batch.wide() if options.out and hasattr(batch, "wide") else batch
+
+
+def _refuse_swallowed(operation: Operation, known: set[str], source: list[Any]) -> None:
+    """Refuse a line on which --from has taken the words of another parameter.
+
+    Raises:
+        ParameterError: it says where such a word goes.
+    """
+    needed = [p for p in operation.user_params if p.required and p.name not in known]
+    if not known.intersection(operation.one_of):
+        needed += [p for p in operation.positional if p.name in operation.one_of]
+    if needed and len(source) > 1:
+        raise ParameterError(
+            f"{operation.name} needs {needed[0].name}, and --from takes every word after it",
+            hint=f"put the words of {needed[0].name} before --from, or after {needed[0].flag}",
+        )
 
 
 def refuse_batch_options(options: Any) -> None:
@@ -132,7 +149,8 @@ def _meant(word: Any, variables: Mapping[str, Any]) -> Any:
     name = word.removeprefix("$")
     if _DOTTED_NAME.fullmatch(name) and not looks_like_picture(word):
         near = near_match(name.split(".")[0], [n for n in variables if not n.startswith("_")])
-        raise UnknownNameError("variable, file or folder", name, [], hint=near)
+        what = "file or folder" if in_terminal() else "variable, file or folder"
+        raise UnknownNameError(what, name, [], hint=near)
     called = _CALL.match(word)
     if called and called[1] in variables:
         raise ParameterError(

@@ -53,15 +53,23 @@ def _add_options(operation: Operation, parser: Parser) -> None:
 
 
 def _run(operation: Operation, call: Invocation) -> Any:
+    from ..batch.batch import main_param
+    from ..datasets.selection import pictures_in
+
     check_save(call)
-    params, seconds = given(operation, call.options), seconds_of(call.options.timeout)
+    many = getattr(call.options, "source", None)
+    params = given(operation, call.options, main_param(operation).name if many else "")
+    seconds = seconds_of(call.options.timeout)
     if call.body is not None and call.body.strip():
         body = operation.body_param
         assert body is not None, "the magic refuses a body where there is no place for it"
         if body.name in params:
             raise ParameterError(f"{body.name} is given twice: on the line and in the cell")
         params[body.name] = call.body.strip("\n")
-    if getattr(call.options, "source", None):
+    for param in operation.user_params:
+        if param.type == "images" and isinstance(params.get(param.name), list):
+            params[param.name] = list(pictures_in(params[param.name]))
+    if many:
         return run_batch(operation, params, call, seconds)
     refuse_batch_options(call.options)
     if call.options.form:

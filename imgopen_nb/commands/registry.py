@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..catalogue.operation import near_operation
 from ..catalogue.operations import OPERATIONS
 from ..errors import UnknownNameError
-from ..text import near_match
 from . import doctor, history, operations, settings, tasks, widgets
 from .command import Command
 
@@ -29,7 +29,7 @@ def find(name: str) -> Command:
     """
     if name in COMMANDS:
         return COMMANDS[name]
-    hint = near_match(name, COMMANDS) or "%imgopen alone lists all verbs"
+    hint = near_operation(name, COMMANDS) or "%imgopen alone lists all verbs"
     raise UnknownNameError("verb", name, [], hint=hint)
 
 

@@ -100,7 +100,7 @@ def _config(call: Invocation) -> Any:
         return f"{words[0]} is now {_shown(value) if isinstance(value, float) else repr(value)}"
     if words:
         raise ParameterError(
-            "config takes a name and a value, or nothing", hint="see config --help"
+            "config takes a name and a value, or nothing", hint="see %imgopen config --help"
         )
     session = call.session()
     found = session.settings

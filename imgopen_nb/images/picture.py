@@ -326,7 +326,7 @@ def _file_bytes(file: Path, name: str) -> bytes:
     except FileNotFoundError:
         raise PictureError(f"there is no file {name}", hint=_near_file(file, name)) from None
     if stat.S_ISDIR(facts.st_mode):
-        hint = f'give its pictures one by one, e.g. sorted(Path({name!r}).glob("*.jpg"))'
+        hint = f"for all of its pictures: --from {clip_path(name)}, or session.map in Python"
         raise PictureError(f"{name} is a folder", hint=hint)
     if not stat.S_ISREG(facts.st_mode):  # reading a pipe or a device may never end
         raise PictureError(f"{name} is not an ordinary file", hint=_ACCEPTED)

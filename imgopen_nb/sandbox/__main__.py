@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from ..config.settings import home_folder
 from ..errors import SettingsError
 from ..files import close_to_others
+from ..text import in_terminal
 from .process import TOKEN_VARIABLE, given_token, sandbox_folder
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m imgopen_nb.sandbox",
+        prog="imgopen sandbox" if in_terminal() else "python -m imgopen_nb.sandbox",
         description="Serve the Img Open API on this machine; nothing leaves it.",
     )
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")

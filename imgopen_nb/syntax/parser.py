@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from ..catalogue.operation import Operation
-from ..catalogue.parameter import MOST_LISTED, Param, folded
+from ..catalogue.parameter import MOST_LISTED, Param, folded, plain
 from ..errors import ParameterError, UnknownNameError
-from ..text import in_words, near_match
+from ..text import in_words, near_match, one_of
 from .words import Joined
 
 # What editors make of two hyphens.
@@ -20,8 +20,30 @@ _DASH = re.compile("[–—]-?")
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b|nan\b)", re.IGNORECASE)
 
 
+_KNOWN = {
+    "documented": "",
+    "client": "not documented, seen in a client",
+    "assumed": "not documented, assumed",
+}
 # How many other names of an option the help lists, and how many values of a long list.
 MOST_ALIASES, MOST_SHOWN = 5, 21
+
+
+# What argparse says, and how we say it.
+_SENTENCES = (
+    (r"the following arguments are required: (.+)", r"{} needs \1"),
+    (r"argument (.+): expected .*argument", r"\1 needs a value"),
+    (r"argument (.+): ignored explicit argument .*", r"\1 takes no value"),
+)
+# What other programs call our own options, for "did you mean ...?".
+_OTHER_OPTIONS = {
+    "--save": ("output", "o", "outdir", "outputdir", "outputfolder", "saveto", "savedir", "dest"),
+    "--from": ("folder", "glob", "inputdir", "files", "images", "csv"),
+    "--fresh": ("force", "nocache", "refresh", "again"),
+    "--no-wait": ("async", "background", "detach"),
+    "--concurrency": ("jobs", "j", "workers", "parallel", "threads"),
+    "--max": ("limit", "budget", "most"),
+}
 
 
 class HelpAsked(Exception):  # noqa: N818 - no error: carries the help text out of the parser
@@ -78,7 +100,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print before it exits."""
-        raise ParameterError(f"{self.prog}: {message}", hint=f"see {self.prog} --help")
+        name = self.prog.rpartition(" ")[2]
+        for pattern, sentence in _SENTENCES:
+            message = re.sub(pattern, sentence.format(name), message)
+        raise ParameterError(message, hint=f"see {self.prog} --help")
 
     @property
     def flags(self) -> list[str]:
@@ -102,8 +127,11 @@ class Parser(argparse.ArgumentParser):
         namespace, extra = self.parse_known_args(plain)
         if extra:
             raise self._unknown(_restored(extra[0], objects))
+        ours = {p.name for p in self.aliases.values()}
         for name, value in vars(namespace).items():
             setattr(namespace, name, _restored(value, objects))
+            if value is not None and getattr(namespace, name) is None and name not in ours:
+                raise ParameterError(f"--{name.replace('_', '-')}: the variable is None")
         return namespace
 
     def _unknown(self, word: Any) -> ParameterError | UnknownNameError:
@@ -116,7 +144,12 @@ class Parser(argparse.ArgumentParser):
         others = (
             "--" + alias.replace("_", "-") for p in self.aliases.values() for alias in p.aliases
         )
+        same = [flag for flag, words in _OTHER_OPTIONS.items() if folded(name) in words]
         near = near_match(name, [*self.flags, *others])
+        if set(same) & set(self.flags):
+            near = f"did you mean {same[0]}?"
+        elif name in _OTHER_OPTIONS:  # one of ours, which is not for this command
+            near = one_of(self.flags)
         return UnknownNameError(f"option of {self.prog} called", name, self.flags, hint=near)
 
     def _true_option(self, word: str) -> str:
@@ -189,15 +222,22 @@ def add_operation(parser: Parser, operation: Operation) -> None:
     parser.epilog = _epilog(operation, parser.prog)
     names = [p.name.upper() for p in operation.positional]
     if names:
-        text = f"in this order, or by their options: {' '.join(names)}"
+        text = "or by its option"
+        if len(names) > 1:
+            text = f"{' '.join(names)}, in this order, or by their options"
         parser.add_argument("words", nargs="*", metavar=names[0], help=text)
     for param in operation.user_params:
         _add(parser, param)
     parser.aliases = operation.names
 
 
-def given(operation: Operation, namespace: argparse.Namespace) -> dict[str, Any]:
+def given(operation: Operation, namespace: argparse.Namespace, varied: str = "") -> dict[str, Any]:
     """Return the parameters of a parsed line by name, before they are checked.
+
+    Args:
+        operation: the operation of the line.
+        namespace: the parsed line.
+        varied: the parameter that --from gives, which takes no word if the others take them all.
 
     Raises:
         ParameterError: there are more words than parameters without a name.
@@ -206,6 +246,9 @@ def given(operation: Operation, namespace: argparse.Namespace) -> dict[str, Any]
     values = {name: value for name, value in values.items() if value is not None}
     words = list(getattr(namespace, "words", []))
     left = [p for p in operation.positional if p.name not in values]
+    others = [p for p in left if p.name != varied]
+    if len(words) <= len(others):
+        left = others
     for number, param in enumerate(left, 1):
         needed = sum(p.required for p in left[number:])
         taken = max(1, len(words) - needed) if param.several else 1
@@ -222,8 +265,8 @@ def given(operation: Operation, namespace: argparse.Namespace) -> dict[str, Any]
 
 def _too_many(operation: Operation) -> str:
     if operation.name == "describe":
-        return "a name with blanks needs quotes; for several pictures use compare, or --from"
-    return f"texts with blanks need quotes; see {operation.name} --help"
+        return "a name with blanks needs quotes; for several pictures: --from, or %imgopen compare"
+    return f"texts with blanks need quotes; see %imgopen {operation.name} --help"
 
 
 def _add(parser: Parser, param: Param) -> None:
@@ -245,14 +288,18 @@ def _metavar(param: Param) -> str:
 
 def _help(param: Param) -> str:
     low, high = param.low, param.high
-    span = f"{low:g} to {high:g}" if low is not None and high is not None else ""
     parts = [
         "required" if param.required else "",
-        span or (f"from {low:g}" if low is not None else ""),
         param.unit,
+        " ".join(
+            [
+                "" if low is None else f"from {plain(low)}",
+                "" if high is None else f"to {plain(high)}",
+            ]
+        ).strip(),
         f"default {param.default}" if param.default is not None else "",
         f"sent unless given: {param.preset}" if param.preset is not None else "",
-        "" if param.known == "documented" else f"{param.known}, not documented",
+        _KNOWN[param.known],
         _values(param),
         f"also {', '.join(param.aliases[:MOST_ALIASES])}" if param.aliases else "",
     ]
@@ -262,7 +309,7 @@ def _help(param: Param) -> str:
 
 def _values(param: Param) -> str:
     """Return the values with their meanings, where the braces do not say it all."""
-    told = [f"{v.value} {v.about}".strip() for v in param.values]
+    told = [v.told for v in param.values]
     listed = ", ".join(told)
     if param.open_values:
         return f"the sandbox knows {listed}" if param.type == "string" else listed
@@ -272,7 +319,9 @@ def _values(param: Param) -> str:
 
 
 def _epilog(operation: Operation, prog: str) -> str:
-    words = [p.name.upper() for p in operation.positional if p.required]
+    words = [
+        p.name.upper() for p in operation.positional if p.required or p.name in operation.one_of
+    ]
     needed = (p for p in operation.user_params if p.required and p not in operation.positional)
     lines = [f"Example: {' '.join([prog, *words, *(f'{p.flag} ...' for p in needed)])}"]
     if operation.known == "assumed":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,10 @@ from ..images.cache import SMALL, ThumbnailCache
 from ..images.identity import Identity, PictureIdentifier
 from ..images.picture import Picture, read_picture
 from ..images.thumbnail import thumbnail
+from ..text import clip_path
 
 KEPT_UPLOADS = 1000
+MOST_PATH = 4096  # characters
 Pictures = dict[str, list[Picture]]
 
 
@@ -95,6 +98,7 @@ class InputResolver:
         given = [p for p in operation.user_params if p.picture and p.name in values]
         read = {param.name: self._read_all(param, values[param.name]) for param in given}
         _check_mask(read)
+        _refuse_files(operation, values)
         return Inputs(values, read)
 
     def identify(
@@ -162,6 +166,30 @@ class InputResolver:
         picture = read_picture(source)
         self._thumbnails.remember(picture)
         return picture
+
+
+def _refuse_files(operation: Operation, values: Mapping[str, Any]) -> None:
+    """Refuse a file of this machine inside an object, where nothing puts it on the way."""
+    for param in operation.user_params:
+        for member, held in _members(values.get(param.name), param.name):
+            if "image" in member.rpartition(".")[2] and os.path.isfile(held):
+                raise PictureError(
+                    f"{member}: {clip_path(held)} is a file on this machine, which is not uploaded "
+                    "from here: nothing was sent",
+                    hint="give the file as image, or put a URL or base64 here",
+                )
+
+
+def _members(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Yield the texts of moderate length inside an object, each after its dotted place."""
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _members(each, f"{place}.{name}")
+    elif isinstance(value, list):
+        for each in value:
+            yield from _members(each, place)
+    elif isinstance(value, str) and "." in place and len(value) < MOST_PATH:
+        yield place, value
 
 
 def _check_mask(read: Mapping[str, list[Picture]]) -> None:

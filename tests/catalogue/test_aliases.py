@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -54,6 +55,19 @@ KNOWN = [
     ("train", {"lr": 1e-5, "rank": 64}, {"learning_rate": 1e-5, "network_dim": 64}),
     ("training-result", {"id": "nb1"}, {"task": "nb1"}),
     ("models", {"per_page": 5}, {"page_size": 5}),
+    (
+        "face-swap",
+        {"source_image": "a.png", "target_image": "b.png"},
+        {"face": "a.png", "image": "b.png"},
+    ),
+    (
+        "face-swap",
+        {"swap_image": "a.png", "input_image": "b.png"},
+        {"face": "a.png", "image": "b.png"},
+    ),
+    ("face-fusion", {"source": "a.png", "target": "b.png"}, {"faces": ["a.png"], "image": "b.png"}),
+    ("text2image", {"num_outputs": 2}, {"batches": 2}),
+    ("image2image", {"prompt_strength": 0.3}, {"denoising": 0.3}),
 ]
 URL = "https://example.org/a.png"
 PICTURES = [
@@ -138,6 +152,51 @@ def test_a_slip_is_answered_by_what_was_meant(slip: str, meant: str):
     )
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("--output", "--save"), ("-o", "--save"), ("--out-dir", "--save"), ("--force", "--fresh"),
+     ("--workers", "--concurrency"), ("--limit", "--max"), ("--detach", "--no-wait")],
+)  # fmt: skip
+def test_an_option_of_another_program_is_answered_by_ours(word: str, meant: str):
+    with pytest.raises(UnknownNameError, match=re.escape(f"did you mean {meant}?")):
+        find("image2image").parser().read([word, "1"])
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("img2img", "image2image"), ("txt2img", "text2image"), ("rembg", "remove-background"),
+     ("remove_background", "remove-background"), ("caption", "describe"),
+     ("inpaint", "image2image or erase"), ("enlrge", "enlarge")],
+)  # fmt: skip
+def test_an_operation_of_another_tool_is_answered_by_ours(word: str, meant: str):
+    for look_up in (find, OPERATIONS.__getitem__):
+        with pytest.raises(UnknownNameError, match=re.escape(f"did you mean {meant}?")):
+            look_up(word)
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "hint"),
+    [
+        ("inpaint_fill", "orignal", "did you mean original?"),
+        ("resize_mode", "squeeze", "0: just resize, 1: crop and resize"),
+        ("format", "jpge", "did you mean jpg"),
+    ],
+)
+def test_a_wrong_choice_is_answered_by_the_choices(name: str, word: str, hint: str):
+    with pytest.raises(ParameterError, match=f"{name} must be .* or .*, not '{word}'") as caught:
+        OPERATIONS["image2image"].param(name).check(word)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--steps"], "--steps needs a value"), (["--fresh=yes"], "--fresh takes no value")],
+)
+def test_a_line_that_cannot_be_read_is_answered_in_a_sentence(words: list[str], said: str):
+    with pytest.raises(ParameterError, match=f"^{said}\n"):
+        find("image2image").parser().read(words)
+
+
 @pytest.mark.parametrize("word", UNRELATED)
 def test_an_unrelated_option_is_never_offered(word: str):
     with pytest.raises(UnknownNameError) as caught:
@@ -151,6 +210,7 @@ def test_an_unrelated_option_is_never_offered(word: str):
     [
         ("middle", ["tile", "center"], ""),
         ("mask", ["task", "image"], ""),
+        ("--cfg-scal", ["--cfg-scale", "--cfg-scale"], "did you mean --cfg-scale?"),
         ("escribe", ["describe"], "did you mean describe?"),
         ("holiday.jpg", ["holiday.png"], ""),
         ("IMG_1234.jpg", ["IMG_1243.jpg", "IMG_9999.jpg"], "did you mean IMG_1243.jpg?"),
@@ -195,12 +255,14 @@ def test_a_watermark_is_a_text_or_a_picture(values: dict[str, Any], said: str):
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("image2image", ["2 latent noise", "1 crop and resize", "pixels", "0 to 1", "steps",
-                         "also cfg_scale", "Euler a", "1 black is redrawn"]),
-        ("control-preview", ["canny", "openpose skeletons"]),
+        ("image2image", ["2: latent noise", "1: crop and resize", "in pixels", "from 0 to 1",
+                         "also cfg_scale", "Euler a", "1: black is redrawn"]),
+        ("control-preview", ["canny", "openpose: skeletons"]),
         ("hairstyle", ["blonde", "auburn"]),
-        ("watermark", ["tile all over", "0 to 1"]),
-        ("expand-prompt", ["0 SD", "1 SDXL"]),
+        ("watermark", ["tile repeats it all over", "from 0 to 1",
+                       "Example: %imgopen watermark IMAGE TEXT"]),
+        ("expand-prompt", ["0: SD", "1: SDXL"]),
+        ("outpaint", ["from -1 to 2147483647"]),
     ],
 )  # fmt: skip
 def test_help_lists_the_values_their_meaning_and_the_units(name: str, parts: list[str]):

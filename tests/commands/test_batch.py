@@ -22,11 +22,14 @@ from imgopen_nb import session as session_module
 from imgopen_nb.batch.batch import Batch
 from imgopen_nb.batch.plan import Plan
 from imgopen_nb.batch.table_files import writable, write
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.cli import main
+from imgopen_nb.commands.registry import find
 from imgopen_nb.database.database import Database
 from imgopen_nb.database.written_files import WrittenFiles
 from imgopen_nb.errors import ImgOpenError, ParameterError
 from imgopen_nb.session import Session
+from imgopen_nb.syntax import parser
 from imgopen_nb.tasks.result import Result
 from imgopen_nb.text import counted
 
@@ -198,7 +201,7 @@ def test_the_cell_is_the_prompt_of_every_picture(shell: InteractiveShell):
         ("--from df.shape.x", "there is no column"),
         ("--from df.head", "a batch cannot be read from an object of type method"),
         ("--from df --column no-such", "there is no column of the DataFrame called 'no-such'"),
-        ("--from", "expected at least one argument"),
+        ("--from", "--from needs a value"),
         ("--from df.url --models clop", "did you mean clip"),
         ("--from df.url --models ,", "--models names no value"),
         ("--from df.url --model clip --models clip", "model is given twice"),
@@ -229,6 +232,42 @@ def test_a_slip_on_the_line_is_one_sentence_and_nothing_is_sent(
         line(shell, f"describe {words}")
 
     assert "\n" not in caught.value.message
+    assert stub.requests == []
+
+
+def test_the_words_before_from_are_those_of_the_other_parameters():
+
+    for name, words, meant in (
+        ("hairstyle", ["red", "--from", "a"], {"hair": "red"}),
+        ("image2image", ["a fox", "--from", "a"], {"prompt": "a fox"}),
+        ("describe", ["b.png", "--from", "a"], {"image": "b.png"}),
+        ("hairstyle", ["b.png", "red", "--from", "a"], {"image": "b.png", "hair": "red"}),
+    ):
+        assert parser.given(OPERATIONS[name], find(name).parser().read(words), "image") == meant
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("hairstyle --from a red", "hairstyle needs hair, and --from takes every word after it"),
+        ("watermark --from a hello", "watermark needs text, and --from takes every word after it"),
+        ("models --from a", "one of --help, --model"),
+    ],
+)
+def test_words_that_from_has_taken_are_told(shell: InteractiveShell, words: str, says: str):
+    with pytest.raises(ImgOpenError, match=re.escape(says)):
+        line(shell, words)
+
+
+def test_a_folder_or_a_glob_of_training_pictures_is_its_pictures(
+    shell: InteractiveShell, stub: Stub, tmp_path: Path
+):
+    for number in range(3):
+        PIL.Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+
+    for words in (str(tmp_path), f"{tmp_path}/*.png"):
+        with pytest.raises(ParameterError, match="images takes 10 to 100 pictures, not 3"):
+            line(shell, f"train {words}")
     assert stub.requests == []
 
 
@@ -475,7 +514,7 @@ def test_the_command_has_no_variables_and_says_what_it_looked_for(
 ):
     assert main(["describe", "--from", "df.url", "--out", "x.csv"]) == 2
 
-    assert "there is no variable, file or folder 'df.url'" in capsys.readouterr().err
+    assert "there is no file or folder 'df.url'" in capsys.readouterr().err
 
 
 def test_a_folder_in_the_sandbox_becomes_a_csv_by_a_true_command(sandbox_url: str, tmp_path: Path):

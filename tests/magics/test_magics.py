@@ -115,10 +115,13 @@ SLIPS = [
     (f"describe {URL} --model clp", ParameterError, "clip or deepdanbooru"),
     (f"describe {URL} --model clip --model clip", ParameterError, "given twice"),
     (f"describe {URL} --image {URL}", ParameterError, "one word too many"),
-    (f"describe {URL} {URL}", ParameterError, "use compare"),
+    (f"describe {URL} {URL}", ParameterError, "or %imgopen compare"),
     ("describe", ParameterError, "needs image"),
     ("describe 'open", ParameterError, "a quote is not closed"),
-    (f"describe {URL} --model", ParameterError, "expected one argument"),
+    (f"describe {URL} --model", ParameterError, "needs a value"),
+    ("status", ParameterError, "status needs TASK"),
+    (f"describe {URL} --save {{nothing}}", ParameterError, "--save: the variable is None"),
+    (f"describe {URL} --save ''", ParameterError, "is no path"),
     (f"describe {URL} --timeout soon", ParameterError, "must be seconds"),
     (f"describe {URL} --out 1x", ParameterError, "name of a variable"),
     (f"describe {URL} --out {{Out}}", ParameterError, "name of a variable"),
@@ -139,6 +142,7 @@ SLIPS = [
 def test_slips_are_explained_and_send_nothing(
     shell: InteractiveShell, stub: Stub, text: str, kind: type[Exception], part: str
 ):
+    shell.user_ns["nothing"] = None
     with pytest.raises(kind) as caught:
         line(shell, text)
 

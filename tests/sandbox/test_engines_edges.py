@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
+from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.vision import control_maps, edge_maps, pose
@@ -153,7 +154,8 @@ def test_an_unknown_module_is_refused_with_the_near_match_and_the_list() -> None
         preview(sample("coffee"), "cany")
 
     assert "did you mean canny?" in str(caught.value)
-    assert all(name in str(caught.value) for name in control_maps.NAMES)
+    known = OPERATIONS["control-preview"].param("preprocessor").values
+    assert all(value.value in str(caught.value) for value in known)
 
 
 def test_networks_that_are_not_here_are_not_passed_off_as_something_else() -> None:

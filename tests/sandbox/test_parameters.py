@@ -72,8 +72,8 @@ def test_an_unknown_checkpoint_is_named_with_what_drew(local: Session):
     result = local.run("text2image", prompt="a fox", checkpoint="nope.ckpt", **SMALL)
 
     assert result.notes[-1] == (
-        "The checkpoint nope.ckpt is none of sandbox-photo.safetensors, "
-        "sandbox-drawing.safetensors: drawn with no model."
+        "The sandbox has no checkpoint nope.ckpt (only sandbox-photo.safetensors, "
+        "sandbox-drawing.safetensors): drawn without a model."
     )
 
 
@@ -90,13 +90,13 @@ REFUSED = [
     ({"sampler": "Eular a"}, "did you mean Euler a"),
     ({"resize_mode": 9}, "resize_mode must be 0, 1, 2 or 3, not 9"),
     ({"mask_blur": -3}, "mask_blur must be at least 0, not -3"),
-    ({"inpaint_fill": 77}, "2 latent noise"),
+    ({"inpaint_fill": 77}, "2: latent noise"),
     ({"denoising": 1.5}, "denoising must be from 0 to 1, not 1.5"),
     ({"batches": 0}, "batches must be at least 1, not 0"),
     ({"width": -64}, "width must be at least 1, not -64"),
     ({"seed": -2}, "seed must be at least -1, not -2"),
     ({"format": "bmp"}, "format must be png, jpg or webp, not 'bmp'"),
-    ({"mask_invert": 2}, "1 black is redrawn"),
+    ({"mask_invert": 2}, "1: black is redrawn"),
 ]
 
 

@@ -109,7 +109,7 @@ def swap_many(work: Work) -> dict[str, Any]:
     for number, place in enumerate(places):
         image = swap(image, place, *givers[number % len(givers)])
     left_out = [str(number + 1) for number in range(len(places), len(givers))]
-    note = f"Not used, as too few faces were replaced: face {', '.join(left_out)}."
+    note = f"Face {' and '.join(left_out)} was not used: too few faces were there to be replaced."
     about = {"note": note} if left_out else {}
     url = work.save(seen_through(image, receiver))
     return {"outputImageUrl": url, "facesReplaced": len(places), **about}
@@ -125,7 +125,9 @@ def _places(image: Image.Image, index: int | None) -> list[Mesh]:
     if not 1 <= index <= len(places):
         faces = "1 face" if len(places) == 1 else f"{len(places)} faces"
         field = OPERATIONS["face-fusion"].param("face_index").label
-        raise EngineError(f"{field} is {index}, but the picture that receives has {faces}")
+        raise EngineError(
+            f"{field} is {index}, but the picture that receives the faces has {faces}"
+        )
     return [places[index - 1]]
 
 
@@ -195,4 +197,8 @@ def instant_id(work: Work) -> dict[str, Any]:
     width, height = (int(work.params.get(side) or POSTER_SIDE) for side in ("width", "height"))
     seed = seed_of(work)
     made = poster(image, mesh, str(work.params["prompt"]), (width, height), seed)
-    return {"outputImageUrl": work.save(made), "seed": seed, "note": "a sandbox placeholder"}
+    return {
+        "outputImageUrl": work.save(made),
+        "seed": seed,
+        "note": "A placeholder of the sandbox: no model drew it.",
+    }

@@ -135,9 +135,11 @@ def _noted(work: Work, found: dict[str, Any], about: Mapping[str, Any]) -> dict[
     asked, notes = work.params.get("model"), [str(about.get("note", ""))]
     if asked is not None:
         known = checkpoints(work)
-        why = "has no weights" if asked in known else f"is none of {', '.join(known)}"
-        by = about.get("engine", "no model")
-        notes.append(f"The checkpoint {clip(asked, 80)} {why}: drawn with {by}.")
+        by = f"with {about['engine']}" if "engine" in about else "without a model"
+        what = f"The sandbox has no checkpoint {clip(asked, 80)} (only {', '.join(known)})"
+        if asked in known:
+            what = f"The checkpoint {clip(asked, 80)} has no weights"
+        notes.append(f"{what}: drawn {by}.")
     note = " ".join(filter(None, notes))
     return {**found, **about, **({"note": note} if note else {})}
 

@@ -16,7 +16,7 @@ MOST_PICTURES = 4
 MOST_GROWTH = 4
 SEEDS = 2**31
 NOTE = "The border is patched from the picture itself."
-
+SAME_SIZE = "Both factors are 1: the picture is as large as before, and nothing was added."
 STILL = (
     "The filled area looks much like what was removed: there is little else around the mask to "
     "copy. Paint a larger or a smaller mask."
@@ -80,7 +80,8 @@ def outpaint(work: Work) -> dict[str, Any]:
     seed = seed_of(work)
     seeds = [(seed + number) % SEEDS for number in range(_count(work))]
     urls = [work.save(expanded(image, size, each)) for each in seeds]
-    facts = {"width": size[0], "height": size[1], "seed": seed, "note": NOTE}
+    note = SAME_SIZE if size == image.size else NOTE
+    facts = {"width": size[0], "height": size[1], "seed": seed, "note": note}
     return {"outputImageUrl": urls[0], "outputImageUrls": urls, **facts}
 
 

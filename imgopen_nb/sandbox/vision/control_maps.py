@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image, ImageOps
 
+from ...catalogue.operations import OPERATIONS
 from ...catalogue.parameter import folded
 from ...text import near_match, one_of
 from ..engine import EngineError, Fidelity
@@ -49,7 +50,8 @@ class Module(NamedTuple):
 
 
 MODULES = (
-    Module("canny", edge_maps.canny, "real", "Canny's edge detector with fixed thresholds."),
+    Module("canny", edge_maps.canny, "real", "Canny's edge detector with fixed thresholds.",
+           ("canny_edge", "canny_edges", "canny_edge_detector")),
     Module("lineart", edge_maps.lineart, "approximate",
            "Extended differences of Gaussians; not the lineart network.",
            ("lineart_standard", "lineart_xdog", "lineart_realistic", "lineart_coarse",
@@ -64,7 +66,7 @@ MODULES = (
     Module("openpose", _openpose, "approximate",
            "Body skeletons by MoveNet, person by person, in OpenPose's colours: no hands, no face "
            "mesh; people who overlap or are small may be missed.",
-           ("openpose_body", "openpose_full", "openpose_hand", "openpose_face",
+           ("openpose_body", "open_pose", "openpose_full", "openpose_hand", "openpose_face",
             "openpose_faceonly", "dw_openpose_full", "dwpose", "pose")),
     Module("subject_mask", _subject_mask, "approximate",
            "Subject against background by U2-Net-p: two classes, no names of things.",
@@ -77,7 +79,6 @@ MODULES = (
     Module("invert", edge_maps.invert, "real", "The negative of the picture.",
            ("inverted", "negative", "invert_from_white_bg_&_black_line")),
 )  # fmt: skip
-NAMES = tuple(module.name for module in MODULES)
 _BY_NAME = {name: module for module in MODULES for name in (module.name, *module.aliases)}
 
 
@@ -86,8 +87,9 @@ def find(name: str) -> Module:
     asked = name.strip().lower().replace("-", "_").replace(" ", "_")
     if asked in _BY_NAME:
         return _BY_NAME[asked]
+    values = OPERATIONS["control-preview"].param("preprocessor").values
     near = near_match(asked, _BY_NAME)
-    hints = "; ".join(filter(None, [near, one_of(NAMES)]))
+    hints = "; ".join(filter(None, [near, one_of(str(v.value) for v in values)]))
     raise EngineError(f"the sandbox has no preprocessor {name[:80]!r}: {hints}")
 
 
