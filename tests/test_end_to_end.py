@@ -23,11 +23,11 @@ from imgopen_nb.session import Session
 
 # What each photograph must be recognised as, by a word of its caption in either model.
 SUBJECTS = {
-    "astronaut": ("person", "person"),
-    "camera": ("person", "tripod"),
+    "astronaut": ("person", "1other"),
+    "camera": ("tripod", "1other"),
     "chelsea": ("cat", "cat"),
     "coffee": ("espresso", "coffee"),
-    "grace_hopper": ("uniform", "uniform"),
+    "grace_hopper": ("person", "1other"),
     "rocket": ("rocket", "rocket"),
 }
 
