@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
+from ..catalogue.values import scalar
 from ..config.credentials import NotPickled
 from ..database.task_queries import HISTORY_COLUMNS, count
 from ..database.task_table import TaskTable
@@ -265,8 +265,9 @@ def checked(filters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number(name: str, value: Any) -> int:
-    if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < 2**63:
-        return int(value)
+    number = scalar(value)
+    if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63:
+        return number
     raise ParameterError(f"{name} must be a whole number from 0, not {in_words(value)}")
 
 

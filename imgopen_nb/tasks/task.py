@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
 import time
 import traceback
@@ -521,4 +522,4 @@ def time_limit(timeout: Any, default: float) -> TimeLimit:
     seconds = timeout.total_seconds() if hasattr(timeout, "total_seconds") else scalar(timeout)
     if seconds is not None and not (isinstance(seconds, (int, float)) and seconds >= 0):
         raise ParameterError(f"timeout must be seconds, not {in_words(timeout)}")
-    return TimeLimit(default if seconds is None else seconds)
+    return TimeLimit(default if seconds is None else min(seconds, sys.float_info.max))
