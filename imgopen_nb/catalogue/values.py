@@ -6,6 +6,7 @@ NumPy, pandas, polars and Arrow are recognized without being imported.
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 import os
 from collections.abc import Iterable, Mapping
@@ -54,6 +55,8 @@ def scalar(value: Any) -> Any:
     try:
         if hasattr(type(value), "__index__"):
             return operator.index(value)
+        if isinstance(value, Decimal) and value.is_nan():  # float() refuses a signaling one
+            return math.nan
         if isinstance(value, Decimal) and value.adjusted() > 400:  # as an integer it takes ages
             return float(value)
         if isinstance(value, Real | Decimal):

@@ -192,7 +192,8 @@ class TaskStore:
 
     def find(self, task_id: str) -> Task:
         """Return a task in the history by its id or the beginning of its id."""
-        return self.loaded(task_id) or self.load(self._table.get(task_id))
+        known = self.loaded(task_id) if isinstance(task_id, str) else None
+        return known or self.load(self._table.get(task_id))
 
     def loaded(self, task_id: str) -> Task | None:
         """Return the handle of a task that is in use in this process, or None."""

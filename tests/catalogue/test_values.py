@@ -117,6 +117,7 @@ def test_what_has_no_end_is_refused(make: Callable[[], Any]):
         (pd.Series([10, None]), "steps must be a whole number, not nan"),
         ([math.inf], "steps must be a whole number, not inf"),
         (Decimal("NaN"), "steps must be a whole number, not nan"),
+        (Decimal("sNaN"), "steps must be a whole number, not nan"),
         (np.array([]), "steps is an empty list"),
         (np.array([[1, 2], [3, 4]]), "steps: an object of type ndarray is a table of 2 × 2"),
         (pd.DataFrame({"a": [1, 2], "b": [1, 2]}), "steps: an object of type DataFrame is a table"),
@@ -152,7 +153,8 @@ def test_a_list_of_pictures_is_one_value_and_a_list_of_lists_an_axis(
 @pytest.mark.parametrize(
     "options",
     [
-        {"timeout": np.int64(60)}, {"timeout": np.float32(60)}, {"timeout": Decimal("1.5")},
+        {"timeout": np.int64(60)}, {"timeout": 10**400}, {"timeout": np.float32(60)},
+        {"timeout": Decimal("1.5")},
         {"timeout": Fraction(1, 2)}, {"timeout": np.array(60)}, {"timeout": timedelta(minutes=1)},
         {"timeout": pd.Timedelta("1min")}, {"timeout": np.timedelta64(60, "s")},
         {"timeout": Real()}, {"timeout": 10**400}, {"most": Real()}, {"concurrency": np.int64(4)},
