@@ -26,7 +26,7 @@ from imgopen_nb import cli
 from imgopen_nb import session as session_module
 from imgopen_nb.catalogue.operation import Operation
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.catalogue.parameter import MOST_LISTED, Param, folded
+from imgopen_nb.catalogue.parameter import MOST_LISTED, Param, folded, is_number
 from imgopen_nb.errors import (
     ImgOpenError,
     ParameterError,
@@ -125,7 +125,9 @@ def off_values(param: Param) -> Iterator[tuple[Any, str]]:
     for said, values in WRONG[param.type].items():
         if not (param.options and "Unicode" in said):  # no choice has such letters
             values = [v for v in values if not (v is True and param.options == (0, 1))]
-            yield from ((value, said) for value in values)
+            for value in values:  # a word is told the choices, anything else the type
+                chosen = param.options and isinstance(value, str) and not is_number(value)
+                yield value, f"{param.options[-1]}, not" if chosen else said
     yield from out_of_range(param)
     if param.options:
         yield unknown_choice(param)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -174,7 +175,8 @@ class Param:
         try:
             checked = _CHECKS[self.type](self, scalar(value))
         except ParameterError:
-            _check_choice(self, value)
+            if isinstance(value, str) and not is_number(value):
+                _check_choice(self, value)
             raise
         _check_choice(self, checked)
         _check_range(self, checked)
@@ -202,7 +204,7 @@ class Param:
         if low <= value <= high:
             return ""
         return (
-            f"{self.label} is {plain(value)}, far from the usual {plain(low)} to "
+            f"{self.label} is {_told(value)}, far from the usual {plain(low)} to "
             f"{plain(high)}: the vendor documents no range, so it was sent as it is"
         )
 
@@ -230,6 +232,14 @@ class Param:
         if self.wire_type == "string" and not isinstance(value, str):
             return format(Decimal(str(value)), "f")
         return value
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is what Python reads as a number, finite or not."""
+    with contextlib.suppress(ValueError):
+        float(text)
+        return True
+    return False
 
 
 def folded(name: str) -> str:
@@ -373,13 +383,17 @@ def _check_range(param: Param, value: Any) -> None:
         between = f"from {plain(low)} to {plain(high)}"
         if high is None or low is None:
             between = f"at least {plain(low)}" if high is None else f"at most {plain(high)}"
-        raise ParameterError(f"{param.name} must be {between}, not {plain(value)}")
+        raise ParameterError(f"{param.name} must be {between}, not {_told(value)}")
 
 
 def plain(number: float | None) -> str:
     """Return a number in plain digits: 2147483647, not 2.14748e+09, and 3, not 3.0; "" for None."""
     digits = "" if number is None else format(Decimal(str(number)), "f")
     return digits.removesuffix(".0")
+
+
+def _told(number: float) -> str:
+    return plain(number) if abs(number) < 1e15 else in_words(number)
 
 
 def _check_count(param: Param, value: Any) -> None:

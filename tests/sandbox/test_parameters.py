@@ -160,7 +160,7 @@ def test_a_face_that_was_not_used_is_named(local: Session):
         image="sample:grace_hopper",
     )
 
-    assert any("face 2" in note for note in result.notes)
+    assert any("Face 2 was not used" in note for note in result.notes)
 
 
 @pytest.mark.parametrize(
