@@ -157,7 +157,7 @@ def test_a_list_of_pictures_is_one_value_and_a_list_of_lists_an_axis(
         {"timeout": Decimal("1.5")},
         {"timeout": Fraction(1, 2)}, {"timeout": np.array(60)}, {"timeout": timedelta(minutes=1)},
         {"timeout": pd.Timedelta("1min")}, {"timeout": np.timedelta64(60, "s")},
-        {"timeout": Real()}, {"timeout": 10**400}, {"most": Real()}, {"concurrency": np.int64(4)},
+        {"timeout": Real()}, {"most": Real()}, {"concurrency": np.int64(4)},
         {"concurrency": 4.0},
         {"concurrency": pa.scalar(4)}, {"most": np.int32(3)}, {"most": Decimal(3)},
     ],
