@@ -98,7 +98,7 @@ def test_the_pictures_of_a_sandbox_that_has_ended_lie_where_the_command_says(
         )
         PIL.Image.open(path).load()
         assert "http" not in said
-        assert "--save FOLDER keeps it" in said
+        assert "--save FOLDER keeps them" in said
         assert main([*words, "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         assert Path((told.get("image_urls") or told["tasks"][0]["image_urls"])[0]) == path
