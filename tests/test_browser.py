@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 
 # Notebook -> cards that it shows at least, what must stand in its outputs, its most bytes as saved.
 NOTEBOOKS = {
-    "01_quickstart.ipynb": (1, ("cat", "person", "uniform", "sandbox"), 400_000),
+    "01_quickstart.ipynb": (1, ("cat", "person", "portrait", "sandbox"), 400_000),
     "02_compare_captions.ipynb": (0, ("cat", "espresso", "rocket", "person"), 400_000),
     "03_every_operation.ipynb": (9, ("approximate", "real"), 2_000_000),
     "04_generate_and_control.ipynb": (6, ("placeholder",), 2_000_000),
@@ -58,7 +58,7 @@ def test_every_cell_runs_and_every_picture_shows(tour: Sheet):
 @QUICKSTART
 def test_the_quickstart_shows_captions_tags_and_where_they_come_from(tour: Sheet):
     assert "cat" in tour.captions()
-    assert {"person", "uniform"} <= set(re.findall(r"[a-z]+", " ".join(tour.text(".chip"))))
+    assert {"portrait", "solo"} <= set(re.findall(r"[a-z]+", " ".join(tour.text(".chip"))))
     assert set(tour.text(f"{CARD} .badge")) == {"sandbox"}
 
 

@@ -30,13 +30,15 @@ def result(
 ) -> Result:
     """A result whose pictures, by label, have these sizes; others cannot be had."""
 
-    def fetch(label: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
-        if label not in sizes:
-            raise PictureError("gone")
-        return thumbnail(png(sizes[label]), size)
+    class Pictures:
+        def thumbnail(self, image: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
+            if image not in sizes:
+                raise PictureError("gone")
+            return thumbnail(png(sizes[image]), size)
 
+    home: Any = Pictures()
     data = {"outputImageUrl": url}
-    return Result("nb1", "upscale", "images", data, "outputImageUrl", image=image, fetch=fetch)
+    return Result("nb1", "upscale", "images", data, "outputImageUrl", image=image, home=home)
 
 
 def size_of(jpeg: bytes) -> tuple[int, int]:
