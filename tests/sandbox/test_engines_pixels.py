@@ -10,6 +10,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 from imgopen_nb.sandbox.editing.fonts import undrawable
 from imgopen_nb.sandbox.editing.super_resolution import TILE, quadrupled
+from imgopen_nb.sandbox.editing.watermarks import text_mark
 from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.vision.networks import quadruple
 
@@ -175,6 +176,15 @@ def test_a_mark_touches_its_place_only(kind: str, position: str) -> None:
 
     assert result.mode == image.mode
     assert within(changed(image, result), QUARTERS[position])
+
+
+def test_a_long_text_is_wrapped_not_shrunk_to_a_thread() -> None:
+    text = "Draft of the annual report; do not copy or pass on without permission of the author"
+    mark, short = text_mark(text, (400, 300)), text_mark("Draft", (400, 300))
+
+    assert mark.width <= 0.9 * 400
+    assert mark.height > 2 * short.height
+    assert text_mark("x" * 300, (200, 200)).width <= 0.9 * 200
 
 
 def test_tiles_of_a_mark_reach_every_quarter() -> None:
