@@ -293,6 +293,15 @@ def test_a_fill_that_looks_like_what_was_removed_says_so() -> None:
     assert "looks much like what was removed" in ENGINES["erase"].run(work)["note"]
 
 
+def test_a_small_mask_over_a_plain_area_gets_no_note() -> None:
+    noise = np.random.default_rng(5).normal(0, 2, (200, 240, 1)) + np.array([150, 180, 220])
+    image = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
+    ImageDraw.Draw(image).rectangle((0, 150, 240, 200), fill="black")
+    work = FakeWork({"image": image, "mask": mask_of(image.size, (100, 130, 108, 138))})
+
+    assert "note" not in ENGINES["erase"].run(work)
+
+
 @pytest.mark.parametrize(
     ("box", "note"),
     [
