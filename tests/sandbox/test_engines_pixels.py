@@ -10,6 +10,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 from imgopen_nb.sandbox.editing.fonts import undrawable
 from imgopen_nb.sandbox.editing.super_resolution import TILE, quadrupled
+from imgopen_nb.sandbox.editing.watermarks import text_mark
 from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.vision.networks import quadruple
 
@@ -177,6 +178,15 @@ def test_a_mark_touches_its_place_only(kind: str, position: str) -> None:
     assert within(changed(image, result), QUARTERS[position])
 
 
+def test_a_long_text_is_wrapped_not_shrunk_to_a_thread() -> None:
+    text = "Draft of the annual report; do not copy or pass on without permission of the author"
+    mark, short = text_mark(text, (400, 300)), text_mark("Draft", (400, 300))
+
+    assert mark.width <= 0.9 * 400
+    assert mark.height > 2 * short.height
+    assert text_mark("x" * 300, (200, 200)).width <= 0.9 * 200
+
+
 def test_tiles_of_a_mark_reach_every_quarter() -> None:
     image = sample("coffee")
     result = run("watermark", {"text": "SAMPLE", "position": "tile"}, image=image)
@@ -281,6 +291,15 @@ def test_a_fill_that_looks_like_what_was_removed_says_so() -> None:
     work = FakeWork({"image": brickwork(), "mask": mask_of((400, 300), (100, 100, 200, 180))})
 
     assert "looks much like what was removed" in ENGINES["erase"].run(work)["note"]
+
+
+def test_a_small_mask_over_a_plain_area_gets_no_note() -> None:
+    noise = np.random.default_rng(5).normal(0, 2, (200, 240, 1)) + np.array([150, 180, 220])
+    image = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
+    ImageDraw.Draw(image).rectangle((0, 150, 240, 200), fill="black")
+    work = FakeWork({"image": image, "mask": mask_of(image.size, (100, 130, 108, 138))})
+
+    assert "note" not in ENGINES["erase"].run(work)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from ..vision.arrays import (
     Region,
     as_image,
     box_mean,
+    clipped,
     flatten,
     grey,
     grown,
@@ -24,6 +25,7 @@ from ..vision.arrays import (
 from ..vision.colours import clusters, distances, lab, lab_of, srgb
 from ..vision.cutout import alpha_of, guided
 from ..vision.mesh import OVAL, Mesh, outlined
+from ..vision.networks import classify
 
 # Words and their colours.
 COLOURS = {
@@ -39,6 +41,8 @@ AROUND = 1.1
 SIDE = 288
 FOREHEAD, CHIN = 10, 152
 CHEEKS = (50, 101, 118, 205, 280, 330, 347, 425)
+# The ridge of the nose, between the brows and above: bare as well, but for glasses and a fringe.
+RIDGE = (4, 5, 195, 9, 151, 108, 337)
 # The difference of the cheeks' depths beyond which the face is seen from aside.
 ASIDE = 45
 # The mesh ends below the hairline: its forehead is raised by this share of the face's height.
@@ -46,22 +50,38 @@ HIGHER = 0.16
 # The skull is an ellipse: middle and half axes in heights of the face, as the line of the eyes and
 # half the width of the top of the head.
 SKULL_MIDDLE, SKULL_ACROSS, SKULL_DOWN, EYES, TOP = -0.12, 0.5, 0.7, -0.2, 0.22
-CLUSTERS, FAR = 4, 1000.0
+CLUSTERS, FAR = 5, 1000.0
+# Down to the brows a fringe may hide the face; this far above and below its middle are the ears.
+BROWS, EAR = -0.26, 0.12
+# Hair is rougher than skin: how much the spread of L* counts, at most so much of it, and the
+# product below which a place is smooth.
+TEXTURE, ROUGHEST, SMOOTH = 1.5, 10.0, 3.0
 # Skin is lit unevenly: light and dark count less than the hue when colours are compared to it.
 SHADE = 0.5
 # Of what is on the forehead, all that is lighter than this share of the cheeks shines.
 SHINE = 0.8
+# The ridge is skin where it is this like the cheeks (a distance in Lab). Colours of hair are at
+# least this share as far from skin as the farthest. Hair is dark if L* is this much below skin's.
+ALIKE, UNLIKE, DARK = 18.0, 0.4, 25.0
+# Hair beside an ear fills this share of the place there, or there is none below.
+BESIDE = 0.3
 # Distances in Lab: what is nearer to the cheeks' colours is skin; how soft the decision is; how
-# much nearer to hair than to all else a fringe has to be, or long hair far below the chin; how
-# much the mask of the subject counts against the colours of the background.
-SKIN, SOFT, FRINGE, LOW_DOWN, CERTAIN = 9.0, 3.0, 3.0, 5.0, 12.0
+# much nearer to hair than to all else a fringe has to be, or long hair far below the chin, and how
+# much less near what is around the face; how much the mask of the subject counts against the
+# colours of the background.
+SKIN, SOFT, FRINGE, LOW_DOWN, AROUND_FACE, CERTAIN = 9.0, 3.0, 3.0, 5.0, 3.0, 12.0
 # Dark hair on a dark background is the subject's where its mask is as certain as this.
 SURELY = 0.95
 # The skull around the face must be in the picture (in squares of the face's height), and hair sure
 # on these shares of it and of its top, where a bald head has none.
 LEAST_SKULL, LEAST, LEAST_TOP = 0.06, 0.2, 0.4
-# Hair grows from where it is nearly as dense as in its densest spot.
-DENSE = 0.9
+# Hair grows from where it is at least this share as dense as in its densest spot.
+DENSE = 0.6
+# ImageNet's hats and its baseball player, and how sure the classifier must be of them together:
+# it saw 14 of 19 hats on 115 portraits, at most 0.22 where hair was seen, and a hat in a drawing.
+HATS = (433, 439, 452, 515, 518, 560, 667, 715, 793, 796, 808, 981)
+HATTED = 0.25
+HAT = "no hair found: a hat or a cap seems to cover the head; use a picture without it"
 NO_HAIR = (
     "no hair found around the face; use a picture of the whole head, where hair stands out from "
     "skin and background"
@@ -87,7 +107,7 @@ def _nearness(colours: Array, samples: Mask, shade: float = 1.0) -> Array:
     """
     if samples.sum() < CLUSTERS:
         return np.full(colours.shape[:2], FAR, np.float32)
-    flat = colours.reshape(-1, 3) * np.array([shade, 1, 1], np.float32)
+    flat = colours.reshape(-1, 4) * np.array([shade, 1, 1, 1], np.float32)
     found = distances(flat, clusters(flat[samples.ravel()], CLUSTERS)).min(1)
     return np.asarray(np.sqrt(found).reshape(samples.shape))
 
@@ -115,11 +135,11 @@ def _with_forehead(mesh: Mesh, size: tuple[int, int]) -> Mask:
     return np.asarray(canvas) > 0
 
 
-def _cheeks(mesh: Mesh, size: tuple[int, int]) -> Mask:
-    """Return discs on the cheeks, whose colour is the skin's."""
+def _discs(mesh: Mesh, where: tuple[int, ...], size: tuple[int, int]) -> Mask:
+    """Return discs around landmarks on the skin."""
     canvas, reach = Image.new("L", size), 0.04 * mesh.size
     pen = ImageDraw.Draw(canvas)
-    for x, y in mesh.points[list(CHEEKS)].tolist():
+    for x, y in mesh.points[list(where)].tolist():
         pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=255)
     return np.asarray(canvas) > 0
 
@@ -135,54 +155,121 @@ def _sure(crown: Mask, top: Mask, subject: Mask, likely: Mask, face_height: floa
     return sure if enough else np.zeros_like(sure)
 
 
+def _features(small: Image.Image) -> Array:
+    """Return the colours in Lab and how rough each place is, shape (height, width, 4)."""
+    level = lab(np.asarray(small))[..., 0]
+    fine = level - box_mean(level, 2)
+    rough = TEXTURE * np.sqrt(np.maximum(box_mean(fine * fine, 2), 0))
+    # An edge is rough on a line only, hair all over: the least of the surroundings counts.
+    coded = as_image(rough * (255 / ROUGHEST)).filter(ImageFilter.MinFilter(5))
+    smooth = lab(np.asarray(small.filter(ImageFilter.GaussianBlur(1))))
+    return np.concatenate([smooth, grey(coded)[..., None] * ROUGHEST], -1)
+
+
+def _bare(mesh: Mesh, colours: Array) -> tuple[Mask, Mask]:
+    """Return where the cheeks are, and where skin is on the cheeks, the nose and the forehead."""
+    size, smooth = (colours.shape[1], colours.shape[0]), colours[..., 3] < SMOOTH
+    cheeks = _discs(mesh, CHEEKS, size)
+    # Rims of glasses are no skin.
+    if (cheeks & smooth).sum() > 0.3 * cheeks.sum():
+        cheeks &= smooth
+    alike = _nearness(colours, cheeks, SHADE) < ALIKE
+    return cheeks, cheeks | (_discs(mesh, RIDGE, size) & alike & smooth)
+
+
+def _lit(colours: Array, sure: Mask, skull: Mask, cheeks: Mask, seen: Mask) -> Mask:
+    """Return what shines or is as light as skin on a head of dark hair: a high forehead.
+
+    `seen` is the part of the mesh above the eyes, where the forehead begins.
+    """
+    level, smooth = colours[..., 0], colours[..., 3] < SMOOTH
+    pale = float(np.median(level[cheeks]))
+    lit = np.asarray(skull & (level > pale) & smooth)
+    if (sure & lit).sum() > (sure & ~lit).sum():
+        lit = np.zeros_like(lit)
+    dark = float(np.quantile(level[sure & ~lit], 0.25))
+    if pale - dark < DARK:
+        return lit
+    # The forehead goes on upwards for as long as it is smooth and nearer to skin than to hair.
+    light = smooth & (level > (pale + dark) / 2)
+    return lit | grown(seen & light, light & skull, 2, sum(lit.shape))
+
+
 def _hair_in(small: Image.Image, mesh: Mesh, alpha: Array) -> Array:
     """Return where hair is in a small picture of a head, 0 or 1; all 0 if hardly any is sure.
 
     Colours of hair come from the skull above the face, those of skin from the cheeks and the face.
     Each pixel goes to the nearest of hair, skin, clothes and background.
     """
-    colours = lab(np.asarray(small.filter(ImageFilter.GaussianBlur(1))))
+    colours = _features(small)
     across, down, height = _upright(mesh, small.size)
     face = np.asarray(outlined(mesh, OVAL, small.size)) > 0
-    forehead, cheeks = _with_forehead(mesh, small.size), _cheeks(mesh, small.size)
-    subject = alpha > 0.5
-    skin = _nearness(colours, cheeks, SHADE)
+    forehead, subject = _with_forehead(mesh, small.size), alpha > 0.5
+    cheeks, bare = _bare(mesh, colours)
+    skin = _nearness(colours, bare, SHADE)
     behind = _nearness(colours, alpha < 0.1) + CERTAIN * alpha
     skull = np.hypot(across / SKULL_ACROSS, (down - SKULL_MIDDLE) / SKULL_DOWN) < 1
+    around = np.hypot(across / SKULL_ACROSS / 1.4, (down - SKULL_MIDDLE) / SKULL_DOWN) < 1
     crown = skull & ~forehead & (down < EYES)
     stands_out = (skin > SKIN) & ((behind > SKIN + CERTAIN / 2) | (alpha > SURELY))
     sure = _sure(crown, crown & (np.abs(across) < TOP), subject, stands_out, height)
     if not sure.any():
         return np.zeros(alpha.shape, np.float32)
-    # On a head of dark hair what is lighter than the cheeks is a high forehead that shines.
-    lit = skull & (colours[..., 0] > np.median(colours[cheeks][:, 0]))
-    if (sure & lit).sum() > (sure & ~lit).sum():
-        lit = np.zeros_like(lit)
-    sure = sure & ~lit
-    hair = _nearness(colours, sure)
-    face_skin = _nearness(colours, face & (skin < np.minimum(hair, 2 * SKIN)), SHADE)
+    sure &= skin > UNLIKE * np.quantile(skin[sure], 0.9)
+    lit = _lit(colours, sure, skull, cheeks, face & (down < EYES))
+    sure &= ~lit
     clothes = _nearness(colours, (np.abs(across) < 0.4) & (down > 0.62) & subject)
     clothes += 40 * np.clip(0.6 - down, 0, 1)
-    others = np.minimum.reduce([skin, face_skin, clothes, behind])
-    bars = FRINGE * forehead + LOW_DOWN * np.clip(down - 0.4, 0, 1)
     shine = forehead & (colours[..., 0] > np.quantile(colours[cheeks][:, 0], SHINE))
+    shine &= colours[..., 3] < SMOOTH
     jaw = (np.abs(across) < 0.46) & (down > 0.15)
-    possible = subject & ~(face & (down > EYES)) & ~jaw & ~shine & ~lit
-    likely = np.asarray(possible / (1 + np.exp((hair - others + bars) / SOFT)), np.float32)
+    possible = subject & ~(face & (down > BROWS)) & ~jaw & ~shine & ~lit
+    bars = FRINGE * forehead + LOW_DOWN * np.clip(down - 0.4, 0, 1)
+    bars -= AROUND_FACE * (around & ~forehead)
+    found = sure
+    # Twice: hair beside the face and in another light has other colours than that on the crown.
     for _ in range(2):
-        slope, offset = guided(grey(small), likely, 4, 1e-3)
-        likely = np.clip(slope * grey(small) + offset, 0, 1)
-    seeds = sure & (likely > 0.5)
-    dense = box_mean(seeds.astype(np.float32), max(1, small.width // 24)) * seeds
-    reached = grown(dense > DENSE * dense.max(), likely > 0.5, 2, sum(likely.shape))
-    return np.asarray(reached, np.float32)
+        hair = _nearness(colours, found)
+        face_skin = _nearness(colours, face & (skin < np.minimum(hair, 2 * SKIN)), SHADE)
+        others = np.minimum.reduce([skin, face_skin, clothes, behind])
+        likely = np.asarray(possible / (1 + np.exp((hair - others + bars) / SOFT)), np.float32)
+        for _ in range(2):
+            slope, offset = guided(grey(small), likely, 4, 1e-3)
+            likely = np.clip(slope * grey(small) + offset, 0, 1)
+        likely = likely * possible
+        seeds = sure & (likely > 0.5)
+        dense = box_mean(seeds.astype(np.float32), max(1, small.width // 48)) * seeds
+        reached = grown(dense > DENSE * dense.max(), likely > 0.5, 2, sum(likely.shape))
+        found = reached & around & (likely > 0.8) & (skin > SKIN / 2)
+    return np.asarray(_hanging(reached, face, across, down), np.float32)
+
+
+def _hanging(hair: Mask, face: Mask, across: Array, down: Array) -> Mask:
+    """Return the hair without what is below an ear that has none beside it: a beard, a collar."""
+    kept = hair.copy()
+    for side in (across < 0, across >= 0):
+        ear = side & (np.abs(down) < EAR) & ~face
+        room = ear & (np.abs(across) < 0.6)
+        if (hair & ear & (np.abs(across) < 0.8)).sum() < BESIDE * max(1, room.sum()):
+            kept &= ~(side & (down > EAR))
+    return kept
+
+
+def _is_hatted(image: Image.Image, mesh: Mesh, box: Region) -> bool:
+    """Return whether the head, or its upper part, looks like one with a hat."""
+    up = mesh.points[FOREHEAD] - mesh.points[CHIN]
+    reach = 0.75 * float(np.linalg.norm(up))
+    x, y = (mesh.points[FOREHEAD] + 0.05 * up).tolist()
+    left, top, right, bottom = clipped((x - reach, y - reach, x + reach, y + reach), image.size)
+    views = (box, (int(left), int(top), math.ceil(right), math.ceil(bottom)))
+    return any(classify(image.crop(view))[0][list(HATS)].sum() > HATTED for view in views)
 
 
 def find_hair(image: Image.Image, mesh: Mesh) -> tuple[Image.Image, Region]:
     """Return how much of each pixel of a box is hair (mode L), and the box in the picture.
 
     Raises:
-        EngineError: hardly any hair is sure.
+        EngineError: hardly any hair is sure, the face is seen from aside, or a hat is on the head.
     """
     if np.ptp(mesh.depths[list(CHEEKS)]) > ASIDE:
         raise EngineError(TURNED)
@@ -196,6 +283,8 @@ def find_hair(image: Image.Image, mesh: Mesh) -> tuple[Image.Image, Region]:
     hair = _hair_in(small, mesh.placed((box[0], box[1]), scale), coarse)
     if not hair.any():
         raise EngineError(NO_HAIR)
+    if _is_hatted(image, mesh, box):
+        raise EngineError(HAT)
     factors = guided(grey(small), hair, 3, 1e-3)
     slope, offset = (resized(each, head.size, Image.Resampling.BILINEAR) for each in factors)
     steep = np.clip((slope * grey(head) + offset - 0.15) / 0.7, 0, 1) * grey(alpha)

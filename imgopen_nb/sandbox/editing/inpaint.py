@@ -182,7 +182,9 @@ def _filled(image: Image.Image, holes: Mask, unknown: Mask, seed: int) -> tuple[
     if around.own.any():
         left = after[around.own].sum()
         return patch, Flaws(bool(left > STILL_THERE * before[around.own].sum()), cut)
-    return patch, Flaws(bool(np.minimum(before, after).sum() > ALIKE), cut)
+    # Where a plain area was masked, nothing was there to be removed.
+    plain = _roughness(image, holes) < 2 * SMOOTH
+    return patch, Flaws(bool(not plain and np.minimum(before, after).sum() > ALIKE), cut)
 
 
 def _surroundings(holes: Mask) -> Region:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from PIL import Image, ImageDraw
 
 from ..vision.arrays import scaled
-from .fonts import font_for
+from .fonts import font_for, wrapped
 
 SHARE = 0.25  # of the picture's width, for a mark that is a picture
 LINE = 0.05  # of the picture's shorter side, for the height of a text
 MOST = 0.9  # of the picture's width and height
+# A text is in one line if that takes no more than this from its size, else in several; these are
+# made smaller step by step until they fit.
+LEAST_SHARE, SMALLER, MOST_LINES = 0.7, 0.9, 1000
 MARGIN = 0.03  # of the picture's shorter side
 TURN = 30
 PLACES = {
@@ -24,11 +27,7 @@ PLACES = {
 def text_mark(text: str, size: tuple[int, int]) -> Image.Image:
     """Return a text in white with a dark rim, fit for a picture of that size."""
     points = max(10.0, LINE * min(size))
-    bounds = _bounds(text, points)
-    across, down = (MOST * side for side in size)
-    points *= min(
-        1.0, across / max(1.0, bounds[2] - bounds[0]), down / max(1.0, bounds[3] - bounds[1])
-    )
+    text, points = _fitted(text, points, (MOST * size[0], MOST * size[1]))
     left, top, right, bottom = _bounds(text, points)
     mark = Image.new("RGBA", (max(1, round(right - left)), max(1, round(bottom - top))))
     ImageDraw.Draw(mark).text(
@@ -36,6 +35,25 @@ def text_mark(text: str, size: tuple[int, int]) -> Image.Image:
         stroke_width=_rim(points), stroke_fill=(0, 0, 0, 200),
     )  # fmt: skip
     return mark
+
+
+def _fitted(text: str, points: float, room: tuple[float, float]) -> tuple[str, float]:
+    """Return a text in as many lines, and its size in at most `points`, as fit the room."""
+    left, top, right, bottom = _bounds(text, points)
+    across, down = room[0] / max(1.0, right - left), room[1] / max(1.0, bottom - top)
+    if across >= LEAST_SHARE or down < across:
+        return text, min(1.0, across, down) * points
+    while True:
+        font, width = font_for(text, points), room[0] - 2 * _rim(points)
+        lines = [
+            row for line in text.splitlines() for row in wrapped(line, font, width, MOST_LINES)
+        ]
+        left, top, right, bottom = _bounds("\n".join(lines), points)
+        fits = right - left <= room[0] and bottom - top <= room[1]
+        # A sign that is wider than a line would be lost.
+        if fits and "".join("".join(lines).split()) == "".join(text.split()):
+            return "\n".join(lines), points
+        points *= SMALLER
 
 
 def _rim(points: float) -> int:

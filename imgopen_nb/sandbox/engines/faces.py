@@ -158,7 +158,7 @@ def restore(work: Work) -> dict[str, Any]:
     name="hair-colour",
     fidelity="approximate",
     about="Changes the colour only, never the cut: hair is what differs from skin and background "
-    "around the face; refuses where little is sure; hats get painted too.",
+    "around the face; refuses where little is sure, and most hats.",
 )
 def hairstyle(work: Work) -> dict[str, Any]:
     """Return the picture `image` with the hair in the colour that `hair` names."""
