@@ -20,6 +20,7 @@ from imgopen_nb.config.credentials import KEY_ID, KEY_SECRET
 
 from .conftest import KEY_ID as CANARY_ID
 from .conftest import KEY_SECRET as CANARY_SECRET
+from .conftest import often
 from .lab import OURS, Lab, Notebook7, Sheet, reopened, without_outputs
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
@@ -115,19 +116,29 @@ class Keys(Hand):
         self.page.keyboard.press("Control+Enter")
 
 
-@pytest.fixture(scope="module", params=[Lab, Notebook7], ids=["lab", "notebook"])
+# Each front end and each way to work once; every pair of them in a soak.
+PAIRS = [(Lab, Mouse), (Notebook7, Keys), (Lab, Keys), (Notebook7, Mouse)][: often(2, 4)]
+IDS = ["-".join(each.__name__.lower() for each in pair) for pair in PAIRS]
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids=IDS)
+def pair(request: pytest.FixtureRequest) -> tuple[type[Lab], type[Hand]]:
+    return request.param
+
+
+@pytest.fixture(scope="module")
 def front_end(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    pair: tuple[type[Lab], type[Hand]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lab]:
-    running = request.param(tmp_path_factory.mktemp("front-end"))
+    running = pair[0](tmp_path_factory.mktemp("front-end"))
     yield running
     running.stop()
 
 
-@pytest.fixture(scope="module", params=[Mouse, Keys], ids=["mouse", "keyboard"])
-def hand(request: pytest.FixtureRequest, front_end: Lab, browser: Browser) -> Iterator[Hand]:
+@pytest.fixture(scope="module")
+def hand(pair: tuple[type[Lab], type[Hand]], front_end: Lab, browser: Browser) -> Iterator[Hand]:
     """A notebook with the newcomer's cells; a key that must show up nowhere is in the world."""
-    name = f"newcomer-{type(front_end).__name__}-{request.param.__name__}.ipynb".lower()
+    name = f"newcomer-{type(front_end).__name__}-{pair[1].__name__}.ipynb".lower()
     world = (
         f"import os\nos.environ.update({KEY_ID}=open('id').read(), {KEY_SECRET}=open('key').read(),"
         f" IMGOPEN_BACKEND='sandbox', IMGOPEN_HOME={str(front_end.folder / Path(name).stem)!r})"
@@ -143,7 +154,7 @@ def hand(request: pytest.FixtureRequest, front_end: Lab, browser: Browser) -> It
         "() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel"
         "?.connectionStatus === 'connected'"
     )
-    yield request.param(sheet)
+    yield pair[1](sheet)
     sheet.close()
 
 

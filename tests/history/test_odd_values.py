@@ -30,7 +30,7 @@ EAST, WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
 FIRST, LAST = -62135596800, 253402300799  # the first and the last second that datetime knows
 NO_MOMENTS = [
     10**400, -(10**400), 10**5000, 1e300, float("nan"), float("inf"), 1.7e12, True, False,
-    np.bool_(True), np.float32("nan"), Fraction(10**400, 3), Decimal("NaN"), Decimal(3), 1j,
+    np.bool_(True), np.float32("nan"), Fraction(10**400, 3), Decimal("NaN"), 1j,
     pd.NaT, pd.NA, np.datetime64("NaT"), np.timedelta64("NaT"), np.datetime64("30000-01-01"),
     "", "soon", "-7d", "9" * 400 + "d", "1e400", "99999-01-01", "2024-13-45", "\ud800", "a\x00b",
     b"7d", [1], {}, object(), np.array([1, 2]), pd.Series([1]), Path("x"), datetime.now().time(),
@@ -39,6 +39,7 @@ MOMENTS = [
     (np.float64(3.5), 3.5),
     (np.int64(3), 3),
     (Fraction(1, 2), 0.5),
+    (Decimal(3), 3),
     (-5, -5),
     (datetime(1, 1, 1, tzinfo=EAST), FIRST - 14 * 3600),
     (datetime(9999, 12, 31, 23, 59, 59, tzinfo=WEST), LAST + 12 * 3600),
@@ -84,8 +85,8 @@ def test_spans_beyond_the_calendar_mean_everything_and_nothing(history: History)
 
 @pytest.mark.parametrize(
     "value",
-    [10**30, 2**63, HUGE, -1, True, False, 1.0, 1.5, "3", float("nan"), [1], np.bool_(True)],
-    ids=range(12),
+    [10**30, 2**63, HUGE, -1, True, False, 1.5, "3", float("nan"), [1], np.bool_(True)],
+    ids=range(11),
 )
 def test_what_is_no_limit_is_told(history: History, tmp_path: Path, value: Any):
     for call in (

@@ -136,7 +136,7 @@ class TestReadPicture:
             read_picture(tmp_path / "hollday.png")
 
     def test_folder_is_refused_with_the_way_to_list_it(self, tmp_path: Path) -> None:
-        with pytest.raises(PictureError, match=r"is a folder\n.*glob"):
+        with pytest.raises(PictureError, match=r"is a folder\n.*--from"):
             read_picture(tmp_path)
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
