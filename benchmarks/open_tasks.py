@@ -21,6 +21,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from unittest import mock
 
 from imgopen_nb.catalogue.operations import OPERATIONS
@@ -76,6 +77,8 @@ def simulate(
         tempfile.TemporaryDirectory() as home,
         mock.patch.object(task_module, "time", clock),
         mock.patch.object(plan, "FRUITLESS_RATE", rate),
+        # The same figures in each run.
+        mock.patch.object(plan, "random", types.SimpleNamespace(Random=lambda _: Random(1))),
     ):
         timing = Timing(TaskTable(Database(Path(home))))
         tasks: dict[str, tuple[Task, float]] = {}

@@ -58,7 +58,7 @@ CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("watermark", {"image": "CAT", "watermark": "OTHER"}),
     ("erase", {"image": "LARGE", "mask": "LARGE_MASK"}),
     ("outpaint", {"image": "CAT", "horizontal": 1.3, "vertical": 1.2, "count": 1, "seed": 1}),
-    ("hairstyle", {"image": "LARGE", "hair": "red"}),
+    ("hairstyle", {"image": "OTHER", "hair": "red"}),
     *(
         ("control-preview", {"image": "LARGE", "preprocessor": name})
         for name in ("canny", "softedge", "openpose", "segmentation")

@@ -75,7 +75,7 @@ def test_it_loads_nothing_that_only_a_request_needs():
     print(f"\nthe extension's import: {1000 * took:.1f} ms")
     ours = {name for name in modules if name.startswith("imgopen_nb.")}
     package = {"", ".extension", ".handlers", ".sandbox_proxy"}
-    needed = {"_version", "pandas_accessor", "errors", "text"}
+    needed = {"_version", "pandas_accessor", "errors", "text", "database", "database.interrupts"}
     needed |= {f"server_extension{name}" for name in package}
     assert ours == {f"imgopen_nb.{name}" for name in needed}
 

@@ -134,7 +134,7 @@ def _noted(work: Work, found: dict[str, Any], about: Mapping[str, Any]) -> dict[
 
     asked, notes = work.params.get("model"), [str(about.get("note", ""))]
     if asked is not None:
-        known = checkpoints(work)
+        known = dict.fromkeys(checkpoints(work))  # what was trained twice has one name
         by = f"with {about['engine']}" if "engine" in about else "without a model"
         what = f"The sandbox has no checkpoint {clip(asked, 80)} (only {', '.join(known)})"
         if asked in known:
