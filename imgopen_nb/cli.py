@@ -150,9 +150,7 @@ def _write_batch(command: Command, call: Invocation, name: str, *, as_json: bool
 def _run_named(words: list[str]) -> int:
     if not words or words[0].startswith("-"):
         raise HelpAsked(f"usage: {PREFIX}run NAME ... [--json]\n\n{overview(PREFIX)}")
-    if words[0] not in OPERATIONS:
-        OPERATIONS[words[0]]  # raises
-    return _run_command(words)
+    return _run_command([OPERATIONS[words[0]].name, *words[1:]])  # another verb is refused
 
 
 def _json(value: Any, call: Invocation) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import ParameterError, install_command
 from ..images.picture import is_image
 from ..text import clip, in_words
-from .table import Table
+from .table import ROWS, Table, in_batches
 
 # Attributes of frames and columns that this module reads.
 _FRAME_MARKS = (
@@ -24,7 +24,6 @@ _FRAME_MARKS = (
 )  # fmt: skip
 _CONVERSIONS = ("to_arrow_table", "to_pyarrow", "to_arrow")  # of other libraries, to Arrow's
 _TEXTS = frozenset("USOT")  # kinds of NumPy's types that hold texts or objects, not pixels
-_ROWS = 64  # of files that are held at a time
 
 
 def table_in_memory(given: Any) -> Table | None:
@@ -129,8 +128,7 @@ def _dataset(given: Any) -> Table | None:
     if hasattr(data, "__len__"):
 
         def stored(name: Any) -> Iterator[Any]:
-            for part in data.select_columns([name]).with_format("arrow").iter(_ROWS):
-                yield from part.column(0).to_pylist()
+            return in_batches(data.select_columns([name]).with_format("arrow").iter(ROWS))
 
         return Table("the data set", columns, stored, len(data))
 
@@ -212,15 +210,13 @@ def _by_arrow(given: Any) -> Table:
     if hasattr(given, "to_batches") and hasattr(given, "count_rows"):  # files on a disk
 
         def values(name: str) -> Iterator[Any]:
-            for part in given.to_batches(columns=[name], batch_size=_ROWS):
-                yield from part.column(0).to_pylist()
+            return in_batches(given.to_batches(columns=[name], batch_size=ROWS))
 
         return Table("the data set", given.schema.names, values, given.count_rows())
     if hasattr(given, "iter_batches"):  # an open Parquet file
 
         def stored(name: str) -> Iterator[Any]:
-            for part in given.iter_batches(columns=[name], batch_size=_ROWS):
-                yield from part.column(0).to_pylist()
+            return in_batches(given.iter_batches(columns=[name], batch_size=ROWS))
 
         return Table("the file", given.schema_arrow.names, stored, given.metadata.num_rows)
     convert = next((n for n in _CONVERSIONS if hasattr(given, n)), None)

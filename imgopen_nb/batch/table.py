@@ -22,6 +22,7 @@ PICTURE_COLUMNS = (
 )  # fmt: skip
 TEXT_COLUMNS = ("prompt", "text")
 URL = re.compile(r"(https?|data|sample|file):", re.IGNORECASE)
+ROWS = 64  # of a file that are held at a time: each may be a large picture
 _LOOKED_AT = 10  # values of a column whose name says nothing
 _MOST_COLUMNS = 50  # that are looked at
 
@@ -124,6 +125,12 @@ def looks_like_picture(value: Any) -> bool:
     if isinstance(value, (bytes, bytearray, memoryview, os.PathLike)) or is_embedded(value):
         return True
     return hasattr(value, "__array_interface__") and getattr(value, "ndim", 2) in (2, 3)
+
+
+def in_batches(batches: Iterable[Any]) -> Iterator[Any]:
+    """Yield the values of the first column of Arrow batches, one batch after the other."""
+    for batch in batches:
+        yield from batch.column(0).to_pylist()
 
 
 def missing(value: Any) -> bool:

@@ -24,12 +24,11 @@ from ..images.picture import ArchivedPicture
 from ..media.formats import FILE_SUFFIXES, MAX_BYTES, what_else
 from ..text import clip, counted
 from .csv_tables import read_csv
-from .table import Table, looks_like_picture, usual_names
+from .table import ROWS, Table, in_batches, looks_like_picture, usual_names
 from .text_files import LONGEST, PACKED_SUFFIXES, lines, open_text
 
 _LARGEST_JSON = 2 * LONGEST  # characters: a .json file is read as a whole
 SAVE_AS_CSV = 'save it as text in UTF-8 (in Excel: "CSV UTF-8")'
-_ROWS = 64  # of a Parquet file that are held at a time: each may be a large picture
 # Names of the list of rows in a .json file that holds other things too.
 _LISTS = ("images", "data", "rows", "items", "records", "results", "pictures", "prompts", "urls")
 
@@ -280,8 +279,7 @@ def _parquet(path: Path, _: Param) -> Table:
 
     def values(name: str) -> Iterator[Any]:
         with parquet.ParquetFile(path) as file:
-            for part in file.iter_batches(batch_size=_ROWS, columns=[name]):
-                yield from part.column(0).to_pylist()
+            yield from in_batches(file.iter_batches(batch_size=ROWS, columns=[name]))
 
     return Table(path.name, columns, values, total)
 
