@@ -91,7 +91,7 @@ class Edit:
 
 def picked(said: Description) -> Draft:
     """Return a model's caption as it is."""
-    return _draft(said.text, "picked", _origin([said]), said.tag_names)
+    return drafted(said.text, "picked", _origin([said]), said.tag_names)
 
 
 def merged(row: Row, how: str, threshold: float = MAJORITY) -> Draft:
@@ -110,7 +110,7 @@ def merged(row: Row, how: str, threshold: float = MAJORITY) -> Draft:
     if not tags:
         raise UsageError(f"the {how} for {short_path(row.image)} is empty: nothing was kept")
     more = {"threshold": threshold} if how == "vote" else {}
-    return _draft(", ".join(tags), "merged", {**_origin(said), "merge": how, **more}, tags)
+    return drafted(", ".join(tags), "merged", {**_origin(said), "merge": how, **more}, tags)
 
 
 @dataclass(frozen=True)
@@ -129,13 +129,13 @@ class Offer:
 def accepted(offer: Offer) -> Draft:
     """Return an offered caption as one for the picture that it is offered to."""
     edit = offer.edit
-    return _draft(edit.caption, "edited", {**edit.origin, "edit": edit.edit_id}, edit.tags)
+    return drafted(edit.caption, "edited", {**edit.origin, "edit": edit.edit_id}, edit.tags)
 
 
 def edited(text: str, before: Edit | None) -> Draft:
     """Return what a person wrote, with the origin of the caption that was edited."""
     origin = {**before.origin, "edit": before.edit_id} if before else _origin([])
-    return _draft(text, "edited", origin)
+    return drafted(text, "edited", origin)
 
 
 def tags_of(said: Description) -> list[str]:
@@ -148,7 +148,12 @@ def _origin(said: Iterable[Description]) -> dict[str, Any]:
     return {"models": [d.model for d in said], "tasks": [d.task_id for d in said], "merge": None}
 
 
-def _draft(text: str, kind: str, origin: Mapping[str, Any], tags: Sequence[str] = ()) -> Draft:
+def drafted(text: str, kind: str, origin: Mapping[str, Any], tags: Sequence[str] = ()) -> Draft:
+    """Return a caption to be saved.
+
+    Raises:
+        UsageError: it is empty or too long.
+    """
     # JSON may contain half a surrogate pair, which cannot be written to a file.
     valid = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
     caption = _CONTROLS.sub("", valid).strip()
@@ -251,9 +256,31 @@ class Edits:
         Raises:
             OverwriteError: another caption is current by now; nothing was written.
         """
+        written = self._insert(image, picture, draft, over, None)
+        now = self.current([picture]).get(picture)
+        if not written or now is None:
+            raise OverwriteError(image, now)
+        return now
+
+    def add_all(
+        self, changes: Iterable[tuple[str, str, Draft, int | None]], step: int | None
+    ) -> int:
+        """Save captions within a transaction of the caller's; return how many were saved.
+
+        Args:
+            changes: name, identity, caption, and the `edit_id` that is replaced, of each picture.
+                One whose caption was changed elsewhere meanwhile keeps that one.
+            step: the step of a data set that they belong to.
+        """
+        return sum(self._insert(*change, step) for change in changes)
+
+    def _insert(
+        self, image: str, picture: str, draft: Draft, over: int | None, step: int | None
+    ) -> int:
+        """Save a caption if the one that it replaces is current; return how many were saved."""
         names = (
             "image", "picture", "caption", "tags", "origin", "kind", "source", "replaces",
-            "created",
+            "created", "step",
         )  # fmt: skip
         # One statement: no other kernel can write between the check and the insert.
         sql = (
@@ -263,12 +290,8 @@ class Edits:
         given = (draft.caption, _json(list(draft.tags)), _json(dict(draft.origin)), draft.kind)
         name = name_of(picture)
         known = (_storable(image), picture) if name is None else (name, None)
-        values = (*known, *given, HUMAN, over, time.time(), picture, over)
-        written = self._database.run(sql, values)
-        now = self.current([picture]).get(picture)
-        if not written or now is None:
-            raise OverwriteError(image, now)
-        return now
+        values = (*known, *given, HUMAN, over, time.time(), step, picture, over)
+        return self._database.run(sql, values)
 
     def undo(self, edit: Edit) -> bool:
         """Undo a caption, so that the one before is current; return whether it was current."""
