@@ -256,7 +256,7 @@ class Edits:
         Raises:
             OverwriteError: another caption is current by now; nothing was written.
         """
-        written = self._insert(image, picture, draft, over, None)
+        written = self.add_all([(image, picture, draft, over)], None)
         now = self.current([picture]).get(picture)
         if not written or now is None:
             raise OverwriteError(image, now)
@@ -265,33 +265,25 @@ class Edits:
     def add_all(
         self, changes: Iterable[tuple[str, str, Draft, int | None]], step: int | None
     ) -> int:
-        """Save captions within a transaction of the caller's; return how many were saved.
+        """Save captions, each if the one that it replaces is current; return how many were saved.
+
+        Many are saved within a transaction of the caller's.
 
         Args:
-            changes: name, identity, caption, and the `edit_id` that is replaced, of each picture.
-                One whose caption was changed elsewhere meanwhile keeps that one.
+            changes: name, identity, caption and the `edit_id` that is replaced, of each picture.
             step: the step of a data set that they belong to.
         """
-        return sum(self._insert(*change, step) for change in changes)
-
-    def _insert(
-        self, image: str, picture: str, draft: Draft, over: int | None, step: int | None
-    ) -> int:
-        """Save a caption if the one that it replaces is current; return how many were saved."""
         names = (
             "image", "picture", "caption", "tags", "origin", "kind", "source", "replaces",
             "created", "step",
         )  # fmt: skip
-        # One statement: no other kernel can write between the check and the insert.
+        # One statement each: no other kernel can write between the check and the insert.
         sql = (
             f"INSERT INTO edits ({', '.join(names)}) SELECT {', '.join('?' * len(names))} "
             f"WHERE ({_NEWEST} AND {_PICTURE} = ?) IS ?"
         )
-        given = (draft.caption, _json(list(draft.tags)), _json(dict(draft.origin)), draft.kind)
-        name = name_of(picture)
-        known = (_storable(image), picture) if name is None else (name, None)
-        values = (*known, *given, HUMAN, over, time.time(), step, picture, over)
-        return self._database.run(sql, values)
+        now = time.time()
+        return self._database.run_many(sql, (_values(*change, now, step) for change in changes))
 
     def undo(self, edit: Edit) -> bool:
         """Undo a caption, so that the one before is current; return whether it was current."""
@@ -326,6 +318,16 @@ class Edits:
         found = sorted((e for e in chosen if e.picture in asked), key=lambda e: e.edit_id)
         frame = _frame(found)
         return frame if history else frame.drop(columns="undone")
+
+
+def _values(
+    image: str, picture: str, draft: Draft, over: int | None, now: float, step: int | None
+) -> tuple[Any, ...]:
+    """Return the values of a new row, then the picture and the caption that it replaces."""
+    name = name_of(picture)
+    known = (_storable(image), picture) if name is None else (name, None)
+    given = (draft.caption, _json(list(draft.tags)), _json(dict(draft.origin)), draft.kind)
+    return *known, *given, HUMAN, over, now, step, picture, over
 
 
 def _storable(image: str) -> str:

@@ -24,9 +24,9 @@ from ..catalogue.values import scalar
 from ..config.credentials import NotPickled
 from ..errors import UnknownNameError, UsageError
 from ..tasks.manager import TaskManager
-from ..text import counted, in_words, short_path
+from ..text import counted, in_words, is_valid, short_path
 from .entry import Entry
-from .selection import described_in_history, select
+from .selection import HasPictures, described_in_history, select
 from .steps import Change, Steps
 from .text_files import text_files
 
@@ -56,7 +56,7 @@ class Done:
         return "; ".join([f"{self.name}: {counted(self.changed, 'picture')} changed", *self.notes])
 
 
-class Dataset(NotPickled):
+class Dataset(NotPickled, HasPictures):
     """Pictures with captions; made by `imgopen.dataset`.
 
     Args:
@@ -121,6 +121,11 @@ class Dataset(NotPickled):
         return [entry for entry in self.entries if entry.kept]
 
     @property
+    def picture_rows(self) -> list[Row]:
+        """The kept pictures, as boards and galleries show them."""
+        return [self._rows[entry.at] for entry in self.kept]
+
+    @property
     def models(self) -> list[str]:
         """The models that described any of the pictures."""
         return sorted({model for row in self._rows for model in row.descriptions})
@@ -132,7 +137,7 @@ class Dataset(NotPickled):
 
         entries = self.entries
         columns: dict[str, Any] = {
-            "image": pd.array([e.image for e in entries], dtype="string"),
+            "image": pd.array([_valid(e.image) for e in entries], dtype="string"),
             "caption": pd.array([e.caption or None for e in entries], dtype="string"),
             "tags": pd.Series([listed(e.caption) for e in entries], dtype=object),
             "origin": pd.array([e.origin or None for e in entries], dtype="string"),
@@ -385,6 +390,11 @@ class Dataset(NotPickled):
             changes[entry.picture] = Change(entry.image, entry.picture, draft, over)
         self._steps.take_in(changes.values(), seen)
         return notes
+
+
+def _valid(text: str) -> str:
+    """Return a text without lone surrogates, which a file's name may have and Arrow refuses."""
+    return text if is_valid(text) else text.encode("utf-8", "replace").decode()
 
 
 def _named(name: Any, entries: Sequence[Entry]) -> list[Entry]:

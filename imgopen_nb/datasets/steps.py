@@ -111,12 +111,11 @@ class Steps:
         """Keep or reject pictures, as one step."""
         with self._database.transaction():
             step = self.begin(name)
-            for picture in pictures:
-                self._database.run(
-                    "INSERT INTO verdicts (dataset, picture, rejected, note, step) "
-                    "VALUES (?, ?, ?, ?, ?)",
-                    (self.dataset, picture, int(rejected), note or None, step),
-                )
+            self._database.run_many(
+                "INSERT INTO verdicts (dataset, picture, rejected, note, step) "
+                "VALUES (?, ?, ?, ?, ?)",
+                ((self.dataset, p, int(rejected), note or None, step) for p in pictures),
+            )
 
     def verdicts(self) -> dict[str, Verdict]:
         """Return the verdict on each picture that has one."""
@@ -138,8 +137,7 @@ class Steps:
         """Save captions of files, with the path, picture and SHA-256 of each file that was read."""
         with self._database.transaction():
             self._edits.add_all(changes, None)
-            for row in seen:
-                self._database.run("INSERT OR REPLACE INTO text_files VALUES (?, ?, ?)", row)
+            self._database.run_many("INSERT OR REPLACE INTO text_files VALUES (?, ?, ?)", seen)
 
     def undo(self, step: Step) -> None:
         """Take the captions and verdicts of a step back; captions of later steps stay."""
