@@ -20,6 +20,7 @@ from imgopen_nb.sandbox.vision import classes, subjects
 from imgopen_nb.sandbox.vision.networks import MODELS
 from imgopen_nb.sandbox.vision.objects import Detection
 from imgopen_nb.sandbox.vision.styles import recognise
+from imgopen_nb.sandbox.vision.tones import measure
 
 from ..sandbox_fixtures import FakeWork, sample
 
@@ -208,6 +209,51 @@ def test_pages_and_drawings_are_called_so_and_nothing_in_them_is_named(
     assert not nouns & set(re.findall(r"[a-z]+", said)), said
     assert tag in names
     assert not set(names) & ({*classes.TAGS.values(), *classes.COCO.values()} - {""}), names
+
+
+@pytest.mark.parametrize(
+    ("image", "never"),
+    [
+        pytest.param(
+            ImageOps.expand(sample("rocket"), 12, "white"),
+            {"plain", "simple_background", "white_background"},
+            id="frame",
+        ),
+        pytest.param(
+            Image.eval(sample("coffee"), lambda value: value // 8),
+            {"surface", "texture", "drawing", "graphic", "diagram"},
+            id="hardly lit",
+        ),
+    ],
+)
+def test_a_photograph_in_a_frame_or_in_the_dark_is_still_one(
+    image: Image.Image, never: set[str]
+) -> None:
+    """A frame is no background, and few tones in the dark make no drawing."""
+    said = {*re.findall(r"[a-z]+", caption(image)), *tagged(image)}
+
+    assert not never & said, said
+
+
+def test_an_unknown_subject_may_be_a_person_and_blue_in_a_drawing_may_be_no_sky() -> None:
+    from imgopen_nb.sandbox.vision import scene
+
+    seen = scene.analyse(sample("chelsea"))
+    nothing = replace(seen, reading=subjects.Reading.of(np.full(1000, 0.001, np.float32)))
+    blue = replace(nothing, tone=replace(seen.tone, sky=0.6))
+    drawn = replace(blue, media={**seen.media, "photo": 0.45, "drawing": 0.5})
+
+    assert "no_humans" not in {tag["name"] for tag in tags.tags(nothing)}
+    assert "blue_sky" in {tag["name"] for tag in tags.tags(blue)}
+    assert "blue_sky" not in {tag["name"] for tag in tags.tags(drawn)}
+
+
+def test_a_page_with_a_few_coloured_words_is_not_monochrome() -> None:
+    grey, image = page(), page()
+    ImageDraw.Draw(image).text((50, 50), "a heading in red", "red", ImageFont.load_default(30))
+
+    assert measure(grey).monochrome
+    assert not measure(image).monochrome
 
 
 @pytest.mark.parametrize("name", ["chelsea", "rocket"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..vision.colours import ACHROMATIC, COLOURS, leading
 from ..vision.scene import Scene
 from ..vision.subjects import Subject
-from .findings import FAINT_SIGN, FEW_TONES, SURE, Findings, conclude
+from .findings import DARK, FAINT_SIGN, SURE, Findings, conclude
 from .wording import an, count, listed, plural
 
 GREYS = frozenset({"grey", "light grey"})
@@ -133,13 +133,13 @@ def guessed_medium(scene: Scene) -> str:
     written = scene.media["text"] + scene.media["screenshot"]
     if written > WRITTEN:
         return "written"
-    flat = scene.media["photo"] < A_PHOTO or scene.tones_share > FEW_TONES
+    flat = scene.media["photo"] < A_PHOTO and scene.tone.lightness > DARK
     return "graphic" if flat and written < 1 - WRITTEN else ""
 
 
 def is_plain(scene: Scene) -> bool:
     """Whether the picture's backdrop has one colour."""
-    return scene.backdrop > PLAIN
+    return scene.backdrop > PLAIN and not scene.framed
 
 
 def drawn_form(scene: Scene) -> str:
@@ -161,7 +161,7 @@ def drawn_form(scene: Scene) -> str:
 
 FORMS = {
     "silhouette": "a silhouette or simple shape in {colours}",
-    "lineart": "a simple line drawing in {colours}",
+    "lineart": "a simple line drawing",
 }
 
 
@@ -200,7 +200,7 @@ def _light(scene: Scene, findings: Findings) -> list[str]:
     outdoors = subject is not None and subject.kind in OUTDOORS and findings.medium == "photo"
     if outdoors and not scene.people and findings.setting & {"night", "sky"}:
         return ["at night or dusk" if "night" in findings.setting else "under a blue sky"]
-    dark = scene.tone.lightness < 18 and "lights" not in findings.setting
+    dark = scene.tone.lightness < DARK and "lights" not in findings.setting
     return ["dark"] if dark and findings.medium in ("photo", "") else []
 
 

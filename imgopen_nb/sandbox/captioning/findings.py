@@ -37,6 +37,8 @@ SIGN_OF_PERSON = 0.4
 FAINT_SIGN = 0.25
 LEAST, TIMES = 0.3, 3.5
 FOLIAGE = 0.6
+# Below this lightness little can be made out; a surface has hardly any pixels of another tone.
+DARK, SPECKS = 18, 0.01
 # An even texture in which an animal is this likely may be its fur, or water around it.
 PATTERN_UNDER, BACKDROP = 0.3, 0.75
 
@@ -170,9 +172,11 @@ def _setting(scene: Scene) -> frozenset[str]:
     written = scene.media["photo"] < PERHAPS_PHOTO
     facts = {
         "foliage": tone.green > FOLIAGE,
-        "sky": tone.sky > 0.35,
+        "sky": tone.sky > 0.35 and photo,
         "lights": 0.002 < tone.lights < 0.1 and scene.prominence < 0.03 and photo,
-        "surface": next(iter(scene.palette.whole.values())) > 0.95 and scene.prominence < 0.05,
+        "surface": next(iter(scene.palette.whole.values())) > 0.95
+        and scene.ink < SPECKS
+        and tone.lightness > DARK,
         "night": tone.lightness < 30,
         tone.texture: tone.texture != "picture" and not (tone.texture == "noise" and written),
     }
