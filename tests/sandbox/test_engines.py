@@ -248,6 +248,30 @@ def test_an_unknown_subject_may_be_a_person_and_blue_in_a_drawing_may_be_no_sky(
     assert "blue_sky" not in {tag["name"] for tag in tags.tags(drawn)}
 
 
+def test_an_even_texture_is_named_only_if_it_is_quite_sure() -> None:
+    """Stars have been called a monument, and pollen a flower."""
+    from imgopen_nb.sandbox.captioning.caption import caption as write
+    from imgopen_nb.sandbox.vision import scene
+
+    odds = np.full(1000, 0.4 / 999, np.float32)
+    odds[985] = 0.6
+    seen = replace(scene.analyse(sample("rocket")), reading=subjects.Reading.of(odds), objects=())
+
+    assert "flower" in write(seen)
+    assert "flower" not in write(replace(seen, tone=replace(seen.tone, texture="pattern")))
+
+
+def test_only_what_is_seen_twice_and_clearly_is_plural() -> None:
+    from imgopen_nb.sandbox.captioning.caption import caption as write
+    from imgopen_nb.sandbox.vision import scene
+
+    cat = Detection("cat", 0.7, (10, 10, 90, 90))
+    seen = replace(scene.analyse(sample("chelsea")), objects=(cat, replace(cat, score=0.45)))
+
+    assert "cats" not in write(seen)
+    assert "cats" in write(replace(seen, objects=(cat, cat)))
+
+
 def test_a_page_with_a_few_coloured_words_is_not_monochrome() -> None:
     grey, image = page(), page()
     ImageDraw.Draw(image).text((50, 50), "a heading in red", "red", ImageFont.load_default(30))

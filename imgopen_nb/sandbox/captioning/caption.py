@@ -18,6 +18,8 @@ PORTRAIT, CLOSE_UP, PLAIN = 0.16, 0.45, 0.93
 COUNTED = 3
 # Two colours that cover this much make a drawing one of lines, or a silhouette if much is inked.
 TWO_TONES, INKED = 0.9, 0.12
+# Drawings in ink have fewer greys than photographs: two cover this much.
+FEW_GREYS = 0.8
 # Smooth things, near or cut out, look nearly as drawn as drawings: they have a photograph's share.
 A_PHOTO, WRITTEN = 0.12, 0.7
 
@@ -59,7 +61,8 @@ def _worn(scene: Scene) -> str:
     colours = leading(scene.palette.clothes, WORN_SHARE, 1)
     if garment and garment.probability >= SURE["clothing"]:
         return f" wearing {an(garment.noun)}"
-    return f" wearing {listed(colours)}" if colours and colours[0] not in LIKE_SKIN else ""
+    seen = colours and colours[0] not in LIKE_SKIN and scene.tone.lightness > DARK
+    return f" wearing {listed(colours)}" if seen else ""
 
 
 def _people(scene: Scene, findings: Findings) -> str:
@@ -109,7 +112,7 @@ UNCLEAR = {
     "foliage": "green plants, possibly leaves or grass",
     "lights": "points of light in the dark, possibly stars or city lights",
     "sky": "an open view under a blue sky",
-    "surface": "a {colours} surface or texture",
+    "surface": "{colours} surface or texture",
 }
 MEDIA = {
     "text": "a page of text",
@@ -170,7 +173,7 @@ def _unclear(scene: Scene, findings: Findings) -> str:
         return listed([_number(many, name) for name, many in findings.things.items()][:3])
     known = next((name for name in UNCLEAR if name in findings.setting), None)
     if known and findings.medium in ("photo", "") and not drawn_form(scene):
-        return UNCLEAR[known].format(colours=_tones(scene))
+        return UNCLEAR[known].format(colours=an(_tones(scene)))
     medium = "object" if _is_an_object(scene) else guessed_medium(scene)
     phrase = FORMS.get(drawn_form(scene), MEDIA[medium])
     return phrase.format(colours=_inks(scene))
@@ -216,8 +219,8 @@ def _colours(scene: Scene, said: str) -> list[str]:
 
 
 def _medium(scene: Scene) -> list[str]:
-    grey = scene.tone.monochrome and scene.medium == "photo" and not is_plain(scene)
-    return ["black and white photograph"] if grey else []
+    grey = scene.tone.monochrome and scene.medium == "photo" and scene.tones_share < FEW_GREYS
+    return ["black and white photograph"] if grey and not is_plain(scene) else []
 
 
 def caption(scene: Scene) -> str:
