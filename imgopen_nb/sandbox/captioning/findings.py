@@ -60,6 +60,7 @@ FAMILIES: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = tuple(
         ("reading", "book", "printed page"),
         ("clock", "clock", "clock"),
         ("toy", "teddy bear", "teddy bear"),
+        ("worn", "backpack,umbrella,handbag,tie,suitcase", "backpack,umbrella"),
         ("sport", "skis,snowboard,sports ball,skateboard,surfboard,tennis racket", "ball"),
     )
 )  # fmt: skip
@@ -69,7 +70,6 @@ ANIMALS = frozenset(
 # COCO's names, and those of ImageNet's families for the same things.
 SAME = {"sports ball": "ball", "laptop": "computer", "keyboard": "computer", "cup": "drink",
         "dining table": "table"}  # fmt: skip
-WORN = frozenset(["backpack", "umbrella", "handbag", "tie", "suitcase"])
 SEEN, SUPPORT, UNAIDED, ANIMAL_SEEN = 0.55, 0.3, 0.8, 0.6
 
 
@@ -158,8 +158,6 @@ def _kind(scene: Scene) -> Subject | None:
 def _backed(detection: Detection, scene: Scene) -> bool:
     if detection.name not in COCO or detection.score < SEEN:
         return False
-    if detection.name in WORN:
-        return scene.people > 0
     if detection.name in ANIMALS:
         return scene.reading.groups.get(detection.name, 0.0) > SUPPORT
     for _, members, backing in FAMILIES:
@@ -221,7 +219,7 @@ def conclude(scene: Scene) -> Findings:
     likely = max(scene.reading.kinds.values()) > PATTERN_UNDER
     flat = scene.medium != "text" and scene.tones_share > FEW_TONES
     single = likely or scene.backdrop > BACKDROP or not (scene.medium in ("photo", "") or flat)
-    if "pattern" in setting and (subject or single):
+    if "pattern" in setting and (subject or scene.people or single):
         setting -= {"pattern"}
     if setting & {"plain", "gradient", "noise", "pattern"}:
         return Findings(scene.medium, None, "none", 1, {}, setting)
