@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..batch.sources import fits_files
-from ..batch.table import looks_like_picture
+from ..batch.tables.table import looks_like_picture
 from ..catalogue.operation import Operation
 from ..catalogue.values import listed
 from ..errors import ParameterError, UnknownNameError
