@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 
 from imgopen_nb.database.task_queries import COLUMNS, HISTORY_COLUMNS
 from imgopen_nb.database.task_table import TaskTable
 from imgopen_nb.history import arrow
-from imgopen_nb.history.frame import history_frame
 from imgopen_nb.history.history import LARGE, History
 from tests.tables import open_table
 
@@ -58,16 +58,24 @@ def no_pictures(_: Any) -> list[str]:
     return []
 
 
+def without_fast(history: History) -> Any:
+    with mock.patch.object(arrow, "available", return_value=False):
+        return history()
+
+
 def frames(table: TaskTable, history: History) -> Iterator[Row]:
     """Measure each way three times, in turn; the best counts, as the machine has other work too."""
     sql = f"SELECT {', '.join(HISTORY_COLUMNS)} FROM tasks"
     with sqlite3.connect(table.database.path) as db:
         ways: dict[str, Callable[[], Any]] = {
             "pandas.read_sql on sqlite3": lambda: pd.read_sql(sql, db),
-            "without the extra": lambda: history_frame(table.rows(raw=True)),
+            "without the extra": lambda: without_fast(history),
         }
         if arrow.available() and len(history) >= LARGE:
             ways["history() with the extra `fast`"] = history
+        ways["history(columns=...) of picture, model and caption"] = lambda: history(
+            columns=["picture", "model", "caption"]
+        )
         taken: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(3):
             for name, way in ways.items():

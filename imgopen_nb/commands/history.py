@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import ParameterError
 from ..syntax.parser import Parser, whole_number
+from ..syntax.words import values
 from ..text import counted
 from .command import Command, Invocation, describe_models, no_options, operation_names, out_option
 
@@ -36,6 +37,8 @@ def _filters(call: Invocation) -> dict[str, Any]:
 
 def _history_options(parser: Parser) -> None:
     _filter_options(parser, f" ({SHOWN} unless given; 0 for all)")
+    about = "show these columns alone, as a DataFrame: task_id, caption, seconds ..."
+    parser.option("--columns", nargs="+", metavar="NAME", help=about)
     out_option(parser, "variable that takes the DataFrame")
 
 
@@ -44,7 +47,11 @@ def _history(call: Invocation) -> Any:
 
     filters = _filters(call)
     limit = SHOWN if filters["limit"] is None else filters["limit"]
-    view = HistoryView(call.session().rows(**{**filters, "limit": limit or None}))
+    filters["limit"] = limit or None
+    if call.options.columns:
+        wanted = [name for word in call.options.columns for name in values("--columns", word)]
+        return call.session().history(**filters, columns=wanted)
+    view = HistoryView(call.session().rows(**filters))
     return view.frame if call.options.out else view
 
 
