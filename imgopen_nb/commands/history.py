@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ParameterError
-from ..syntax.parser import Parser, whole_number
+from ..syntax.parser import Parser, whole_number_of
 from ..syntax.words import values
 from ..text import counted
 from .command import Command, Invocation, describe_models, no_options, operation_names, out_option
@@ -32,7 +32,7 @@ def _filters(call: Invocation) -> dict[str, Any]:
     found = {name: getattr(call.options, name) for name in _FILTERS}
     images = call.options.images
     found["images"] = images[0] if images and len(images) == 1 else images
-    return {**found, "limit": whole_number("--limit", call.options.limit)}
+    return {**found, "limit": whole_number_of("--limit", call.options.limit)}
 
 
 def _history_options(parser: Parser) -> None:
