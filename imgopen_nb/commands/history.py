@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ParameterError
 from ..syntax.parser import Parser, whole_number_of
 from ..syntax.words import values
-from ..text import counted
+from ..text import counted, in_terminal
 from .command import Command, Invocation, describe_models, no_options, operation_names, out_option
 
 SHOWN = 20  # tasks, unless --limit says otherwise
@@ -37,7 +37,7 @@ def _filters(call: Invocation) -> dict[str, Any]:
 
 def _history_options(parser: Parser) -> None:
     _filter_options(parser, f" ({SHOWN} unless given; 0 for all)")
-    about = "show these columns alone, as a DataFrame: task_id, caption, seconds ..."
+    about = "show these columns alone: task_id, caption, seconds ..."
     parser.option("--columns", nargs="+", metavar="NAME", help=about)
     out_option(parser, "variable that takes the DataFrame")
 
@@ -49,8 +49,14 @@ def _history(call: Invocation) -> Any:
     limit = SHOWN if filters["limit"] is None else filters["limit"]
     filters["limit"] = limit or None
     if call.options.columns:
+        from ..display.tables import Table
+        from ..history.frame import records
+
         wanted = [name for word in call.options.columns for name in values("--columns", word)]
-        return call.session().history(**filters, columns=wanted)
+        frame = call.session().history(**filters, columns=wanted)
+        if call.options.out or not in_terminal():
+            return frame
+        return Table([*map(str, frame)], [list(row.values()) for row in records(frame)])
     view = HistoryView(call.session().rows(**filters))
     return view.frame if call.options.out else view
 
