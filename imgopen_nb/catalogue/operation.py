@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..errors import ParameterError, UnknownNameError
 from ..text import near_match
-from .customs import OTHER_NAMES
+from .conventions import OTHER_NAMES
 from .parameter import Known, Param, folded
 
 Kind = Literal[

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..batch.sources import fits_files
-from ..batch.table import looks_like_picture
+from ..batch.tables.table import looks_like_picture
 from ..catalogue.operation import Operation
 from ..catalogue.values import listed
-from ..errors import ParameterError, UnknownNameError
+from ..errors import ParameterError
 from ..images.picture import as_meant, path_of_address
-from ..syntax.parser import Parser, whole_number
-from ..syntax.words import Word, is_look_up, look_up, rest_of, values
-from ..text import in_terminal, in_words, near_match
+from ..syntax.parser import Parser, whole_number_of
+from ..syntax.words import Word, is_look_up, look_up, rest_of, unknown_variable, values
+from ..text import in_terminal, in_words
 from .command import Invocation
 from .saving import save
 
@@ -83,9 +83,9 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
         operation.name,
         _source(options.source, call.variables, pictures=bool(main.picture)),
         column=options.column,
-        concurrency=whole_number("--concurrency", options.concurrency, 1) or 16,
+        concurrency=whole_number_of("--concurrency", options.concurrency, 1) or 16,
         timeout=seconds,
-        most=whole_number("--max", options.most, 0),
+        most=whole_number_of("--max", options.most, 0),
         fresh=options.fresh,
         dry_run=options.dry_run,
         **params,
@@ -148,9 +148,8 @@ def _meant(word: Any, variables: Mapping[str, Any]) -> Any:
         return look_up(word, variables)
     name = word.removeprefix("$")
     if _DOTTED_NAME.fullmatch(name) and not looks_like_picture(word):
-        near = near_match(name.split(".")[0], [n for n in variables if not n.startswith("_")])
         what = "file or folder" if in_terminal() else "variable, file or folder"
-        raise UnknownNameError(what, name, [], hint=near)
+        raise unknown_variable(what, name, variables)
     called = _CALL.match(word)
     if called and called[1] in variables:
         raise ParameterError(

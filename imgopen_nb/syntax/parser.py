@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from ..catalogue.operation import Operation
 from ..catalogue.parameter import MOST_LISTED, Param, folded, plain
+from ..catalogue.values import whole_number
 from ..errors import ParameterError, UnknownNameError
 from ..text import in_words, near_match, one_of
 from .words import Joined
@@ -202,7 +203,7 @@ def seconds_of(text: Any) -> float | None:
     return seconds
 
 
-def whole_number(flag: str, text: Any, least: int | None = None) -> int | None:
+def whole_number_of(flag: str, text: Any, least: int = 0) -> int | None:
     """Return the value of an option that takes a whole number, None if it was not given.
 
     Raises:
@@ -210,11 +211,11 @@ def whole_number(flag: str, text: Any, least: int | None = None) -> int | None:
     """
     if text is None:
         return None
+    number = text
     with contextlib.suppress(ValueError):  # Python does not read thousands of digits
-        if str(text).isdecimal() and int(text) >= (least or 0):
-            return int(text)
-    wanted = "a whole number" + ("" if least is None else f" from {least}")
-    raise ParameterError(f"{flag} must be {wanted}, not {in_words(text)}")
+        if isinstance(text, str) and text.isdecimal():
+            number = int(text)
+    return whole_number(flag, number, least)
 
 
 def add_operation(parser: Parser, operation: Operation) -> None:

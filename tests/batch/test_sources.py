@@ -13,7 +13,8 @@ import pandas as pd
 import PIL.Image
 import pytest
 
-from imgopen_nb.batch.sources import axes_of, combinations, missing, source_of
+from imgopen_nb.batch.sources import axes_of, combinations, source_of
+from imgopen_nb.batch.tables.table import missing
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ParameterError, UnknownNameError
 from imgopen_nb.images.picture import samples

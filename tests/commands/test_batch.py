@@ -20,8 +20,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from imgopen_nb import session as session_module
 from imgopen_nb.batch.batch import Batch
+from imgopen_nb.batch.export import writable, write
 from imgopen_nb.batch.plan import Plan
-from imgopen_nb.batch.table_files import writable, write
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.cli import main
 from imgopen_nb.commands.registry import find

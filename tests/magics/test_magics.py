@@ -320,6 +320,11 @@ def test_history_status_wait_and_resume(
     line(shell, "history --out df")
     assert shell.user_ns["df"].caption.tolist() == ["later"]
     assert "later" in repr(line(shell, "history"))
+    assert [*line(shell, "history --columns caption,seconds model")] == [
+        "caption",
+        "seconds",
+        "model",
+    ]
 
 
 def test_config_shows_and_stores(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb.batch.table_files import write
-from imgopen_nb.batch.table_readers import read_table
+from imgopen_nb.batch.export import write
+from imgopen_nb.batch.tables.files import read_table
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.database.database import Database
 from imgopen_nb.database.written_files import WrittenFiles

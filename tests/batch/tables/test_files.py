@@ -17,9 +17,9 @@ import PIL.Image
 import pytest
 
 import imgopen_nb as imgopen
-from imgopen_nb.batch import table_readers, text_files
 from imgopen_nb.batch.batch import Batch
 from imgopen_nb.batch.sources import source_of
+from imgopen_nb.batch.tables import files, text_files
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ImgOpenError, ParameterError
 from imgopen_nb.session import Session
@@ -342,7 +342,7 @@ def test_nothing_hostile_takes_the_memory(monkeypatch: pytest.MonkeyPatch):
     written("a.csv.gz", gzip.compress(zeros, 1))
     zipped("a.zip", {f"{number}.png": zeros for number in range(2)})
     monkeypatch.setattr(text_files, "_SMALL", 1_000_000)
-    monkeypatch.setattr(table_readers, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(files, "MAX_BYTES", 1_000_000)
     monkeypatch.setattr(text_files, "_MOST_GROWTH", 10)
     tracemalloc.start()
     try:

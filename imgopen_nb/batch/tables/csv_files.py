@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..catalogue.parameter import Param, folded
-from ..errors import ParameterError
-from ..media.formats import FILE_SUFFIXES
-from ..text import clip, counted, from_cell
-from .table import URL, Table, looks_like_picture, usual_names
+from ...catalogue.parameter import Param, folded
+from ...errors import ParameterError
+from ...media.formats import FILE_SUFFIXES
+from ...text import clip, counted, from_cell
+from .table import URL, Table, has_picture_suffix, looks_like_picture, usual_names
 from .text_files import LONGEST, lines, open_text
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -202,7 +202,8 @@ def _is_row(header: list[str], path: Path, param: Param) -> bool:
 
 def _is_file(cell: str, path: Path) -> bool:
     """Whether a cell is the name of a picture, or of a file that is there."""
-    suffix = os.path.splitext(cell)[1].lower()
-    if suffix in FILE_SUFFIXES:
+    if has_picture_suffix(cell):
         return True
-    return bool(suffix) and any(os.path.isfile(os.path.join(at, cell)) for at in (path.parent, ""))
+    return bool(os.path.splitext(cell)[1]) and any(
+        os.path.isfile(os.path.join(at, cell)) for at in (path.parent, "")
+    )

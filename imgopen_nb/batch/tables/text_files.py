@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import ParameterError
-from ..media.formats import MAX_BYTES
+from ...errors import ParameterError
+from ...media.formats import MAX_BYTES
 
 # Characters of the longest line, or cell of one: a `data:` URL of the largest picture.
 LONGEST = MAX_BYTES * 4 // 3 + 100_000
