@@ -74,6 +74,7 @@ OWNERS = {
     "adbc_driver_sqlite": "history.arrow_process",
     "adbc_driver_manager": "history.arrow_process",
     "jupyter_server": "server_extension.handlers server_extension.sandbox_proxy",
+    "tomli_w": "datasets.trainers",
     "tornado": "server_extension.extension server_extension.handlers "
     "server_extension.sandbox_proxy",
 }
