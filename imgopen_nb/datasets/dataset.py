@@ -10,6 +10,7 @@ import fnmatch
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..batch.batch import Batch
@@ -26,15 +27,15 @@ from ..errors import UnknownNameError, UsageError
 from ..tasks.manager import TaskManager
 from ..text import counted, in_words, is_valid, short_path
 from .entry import Entry
+from .imports import take_in
 from .selection import HasPictures, described_in_history, select
 from .steps import Change, Steps
-from .text_files import text_files
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MODELS = ("clip", "deepdanbooru")
-FILE, RULE, EDITED = "file", "rule", "edited"
+RULE, EDITED = "rule", "edited"
 _MASK_HINT = "give a mask as long as ds.frame, names of pictures, or a function of the frame"
 
 
@@ -85,10 +86,15 @@ class Dataset(NotPickled, HasPictures):
         selection = select(manager, source)
         self._rows, _ = group(selection.described, selection.rows)
         self.notes = [note for note in selection.notes if note]
-        self.name = name or _name_of(source, self._rows)
+        folder = _name_of(source, self._rows)
+        self.name = name or folder
         self._edits = Edits(manager.database)
         self._steps = Steps(manager.database, self.name)
-        self._file_notes = self._take_in_files()
+        entries = [Entry(at, row.image, row.picture) for at, row in enumerate(self._rows)]
+        root = Path(folder) if folder else None
+        imports = take_in(entries, self._steps, self._edits, root)
+        self.notes += imports.notes
+        self._file_notes = imports.by_image
 
     # What it holds.
 
@@ -363,33 +369,6 @@ class Dataset(NotPickled, HasPictures):
     def _read_descriptions(self) -> None:
         described = described_in_history(self._manager, [row.picture for row in self._rows])
         self._rows, _ = group(described, self._rows)
-
-    def _take_in_files(self) -> dict[str, str]:
-        """Save the caption files that are new or changed, and return notes on others by image.
-
-        A file that is older than a caption of the history does not replace it.
-        """
-        entries = [Entry(at, r.image, r.picture) for at, r in enumerate(self._rows) if r.picture]
-        found = list(text_files(entries))
-        known = self._steps.files_seen(str(file.path) for _, file in found)
-        held = self._edits.current(entry.picture for entry, _ in found)
-        notes, changes, seen = {}, {}, []
-        for entry, file in found:
-            if file.trouble:
-                notes[entry.image] = file.trouble
-            if not file.caption or known.get(str(file.path)) == (entry.picture, file.sha256):
-                continue
-            seen.append((str(file.path), entry.picture, file.sha256))
-            edit = held.get(entry.picture)
-            if edit and (edit.caption == file.caption or edit.created > file.modified):
-                if edit.caption != file.caption:
-                    notes[entry.image] = f"{file.path.name} is older than this caption"
-                continue
-            draft = drafted(file.caption, FILE, {"file": str(file.path)})
-            over = edit.edit_id if edit else None
-            changes[entry.picture] = Change(entry.image, entry.picture, draft, over)
-        self._steps.take_in(changes.values(), seen)
-        return notes
 
 
 def _valid(text: str) -> str:

@@ -1,0 +1,121 @@
+"""Takes in the captions that pictures have already: text files beside them, and metadata files.
+
+A text file counts for more than metadata, and a caption of the history that is newer than the file
+for more than both. Nothing is changed on the disk, and what is not taken in is said.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ..captions.edits import Edit, Edits, drafted
+from ..errors import UsageError
+from ..text import counted
+from .entry import Entry
+from .metadata_files import read_metadata
+from .steps import Change, Steps
+from .text_files import text_files
+
+FILE, METADATA = "file", "metadata"
+
+
+@dataclass
+class Imports:
+    """What was found beside the pictures.
+
+    Attributes:
+        notes: what a user should know of the whole.
+        by_image: what a user should know of one picture, by its name.
+    """
+
+    notes: list[str] = field(default_factory=list)
+    by_image: dict[str, str] = field(default_factory=dict)
+
+
+def take_in(entries: Sequence[Entry], steps: Steps, edits: Edits, root: Path | None) -> Imports:
+    """Save the captions of files that are new or changed since they were last seen.
+
+    Args:
+        entries: the pictures.
+        steps: the steps of the data set.
+        edits: the captions of the history.
+        root: the folder of the data set, None if it has none.
+    """
+    return _Reader(entries, steps, edits).read(root)
+
+
+class _Reader:
+    def __init__(self, entries: Sequence[Entry], steps: Steps, edits: Edits) -> None:
+        self._entries = [entry for entry in entries if entry.picture]
+        self._steps = steps
+        self._held = edits.current(entry.picture for entry in self._entries)
+        self._changes: dict[str, Change] = {}
+        self._seen: list[tuple[str, str, str]] = []
+        self.found = Imports()
+
+    def read(self, root: Path | None) -> Imports:
+        beside = self._text_files()
+        self._metadata([entry for entry in self._entries if entry.at not in beside], root)
+        self._steps.take_in(self._changes.values(), self._seen)
+        return self.found
+
+    def _text_files(self) -> set[int]:
+        """Take text files in, and return the places of the pictures that have one."""
+        files = list(text_files(self._entries))
+        known = self._steps.files_seen(str(file.path) for _, file in files)
+        for entry, file in files:
+            if file.trouble:
+                self.found.by_image[entry.image] = file.trouble
+            mark = (str(file.path), entry.picture, file.sha256)
+            if file.caption and known.get(mark[0]) != mark[1:]:
+                late = self._take(entry, file.caption, FILE, mark, file.path, file.modified)
+                if late:
+                    self.found.by_image[entry.image] = late
+        return {entry.at for entry, file in files if file.caption}
+
+    def _metadata(self, entries: Sequence[Entry], root: Path | None) -> None:
+        metadata = read_metadata(entries, root)
+        self.found.notes += metadata.notes
+        keys = [f"{told.path}#{told.entry.image}" for told in metadata.told]
+        known = self._steps.files_seen(keys)
+        older: Counter[str] = Counter()
+        for key, told in zip(keys, metadata.told, strict=True):
+            digest = sha256(told.caption.encode("utf-8", "replace")).hexdigest()
+            mark = (key, told.entry.picture, digest)
+            if known.get(key) != mark[1:]:
+                late = self._take(
+                    told.entry, told.caption, METADATA, mark, told.path, told.modified
+                )
+                older[told.path.name] += bool(late)
+        self.found.notes += [
+            f"{name} is older than {counted(number, 'caption')} of the history, which stay"
+            for name, number in older.items()
+            if number
+        ]
+
+    def _take(
+        self, entry: Entry, caption: str, kind: str, mark: tuple[str, str, str], path: Any,
+        modified: float,
+    ) -> str:  # fmt: skip
+        """Take a caption in, and return why it is not, or ""."""
+        self._seen.append(mark)
+        edit: Edit | None = self._held.get(entry.picture)
+        try:
+            draft = drafted(caption, kind, {"file": str(path)})
+        except UsageError as error:
+            return f"{path.name}: {error.message}"
+        if edit and draft.caption == edit.caption:
+            return ""
+        if edit and edit.created > modified:
+            return f"{path.name} is older than this caption"
+        other = self._changes.get(entry.picture)
+        if other and other.draft.caption != draft.caption:
+            return f"the same picture has another caption in {path.name}"
+        over = edit.edit_id if edit else None
+        self._changes[entry.picture] = Change(entry.image, entry.picture, draft, over)
+        return ""
