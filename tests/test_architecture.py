@@ -58,11 +58,12 @@ OWNERS = {
     "requests": "api.client api.http media.fetch",
     "urllib3": "api.client api.http media.content_encoding media.fetch",
     "sqlite3": "database.database database.migrations",
-    "pandas": "batch.frame captions.comparison datasets.dataset history.frame history.json_dtype "
-    "tasks.result",
+    "pandas": "batch.frame captions.comparison datasets.dataset datasets.tags history.frame "
+    "history.json_dtype tasks.result",
     "PIL": "images.picture images.thumbnail media.formats",
     "numpy": "captions.comparison history.frame history.json_dtype images.picture images.thumbnail",
     "narwhals": "batch.dataframes",
+    "tomli_w": "datasets.rules",
     "jinja2": "display.rendering",
     "markupsafe": "display.rendering",
     "platformdirs": "config.settings",
