@@ -58,8 +58,8 @@ OWNERS = {
     "requests": "api.client api.http media.fetch",
     "urllib3": "api.client api.http media.content_encoding media.fetch",
     "sqlite3": "database.database database.migrations",
-    "pandas": "batch.frame captions.comparison datasets.dataset history.frame history.json_dtype "
-    "tasks.result",
+    "pandas": "batch.frame captions.comparison datasets.dataset datasets.tags history.frame "
+    "history.json_dtype tasks.result",
     "PIL": "images.picture images.thumbnail media.formats",
     "numpy": "captions.comparison history.frame history.json_dtype images.picture images.thumbnail",
     "narwhals": "batch.tables.frames",
@@ -74,7 +74,7 @@ OWNERS = {
     "adbc_driver_sqlite": "history.arrow_process",
     "adbc_driver_manager": "history.arrow_process",
     "jupyter_server": "server_extension.handlers server_extension.sandbox_proxy",
-    "tomli_w": "datasets.trainers",
+    "tomli_w": "datasets.rules datasets.trainers",
     "tornado": "server_extension.extension server_extension.handlers "
     "server_extension.sandbox_proxy",
 }

@@ -62,6 +62,12 @@ class Parts:
     before: int = 0
     text: str | None = None
 
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """The tags, with the sentence at its place."""
+        front, behind = self.tags[: self.before], self.tags[self.before :]
+        return (*front, self.sentence, *behind) if self.sentence else self.tags
+
     def with_tags(self, tags: Iterable[str], before: int | None = None) -> Parts:
         """Return these parts with other tags; the same parts if the tags are the same."""
         new = tuple(tags)
