@@ -15,7 +15,9 @@ from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
 from ..catalogue.values import is_embedded, listed
 from ..errors import ImgOpenError, ParameterError, naming
-from ..images.picture import read_picture
+from ..images.picture import path_of_address, read_picture
+from ..media.formats import FILE_SUFFIXES
+from ..media.stores import address_of, files_in, fitting, is_folder, is_store, store
 from ..text import clip, counted, in_words, visible
 from .tables.files import SAVE_AS_CSV, read_tables, reader_of
 from .tables.frames import table_in_memory
@@ -199,7 +201,12 @@ def _plain(value: Any) -> Any:
 
 def _from_text(text: str, param: Param) -> Source:
     if URL.match(text):
-        return _one_value(text)
+        local = path_of_address(text)
+        if not local or not os.path.isdir(local):
+            return _one_value(text)
+        text = local
+    if is_store(text) and param.picture:
+        return _from_store(text.strip())
     path = Path(os.path.expanduser(text))
     if param.picture and missing(text):  # an empty path would be the working folder
         raise ParameterError("the input is an empty text", hint=_HINT)
@@ -222,6 +229,25 @@ def _from_text(text: str, param: Param) -> Source:
     raise ParameterError(f"there is no file or folder {clip(text)}", hint=_HINT)
 
 
+def _from_store(address: str) -> Source:
+    """Return a picture, a folder of pictures or a glob in a store that fsspec reaches."""
+    place = store(address)
+    if place.suffix.lower() in FILE_SUFFIXES and not _GLOB.search(address):
+        return _one_value(address)
+    if _GLOB.search(address):
+        found, none = fitting(address), f"no file fits {clip(address)}"
+    elif is_folder(place):
+        seen = files_in(place)
+        found = [p for p in seen if not p.name.startswith(".")]
+        none = f"no pictures in the folder {clip(address)}"
+    else:
+        raise ParameterError(f"there is no file or folder {clip(address)}", hint=_HINT)
+    names = [address_of(each) for each in found if each.suffix.lower() in FILE_SUFFIXES]
+    if not names:
+        raise ParameterError(none, hint=_HINT)
+    return Source(lambda: zip(names, names, strict=True), len(names), name=address.rstrip("/"))
+
+
 def _check_picture(path: Path) -> None:
     """Refuse a file that is neither a table nor called like a picture, nor is one."""
     if has_picture_suffix(path):
@@ -241,7 +267,7 @@ def _check_picture(path: Path) -> None:
 
 def is_glob(text: str) -> bool:
     """Whether a text is a pattern for names of files, and not the name of one."""
-    if URL.match(text) or os.path.exists(os.path.expanduser(text)):
+    if URL.match(text) or is_store(text) or os.path.exists(os.path.expanduser(text)):
         return False
     return _GLOB.search(_split_pattern(os.path.expanduser(text))[1]) is not None
 

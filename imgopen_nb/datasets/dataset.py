@@ -28,6 +28,7 @@ from ..catalogue.values import scalar
 from ..config.credentials import NotPickled
 from ..errors import UnknownNameError, UsageError
 from ..files import path_of
+from ..media.stores import is_store
 from ..tasks.manager import TaskManager
 from ..text import counted, in_words, is_valid, short_path
 from .entry import Entry
@@ -36,6 +37,7 @@ from .rules import rules_of, tags_given, toml
 from .selection import HasPictures, described_in_history, select
 from .steps import Change, Done, Steps
 from .tags import Tags, apply
+from .writer import FilePlan, Writer, Written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,9 +81,10 @@ class Dataset(NotPickled, HasPictures):
         self.name = name or folder
         self._edits = Edits(manager.database)
         self._steps = Steps(manager.database, self.name)
+        self._writer = Writer(manager, self._steps)
         entries = [Entry(at, row.image, row.picture) for at, row in enumerate(self._rows)]
-        root = Path(folder) if folder else None
-        imports = take_in(entries, self._steps, self._edits, root)
+        root = Path(folder) if folder and not is_store(folder) else None
+        imports = take_in(entries, self._steps, self._edits, manager.files, root)
         self.notes += imports.notes
         self._file_notes = imports.by_image
 
@@ -395,12 +398,89 @@ class Dataset(NotPickled, HasPictures):
         return pd.DataFrame(rows, columns=list(names)).set_index("step")
 
     def undo(self) -> str | None:
-        """Take back the last step, and return its name; None if there is none."""
+        """Take back the last step, and return its name; None if there is none.
+
+        If the step wrote files, each is as before, byte by byte, and those that it made are gone.
+        One that somebody changed since stays as it is, which is said behind the name.
+
+        Raises:
+            FileError: a file cannot be brought back; the same call goes on where this one ended.
+        """
         step = self._steps.last()
         if step is None:
             return None
+        left = self._writer.undo(step.step_id) if step.files else []
         self._steps.undo(step)
-        return step.name
+        self._writer.clean(step.step_id)
+        if not left:
+            return step.name
+        names = ", ".join(left[:3]) + (f" and {len(left) - 3:,} more" if len(left) > 3 else "")
+        what = "was changed since, and stays" if len(left) == 1 else "were changed since, and stay"
+        return f"{step.name}; {names} {what}"
+
+    # Its files.
+
+    def preview(
+        self,
+        folder: Any = None,
+        trainer: str = "kohya",
+        images: str = "stay",
+        *,
+        overwrite: bool = False,
+    ) -> pd.DataFrame:
+        """Return what `write` would do to each file; nothing is written.
+
+        Takes what `write` takes, and raises the same errors.
+
+        Returns:
+            One row for each file: file, action ("new", "same", "changed", "left", "removed"), and
+            its text before and after. `attrs` has the notes and the command line.
+        """
+        import pandas as pd
+
+        plan = self._plan(folder, trainer, images, overwrite)
+        rows = [(_valid(d.file), d.action, d.before, d.after) for d in plan.diffs]
+        frame = pd.DataFrame(rows, columns=["file", "action", "before", "after"], dtype="string")
+        frame.attrs = {"notes": list(plan.notes), "command": plan.command}
+        return frame
+
+    def write(
+        self,
+        folder: Any = None,
+        trainer: str = "kohya",
+        images: str = "stay",
+        *,
+        overwrite: bool = False,
+    ) -> Written:
+        """Write the kept pictures' captions as a trainer reads them, as one step.
+
+        Each caption is one line in UTF-8. Files that this program did not write, or that were
+        edited since, are left as they are; old content is backed up, and `undo` brings it back.
+
+        Args:
+            folder: where the files go; by default beside each picture. An address such as
+                s3://bucket/set too.
+            trainer: kohya, onetrainer, diffusers, imagefolder, ai-toolkit, simpletuner, musubi,
+                llava or webdataset.
+            images: "stay"; "copy" or "link" puts the pictures into the folder.
+            overwrite: whether to replace files of the user.
+
+        Returns:
+            The files, the trainer's command line, and what else a user should know.
+
+        Raises:
+            UsageError: a picture has no caption, it is not known which picture it is, or the
+                trainer could not read what would be written; nothing was written.
+            FileError: a file cannot be written; the message says how many were.
+
+        Example:
+            >>> ds.preview("train", trainer="imagefolder", images="copy")
+            >>> ds.write("train", trainer="imagefolder", images="copy")
+        """
+        return self._writer.write(self._plan(folder, trainer, images, overwrite))
+
+    def _plan(self, folder: Any, trainer: str, images: str, overwrite: bool) -> FilePlan:
+        return self._writer.plan(self.entries, folder, trainer, images, overwrite=overwrite)
 
     def chosen(self, where: Any) -> list[Entry]:
         """Return the pictures that somebody means; see `reject`.
@@ -518,5 +598,7 @@ def _name_of(source: Any, rows: Iterable[Row]) -> str:
         path = os.path.expanduser(os.fspath(source))
         if os.path.isdir(path):
             return os.path.realpath(path)
+    if is_store(source):
+        return str(source).strip().rstrip("/")
     folders = {os.path.dirname(row.image) for row in rows if os.path.isabs(row.image)}
     return os.path.realpath(os.path.commonpath(folders)) if folders else ""

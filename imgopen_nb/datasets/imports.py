@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ..captions.edits import Edit, Edits, drafted
+from ..database.written_files import WrittenFiles, key_of, sha256_of
 from ..errors import UsageError
 from ..text import counted
 from .entry import Entry
+from .file_plan import one_line
 from .metadata_files import read_metadata
 from .steps import Change, Steps
 from .text_files import text_files
@@ -37,22 +39,28 @@ class Imports:
     by_image: dict[str, str] = field(default_factory=dict)
 
 
-def take_in(entries: Sequence[Entry], steps: Steps, edits: Edits, root: Path | None) -> Imports:
+def take_in(
+    entries: Sequence[Entry], steps: Steps, edits: Edits, written: WrittenFiles, root: Path | None
+) -> Imports:
     """Save the captions of files that are new or changed since they were last seen.
 
     Args:
         entries: the pictures.
         steps: the steps of the data set.
         edits: the captions of the history.
+        written: the files that we wrote: metadata among them says what the history knows.
         root: the folder of the data set, None if it has none.
     """
-    return _Reader(entries, steps, edits).read(root)
+    return _Reader(entries, steps, edits, written).read(root)
 
 
 class _Reader:
-    def __init__(self, entries: Sequence[Entry], steps: Steps, edits: Edits) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], steps: Steps, edits: Edits, written: WrittenFiles
+    ) -> None:
         self._entries = [entry for entry in entries if entry.picture]
         self._steps = steps
+        self._written = written
         self._held = edits.current(entry.picture for entry in self._entries)
         self._changes: dict[str, Change] = {}
         self._seen: list[tuple[str, str, str]] = []
@@ -67,11 +75,11 @@ class _Reader:
     def _text_files(self) -> set[int]:
         """Take text files in, and return the places of the pictures that have one."""
         files = list(text_files(self._entries))
-        known = self._steps.files_seen(str(file.path) for _, file in files)
+        known = self._steps.files_seen(key_of(str(file.path)) for _, file in files)
         for entry, file in files:
             if file.trouble:
                 self.found.by_image[entry.image] = file.trouble
-            mark = (str(file.path), entry.picture, file.sha256)
+            mark = (key_of(str(file.path)), entry.picture, file.sha256)
             if file.caption and known.get(mark[0]) != mark[1:]:
                 late = self._take(entry, file.caption, FILE, mark, file.path, file.modified)
                 if late:
@@ -79,9 +87,9 @@ class _Reader:
         return {entry.at for entry, file in files if file.caption}
 
     def _metadata(self, entries: Sequence[Entry], root: Path | None) -> None:
-        metadata = read_metadata(entries, root)
+        metadata = read_metadata(entries, root, self._ours)
         self.found.notes += metadata.notes
-        keys = [f"{told.path}#{told.entry.image}" for told in metadata.told]
+        keys = [key_of(f"{told.path}#{told.entry.image}") for told in metadata.told]
         known = self._steps.files_seen(keys)
         older: Counter[str] = Counter()
         for key, told in zip(keys, metadata.told, strict=True):
@@ -98,6 +106,11 @@ class _Reader:
             if number
         ]
 
+    def _ours(self, path: Path) -> bool:
+        """Whether a file is as we wrote it."""
+        key = key_of(path.parent.resolve() / path.name)
+        return sha256_of(path) in self._written.known([key]).get(key, ())
+
     def _take(
         self, entry: Entry, caption: str, kind: str, mark: tuple[str, str, str], path: Any,
         modified: float,
@@ -109,7 +122,7 @@ class _Reader:
             draft = drafted(caption, kind, {"file": str(path)})
         except UsageError as error:
             return f"{path.name}: {error.message}"
-        if edit and draft.caption == edit.caption:
+        if edit and draft.caption in (edit.caption, one_line(edit.caption)):
             return ""
         if edit and edit.created > modified:
             return f"{path.name} is older than this caption"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,7 +54,9 @@ class Metadata:
     notes: list[str] = field(default_factory=list)
 
 
-def read_metadata(entries: Sequence[Entry], root: Path | None = None) -> Metadata:
+def read_metadata(
+    entries: Sequence[Entry], root: Path | None, skipped: Callable[[Path], bool]
+) -> Metadata:
     """Return the captions of pictures that metadata files in their folders hold.
 
     Where several files name a picture, the newest one counts.
@@ -63,12 +65,15 @@ def read_metadata(entries: Sequence[Entry], root: Path | None = None) -> Metadat
         entries: the pictures.
         root: the folder of the data set: files in it and above each picture are read. Without it,
             only those in the folders of the pictures.
+        skipped: whether a file is not to be read.
     """
     found = Metadata()
     pictures = _Pictures(entries)
     captions: dict[int, Told] = {}
     for path in _files(pictures.folders(root)):
         try:
+            if skipped(path):
+                continue
             modified = path.stat().st_mtime
             rows = list(_rows(path, found.notes))
         except ImgOpenError as error:

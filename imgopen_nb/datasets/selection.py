@@ -36,6 +36,7 @@ from ..errors import ImgOpenError, PictureError, UsageError
 from ..images.cache import SMALL
 from ..images.identity import Identity, by_name, is_identity
 from ..images.picture import Picture, name_of_unread, read_picture
+from ..media.stores import is_store
 from ..tasks.manager import TaskManager
 from ..tasks.result import Home
 from ..text import clip, counted, in_words, short_path
@@ -220,6 +221,8 @@ def pictures_in(source: Any) -> Iterator[Any]:
 
 
 def _item(item: Any) -> list[Any]:
+    if is_store(item):
+        return list(pictures_in(item))
     path = os.path.expanduser(item) if isinstance(item, (str, os.PathLike)) else ""
     if path and os.path.isdir(path):
         return list(pictures_in(item))
@@ -288,7 +291,7 @@ def _of_tasks(
 
 def _here(name: str) -> Picture | None:
     """Return the picture that has a name of an earlier version now; perhaps it is the same one."""
-    if name.startswith("<"):
+    if name.startswith("<") or is_store(name):
         return None
     try:
         return read_picture(name)

@@ -24,6 +24,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit, urlunsplit
 from ..catalogue.values import is_embedded
 from ..errors import PictureError, UnknownNameError
 from ..media.formats import MAX_BYTES, MIME_TYPES, format_named
+from ..media.stores import is_store, read_store
 from ..text import clip, clip_path, near_match, visible
 from .thumbnail import (
     Thumbnail,
@@ -96,9 +97,10 @@ def read_picture(source: Any) -> Picture:
     """Return any picture ready to be sent; local ones are opened and checked right away.
 
     Args:
-        source: an http(s) URL (not fetched), a `data:` URL, base64, a path or `file:` URL, bytes,
-            an open binary file, a PIL image, a numpy array (H×W, H×W×1, ×3 or ×4),
-            `sample:NAME`, or a picture of a data set, {"bytes": ..., "path": ...}.
+        source: an http(s) URL (not fetched), a `data:` URL, base64, a path or `file:` URL, an
+            address in a store (s3://, memory:// ...: `media/stores.py`), bytes, an open binary
+            file, a PIL image, a numpy array (H×W, H×W×1, ×3 or ×4), `sample:NAME`, or a picture of
+            a data set, {"bytes": ..., "path": ...}.
 
     Raises:
         PictureError: it cannot be read, is too large or is not a picture.
@@ -152,6 +154,8 @@ def _from_text(given: str) -> Picture:
     scheme, _, rest = text.partition(":")
     if scheme.lower() in _SCHEMES:
         return _SCHEMES[scheme.lower()](text)
+    if is_store(text):
+        return _from_store(text)
     if rest.startswith("//"):
         raise PictureError(f"pictures cannot be fetched from {clip(text, 60)!r}", hint=_ACCEPTED)
     return _from_path(_typed_path(given))
@@ -255,6 +259,11 @@ def _from_sample(text: str) -> Picture:
     return Picture(f"sample:{stem}", None, known[stem].read_bytes(), known[stem].suffix)
 
 
+def _from_store(address: str) -> Picture:
+    data = read_store(address, MAX_BYTES)
+    return Picture(address, None, data, _suffix(open_picture(data, clip(address, 120))))
+
+
 def _from_path(path: str | os.PathLike[str]) -> Picture:
     given = os.fsdecode(path)
     name = clip(given, 120)
@@ -289,7 +298,8 @@ def name_of_unread(source: Any) -> str | None:
         return None
     if _is_local(source):
         return visible(absolute(_typed_path(source)))
-    return visible(clip(_PASSWORD.sub("//***@", str(source))))
+    text = str(source).partition("?")[0] if is_store(source) else str(source)
+    return visible(clip(_PASSWORD.sub("//***@", text)))
 
 
 def within(folder: str, source: Any) -> Any:
