@@ -1,0 +1,131 @@
+r"""The parts of a caption: a sentence, which is never cut at its commas, and tags around it.
+
+"ohwx, a cat sits on a mat, in the sun, cat, red_mat" has the sentence "a cat sits on a mat, in the
+sun", one tag before it and two behind it. Nothing in a text says which is which, so a piece between
+two commas or line breaks counts as prose if it
+
+1. has more than four words, or is a long run of a script that has no spaces,
+2. has a word that tags hardly ever have: "a", "the", "is", "her" ...,
+3. begins with "and", "or", "but" or "with",
+4. has the end of one sentence and the beginning of another, or a full stop at its end if there is
+   other prose.
+
+The sentence goes from the first such piece to the last. What is written without spaces, such as
+`the_legend_of_zelda` or `k-on!`, is a tag, and so is a group like "(cat, dog:1.2)".
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MOST_WORDS = 4  # in a tag; more words between two commas are prose
+_MOST_UNSPACED = 16  # characters of a script without spaces
+
+# Brackets around words, in which commas separate no tags. ":(" and "(o)_(o)" are none.
+_GROUP = re.compile(r"[(\[]+[^()\[\]{},\n\r]+(?:,[^()\[\]{},\n\r]+)+\w[)\]]+")
+_PIECE = re.compile(rf"\s*{_GROUP.pattern}\s*(?=[,\n\r]|$)|[^,\n\r]+")
+_PROSE = re.compile(
+    r"(?:^|\s)(?:an?|the|is|are|was|were|has|have|his|her|its|their|there|this|that|these|those|"
+    r"which|who|whose|while|it|he|she|they)(?=[\s.!?;:]|$)"
+    r"|^(?:and|or|but|with)\s"
+    r"|[^\W_]{4}[.!?]['\")”’]*\s+['\"(“‘]*[^\W\d_]",
+    re.IGNORECASE,
+)
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_FULL_STOP = re.compile(r"[^\W_]['\")\]”’]*\.['\")”’]*$")
+_FINAL_MARK = re.compile(r"[^\W_]['\")\]”’]*[!?]+['\")”’]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A caption in its parts.
+
+    Attributes:
+        sentence: the prose, as it is written; "" if the caption is a list of tags.
+        tags: the tags in their order, as they are written.
+        before: how many of them stand before the sentence.
+        text: the caption that was split, None if the parts were changed since.
+    """
+
+    sentence: str
+    tags: tuple[str, ...] = ()
+    before: int = 0
+    text: str | None = None
+
+    def with_tags(self, tags: Iterable[str], before: int | None = None) -> Parts:
+        """Return these parts with other tags; the same parts if the tags are the same."""
+        new = tuple(tags)
+        first = min(self.before if before is None else before, len(new)) if self.sentence else 0
+        if new == self.tags and first == self.before:
+            return self
+        return Parts(self.sentence, new, first)
+
+
+def split(caption: str) -> Parts:
+    """Return the sentence and the tags of a caption; `join` gives the same caption again.
+
+    Example:
+        >>> split("ohwx, a cat on the mat, cat, red_mat").tags
+        ('ohwx', 'cat', 'red_mat')
+    """
+    grouped = "(" in caption or "[" in caption
+    if grouped or "\n" in caption or "\r" in caption:
+        raw = [found[0] for found in _PIECE.finditer(caption)]
+    else:
+        raw = caption.split(",")
+    pieces = [piece for each in raw if (piece := each.strip())]
+    prose = [at for at, piece in enumerate(pieces) if is_prose(piece)]
+    if not prose:
+        return Parts("", tuple(pieces), 0, caption)
+    first, last = prose[0], prose[-1]
+    for at in range(len(pieces) - 1, last, -1):
+        if _FULL_STOP.search(pieces[at]) or (
+            at == len(pieces) - 1 and _FINAL_MARK.search(pieces[at])
+        ):
+            last = at
+            break
+    sentence = pieces[first] if first == last else _between(caption, pieces, first, last)
+    return Parts(sentence, (*pieces[:first], *pieces[last + 1 :]), first, caption)
+
+
+def join(parts: Parts) -> str:
+    """Return parts as a caption: as it was if nothing was changed, else separated by ", ".
+
+    The full stop of a sentence goes if tags follow, since "on a mat., cat" reads as neither.
+    """
+    if parts.text is not None:
+        return parts.text
+    before, behind = parts.tags[: parts.before], parts.tags[parts.before :]
+    sentence = parts.sentence
+    if behind and _FULL_STOP.search(sentence) and sentence.endswith("."):
+        shorter = sentence[:-1]
+        sentence = shorter if split(shorter).sentence == shorter else sentence
+    return ", ".join(filter(None, (*before, sentence, *behind)))
+
+
+@functools.lru_cache(maxsize=65536)
+def is_prose(piece: str) -> bool:
+    """Whether what stands between two commas is part of a sentence rather than a tag."""
+    words = len(piece.split())
+    if words < 2:
+        return piece.endswith("。") or (
+            len(piece) > _MOST_UNSPACED and len(_UNSPACED.findall(piece)) > _MOST_UNSPACED
+        )
+    if _GROUP.fullmatch(piece):
+        return False
+    return words > MOST_WORDS or bool(_PROSE.search(piece))
+
+
+def _between(caption: str, pieces: list[str], first: int, last: int) -> str:
+    """Return the caption from the beginning of one piece to the end of another."""
+    start = end = at = 0
+    for number, piece in enumerate(pieces[: last + 1]):
+        begin = caption.index(piece, at)
+        at = begin + len(piece)
+        if number == first:
+            start = begin
+        end = at
+    return caption[start:end]

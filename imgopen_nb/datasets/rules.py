@@ -1,0 +1,7 @@
+"""Rules over a caption."""
+
+from __future__ import annotations
+
+from ..captions.parts import Parts, join, split
+
+__all__ = ["Parts", "join", "split"]
