@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from .api.backend import SANDBOX_PICTURE
 from .batch.batch import Batch
 from .catalogue.operations import OPERATIONS
 from .commands.command import Command, Invocation
-from .commands.registry import find, overview
+from .commands.registry import find_in, overview
 from .display.record import MIME, record
 from .display.tables import Table
 from .display.terminal import can_write, let_go, write_anything
@@ -27,6 +28,8 @@ from .text import counted, short_path, spell_commands
 
 PREFIX = "imgopen "
 MOST_PICTURES = 20
+# What a terminal has instead of --out NAME.
+_INSTEAD = {"history": "imgopen export FILE.csv", "dataset": "--json prints it as JSON"}
 _KEPT = "  → the sandbox keeps pictures for a week; --save FOLDER keeps them for good"
 _GONE = "  → a picture is not in the sandbox any more; --fresh makes it again"
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "grace_hopper", "rocket")
@@ -103,21 +106,21 @@ def _run_command(words: list[str]) -> int:
 
     as_json = "--json" in words
     words = [word for word in words if word != "--json"]
-    command = find(words[0])
-    options = command.parser(PREFIX).read(words[1:])
+    command, rest = find_in(words)
+    options = command.parser(PREFIX).read(rest)
     call = Invocation(options, None, current, PREFIX)
     out = getattr(options, "out", None)
     if out and getattr(options, "source", None):
         return _write_batch(command, call, out, as_json=as_json)
     if out:
-        hint = "imgopen export FILE.csv" if words[0] == "history" else "for pictures: --save FOLDER"
+        hint = _INSTEAD.get(words[0], "for pictures: --save FOLDER")
         raise UsageError(
             "in a terminal, --out is the file for the table of a batch: it goes with --from",
             hint=hint,
         )
     value = command.run(call)
     _say(_json(value, call) if as_json else _text(value, call))
-    return 0
+    return call.exit_code
 
 
 def _write_batch(command: Command, call: Invocation, name: str, *, as_json: bool) -> int:
@@ -158,6 +161,10 @@ def _json(value: Any, call: Invocation) -> str:
 
     It is in ASCII where stdout cannot write it as it is.
     """
+    from .datasets.audit import Audit
+    from .datasets.dataset import Dataset
+    from .history.frame import records
+
     bundle = getattr(value, "_repr_mimebundle_", None)
     found = bundle().get(MIME) if bundle else None
     if isinstance(value, Batch):
@@ -166,11 +173,18 @@ def _json(value: Any, call: Invocation) -> str:
         found = _record(value)
     elif isinstance(value, Table):
         found = [dict(zip(value.columns, row, strict=True)) for row in value.rows]
+    elif isinstance(value, Dataset):
+        facts = {"name": value.name, "notes": value.notes, "next": value.card.next}
+        found = {**facts, "pictures": records(value.frame)}
+    elif isinstance(value, Audit):
+        found = {"faults": value.faults, "words": records(value.frame)}
+    elif is_dataclass(value) and not isinstance(value, type):
+        found = asdict(value)
     found = _located(found if found is not None else str(value), call)
     if call.files and isinstance(found, dict):
         found["files"] = list(map(str, call.files))
-    text = json.dumps(found, ensure_ascii=False, indent=2)
-    return text if can_write(text) else json.dumps(found, indent=2)
+    text = json.dumps(found, ensure_ascii=False, indent=2, default=str)
+    return text if can_write(text) else json.dumps(found, indent=2, default=str)
 
 
 def _record(result: Result) -> dict[str, Any]:

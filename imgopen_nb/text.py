@@ -237,7 +237,7 @@ def _alike(one: str, other: str) -> bool:
     first, second = _WORD.findall(one), _WORD.findall(other)
     if len(first) == len(second):
         return all(map(_is_slip, first, second))
-    return _slips("".join(first), "".join(second)) <= 1
+    return slips("".join(first), "".join(second)) <= 1
 
 
 def _is_slip(one: str, other: str) -> bool:
@@ -245,10 +245,10 @@ def _is_slip(one: str, other: str) -> bool:
     if longest < 3:
         return True
     most = longest // 3 if one[:1] == other[:1] else longest // 5
-    return _slips(one, other) <= most
+    return slips(one, other) <= most
 
 
-def _slips(one: str, other: str) -> int:
+def slips(one: str, other: str) -> int:
     """Return how many letters are to be put in, left out, changed, or swapped with the next."""
     before, row = list[int](), list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):

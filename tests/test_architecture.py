@@ -58,10 +58,13 @@ OWNERS = {
     "requests": "api.client api.http media.fetch",
     "urllib3": "api.client api.http media.content_encoding media.fetch",
     "sqlite3": "database.database database.migrations",
-    "pandas": "batch.frame captions.comparison datasets.dataset datasets.tags history.frame "
-    "history.json_dtype tasks.result",
-    "PIL": "images.picture images.thumbnail media.formats",
-    "numpy": "captions.comparison history.frame history.json_dtype images.picture images.thumbnail",
+    "pandas": "batch.frame captions.comparison datasets.audit datasets.checks datasets.dataset "
+    "datasets.tags history.frame history.json_dtype tasks.result",
+    "PIL": "datasets.near_duplicates images.picture images.thumbnail media.formats",
+    "numpy": "captions.comparison datasets.audit datasets.near_duplicates "
+    "history.frame history.json_dtype images.picture images.thumbnail",
+    "tokenizers": "datasets.tokens",
+    "huggingface_hub": "datasets.tokens",
     "narwhals": "batch.tables.frames",
     "jinja2": "display.rendering",
     "markupsafe": "display.rendering",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..tasks.task import Task, TimeLimit
 
 
-@dataclass(frozen=True)
+@dataclass
 class Invocation:
     """A command as somebody typed it.
 
@@ -31,6 +31,7 @@ class Invocation:
         variables: the variables of the notebook.
         files, said: the files that the command wrote, and what is to be said of them.
         places: the file of each picture's address, for those that were saved.
+        exit_code: what the command line ends with, unless there is an error.
     """
 
     options: argparse.Namespace
@@ -41,6 +42,7 @@ class Invocation:
     files: list[Path] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     places: dict[str, Path] = field(default_factory=dict)
+    exit_code: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Command:
     """A word after `%imgopen`.
 
     Attributes:
-        name: the word.
+        name: the word; several are one where a command has actions, as "dataset check".
         about: one line for people.
         options: adds its options to a parser.
         run: does it, and returns what to show.

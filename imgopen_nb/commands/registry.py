@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from ..catalogue.operation import near_operation
 from ..catalogue.operations import OPERATIONS
 from ..errors import UnknownNameError
-from . import doctor, history, operations, settings, tasks, widgets
+from . import datasets, doctor, history, operations, settings, tasks, widgets
 from .command import Command
 
 COMMANDS = {
@@ -13,6 +16,7 @@ COMMANDS = {
     for command in (
         *operations.COMMANDS,
         *tasks.COMMANDS,
+        *datasets.COMMANDS,
         *history.COMMANDS,
         *widgets.COMMANDS,
         *settings.COMMANDS,
@@ -33,6 +37,28 @@ def find(name: str) -> Command:
     raise UnknownNameError("verb", name, [], hint=hint)
 
 
+def find_in(words: Sequence[Any]) -> tuple[Command, list[Any]]:
+    """Return the command that a line begins with, and its words; the longest name counts.
+
+    Raises:
+        UnknownNameError: there is none.
+
+    Example:
+        >>> find_in(["dataset", "check", "photos"])[0].name
+        'dataset check'
+    """
+    name = " ".join(map(str, words[:2]))
+    if len(words) > 1 and name in COMMANDS:
+        return COMMANDS[name], list(words[2:])
+    return find(words[0]), list(words[1:])
+
+
+def actions(name: str) -> list[str]:
+    """Return the names of the actions that a command has."""
+    start = f"{name} "
+    return [each.removeprefix(start) for each in COMMANDS if each.startswith(start)]
+
+
 def overview(prefix: str = "%imgopen ") -> str:
     """Return the list of all commands."""
     width = max(map(len, COMMANDS))
@@ -44,7 +70,14 @@ def overview(prefix: str = "%imgopen ") -> str:
             "Operations",
             *(line for name, line in lines.items() if name in OPERATIONS),
             "",
+            "From a folder to a data set",
+            *(line for name, line in lines.items() if name.partition(" ")[0] == datasets.NAME),
+            "",
             "Tasks, captions and settings",
-            *(line for name, line in lines.items() if name not in OPERATIONS),
+            *(
+                line
+                for name, line in lines.items()
+                if name not in OPERATIONS and name.partition(" ")[0] != datasets.NAME
+            ),
         ]
     )

@@ -26,11 +26,17 @@ from ..captions.tag_merge import MAJORITY, MERGES, SENTENCE_AND_TAGS
 from ..catalogue.operations import OPERATIONS
 from ..catalogue.values import scalar
 from ..config.credentials import NotPickled
-from ..errors import UnknownNameError, UsageError
+from ..display.parts import Bundle
+from ..errors import PictureError, UnknownNameError, UsageError
 from ..files import path_of
+from ..images.cache import SMALL
+from ..images.thumbnail import Thumbnail
 from ..media.stores import is_store
 from ..tasks.manager import TaskManager
 from ..text import counted, in_words, is_valid, short_path
+from .audit import Audit
+from .cards import Card, next_step
+from .checks import check_captions, check_files, check_pictures, frame_of
 from .entry import Entry
 from .imports import take_in
 from .rules import rules_of, tags_given, toml
@@ -384,6 +390,86 @@ class Dataset(NotPickled, HasPictures):
         """Take rejected pictures back; `where` is as for `reject`."""
         return self._judge("keep", where, rejected=False)
 
+    # What is wrong with it.
+
+    def check(
+        self,
+        trainer: str | None = None,
+        trigger: str | None = None,
+        limit: int | None = None,
+        *,
+        pictures: bool = True,
+    ) -> pd.DataFrame:
+        """Return what would go wrong in training, a row for each finding; no row: all is well.
+
+        Captions, the files beside pictures and the pictures themselves are checked; rejected
+        pictures are not. Nothing is changed.
+
+        Args:
+            trainer: who will read the data set, as for `write`; `effect` says what it would do.
+            trigger: the word that all captions should begin with.
+            limit: the most CLIP tokens of a caption; by default the windows 75, 150 and 225. They
+                are counted exactly if `tokenizers` and CLIP's vocabulary are on this machine (the
+                setting `clip`, or the cache of Hugging Face), and estimated otherwise.
+            pictures: whether to look at the pictures too: broken ones, sizes, near-duplicates.
+
+        Returns:
+            A frame with image, finding, severity ("error", "warning", "note"), detail, effect.
+
+        Raises:
+            UsageError: the trigger or the limit is none.
+            UnknownNameError: there is no such trainer.
+
+        Example:
+            >>> found = ds.check(trainer="kohya", trigger="ohwx")
+            >>> found[found.severity == "error"]
+        """
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise UsageError(
+                f"{in_words(limit)} is no number of tokens", hint="give 75, 150 or 225"
+            )
+        entries = [entry for entry in self.entries if not entry.rejected]
+        readable = [entry for entry in entries if not entry.trouble]
+        found = [*check_captions(readable, trigger, limit), *check_files(readable, trainer)]
+        if pictures:
+            found += check_pictures(entries, self._thumbnail)
+        return frame_of(found, trainer)
+
+    def audit(
+        self,
+        trigger: str,
+        class_word: str | Iterable[str] | None = None,
+        intended: str | Iterable[str] = (),
+    ) -> Audit:
+        """Return which words are welded to the trigger word, and whether the pictures show them.
+
+        Args:
+            trigger: the trigger word.
+            class_word: what it is a kind of, such as "woman"; it may stand in all captions.
+            intended: words that are meant to belong to the trigger.
+
+        Raises:
+            UsageError: the trigger is no word, or no kept picture has a caption.
+
+        Example:
+            >>> audit = ds.audit(trigger="ohwx", class_word="woman", intended=["red hair"])
+            >>> imgopen.gallery(audit.pictures("red scarf", "unseen"))
+        """
+        return Audit(self.kept, trigger, class_word, intended)
+
+    def _jpeg(self, entry: Entry) -> bytes | None:
+        try:
+            found = self._thumbnail(entry) if entry.picture else None
+        except PictureError:
+            return None
+        return found.jpeg if found else None
+
+    def _thumbnail(self, entry: Entry) -> Thumbnail | None:
+        """Return a picture's thumbnail; one at an address only if it was made before."""
+        if entry.image.lower().startswith(("http://", "https://")):
+            return self._manager.thumbnails.stored(entry.picture)
+        return self._manager.home.thumbnail(entry.image, SMALL, picture=entry.picture, trusted=True)
+
     @property
     def steps(self) -> pd.DataFrame:
         """The steps so far, oldest first, with those that were taken back."""
@@ -495,7 +581,7 @@ class Dataset(NotPickled, HasPictures):
             where = [where]
         if hasattr(where, "columns"):  # rows of ds.frame
             where = list(where.index)
-        if hasattr(where, "reindex") and getattr(where, "dtype", None) is not None:
+        if hasattr(where, "reindex") and getattr(getattr(where, "dtype", None), "kind", "") == "b":
             if not where.index.isin(range(len(entries))).all():
                 raise UsageError("the mask is not of this data set's frame", hint=_MASK_HINT)
             flags = where.reindex(range(len(entries)), fill_value=False).fillna(False)
@@ -522,6 +608,22 @@ class Dataset(NotPickled, HasPictures):
         if rejected:
             facts.append(f"{rejected:,} rejected")
         return f"Dataset({short_path(self.name) if self.name else 'no folder'}: {', '.join(facts)})"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
+        return self.card.bundle()
+
+    @property
+    def card(self) -> Card:
+        """What is shown of it: its pictures, how many are kept, and what to do next."""
+        entries, last = self.entries, self._steps.last()
+        written = last is not None and last.files > 0
+        return Card(
+            self.name,
+            entries,
+            self.notes,
+            next_step(self.name, entries, written=written),
+            self._jpeg,
+        )
 
     def _judge(self, verb: str, where: Any, *, rejected: bool, note: str = "") -> Done:
         found = [e for e in self.chosen(where) if e.picture and e.rejected != rejected]

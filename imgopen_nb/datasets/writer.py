@@ -15,12 +15,14 @@ from typing import Any
 
 from ..database.file_changes import CHANGED, LEFT, NEW, REMOVED, SAME, FileChange, FileChanges
 from ..database.spots import LINK
+from ..display.parts import Bundle
 from ..errors import ParameterError
 from ..files import path_of
 from ..images.picture import path_of_address
 from ..media.stores import address_of, is_store, store
 from ..tasks.manager import TaskManager
 from ..text import clip, in_words, short_path
+from .cards import written_bundle
 from .entry import Entry
 from .file_plan import COPY, LINKS, STAY, TEXT, Files
 from .steps import Steps
@@ -68,6 +70,11 @@ class Written:
         facts = [f"{number:,} {action}" for action, number in self.counts.items() if number]
         head = f"{self.name}: {', '.join(facts) or 'no files'}"
         return "\n".join([head, *self.notes, self.command])
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
+        return written_bundle(
+            repr(self), self.name, self.counts, self.files, self.notes, self.command
+        )
 
 
 @dataclass(frozen=True)

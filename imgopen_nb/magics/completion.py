@@ -14,7 +14,8 @@ from IPython.core.completer import (
 from IPython.core.interactiveshell import InteractiveShell
 
 from ..commands.command import Command
-from ..commands.registry import COMMANDS
+from ..commands.registry import COMMANDS, actions, find_in
+from ..errors import UnknownNameError
 
 _LINE = re.compile(r"^\s*(?:[\w.,\s\[\]]+=\s*)?%{1,2}imgopen(?P<rest>\s.*|)$", re.DOTALL)
 
@@ -62,9 +63,10 @@ class Completion:
 
     def _candidates(self, before: list[str], word: str, local: list[str]) -> list[str]:
         if not before:
-            return list(COMMANDS)
-        command = COMMANDS.get(before[0])
-        if command is None:
+            return [name for name in COMMANDS if " " not in name]
+        try:
+            command, rest = find_in(before)
+        except UnknownNameError:
             return []
         opening = word.rfind("{")
         if opening >= 0 and "}" not in word[opening:]:
@@ -76,7 +78,7 @@ class Completion:
         if word.startswith("-"):
             used = {w.partition("=")[0] for w in before}
             return [flag for flag in command.parser().flags if flag not in used]
-        return _values(command, before)
+        return [*([] if rest else actions(command.name)), *_values(command, before)]
 
     def _variables(self) -> list[str]:
         hidden = self._shell.user_ns_hidden

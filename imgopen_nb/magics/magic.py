@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from ..commands.command import Command, Invocation
-from ..commands.registry import find, overview
+from ..commands.registry import find_in, overview
 from ..config.settings import home_folder
 from ..errors import ImgOpenError, ParameterError, SettingsError
 from ..syntax.parser import HelpAsked
@@ -45,10 +45,10 @@ class ImgOpenMagics(Magics):
         if not words or words[0] in ("--help", "-h", "help"):
             print(overview())
             return None
-        command = find(words[0])
+        command, rest = find_in(words)
         _refuse_keys(words)
         try:
-            options = command.parser().read(expand(words[1:], here.variables))
+            options = command.parser().read(expand(rest, here.variables))
         except HelpAsked as asked:
             print(asked)
             return None

@@ -44,6 +44,9 @@ _OTHER_OPTIONS = {
     "--no-wait": ("async", "background", "detach"),
     "--concurrency": ("jobs", "j", "workers", "parallel", "threads"),
     "--max": ("limit", "budget", "most"),
+    "--to": ("output", "o", "outdir", "outputdir", "outputfolder", "dest", "folder", "save"),
+    "--first": ("trigger", "triggerword", "prepend"),
+    "--only": ("images", "pictures", "names", "where", "select"),
 }
 
 
@@ -146,8 +149,9 @@ class Parser(argparse.ArgumentParser):
             "--" + alias.replace("_", "-") for p in self.aliases.values() for alias in p.aliases
         )
         same = [flag for flag, words in _OTHER_OPTIONS.items() if folded(name) in words]
+        same = [flag for flag in same if flag in self.flags]
         near = near_match(name, [*self.flags, *others])
-        if set(same) & set(self.flags):
+        if same:
             near = f"did you mean {same[0]}?"
         elif name in _OTHER_OPTIONS:  # one of ours, which is not for this command
             near = one_of(self.flags)

@@ -1,0 +1,587 @@
+"""`%imgopen dataset ...`: from a folder of pictures to the files that a trainer reads.
+
+Each action is a command of two words with options of its own. The first word is the folder, unless
+it is an action's name: `dataset check photos`, `dataset photos`, `dataset ./undo`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..datasets.rules import ORDERS
+from ..datasets.trainers import TRAINERS
+from ..errors import ParameterError, UnknownNameError
+from ..syntax.parser import Parser, seconds_of, whole_number_of
+from ..syntax.words import values
+from ..text import counted, in_terminal, in_words, near_match
+from .command import Command, Invocation, describe_models, out_option, pictures
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..datasets.dataset import Dataset
+
+NAME = "dataset"
+ABOUT = {
+    "show": "Show the pictures of a folder with their captions, and what to do next.",
+    "describe": "Describe the kept pictures; what was described before is not paid for again.",
+    "merge": "Make captions of what the models say.",
+    "tags": "Count the tags of captions, and change them by rules.",
+    "reject": "Leave pictures out, today and tomorrow.",
+    "keep": "Take rejected pictures back.",
+    "check": "Find what would go wrong in training.",
+    "audit": "Find the words that cling to the trigger word.",
+    "preview": "Show what write would do to each file.",
+    "write": "Write the captions as a trainer reads them.",
+    "undo": "Take the last step back, and its files.",
+    "steps": "List what was done so far.",
+    "train": "Train a model at the service with the kept pictures.",
+}
+_IMAGES = ("stay", "copy", "link")
+_TABLE_SIZE = 50  # tags that are shown
+
+
+# What every action takes.
+
+
+def _base(parser: Parser, out: str = "variable that takes the data set") -> None:
+    parser.add_argument(
+        "words",
+        nargs="+",
+        metavar="FOLDER",
+        help="a folder; or pictures, globs, {name}",
+    )
+    parser.option("--name", metavar="NAME", help="the name of its steps; unless given: the folder")
+    out_option(parser, out)
+
+
+def _dataset(call: Invocation) -> Dataset:
+    from ..datasets.dataset import Dataset
+
+    words = call.options.words
+    _refuse_misplaced(words, call.prefix)
+    source = pictures(call)
+    if isinstance(source, Dataset):
+        return source
+    return call.session().dataset(source, call.options.name)
+
+
+def _refuse_misplaced(words: Sequence[Any], prefix: str) -> None:
+    """Refuse an action behind the folder, and one that is misspelt.
+
+    Raises:
+        UnknownNameError: it says what to write instead.
+    """
+    for at, word in enumerate(words):
+        if not isinstance(word, str) or os.path.exists(word):
+            continue
+        if at and word in ABOUT:
+            line = f"{prefix}{NAME} {word} {' '.join(map(str, words[:at]))}"
+            raise UnknownNameError(
+                "file or folder", word, [], hint=f"the action comes first: {line}"
+            )
+        near = near_match(word, ABOUT)
+        if near and at == 0 and len(words) > 1 and re.fullmatch(r"\w+", word):
+            raise UnknownNameError(
+                f"action or folder of {prefix}{NAME} called", word, [], hint=near
+            )
+
+
+def _which_options(parser: Parser) -> None:
+    parser.option("--only", nargs="+", metavar="NAME", help="these pictures: names, 'dog*', {mask}")
+    parser.option("--has", nargs="+", metavar="TEXT", help="whose captions have all of these words")
+    parser.option("--lacks", nargs="+", metavar="TEXT", help="whose captions have none of these")
+
+
+def _which(call: Invocation, dataset: Dataset, *, every: bool = False) -> list[int] | None:
+    """Return the places of the pictures that a line means, None if it names none.
+
+    Args:
+        call: the line.
+        dataset: whose pictures.
+        every: whether --has and --lacks look at rejected pictures too.
+    """
+    only, has, lacks = (getattr(call.options, name) for name in ("only", "has", "lacks"))
+    if only is None and has is None and lacks is None:
+        return None
+    if only is None:
+        found = dataset.entries if every else dataset.kept
+    else:
+        found = dataset.chosen(only[0] if len(only) == 1 else only)
+    wanted = [_said(text) for text in _texts("--has", has)]
+    unwanted = [_said(text) for text in _texts("--lacks", lacks)]
+    return [
+        entry.at
+        for entry in found
+        for caption in [entry.caption.replace("_", " ")]
+        if all(each.search(caption) for each in wanted)
+        and not any(each.search(caption) for each in unwanted)
+    ]
+
+
+def _said(text: str) -> re.Pattern[str]:
+    words = re.escape(text.replace("_", " "))
+    return re.compile(rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
+
+
+def _texts(flag: str, words: Sequence[Any] | None) -> list[str]:
+    """Return the texts of an option: words, each perhaps with commas, or a {list}."""
+    found: list[str] = []
+    for word in words or ():
+        for each in values(flag, word):
+            if not isinstance(each, str):
+                raise ParameterError(f"{flag} takes texts, not {in_words(each)}")
+            found.append(each)
+    return found
+
+
+def _text(flag: str, value: Any) -> Any:
+    """Return the text of an option, None if it was not given."""
+    if value is not None and not isinstance(value, str):
+        raise ParameterError(f"{flag} takes a text, not {in_words(value)}")
+    return value
+
+
+def _number(flag: str, value: Any, default: float) -> float:
+    if value is None:
+        return default
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{flag} must be a number, not {in_words(value)}") from None
+
+
+def _table(call: Invocation, frame: pd.DataFrame) -> Any:
+    """Return a frame as it is shown: on the command line as a table of text."""
+    from ..display.tables import Table
+    from ..history.frame import records
+
+    if call.options.out or not in_terminal():
+        return frame
+    return Table([*map(str, frame)], [list(row.values()) for row in records(frame)])
+
+
+def _answer(call: Invocation, dataset: Dataset, value: Any) -> Any:
+    """Return what an action shows, or the data set for --out; and say what comes next."""
+    if call.options.out:
+        return dataset
+    call.said.append(f"Next: {dataset.card.next}")
+    return value
+
+
+# The actions.
+
+
+def _show_options(parser: Parser) -> None:
+    _base(parser)
+    width = max(map(len, ABOUT))
+    lines = "\n".join(f"  {name:<{width}}  {about}" for name, about in ABOUT.items())
+    parser.usage = f"{parser.prog} [ACTION] FOLDER [options]"
+    parser.epilog = (
+        f"Actions, each with its own --help:\n{lines}\n\n"
+        "A folder with the name of an action is written ./undo.\n"
+        f"Example: {parser.prog} photos"
+    )
+
+
+def _show(call: Invocation) -> Any:
+    return _dataset(call)
+
+
+def _describe_options(parser: Parser) -> None:
+    _base(parser)
+    models = ", ".join(describe_models())
+    parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (all unless given)")
+    parser.option("--max", dest="most", metavar="N", help="send at most so many tasks")
+    parser.option("--concurrency", metavar="N", help="so many at a time (16)")
+    parser.option("--timeout", metavar="SECONDS", help="how long to wait at most for each")
+    parser.add_argument("--fresh", action="store_true", help="ask again what was asked before")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show what would be sent, send nothing"
+    )
+
+
+def _describe(call: Invocation) -> Any:
+    options, dataset = call.options, _dataset(call)
+    done = dataset.describe(
+        _texts("--models", options.models) or describe_models(),
+        concurrency=whole_number_of("--concurrency", options.concurrency, 1) or 16,
+        timeout=seconds_of(options.timeout),
+        most=whole_number_of("--max", options.most),
+        fresh=options.fresh,
+        dry_run=options.dry_run,
+    )
+    return done if options.dry_run else _answer(call, dataset, done)
+
+
+def _merge_options(parser: Parser) -> None:
+    from ..captions.tag_merge import MERGES
+
+    _base(parser)
+    names = ", ".join(MERGES)
+    parser.option("--how", metavar="HOW", help=f"{names} (the first unless given)")
+    parser.option("--threshold", metavar="X", help="for a vote: more than this share of the models")
+    parser.option("--min-score", metavar="X", help="leave out tags with a lower score")
+    parser.option("--blacklist", nargs="+", metavar="TAG", help="leave out these; or a .txt file")
+    parser.option("--models", nargs="+", metavar="MODEL", help="these models, in this order")
+    parser.add_argument("--replace", action="store_true", help="replace captions that are there")
+    _which_options(parser)
+
+
+def _merge(call: Invocation) -> Any:
+    options, dataset = call.options, _dataset(call)
+    done = dataset.merge(
+        _merge_named(options.how),
+        threshold=_number("--threshold", options.threshold, 0.5),
+        min_score=_number("--min-score", options.min_score, 0.0),
+        blacklist=_list_or_file("--blacklist", options.blacklist or []),
+        models=_texts("--models", options.models) or None,
+        where=_which(call, dataset),
+        replace=options.replace,
+    )
+    return _answer(call, dataset, done)
+
+
+def _merge_named(text: Any) -> str:
+    """Return a merge by its name, in which blanks may be left out: sentence+tags, tags-only."""
+    from ..captions.tag_merge import MERGES, SENTENCE_AND_TAGS
+
+    if text is None:
+        return SENTENCE_AND_TAGS
+    plain = {re.sub(r"[\W_]", "", name): name for name in MERGES}
+    asked = str(text).lower().replace(" and ", " ")
+    return plain.get(re.sub(r"[\W_]", "", asked), str(text))
+
+
+def _list_or_file(flag: str, words: Sequence[Any]) -> Any:
+    """Return the path of a file with tags, or the tags."""
+    only = words[0] if len(words) == 1 else None
+    if isinstance(only, os.PathLike):
+        return only
+    if isinstance(only, str) and (os.path.isfile(only) or only.lower().endswith(".txt")):
+        return only
+    return _texts(flag, words)
+
+
+class _InOrder(argparse.Action):
+    """Keep an option with its place on the line: rules are applied in the order that they have."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given = getattr(namespace, "rules", None) or []
+        place = f"rule {len(given)}"
+        setattr(namespace, place, values)
+        namespace.rules = [*given, f"{self.dest}={place}"]
+
+
+# Option -> how many words it takes, their name in the help, and what it does.
+_RULES: dict[str, tuple[Any, str | tuple[str, str], str]] = {
+    "first": (None, "TAG", "put it in front of everything: the trigger word"),
+    "add": ("+", "TAG", "add tags behind the others"),
+    "remove": ("+", "TAG", "remove tags; sentences stay"),
+    "rename": (2, ("OLD", "NEW"), "rename a tag"),
+    "replace": (2, ("TEXT", "NEW"), "replace text, in sentences too; see --regex"),
+    "order": (None, "BY", f"sort: {', '.join(ORDERS)}; see --trigger, --kept"),
+    "dedupe": (0, "", "remove tags that are there twice"),
+    "drop-implied": (0, "", 'remove "shirt" beside "white shirt"'),
+    "spaces": (0, "", "turn underscores into spaces, but not in ^_^"),
+    "escape": (0, "", r"write parentheses as \( and \)"),
+    "unescape": (0, "", r"write \( and \) as parentheses"),
+    "prefix": (None, "TEXT", "begin captions with a text"),
+    "suffix": (None, "TEXT", "end captions with a text"),
+    "blacklist": ("+", "TAG", "remove tags, with * for any signs; or those of a .txt file"),
+    "whitelist": ("+", "TAG", "keep only these tags; or those of a .txt file"),
+    "apply": (None, "FILE", "apply the rules of a rules.toml"),
+}
+
+
+def _tags_options(parser: Parser) -> None:
+    _base(parser)
+    for name, (count, metavar, about) in _RULES.items():
+        more: dict[str, Any] = {} if count == 0 else {"metavar": metavar}
+        parser.add_argument(
+            f"--{name}", action=_InOrder, nargs=count, default=argparse.SUPPRESS, help=about, **more
+        )
+    parser.add_argument("--regex", action="store_true", help="--replace takes regular expressions")
+    parser.option("--trigger", metavar="TAG", help="with --order: this one goes first")
+    parser.option(
+        "--kept", nargs="+", metavar="TAG", help="with --order: these stay in front; or a number"
+    )
+    parser.option("--save", metavar="FILE", help="write all rules so far into a rules.toml")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="with --save: replace your own file"
+    )
+    _which_options(parser)
+    parser.epilog = (
+        "Rules are applied in their order on the line, each as a step that undo takes back.\n"
+        f"Example: {parser.prog} photos --remove blurry --first ohwx"
+    )
+
+
+def _tags(call: Invocation) -> Any:
+    options, dataset = call.options, _dataset(call)
+    rules = getattr(options, "rules", None) or []
+    where = _which(call, dataset)
+    if (options.trigger or options.kept) and not any(r.startswith("order=") for r in rules):
+        raise ParameterError(
+            "--trigger and --kept go with --order", hint="--first TAG puts it first"
+        )
+    if not rules and not options.save:
+        return _counts(call, dataset, where)
+    done = []
+    for rule in rules:
+        name, _, place = rule.partition("=")
+        done += _applied(dataset, name, getattr(options, place), options, where)
+    if options.save:
+        path = dataset.save_rules(_text("--save", options.save), overwrite=options.overwrite)
+        call.said.append(f"rules written to {path}")
+    if len(done) <= 1:
+        return _answer(call, dataset, done[0] if done else "")
+    from ..display.tables import Table
+
+    rows = [(each.name, each.changed, "; ".join(each.notes)) for each in done]
+    return _answer(call, dataset, Table(("step", "pictures changed", "notes"), rows))
+
+
+def _applied(
+    dataset: Dataset, name: str, given: Any, options: argparse.Namespace, where: Any
+) -> list[Any]:
+    """Apply the rules of one option, and return what each did."""
+    tags, flag = dataset.tags, f"--{name.replace('_', '-')}"
+    if name == "apply":
+        return dataset.apply(given, where=where)
+    if name == "first":
+        return [tags.add(_text(flag, given), first=True, where=where)]
+    if name == "add":
+        return [tags.add(each, where=where) for each in _texts(flag, given)]
+    if name == "remove":
+        return [tags.remove(*_texts(flag, given), where=where)]
+    if name in ("blacklist", "whitelist"):
+        return [getattr(tags, name)(_list_or_file(flag, given), where=where)]
+    if name in ("rename", "replace"):
+        old, new = (_text(flag, each) for each in given)
+        more = {"regex": options.regex} if name == "replace" else {}
+        return [getattr(tags, name)(old, new, where=where, **more)]
+    if name == "order":
+        trigger, kept = _text("--trigger", options.trigger) or "", _kept(options.kept)
+        return [tags.order(_text(flag, given), trigger=trigger, kept=kept, where=where)]
+    if name in ("prefix", "suffix"):
+        return [getattr(tags, name)(_text(flag, given), where=where)]
+    return [getattr(tags, name)(where=where)]
+
+
+def _kept(words: Sequence[Any] | None) -> Any:
+    only = words[0] if words and len(words) == 1 else None
+    if isinstance(only, int) or (isinstance(only, str) and only.isdecimal()):
+        return whole_number_of("--kept", only)
+    return _texts("--kept", words)
+
+
+def _counts(call: Invocation, dataset: Dataset, where: Any) -> Any:
+    frame = dataset.tags.counts(where=where)
+    if call.options.out or not in_terminal():
+        return dataset if call.options.out else frame
+    if len(frame) > _TABLE_SIZE:
+        call.said.append(f"… {counted(len(frame) - _TABLE_SIZE, 'rarer tag')}")
+    return _table(call, frame.head(_TABLE_SIZE))
+
+
+def _reject_options(parser: Parser) -> None:
+    _base(parser)
+    _which_options(parser)
+    parser.option("--note", metavar="TEXT", help="why")
+    parser.epilog = f"Example: {parser.prog} photos --only blurred.png --note blurred"
+
+
+def _reject(call: Invocation) -> Any:
+    dataset = _dataset(call)
+    where = _needed(call, dataset)
+    return _answer(call, dataset, dataset.reject(where, _text("--note", call.options.note) or ""))
+
+
+def _keep_options(parser: Parser) -> None:
+    _base(parser)
+    _which_options(parser)
+    parser.epilog = f"Example: {parser.prog} photos --only blurred.png"
+
+
+def _keep(call: Invocation) -> Any:
+    dataset = _dataset(call)
+    return _answer(call, dataset, dataset.keep(_needed(call, dataset)))
+
+
+def _needed(call: Invocation, dataset: Dataset) -> list[int]:
+    where = _which(call, dataset, every=True)
+    if where is None:
+        raise ParameterError(
+            "which pictures? Name them with --only, --has or --lacks",
+            hint="--only cat.png 'blurred*', or --has blurry",
+        )
+    return where
+
+
+def _check_options(parser: Parser) -> None:
+    _base(parser, "variable that takes the findings")
+    parser.option("--trainer", metavar="TRAINER", help=f"say what it would do: {_trainers()}")
+    parser.option("--trigger", metavar="WORD", help="the word that all captions begin with")
+    parser.option("--limit", metavar="N", help="the most tokens: 75, 150 or 225")
+    parser.epilog = "On the command line the exit code is 1 if there are errors."
+
+
+def _trainers() -> str:
+    return ", ".join(TRAINERS)
+
+
+def _check(call: Invocation) -> Any:
+    options = call.options
+    frame = _dataset(call).check(
+        _text("--trainer", options.trainer),
+        _text("--trigger", options.trigger),
+        whole_number_of("--limit", options.limit, 1),
+    )
+    counts = {kind: int((frame["severity"] == kind).sum()) for kind in ("error", "warning", "note")}
+    call.exit_code = int(counts["error"] > 0)
+    said = ", ".join(counted(number, kind) for kind, number in counts.items() if number)
+    call.said.append(f"found: {said}" if said else "nothing found")
+    return _table(call, frame)
+
+
+def _audit_options(parser: Parser) -> None:
+    _base(parser, "variable that takes the audit")
+    parser.option("--trigger", metavar="WORD", help="required; the trigger word")
+    parser.option("--class-word", metavar="WORD", help='what it is: "woman"')
+    parser.option("--intended", nargs="+", metavar="WORD", help="words that belong to the trigger")
+    parser.epilog = (
+        "On the command line the exit code is 1 if anything should be mended before training.\n"
+        f"Example: {parser.prog} photos --trigger ohwx --class-word woman"
+    )
+
+
+def _audit(call: Invocation) -> Any:
+    options = call.options
+    if options.trigger is None:
+        raise ParameterError("audit needs --trigger", hint="--trigger ohwx: the trigger word")
+    found = _dataset(call).audit(
+        _text("--trigger", options.trigger),
+        class_word=_text("--class-word", options.class_word),
+        intended=_texts("--intended", options.intended),
+    )
+    call.exit_code = int(found.failed)
+    return found
+
+
+def _files_options(parser: Parser) -> None:
+    parser.option("--trainer", metavar="TRAINER", help=f"{_trainers()} (the first unless given)")
+    parser.option("--to", metavar="FOLDER", help="where the files go (beside the pictures)")
+    parser.option("--images", metavar="HOW", help=f"the pictures: {', '.join(_IMAGES)} (the first)")
+    parser.add_argument("--overwrite", action="store_true", help="replace files of yours too")
+
+
+def _preview_options(parser: Parser) -> None:
+    _base(parser, "variable that takes the table")
+    _files_options(parser)
+
+
+def _files(call: Invocation) -> dict[str, Any]:
+    options = call.options
+    return {
+        "folder": options.to,
+        "trainer": _text("--trainer", options.trainer) or next(iter(TRAINERS)),
+        "images": _text("--images", options.images) or _IMAGES[0],
+        "overwrite": options.overwrite,
+    }
+
+
+def _preview(call: Invocation) -> Any:
+    from ..datasets.cards import preview_of
+
+    frame = _dataset(call).preview(**_files(call))
+    return frame if call.options.out else preview_of(frame)
+
+
+def _write_options(parser: Parser) -> None:
+    _base(parser, "variable that takes what was written")
+    _files_options(parser)
+    parser.epilog = f"Example: {parser.prog} photos --trainer kohya"
+
+
+def _write(call: Invocation) -> Any:
+    return _dataset(call).write(**_files(call))
+
+
+def _undo_options(parser: Parser) -> None:
+    _base(parser)
+
+
+def _undo(call: Invocation) -> Any:
+    dataset = _dataset(call)
+    steps = dataset.steps
+    last = steps[~steps["undone"]].tail(1)
+    undone = dataset.undo()
+    if undone is None:
+        return _undone(call, dataset, "there is no step to take back")
+    counts = {"caption": "captions", "verdict": "verdicts", "file": "files"}
+    back = [
+        counted(int(last[column].iloc[0]), noun)
+        for noun, column in counts.items()
+        if int(last[column].iloc[0])
+    ]
+    what = f": {', '.join(back)} as before" if back else ""
+    return _undone(call, dataset, f"taken back: {undone}{what}")
+
+
+def _undone(call: Invocation, dataset: Dataset, text: str) -> Any:
+    return dataset if call.options.out else text
+
+
+def _steps_options(parser: Parser) -> None:
+    _base(parser, "variable that takes the table")
+
+
+def _steps(call: Invocation) -> Any:
+    return _table(call, _dataset(call).steps.reset_index())
+
+
+def _action(
+    name: str,
+    options: Callable[[Parser], None],
+    run: Callable[[Invocation], Any],
+    **offered: Callable[[], list[str]],
+) -> Command:
+    return Command(f"{NAME} {name}", ABOUT[name], options, run, values=offered)
+
+
+def _merges() -> list[str]:
+    from ..captions.tag_merge import MERGES
+
+    return [name.replace(" ", "" if "+" in name else "-") for name in MERGES]
+
+
+_FILE_VALUES: Mapping[str, Callable[[], list[str]]] = {
+    "trainer": lambda: list(TRAINERS),
+    "images": lambda: list(_IMAGES),
+}
+COMMANDS = (
+    Command(NAME, "Make a data set of a folder: see its actions.", _show_options, _show),
+    _action("show", _show_options, _show),
+    _action("describe", _describe_options, _describe, models=describe_models),
+    _action("merge", _merge_options, _merge, how=_merges, models=describe_models),
+    _action("tags", _tags_options, _tags, order=lambda: list(ORDERS)),
+    _action("reject", _reject_options, _reject),
+    _action("keep", _keep_options, _keep),
+    _action("check", _check_options, _check, trainer=lambda: list(TRAINERS)),
+    _action("audit", _audit_options, _audit),
+    _action("preview", _preview_options, _preview, **_FILE_VALUES),
+    _action("write", _write_options, _write, **_FILE_VALUES),
+    _action("undo", _undo_options, _undo),
+    _action("steps", _steps_options, _steps),
+)
