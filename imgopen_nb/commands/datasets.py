@@ -17,7 +17,7 @@ from ..datasets.trainers import TRAINERS
 from ..errors import ParameterError, UnknownNameError
 from ..syntax.parser import Parser, seconds_of, whole_number_of
 from ..syntax.words import values
-from ..text import counted, in_terminal, in_words, near_match
+from ..text import counted, in_terminal, in_words, near_match, short_path
 from .command import Command, Invocation, describe_models, out_option, pictures
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ ABOUT = {
     "write": "Write the captions as a trainer reads them.",
     "undo": "Take the last step back, and its files.",
     "steps": "List what was done so far.",
-    "train": "Train a model at the service with the kept pictures.",
 }
 _IMAGES = ("stay", "copy", "link")
 _TABLE_SIZE = 50  # tags that are shown
@@ -162,7 +161,15 @@ def _table(call: Invocation, frame: pd.DataFrame) -> Any:
 
     if call.options.out or not in_terminal():
         return frame
-    return Table([*map(str, frame)], [list(row.values()) for row in records(frame)])
+    rows = [[_cell(name, value) for name, value in row.items()] for row in records(frame)]
+    return Table([*map(str, frame)], rows)
+
+
+def _cell(column: str, value: Any) -> Any:
+    """Return a value as it is printed: names of pictures and times in short."""
+    if column == "image" and isinstance(value, str):
+        return short_path(value)
+    return f"{value:%Y-%m-%d %H:%M}" if column == "created" else value
 
 
 def _answer(call: Invocation, dataset: Dataset, value: Any) -> Any:
@@ -180,7 +187,7 @@ def _show_options(parser: Parser) -> None:
     _base(parser)
     width = max(map(len, ABOUT))
     lines = "\n".join(f"  {name:<{width}}  {about}" for name, about in ABOUT.items())
-    parser.usage = f"{parser.prog} [ACTION] FOLDER [options]"
+    parser.usage = "%(prog)s [ACTION] FOLDER [options]"
     parser.epilog = (
         f"Actions, each with its own --help:\n{lines}\n\n"
         "A folder with the name of an action is written ./undo.\n"
