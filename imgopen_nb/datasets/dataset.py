@@ -23,7 +23,7 @@ from ..catalogue.operations import OPERATIONS
 from ..catalogue.values import scalar
 from ..config.credentials import NotPickled
 from ..errors import UnknownNameError, UsageError
-from ..media.stores import is_store
+from ..media.stores import as_address, is_store
 from ..tasks.manager import TaskManager
 from ..text import counted, in_words, is_valid, short_path
 from .entry import Entry
@@ -507,7 +507,7 @@ def _name_of(source: Any, rows: Iterable[Row]) -> str:
         path = os.path.expanduser(os.fspath(source))
         if os.path.isdir(path):
             return os.path.realpath(path)
-    if is_store(source):
+    if is_store(as_address(source)):
         return str(source).strip().rstrip("/")
     folders = {os.path.dirname(row.image) for row in rows if os.path.isabs(row.image)}
     return os.path.realpath(os.path.commonpath(folders)) if folders else ""

@@ -15,10 +15,10 @@ from typing import Any
 
 from ..database.file_changes import CHANGED, LEFT, NEW, REMOVED, SAME, FileChange, FileChanges
 from ..database.spots import LINK
-from ..errors import ParameterError
+from ..errors import ParameterError, UsageError
 from ..files import path_of
 from ..images.picture import path_of_address
-from ..media.stores import address_of, is_store, store
+from ..media.stores import address_of, as_address, is_store, store
 from ..tasks.manager import TaskManager
 from ..text import clip, in_words, short_path
 from .entry import Entry
@@ -175,14 +175,14 @@ def _folder_of(given: Any) -> str | None:
     """
     if given is None:
         return None
-    text = (
-        given if isinstance(given, str) else str(given) if hasattr(given, "__fspath__") else given
-    )
-    text = str(text) if hasattr(given, "protocol") else text
+    text = as_address(given)
     if is_store(text):
         return address_of(store(text)).rstrip("/")
     if isinstance(text, str):
         text = path_of_address(text) or text
+        if "://" in text:
+            said = f"nothing can be written to {clip(text.partition('?')[0], 80)}"
+            raise UsageError(said, hint="give a folder, or an address such as s3://bucket/set")
     return os.path.abspath(path_of(text))
 
 
