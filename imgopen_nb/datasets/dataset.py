@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -323,8 +324,8 @@ class Dataset(NotPickled, HasPictures):
         """
         import pandas as pd
 
-        plan = self._plan(folder, trainer, images, overwrite)
-        rows = [(_valid(d.file), d.action, d.before, d.after) for d in plan.diffs]
+        with self._plan(folder, trainer, images, overwrite) as plan:
+            rows = [(_valid(d.file), d.action, d.before, d.after) for d in plan.diffs]
         frame = pd.DataFrame(rows, columns=["file", "action", "before", "after"], dtype="string")
         frame.attrs = {"notes": list(plan.notes), "command": plan.command}
         return frame
@@ -362,9 +363,12 @@ class Dataset(NotPickled, HasPictures):
             >>> ds.preview("train", trainer="imagefolder", images="copy")
             >>> ds.write("train", trainer="imagefolder", images="copy")
         """
-        return self._writer.write(self._plan(folder, trainer, images, overwrite))
+        with self._plan(folder, trainer, images, overwrite) as plan:
+            return self._writer.write(plan)
 
-    def _plan(self, folder: Any, trainer: str, images: str, overwrite: bool) -> FilePlan:
+    def _plan(
+        self, folder: Any, trainer: str, images: str, overwrite: bool
+    ) -> AbstractContextManager[FilePlan]:
         return self._writer.plan(self.entries, folder, trainer, images, overwrite=overwrite)
 
     def chosen(self, where: Any) -> list[Entry]:

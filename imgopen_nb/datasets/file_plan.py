@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from ..captions.caption_files import planned, stem
 from ..database.file_changes import LEFT, REMOVED, Content, FileChange, FileChanges
 from ..database.spots import LINK, Spot, spot_of
-from ..database.written_files import key_of
+from ..database.written_files import key_of, sha256_of
 from ..errors import PictureError, UsageError
 from ..images.identity import doubt
 from ..images.picture import suffix_of
@@ -64,6 +63,15 @@ def one_line(caption: str) -> str:
 class Files:
     """The files of one call of `write`, or of its preview.
 
+    Args:
+        manager: the parts of the session.
+        changes: looks at the files that are there.
+        steps: the steps of the data set.
+        trainer: whom the files are for.
+        images: STAY, COPY or LINKS.
+        overwrite: whether to replace files of the user.
+        spool: a folder for pictures that were fetched and for shards.
+
     Attributes:
         title: the step.
         notes: what a user should know.
@@ -78,14 +86,14 @@ class Files:
         trainer: Trainer,
         images: str,
         overwrite: bool,
-        spool: tempfile.TemporaryDirectory[str],
+        spool: Path,
     ) -> None:
         self._manager = manager
         self._changes = changes
         self._trainer = trainer
         self._images = images
         self._overwrite = overwrite
-        self._spool = Path(spool.name)
+        self._spool = spool
         self._name = re.sub(r"\W+", "-", os.path.basename(steps.dataset)).strip("-") or "data-set"
         self._mine = steps.files_written()
         self.title = f"write for {trainer.name}"
@@ -125,6 +133,7 @@ class Files:
     ) -> list[tuple[Spot, Content | None]]:
         if self._trainer.layout != CAPTION_FILES:
             rows = [(self._relative(entry, home), one_line(entry.caption)) for entry in kept]
+            _refuse_others(kept)
             return self._told(home, [home], rows)
         texts = self._text_files(kept, folder)
         names = {spot.key for spot, _ in texts}
@@ -181,6 +190,8 @@ class Files:
                     f"{other.name}: nothing was written",
                     hint='rename one of them, or images="copy" with a folder',
                 )
+        if folder is None:
+            _refuse_others(entries)
         own = {entry.image for entry in entries}
         for parent in {_parent(place) for place in found}:
             for near in files_in(store(parent)):
@@ -256,11 +267,25 @@ class Files:
             for name, spot in self._present(home)
             if _folded(_stem(name)) in stems and spot.stored in self._mine and spot.key not in spots
         ]
-        copied = sum(not (c and c.link) for _, c in pictures)
-        if self._images == LINKS and copied:
+        left_out = {*spots, *(spot.key for spot, _ in gone)}
+        earlier = [
+            name
+            for name, spot in self._present(home)
+            if os.path.splitext(name)[1].lower() in FILE_SUFFIXES
+            and spot.stored in self._mine
+            and spot.key not in left_out
+        ]
+        if earlier:
             self.notes.append(
-                f"copied, not linked: {counted(copied, 'picture')} not on this machine"
+                f"{counted(len(earlier), 'picture')} of an earlier write that this one does not "
+                f"have ({clip(earlier[0], 60)}): {self._trainer.title} finds such a one too"
             )
+        if self._images == LINKS:
+            _refuse_others(entry for entry in kept if entry.path is not None)
+            copied = sum(not (c and c.link) for _, c in pictures)
+            if copied:
+                number = counted(copied, "picture")
+                self.notes.append(f"copied, not linked: {number} not on this machine")
         return [*pictures, *texts, *gone, *self._told(home, [home], rows)]
 
     def _original(self, entry: Entry) -> _Original:
@@ -532,6 +557,27 @@ def _refuse(kept: Sequence[Entry]) -> None:
             f"{number} {have} no caption ({_among(silent)}): nothing was written",
             hint=_CAPTION_HINT,
         )
+
+
+def _refuse_others(entries: Iterable[Entry]) -> None:
+    """Refuse files that have changed since they were captioned."""
+    for entry in entries:
+        known = entry.picture.removeprefix("sha256:")
+        if known != entry.picture and _present_sha256(entry) != known:
+            raise UsageError(
+                f"{entry.name} is another picture than the captioned one: the file has changed "
+                "since: nothing was written",
+                hint="open the data set again",
+            )
+
+
+def _present_sha256(entry: Entry) -> str | None:
+    if entry.path is None:
+        return spot_of(entry.image).digest()
+    try:
+        return sha256_of(entry.path)  # of what a link leads to
+    except OSError:
+        return None
 
 
 def _among(entries: Sequence[Entry]) -> str:

@@ -6,11 +6,13 @@ is; what is replaced or removed is backed up, and `undo` brings it back byte by 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..database.file_changes import CHANGED, LEFT, NEW, REMOVED, SAME, FileChange, FileChanges
@@ -80,7 +82,6 @@ class FilePlan:
         changes: what becomes of each file.
         command: the trainer's command line.
         notes: what a user should know.
-        spool: the folder with pictures that were fetched, which lasts as long as this.
     """
 
     name: str
@@ -88,7 +89,6 @@ class FilePlan:
     changes: Sequence[FileChange]
     command: str
     notes: Sequence[str]
-    spool: tempfile.TemporaryDirectory[str]
 
     @property
     def diffs(self) -> list[Diff]:
@@ -109,6 +109,7 @@ class Writer:
         self._steps = steps
         self._changes = FileChanges(manager.database, manager.files)
 
+    @contextlib.contextmanager
     def plan(
         self,
         entries: Sequence[Entry],
@@ -117,8 +118,8 @@ class Writer:
         images: str,
         *,
         overwrite: bool = False,
-    ) -> FilePlan:
-        """Return what `write` would do.
+    ) -> Iterator[FilePlan]:
+        """Yield what `write` would do; pictures that had to be fetched are kept as long.
 
         Raises:
             UsageError: a picture has no caption, it is not known which picture it is, or the
@@ -128,10 +129,13 @@ class Writer:
         row = trainer_named(trainer)
         if images not in IMAGES:
             raise ParameterError(f"images={in_words(images)} is none", hint=", ".join(IMAGES))
-        spool = tempfile.TemporaryDirectory(prefix="imgopen-")
-        files = Files(self._manager, self._changes, self._steps, row, images, overwrite, spool)
-        changes = files.look(entries, _folder_of(folder))
-        return FilePlan(files.title, row, changes, files.command, files.notes, spool)
+        into = _folder_of(folder)
+        with tempfile.TemporaryDirectory(prefix="imgopen-") as spool:
+            files = Files(
+                self._manager, self._changes, self._steps, row, images, overwrite, Path(spool)
+            )
+            changes = files.look(entries, into)
+            yield FilePlan(files.title, row, changes, files.command, files.notes)
 
     def write(self, plan: FilePlan) -> Written:
         """Write the files of a plan, as one step.

@@ -367,6 +367,50 @@ def test_a_folder_in_the_place_of_a_file_is_refused(ds: Dataset, folder: Path):
 # Copies and links.
 
 
+def test_pictures_that_are_links_are_written_like_others(
+    session: Session, folder: Path, tmp_path: Path
+):
+    made = tmp_path / "linked"
+    made.mkdir()
+    for name in ("a.png", "b.png"):
+        (made / name).symlink_to(folder / name)
+    ds = session.dataset(made)
+    ds.caption = {"*": "words"}
+
+    for trainer in ("kohya", "imagefolder", "llava"):
+        ds.write(trainer=trainer)
+        ds.write(tmp_path / f"{trainer}-copies", trainer=trainer, images="copy")
+        ds.write(tmp_path / f"{trainer}-links", trainer=trainer, images="link")
+        assert content(tmp_path / f"{trainer}-copies")["a.png"] == png(0)
+        assert (tmp_path / f"{trainer}-links" / "a.png").read_bytes() == png(0)
+
+
+@pytest.mark.parametrize("trainer", ["imagefolder", "llava", "kohya"])
+def test_no_caption_is_listed_or_linked_for_a_file_that_is_another_picture_by_now(
+    ds: Dataset, folder: Path, tmp_path: Path, trainer: str
+):
+    (folder / "b.png").write_bytes(png(77))
+
+    with pytest.raises(UsageError, match="another picture"):
+        ds.write(trainer=trainer)
+    with pytest.raises(UsageError, match="another picture"):
+        ds.write(tmp_path / "out", trainer=trainer, images="link")
+    assert not (tmp_path / "out").exists()
+
+
+def test_copies_of_pictures_that_the_set_no_longer_has_are_said(
+    ds: Dataset, session: Session, folder: Path, tmp_path: Path
+):
+    ds.write(tmp_path / "out", images="copy")
+    (folder / "c.png").unlink()
+
+    done = session.dataset(folder).write(tmp_path / "out", images="copy")
+
+    assert "1 picture of an earlier write that this one does not have (c.png)" in " ".join(
+        done.notes
+    )
+
+
 def test_copies_keep_off_files_of_users_and_go_with_the_step(ds: Dataset, tmp_path: Path):
     out = tmp_path / "out"
     out.mkdir()
