@@ -23,6 +23,7 @@ from ..captions.tag_merge import listed
 from ..catalogue.operations import OPERATIONS
 from ..catalogue.values import scalar
 from ..config.credentials import NotPickled
+from ..database.written_files import key_of
 from ..errors import UnknownNameError, UsageError
 from ..media.stores import as_address, is_store
 from ..tasks.manager import TaskManager
@@ -89,7 +90,7 @@ class Dataset(NotPickled, HasPictures):
         selection = select(manager, source)
         self._rows, _ = group(selection.described, selection.rows)
         self.notes = [note for note in selection.notes if note]
-        self.name = name or _name_of(source, self._rows)
+        self.name = key_of(name or _name_of(source, self._rows))
         self._edits = Edits(manager.database)
         self._steps = Steps(manager.database, self.name)
         self._writer = Writer(manager, self._steps)
@@ -462,7 +463,8 @@ class Dataset(NotPickled, HasPictures):
         for entry, file in found:
             if file.trouble:
                 notes[entry.image] = file.trouble
-            if not file.caption or known.get(str(file.path)) == (entry.picture, file.sha256):
+            seen_before = known.get(key_of(str(file.path))) == (entry.picture, file.sha256)
+            if not file.caption or seen_before:
                 continue
             seen.append((str(file.path), entry.picture, file.sha256))
             edit = held.get(entry.picture)
@@ -471,7 +473,7 @@ class Dataset(NotPickled, HasPictures):
                 if not same:
                     notes[entry.image] = f"{file.path.name} is older than this caption"
                 continue
-            draft = drafted(file.caption, FILE, {"file": str(file.path)})
+            draft = drafted(file.caption, FILE, {"file": key_of(str(file.path))})
             over = edit.edit_id if edit else None
             changes[entry.picture] = Change(entry.image, entry.picture, draft, over)
         self._steps.take_in(changes.values(), seen)

@@ -309,7 +309,9 @@ class Files:
         return _Original(Content(known, load), suffix)
 
     def _bytes(self, entry: Entry) -> bytes:
-        trusted = not self._manager.table.only_imported(entry.image, entry.picture)
+        # What was named by an imported history alone is not asked for with this user's access.
+        imported = self._manager.table.only_imported
+        trusted = entry.path is not None or not imported(entry.image, entry.picture)
         try:
             return self._manager.thumbnails.original(entry.image, entry.picture, trusted=trusted)
         except PictureError as error:

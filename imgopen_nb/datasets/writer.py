@@ -22,7 +22,7 @@ from ..files import path_of
 from ..images.picture import path_of_address
 from ..media.stores import address_of, as_address, is_store, store
 from ..tasks.manager import TaskManager
-from ..text import clip, in_words, short_path
+from ..text import clip, in_words, short_path, visible
 from .entry import Entry
 from .file_plan import COPY, LINKS, STAY, TEXT, Files
 from .steps import Steps
@@ -135,7 +135,8 @@ class Writer:
                 self._manager, self._changes, self._steps, row, images, overwrite, Path(spool)
             )
             changes = files.look(entries, into)
-            yield FilePlan(files.title, row, changes, files.command, files.notes)
+            notes = [visible(note) for note in files.notes]
+            yield FilePlan(visible(files.title), row, changes, files.command, notes)
 
     def write(self, plan: FilePlan) -> Written:
         """Write the files of a plan, as one step.

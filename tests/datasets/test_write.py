@@ -506,6 +506,36 @@ def test_one_line_is_what_is_read_alike_everywhere():
     assert one_line("\u2028\ufeff\n") == ""
 
 
+def test_names_that_are_no_text_are_written_and_undone(session: Session, tmp_path: Path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    names = [os.fsdecode(b"caf\xe9.png"), "line\nbreak.png", "bytes:ff.png", "a" * 200 + ".png"]
+    for at, name in enumerate(names):
+        (folder / name).write_bytes(png(at))
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("by hand")
+    before = content(folder)
+    ds = session.dataset(folder)
+    ds.caption = {at: f"caption {at}" for at in range(4)}
+
+    for entry in ds.entries:
+        shown = session.manager.thumbnail(entry.image, picture=entry.picture)
+        assert shown.original == (1, 1)
+    assert repr(ds.write()).encode()
+    ds.write(overwrite=True)
+    ds.write(tmp_path / "out", trainer="imagefolder", images="copy")
+    with pytest.raises(UsageError, match="a name that is no text"):
+        ds.write(trainer="imagefolder")
+
+    assert {t for t in content(folder).values() if t.startswith(b"caption")} == {
+        f"caption {at}".encode() for at in range(4)
+    }
+    again = session.dataset(folder)
+    while again.undo():
+        pass
+    assert content(folder) == before
+    assert not (tmp_path / "out").exists()
+
+
 # Whatever happens.
 
 UNDO = """
