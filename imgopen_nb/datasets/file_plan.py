@@ -108,6 +108,9 @@ class Files:
         """
         kept = [entry for entry in entries if entry.kept]
         _refuse(kept)
+        there = folder is not None and all(_lies_in(entry, folder) for entry in kept)
+        if there and self._trainer.layout != SHARDS:
+            folder, self._images = None, STAY
         if folder is not None:
             self.title += f" into {short_path(folder)}"
         elif self._images != STAY or self._trainer.layout == SHARDS:
@@ -140,7 +143,7 @@ class Files:
         gone = [spot_of(place) for place in self._places_of(rejected, folder)]
         stale = [spot for spot in gone if spot.stored in self._mine and spot.key not in names]
         folders = [folder] if folder is not None else sorted({_parent(e.image) for e in kept})
-        if folder is not None and any(_parent(e.image) != folder for e in kept):
+        if folder is not None:
             self.notes.append(
                 f"the pictures do not lie in {short_path(folder)}, where {self._trainer.title} "
                 'looks for them: images="copy" or "link" puts them there'
@@ -609,6 +612,15 @@ def _text_place(entry: Entry, folder: str | None) -> str:
 
 def _parent(image: str) -> str:
     return image.rpartition("/")[0] if is_store(image) else os.path.dirname(image)
+
+
+def _lies_in(entry: Entry, folder: str) -> bool:
+    """Whether a picture lies in a folder, whatever links lead to it."""
+    if is_store(entry.image) or is_store(folder):
+        return _parent(entry.image) == folder
+    return entry.path is not None and os.path.realpath(entry.path.parent) == os.path.realpath(
+        folder
+    )
 
 
 def _join(folder: str, name: str) -> str:

@@ -123,6 +123,15 @@ def test_a_local_set_is_written_into_a_store_and_the_other_way_round(
     assert not (tmp_path / "out").exists()
 
 
+def test_pictures_in_a_store_are_described_like_files(cached: None, local: Session, folder: UPath):
+    ds = local.dataset("memory://photos/set")
+
+    ds.describe(models=["clip"], progress=False)
+
+    assert ds.frame["clip"].notna().all()
+    assert local.run("describe", image="memory://photos/set/a.png", model="clip").cached
+
+
 def test_what_somebody_changed_in_a_store_is_left_and_stays(session: Session, folder: UPath):
     ds = session.dataset("memory://photos/set")
     ds.caption = {"c.png": "green", "größe*": "blue"}

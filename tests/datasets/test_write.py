@@ -398,6 +398,19 @@ def test_no_caption_is_listed_or_linked_for_a_file_that_is_another_picture_by_no
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("images", ["stay", "copy", "link"])
+def test_the_pictures_own_folder_takes_the_text_files_alone(
+    ds: Dataset, folder: Path, tmp_path: Path, images: str
+):
+    (tmp_path / "way").symlink_to(folder)
+
+    done = ds.write(tmp_path / "way", images=images)
+
+    assert done.counts == {"new": 3, "changed": 0, "removed": 0, "same": 1, "left": 0}
+    assert done.notes == ()
+    assert content(folder)["b.txt"] == b"blue"
+
+
 def test_copies_of_pictures_that_the_set_no_longer_has_are_said(
     ds: Dataset, session: Session, folder: Path, tmp_path: Path
 ):
@@ -650,6 +663,56 @@ def test_a_write_that_fails_at_once_is_no_step_and_leaves_no_folder(
     (tmp_path / "x" / "y" / "b.txt").write_text("blue")  # what was not written is not ours
     ds.caption = {"b.png": "navy"}
     assert actions(ds, tmp_path / "x" / "y", images="copy")["b-2.txt"] == "new"
+
+
+def test_whatever_is_done_no_users_file_changes_and_each_undo_brings_the_files_back(
+    session: Session, tmp_path: Path
+):
+    """A random walk of a user and of the program; the preview says what then happens."""
+    seed = random.randrange(10**6)
+    dice = random.Random(seed)
+    places = tmp_path / "places"
+    paths = make_pictures(places / "in", 6)
+    ds = session.dataset(places / "in")
+    ds.caption = {"*": "first"}
+    users: dict[str, bytes] = {}
+    before: list[dict[str, bytes] | None] = []  # of each write that is not undone
+    for turn in range(often(60, 3000)):
+        choice = dice.randrange(10)
+        if choice < 3:
+            path = dice.choice(paths).with_suffix(dice.choice((".txt", ".toml")))
+            path = dice.choice((path, places / "out" / path.name))
+            if path.exists() and dice.random() < 0.3:
+                path.unlink()
+                users.pop(str(path), None)
+            else:
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(f"by hand {turn}".encode())
+                users[str(path)] = path.read_bytes()
+            before = [None] * len(before)
+        elif choice < 5:
+            ds.caption = {dice.choice(paths).name: dice.choice(("x\ny", "z", f"words {turn}"))}
+            before.append(None)
+        elif choice == 5:
+            judge = dice.choice((ds.reject, ds.keep))
+            steps = len(ds.steps)
+            judge(dice.sample([path.name for path in paths[1:]], 2))
+            before += [None] * (len(ds.steps) - steps)
+        elif choice < 8:
+            where = dice.choice((None, places / "out"))
+            images = "stay" if where is None else dice.choice(("copy", "link"))
+            trainer = dice.choice(("kohya", "musubi", "ai-toolkit"))
+            seen, steps = content(places), len(ds.steps)
+            planned = actions(ds, where, trainer, images)
+            done = ds.write(where, trainer, images)
+            assert done.counts == {a: [*planned.values()].count(a) for a in done.counts}, seed
+            assert {p: Path(p).read_bytes() for p in users} == users, seed
+            before += [seen] * (len(ds.steps) - steps)
+        elif before:
+            ds.undo()
+            snapshot = before.pop()
+            assert snapshot is None or content(places) == snapshot, seed
+            assert {p: Path(p).read_bytes() for p in users} == users, seed
 
 
 @pytest.fixture
