@@ -17,7 +17,7 @@ from ..catalogue.values import is_embedded, listed
 from ..errors import ImgOpenError, ParameterError, naming
 from ..images.picture import path_of_address, read_picture
 from ..media.formats import FILE_SUFFIXES
-from ..media.stores import address_of, files_in, fitting, is_folder, is_store, store
+from ..media.stores import address_of, as_address, files_in, fitting, is_folder, is_store, store
 from ..text import clip, counted, in_words, visible
 from .tables.files import SAVE_AS_CSV, read_tables, reader_of
 from .tables.frames import table_in_memory
@@ -80,6 +80,7 @@ def source_of(given: Any, column: str | None = None, param: Param = PICTURE) -> 
 
 
 def _read(given: Any, column: Any, param: Param) -> Source:
+    given = as_address(given)
     if _is_pandas(given):
         return _from_pandas(given, column, param)
     if isinstance(given, (str, os.PathLike)):

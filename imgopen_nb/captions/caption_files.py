@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ..database.written_files import WrittenFiles
 from ..errors import UsageError
 from ..media.formats import FILE_SUFFIXES
+from ..media.stores import is_store
 from ..text import clip_path, in_words
 
 MAPPING = "imgopen-captions.json"  # which picture without a file here has which text file
@@ -189,6 +190,7 @@ def stem(image: str) -> str:
     if label.startswith("<"):  # <PIL 640x480 3fa9c1d2>
         name = label.strip("<>")
     else:
+        label = label.rpartition("/")[2] if is_store(label) else label
         name = (_url_path(label) if "://" in label else _posix(label)).stem
     short = _FORBIDDEN.sub("_", name).encode("utf-8", "replace")[:MOST_NAME]
     safe = short.decode("utf-8", "ignore").strip(". ")

@@ -116,11 +116,6 @@ class FileChanges:
         known = self._files.known(spot.key for spot, _ in pairs)
         return [self._looked(s, c, known.get(s.key, set()), overwrite) for s, c in pairs]
 
-    def ours(self, spots: Sequence[Spot]) -> list[bool]:
-        """Return for each file whether we wrote it as it is."""
-        known = self._files.known(spot.key for spot in spots)
-        return [s.key in known and s.digest() in known[s.key] for s in spots]
-
     def make(
         self,
         changes: Sequence[FileChange],
@@ -145,6 +140,8 @@ class FileChanges:
         try:
             for folder in folders:
                 folder.make_folder()
+            for change in {os.path.dirname(c.spot.name): c for c in changes}.values():
+                change.spot.clean()
             for change in changes:
                 said = f"{done:,} of {len(changes):,} files were written"
                 change.spot.after = said if done else "nothing was written"

@@ -76,6 +76,9 @@ class Spot:
         """Make the folder that this spot is for."""
         raise NotImplementedError
 
+    def clean(self) -> None:
+        """Remove what a killed program left in the folder of this file long ago."""
+
     @property
     def mode(self) -> int | None:
         """The mode of the file, None if there is none."""
@@ -191,7 +194,6 @@ class _LocalSpot(Spot):
             self._path.mkdir(exist_ok=True)
 
     def clean(self) -> None:
-        """Remove drafts that a killed program left in the folder."""
         remove_stale_drafts(self._path.parent)
 
     @property

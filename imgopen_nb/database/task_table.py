@@ -14,6 +14,7 @@ from ..text import in_words, is_valid, near_match
 from .database import Database, encode
 from .migrations import KIND, TRUSTED
 from .task_queries import COLUMNS, HISTORY_COLUMNS, kinds, newest_of_kind, select, select_by_rowid
+from .written_files import key_of
 
 # The limit for one task: anybody who has the address for its callbacks could send any number.
 MAX_EVENTS = 100
@@ -111,7 +112,7 @@ class TaskTable:
     def pictures_named(self, image: str) -> set[str | None]:
         """Return the identities of all pictures of this name, None for what is not known."""
         sql = f"SELECT DISTINCT picture FROM tasks WHERE image = ? AND {TRUSTED}"
-        return {row["picture"] for row in self.database.read(sql, (image,), ("picture",))}
+        return {row["picture"] for row in self.database.read(sql, (key_of(image),), ("picture",))}
 
     def only_imported(self, image: str, picture: str | None) -> bool:
         """Whether a picture's name comes from an untrusted file, and from no call made here."""
@@ -119,7 +120,7 @@ class TaskTable:
             "SELECT EXISTS (SELECT 1 FROM tasks WHERE image = ? AND imported = 'untrusted') "
             f"AND NOT EXISTS (SELECT 1 FROM tasks WHERE picture = ? AND image = ? AND {TRUSTED})"
         )
-        found = self.database.read(sql, (image, picture, image), ("only",))
+        found = self.database.read(sql, (key_of(image), picture, key_of(image)), ("only",))
         return bool(found[0]["only"])
 
     def write_sending(self, task_id: str, submitted: float, attempts: int) -> None:

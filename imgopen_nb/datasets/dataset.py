@@ -11,6 +11,7 @@ import fnmatch
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +27,13 @@ from ..captions.tag_merge import MAJORITY, MERGES, SENTENCE_AND_TAGS
 from ..catalogue.operations import OPERATIONS
 from ..catalogue.values import scalar
 from ..config.credentials import NotPickled
+from ..database.written_files import key_of
 from ..display.parts import Bundle
 from ..errors import PictureError, UnknownNameError, UsageError
 from ..files import path_of
 from ..images.cache import SMALL
 from ..images.thumbnail import Thumbnail
-from ..media.stores import is_store
+from ..media.stores import as_address, is_store
 from ..tasks.manager import TaskManager
 from ..text import counted, in_words, is_valid, short_path
 from .audit import Audit
@@ -84,7 +86,7 @@ class Dataset(NotPickled, HasPictures):
         self._rows, _ = group(selection.described, selection.rows)
         self.notes = [note for note in selection.notes if note]
         folder = _name_of(source, self._rows)
-        self.name = name or folder
+        self.name = key_of(name or folder)
         self._edits = Edits(manager.database)
         self._steps = Steps(manager.database, self.name)
         self._writer = Writer(manager, self._steps)
@@ -524,8 +526,8 @@ class Dataset(NotPickled, HasPictures):
         """
         import pandas as pd
 
-        plan = self._plan(folder, trainer, images, overwrite)
-        rows = [(_valid(d.file), d.action, d.before, d.after) for d in plan.diffs]
+        with self._plan(folder, trainer, images, overwrite) as plan:
+            rows = [(_valid(d.file), d.action, d.before, d.after) for d in plan.diffs]
         frame = pd.DataFrame(rows, columns=["file", "action", "before", "after"], dtype="string")
         frame.attrs = {"notes": list(plan.notes), "command": plan.command}
         return frame
@@ -563,9 +565,12 @@ class Dataset(NotPickled, HasPictures):
             >>> ds.preview("train", trainer="imagefolder", images="copy")
             >>> ds.write("train", trainer="imagefolder", images="copy")
         """
-        return self._writer.write(self._plan(folder, trainer, images, overwrite))
+        with self._plan(folder, trainer, images, overwrite) as plan:
+            return self._writer.write(plan)
 
-    def _plan(self, folder: Any, trainer: str, images: str, overwrite: bool) -> FilePlan:
+    def _plan(
+        self, folder: Any, trainer: str, images: str, overwrite: bool
+    ) -> AbstractContextManager[FilePlan]:
         return self._writer.plan(self.entries, folder, trainer, images, overwrite=overwrite)
 
     def chosen(self, where: Any) -> list[Entry]:
@@ -700,7 +705,7 @@ def _name_of(source: Any, rows: Iterable[Row]) -> str:
         path = os.path.expanduser(os.fspath(source))
         if os.path.isdir(path):
             return os.path.realpath(path)
-    if is_store(source):
+    if is_store(as_address(source)):
         return str(source).strip().rstrip("/")
     folders = {os.path.dirname(row.image) for row in rows if os.path.isabs(row.image)}
     return os.path.realpath(os.path.commonpath(folders)) if folders else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from ..captions.caption_files import planned, stem
 from ..database.file_changes import LEFT, REMOVED, Content, FileChange, FileChanges
 from ..database.spots import LINK, Spot, spot_of
-from ..database.written_files import key_of
+from ..database.written_files import key_of, sha256_of
 from ..errors import PictureError, UsageError
 from ..images.identity import doubt
 from ..images.picture import suffix_of
@@ -64,6 +63,15 @@ def one_line(caption: str) -> str:
 class Files:
     """The files of one call of `write`, or of its preview.
 
+    Args:
+        manager: the parts of the session.
+        changes: looks at the files that are there.
+        steps: the steps of the data set.
+        trainer: whom the files are for.
+        images: STAY, COPY or LINKS.
+        overwrite: whether to replace files of the user.
+        spool: a folder for pictures that were fetched and for shards.
+
     Attributes:
         title: the step.
         notes: what a user should know.
@@ -78,14 +86,14 @@ class Files:
         trainer: Trainer,
         images: str,
         overwrite: bool,
-        spool: tempfile.TemporaryDirectory[str],
+        spool: Path,
     ) -> None:
         self._manager = manager
         self._changes = changes
         self._trainer = trainer
         self._images = images
         self._overwrite = overwrite
-        self._spool = Path(spool.name)
+        self._spool = spool
         self._name = re.sub(r"\W+", "-", os.path.basename(steps.dataset)).strip("-") or "data-set"
         self._mine = steps.files_written()
         self.title = f"write for {trainer.name}"
@@ -100,6 +108,9 @@ class Files:
         """
         kept = [entry for entry in entries if entry.kept]
         _refuse(kept)
+        there = folder is not None and all(_lies_in(entry, folder) for entry in kept)
+        if there and self._trainer.layout != SHARDS:
+            folder, self._images = None, STAY
         if folder is not None:
             self.title += f" into {short_path(folder)}"
         elif self._images != STAY or self._trainer.layout == SHARDS:
@@ -125,13 +136,14 @@ class Files:
     ) -> list[tuple[Spot, Content | None]]:
         if self._trainer.layout != CAPTION_FILES:
             rows = [(self._relative(entry, home), one_line(entry.caption)) for entry in kept]
+            _refuse_others(kept)
             return self._told(home, [home], rows)
         texts = self._text_files(kept, folder)
         names = {spot.key for spot, _ in texts}
         gone = [spot_of(place) for place in self._places_of(rejected, folder)]
         stale = [spot for spot in gone if spot.stored in self._mine and spot.key not in names]
         folders = [folder] if folder is not None else sorted({_parent(e.image) for e in kept})
-        if folder is not None and any(_parent(e.image) != folder for e in kept):
+        if folder is not None:
             self.notes.append(
                 f"the pictures do not lie in {short_path(folder)}, where {self._trainer.title} "
                 'looks for them: images="copy" or "link" puts them there'
@@ -181,6 +193,8 @@ class Files:
                     f"{other.name}: nothing was written",
                     hint='rename one of them, or images="copy" with a folder',
                 )
+        if folder is None:
+            _refuse_others(entries)
         own = {entry.image for entry in entries}
         for parent in {_parent(place) for place in found}:
             for near in files_in(store(parent)):
@@ -256,11 +270,25 @@ class Files:
             for name, spot in self._present(home)
             if _folded(_stem(name)) in stems and spot.stored in self._mine and spot.key not in spots
         ]
-        copied = sum(not (c and c.link) for _, c in pictures)
-        if self._images == LINKS and copied:
+        left_out = {*spots, *(spot.key for spot, _ in gone)}
+        earlier = [
+            name
+            for name, spot in self._present(home)
+            if os.path.splitext(name)[1].lower() in FILE_SUFFIXES
+            and spot.stored in self._mine
+            and spot.key not in left_out
+        ]
+        if earlier:
             self.notes.append(
-                f"copied, not linked: {counted(copied, 'picture')} not on this machine"
+                f"{counted(len(earlier), 'picture')} of an earlier write that this one does not "
+                f"have ({clip(earlier[0], 60)}): {self._trainer.title} finds such a one too"
             )
+        if self._images == LINKS:
+            _refuse_others(entry for entry in kept if entry.path is not None)
+            copied = sum(not (c and c.link) for _, c in pictures)
+            if copied:
+                number = counted(copied, "picture")
+                self.notes.append(f"copied, not linked: {number} not on this machine")
         return [*pictures, *texts, *gone, *self._told(home, [home], rows)]
 
     def _original(self, entry: Entry) -> _Original:
@@ -284,7 +312,9 @@ class Files:
         return _Original(Content(known, load), suffix)
 
     def _bytes(self, entry: Entry) -> bytes:
-        trusted = not self._manager.table.only_imported(entry.image, entry.picture)
+        # What was named by an imported history alone is not asked for with this user's access.
+        imported = self._manager.table.only_imported
+        trusted = entry.path is not None or not imported(entry.image, entry.picture)
         try:
             return self._manager.thumbnails.original(entry.image, entry.picture, trusted=trusted)
         except PictureError as error:
@@ -534,6 +564,27 @@ def _refuse(kept: Sequence[Entry]) -> None:
         )
 
 
+def _refuse_others(entries: Iterable[Entry]) -> None:
+    """Refuse files that have changed since they were captioned."""
+    for entry in entries:
+        known = entry.picture.removeprefix("sha256:")
+        if known != entry.picture and _present_sha256(entry) != known:
+            raise UsageError(
+                f"{entry.name} is another picture than the captioned one: the file has changed "
+                "since: nothing was written",
+                hint="open the data set again",
+            )
+
+
+def _present_sha256(entry: Entry) -> str | None:
+    if entry.path is None:
+        return spot_of(entry.image).digest()
+    try:
+        return sha256_of(entry.path)  # of what a link leads to
+    except OSError:
+        return None
+
+
 def _among(entries: Sequence[Entry]) -> str:
     names = ", ".join(
         clip_path(os.path.basename(entry.name) or entry.name) for entry in entries[:3]
@@ -561,6 +612,15 @@ def _text_place(entry: Entry, folder: str | None) -> str:
 
 def _parent(image: str) -> str:
     return image.rpartition("/")[0] if is_store(image) else os.path.dirname(image)
+
+
+def _lies_in(entry: Entry, folder: str) -> bool:
+    """Whether a picture lies in a folder, whatever links lead to it."""
+    if is_store(entry.image) or is_store(folder):
+        return _parent(entry.image) == folder
+    return entry.path is not None and os.path.realpath(entry.path.parent) == os.path.realpath(
+        folder
+    )
 
 
 def _join(folder: str, name: str) -> str:

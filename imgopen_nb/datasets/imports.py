@@ -119,7 +119,7 @@ class _Reader:
         self._seen.append(mark)
         edit: Edit | None = self._held.get(entry.picture)
         try:
-            draft = drafted(caption, kind, {"file": str(path)})
+            draft = drafted(caption, kind, {"file": key_of(str(path))})
         except UsageError as error:
             return f"{path.name}: {error.message}"
         if edit and draft.caption in (edit.caption, one_line(edit.caption)):

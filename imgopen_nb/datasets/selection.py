@@ -36,7 +36,7 @@ from ..errors import ImgOpenError, PictureError, UsageError
 from ..images.cache import SMALL
 from ..images.identity import Identity, by_name, is_identity
 from ..images.picture import Picture, name_of_unread, read_picture
-from ..media.stores import is_store
+from ..media.stores import as_address, is_store
 from ..tasks.manager import TaskManager
 from ..tasks.result import Home
 from ..text import clip, counted, in_words, short_path
@@ -221,6 +221,7 @@ def pictures_in(source: Any) -> Iterator[Any]:
 
 
 def _item(item: Any) -> list[Any]:
+    item = as_address(item)
     if is_store(item):
         return list(pictures_in(item))
     path = os.path.expanduser(item) if isinstance(item, (str, os.PathLike)) else ""

@@ -6,22 +6,24 @@ is; what is replaced or removed is backed up, and `undo` brings it back byte by 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..database.file_changes import CHANGED, LEFT, NEW, REMOVED, SAME, FileChange, FileChanges
 from ..database.spots import LINK
 from ..display.parts import Bundle
-from ..errors import ParameterError
+from ..errors import ParameterError, UsageError
 from ..files import path_of
 from ..images.picture import path_of_address
-from ..media.stores import address_of, is_store, store
+from ..media.stores import address_of, as_address, is_store, store
 from ..tasks.manager import TaskManager
-from ..text import clip, in_words, short_path
+from ..text import clip, in_words, short_path, visible
 from .cards import written_bundle
 from .entry import Entry
 from .file_plan import COPY, LINKS, STAY, TEXT, Files
@@ -87,7 +89,6 @@ class FilePlan:
         changes: what becomes of each file.
         command: the trainer's command line.
         notes: what a user should know.
-        spool: the folder with pictures that were fetched, which lasts as long as this.
     """
 
     name: str
@@ -95,7 +96,6 @@ class FilePlan:
     changes: Sequence[FileChange]
     command: str
     notes: Sequence[str]
-    spool: tempfile.TemporaryDirectory[str]
 
     @property
     def diffs(self) -> list[Diff]:
@@ -116,6 +116,7 @@ class Writer:
         self._steps = steps
         self._changes = FileChanges(manager.database, manager.files)
 
+    @contextlib.contextmanager
     def plan(
         self,
         entries: Sequence[Entry],
@@ -124,8 +125,8 @@ class Writer:
         images: str,
         *,
         overwrite: bool = False,
-    ) -> FilePlan:
-        """Return what `write` would do.
+    ) -> Iterator[FilePlan]:
+        """Yield what `write` would do; pictures that had to be fetched are kept as long.
 
         Raises:
             UsageError: a picture has no caption, it is not known which picture it is, or the
@@ -135,10 +136,14 @@ class Writer:
         row = trainer_named(trainer)
         if images not in IMAGES:
             raise ParameterError(f"images={in_words(images)} is none", hint=", ".join(IMAGES))
-        spool = tempfile.TemporaryDirectory(prefix="imgopen-")
-        files = Files(self._manager, self._changes, self._steps, row, images, overwrite, spool)
-        changes = files.look(entries, _folder_of(folder))
-        return FilePlan(files.title, row, changes, files.command, files.notes, spool)
+        into = _folder_of(folder)
+        with tempfile.TemporaryDirectory(prefix="imgopen-") as spool:
+            files = Files(
+                self._manager, self._changes, self._steps, row, images, overwrite, Path(spool)
+            )
+            changes = files.look(entries, into)
+            notes = [visible(note) for note in files.notes]
+            yield FilePlan(visible(files.title), row, changes, files.command, notes)
 
     def write(self, plan: FilePlan) -> Written:
         """Write the files of a plan, as one step.
@@ -182,14 +187,14 @@ def _folder_of(given: Any) -> str | None:
     """
     if given is None:
         return None
-    text = (
-        given if isinstance(given, str) else str(given) if hasattr(given, "__fspath__") else given
-    )
-    text = str(text) if hasattr(given, "protocol") else text
+    text = as_address(given)
     if is_store(text):
         return address_of(store(text)).rstrip("/")
     if isinstance(text, str):
         text = path_of_address(text) or text
+        if "://" in text:
+            said = f"nothing can be written to {clip(text.partition('?')[0], 80)}"
+            raise UsageError(said, hint="give a folder, or an address such as s3://bucket/set")
     return os.path.abspath(path_of(text))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMES = (
     "memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "tos", "hf",
-    "ftp", "sftp", "ssh", "smb", "webdav", "hdfs", "webhdfs", "dbfs", "lakefs", "gdrive", "box",
+    "sftp", "ssh", "smb", "webdav", "hdfs", "webhdfs", "dbfs", "lakefs", "gdrive", "box",
     "dropbox",
 )  # fmt: skip
 # In these a folder is only the beginning of names: none is made or removed.
@@ -43,6 +43,11 @@ def is_store(text: Any) -> bool:
         (True, False)
     """
     return isinstance(text, str) and _ADDRESS.match(text) is not None
+
+
+def as_address(given: Any) -> Any:
+    """Return the address of a UPath; everything else as it is."""
+    return str(given) if type(given).__module__.partition(".")[0] == "upath" else given
 
 
 def store(address: str) -> UPath:
