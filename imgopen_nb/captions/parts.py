@@ -114,18 +114,17 @@ def join(parts: Parts) -> str:
     if parts.text is not None:
         return parts.text
     before, behind = parts.tags[: parts.before], parts.tags[parts.before :]
-    texts = [", ".join(filter(None, (*before, parts.sentence, *behind)))]
-    if behind and _FULL_STOP.search(parts.sentence):
-        rest = ", ".join(behind)
-        start = ", ".join((*before, parts.sentence))
-        texts = [f"{start.removesuffix('.')}, {rest}", f"{start} {rest}"]
-    sentences = (parts.sentence, parts.sentence.removesuffix("."))
-    for text in texts[:-1]:
-        found = split(text)
-        if found.sentence in sentences and found.tags == parts.tags:
-            return text
-    found = split(texts[-1])
-    return texts[-1] if found.sentence == parts.sentence else texts[0]
+    text = ", ".join(filter(None, (*before, parts.sentence, *behind)))
+    if not behind or not _FULL_STOP.search(parts.sentence):
+        return text
+    start, rest = ", ".join((*before, parts.sentence)), ", ".join(behind)
+    without = f"{start.removesuffix('.')}, {rest}"
+    for found in (without, f"{start} {rest}", text):
+        again = split(found)
+        same = again.tags == parts.tags and again.sentence.startswith(parts.sentence[:-1])
+        if same and again.before == parts.before:
+            return found
+    return without
 
 
 def _sentence_and_tag(piece: str) -> list[str]:
