@@ -12,6 +12,7 @@ from weakref import WeakSet
 from ..api.backend import Backend
 from ..callbacks.inbox import Inbox
 from ..callbacks.public_urls import PublicUrls
+from ..callbacks.served_pictures import ServedPictures
 from ..catalogue.status import UNSENT
 from ..config.credentials import NotPickled
 from ..config.settings import Settings, home_folder, load
@@ -156,6 +157,7 @@ class TaskManager(NotPickled):
         database, table: the history's file, and its table of tasks.
         files: writes files where users have theirs.
         backend: the real service or the sandbox.
+        served: the places of local pictures by the setting `pictures`.
         urls, trust: addresses for the service, and how far its callbacks can be relied on.
         identifier, thumbnails: which picture it is, and small versions of pictures.
         store: task rows and task handles.
@@ -187,7 +189,10 @@ class TaskManager(NotPickled):
             watch=self._watch,
             home=self.home,
         )
-        inputs = InputResolver(self.backend, self.identifier, self.thumbnails, self.urls)
+        self.served = ServedPictures(settings, self._downloader)
+        inputs = InputResolver(
+            self.backend, self.identifier, self.thumbnails, self.urls, self.served
+        )
         self._lock = SessionLock(settings.home)
         self.submitter = Submitter(
             self.backend, self.store, inputs, self._lock, self.urls, self.trust
@@ -207,8 +212,9 @@ class TaskManager(NotPickled):
         themselves, as they are used without a manager too.
         """
         for part in (
-            self.backend, self.urls, self._downloader, self.identifier, self.store, self._lock,
-            self.submitter, self.earlier_tasks, self.timing, self.scheduler, self._inbox,
+            self.backend, self.urls, self.served, self._downloader, self.identifier, self.store,
+            self._lock, self.submitter, self.earlier_tasks, self.timing, self.scheduler,
+            self._inbox,
         ):  # fmt: skip
             part.after_fork()
 
