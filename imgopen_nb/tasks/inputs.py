@@ -163,8 +163,8 @@ class InputResolver:
             raise PictureError(
                 f"{picture.label} is on this machine, and Img Open fetches pictures itself: "
                 f"{self._urls.why}",
-                hint="give a URL, or say where its folder is served: %imgopen config pictures "
-                "FOLDER=https://...; without keys the sandbox takes local files",
+                hint="give a public URL, or say where its folder is served: %imgopen config "
+                "pictures FOLDER=https://...; without keys the sandbox takes local files",
             )
         assert picture.data is not None, "a picture without a URL has its bytes"
         client = self._backend.http

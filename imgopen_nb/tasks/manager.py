@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from .inputs import InputResolver
 from .polling.poller import Poller
 from .polling.scheduler import Scheduler
 from .polling.timing import Timing
+from .saver import MOST_WAIT, RECENT, Saver
 from .session_lock import SessionLock
 from .store import TaskStore
 from .submission import Submitter
@@ -68,13 +70,24 @@ class Home(str):
     def __deepcopy__(self, memo: object) -> Home:
         return self
 
-    def download(self, url: str) -> bytes:
-        """Return the bytes of a picture that a task made.
+    def download(self, url: str, task_id: str, number: int) -> bytes:
+        """Return the bytes of a picture that a task made, from its file if it was kept.
 
         Raises:
             PictureError: it cannot be fetched, or the history is not there any more.
         """
-        return self._found(PictureError).thumbnails.download(url)
+        found = self._found(PictureError)
+        return found.saver.read(task_id, number) or found.thumbnails.download(url)
+
+    def kept(self, task_id: str) -> list[Path]:
+        """Return the files of the pictures that a task made, once they are saved.
+
+        Raises:
+            JournalError: the history is not there any more.
+        """
+        saver = self._found().saver
+        saver.wait(task_id, MOST_WAIT)
+        return saver.files(task_id)
 
     def thumbnail(self, image: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
         """Return a thumbnail; see `TaskManager.thumbnail`.
@@ -161,6 +174,7 @@ class TaskManager(NotPickled):
         urls, trust: addresses for the service, and how far its callbacks can be relied on.
         identifier, thumbnails: which picture it is, and small versions of pictures.
         store: task rows and task handles.
+        saver: keeps the pictures that tasks made, by the setting `save`.
         submitter: turns calls into tasks.
         earlier_tasks: those of earlier versions, whose pictures are known by name only.
         timing, scheduler: when to poll which task, and the threads that do it.
@@ -193,6 +207,8 @@ class TaskManager(NotPickled):
         inputs = InputResolver(
             self.backend, self.identifier, self.thumbnails, self.urls, self.served
         )
+        self.saver = Saver(settings.save, self.table, self.store.result)
+        self.store.saver = self.saver
         self._lock = SessionLock(settings.home)
         self.submitter = Submitter(
             self.backend, self.store, inputs, self._lock, self.urls, self.trust
@@ -213,7 +229,7 @@ class TaskManager(NotPickled):
         """
         for part in (
             self.backend, self.urls, self.served, self._downloader, self.identifier, self.store,
-            self._lock, self.submitter, self.earlier_tasks, self.timing, self.scheduler,
+            self.saver, self._lock, self.submitter, self.earlier_tasks, self.timing, self.scheduler,
             self._inbox,
         ):  # fmt: skip
             part.after_fork()
@@ -222,6 +238,13 @@ class TaskManager(NotPickled):
         """Return the tasks of this backend that have not ended, oldest first."""
         rows = self.table.open_tasks(self.settings.backend, self.settings.base_url)
         return [self.store.load(row) for row in rows]
+
+    def save_recent(self) -> None:
+        """Save the pictures that tasks of this backend made lately, and that nobody saved."""
+        if self.saver.folder:
+            place = self.settings.backend, self.settings.base_url
+            for row in self.table.unsaved(*place, time.time() - RECENT):
+                self.saver.ended(self.store.load(row))
 
     def thumbnail(
         self, image: str, size: int = SMALL, *, picture: str | None = None, trusted: bool = True
@@ -256,6 +279,7 @@ class TaskManager(NotPickled):
 
     def close(self) -> None:
         """End all waits, close the connections and the history, and stop the sandbox."""
+        self.saver.close()
         self.closed = True
         for task in self.store.handles():
             self._let_go(task)

@@ -347,8 +347,10 @@ class Submitter:
         return f"{name} {json.dumps(wire, sort_keys=True)}" if any(wire) else name
 
     def _output_exists(self, task: Task) -> bool:
-        """Whether the first picture that an earlier task made can still be fetched, if any."""
-        return all(self._inputs.exists(url) for url in task.result(timeout=0).images[:1])
+        """Whether the first picture that an earlier task made was kept or can still be fetched."""
+        result = task.result(timeout=0)
+        kept = bool(result.files)
+        return kept or all(self._inputs.exists(url) for url in result.images[:1])
 
     def _send(self, task: Task, exchange: Callable[[], Answer | None], retry_later: bool) -> None:
         """Send a task, or look it up, and save the outcome; `exchange` returns None if neither."""
