@@ -24,11 +24,13 @@ from ..catalogue.values import scalar
 from ..config.credentials import NotPickled
 from ..errors import UnknownNameError, UsageError
 from ..tasks.manager import TaskManager
+from ..tasks.task import Task, time_limit
 from ..text import counted, in_words, is_valid, short_path
 from .entry import Entry
 from .selection import HasPictures, described_in_history, select
 from .steps import Change, Steps
 from .text_files import text_files
+from .training import TrainingPlan, name_of, plan_training, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -264,6 +266,45 @@ class Dataset(NotPickled, HasPictures):
     def keep(self, where: Any) -> Done:
         """Take rejected pictures back; `where` is as for `reject`."""
         return self._judge("keep", where, rejected=False)
+
+    def train(
+        self,
+        name: str = "",
+        *,
+        where: Any = None,
+        timeout: float | None = None,
+        dry_run: bool = False,
+        **params: Any,
+    ) -> Task | TrainingPlan:
+        """Have the service train on the kept pictures, 10 to 100; captions do not go with them.
+
+        Local pictures are uploaded to the sandbox; the real service fetches them by the setting
+        `pictures`, or from the notebook server if it reaches that.
+
+        Args:
+            name: the training; by default the folder's name. The service takes none: it is noted
+                in the history alone.
+            where: which of the kept pictures, as for `reject`; by default all.
+            timeout: seconds until it must be accepted; by default as long as the service takes.
+            dry_run: send nothing and return the plan.
+            **params: the other parameters of `train`, such as `epochs`.
+
+        Raises:
+            UsageError: there are too few pictures or too many, or a parameter does not fit;
+                nothing was sent.
+            PictureError: a picture cannot be read, or the service could not fetch it.
+
+        Example:
+            >>> task = ds.train(name="ohwx", epochs=20)
+            >>> task.result().data["modelName"]
+            >>> session.map("text2image", ds.caption.dropna())  # captions as prompts
+        """
+        entries = self.kept if where is None else [e for e in self.chosen(where) if e.kept]
+        name = name_of(name, self.name)
+        if dry_run:
+            return plan_training(self._manager, entries, name, params)
+        limit = None if timeout is None else time_limit(timeout, timeout)
+        return train(self._manager, entries, name, params, limit)
 
     @property
     def steps(self) -> pd.DataFrame:
