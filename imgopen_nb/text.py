@@ -45,7 +45,7 @@ _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 _WORD = re.compile(r"[^\W_]+")
 # The names are those of `media/picture_store.py`; an echo may have escaped the ?.
-_SIGNED = re.compile(r"(imgopen-[0-9a-f]{64}\.[a-z]{3,4})(?:\?|%3[Ff]|\\u003[Ff])[^\s\"'<>]*")
+_SIGNED = re.compile(r"(imgopen-[0-9a-f]{64}(?:\.[a-z]{3,4})?)(?:\?|%3[Ff]|\\u003[Ff])[^\s\"'<>]*")
 _PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 
 

@@ -45,10 +45,12 @@ class SigningStore(MemoryFileSystem):
     pseudo_dirs: list[str] = [""]  # noqa: RUF012
     uploads: list[str] = []  # noqa: RUF012
     signed: list[int] = []  # noqa: RUF012
+    headers: list[dict[str, str]] = []  # noqa: RUF012
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **more: Any) -> None:
         self.uploads.append(path)
-        super().pipe_file(path, value, mode=mode, **more)
+        self.headers.append(more)
+        super().pipe_file(path, value, mode=mode)
 
     def sign(self, path: str, expiration: int = 100, **_: Any) -> str:
         self.signed.append(expiration)
@@ -68,5 +70,5 @@ class RefusingStore(SigningStore):
 def register_stores() -> None:
     for kind in (SigningStore, RefusingStore):
         fsspec.register_implementation(kind.protocol, kind, clobber=True)
-        for held in (kind.store, kind.uploads, kind.signed):
+        for held in (kind.store, kind.uploads, kind.signed, kind.headers):
             held.clear()

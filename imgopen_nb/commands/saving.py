@@ -65,13 +65,17 @@ def check_save(call: Invocation) -> None:
 def save(call: Invocation, results: Iterable[Any]) -> None:
     """Save results into the folder of --save, and note in `call.said` what lies where.
 
-    One that cannot be saved does not keep the others from being saved.
+    One that cannot be saved does not keep the others from being saved. Without --save, note where
+    the setting `save` keeps them, if it does.
 
     Raises:
         ImgOpenError: none could be saved.
     """
     options = call.options
     if options.save is None:
+        for result in results if call.session().settings.save else ():
+            if result is not None and result.error is None:
+                call.places.update(zip(map(str, result.images), result.files, strict=False))
         return
     troubles: list[ImgOpenError] = []
     for result in results:

@@ -9,11 +9,13 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import PictureError, SettingsError, install_command
 from ..text import clip
+from .formats import MIME_TYPES
 
 SIGNED_FOR = 3600  # seconds
 # An address is given again as long as so many seconds are left: the service may take its time.
@@ -21,6 +23,10 @@ LEFT_AT_LEAST = 1800
 SEEN_FOR = 60.0  # seconds for which a picture that was there counts as there
 KEPT = 1000  # addresses in memory
 LOCKS = 16
+# What the stores call the media type of a file; the others tell it by the name, or not at all.
+_TYPE_HEADERS = {
+    "s3": "ContentType", "s3a": "ContentType", "gs": "content_type", "gcs": "content_type",
+}  # fmt: skip
 
 
 class SignedUrl(str):
@@ -82,15 +88,17 @@ class PictureStore:
             files, folder = url_to_fs(self.url)
             path = f"{folder.rstrip('/')}/{name}"
             if not _is_there(files, path, len(data)):
-                files.pipe_file(path, data)
+                kind = MIME_TYPES.get(Path(name).suffix)
+                header = _TYPE_HEADERS.get(self.url.partition(":")[0])
+                files.pipe_file(path, data, **({header: kind} if header and kind else {}))
             return address or _signed(files, path)
         except PictureError:
             raise
         except Exception as error:
-            kind = type(error).__name__
+            failure = type(error).__name__
         # Not in the block: the error's own text may hold the address or an account.
         raise PictureError(
-            f"the picture was not uploaded to {self.url} ({kind})",
+            f"the picture was not uploaded to {self.url} ({failure})",
             hint="is the store's package configured with an account that may write there?",
         )
 

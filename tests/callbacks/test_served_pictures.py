@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -168,6 +169,18 @@ def test_pictures_are_uploaded_by_content_once_and_signed_for_an_hour(
     assert len(SigningStore.uploads) == 2
     assert set(SigningStore.signed) == {3600}
     assert SigningStore().cat_file(SigningStore.uploads[0]) == png("red")
+
+
+def test_a_bucket_is_told_the_media_type(
+    photos: Path, opened: Opening, stub: Stub, monkeypatch: pytest.MonkeyPatch
+):
+    """Without it the store would serve the picture as a stream of bytes."""
+    monkeypatch.setitem(importlib.import_module("fsspec.registry")._registry, "s3", SigningStore)
+    monkeypatch.setattr(SigningStore, "protocol", ("signing", "s3"))
+    opened("photos=s3://bucket/set").run("describe", image=photos / "cat.png")
+
+    assert SigningStore.headers == [{"ContentType": "image/png"}]
+    assert len(sent(stub)) == 1
 
 
 def test_many_calls_of_one_picture_at_once_upload_it_once(
