@@ -145,7 +145,7 @@ def _write_batch(command: Command, call: Invocation, name: str, *, as_json: bool
     else:
         errors = f", {failed:,} of them with an error" if failed else ""
         _say("\n".join([*call.said, f"{counted(len(value), 'row')} written to {path}{errors}"]))
-        if "images" in value and not call.files:
+        if "images" in value and not (call.files or call.places):
             _say(_KEPT)
     return 1 if failed and failed == len(value) else 0
 
@@ -197,7 +197,8 @@ def _text(value: Any, call: Invocation) -> str:
     text, said = _located(_plain(value), call), list(call.said)
     if isinstance(value, Batch) and not said:
         return "\n".join([text, *_pictures(value, call)])
-    if getattr(call.options, "save", None) is None and SANDBOX_PICTURE.search(_plain(value)):
+    kept = call.places or getattr(call.options, "save", None) is not None
+    if not kept and SANDBOX_PICTURE.search(_plain(value)):
         gone = SANDBOX_PICTURE.search(text) and not call.session().settings.base_url
         said.append(_GONE if gone else _KEPT)
     return "\n".join([text, *said])
@@ -211,7 +212,11 @@ def _pictures(batch: Batch, call: Invocation) -> list[str]:
         for result, url in made[:MOST_PICTURES]
     ]
     more = [f"and {len(made) - MOST_PICTURES:,} more"] if len(made) > MOST_PICTURES else []
-    return [*shown, *more, *(["  → --save FOLDER keeps them for good"] if made else [])]
+    return [
+        *shown,
+        *more,
+        *(["  → --save FOLDER keeps them for good"] if made and not call.places else []),
+    ]
 
 
 def _located(value: Any, call: Invocation) -> Any:

@@ -58,6 +58,15 @@ def path_of(given: Any) -> Path:
     return path
 
 
+def not_writable(folder: Path) -> str:
+    """Return why a folder, which need not exist yet, cannot be written to; "" if it can."""
+    folder = folder.absolute()
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not os.path.isdir(there):
+        return f"{clip_path(there)} is no folder"
+    return "" if os.access(there, os.W_OK | os.X_OK) else f"{clip_path(there)} cannot be written to"
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file, {} if there is no file.
 

@@ -290,7 +290,9 @@ class Session(NotPickled):
             UnknownNameError: the history has no such task.
         """
         wanted: Any = getattr(task_id, "task_id", task_id)
-        return self.manager.store.find(wanted)
+        task = self.manager.store.find(wanted)
+        self.manager.saver.ended(task)
+        return task
 
     def resume(self, *, send_lost: bool = False) -> list[Task]:
         """Poll every task of this backend that has not ended, and return the handles.
@@ -306,6 +308,7 @@ class Session(NotPickled):
         """
         send_lost = flag("send_lost", send_lost)
         tasks = self.manager.open_tasks()
+        self.manager.save_recent()
         for task in tasks:
             if send_lost:
                 self.manager.submitter.send_lost(task)

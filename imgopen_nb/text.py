@@ -44,6 +44,8 @@ _BRACKET = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 _WORD = re.compile(r"[^\W_]+")
+# The names are those of `media/picture_store.py`; an echo may have escaped the ?.
+_SIGNED = re.compile(r"(imgopen-[0-9a-f]{64}(?:\.[a-z]{3,4})?)(?:\?|%3[Ff]|\\u003[Ff])[^\s\"'<>]*")
 _PASSWORD = re.compile(r'://[^/?#\s"\\]+@')
 
 
@@ -148,6 +150,11 @@ _CAREFUL = json.JSONDecoder(
 def hide_passwords(text: str) -> tuple[str, int]:
     """Return text with *** for the account in each address, and how many there were."""
     return _PASSWORD.subn("://***@", text)
+
+
+def hide_signatures(text: str) -> str:
+    """Return text with *** for the signature in each address of a picture that we uploaded."""
+    return _SIGNED.sub(r"\1?***", text) if "imgopen-" in text else text
 
 
 def visible(value: object) -> str:

@@ -96,7 +96,7 @@ def clean_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     monkeypatch.setenv("IMGOPEN_SETTLE", "0")  # a stub's "not found" is taken at its word
     more = (
         "TRACEBACK", "TAGGER", "CAPTIONER", "CLIP", "DIFFUSERS", "PUBLIC_URL", "SERVER",
-        "SANDBOX_TOKEN",
+        "SANDBOX_TOKEN", "PICTURES", "SAVE",
     )  # fmt: skip
     for name in (*names, *more):
         monkeypatch.delenv(f"IMGOPEN_{name}", raising=False)

@@ -74,6 +74,7 @@ OWNERS = {
     "filelock": "tasks.session_lock",
     "pyarrow": "batch.export batch.tables.files batch.tables.frames "
     "history.arrow history.arrow_process history.export history.frame",
+    "fsspec": "media.picture_store",
     "adbc_driver_sqlite": "history.arrow_process",
     "adbc_driver_manager": "history.arrow_process",
     "jupyter_server": "server_extension.handlers server_extension.sandbox_proxy",
@@ -83,7 +84,7 @@ OWNERS = {
 }
 LAZY = (
     "pandas", "PIL", "numpy", "IPython", "requests", "tornado", "ipywidgets", "onnxruntime",
-    "tokenizers", "huggingface_hub", "anywidget", "filelock", "pyarrow", "narwhals",
+    "tokenizers", "huggingface_hub", "anywidget", "filelock", "pyarrow", "narwhals", "fsspec",
 )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +25,7 @@ from ..media.fetch import (
     reason,
 )
 from ..media.network import Deadline
+from ..text import hide_signatures
 from .envelope import Answer, parse_answer
 from .http import prepare, surely_unsent
 
@@ -126,6 +126,10 @@ class Client(NotPickled):
         """Close the connections."""
         self._adapter.close()
 
+    def _hide(self, text: str) -> str:
+        """Return a text of the service without our keys and signed addresses."""
+        return hide_signatures(hide(self._secrets, text))
+
     def __repr__(self) -> str:
         return f"Client({self.base_url!r})"
 
@@ -151,7 +155,7 @@ class Client(NotPickled):
                 raise
             except TROUBLE as error:
                 raise self._network_error(error, deadline, limits) from None
-        return parse_answer(body, status, response.headers, partial(hide, self._secrets))
+        return parse_answer(body, status, response.headers, self._hide)
 
     def _send(
         self,

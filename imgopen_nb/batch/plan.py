@@ -12,8 +12,10 @@ from ..catalogue.operations import OPERATIONS
 from ..catalogue.status import UNSENT, State
 from ..display.tables import Table
 from ..errors import ImgOpenError
+from ..tasks.inputs import Route
 from ..tasks.manager import TaskManager
 from ..text import counted, shown
+from .routes import in_words
 from .rows import Limits, Row
 from .stream import FATAL
 
@@ -38,6 +40,7 @@ class Plan:
         concurrency: calls under way at a time.
         seconds: the expected time in seconds, None if no such task is in the history.
         takes_up: which interrupted run with `fresh` this takes up, "" if none.
+        pictures: which local pictures of the new calls go where, "" if all are on the web or stay.
         reads: which column of which table is read, and why it; "" where that is plain.
 
     Example:
@@ -60,12 +63,14 @@ class Plan:
     concurrency: int
     seconds: float | None
     takes_up: str = ""
+    pictures: str = ""
     reads: str = ""
 
     def __repr__(self) -> str:
         parts = [f"{number:,} {what}" for number, what in self._counts()]
         time = f"{_duration(self.seconds)}, {self.concurrency} at a time"
         first = [f"{self.operation}: {self._calls()}", *filter(None, [self.reads])]
+        parts += filter(None, [self.pictures])
         return "\n  ".join([*first, *parts, time, "nothing was sent"])
 
     def _calls(self) -> str:
@@ -93,6 +98,7 @@ class Plan:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         rows = [("input", self.reads)] if self.reads else []
         rows += [(f"{number:,}", what) for number, what in self._counts()]
+        rows += [("pictures", self.pictures)] if self.pictures else []
         rows += [("time", f"{_duration(self.seconds)}, {self.concurrency} at a time")]
         html = Table((self.operation, f"{self._calls()}; nothing was sent"), rows)
         return {**html._repr_mimebundle_(), "text/plain": repr(self)}
@@ -113,9 +119,11 @@ def make_plan(
     counts: Counter[str] = Counter()
     new: Counter[str | None] = Counter()
     seen: set[str] = set()
+    routes: dict[Route, None] = {}
     reason = ""
     for row in rows:
-        outcome, why = _classify(manager, operation, row, seen, limits)
+        outcome, why, placed = _classify(manager, operation, row, seen, limits)
+        routes |= dict.fromkeys(placed)
         reason = reason or why
         counts[outcome] += 1
         new[row.params.get("model")] += outcome == "new"
@@ -132,35 +140,36 @@ def make_plan(
         reason=reason,
         most=limits.most,
         concurrency=limits.concurrency,
+        pictures=in_words(routes, manager.submitter.check_route),
         seconds=_expected_seconds(manager, operation, new, limits),
     )
 
 
 def _classify(
     manager: TaskManager, operation: Operation, row: Row, seen: set[str], limits: Limits
-) -> tuple[str, str]:
-    """Return the name of the count that a call belongs to, and why it is unusable or ""."""
+) -> tuple[str, str, list[Route]]:
+    """Return the count that a call belongs to, why it is unusable, and where its pictures go."""
     try:
         if row.trouble:
             raise row.trouble
-        request = manager.submitter.cache_key(operation, row.params)
+        request, routes = manager.submitter.look(operation, row.params)
     except FATAL:
         raise
     except ImgOpenError as error:
-        return "unusable", error.message
+        return "unusable", error.message, []
     except Exception as error:  # as in `stream`: one bad row does not end the others
-        return "unusable", f"{type(error).__name__}: {error}"
+        return "unusable", f"{type(error).__name__}: {error}", []
     if request is None or (limits.fresh and limits.since is None):
-        return "new", ""
+        return "new", "", routes
     if request in seen:
-        return "repeated", ""
+        return "repeated", "", []
     seen.add(request)
     known = manager.table.cached(request, limits.counted_since)
     if known is None:
-        return "new", ""
+        return "new", "", routes
     if known["status"] in UNSENT:
-        return "unsure", ""
-    return ("cached" if known["status"] == State.SUCCEEDED else "under way"), ""
+        return "unsure", "", routes
+    return ("cached" if known["status"] == State.SUCCEEDED else "under way"), "", []
 
 
 def _expected_seconds(

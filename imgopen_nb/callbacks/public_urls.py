@@ -11,10 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..api.http import fetch_json
-from ..config.server_address import Address, addresses, in_a_server, is_private, why_not_public
+from ..config.server_address import Address, addresses, in_a_server, why_not_public
 from ..config.settings import Settings
 from ..errors import ImgOpenError, PictureError, SettingsError
 from ..images.picture import Picture
@@ -112,12 +111,9 @@ class PublicUrls:
     def _search(self) -> Address | None:
         """Return the first address that the service can use and that reaches our server."""
         self._why = why_not_public()
-        needs_public = self._settings.backend == "real" and not is_private(
-            urlsplit(self._settings.base_url).hostname or ""
-        )
         try:
             for address in self.candidates():
-                if needs_public and address.private:
+                if self._settings.needs_public and address.private:
                     continue
                 if self._reaches_our_server(address):
                     return address

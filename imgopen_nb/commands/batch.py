@@ -91,7 +91,8 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
         **params,
         **grid,
     )
-    if hasattr(batch, "results") and options.save is not None:
+    keeps = options.save is not None or call.session().settings.save
+    if hasattr(batch, "results") and keeps:
         save(call, batch.results())
     return batch.wide() if options.out and hasattr(batch, "wide") else batch
 

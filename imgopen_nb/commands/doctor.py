@@ -7,9 +7,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ImgOpenError, install_command
+from ..files import not_writable
 from ..syntax.parser import Parser
 from .command import Command, Invocation
 
@@ -119,6 +121,17 @@ def _history(session: Session) -> str:
     return f"{count:,} tasks, {size:.1f} MB, in {session.settings.home}"
 
 
+def _pictures(session: Session) -> str:
+    return "; ".join(session.manager.served.examine()) or "none: local pictures have no address"
+
+
+def _save(session: Session) -> str:
+    folder = session.settings.save
+    if trouble := not_writable(Path(folder)) if folder else "":
+        return f"TROUBLE: {trouble}"
+    return f"what the service makes is kept in {folder}" if folder else "none"
+
+
 def callback_address(session: Session) -> str:
     """Return where callbacks of this session's tasks go, or why it asks for none."""
     address = session.manager.urls.address
@@ -172,6 +185,8 @@ CHECKS: Checks = {
     "sandbox": lambda s: _sandbox(),
     "proxy": lambda s: "set" if any(os.environ.get(p) for p in PROXIES) else "none",
     "service": _service,
+    "pictures": _pictures,
+    "save": _save,
     **CALLBACK_CHECKS,
     "history": _history,
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ImgOpenError, ParameterError
-from ..files import path_of
+from ..files import not_writable, path_of
 from ..syntax.parser import Parser
 from ..text import clip_path, counted
 from .command import Invocation
@@ -51,12 +51,8 @@ def check_save(call: Invocation) -> None:
                 hint=f"{call.prefix}wait TASK --save FOLDER" if flag == "no_wait" else "",
             )
     folder = path_of(options.save).absolute()
-    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
-        what = "is no folder" if not os.path.isdir(there) else "cannot be written to"
-        raise ParameterError(
-            f"--save: {clip_path(there)} {what}: nothing was sent", hint="give another folder"
-        )
+    if trouble := not_writable(folder):
+        raise ParameterError(f"--save: {trouble}: nothing was sent", hint="give another folder")
     for source in getattr(options, "source", None) or ():
         if isinstance(source, (str, os.PathLike)) and _same(os.path.expanduser(source), folder):
             raise ParameterError(
@@ -69,13 +65,17 @@ def check_save(call: Invocation) -> None:
 def save(call: Invocation, results: Iterable[Any]) -> None:
     """Save results into the folder of --save, and note in `call.said` what lies where.
 
-    One that cannot be saved does not keep the others from being saved.
+    One that cannot be saved does not keep the others from being saved. Without --save, note where
+    the setting `save` keeps them, if it does.
 
     Raises:
         ImgOpenError: none could be saved.
     """
     options = call.options
     if options.save is None:
+        for result in results if call.session().settings.save else ():
+            if result is not None and result.error is None:
+                call.places.update(zip(map(str, result.images), result.files, strict=False))
         return
     troubles: list[ImgOpenError] = []
     for result in results:

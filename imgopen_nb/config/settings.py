@@ -19,10 +19,12 @@ from urllib.parse import urlsplit
 
 from ..catalogue.operations import OPERATIONS
 from ..errors import ParameterError, SettingsError, UnknownNameError
-from ..files import path_of, read_json, refuse_planted, write_json
+from ..files import not_writable, path_of, read_json, refuse_planted, write_json
 from ..media.network import LOOPBACK
 from ..text import in_words, near_match
 from .credentials import Immutable, Keys, Secret, find_keys, frameless, hidden
+from .picture_places import read_places
+from .server_address import is_private
 
 Backend = Literal["real", "sandbox"]
 HOME = "IMGOPEN_HOME"
@@ -47,6 +49,9 @@ EDITABLE = {
     "rate": "requests per second at most, of all notebooks together; empty: as many as it takes",
     "settle": "seconds until a lost task that the service does not know is sent again",
     "cache": "on: what was asked before comes from the history; off: it is asked again",
+    "pictures": "where the service finds local pictures: photos=https://pictures.example.org/ "
+    "where a folder is served, photos=s3://bucket/set to upload them there (signed for an hour)",
+    "save": "folder in which the pictures that the service makes are kept; empty: in none",
     **LOCAL_MODELS,
 }
 
@@ -65,6 +70,8 @@ class Settings(Immutable):
     rate: float | None = None
     settle: float = 120.0
     cache: str = "on"
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    save: str = ""
     tagger: str = ""
     captioner: str = ""
     clip: str = ""
@@ -74,6 +81,11 @@ class Settings(Immutable):
     def backend(self) -> Backend:
         """The real service if there are keys, else the sandbox."""
         return "real" if self.keys else "sandbox"
+
+    @property
+    def needs_public(self) -> bool:
+        """Whether the service can fetch from public addresses only: it is not in our network."""
+        return self.backend == "real" and not is_private(urlsplit(self.base_url).hostname or "")
 
 
 def load(
@@ -124,6 +136,8 @@ def _load(
         rate=_rate(os.environ.get("IMGOPEN_RATE") or stored.get("rate")),
         settle=_settle(os.environ.get("IMGOPEN_SETTLE") or stored.get("settle", 120.0)),
         cache=_cache(os.environ.get("IMGOPEN_CACHE") or stored.get("cache", "on")),
+        pictures=read_places(os.environ.get("IMGOPEN_PICTURES") or stored.get("pictures")),
+        save=_folder(os.environ.get("IMGOPEN_SAVE") or stored.get("save") or ""),
         **{kind: local_model(kind, stored) for kind in LOCAL_MODELS},
     )
 
@@ -199,6 +213,8 @@ def store_setting(home: Path, name: str, value: str) -> Any:
         "rate": _rate,
         "settle": _settle,
         "cache": _cache,
+        "pictures": lambda value: read_places(value, strict=True),
+        "save": _writable_folder,
         **dict.fromkeys(LOCAL_MODELS, _model_source),
     }
     checked = checks[name](value)
@@ -258,6 +274,23 @@ def _cache(value: Any) -> str:
     if str(value) not in ("on", "off"):
         raise SettingsError(f"cache must be on or off, not {in_words(value)}")
     return str(value)
+
+
+def _folder(value: Any) -> str:
+    """Return a folder as an absolute path, "" for none."""
+    if isinstance(value, str) and not value.strip():
+        return ""
+    try:
+        return os.path.abspath(path_of(value))
+    except (ParameterError, OSError):
+        raise SettingsError(f"save must be a folder, not {in_words(value)}") from None
+
+
+def _writable_folder(value: Any) -> str:
+    folder = _folder(value)
+    if folder and (trouble := not_writable(Path(folder))):
+        raise SettingsError(f"save: {trouble}", hint="give another folder")
+    return folder
 
 
 def _model_source(value: Any) -> str:

@@ -18,6 +18,7 @@ from .written_files import key_of
 
 # The limit for one task: anybody who has the address for its callbacks could send any number.
 MAX_EVENTS = 100
+MOST_UNSAVED = 20_000
 
 
 class TaskTable:
@@ -91,6 +92,21 @@ class TaskTable:
             f"AND backend = ? AND {place} AND imported IS NULL ORDER BY created, rowid"
         )
         return self.database.read(sql, (backend, base_url, base_url), COLUMNS)
+
+    def unsaved(self, backend: str, base_url: str, since: float) -> list[dict[str, Any]]:
+        """Return the tasks of a backend that made pictures since then and kept none, oldest first.
+
+        Only the newest MOST_UNSAVED tasks are looked at.
+        """
+        sql = (
+            f"SELECT {', '.join(COLUMNS)} FROM tasks "
+            "WHERE rowid > (SELECT max(rowid) FROM tasks) - ? AND status = 'succeeded' "
+            "AND finished > ? AND backend = ? AND base_url = ? AND imported IS NULL "
+            "AND image_urls NOT IN ('', '[]') AND NOT EXISTS "
+            "(SELECT 1 FROM events WHERE events.task_id = tasks.task_id AND state = 'saved') "
+            "ORDER BY rowid"
+        )
+        return self.database.read(sql, (MOST_UNSAVED, since, backend, base_url), COLUMNS)
 
     def by_ids(self, ids: Iterable[str]) -> list[dict[str, Any]]:
         """Return the tasks with these ids, in any order."""

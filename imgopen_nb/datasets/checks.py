@@ -369,8 +369,8 @@ def _in_folder(folder: Path, entries: Sequence[Entry], behind: int) -> Iterator[
             if file is not None:
                 yield from _of_file(entry, folder / file)
             elif any_file:
-                there = "its caption is not written yet" if entry.caption.strip() else ""
-                yield _at(entry, "no text file", there)
+                waits = bool(entry.caption.strip()) and entry.origin != "file"
+                yield _at(entry, "not written yet" if waits else "no text file", "")
             elif not entry.caption.strip():
                 yield _at(entry, "empty caption", "")
 

@@ -35,6 +35,7 @@ from ..images.cache import SMALL
 from ..images.thumbnail import Thumbnail
 from ..media.stores import as_address, is_store
 from ..tasks.manager import TaskManager
+from ..tasks.task import Task, time_limit
 from ..text import counted, in_words, is_valid, short_path
 from .audit import Audit
 from .cards import Card, next_step
@@ -45,6 +46,7 @@ from .rules import rules_of, tags_given, toml
 from .selection import HasPictures, described_in_history, select
 from .steps import Change, Done, Steps
 from .tags import Tags, apply
+from .training import TrainingPlan, name_of, plan_training, train
 from .writer import FilePlan, Writer, Written
 
 if TYPE_CHECKING:
@@ -471,6 +473,47 @@ class Dataset(NotPickled, HasPictures):
         if entry.image.lower().startswith(("http://", "https://")):
             return self._manager.thumbnails.stored(entry.picture)
         return self._manager.home.thumbnail(entry.image, SMALL, picture=entry.picture, trusted=True)
+
+    # The service's own training.
+
+    def train(
+        self,
+        name: str = "",
+        *,
+        where: Any = None,
+        timeout: float | None = None,
+        dry_run: bool = False,
+        **params: Any,
+    ) -> Task | TrainingPlan:
+        """Have the service train on the kept pictures, 10 to 100; captions do not go with them.
+
+        Local pictures are uploaded to the sandbox; the real service fetches them by the setting
+        `pictures`, or from the notebook server if it reaches that.
+
+        Args:
+            name: the training; by default the folder's name. The service takes none: it is noted
+                in the history alone.
+            where: which of the kept pictures, as for `reject`; by default all.
+            timeout: seconds until it must be accepted; by default as long as the service takes.
+            dry_run: send nothing and return the plan.
+            **params: the other parameters of `train`, such as `epochs`.
+
+        Raises:
+            UsageError: there are too few pictures or too many, or a parameter does not fit;
+                nothing was sent.
+            PictureError: a picture cannot be read, or the service could not fetch it.
+
+        Example:
+            >>> task = ds.train(name="ohwx", epochs=20)
+            >>> task.result().data["modelName"]
+            >>> session.map("text2image", ds.caption.dropna())  # captions as prompts
+        """
+        entries = self.kept if where is None else [e for e in self.chosen(where) if e.kept]
+        name = name_of(name, self.name)
+        if dry_run:
+            return plan_training(self._manager, entries, name, params)
+        limit = None if timeout is None else time_limit(timeout, timeout)
+        return train(self._manager, entries, name, params, limit)
 
     @property
     def steps(self) -> pd.DataFrame:

@@ -86,6 +86,33 @@ class Downloader:
                 raise _about(url, error) from None
             return None
 
+    def length(self, url: str, seconds: float = 5.0) -> int | None:
+        """Return how many bytes the file at a URL that the user gave has, by its headers.
+
+        Args:
+            url: an http(s) URL.
+            seconds: for the headers.
+
+        Returns:
+            The length; None if the server does not say.
+
+        Raises:
+            PictureError: there is no such file, or its server cannot be reached.
+        """
+        try:
+            for method in ("HEAD", "GET"):  # some servers know no HEAD
+                with self._fetcher.open(
+                    url, method=method, trusted=True, seconds=seconds
+                ) as answer:
+                    if answer.status == 200:
+                        said = answer.headers.get("Content-Length", "")
+                        return int(said) if re.fullmatch("[0-9]{1,18}", said) else None
+                    if method == "GET":
+                        answer.read()  # raises what the status means
+        except FetchError as error:
+            raise _about(url, error) from None
+        return None
+
     def download_version(
         self, url: str, version: str, *, trusted: bool = False, seconds: float = 15.0
     ) -> bytes:

@@ -20,7 +20,7 @@ from ..database.database import Database
 from ..database.task_table import TaskTable
 from ..errors import APIError, ImgOpenError
 from ..tasks.store import TaskStore
-from ..text import decode_json, decode_text
+from ..text import decode_json, decode_text, hide_signatures
 
 # Seconds to wait for a locked history; other requests wait meanwhile. The service calls again.
 BUSY_TIMEOUT = 1.0
@@ -146,7 +146,11 @@ class Receiver:
         return CallbackOutcome.ACCEPTED, task.state.final
 
     def _without_keys(self, text: str) -> str:
-        """Return a text with *** where it repeats the access key, as far as this process knows."""
+        """Return a text with *** where it repeats a signed address, or the access key.
+
+        That is, if this process knows the key.
+        """
+        text = hide_signatures(text)
         try:
             keys = frameless(lambda: find_keys(None, None, self._home))
         except ImgOpenError:  # the kernel that uses it says what is wrong with it

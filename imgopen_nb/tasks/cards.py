@@ -84,6 +84,7 @@ def task_view(task: Any) -> dict[str, Any]:
         "image": getattr(task, "image", None),
         "message": str(task.message or ""),
         "advice": as_typed(advice.format(**names)),
+        "notes": list(map(str, getattr(task, "remarks", ()))),
         "facts": [str(k) for k in known if k],
         "backend": getattr(task, "backend", "real"),
     }
@@ -287,6 +288,7 @@ def task_bundle(task: Any) -> Bundle:
         return result_bundle(result)
     view = task_view(task)
     said = [f"{view['operation']}: {view['state']}", view["message"], view["advice"]]
+    said += view["notes"]
     row = {name: getattr(task, name, None) for name in ("server_id", "image", "params", "backend")}
     row |= {"task_id": task.id, "operation": view["operation"], "model": task.params.get("model")}
     row |= {"status": view["state"], "error": view["message"]}

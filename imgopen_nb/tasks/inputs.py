@@ -11,6 +11,7 @@ from typing import Any
 
 from ..api.backend import Backend
 from ..callbacks.public_urls import PublicUrls
+from ..callbacks.served_pictures import Place, ServedPictures
 from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
 from ..errors import PictureError, naming
@@ -73,6 +74,26 @@ class Inputs:
         return values
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a picture of this machine goes, so that the service can fetch it.
+
+    Attributes:
+        label, picture: its name and its identity.
+        size: its bytes.
+        place: where the setting `pictures` puts it, or None.
+        published: the address of the notebook server that publishes it, or "".
+        why: why there is neither, or "".
+    """
+
+    label: str
+    picture: str
+    size: int
+    place: Place | None
+    published: str
+    why: str
+
+
 class InputResolver:
     """Reads the pictures of calls, identifies them, and finds their URLs."""
 
@@ -82,11 +103,13 @@ class InputResolver:
         identifier: PictureIdentifier,
         thumbnails: ThumbnailCache,
         urls: PublicUrls,
+        served: ServedPictures,
     ) -> None:
         self._backend = backend
         self._identifier = identifier
         self._thumbnails = thumbnails
         self._urls = urls
+        self._served = served
         self._uploads: OrderedDict[str, str] = OrderedDict()
 
     def read(self, operation: Operation, values: Mapping[str, Any]) -> Inputs:
@@ -132,14 +155,16 @@ class InputResolver:
         """
         if picture.url:
             return picture.url
-        if self._urls.publish_always or not self._backend.local:
+        if self._fetched:
+            if place := self._place(picture):
+                return self._served.address(picture, place)
             if self._urls.address:
                 return picture
             raise PictureError(
                 f"{picture.label} is on this machine, and Img Open fetches pictures itself: "
                 f"{self._urls.why}",
-                hint="put it where a public URL reaches it and give that URL; "
-                "without keys the sandbox takes local files",
+                hint="give a public URL, or say where its folder is served: %imgopen config "
+                "pictures FOLDER=https://...; without keys the sandbox takes local files",
             )
         assert picture.data is not None, "a picture without a URL has its bytes"
         client = self._backend.http
@@ -150,6 +175,33 @@ class InputResolver:
             if len(self._uploads) > KEPT_UPLOADS:
                 self._uploads.popitem(last=False)
         return url
+
+    def route(self, picture: Picture, identity: Identity) -> Route | None:
+        """Return where a picture of this machine goes; None if it stays, or is on the web."""
+        if picture.data is None or not self._fetched:
+            return None
+        place = self._place(picture)
+        published = "" if place else getattr(self._urls.address, "url", "")
+        why = "" if place or published else self._urls.why
+        size = len(picture.data)
+        return Route(picture.label, identity.picture, size, place, published, why)
+
+    def check(self, route: Route) -> str:
+        """Return why the service cannot have a picture, "" if nothing is known against it."""
+        try:
+            if route.place:
+                self._served.check(route.label, route.size, route.place)
+        except PictureError as error:
+            return error.message
+        return route.why
+
+    @property
+    def _fetched(self) -> bool:
+        """Whether the service fetches local pictures from an address; the sandbox gets copies."""
+        return self._urls.publish_always or not self._backend.local
+
+    def _place(self, picture: Picture) -> Place | None:
+        return None if self._urls.publish_always else self._served.place(picture)
 
     def _read_all(self, param: Param, value: Any) -> list[Picture]:
         """Return the pictures of a parameter; an error names the one that cannot be read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from weakref import WeakSet
 from ..api.backend import Backend
 from ..callbacks.inbox import Inbox
 from ..callbacks.public_urls import PublicUrls
+from ..callbacks.served_pictures import ServedPictures
 from ..catalogue.status import UNSENT
 from ..config.credentials import NotPickled
 from ..config.settings import Settings, home_folder, load
@@ -31,6 +33,7 @@ from .inputs import InputResolver
 from .polling.poller import Poller
 from .polling.scheduler import Scheduler
 from .polling.timing import Timing
+from .saver import MOST_WAIT, RECENT, Saver
 from .session_lock import SessionLock
 from .store import TaskStore
 from .submission import Submitter
@@ -68,13 +71,24 @@ class Home(str):
     def __deepcopy__(self, memo: object) -> Home:
         return self
 
-    def download(self, url: str) -> bytes:
-        """Return the bytes of a picture that a task made.
+    def download(self, url: str, task_id: str, number: int) -> bytes:
+        """Return the bytes of a picture that a task made, from its file if it was kept.
 
         Raises:
             PictureError: it cannot be fetched, or the history is not there any more.
         """
-        return self._found(PictureError).thumbnails.download(url)
+        found = self._found(PictureError)
+        return found.saver.read(task_id, number) or found.thumbnails.download(url)
+
+    def kept(self, task_id: str) -> list[Path]:
+        """Return the files of the pictures that a task made, once they are saved.
+
+        Raises:
+            JournalError: the history is not there any more.
+        """
+        saver = self._found().saver
+        saver.wait(task_id, MOST_WAIT)
+        return saver.files(task_id)
 
     def thumbnail(self, image: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
         """Return a thumbnail; see `TaskManager.thumbnail`.
@@ -157,9 +171,11 @@ class TaskManager(NotPickled):
         database, table: the history's file, and its table of tasks.
         files: writes files where users have theirs.
         backend: the real service or the sandbox.
+        served: the places of local pictures by the setting `pictures`.
         urls, trust: addresses for the service, and how far its callbacks can be relied on.
         identifier, thumbnails: which picture it is, and small versions of pictures.
         store: task rows and task handles.
+        saver: keeps the pictures that tasks made, by the setting `save`.
         submitter: turns calls into tasks.
         earlier_tasks: those of earlier versions, whose pictures are known by name only.
         timing, scheduler: when to poll which task, and the threads that do it.
@@ -188,7 +204,12 @@ class TaskManager(NotPickled):
             watch=self._watch,
             home=self.home,
         )
-        inputs = InputResolver(self.backend, self.identifier, self.thumbnails, self.urls)
+        self.served = ServedPictures(settings, self._downloader)
+        inputs = InputResolver(
+            self.backend, self.identifier, self.thumbnails, self.urls, self.served
+        )
+        self.saver = Saver(settings.save, self.table, self.store.result)
+        self.store.saver = self.saver
         self._lock = SessionLock(settings.home)
         self.submitter = Submitter(
             self.backend, self.store, inputs, self._lock, self.urls, self.trust
@@ -208,8 +229,9 @@ class TaskManager(NotPickled):
         themselves, as they are used without a manager too.
         """
         for part in (
-            self.backend, self.urls, self._downloader, self.identifier, self.store, self._lock,
-            self.submitter, self.earlier_tasks, self.timing, self.scheduler, self._inbox,
+            self.backend, self.urls, self.served, self._downloader, self.identifier, self.store,
+            self.saver, self._lock, self.submitter, self.earlier_tasks, self.timing, self.scheduler,
+            self._inbox,
         ):  # fmt: skip
             part.after_fork()
 
@@ -217,6 +239,13 @@ class TaskManager(NotPickled):
         """Return the tasks of this backend that have not ended, oldest first."""
         rows = self.table.open_tasks(self.settings.backend, self.settings.base_url)
         return [self.store.load(row) for row in rows]
+
+    def save_recent(self) -> None:
+        """Save the pictures that tasks of this backend made lately, and that nobody saved."""
+        if self.saver.folder:
+            place = self.settings.backend, self.settings.base_url
+            for row in self.table.unsaved(*place, time.time() - RECENT):
+                self.saver.ended(self.store.load(row))
 
     def thumbnail(
         self, image: str, size: int = SMALL, *, picture: str | None = None, trusted: bool = True
@@ -252,6 +281,7 @@ class TaskManager(NotPickled):
 
     def close(self) -> None:
         """End all waits, close the connections and the history, and stop the sandbox."""
+        self.saver.close()
         self.closed = True
         for task in self.store.handles():
             self._let_go(task)

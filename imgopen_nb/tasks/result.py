@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from ..errors import PictureError, UsageError
 from ..files import path_of
 from ..images.identity import by_name
 from ..images.picture import decode, suffix_of
+from ..images.thumbnail import thumbnail
 from ..text import as_text, clip
 from .cards import result_bundle
 
@@ -52,8 +54,11 @@ class Tag:
 class Home(Protocol):
     """Where a result comes from, which fetches its pictures and writes its files."""
 
-    def download(self, url: str) -> bytes:
-        """Return the bytes of a picture that a task made."""
+    def download(self, url: str, task_id: str, number: int) -> bytes:
+        """Return the bytes of a picture that a task made; `number` is its place in `images`."""
+
+    def kept(self, task_id: str) -> list[Path]:
+        """Return the files of the pictures that a task made, once they are saved."""
 
     def thumbnail(self, image: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
         """Return a thumbnail, as `ThumbnailCache.thumbnail` does."""
@@ -63,14 +68,18 @@ class Home(Protocol):
 
 
 class ResultImage(str):
-    """The URL of an output picture; `data()` and `pil()` fetch it."""
+    """The URL of an output picture; `data()` and `pil()` fetch it, or read its saved file."""
 
     home: Home | None
+    task_id: str
+    number: int
 
-    def __new__(cls, url: str, home: Home | None = None) -> ResultImage:
-        """Make a URL that `home` fetches."""
+    def __new__(
+        cls, url: str, home: Home | None = None, task_id: str = "", number: int = 0
+    ) -> ResultImage:
+        """Make a URL that `home` fetches: the picture of a task with this place in its result."""
         made = super().__new__(cls, url)
-        made.home = home
+        made.home, made.task_id, made.number = home, task_id, number
         return made
 
     def data(self) -> bytes:
@@ -81,7 +90,7 @@ class ResultImage(str):
         """
         if self.home is None:
             raise PictureError(f"{self} cannot be fetched: the session is not known any more")
-        return self.home.download(str(self))
+        return self.home.download(str(self), self.task_id, self.number)
 
     def pil(self) -> PIL.Image.Image:
         """Return the picture as a PIL image."""
@@ -179,7 +188,15 @@ class Result:
             return []
         found = [find(self.data, self.output), self.data.get("outputImageUrls")]
         known = dict.fromkeys(islice(_urls(found), MAX_ITEMS))
-        return [ResultImage(url, self.home) for url in known]
+        return [ResultImage(u, self.home, self.task_id, at) for at, u in enumerate(known)]
+
+    @property
+    def files(self) -> list[Path]:
+        """The files in which the setting `save` keeps `images`; [] if it keeps none.
+
+        If they are being saved just now, this waits for them, 30 s at most.
+        """
+        return self.home.kept(self.task_id) if self.home and self.kind == "images" else []
 
     @property
     def prompts(self) -> list[str]:
@@ -205,8 +222,12 @@ class Result:
 
     def output_thumbnail(self, index: int = 0, size: int = 512) -> Thumbnail | None:
         """Return one of `images`, longest side `size` pixels, or None if it cannot be read."""
-        url = str(self.images[index])
-        return self._thumbnail(url, size, url, trusted=False)
+        image = self.images[index]
+        found = self._thumbnail(str(image), size, str(image), trusted=False)
+        if found is None or max(found.width, found.height) < min(size, max(found.original)):
+            with contextlib.suppress(PictureError):  # the address may be gone, and the file not
+                return thumbnail(image.data(), size)
+        return found
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
         """Write the pictures (or the caption) and a JSON file of their origin into a folder.

@@ -22,7 +22,7 @@ from ..images.identity import doubt
 from ..text import clip
 from .result import Result, missing_note
 from .search import Search
-from .task import Task, TaskHome
+from .task import Saver, Task, TaskHome
 
 # Attributes that a result copies from its task, under the same names.
 COPIED = (
@@ -56,6 +56,9 @@ class TaskStore:
         timeout: default timeout of a wait, in seconds.
         watch: called with a task when polling should start; None in a program that never waits.
         home: fetches the pictures of results, and finds a pickled task again.
+
+    Attributes:
+        saver: keeps the pictures that tasks made, if anything does.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class TaskStore:
         self._timeout = timeout
         self._watch = watch
         self.home = home
+        self.saver: Saver | None = None
         # Weak, so that memory does not grow with the tasks of a long session.
         self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
         self._handles: WeakSet[Task] = WeakSet()  # also those that are not shared
@@ -307,7 +311,10 @@ class TaskStore:
             self._table.identify([row["request"]], call.picture)
         if row["status"] == State.SUCCEEDED:
             named = {"params": dict(call.params), "image": call.image, "picture": call.picture}
-            return self.load_cached({**row, **named})
+            found = self.load_cached({**row, **named})
+            if self.saver:
+                self.saver.ended(found)
+            return found
         task = self.load(row)
         if (task.image, task.params) == (call.image, call.params):
             return task
@@ -330,6 +337,7 @@ class TaskStore:
             watch=self._watch,
             build=self.result,
             home=self.home,
+            saver=self.saver,
         )
         with self._guard:
             self._handles.add(task)

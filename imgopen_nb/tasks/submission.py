@@ -37,10 +37,11 @@ from ..errors import (
     WaitCancelledError,
 )
 from ..images.identity import Identity
+from ..media.picture_store import SignedUrl
 from ..text import clip, hide_passwords, in_words
 from .cache_key import backend_of, cache_key, reusable
 from .callback_trust import CallbackTrust, callback_param
-from .inputs import InputResolver
+from .inputs import InputResolver, Route
 from .search import Search
 from .session_lock import SessionLock
 from .store import Call, TaskStore
@@ -109,9 +110,29 @@ class Submitter:
         Raises:
             UsageError, PictureError: the call could not be sent.
         """
+        return self.look(operation, params)[0]
+
+    def look(
+        self, operation: Operation, params: Mapping[str, Any]
+    ) -> tuple[str | None, list[Route]]:
+        """Return the cache key of a call, and where its local pictures go; sends nothing.
+
+        Raises:
+            UsageError, PictureError: the call could not be sent.
+        """
         row, values = self._confirmed(operation, self.check(operation, params), params)
         inputs = self._inputs.read(row, values)
-        return self._key(row, values, self._inputs.identify(inputs, ask=False))
+        identities = self._inputs.identify(inputs, ask=False)
+        routes = [
+            self._inputs.route(picture, identity)
+            for name, each in inputs.pictures.items()
+            for picture, identity in zip(each, identities[name], strict=True)
+        ]
+        return self._key(row, values, identities), [route for route in routes if route]
+
+    def check_route(self, route: Route) -> str:
+        """Return why the service cannot have a picture, "" if nothing is known against it."""
+        return self._inputs.check(route)
 
     def submit(
         self,
@@ -166,7 +187,8 @@ class Submitter:
             call,
             lambda task_id: self._body(row, placed, task_id),
             request=request,
-            keep_body=not inputs.hidden,
+            # A signed address is worth nothing in an hour, and a secret until then.
+            keep_body=not (inputs.hidden or _is_signed(placed)),
             since=since,
             retry_later=retry_later,
             permit=permit,
@@ -325,8 +347,10 @@ class Submitter:
         return f"{name} {json.dumps(wire, sort_keys=True)}" if any(wire) else name
 
     def _output_exists(self, task: Task) -> bool:
-        """Whether the first picture that an earlier task made can still be fetched, if any."""
-        return all(self._inputs.exists(url) for url in task.result(timeout=0).images[:1])
+        """Whether the first picture that an earlier task made was kept or can still be fetched."""
+        result = task.result(timeout=0)
+        kept = bool(result.files)
+        return kept or all(self._inputs.exists(url) for url in result.images[:1])
 
     def _send(self, task: Task, exchange: Callable[[], Answer | None], retry_later: bool) -> None:
         """Send a task, or look it up, and save the outcome; `exchange` returns None if neither."""
@@ -404,6 +428,12 @@ class Submitter:
         if task.withdrawn:
             raise WaitCancelledError("stopped before it was sent", task=task)
         self._store.mark_sending(task)
+
+
+def _is_signed(values: Mapping[str, Any]) -> bool:
+    """Whether a picture's address among the values of a call is signed."""
+    several = (each if isinstance(each, list) else [each] for each in values.values())
+    return any(isinstance(one, SignedUrl) for each in several for one in each)
 
 
 def _untraceable(task: Task) -> bool:

@@ -74,6 +74,16 @@ class Event:
     preview: str = ""
 
 
+class Saver(Protocol):
+    """What keeps the pictures that tasks made."""
+
+    def ended(self, task: Task) -> None:
+        """Save the pictures of a task that has ended; returns at once."""
+
+    def wait(self, task_id: str, seconds: float) -> None:
+        """Wait until the pictures of a task are saved, if that is under way."""
+
+
 class TaskHome(Home, Protocol):
     """Where a task is found again by its id."""
 
@@ -117,6 +127,7 @@ class Task:
         watch: Callable[[Task], None] | None,
         build: Callable[[Task], Result],
         home: TaskHome | None = None,
+        saver: Saver | None = None,
     ) -> None:
         self.id = task_id
         self.operation = operation
@@ -151,6 +162,7 @@ class Task:
         self._watch = watch
         self._build = build
         self._home = home
+        self._saver = saver
         self._wait_error: ImgOpenError | None = None
         self._result: Result | None = None
         self._callbacks: list[Callable[[Task], None]] = []
@@ -167,6 +179,8 @@ class Task:
             if self.state.final:
                 return False
             vars(self).update(changes)  # at once: no fork sees a state without its data
+            if self.state.final and self._saver and not self._original:
+                self._saver.ended(self)  # before anybody who waits for the result goes on
             self._wake()
             ended, aliases = self.state.final, list(self._aliases)
         for alias in aliases:
@@ -180,7 +194,7 @@ class Task:
         other = Task(
             self.id, self.operation, params, model=self.model, image=image, picture=picture,
             backend=self.backend, timeout=self.timeout, watch=None, build=self._build,
-            home=self._home,
+            home=self._home, saver=self._saver,
         )  # fmt: skip
         with Uninterrupted(), self._lock:  # a change comes either before this, or through `update`
             for name in (*_MIRRORED, "shared", "remarks", "_started"):
@@ -188,6 +202,13 @@ class Task:
             other._original = self
             self._aliases.add(other)
         return other
+
+    def remark(self, text: str) -> None:
+        """Add a note that the result has from now on."""
+        with Uninterrupted(), self._lock:
+            for task in (self, *self._aliases):
+                task.remarks += (text,)
+                task._result = None
 
     def after_fork(self) -> None:
         """Make the lock in a forked child, where nobody polls the task until it is waited for.
@@ -354,12 +375,16 @@ class Task:
         Example:
             >>> session.submit("describe", image="sample:coffee").result().caption
         """
-        self.wait(timeout)
+        limit = time_limit(timeout, self.timeout)
+        self.wait(limit)
         if self.state is not State.SUCCEEDED:
             raise self._failed_error()
-        if self._result is None:
-            self._result = self._build(self)
-        return self._result
+        if self._saver:
+            self._saver.wait(self.id, limit.left)
+        result = self._result
+        if result is None:
+            result = self._result = self._build(self)
+        return result
 
     def cancel(self) -> str:
         """Stop waiting. The API has no cancel: the task goes on at the service, and may cost.

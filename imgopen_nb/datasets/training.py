@@ -1,0 +1,134 @@
+"""A data set for the service's own training, which takes pictures and no captions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..batch.routes import in_words
+from ..catalogue.operations import OPERATIONS
+from ..errors import JournalError, ParameterError, UsageError
+from ..tasks.manager import TaskManager
+from ..tasks.sending import Sending
+from ..tasks.task import Task, TimeLimit
+from ..text import counted
+from .entry import Entry
+
+ROW = OPERATIONS["train"]
+IMAGES = ROW.param("images")
+LEAST, MOST = IMAGES.min_items or 1, IMAGES.max_items or 100
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What `Dataset.train` would send; nothing was sent.
+
+    Attributes:
+        name: the training.
+        pictures: how many pictures.
+        where: which of them go where so that the service can fetch them, "" if all are there.
+        notes: what does not go with them.
+    """
+
+    name: str
+    pictures: int
+    where: str
+    notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        said = [f"train {self.name}: {counted(self.pictures, 'picture')}", self.where, *self.notes]
+        return "\n  ".join([*filter(None, said), "nothing was sent"])
+
+
+def plan_training(
+    manager: TaskManager, entries: Sequence[Entry], name: str, params: Mapping[str, Any]
+) -> TrainingPlan:
+    """Return what `train` would send; see there."""
+    entries = _distinct(entries)
+    _, routes = manager.submitter.look(ROW, _call(entries, params))
+    where = in_words(routes, manager.submitter.check_route)
+    return TrainingPlan(name, len(entries), where, _notes(entries))
+
+
+def train(
+    manager: TaskManager,
+    entries: Sequence[Entry],
+    name: str,
+    params: Mapping[str, Any],
+    limit: TimeLimit | None,
+) -> Task:
+    """Send pictures to the operation `train`, each once, and return the task.
+
+    Args:
+        manager: sends them.
+        entries: the pictures, 10 to 100.
+        name: the training; the service takes no name, so it is noted in the history alone.
+        params: the other parameters of the operation.
+        limit: how long it may take to be accepted; None for as long as the service takes.
+
+    Raises:
+        UsageError: there are too few pictures or too many, or a parameter does not fit; nothing
+            was sent.
+        PictureError: a picture cannot be read, or the service could not fetch it.
+        ImgOpenError: the same errors as `Session.submit`.
+    """
+    entries = _distinct(entries)
+    call = _call(entries, params)
+    task = Sending(ROW.name, partial(manager.submitter.submit, ROW, call)).task(limit)
+    with contextlib.suppress(JournalError):  # it is sent, whatever can be noted
+        told = f"training {name}: {counted(len(entries), 'picture')}"
+        manager.table.add_event(task.id, "noted", told)
+    for note in _notes(entries):
+        task.remark(note)
+    return task
+
+
+def name_of(given: str, folder: str) -> str:
+    """Return the name of a training: as given, or that of the data set's folder."""
+    return given.strip() or os.path.basename(folder.rstrip("/\\")) or "unnamed"
+
+
+def _call(entries: Sequence[Entry], params: Mapping[str, Any]) -> dict[str, Any]:
+    for given in params:
+        if ROW.param(given) is IMAGES:
+            raise ParameterError(
+                "the pictures of a training are those of the data set: nothing was sent",
+                hint="where= chooses among them",
+            )
+    found = len(entries)
+    if LEAST <= found <= MOST:
+        return {IMAGES.name: [entry.image for entry in entries], **params}
+    hint = (
+        "add pictures, take rejected ones back with ds.keep(...)"
+        if found < LEAST
+        else f"choose some, such as ds.train(where=range({MOST}))"
+    )
+    raise UsageError(
+        f"training takes {LEAST} to {MOST} different pictures, and here are {found:,}: nothing "
+        "was sent",
+        hint=hint,
+    )
+
+
+def _distinct(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the pictures that can be read, each once, whatever names it has."""
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.picture and not entry.trouble:
+            found.setdefault(entry.picture, entry)
+    return list(found.values())
+
+
+def _notes(entries: Sequence[Entry]) -> tuple[str, ...]:
+    captions = sum(bool(entry.caption) for entry in entries)
+    if not captions:
+        return ()
+    do = "does" if captions == 1 else "do"
+    return (
+        f"Img Open trains on pictures alone: the {counted(captions, 'caption')} {do} not go with "
+        "them",
+    )
