@@ -12,13 +12,23 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..catalogue.operations import OPERATIONS
 from ..datasets.rules import ORDERS
 from ..datasets.trainers import TRAINERS
+from ..datasets.training import IMAGES, LEAST, MOST
 from ..errors import ParameterError, UnknownNameError
-from ..syntax.parser import Parser, seconds_of, whole_number_of
+from ..syntax.parser import Parser, add_param, seconds_of, whole_number_of
 from ..syntax.words import values
 from ..text import counted, in_terminal, in_words, near_match, short_path
-from .command import Command, Invocation, describe_models, out_option, pictures
+from .command import (
+    Command,
+    Invocation,
+    describe_models,
+    limit_of,
+    out_option,
+    pictures,
+    wait,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +49,7 @@ ABOUT = {
     "write": "Write the captions as a trainer reads them.",
     "undo": "Take the last step back, and its files.",
     "steps": "List what was done so far.",
+    "train": "Have the service train on the kept pictures; captions do not go with them.",
 }
 _IMAGES = ("stay", "copy", "link")
 _TABLE_SIZE = 50  # tags that are shown
@@ -558,6 +569,38 @@ def _steps(call: Invocation) -> Any:
     return _table(call, _dataset(call).steps.reset_index())
 
 
+def _train_options(parser: Parser) -> None:
+    _base(parser, "variable that takes the result")
+    parser.option("--called", metavar="NAME", help="what it is called in the history")
+    for param in OPERATIONS["train"].user_params:
+        if param is not IMAGES:
+            add_param(parser, param)
+    parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
+    parser.add_argument("--no-wait", action="store_true", help="return the task at once")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be sent")
+    _which_options(parser)
+    parser.epilog = f"It takes {LEAST} to {MOST} pictures, and no captions."
+
+
+def _train(call: Invocation) -> Any:
+    from ..tasks.task import Task
+
+    options, dataset = call.options, _dataset(call)
+    names = [p.name for p in OPERATIONS["train"].user_params if p is not IMAGES]
+    params = {name: getattr(options, name) for name in names}
+    session = call.session()
+    limit = limit_of(call, session)
+    task = dataset.train(
+        _text("--called", options.called) or "",
+        where=_which(call, dataset),
+        dry_run=options.dry_run,
+        **{name: value for name, value in params.items() if value is not None},
+    )
+    if options.dry_run or options.no_wait or not isinstance(task, Task):
+        return task
+    return wait(session, task, limit)
+
+
 def _action(
     name: str,
     options: Callable[[Parser], None],
@@ -591,4 +634,5 @@ COMMANDS = (
     _action("write", _write_options, _write, **_FILE_VALUES),
     _action("undo", _undo_options, _undo),
     _action("steps", _steps_options, _steps),
+    _action("train", _train_options, _train),
 )

@@ -232,7 +232,7 @@ def add_operation(parser: Parser, operation: Operation) -> None:
             text = f"{' '.join(names)}, in this order, or by their options"
         parser.add_argument("words", nargs="*", metavar=names[0], help=text)
     for param in operation.user_params:
-        _add(parser, param)
+        add_param(parser, param)
     parser.aliases = operation.names
 
 
@@ -274,7 +274,8 @@ def _too_many(operation: Operation) -> str:
     return f"texts with blanks need quotes; see %imgopen {operation.name} --help"
 
 
-def _add(parser: Parser, param: Param) -> None:
+def add_param(parser: Parser, param: Param) -> None:
+    """Add the option of a parameter."""
     more: dict[str, Any] = {"dest": param.name, "help": _help(param), "metavar": _metavar(param)}
     if param.type == "boolean":
         more |= {"nargs": "?", "const": "true"}

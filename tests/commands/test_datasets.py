@@ -175,6 +175,21 @@ def test_json_has_the_whole_answer_of_each_action(terminal: Callable[..., tuple[
     assert "write for kohya" in parsed("undo", "photos")
 
 
+def test_a_training_takes_ten_pictures_and_says_that_captions_stay(
+    shell: InteractiveShell, folder: Path, terminal: Callable[..., tuple[int, str]]
+):
+    code, said = terminal("train", "photos")
+    assert (code, "10 to 100 different pictures, and here are 3" in said) == (2, True)
+    for number in range(7):
+        Image.new("RGB", (64, 64), (number, 0, 0)).save(folder / f"{number}.png")
+
+    plan = magic(shell, "train photos --called mine --dry-run")
+    assert "the 1 caption does not go with them" in repr(plan)
+    result = magic(shell, "train photos --called mine --epochs 10")
+
+    assert (result.operation, result.status) == ("train", "succeeded")
+
+
 # Its grammar.
 
 
