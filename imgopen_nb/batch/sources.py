@@ -153,7 +153,9 @@ def _from_pandas(given: Any, column: Any, param: Param) -> Source:
 def is_table(given: Any, param: Param = _PICTURE) -> bool:
     """Whether a list holds rows with columns, or a dict columns with their values."""
     if isinstance(given, dict):
-        return bool(given) and not param.several and all(map(_is_column, given.values()))
+        values = given.values()
+        columns = all(map(_is_column, values)) or all(type(value) is dict for value in values)
+        return bool(given) and not param.several and columns and not any(map(is_embedded, values))
     rows = [row for row in itertools.islice(given, 10) if row is not None]
     return bool(rows) and all(_row(row, param) is not None for row in rows)
 
@@ -171,6 +173,14 @@ def _table_of(given: Any, param: Param) -> Table | None:
     name = f"the {type(given).__name__}"
     if isinstance(given, dict):
         sizes = {*map(len, given.values())}
+        if any(isinstance(values, dict) for values in given.values()):  # DataFrame.to_dict()
+            return table_of(
+                {
+                    str(at): {str(key): each for key, each in row.items()}
+                    for at, row in given.items()
+                },
+                name,
+            )
         if len(sizes) == 1 and "data" not in given:
             return Table(name, list(given), lambda at: iter(given[at]), sizes.pop())
         return table_of({at: listed(values) for at, values in given.items()}, name)
@@ -366,7 +376,11 @@ def _files(given: Path, found: list[Path], none: str) -> Source:
 def _inside(folder: Path) -> str:
     """Return what to give instead of a folder in which no pictures lie."""
     inside = sorted(folder.iterdir())
-    tables = [path.name for path in inside if reader_of(path) and path.suffix.lower() != ".json"]
+    tables = [
+        path.name
+        for path in inside
+        if reader_of(path) and path.suffix.lower() not in (".json", ".txt")
+    ]
     if tables:
         return f"it holds {clip(tables[0])}: give that"
     deeper = next(
