@@ -17,7 +17,7 @@ from ..catalogue.values import is_embedded, listed
 from ..errors import ImgOpenError, ParameterError, naming
 from ..images.picture import read_picture
 from ..media.formats import FILE_SUFFIXES
-from ..text import clip, counted, in_words, visible
+from ..text import clip, counted, in_words, is_valid, visible
 from .dataframes import table_in_memory
 from .table import PICTURE_COLUMNS, URL, Table, guarded, looks_like_picture, missing
 from .table_readers import SAVE_AS_CSV, read_tables, reader_of, table_of
@@ -370,7 +370,8 @@ def _files(given: Path, found: list[Path], none: str) -> Source:
         raise ParameterError(none, hint=_inside(given) if os.path.isdir(given) else _HINT)
     names = [str(path) for path in found]
     known = os.path.abspath(given)
-    return Source(lambda: zip(names, names, strict=True), len(names), name=known)
+    labels = [name if is_valid(name) else visible(name) for name in names]
+    return Source(lambda: zip(labels, names, strict=True), len(names), name=known)
 
 
 def _inside(folder: Path) -> str:
