@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -267,7 +268,7 @@ def test_prompts_of_a_table_are_no_paths(tmp_path: Path):
     ("name", "data", "says"),
     [
         ("a.csv", b"", "a.csv has no columns: it is empty"),
-        ("a.csv", b"url\ncaf\xe9.jpg\n", "a.csv is not UTF-8"),
+        ("a.csv", "url\nкошка.jpg\n".encode("cp1251"), "a.csv is not UTF-8"),
         ("a.csv", b"a,b\n1,2\n", "which column of a.csv holds the pictures"),
         ("a.jsonl", b"", "a.jsonl has no columns: it is empty"),
         ("a.jsonl", b"[1]\n2\n", "a.jsonl holds no JSON objects"),
@@ -360,3 +361,12 @@ def test_a_list_is_an_axis_where_one_value_belongs():
 def test_a_grid_has_every_combination():
     assert combinations({}) == [{}]
     assert combinations({"a": [1, 2], "b": ["x"]}) == [{"a": 1, "b": "x"}, {"a": 2, "b": "x"}]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_file_whose_name_is_no_unicode_has_a_label_that_can_be_written(tmp_path: Path):
+    (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
+
+    ((label, path),) = source_of(tmp_path).pairs()
+    assert label.encode() == f"{tmp_path}/caf⟨U+DCE9⟩.png".encode()
+    assert os.path.exists(path)
