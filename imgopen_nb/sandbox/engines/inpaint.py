@@ -79,7 +79,7 @@ def outpaint(work: Work) -> dict[str, Any]:
     check_size(size)
     seed = seed_of(work)
     seeds = [(seed + number) % SEEDS for number in range(_count(work))]
-    urls = [work.save(expanded(image, size, each)) for each in seeds]
+    urls = [work.save(each) for each in expanded(image, size, seeds)]
     note = SAME_SIZE if size == image.size else NOTE
     facts = {"width": size[0], "height": size[1], "seed": seed, "note": note}
     return {"outputImageUrl": urls[0], "outputImageUrls": urls, **facts}
