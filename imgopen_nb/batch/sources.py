@@ -16,7 +16,7 @@ from ..catalogue.parameter import Param
 from ..catalogue.values import is_embedded, listed
 from ..errors import ImgOpenError, ParameterError, naming
 from ..images.picture import read_picture
-from ..text import clip, counted, in_words, is_valid, visible
+from ..text import clip, counted, in_words, visible
 from .tables.files import SAVE_AS_CSV, read_tables, reader_of
 from .tables.frames import table_in_memory
 from .tables.objects import is_table, row_of, table_from_collection
@@ -292,8 +292,7 @@ def _files(given: Path, found: list[Path], none: str) -> Source:
         raise ParameterError(none, hint=_inside(given) if os.path.isdir(given) else _HINT)
     names = [str(path) for path in found]
     known = os.path.abspath(given)
-    labels = [name if is_valid(name) else visible(name) for name in names]
-    return Source(lambda: zip(labels, names, strict=True), len(names), name=known)
+    return Source(lambda: zip(names, names, strict=True), len(names), name=known)
 
 
 def _inside(folder: Path) -> str:

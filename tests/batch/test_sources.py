@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -361,12 +360,3 @@ def test_a_list_is_an_axis_where_one_value_belongs():
 def test_a_grid_has_every_combination():
     assert combinations({}) == [{}]
     assert combinations({"a": [1, 2], "b": ["x"]}) == [{"a": 1, "b": "x"}, {"a": 2, "b": "x"}]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
-def test_a_file_whose_name_is_no_unicode_has_a_label_that_can_be_written(tmp_path: Path):
-    (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
-
-    ((label, path),) = source_of(tmp_path).pairs()
-    assert label.encode() == f"{tmp_path}/caf⟨U+DCE9⟩.png".encode()
-    assert os.path.exists(path)
