@@ -332,6 +332,7 @@ def test_erasing_twice_gives_the_same_bytes() -> None:
             r"mask \(maskImage\) has 10 × 20 pixels, .* \(sourceImage\) has 512 × 341",
         ),
         (Image.new("L", (512, 341)), "mask .* is empty"),
+        (Image.new("L", (512, 341), 1), "mask .* has no value above 1 of 255"),
         (Image.new("RGBA", (512, 341), (255, 255, 255, 0)), "mask .* is empty"),
         (Image.new("L", (512, 341), 255), "covers the whole picture"),
     ],
