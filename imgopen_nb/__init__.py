@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .catalogue.operations import OPERATIONS
     from .errors import ImgOpenError
     from .images.picture import samples
-    from .session import Session, compare, current
+    from .session import Session, compare, current, dataset
     from .tasks.result import Result
     from .tasks.task import Task
     from .widgets.before_after import before_after
@@ -45,6 +45,7 @@ _HOMES = {
     "browse": "widgets.history_browser",
     "compare": "session",
     "current": "session",
+    "dataset": "session",
     "form": "widgets.forms.form",
     "gallery": "widgets.gallery.gallery",
     "paint": "widgets.mask_painter",
@@ -64,6 +65,7 @@ __all__ = [
     "browse",
     "compare",
     "current",
+    "dataset",
     "form",
     "gallery",
     "load_ipython_extension",

@@ -20,6 +20,7 @@ from .callbacks.public_urls import PublicUrls
 from .captions.comparison import Comparison
 from .config.credentials import NotPickled, Secret, hidden
 from .config.settings import Backend, load
+from .datasets.dataset import Dataset
 from .datasets.selection import identities, select
 from .errors import PictureError
 from .history.history import History, flag
@@ -260,6 +261,26 @@ class Session(NotPickled):
         self.last_batch = batch
         return batch.run(progress)
 
+    def dataset(self, source: Any = None, name: str | None = None) -> Dataset:
+        """Return pictures with their captions, to be cleaned and written for a trainer.
+
+        Caption files that lie beside the pictures are their captions. All steps are kept in the
+        history, so that the same call has them again tomorrow.
+
+        Args:
+            source: a folder, a glob, a list of pictures, a DataFrame, a batch; the last batch of
+                the session if not given, or else the whole history.
+            name: the name under which its steps are kept; by default the folder of the pictures.
+
+        Raises:
+            UsageError: there is no picture.
+
+        Example:
+            >>> ds = session.dataset("photos")
+            >>> ds.describe()
+        """
+        return Dataset(self.manager, self.last_batch if source is None else source, name)
+
     def task(self, task_id: str | Task | Result) -> Task:
         """Return the handle of a task in the history, by its id or the beginning of its id.
 
@@ -407,3 +428,24 @@ def compare(source: Any = None) -> Comparison:
     """
     session = current()
     return select(session.manager, source, session.last_batch).comparison()
+
+
+def dataset(source: Any = None, name: str | None = None, session: Session | None = None) -> Dataset:
+    """Return pictures with their captions, to be cleaned and written for a trainer.
+
+    Args:
+        source: a folder, a glob, a list of pictures, a DataFrame, a batch; the last batch if not
+            given, or else the whole history.
+        name: the name under which its steps are kept; by default the folder of the pictures.
+        session: the session to use; the current one if not given.
+
+    Raises:
+        UsageError: there is no picture.
+
+    Example:
+        >>> ds = imgopen.dataset("photos")
+        >>> ds.describe()  # what was described before is not paid for again
+        >>> ds.merge()
+        >>> ds.write(trainer="kohya")
+    """
+    return (session or current()).dataset(source, name)

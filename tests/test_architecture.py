@@ -58,7 +58,8 @@ OWNERS = {
     "requests": "api.client api.http media.fetch",
     "urllib3": "api.client api.http media.content_encoding media.fetch",
     "sqlite3": "database.database database.migrations",
-    "pandas": "batch.frame captions.comparison history.frame history.json_dtype tasks.result",
+    "pandas": "batch.frame captions.comparison datasets.dataset history.frame history.json_dtype "
+    "tasks.result",
     "PIL": "images.picture images.thumbnail media.formats",
     "numpy": "captions.comparison history.frame history.json_dtype images.picture images.thumbnail",
     "narwhals": "batch.tables.frames",
@@ -235,7 +236,7 @@ def test_nothing_heavy_is_loaded_by_importing_the_package():
 
 
 def test_the_public_names_are_these_and_all_exist():
-    assert len(set(imgopen_nb.__all__)) == len(imgopen_nb.__all__) == 19
+    assert len(set(imgopen_nb.__all__)) == len(imgopen_nb.__all__) == 20
     for name in imgopen_nb.__all__:
         assert getattr(imgopen_nb, name).__doc__
 

@@ -91,7 +91,7 @@ class Edit:
 
 def picked(said: Description) -> Draft:
     """Return a model's caption as it is."""
-    return _draft(said.text, "picked", _origin([said]), said.tag_names)
+    return drafted(said.text, "picked", _origin([said]), said.tag_names)
 
 
 def merged(row: Row, how: str, threshold: float = MAJORITY) -> Draft:
@@ -110,7 +110,7 @@ def merged(row: Row, how: str, threshold: float = MAJORITY) -> Draft:
     if not tags:
         raise UsageError(f"the {how} for {short_path(row.image)} is empty: nothing was kept")
     more = {"threshold": threshold} if how == "vote" else {}
-    return _draft(", ".join(tags), "merged", {**_origin(said), "merge": how, **more}, tags)
+    return drafted(", ".join(tags), "merged", {**_origin(said), "merge": how, **more}, tags)
 
 
 @dataclass(frozen=True)
@@ -129,13 +129,13 @@ class Offer:
 def accepted(offer: Offer) -> Draft:
     """Return an offered caption as one for the picture that it is offered to."""
     edit = offer.edit
-    return _draft(edit.caption, "edited", {**edit.origin, "edit": edit.edit_id}, edit.tags)
+    return drafted(edit.caption, "edited", {**edit.origin, "edit": edit.edit_id}, edit.tags)
 
 
 def edited(text: str, before: Edit | None) -> Draft:
     """Return what a person wrote, with the origin of the caption that was edited."""
     origin = {**before.origin, "edit": before.edit_id} if before else _origin([])
-    return _draft(text, "edited", origin)
+    return drafted(text, "edited", origin)
 
 
 def tags_of(said: Description) -> list[str]:
@@ -148,7 +148,12 @@ def _origin(said: Iterable[Description]) -> dict[str, Any]:
     return {"models": [d.model for d in said], "tasks": [d.task_id for d in said], "merge": None}
 
 
-def _draft(text: str, kind: str, origin: Mapping[str, Any], tags: Sequence[str] = ()) -> Draft:
+def drafted(text: str, kind: str, origin: Mapping[str, Any], tags: Sequence[str] = ()) -> Draft:
+    """Return a caption to be saved.
+
+    Raises:
+        UsageError: it is empty or too long.
+    """
     # JSON may contain half a surrogate pair, which cannot be written to a file.
     valid = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
     caption = _CONTROLS.sub("", valid).strip()
@@ -251,24 +256,34 @@ class Edits:
         Raises:
             OverwriteError: another caption is current by now; nothing was written.
         """
-        names = (
-            "image", "picture", "caption", "tags", "origin", "kind", "source", "replaces",
-            "created",
-        )  # fmt: skip
-        # One statement: no other kernel can write between the check and the insert.
-        sql = (
-            f"INSERT INTO edits ({', '.join(names)}) SELECT {', '.join('?' * len(names))} "
-            f"WHERE ({_NEWEST} AND {_PICTURE} = ?) IS ?"
-        )
-        given = (draft.caption, _json(list(draft.tags)), _json(dict(draft.origin)), draft.kind)
-        name = name_of(picture)
-        known = (_storable(image), picture) if name is None else (name, None)
-        values = (*known, *given, HUMAN, over, time.time(), picture, over)
-        written = self._database.run(sql, values)
+        written = self.add_all([(image, picture, draft, over)], None)
         now = self.current([picture]).get(picture)
         if not written or now is None:
             raise OverwriteError(image, now)
         return now
+
+    def add_all(
+        self, changes: Iterable[tuple[str, str, Draft, int | None]], step: int | None
+    ) -> int:
+        """Save captions, each if the one that it replaces is current; return how many were saved.
+
+        Many are saved within a transaction of the caller's.
+
+        Args:
+            changes: name, identity, caption and the `edit_id` that is replaced, of each picture.
+            step: the step of a data set that they belong to.
+        """
+        names = (
+            "image", "picture", "caption", "tags", "origin", "kind", "source", "replaces",
+            "created", "step",
+        )  # fmt: skip
+        # One statement each: no other kernel can write between the check and the insert.
+        sql = (
+            f"INSERT INTO edits ({', '.join(names)}) SELECT {', '.join('?' * len(names))} "
+            f"WHERE ({_NEWEST} AND {_PICTURE} = ?) IS ?"
+        )
+        now = time.time()
+        return self._database.run_many(sql, (_values(*change, now, step) for change in changes))
 
     def undo(self, edit: Edit) -> bool:
         """Undo a caption, so that the one before is current; return whether it was current."""
@@ -303,6 +318,16 @@ class Edits:
         found = sorted((e for e in chosen if e.picture in asked), key=lambda e: e.edit_id)
         frame = _frame(found)
         return frame if history else frame.drop(columns="undone")
+
+
+def _values(
+    image: str, picture: str, draft: Draft, over: int | None, now: float, step: int | None
+) -> tuple[Any, ...]:
+    """Return the values of a new row, then the picture and the caption that it replaces."""
+    name = name_of(picture)
+    known = (_storable(image), picture) if name is None else (name, None)
+    given = (draft.caption, _json(list(draft.tags)), _json(dict(draft.origin)), draft.kind)
+    return *known, *given, HUMAN, over, now, step, picture, over
 
 
 def _storable(image: str) -> str:

@@ -67,6 +67,11 @@ class Database:
         with self._open() as connection:
             return connection.execute(sql, tuple(values)).rowcount
 
+    def run_many(self, sql: str, rows: Iterable[Iterable[Any]]) -> int:
+        """Execute one statement for each row of values, and return how many rows were changed."""
+        with self._open() as connection:
+            return connection.executemany(sql, map(tuple, rows)).rowcount
+
     @contextlib.contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[None]:
         """Run the block as one transaction; others who want to write wait until it ends.

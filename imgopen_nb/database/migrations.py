@@ -152,13 +152,54 @@ MIGRATIONS = (
     ALTER TABLE tasks ADD COLUMN imported TEXT;
     CREATE INDEX tasks_untrusted ON tasks (image) WHERE imported = 'untrusted';
     """,
+    # steps: what was done to a data set, each to be undone; rule is JSON, for those that can be
+    # applied again. verdicts: whether a picture of a data set is kept; those of undone steps do not
+    # count. text_files: the content of each caption file when it was last read or written.
+    # changed_files: the journal of files that a step wrote; before and after are SHA-256, null
+    # where there was no file; backup is the name of the old content in the home folder.
+    """
+    ALTER TABLE edits ADD COLUMN step INTEGER;
+    CREATE INDEX edits_step ON edits (step) WHERE step IS NOT NULL;
+    CREATE TABLE steps (
+        step_id INTEGER PRIMARY KEY,
+        dataset TEXT NOT NULL,
+        name TEXT NOT NULL,
+        rule TEXT,
+        created REAL NOT NULL,
+        undone REAL
+    );
+    CREATE INDEX steps_dataset ON steps (dataset, step_id);
+    CREATE TABLE verdicts (
+        verdict_id INTEGER PRIMARY KEY,
+        dataset TEXT NOT NULL,
+        picture TEXT NOT NULL,
+        rejected INTEGER NOT NULL,
+        note TEXT,
+        step INTEGER NOT NULL
+    );
+    CREATE INDEX verdicts_picture ON verdicts (dataset, picture, verdict_id);
+    CREATE TABLE text_files (
+        path TEXT PRIMARY KEY,
+        picture TEXT NOT NULL,
+        sha256 TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE changed_files (
+        change_id INTEGER PRIMARY KEY,
+        step INTEGER NOT NULL,
+        path TEXT NOT NULL,
+        before TEXT,
+        after TEXT,
+        backup TEXT
+    );
+    CREATE INDEX changed_files_step ON changed_files (step);
+    """,
 )
 
 
 # The condition on a row that may decide anything: what is cached, how long a task takes ...
 UNTRUSTED = "untrusted"
 TRUSTED = f"imported IS NOT '{UNTRUSTED}'"
-JSON_COLUMNS = frozenset({"params", "tags", "image_urls", "data", "origin", "body"})
+JSON_COLUMNS = frozenset({"params", "tags", "image_urls", "data", "origin", "body", "rule"})
 
 
 def connect(path: Path, timeout: float) -> sqlite3.Connection:

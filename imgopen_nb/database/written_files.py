@@ -215,8 +215,7 @@ class WrittenFiles:
     def _change(self, sql: str, rows: Sequence[tuple[str | float, ...]]) -> None:
         if rows:
             with contextlib.suppress(JournalError), self._database.transaction():
-                for values in rows:
-                    self._database.run(sql, values)
+                self._database.run_many(sql, rows)
 
 
 def _target(given: Path, content: str | bytes | None) -> _Target:

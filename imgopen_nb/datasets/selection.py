@@ -74,6 +74,15 @@ class Selection:
         return compare_rows(self.described, self.rows, self.notes, self.thumbnail)
 
 
+class HasPictures:
+    """Whatever has rows of pictures, and so can be shown on a board and in a gallery."""
+
+    @property
+    def picture_rows(self) -> Sequence[Row]:
+        """The pictures, in their order."""
+        raise NotImplementedError
+
+
 def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -> Selection:
     """Return the pictures that somebody means.
 
@@ -169,6 +178,8 @@ def _read(manager: TaskManager, source: Any) -> Read:
     if isinstance(source, Comparison):
         said = [each for row in source.rows for each in row.descriptions.values()]
         return source.rows, said, list(source.notes)
+    if isinstance(source, HasPictures):
+        return source.picture_rows, None, []
     if isinstance(source, Batch):
         return _of_batch(manager, source)
     if hasattr(source, "iloc") and hasattr(source, "columns"):

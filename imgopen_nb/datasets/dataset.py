@@ -1,0 +1,429 @@
+"""A data set: pictures with their captions, for trainers to read.
+
+Captions, verdicts and the steps that made them are in the history's file, so they are there
+tomorrow, and every step can be taken back. The files beside the pictures change only by `write`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..batch.batch import Batch
+from ..batch.plan import Plan
+from ..batch.rows import Limits
+from ..batch.sources import source_of
+from ..captions.descriptions import OPERATION, Row, group
+from ..captions.edits import Draft, Edits, drafted
+from ..captions.tag_merge import listed
+from ..catalogue.operations import OPERATIONS
+from ..catalogue.values import scalar
+from ..config.credentials import NotPickled
+from ..errors import UnknownNameError, UsageError
+from ..tasks.manager import TaskManager
+from ..text import counted, in_words, is_valid, short_path
+from .entry import Entry
+from .selection import HasPictures, described_in_history, select
+from .steps import Change, Steps
+from .text_files import text_files
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODELS = ("clip", "deepdanbooru")
+FILE, RULE, EDITED = "file", "rule", "edited"
+_MASK_HINT = "give a mask as long as ds.frame, names of pictures, or a function of the frame"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a step did.
+
+    Attributes:
+        name: the step.
+        changed: how many pictures it changed.
+        notes: what else a user should know, such as captions that stay as they are.
+    """
+
+    name: str
+    changed: int
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return "; ".join([f"{self.name}: {counted(self.changed, 'picture')} changed", *self.notes])
+
+
+class Dataset(NotPickled, HasPictures):
+    """Pictures with captions; made by `imgopen.dataset`.
+
+    Args:
+        manager: the parts of the session.
+        source: a folder, a glob, a list, a frame, a batch: see `datasets/selection.py`.
+        name: the name under which its steps are kept; by default the folder of the pictures.
+
+    Attributes:
+        name: its name.
+        notes: what a user should know, such as pictures that cannot be read.
+
+    Raises:
+        UsageError: there is no picture.
+
+    Example:
+        >>> ds = imgopen.dataset("photos")
+        >>> ds.describe()
+        >>> ds.merge()
+        >>> ds.write(trainer="kohya")
+    """
+
+    instead = "it belongs to its session; take ds.frame"
+
+    def __init__(self, manager: TaskManager, source: Any, name: str | None = None) -> None:
+        self._manager = manager
+        selection = select(manager, source)
+        self._rows, _ = group(selection.described, selection.rows)
+        self.notes = [note for note in selection.notes if note]
+        self.name = name or _name_of(source, self._rows)
+        self._edits = Edits(manager.database)
+        self._steps = Steps(manager.database, self.name)
+        self._file_notes = self._take_in_files()
+
+    # What it holds.
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The pictures, as they are in the history now."""
+        pictures = [row.picture for row in self._rows]
+        held, verdicts = self._edits.current(pictures), self._steps.verdicts()
+        found = []
+        for at, row in enumerate(self._rows):
+            edit, verdict = held.get(row.picture), verdicts.get(row.picture)
+            notes = [verdict.note if verdict else "", self._file_notes.get(row.image, "")]
+            found.append(
+                Entry(
+                    at, row.image, row.picture,
+                    caption=edit.caption if edit else "",
+                    origin=edit.kind if edit else "",
+                    edit_id=edit.edit_id if edit else None,
+                    said=row.descriptions,
+                    rejected=bool(verdict and verdict.rejected),
+                    note="; ".join(filter(None, notes)),
+                    trouble=row.trouble,
+                )
+            )  # fmt: skip
+        return found
+
+    @property
+    def kept(self) -> list[Entry]:
+        """The pictures that are not rejected and can be read."""
+        return [entry for entry in self.entries if entry.kept]
+
+    @property
+    def picture_rows(self) -> list[Row]:
+        """The kept pictures, as boards and galleries show them."""
+        return [self._rows[entry.at] for entry in self.kept]
+
+    @property
+    def models(self) -> list[str]:
+        """The models that described any of the pictures."""
+        return sorted({model for row in self._rows for model in row.descriptions})
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row for each picture: caption, tags, origin, each model's words, kept, note."""
+        import pandas as pd
+
+        entries = self.entries
+        columns: dict[str, Any] = {
+            "image": pd.array([_valid(e.image) for e in entries], dtype="string"),
+            "caption": pd.array([e.caption or None for e in entries], dtype="string"),
+            "tags": pd.Series([listed(e.caption) for e in entries], dtype=object),
+            "origin": pd.array([e.origin or None for e in entries], dtype="string"),
+        }
+        for model in self.models:
+            said = [e.said[model].text if model in e.said else None for e in entries]
+            columns[model] = pd.array([text or None for text in said], dtype="string")
+        columns["kept"] = [entry.kept for entry in entries]
+        notes = [e.trouble or e.note or None for e in entries]
+        columns["note"] = pd.array(notes, dtype="string")
+        columns["picture"] = pd.array([e.picture or None for e in entries], dtype="string")
+        return pd.DataFrame(columns)
+
+    @property
+    def caption(self) -> pd.Series[Any]:
+        """The captions; assign a Series, a dict by name, or a function of a caption: one step."""
+        return self.frame["caption"]
+
+    @caption.setter
+    def caption(self, value: Any) -> None:
+        texts = self._texts(value)
+        self.rewrite("captions by hand", lambda entry: texts.get(entry.at), kind=EDITED)
+
+    # What changes it.
+
+    def describe(
+        self,
+        models: Sequence[str] = MODELS,
+        *,
+        concurrency: int = 16,
+        timeout: float | None = None,
+        most: int | None = None,
+        fresh: bool = False,
+        dry_run: bool = False,
+        progress: bool = True,
+    ) -> Batch | Plan:
+        """Describe the kept pictures; what was described before comes from the history.
+
+        Args:
+            models: the models to ask.
+            concurrency: how many tasks run at a time.
+            timeout: seconds for each picture; by default the session's setting.
+            most: the most tasks that may be sent.
+            fresh: ask again what was asked before.
+            dry_run: send nothing and return the plan.
+            progress: whether to show a progress bar.
+
+        Raises:
+            UsageError: no picture is kept; nothing was sent.
+            TaskInterrupted: Ctrl-C was pressed.
+        """
+        images = [entry.image for entry in self.kept]
+        if not images:
+            raise UsageError("no picture is kept: nothing was sent", hint="ds.keep(...)")
+        limits = Limits(concurrency, timeout, most, fresh or self._manager.settings.cache == "off")
+        names = [models] if isinstance(models, str) else list(models)
+        batch = Batch(
+            self._manager, OPERATIONS[OPERATION], source_of(images), {"model": names}, limits
+        )
+        if dry_run:
+            return batch.plan()
+        try:
+            return batch.run(progress)
+        finally:
+            self._read_descriptions()
+
+    def rewrite(
+        self,
+        name: str,
+        change: Callable[[Entry], str | Draft | None],
+        *,
+        where: Any = None,
+        kind: str = RULE,
+        rule: Mapping[str, Any] | None = None,
+    ) -> Done:
+        """Change captions as one step.
+
+        Args:
+            name: the step, in words.
+            change: returns the new caption of a picture; None, or the same, leaves it.
+            where: which pictures, as for `reject`; by default the kept ones.
+            kind: where the captions come from.
+            rule: the rule as data, so that it can be applied again.
+        """
+        changes: dict[str, Change] = {}
+        empty = 0
+        for entry in self.kept if where is None else self.chosen(where):
+            if not entry.picture or entry.picture in changes:
+                continue
+            new = change(entry)
+            if isinstance(new, str):
+                if not new.strip():
+                    empty += bool(entry.caption)
+                    continue
+                origin = {"edit": entry.edit_id} if entry.edit_id else {}
+                new = drafted(new, kind, origin)
+            if new is not None and new.caption != entry.caption:
+                changes[entry.picture] = Change(entry.image, entry.picture, new, entry.edit_id)
+        saved = self._steps.caption(name, changes.values(), rule) if changes else 0
+        late = len(changes) - saved
+        notes = [
+            f"{counted(empty, 'caption')} would be empty, and stay as they are" if empty else "",
+            f"{counted(late, 'caption')} changed elsewhere meanwhile stay" if late else "",
+        ]
+        return Done(name, saved, tuple(filter(None, notes)))
+
+    def reject(self, where: Any, note: str = "") -> Done:
+        """Leave pictures out of what is written, today and tomorrow.
+
+        Args:
+            where: a mask as long as `frame`, names of pictures, their places, or a function of
+                the frame that returns a mask.
+            note: why.
+
+        Raises:
+            UsageError: the mask does not fit, or there is no such picture.
+
+        Example:
+            >>> ds.reject(ds.frame.caption.str.contains("blurry"), note="blurry")
+            >>> ds.reject(["cat.png", "dog*.png"])
+        """
+        return self._judge("reject", where, rejected=True, note=note)
+
+    def keep(self, where: Any) -> Done:
+        """Take rejected pictures back; `where` is as for `reject`."""
+        return self._judge("keep", where, rejected=False)
+
+    @property
+    def steps(self) -> pd.DataFrame:
+        """The steps so far, oldest first, with those that were taken back."""
+        import pandas as pd
+
+        rows = [
+            (s.step_id, s.name, s.captions, s.verdicts, s.files,
+             pd.Timestamp(s.created, unit="s", tz="UTC"), s.undone is not None)
+            for s in self._steps.all()
+        ]  # fmt: skip
+        names = ("step", "name", "captions", "verdicts", "files", "created", "undone")
+        return pd.DataFrame(rows, columns=list(names)).set_index("step")
+
+    def undo(self) -> str | None:
+        """Take back the last step, and return its name; None if there is none."""
+        step = self._steps.last()
+        if step is None:
+            return None
+        self._steps.undo(step)
+        return step.name
+
+    def chosen(self, where: Any) -> list[Entry]:
+        """Return the pictures that somebody means; see `reject`.
+
+        Raises:
+            UsageError: the mask does not fit, or there is no such picture.
+        """
+        entries = self.entries
+        if callable(where):
+            where = where(self.frame)
+        if isinstance(where, (str, os.PathLike)):
+            where = [where]
+        if hasattr(where, "columns"):  # rows of ds.frame
+            where = list(where.index)
+        if hasattr(where, "reindex") and getattr(where, "dtype", None) is not None:
+            if not where.index.isin(range(len(entries))).all():
+                raise UsageError("the mask is not of this data set's frame", hint=_MASK_HINT)
+            flags = where.reindex(range(len(entries)), fill_value=False).fillna(False)
+            where = [bool(flag) for flag in flags]
+        try:
+            given = [scalar(each) for each in where]
+        except TypeError:
+            raise UsageError(f"{in_words(where)} names no pictures", hint=_MASK_HINT) from None
+        if given and all(isinstance(each, bool) for each in given):
+            if len(given) != len(entries):
+                said = f"the mask has {len(given):,} values, the data set {len(entries):,} pictures"
+                raise UsageError(said, hint=_MASK_HINT)
+            return [entry for entry, wanted in zip(entries, given, strict=True) if wanted]
+        return list({e.at: e for each in given for e in _named(each, entries)}.values())
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        entries = self.entries
+        captioned = sum(bool(entry.caption) for entry in entries)
+        rejected = sum(entry.rejected for entry in entries)
+        facts = [counted(len(entries), "picture"), f"{captioned:,} with a caption"]
+        if rejected:
+            facts.append(f"{rejected:,} rejected")
+        return f"Dataset({short_path(self.name) if self.name else 'no folder'}: {', '.join(facts)})"
+
+    def _judge(self, verb: str, where: Any, *, rejected: bool, note: str = "") -> Done:
+        found = [e for e in self.chosen(where) if e.picture and e.rejected != rejected]
+        pictures = list(dict.fromkeys(entry.picture for entry in found))
+        name = f"{verb} {counted(len(pictures), 'picture')}" + (f" ({note})" if note else "")
+        if pictures:
+            self._steps.judge(name, pictures, rejected=rejected, note=note)
+        return Done(name, len(pictures))
+
+    def _texts(self, value: Any) -> dict[int, str]:
+        """Return the caption by place that was assigned; what is missing stays."""
+        entries = self.entries
+        if callable(value):
+            return {e.at: str(value(e.caption)) for e in entries if e.kept and e.caption}
+        if hasattr(value, "to_dict"):
+            if not value.index.isin(range(len(entries))).all():
+                raise UsageError(
+                    "these captions have another index than ds.frame",
+                    hint="assign a Series with its index, or a dict by name",
+                )
+            pairs = value.to_dict().items()
+        elif isinstance(value, Mapping):
+            pairs = value.items()
+        else:
+            raise UsageError(
+                f"captions cannot be read from {in_words(value)}",
+                hint="assign a Series, a dict by name, or a function",
+            )
+        found: dict[int, str] = {}
+        for name, text in pairs:
+            if isinstance(text, str):
+                found |= {entry.at: text for entry in _named(scalar(name), entries)}
+        return found
+
+    def _read_descriptions(self) -> None:
+        described = described_in_history(self._manager, [row.picture for row in self._rows])
+        self._rows, _ = group(described, self._rows)
+
+    def _take_in_files(self) -> dict[str, str]:
+        """Save the caption files that are new or changed, and return notes on others by image.
+
+        A file that is older than a caption of the history does not replace it.
+        """
+        entries = [Entry(at, r.image, r.picture) for at, r in enumerate(self._rows) if r.picture]
+        found = list(text_files(entries))
+        known = self._steps.files_seen(str(file.path) for _, file in found)
+        held = self._edits.current(entry.picture for entry, _ in found)
+        notes, changes, seen = {}, {}, []
+        for entry, file in found:
+            if file.trouble:
+                notes[entry.image] = file.trouble
+            if not file.caption or known.get(str(file.path)) == (entry.picture, file.sha256):
+                continue
+            seen.append((str(file.path), entry.picture, file.sha256))
+            edit = held.get(entry.picture)
+            if edit and (edit.caption == file.caption or edit.created > file.modified):
+                if edit.caption != file.caption:
+                    notes[entry.image] = f"{file.path.name} is older than this caption"
+                continue
+            draft = drafted(file.caption, FILE, {"file": str(file.path)})
+            over = edit.edit_id if edit else None
+            changes[entry.picture] = Change(entry.image, entry.picture, draft, over)
+        self._steps.take_in(changes.values(), seen)
+        return notes
+
+
+def _valid(text: str) -> str:
+    """Return a text without lone surrogates, which a file's name may have and Arrow refuses."""
+    return text if is_valid(text) else text.encode("utf-8", "replace").decode()
+
+
+def _named(name: Any, entries: Sequence[Entry]) -> list[Entry]:
+    """Return the pictures of a name, a pattern or a place."""
+    if isinstance(name, int) and not isinstance(name, bool):
+        if 0 <= name < len(entries):
+            return [entries[name]]
+        raise UsageError(f"there is no picture {name}: there are {len(entries):,}")
+    if isinstance(name, os.PathLike):
+        name = os.fspath(name)
+    if not isinstance(name, str):
+        raise UsageError(f"{in_words(name)} names no picture", hint=_MASK_HINT)
+    exact = [e for e in entries if name in (e.image, e.name, os.path.basename(e.image))]
+    if not exact:
+        here = os.path.abspath(os.path.expanduser(name))
+        exact = [e for e in entries if e.image == here]
+    if not exact:
+        exact = [e for e in entries if fnmatch.fnmatch(os.path.basename(e.image), name)]
+    if not exact:
+        known = [os.path.basename(entry.image) for entry in entries]
+        raise UnknownNameError("picture of this data set called", name, known)
+    return exact
+
+
+def _name_of(source: Any, rows: Iterable[Row]) -> str:
+    """Return the folder of a data set; "" if its pictures lie in none."""
+    if isinstance(source, (str, os.PathLike)):
+        path = os.path.expanduser(os.fspath(source))
+        if os.path.isdir(path):
+            return os.path.realpath(path)
+    folders = {os.path.dirname(row.image) for row in rows if os.path.isabs(row.image)}
+    return os.path.realpath(os.path.commonpath(folders)) if folders else ""

@@ -1,0 +1,63 @@
+"""One picture of a data set: its caption, what models say of it, and whether it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from ..captions.descriptions import Description
+from ..images.identity import verified
+from ..text import short_path
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture of a data set.
+
+    Attributes:
+        at: its place in the data set, from 0: the index of `Dataset.frame`.
+        image: its name: an absolute path, a URL, "sample:NAME" or <...>.
+        picture: its identity, "" if it cannot be read.
+        caption: the text, "" if there is none.
+        origin: where the caption comes from: "file", "metadata", "picked", "edited", "merged",
+            "rule"; "" if there is none.
+        edit_id: the row of the history that holds the caption, None if there is none.
+        said: what models say of it, by model.
+        rejected: whether it is left out of what is written.
+        note: why it was rejected, or what a user should know of it.
+        trouble: why it cannot be read, or "".
+    """
+
+    at: int
+    image: str
+    picture: str
+    caption: str = ""
+    origin: str = ""
+    edit_id: int | None = None
+    said: Mapping[str, Description] = field(default_factory=dict)
+    rejected: bool = False
+    note: str = ""
+    trouble: str = ""
+
+    @cached_property
+    def path(self) -> Path | None:
+        """The file on this machine, None if the picture is no file here."""
+        path = Path(self.image)
+        return path if path.is_absolute() else None
+
+    @property
+    def name(self) -> str:
+        """Its name as it is shown."""
+        return short_path(self.image)
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is part of what is written."""
+        return not self.rejected and not self.trouble
+
+    @property
+    def verified(self) -> bool:
+        """Whether its identity tells its content from any other."""
+        return bool(self.picture) and verified(self.picture)

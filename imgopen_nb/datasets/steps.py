@@ -1,0 +1,149 @@
+"""What was done to a data set, step by step, in the history's file: each step can be taken back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..captions.edits import Draft, Edits
+from ..database.database import Database
+
+_COLUMNS = ("step_id", "name", "rule", "created", "undone", "captions", "verdicts", "files")
+_COUNTS = ", ".join(
+    f"(SELECT COUNT(*) FROM {table} WHERE {table}.step = steps.step_id)"
+    for table in ("edits", "verdicts", "changed_files")
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: its name, the rule that it applied, and how much it changed.
+
+    Attributes:
+        step_id: its number.
+        name: what it did, in words.
+        rule: the rule, so that it can be applied to other pictures; None for other steps.
+        created: when, in seconds since the epoch.
+        undone: when it was taken back, or None.
+        captions, verdicts, files: how many captions, pictures kept or rejected, and files it has.
+    """
+
+    step_id: int
+    name: str
+    rule: Mapping[str, Any] | None
+    created: float
+    undone: float | None
+    captions: int
+    verdicts: int
+    files: int
+
+
+class Verdict(NamedTuple):
+    """Whether a picture is rejected, and why."""
+
+    rejected: bool
+    note: str
+
+
+class Change(NamedTuple):
+    """A caption to be saved.
+
+    Attributes:
+        image: the picture's name.
+        picture: its identity.
+        draft: the caption.
+        over: the edit that it replaces, None if there is none.
+    """
+
+    image: str
+    picture: str
+    draft: Draft
+    over: int | None
+
+
+class Steps:
+    """The steps of one data set; several kernels may write at once.
+
+    Args:
+        database: the history's file.
+        dataset: the name of the data set.
+    """
+
+    def __init__(self, database: Database, dataset: str) -> None:
+        self._database = database
+        self._edits = Edits(database)
+        self.dataset = dataset
+
+    def all(self) -> list[Step]:
+        """Return all steps, oldest first, with those that were taken back."""
+        sql = f"SELECT {', '.join(_COLUMNS[:5])}, {_COUNTS} FROM steps WHERE dataset = ?"
+        rows = self._database.read(f"{sql} ORDER BY step_id", [self.dataset], _COLUMNS)
+        return [Step(**row) for row in rows]
+
+    def last(self) -> Step | None:
+        """Return the last step that was not taken back."""
+        return next((step for step in reversed(self.all()) if step.undone is None), None)
+
+    def begin(self, name: str, rule: Mapping[str, Any] | None = None) -> int:
+        """Write a step down, and return its number."""
+        told = None if rule is None else json.dumps(rule, ensure_ascii=False)
+        sql = (
+            "INSERT INTO steps (dataset, name, rule, created) VALUES (?, ?, ?, ?) RETURNING step_id"
+        )
+        found = self._database.read(sql, [self.dataset, name, told, time.time()], ("step_id",))
+        return int(found[0]["step_id"])
+
+    def caption(
+        self, name: str, changes: Iterable[Change], rule: Mapping[str, Any] | None = None
+    ) -> int:
+        """Save captions as one step, and return how many were saved.
+
+        A picture whose caption was changed elsewhere meanwhile keeps that one.
+        """
+        with self._database.transaction():
+            step = self.begin(name, rule)
+            return self._edits.add_all(changes, step)
+
+    def judge(self, name: str, pictures: Iterable[str], *, rejected: bool, note: str = "") -> None:
+        """Keep or reject pictures, as one step."""
+        with self._database.transaction():
+            step = self.begin(name)
+            self._database.run_many(
+                "INSERT INTO verdicts (dataset, picture, rejected, note, step) "
+                "VALUES (?, ?, ?, ?, ?)",
+                ((self.dataset, p, int(rejected), note or None, step) for p in pictures),
+            )
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """Return the verdict on each picture that has one."""
+        sql = (
+            "SELECT picture, rejected, note FROM verdicts JOIN steps ON step_id = step "
+            "WHERE verdicts.dataset = ? AND undone IS NULL ORDER BY verdict_id"
+        )
+        rows = self._database.read(sql, [self.dataset], ("picture", "rejected", "note"))
+        return {row["picture"]: Verdict(bool(row["rejected"]), row["note"] or "") for row in rows}
+
+    def files_seen(self, paths: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """Return picture and SHA-256 of caption files when they were last read or written."""
+        among = "path IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT path, picture, sha256 FROM text_files WHERE {among}"
+        rows = self._database.read(sql, [json.dumps(list(paths))], ("path", "picture", "sha256"))
+        return {row["path"]: (row["picture"], row["sha256"]) for row in rows}
+
+    def take_in(self, changes: Iterable[Change], seen: Iterable[tuple[str, str, str]]) -> None:
+        """Save captions of files, with the path, picture and SHA-256 of each file that was read."""
+        with self._database.transaction():
+            self._edits.add_all(changes, None)
+            self._database.run_many("INSERT OR REPLACE INTO text_files VALUES (?, ?, ?)", seen)
+
+    def undo(self, step: Step) -> None:
+        """Take the captions and verdicts of a step back; captions of later steps stay."""
+        now = time.time()
+        with self._database.transaction():
+            self._database.run("UPDATE steps SET undone = ? WHERE step_id = ?", (now, step.step_id))
+            self._database.run(
+                "UPDATE edits SET undone = ? WHERE step = ? AND undone IS NULL", (now, step.step_id)
+            )

@@ -1,0 +1,73 @@
+"""The captions that lie beside pictures already: cat.txt for cat.png."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..captions.edits import MOST_TEXT
+from ..text import counted
+from .entry import Entry
+
+SUFFIXES = (".txt", ".caption")  # the first that is there counts
+_MOST_BYTES = 4 * MOST_TEXT
+
+
+class TextFile(NamedTuple):
+    """A caption file as it is on the disk.
+
+    Attributes:
+        path: the file.
+        caption: its text; "" if there is none, or it cannot be read.
+        sha256: that of its bytes.
+        modified: when it was last changed, in seconds since the epoch.
+        trouble: what a user should know of it, or "".
+    """
+
+    path: Path
+    caption: str
+    sha256: str
+    modified: float
+    trouble: str
+
+
+def text_files(entries: Iterable[Entry]) -> Iterator[tuple[Entry, TextFile]]:
+    """Yield the caption file of each picture that has one."""
+    for entry in entries:
+        if entry.path is None or not entry.picture:
+            continue
+        for suffix in SUFFIXES:
+            found = read_text_file(entry.path.with_suffix(suffix))
+            if found is not None:
+                yield entry, found
+                break
+
+
+def read_text_file(path: Path) -> TextFile | None:
+    """Return a caption file, None if there is none."""
+    try:
+        if not path.is_file():
+            return None
+        seen = path.stat()
+        data = path.read_bytes() if seen.st_size <= _MOST_BYTES else b""
+    except OSError as error:
+        return TextFile(path, "", "", 0.0, f"{path.name} cannot be read ({error.strerror})")
+    if seen.st_size > _MOST_BYTES:
+        trouble = f"{path.name} is too long for a caption: {counted(seen.st_size, 'byte')}"
+        return TextFile(path, "", "", seen.st_mtime, trouble)
+    text, trouble = decoded(data)
+    found = text.strip()
+    if len(found) > MOST_TEXT:
+        found, trouble = "", f"{path.name} is too long for a caption"
+    digest = hashlib.sha256(data).hexdigest()
+    return TextFile(path, found, digest, seen.st_mtime, f"{path.name} {trouble}" if trouble else "")
+
+
+def decoded(data: bytes) -> tuple[str, str]:
+    """Return the text of a file, and what is wrong with its encoding, or ""."""
+    try:
+        return data.decode("utf-8-sig"), ""
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace"), "is not UTF-8: read as Windows-1252"

@@ -1,0 +1,209 @@
+"""A data set: what it takes in, how captions and verdicts change, and how each step is undone."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import imgopen_nb as imgopen
+from imgopen_nb.datasets.dataset import Dataset
+from imgopen_nb.errors import ImgOpenError, UsageError
+from imgopen_nb.session import Session
+
+from .test_selection import names, png
+
+COLOURS = {"a.png": "red", "b.png": "blue", "c.png": "green"}
+
+
+@pytest.fixture
+def folder(cached: None, local: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of three pictures; a.png has a caption file."""
+    for name, colour in COLOURS.items():
+        (tmp_path / name).write_bytes(png(colour))
+    (tmp_path / "a.txt").write_text("my own words\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def captions(ds: Dataset) -> dict[str, str]:
+    return {Path(entry.image).name: entry.caption for entry in ds.entries}
+
+
+def kept(ds: Dataset) -> list[str]:
+    return [Path(entry.image).name for entry in ds.kept]
+
+
+def test_a_caption_file_is_the_pictures_caption(folder: Path):
+    ds = imgopen.dataset(folder)
+
+    assert captions(ds) == {"a.png": "my own words", "b.png": "", "c.png": ""}
+    assert list(ds.frame.origin.fillna("")) == ["file", "", ""]
+    assert (folder / "a.txt").read_text() == "my own words\n"
+
+
+def test_a_file_that_was_edited_since_is_taken_in_again(folder: Path):
+    imgopen.dataset(folder)
+    (folder / "a.txt").write_text("other words")
+
+    assert captions(imgopen.dataset(folder))["a.png"] == "other words"
+
+
+def test_a_file_that_was_seen_before_does_not_come_back_over_a_later_step(folder: Path):
+    ds = imgopen.dataset(folder)
+    ds.caption = {"a.png": "by hand"}
+
+    assert captions(imgopen.dataset(folder))["a.png"] == "by hand"
+
+
+def test_a_file_older_than_a_caption_of_the_history_does_not_replace_it(folder: Path):
+    ds = imgopen.dataset(folder)
+    ds.caption = {"b.png": "by hand"}
+    (folder / "b.txt").write_text("old words")
+    os.utime(folder / "b.txt", (1e9, 1e9))
+
+    again = imgopen.dataset(folder)
+
+    assert captions(again)["b.png"] == "by hand"
+    assert again.frame.note[1] == "b.txt is older than this caption"
+
+
+def test_captions_are_assigned_by_name_by_index_and_by_function(folder: Path):
+    ds = imgopen.dataset(folder)
+
+    ds.caption = {"b.png": "blue", "c*": "green"}
+    ds.caption = pd.Series({0: "red"})
+    ds.caption = str.upper
+
+    assert list(ds.caption) == ["RED", "BLUE", "GREEN"]
+    assert len(ds.steps) == 3
+
+
+def test_rejects_stay_rejected_in_another_session_and_can_be_kept_again(folder: Path):
+    ds = imgopen.dataset(folder)
+    ds.reject(ds.frame.image.str.endswith("b.png"), note="blurry")
+
+    again = imgopen.dataset("*.png")
+    assert kept(again) == ["a.png", "c.png"]
+    assert again.frame.note[1] == "blurry"
+    again.keep("b.png")
+    assert kept(imgopen.dataset(folder)) == ["a.png", "b.png", "c.png"]
+
+
+def test_each_step_is_undone_in_turn_also_the_day_after(folder: Path):
+    ds = imgopen.dataset(folder)
+    ds.caption = {"a.png": "one"}
+    ds.reject(["a.png"])
+    ds.caption = {"b.png": "two"}
+
+    again = imgopen.dataset(folder)
+    assert [again.undo() for _ in range(4)] == [
+        "captions by hand", "reject 1 picture", "captions by hand", None,
+    ]  # fmt: skip
+    assert captions(again) == {"a.png": "my own words", "b.png": "", "c.png": ""}
+    assert kept(again) == ["a.png", "b.png", "c.png"]
+
+
+def test_undo_leaves_what_was_written_since_elsewhere(folder: Path):
+    ds = imgopen.dataset(folder)
+    ds.caption = {"a.png": "a step"}
+    board = imgopen.board(ds)
+    board._receive({"kind": "edit", "image": 0, "text": "on the board", "base": None})
+    board._receive({
+        "kind": "edit", "image": 0, "text": "on the board", "base": ds.entries[0].edit_id,
+    })  # fmt: skip
+
+    ds.undo()
+
+    assert captions(ds)["a.png"] == "on the board"
+
+
+def test_boards_and_galleries_show_the_kept_pictures(folder: Path):
+    ds = imgopen.dataset(folder)
+    ds.reject("b.png")
+
+    assert names(imgopen.board(ds)) == ["a.png", "c.png"]
+    assert names(imgopen.gallery(ds)) == ["a.png", "c.png"]
+
+
+def test_only_kept_pictures_are_described_and_each_is_sent_once(folder: Path):
+    ds = imgopen.dataset(folder)
+    ds.reject("c.png")
+
+    ds.describe(progress=False)
+    ds.describe(progress=False)
+
+    assert set(ds.models) == {"clip", "deepdanbooru"}
+    assert ds.frame["clip"].notna().tolist() == [True, True, False]
+    assert len(imgopen.current().rows(operation="describe")) == 4
+
+
+def test_copies_of_a_picture_share_captions_and_verdicts(folder: Path):
+    (folder / "copy.png").write_bytes(png("red"))
+    ds = imgopen.dataset(folder)
+    ds.caption = {"copy.png": "both"}
+    ds.reject("a.png")
+
+    assert captions(ds)["a.png"] == "both"
+    assert kept(ds) == ["b.png", "c.png"]
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ([True, False], "the mask has 2 values, the data set 3 pictures"),
+        ("d.png", "no picture of this data set called"),
+        (7, "names no pictures"),
+        ([7], "there is no picture 7"),
+        (pd.Series([True], index=[99]), "not of this data set's frame"),
+        ([object()], "names no picture"),
+    ],
+)
+def test_a_mask_that_does_not_fit_changes_nothing(folder: Path, where: object, said: str):
+    ds = imgopen.dataset(folder)
+
+    with pytest.raises(ImgOpenError, match=said):
+        ds.reject(where)
+    assert ds.steps.empty
+
+
+def test_no_caption_becomes_empty(folder: Path):
+    ds = imgopen.dataset(folder)
+
+    done = ds.rewrite("empty", lambda entry: "")
+
+    assert "1 caption would be empty, and stay as they are" in repr(done)
+    assert captions(ds)["a.png"] == "my own words"
+
+
+def test_a_caption_changed_elsewhere_meanwhile_is_not_replaced(folder: Path):
+    ds, other = imgopen.dataset(folder), imgopen.dataset(folder)
+
+    def change(entry: object) -> str:
+        if not other.steps.shape[0]:
+            other.caption = {"a.png": "elsewhere"}
+        return "mine"
+
+    done = ds.rewrite("mine", change, where="a.png")
+
+    assert captions(ds)["a.png"] == "elsewhere"
+    assert done.changed == 0
+
+
+def test_a_file_in_another_encoding_is_read_and_said(folder: Path):
+    (folder / "b.txt").write_bytes("Café".encode("cp1252"))
+    (folder / "c.txt").write_bytes(b"\xef\xbb\xbfwith a mark")
+    os.utime(folder / "b.txt", (time.time(),) * 2)
+
+    ds = imgopen.dataset(folder)
+
+    assert captions(ds) | {"a.png": ""} == {"a.png": "", "b.png": "Café", "c.png": "with a mark"}
+    assert ds.frame.note[1] == "b.txt is not UTF-8: read as Windows-1252"
+
+
+def test_an_empty_folder_is_refused(cached: None, local: Session, tmp_path: Path):
+    with pytest.raises(UsageError, match="no pictures in the folder"):
+        imgopen.dataset(tmp_path)
