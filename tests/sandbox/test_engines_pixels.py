@@ -336,7 +336,7 @@ def test_erasing_twice_gives_the_same_bytes() -> None:
         (Image.new("RGBA", (512, 341), (255, 255, 255, 0)), "mask .* is empty"),
         (Image.new("L", (512, 341), 255), "covers the whole picture"),
     ],
-    ids=["size", "black", "transparent", "white"],
+    ids=["size", "black", "zeros and ones", "transparent", "white"],
 )
 def test_masks_that_cannot_be_used_are_refused(mask: Image.Image, message: str) -> None:
     with pytest.raises(EngineError, match=message):
