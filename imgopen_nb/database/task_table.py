@@ -6,7 +6,7 @@ import heapq
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import UnknownNameError
@@ -200,17 +200,24 @@ class TaskTable:
         )
 
     def rows(
-        self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, raw: bool = False, **filters: Any
+        self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, **filters: Any
     ) -> list[dict[str, Any]]:
         """Return tasks, oldest first; for the filters see `select`."""
-        if filters.get("limit") is not None and filters.get("pictures") is None:
-            return self._newest(filters, columns, raw)
-        return self.database.read(*select(filters, columns), columns, raw=raw)[::-1]
+        return self.database.read(*self._select(filters, columns), columns)[::-1]
 
-    def _newest(
-        self, filters: Mapping[str, Any], columns: tuple[str, ...], raw: bool
-    ) -> list[dict[str, Any]]:
-        """Return the newest tasks that pass; the index alone finds the newest of each kind."""
+    def columns(
+        self, columns: tuple[str, ...] = HISTORY_COLUMNS, **filters: Any
+    ) -> dict[str, tuple[Any, ...]]:
+        """Return tasks by column, oldest first; JSON stays text."""
+        found = self.database.read_columns(*self._select(filters, columns), columns)
+        return {name: values[::-1] for name, values in found.items()}
+
+    def _select(
+        self, filters: Mapping[str, Any], columns: tuple[str, ...]
+    ) -> tuple[str, Sequence[Any]]:
+        """Return the query for tasks; the index alone finds the newest of each kind."""
+        if filters.get("limit") is None or filters.get("pictures") is not None:
+            return select(filters, columns)
         found: list[tuple[float, int]] = []
         for row in self.database.read(*kinds(filters), ("kind",)):
             sql, values = newest_of_kind(row["kind"], filters)
@@ -218,7 +225,7 @@ class TaskTable:
             found += [(row["created"], row["rowid"]) for row in rows]
         found = heapq.nlargest(filters["limit"], found)
         rowids = json.dumps([rowid for _, rowid in found])
-        return self.database.read(select_by_rowid(columns), (rowids,), columns, raw=raw)[::-1]
+        return select_by_rowid(columns), (rowids,)
 
     def durations(
         self, operation: str, model: str | None, backend: str

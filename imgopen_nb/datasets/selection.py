@@ -15,9 +15,11 @@ from functools import partial
 from typing import Any
 
 from ..batch.batch import Batch
-from ..batch.dataframes import table_in_memory
 from ..batch.rows import InputPicture
-from ..batch.sources import is_glob, is_table, missing, source_of
+from ..batch.sources import is_glob, source_of
+from ..batch.tables.frames import table_in_memory
+from ..batch.tables.objects import is_table
+from ..batch.tables.table import missing
 from ..captions.comparison import Comparison, compare_rows
 from ..captions.descriptions import (
     DESCRIBE_FIRST,
