@@ -456,7 +456,15 @@ class Dataset(NotPickled, HasPictures):
         A file that is older than a caption of the history does not replace it.
         """
         entries = [Entry(at, r.image, r.picture) for at, r in enumerate(self._rows) if r.picture]
-        found = list(text_files(entries))
+        # A store that only an imported history names is not asked with this user's access.
+        imported = self._manager.table.only_imported
+        found = list(
+            text_files(
+                entry
+                for entry in entries
+                if not is_store(entry.image) or not imported(entry.image, entry.picture)
+            )
+        )
         known = self._steps.files_seen(str(file.path) for _, file in found)
         held = self._edits.current(entry.picture for entry, _ in found)
         notes, changes, seen = {}, {}, []

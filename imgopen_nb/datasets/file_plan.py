@@ -110,6 +110,13 @@ class Files:
         """
         kept = [entry for entry in entries if entry.kept]
         _refuse(kept)
+        imported = self._manager.table.only_imported
+        for entry in kept:
+            if is_store(entry.image) and imported(entry.image, entry.picture):
+                raise UsageError(
+                    f"{entry.name} comes from an imported history: its store is not asked",
+                    hint="open the data set from the store itself: imgopen.dataset(ADDRESS)",
+                )
         there = folder is not None and all(_lies_in(entry, folder) for entry in kept)
         if there and self._trainer.layout != SHARDS:
             folder, self._images = None, STAY
