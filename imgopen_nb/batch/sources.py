@@ -16,7 +16,6 @@ from ..catalogue.parameter import Param
 from ..catalogue.values import is_embedded, listed
 from ..errors import ImgOpenError, ParameterError, naming
 from ..images.picture import path_of_address, read_picture
-from ..media.formats import FILE_SUFFIXES
 from ..media.stores import address_of, as_address, files_in, fitting, is_folder, is_store, store
 from ..text import clip, counted, in_words, visible
 from .tables.files import SAVE_AS_CSV, read_tables, reader_of
@@ -233,7 +232,7 @@ def _from_text(text: str, param: Param) -> Source:
 def _from_store(address: str) -> Source:
     """Return a picture, a folder of pictures or a glob in a store that fsspec reaches."""
     place = store(address)
-    if place.suffix.lower() in FILE_SUFFIXES and not _GLOB.search(address):
+    if has_picture_suffix(place.name) and not _GLOB.search(address):
         return _one_value(address)
     if _GLOB.search(address):
         found, none = fitting(address), f"no file fits {clip(address)}"
@@ -243,7 +242,7 @@ def _from_store(address: str) -> Source:
         none = f"no pictures in the folder {clip(address)}"
     else:
         raise ParameterError(f"there is no file or folder {clip(address)}", hint=_HINT)
-    names = [address_of(each) for each in found if each.suffix.lower() in FILE_SUFFIXES]
+    names = [address_of(each) for each in found if has_picture_suffix(each.name)]
     if not names:
         raise ParameterError(none, hint=_HINT)
     return Source(lambda: zip(names, names, strict=True), len(names), name=address.rstrip("/"))
@@ -325,7 +324,11 @@ def _files(given: Path, found: list[Path], none: str) -> Source:
 def _inside(folder: Path) -> str:
     """Return what to give instead of a folder in which no pictures lie."""
     inside = sorted(folder.iterdir())
-    tables = [path.name for path in inside if reader_of(path) and path.suffix.lower() != ".json"]
+    tables = [
+        path.name
+        for path in inside
+        if reader_of(path) and path.suffix.lower() not in (".json", ".txt")
+    ]
     if tables:
         return f"it holds {clip(tables[0])}: give that"
     deeper = next(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError, JournalError, UsageError
-from ..files import draft, file_error, make_private_folder
+from ..files import draft, file_error, make_private_folder, remove_stale_drafts
 from ..text import clip_path
 from .database import Database
 from .spots import FOLDER, LINK, Spot, spot_of
@@ -242,6 +242,7 @@ class FileChanges:
             path = self._backup(step)
             try:
                 make_private_folder(path.parent)
+                remove_stale_drafts(path.parent)
                 with draft(path, exact_mode=0o600) as part, zipfile.ZipFile(part, "w") as archive:
                     for number, change in enumerate(old):
                         data = change.spot.read()
@@ -277,6 +278,7 @@ class FileChanges:
                     spot_of(folder.stored).remove()
                 self._database.run("DELETE FROM changed_files WHERE step = ?", (step,))
                 self._database.run("DELETE FROM steps WHERE step_id = ?", (step,))
+                self.forget(step)
 
     def _restore(self, spot: Spot, row: Mapping[str, Any], backups: zipfile.ZipFile | None) -> None:
         before = row["before"]

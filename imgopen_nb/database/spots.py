@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,8 +100,13 @@ class Spot:
         return self.name
 
 
-def spot_of(place: Place | str) -> Spot:
+def spot_of(place: Place | str, listed: Container[str] | None = None) -> Spot:
     """Return the spot of a path, of an address, or of what the journal has kept.
+
+    Args:
+        place: where it is.
+        listed: the names of all that is in this folder of a store, if that is known: the store
+            is not asked for what is not there.
 
     Raises:
         FileError: its place cannot be read.
@@ -109,11 +114,11 @@ def spot_of(place: Place | str) -> Spot:
     """
     if isinstance(place, str):
         if is_store(place):
-            return _StoreSpot(place)
+            return _StoreSpot(place, listed)
         if place.startswith(_BYTES):
             place = os.fsdecode(bytes.fromhex(place.removeprefix(_BYTES)))
         return _LocalSpot(Path(place))
-    return _LocalSpot(place) if isinstance(place, Path) else _StoreSpot(address_of(place))
+    return _LocalSpot(place) if isinstance(place, Path) else _StoreSpot(address_of(place), listed)
 
 
 class _LocalSpot(Spot):
@@ -217,11 +222,13 @@ class _LocalSpot(Spot):
 
 
 class _StoreSpot(Spot):
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, listed: Container[str] | None = None) -> None:
         self._place = store(address)
         self.name = self.key = address_of(self._place)
-        with self._asking("cannot be reached"):
-            self._info = self._look()
+        self._info = None
+        if listed is None or self._place.name in listed:
+            with self._asking("cannot be reached"):
+                self._info = self._look()
 
     def digest(self) -> str | None:
         if self._info is None:
@@ -303,15 +310,5 @@ def _mark(info: dict[str, Any] | None) -> tuple[str, ...] | None:
     """Return what tells one version of a file in a store from another."""
     if info is None:
         return None
-    facts = (
-        "type",
-        "size",
-        "ETag",
-        "etag",
-        "created",
-        "mtime",
-        "LastModified",
-        "updated",
-        "md5Hash",
-    )
+    facts = ("type", "size", "ETag", "etag", "created", "mtime", "LastModified", "updated")
     return tuple(str(info.get(fact)) for fact in facts)

@@ -92,7 +92,13 @@ class Dataset(NotPickled, HasPictures):
         self._edits = Edits(manager.database)
         self._steps = Steps(manager.database, self.name)
         self._writer = Writer(manager, self._steps)
-        entries = [Entry(at, row.image, row.picture) for at, row in enumerate(self._rows)]
+        # A store that only an imported history names is not asked with this user's access.
+        imported = manager.table.only_imported
+        entries = [
+            Entry(at, row.image, row.picture)
+            for at, row in enumerate(self._rows)
+            if not is_store(row.image) or not imported(row.image, row.picture)
+        ]
         root = Path(folder) if folder and not is_store(folder) else None
         imports = take_in(entries, self._steps, self._edits, manager.files, root)
         self.notes += imports.notes

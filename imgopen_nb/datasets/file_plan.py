@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from ..captions.caption_files import planned, stem
 from ..database.file_changes import LEFT, REMOVED, Content, FileChange, FileChanges
@@ -20,7 +21,7 @@ from ..errors import PictureError, UsageError
 from ..images.identity import doubt
 from ..images.picture import suffix_of
 from ..media.formats import FILE_SUFFIXES
-from ..media.stores import address_of, files_in, is_store, store
+from ..media.stores import is_store, listing, store
 from ..tasks.manager import TaskManager
 from ..text import clip, clip_path, counted, is_valid, short_path
 from .entry import Entry
@@ -96,6 +97,7 @@ class Files:
         self._spool = spool
         self._name = re.sub(r"\W+", "-", os.path.basename(steps.dataset)).strip("-") or "data-set"
         self._mine = steps.files_written()
+        self._listings: dict[str, dict[str, dict[str, Any]]] = {}  # of folders in stores
         self.title = f"write for {trainer.name}"
         self.notes: list[str] = []
         self.command = ""
@@ -108,6 +110,13 @@ class Files:
         """
         kept = [entry for entry in entries if entry.kept]
         _refuse(kept)
+        imported = self._manager.table.only_imported
+        for entry in kept:
+            if is_store(entry.image) and imported(entry.image, entry.picture):
+                raise UsageError(
+                    f"{entry.name} comes from an imported history: its store is not asked",
+                    hint="open the data set from the store itself: imgopen.dataset(ADDRESS)",
+                )
         there = folder is not None and all(_lies_in(entry, folder) for entry in kept)
         if there and self._trainer.layout != SHARDS:
             folder, self._images = None, STAY
@@ -140,7 +149,7 @@ class Files:
             return self._told(home, [home], rows)
         texts = self._text_files(kept, folder)
         names = {spot.key for spot, _ in texts}
-        gone = [spot_of(place) for place in self._places_of(rejected, folder)]
+        gone = [self._spot(place) for place in self._places_of(rejected, folder)]
         stale = [spot for spot in gone if spot.stored in self._mine and spot.key not in names]
         folders = [folder] if folder is not None else sorted({_parent(e.image) for e in kept})
         if folder is not None:
@@ -171,7 +180,7 @@ class Files:
         for path, text in files.items():
             assert isinstance(text, str), "captions are text"
             line = text.removesuffix("\n") if path.suffix == TEXT else text
-            found.append((spot_of(path), _text(line, owners.get(str(path)))))
+            found.append((self._spot(path), _text(line, owners.get(str(path)))))
         return [*found, *self._in_store(there, folder)]
 
     def _named(self, entries: Iterable[Entry], folder: Path | None) -> Iterator[tuple[Entry, Path]]:
@@ -197,16 +206,16 @@ class Files:
             _refuse_others(entries)
         own = {entry.image for entry in entries}
         for parent in {_parent(place) for place in found}:
-            for near in files_in(store(parent)):
-                text = f"{parent}/{_stem(near.name)}{TEXT}"
-                stranger = near.suffix.lower() in FILE_SUFFIXES and address_of(near) not in own
-                if stranger and text in found:
+            for near in self._listed(parent):
+                text = f"{parent}/{_stem(near)}{TEXT}"
+                picture = os.path.splitext(near)[1].lower() in FILE_SUFFIXES
+                if picture and text in found and f"{parent}/{near}" not in own:
                     raise UsageError(
-                        f"{clip_path(text)} would lie beside {near.name}, another picture than "
+                        f"{clip_path(text)} would lie beside {near}, another picture than "
                         f"{found[text].name}: nothing was written",
                         hint='images="copy" with another folder',
                     )
-        return [(spot_of(p), _text(one_line(e.caption), e.picture)) for p, e in found.items()]
+        return [(self._spot(p), _text(one_line(e.caption), e.picture)) for p, e in found.items()]
 
     def _places_of(self, entries: Iterable[Entry], folder: str | None) -> Iterator[str]:
         """Yield where the text files of pictures would lie."""
@@ -258,10 +267,10 @@ class Files:
         for entry in kept:
             name = names[entry.picture] + originals[entry.picture].suffix
             line = one_line(entry.caption)
-            pictures.append((spot_of(_join(home, name)), originals[entry.picture].content))
+            pictures.append((self._spot(_join(home, name)), originals[entry.picture].content))
             if self._trainer.caption_files:
                 text = _text(line, entry.picture)
-                texts.append((spot_of(_join(home, names[entry.picture] + TEXT)), text))
+                texts.append((self._spot(_join(home, names[entry.picture] + TEXT)), text))
             rows.append((name, line))
         spots = {spot.key for spot, _ in (*pictures, *texts)}
         stems = {_folded(names[e.picture]) for e in first.values() if not e.kept}
@@ -367,7 +376,8 @@ class Files:
     def _present(self, home: str) -> list[tuple[str, Spot]]:
         """Return the files of a folder; [] if it is not there."""
         if is_store(home):
-            return [(place.name, spot_of(place)) for place in files_in(store(home))]
+            files = (n for n, info in self._listed(home).items() if info["type"] != "directory")
+            return [(name, self._spot(_join(home, name))) for name in files]
         try:
             names = sorted(os.listdir(home))
         except FileNotFoundError:
@@ -377,6 +387,18 @@ class Files:
             raise UsageError(said, hint="give another folder") from None
         paths = [(name, Path(home, name)) for name in names]
         return [(name, spot_of(path)) for name, path in paths if not path.is_dir()]
+
+    def _listed(self, folder: str) -> dict[str, dict[str, Any]]:
+        """Return what a store says of a folder; it is asked once."""
+        if folder not in self._listings:
+            self._listings[folder] = listing(store(folder))
+        return self._listings[folder]
+
+    def _spot(self, place: str | Path) -> Spot:
+        listed = (
+            self._listed(_parent(place)) if isinstance(place, str) and is_store(place) else None
+        )
+        return spot_of(place, listed)
 
     # Shards.
 
@@ -426,7 +448,7 @@ class Files:
         spooled = self._spool / name
         spooled.write_bytes(data)
         content = Content(sha256(data).hexdigest(), spooled.read_bytes)
-        return spot_of(_join(home, name)), content
+        return self._spot(_join(home, name)), content
 
     # What is told to the trainer, and to the user.
 
@@ -452,7 +474,7 @@ class Files:
                 )
         self.command = self._trainer.command(setup)
         text = self._trainer.content(setup, self.command)
-        return [(spot_of(_join(home, self._trainer.configuration)), _text(text))]
+        return [(self._spot(_join(home, self._trainer.configuration)), _text(text))]
 
     def _home(self, kept: Sequence[Entry]) -> str:
         """Return the folder of the pictures, in which the configuration goes.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..captions.edits import MOST_TEXT
+from ..errors import UsageError
 from ..media.stores import files_in, modified
 from ..text import counted
 from .entry import Entry
@@ -41,8 +42,13 @@ def text_files(entries: Iterable[Entry]) -> Iterator[tuple[Entry, TextFile]]:
     """Yield the caption file of each picture that has one."""
     listed: dict[str, set[str]] = {}  # the files of each folder in a store, which is asked once
     for entry in entries:
-        place = entry.place
-        if place is None or not entry.picture:
+        if not entry.picture:
+            continue
+        try:
+            place = entry.place
+        except UsageError:  # what reads such a store is not installed by now
+            continue
+        if place is None:
             continue
         if not isinstance(place, Path) and str(place.parent) not in listed:
             listed[str(place.parent)] = {file.name for file in files_in(place.parent)}

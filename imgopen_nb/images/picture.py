@@ -52,6 +52,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]+={0,2}\s*")
 _BASE64_PICTURE = re.compile(r"iVBORw0KGgo|/9j/|R0lGOD|UklGR|Qk|SUkqAA|TU0AKg")
 _HOST = re.compile(r"(www\.)?([\w-]+\.)+(com|org|net|io|edu|gov|[a-z]{2})/", re.IGNORECASE)
 _PASSWORD = re.compile(r"//[^/\s]*@")
+_MANY = "a column or list has many: session.map(...), or on a line --from"
 _ACCEPTED = (
     "give an http(s) URL, a path, bytes, an open file, a PIL image, a numpy array or sample:NAME"
 )
@@ -430,7 +431,7 @@ def _shape_hint(array: Any) -> str:
     if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] > 4:
         return "the channels come first: use np.moveaxis(array, 0, -1)"
     if array.ndim == 1 and array.dtype.kind not in "iufb":
-        return "a column or list has many: session.map(...), or on a line --from"
+        return _MANY
     if array.ndim == 4:
         return "this is a batch of pictures: give one, array[0]"
     return "use height × width, or height × width × 3 (RGB) or 4 (RGBA)"
@@ -440,12 +441,16 @@ def _eight_bits(array: Any) -> tuple[Any, tuple[str, ...]]:
     """Return the array as uint8 and what was done to it; values are never cut off silently."""
     import numpy as np
 
-    if array.dtype == np.uint8:
-        return array, ()
     if array.dtype == bool:
         return array.astype(np.uint8) * 255, ()
+    if array.ndim == 2 and array.dtype.kind in "iu" and (array.min(), array.max()) == (0, 1):
+        return array.astype(np.uint8) * 255, ("values 0 and 1 sent as 0 and 255, as of a mask",)
+    if array.dtype == np.uint8:
+        return array, ()
     if array.dtype == np.uint16:
         return (array // 257).astype(np.uint8), ("16-bit values 0 to 65535 sent as 0 to 255",)
+    if array.dtype.kind in "OSU":
+        raise PictureError("a table is no picture", hint=_MANY)
     if array.dtype.kind not in "iuf":
         raise PictureError(f"an array of {array.dtype} is no picture", hint="use uint8 or 0..1")
     low, high = float(array.min()), float(array.max())

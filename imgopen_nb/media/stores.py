@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -100,20 +99,30 @@ def read_store(address: str, most: int) -> bytes:
         raise PictureError(f"{shown} cannot be read: {_reason(error)}") from None
 
 
+def listing(place: UPath) -> dict[str, dict[str, Any]]:
+    """Return what a store says of each file and folder in a folder; {} if there is no such folder.
+
+    Raises:
+        UsageError: the store cannot be asked.
+    """
+    try:
+        place.fs.invalidate_cache()
+        found = place.fs.ls(place.path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except Exception as error:
+        raise _unreachable(visible(clip(address_of(place), 120)), error) from None
+    named = {str(info["name"]).rstrip("/").rpartition("/")[2]: dict(info) for info in found}
+    return {name: named[name] for name in sorted(named) if name}
+
+
 def files_in(place: UPath) -> list[UPath]:
     """Return the files of a folder in a store, by name; [] if there is no such folder.
 
     Raises:
         UsageError: the store cannot be asked.
     """
-    try:
-        found = place.fs.ls(place.path, detail=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except Exception as error:
-        raise _unreachable(visible(clip(address_of(place), 120)), error) from None
-    names = (str(info["name"]).rstrip("/").rpartition("/")[2] for info in _files(found))
-    return [place / name for name in sorted(names) if name]
+    return [place / name for name, info in listing(place).items() if info["type"] != "directory"]
 
 
 def fitting(pattern: str) -> list[UPath]:
@@ -128,7 +137,8 @@ def fitting(pattern: str) -> list[UPath]:
     except Exception as error:
         raise _unreachable(visible(clip(pattern, 120)), error) from None
     scheme = pattern.strip().partition("://")[0]
-    names = sorted(str(info["name"]).lstrip("/") for info in _files(found.values()))
+    files = (info for info in found.values() if info.get("type") != "directory")
+    names = sorted(str(info["name"]).lstrip("/") for info in files)
     return [store(f"{scheme}://{name}") for name in names]
 
 
@@ -149,10 +159,6 @@ def modified(place: UPath) -> float:
     with contextlib.suppress(Exception):
         return float(place.fs.modified(place.path).timestamp())
     return 0.0
-
-
-def _files(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [info for info in found if info.get("type") != "directory"]
 
 
 def _unreachable(shown: str, error: Exception) -> UsageError:

@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from ..catalogue.operation import Operation
+from ..catalogue.operation import Operation, is_of_others
 from ..catalogue.parameter import MOST_LISTED, Param, folded, plain
 from ..catalogue.values import whole_number
 from ..errors import ParameterError, UnknownNameError
-from ..text import in_words, near_match, one_of
+from ..text import clip, in_words, near_match, one_of
 from .words import Joined
 
 # What editors make of two hyphens.
@@ -65,7 +65,9 @@ class _Once(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         if getattr(namespace, self.dest, None) is not None:
-            raise ParameterError(f"{option_string} is given twice")
+            raise ParameterError(
+                f"{option_string} is given twice", hint="put all of it behind one of them"
+            )
         setattr(namespace, self.dest, values)
 
 
@@ -153,7 +155,8 @@ class Parser(argparse.ArgumentParser):
         near = near_match(name, [*self.flags, *others])
         if same:
             near = f"did you mean {same[0]}?"
-        elif name in _OTHER_OPTIONS:  # one of ours, which is not for this command
+        elif name in _OTHER_OPTIONS or (self.aliases and is_of_others(name, self.aliases)):
+            # one of ours, which is not for this command
             near = one_of(self.flags)
         return UnknownNameError(f"option of {self.prog} called", name, self.flags, hint=near)
 
@@ -263,12 +266,17 @@ def given(operation: Operation, namespace: argparse.Namespace, varied: str = "")
     if words:
         raise ParameterError(
             f"{operation.name}: {in_words(words[0])} is one word too many",
-            hint=_too_many(operation),
+            hint=_too_many(operation, words[0]),
         )
     return values
 
 
-def _too_many(operation: Operation) -> str:
+def _too_many(operation: Operation, word: Any) -> str:
+    name, sign, value = word.partition("=") if isinstance(word, str) else ("", "", "")
+    if sign and folded(name) in operation.names:
+        return f"an option: {operation.names[folded(name)].flag} {clip(value, 60)}"
+    if name == "#":
+        return "a line takes no remark: put it on a line of its own"
     if operation.name == "describe":
         return "a name with blanks needs quotes; for several pictures: --from, or %imgopen compare"
     return f"texts with blanks need quotes; see %imgopen {operation.name} --help"

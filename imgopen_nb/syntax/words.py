@@ -215,7 +215,14 @@ def _expanded(word: str, variables: Mapping[str, Any]) -> Any:
         return value
     if parts and parts[0].held and _AXIS.match(str(parts[0].value)):  # 'NAME="a, b",c' as a whole
         parts = (Part(parts[0].value), *parts[1:])
-    return Word(piece for part in parts for piece in _substituted(part, variables))
+    pieces = [piece for part in parts for piece in _substituted(part, variables)]
+    table = len(pieces) > 1 and any(getattr(piece.value, "shape", ()) for piece in pieces)
+    if table and not _AXIS.match(word) and (found := _BRACES.search(word)):
+        raise ParameterError(
+            f"{clip(word, 80)}: a table or an array in braces stands alone",
+            hint=f"a part of it is named within the braces: {{{found[1]}['NAME']}}",
+        )
+    return Word(pieces)
 
 
 def _substituted(part: Part, variables: Mapping[str, Any]) -> Iterator[Part]:

@@ -226,9 +226,29 @@ def test_without_the_extra_it_is_said_how_to_install_it():
     assert ".[remote]" in ran.stdout
 
 
-def test_a_store_named_in_an_imported_history_is_not_asked(session: Session, folder: UPath):
+def test_a_store_that_only_an_imported_history_names_is_not_asked(
+    session: Session, folder: UPath, monkeypatch: pytest.MonkeyPatch
+):
     """Anybody can write such a file, and the store would be asked with this user's access."""
+    image, picture = "memory://photos/set/a.png", by_content(png(0)).picture
+    session.manager.database.run(
+        "INSERT INTO tasks (task_id, operation, model, image, params, status, caption, created, "
+        "backend, picture, imported) VALUES ('t', 'describe', 'clip', ?, '{}', 'success', 'a cat', "
+        "1.0, 'real', ?, 'untrusted')",
+        (image, picture),
+    )
+    (folder / "a.png").unlink()  # an answer could only come from there
+    asked = []
+    fs = type(fsspec.filesystem("memory"))
+    for name in ("ls", "info", "_open"):
+        monkeypatch.setattr(fs, name, lambda *args, **named: asked.append(args))
+
+    ds = session.dataset(session.history())
+    ds.caption = {0: "words"}
+
+    assert len(ds) == 1
+    with pytest.raises(UsageError, match="imported history"):
+        ds.write()
     with pytest.raises(PictureError, match="imported history"):
-        session.manager.thumbnails.thumbnail(
-            "memory://photos/set/a.png", 512, picture=by_content(png(0)).picture, trusted=False
-        )
+        session.manager.thumbnail(image, 512, picture=picture)
+    assert asked == []

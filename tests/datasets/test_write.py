@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -566,9 +566,19 @@ def write_all(ds: Dataset, word: str) -> None:
     ds.write(overwrite=True)
 
 
+def was_killed(after: float, work: Callable[..., Any], *given: Any) -> bool:
+    """Run some work in a forked process, kill it after some seconds, and say whether it ran."""
+    process = FORK.Process(target=work, args=given)
+    process.start()
+    time.sleep(after)
+    process.kill()
+    process.join()
+    return bool(process.exitcode == -signal.SIGKILL)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 def test_a_killed_write_leaves_old_or_new_files_and_is_undone_by_another_process(tmp_path: Path):
-    """Some files are the user's, some ours, some new; every byte comes back."""
+    """Some files are the user's, some ours, some new; the undo is killed now and then too."""
     seed = random.randrange(10**6)
     dice = random.Random(seed)
     number = often(60, 1000)
@@ -585,12 +595,7 @@ def test_a_killed_write_leaves_old_or_new_files_and_is_undone_by_another_process
     before, steps = content(folder), len(ds.steps)
     killed = 0
     for turn in range(often(3, 50)):
-        writer = FORK.Process(target=write_all, args=(ds, f"w{turn}"))
-        writer.start()
-        time.sleep(dice.random() * (0.1 + number * 0.009))
-        writer.kill()
-        writer.join()
-        killed += writer.exitcode == -signal.SIGKILL
+        killed += was_killed(dice.random() * (0.1 + number * 0.009), write_all, ds, f"w{turn}")
         after = content(folder)
         for name, data in after.items():
             ours = data.startswith(f"w{turn} ".encode()) and name.endswith(".txt")
@@ -598,6 +603,8 @@ def test_a_killed_write_leaves_old_or_new_files_and_is_undone_by_another_process
             draft = name.startswith(".imgopen-")
             assert known or ours or draft, (seed, name, data)
         assert set(before) <= set(after), seed
+        if dice.random() < 0.5:
+            was_killed(dice.random() * (0.1 + number * 0.004), ds.undo)
         run = [sys.executable, "-c", UNDO, str(home), str(folder), str(steps)]
         if often(turn == 0, True):
             subprocess.run(run, check=True, capture_output=True)
@@ -677,7 +684,7 @@ def test_whatever_is_done_no_users_file_changes_and_each_undo_brings_the_files_b
     ds.caption = {"*": "first"}
     users: dict[str, bytes] = {}
     before: list[dict[str, bytes] | None] = []  # of each write that is not undone
-    for turn in range(often(60, 3000)):
+    for turn in range(often(60, 1000)):
         choice = dice.randrange(10)
         if choice < 3:
             path = dice.choice(paths).with_suffix(dice.choice((".txt", ".toml")))
@@ -691,8 +698,9 @@ def test_whatever_is_done_no_users_file_changes_and_each_undo_brings_the_files_b
                 users[str(path)] = path.read_bytes()
             before = [None] * len(before)
         elif choice < 5:
+            steps = len(ds.steps)
             ds.caption = {dice.choice(paths).name: dice.choice(("x\ny", "z", f"words {turn}"))}
-            before.append(None)
+            before += [None] * (len(ds.steps) - steps)
         elif choice == 5:
             judge = dice.choice((ds.reject, ds.keep))
             steps = len(ds.steps)

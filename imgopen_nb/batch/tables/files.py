@@ -14,6 +14,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,13 @@ from ...text import clip, counted
 from .csv_files import read_csv
 from .objects import table_from_json
 from .table import ROWS, Table, has_picture_suffix, in_batches, usual_names
-from .text_files import LONGEST, PACKED_SUFFIXES, lines, open_text
+from .text_files import LONGEST, PACKED_SUFFIXES, WESTERN, lines, open_text
 
 _LARGEST_JSON = 2 * LONGEST  # characters: a .json file is read as a whole
 SAVE_AS_CSV = 'save it as text in UTF-8 (in Excel: "CSV UTF-8")'
 
 
-def reader_of(path: Path) -> Callable[[Path, Param], Table] | None:
+def reader_of(path: Path) -> Callable[..., Table] | None:
     """Return the function that reads files with this suffix, None if they are no tables."""
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if suffixes and suffixes[-1] in PACKED_SUFFIXES:
@@ -58,6 +59,11 @@ def read_table(path: Path, param: Param) -> Table:
             _check_text(path)
         return reader(path, param)
     except UnicodeDecodeError as error:
+        if reader in (read_csv, _lines):
+            with contextlib.suppress(UnicodeDecodeError):
+                table: Table = reader(path, param, WESTERN)
+                remark = "read as Windows-1252, since it is not UTF-8"
+                return replace(table, remarks=(remark, *table.remarks))
         bad = error.object[error.start]
         raise ParameterError(
             f"{path.name} is not UTF-8: it has the byte {bad:#04x}",
@@ -72,7 +78,11 @@ def _check_text(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(200)
     what = what_else(head)
-    if what and what[0] in ("an archive", "a web page", "a PDF") and head[:2] != b"\x1f\x8b":
+    if (
+        what
+        and what[0] in ("an archive", "a web page", "a PDF", "an old Office file")
+        and head[:2] != b"\x1f\x8b"
+    ):
         raise ParameterError(f"{path.name} is not a table but {what[0]}", hint=SAVE_AS_CSV)
 
 
@@ -171,18 +181,18 @@ def _parquet(path: Path, _: Param) -> Table:
     return Table(path.name, columns, values, total)
 
 
-def _lines(path: Path, param: Param) -> Table:
+def _lines(path: Path, param: Param, errors: str = "strict") -> Table:
     """Return the lines of a text file; blank ones, and remarks after a #, count as none."""
-    with open_text(path) as file:
+    with open_text(path, errors) as file:
         first = next((line.strip() for line in lines(file, path.name) if line.strip()), "")
     cells = {folded(cell.strip(' "')) for cell in re.split("[,;|]", first)}
     headed = len(cells) > 1 and cells & usual_names(param) and not re.search(r"\w \w", first)
     if "\t" in first or headed:  # what spreadsheets write as "text"
-        return read_csv(path, param)
+        return read_csv(path, param, errors)
     header = folded(first) in usual_names()
 
     def values(_: Any = None) -> Iterator[str]:
-        with open_text(path) as file:
+        with open_text(path, errors) as file:
             texts = (line.strip() for line in lines(file, path.name))
             wanted = (text for text in texts if text and not (param.picture and text[0] == "#"))
             yield from itertools.islice(wanted, 1 if header else 0, None)
@@ -229,7 +239,7 @@ def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
         raise PictureError(f"{clip(name)} cannot be unpacked ({clip(error)})") from None
 
 
-_TEXTS: dict[str, Callable[[Path, Param], Table]] = {
+_TEXTS: dict[str, Callable[..., Table]] = {
     ".csv": read_csv,
     ".tsv": read_csv,
     ".tab": read_csv,

@@ -21,7 +21,9 @@ _LISTS = ("images", "data", "rows", "items", "records", "results", "pictures", "
 def is_table(given: Any, param: Param = PICTURE) -> bool:
     """Whether a list holds rows with columns, or a dict columns with their values."""
     if isinstance(given, dict):
-        return bool(given) and not param.several and all(map(_is_column, given.values()))
+        values = given.values()
+        columns = all(map(_is_column, values)) or all(type(value) is dict for value in values)
+        return bool(given) and not param.several and columns and not any(map(is_embedded, values))
     rows = [row for row in itertools.islice(given, 10) if row is not None]
     return bool(rows) and all(row_of(row, param) is not None for row in rows)
 
@@ -39,6 +41,11 @@ def table_from_collection(given: Any, param: Param) -> Table | None:
     name = f"the {type(given).__name__}"
     if isinstance(given, dict):
         sizes = {*map(len, given.values())}
+        if any(isinstance(values, dict) for values in given.values()):  # DataFrame.to_dict()
+            by_text = {
+                str(at): {str(key): each for key, each in row.items()} for at, row in given.items()
+            }
+            return table_from_json(by_text, name)
         if len(sizes) == 1 and "data" not in given:
             return Table(name, list(given), lambda at: iter(given[at]), sizes.pop())
         return table_from_json({at: listed(values) for at, values in given.items()}, name)
