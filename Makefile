@@ -32,7 +32,7 @@ versions: $(VENV)/.dev  ## a core of the tests with the lowest and the newest ve
 
 soak: $(VENV)/.dev  ## the random tests for an hour: kills, odd requests, schemathesis
 	$(BIN)/python -m pip install -q -e '.[fuzz]'
-	IMGOPEN_SOAK=1 IMGOPEN_FUZZ=165 $(PYTEST) --timeout 3600 -k "soak or hypothesis or endurance"
+	IMGOPEN_SOAK=1 IMGOPEN_FUZZ=165 $(PYTEST) --timeout 3600 -k "soak or hypothesis or endurance or gallery"
 
 lint: $(VENV)/.dev  ## ruff, ruff format and mypy --strict
 	$(BIN)/ruff check .

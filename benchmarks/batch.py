@@ -6,17 +6,14 @@ task takes. They poll as often as ours did on average, the last time just after 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from .processes import apart
 from .service import PATH, fetch_statistics, pin, service
 
 HEAD = (
@@ -27,48 +24,48 @@ HEAD = (
     "CPU",
     "CPU / requests",
 )
-TASKS = 1000
-ROUNDS = 2  # the clients take turns; the round with the least CPU time counts
-CASES = ((16, 0.3), (32, 1.0), (64, 2.0))
+CASES = ((16, 0.3), (32, 1.0), (64, 2.0))  # tasks at a time, and the seconds of each
 Row = tuple[str, ...]
+Client = Callable[[str, list[str], int, float, float], dict[str, float]]
 
 
-def rows() -> Iterator[Row]:
-    for concurrency, seconds in CASES:
-        ideal = TASKS / concurrency * seconds
-        rounds = [turn(concurrency, seconds) for _ in range(ROUNDS)]
+def rows(
+    tasks: int = 1000, cases: Sequence[tuple[int, float]] = CASES, rounds: int = 2
+) -> Iterator[Row]:
+    """Measure; the clients take turns, and the round with the least CPU time counts."""
+    for concurrency, seconds in cases:
+        ideal = tasks / concurrency * seconds
+        turns = [turn(tasks, concurrency, seconds) for _ in range(rounds)]
         ours, bare, fast = (
-            min(each, key=lambda one: one["cpu"]) for each in zip(*rounds, strict=True)
+            min(each, key=lambda one: one["cpu"]) for each in zip(*turns, strict=True)
         )
         for name, one in (("imgopen_nb", ours), ("requests pool", bare), ("aiohttp", fast)):
             yield (
                 name,
-                f"{TASKS}, {concurrency}, {seconds:g} s",
+                f"{tasks}, {concurrency}, {seconds:g} s",
                 f"{one['wall'] / ideal:.3f}",
-                f"{one['queries'] / TASKS:.2f}",
-                f"{1000 * one['cpu'] / TASKS:.2f} ms",
+                f"{one['queries'] / tasks:.2f}",
+                f"{1000 * one['cpu'] / tasks:.2f} ms",
                 f"{one['cpu'] / bare['cpu']:.2f}",
             )
 
 
-def turn(concurrency: int, seconds: float) -> tuple[dict[str, float], ...]:
-    ours = measured("imgopen", concurrency, seconds, 0)
-    polls = max(1.0, ours["queries"] / TASKS)
-    return ours, *(measured(name, concurrency, seconds, polls) for name in ("requests", "aiohttp"))
+def turn(tasks: int, concurrency: int, seconds: float) -> tuple[dict[str, float], ...]:
+    ours = measured(by_imgopen, tasks, concurrency, seconds, 0)
+    polls = max(1.0, ours["queries"] / tasks)
+    others = (by_requests, by_aiohttp)
+    return ours, *(measured(client, tasks, concurrency, seconds, polls) for client in others)
 
 
-def measured(client: str, concurrency: int, seconds: float, polls: float) -> dict[str, float]:
+def measured(
+    client: Client, tasks: int, concurrency: int, seconds: float, polls: float
+) -> dict[str, float]:
+    images = [f"https://p.invalid/{seconds}/{number}" for number in range(tasks)]
     with service() as url:
-        command = [sys.executable, "-m", __spec__.name, client, url]
-        command += [str(concurrency), str(seconds), str(polls)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found = apart(client, url, images, concurrency, seconds, polls)
         figures = fetch_statistics(url)
-    assert figures["submissions"] == TASKS
-    return {**json.loads(done.stdout), "queries": figures["queries"]}
-
-
-def images(seconds: float) -> list[str]:
-    return [f"https://p.invalid/{seconds}/{number}" for number in range(TASKS)]
+    assert figures["submissions"] == tasks
+    return {**found, "queries": figures["queries"]}
 
 
 def polls_of(number: int, polls: float) -> int:
@@ -76,22 +73,28 @@ def polls_of(number: int, polls: float) -> int:
     return int((number + 1) * polls) - int(number * polls)
 
 
-def by_imgopen(url: str, concurrency: int, seconds: float, polls: float) -> dict[str, float]:
+def by_imgopen(
+    url: str, images: list[str], concurrency: int, seconds: float, polls: float
+) -> dict[str, float]:
+    pin(1)
     from imgopen_nb.session import Session
 
     os.environ["IMGOPEN_HOME"] = tempfile.mkdtemp()
     with Session(url, "an-access-key-id", "an-access-key-secret") as session:
         with Clocks() as read:
             batch = session.map(
-                "describe", images(seconds), concurrency=concurrency, progress=False, model="clip"
+                "describe", images, concurrency=concurrency, progress=False, model="clip"
             )
         figures = read()
-    assert len(batch) == TASKS
+    assert len(batch) == len(images)
     assert batch.errors().empty
     return figures
 
 
-def by_requests(url: str, concurrency: int, seconds: float, polls: float) -> dict[str, float]:
+def by_requests(
+    url: str, images: list[str], concurrency: int, seconds: float, polls: float
+) -> dict[str, float]:
+    pin(1)
     import requests
     from requests.adapters import HTTPAdapter
 
@@ -101,7 +104,7 @@ def by_requests(url: str, concurrency: int, seconds: float, polls: float) -> dic
 
     def one(number: int) -> str:
         key, begun = f"t{number}", time.monotonic()
-        body = {"businessTaskId": key, "image": f"https://p.invalid/{seconds}/{number}"}
+        body = {"businessTaskId": key, "image": images[number]}
         http.post(url + PATH, json=body, timeout=30).json()
         for _ in range(polls_of(number, polls) - 1):
             time.sleep(seconds / polls)
@@ -115,12 +118,15 @@ def by_requests(url: str, concurrency: int, seconds: float, polls: float) -> dic
                 return str(answer["data"]["caption"])
 
     with Clocks() as read, ThreadPoolExecutor(concurrency) as pool:
-        captions = list(pool.map(one, range(TASKS)))
-    assert len(captions) == TASKS
+        captions = list(pool.map(one, range(len(images))))
+    assert len(captions) == len(images)
     return read()
 
 
-def by_aiohttp(url: str, concurrency: int, seconds: float, polls: float) -> dict[str, float]:
+def by_aiohttp(
+    url: str, images: list[str], concurrency: int, seconds: float, polls: float
+) -> dict[str, float]:
+    pin(1)
     import aiohttp
 
     async def post(http: aiohttp.ClientSession, path: str, body: dict[str, str]) -> dict:
@@ -130,7 +136,7 @@ def by_aiohttp(url: str, concurrency: int, seconds: float, polls: float) -> dict
     async def one(http: aiohttp.ClientSession, room: asyncio.Semaphore, number: int) -> str:
         async with room:
             key, begun = f"t{number}", time.monotonic()
-            body = {"businessTaskId": key, "image": f"https://p.invalid/{seconds}/{number}"}
+            body = {"businessTaskId": key, "image": images[number]}
             await post(http, PATH, body)
             for _ in range(polls_of(number, polls) - 1):
                 await asyncio.sleep(seconds / polls)
@@ -144,11 +150,11 @@ def by_aiohttp(url: str, concurrency: int, seconds: float, polls: float) -> dict
     async def all_of_them() -> list[str]:
         room = asyncio.Semaphore(concurrency)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as http:
-            return await asyncio.gather(*(one(http, room, number) for number in range(TASKS)))
+            return await asyncio.gather(*(one(http, room, number) for number in range(len(images))))
 
     with Clocks() as read:
         captions = asyncio.run(all_of_them())
-    assert len(captions) == TASKS
+    assert len(captions) == len(images)
     return read()
 
 
@@ -162,21 +168,3 @@ class Clocks:
     def __exit__(self, *_: object) -> None:
         wall, cpu = self._begun
         self._figures = {"wall": time.monotonic() - wall, "cpu": time.process_time() - cpu}
-
-
-CLIENTS = {"imgopen": by_imgopen, "requests": by_requests, "aiohttp": by_aiohttp}
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    for name, kind in {
-        "client": str,
-        "url": str,
-        "concurrency": int,
-        "seconds": float,
-        "polls": float,
-    }.items():
-        parser.add_argument(name, type=kind)
-    options = parser.parse_args()
-    pin(1)
-    run = CLIENTS[options.client]
-    print(json.dumps(run(options.url, options.concurrency, options.seconds, options.polls)))

@@ -6,39 +6,40 @@ through a real Jupyter Server with the extension. All times are from the monoton
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from .processes import side_by_side
 from .service import fetch_statistics, service
 from .waiting import JITTER, poll_by
 
 HEAD = ("how", "queries a task", "end to kernel, mean", "p95", "POST to kernel, mean", "p95 ")
-TASKS, CONCURRENCY, SECONDS = 300, 16, 1.0
+CONCURRENCY = 16
 WAYS = ("callbacks", "fixed 0.5 s", "imgopen_nb's own plan")
 
 
-def rows() -> Iterator[tuple[str, ...]]:
+def rows(tasks: int = 300, seconds: float = 1.0) -> Iterator[tuple[str, ...]]:
     with ExitStack() as stack:
-        started = {way: stack.enter_context(client(way)) for way in WAYS}
-        found = {way: finish(*pair) for way, pair in started.items()}
-    for way, one in found.items():
+        urls = [stack.enter_context(service()) for _ in WAYS]
+        servers = [stack.enter_context(home(way)) for way in WAYS]
+        images = [f"https://p.invalid/{seconds + JITTER * at / tasks}/{at}" for at in range(tasks)]
+        calls = [(*each, images) for each in zip(WAYS, urls, servers, strict=True)]
+        seen = side_by_side(run, calls)
+        found = [{**fetch_statistics(url), "seen": by} for url, by in zip(urls, seen, strict=True)]
+    for way, one in zip(WAYS, found, strict=True):
         lags = [one["seen"][key] - due for key, due in one["due"].items()]
         posts = [one["seen"][key] - at for key, at in one["posted"].items()]
-        assert len(lags) == TASKS
+        assert len(lags) == tasks
         yield (
-            f"{TASKS} of {SECONDS:g} s, {CONCURRENCY} at a time: {way}",
-            f"{one['queries'] / TASKS:.2f}",
+            f"{tasks} of {seconds:g} s, {CONCURRENCY} at a time: {way}",
+            f"{one['queries'] / tasks:.2f}",
             *spread(lags),
             *(spread(posts) if posts else ("", "")),
         )
@@ -50,31 +51,26 @@ def spread(seconds: list[float]) -> tuple[str, str]:
 
 
 @contextmanager
-def client(way: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Yield the URL of a running service, and the running client that uses it."""
+def home(way: str) -> Iterator[dict[str, str]]:
+    """Yield what the environment says of a new home folder, and of its server for callbacks."""
     from tests.notebook_server import notebook_server
 
-    folder = Path(tempfile.mkdtemp())
-    server = notebook_server(folder, home=folder) if way == "callbacks" else nullcontext()
-    with service() as url, server as running:
-        environ = {k: v for k, v in os.environ.items() if not k.startswith("IMGOPEN_")}
-        environ["IMGOPEN_HOME"] = str(folder)
-        if running is not None:
-            environ["IMGOPEN_SERVER"] = running.url
-        command = [sys.executable, "-m", __spec__.name, way, url]
-        yield url, subprocess.Popen(command, stdout=subprocess.PIPE, env=environ)
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {"IMGOPEN_HOME": folder}
+        if way != "callbacks":
+            yield environ
+            return
+        with notebook_server(Path(folder), home=Path(folder)) as server:
+            yield {**environ, "IMGOPEN_SERVER": server.url}
 
 
-def finish(url: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """Wait for a client; return what it has seen and when, with the figures of its service."""
-    out, _ = process.communicate()
-    return {**fetch_statistics(url), "seen": json.loads(out)}
-
-
-def run(way: str, url: str) -> dict[str, float]:
+def run(way: str, url: str, environ: dict[str, str], images: list[str]) -> dict[str, float]:
     """Return when this process knew of the end of each task."""
     from imgopen_nb.session import Session
 
+    for name in [name for name in os.environ if name.startswith("IMGOPEN_")]:
+        del os.environ[name]
+    os.environ.update(environ)
     seen: dict[str, float] = {}
     room = threading.Semaphore(CONCURRENCY)
 
@@ -86,18 +82,12 @@ def run(way: str, url: str) -> dict[str, float]:
         if way.startswith("fixed"):
             poll_by(lambda age, polls: 0.5, session)
         tasks = []
-        for number in range(TASKS):
+        for image in images:
             room.acquire()
-            image = f"https://p.invalid/{SECONDS + JITTER * number / TASKS}/{number}"
             tasks.append(session.submit("describe", image=image, model="clip"))
             tasks[-1].add_done_callback(ended)
         for task in tasks:
             task.wait(60)
+        for _ in range(CONCURRENCY):  # a task has ended a moment before `ended` knows it
+            room.acquire(timeout=60)
     return seen
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("way")
-    parser.add_argument("url")
-    print(json.dumps(run(**vars(parser.parse_args()))))

@@ -18,10 +18,9 @@ from tests.tables import open_table
 
 HEAD = ("a task's row is written", "median", "p95", "ratio")
 Row = tuple[str, str, str, str]
-WRITES = 1000
 
 
-def rows() -> Iterator[Row]:
+def rows(writes: int = 1000) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         table = open_table(Path(folder))
 
@@ -33,7 +32,7 @@ def rows() -> Iterator[Row]:
             "synchronous=NORMAL, as all later changes are": normal,
             "synchronous=FULL, as it is before a request": table.find_or_add,
         }
-        taken = measured(table, ways)
+        taken = measured(table, ways, writes)
         table.database.close()
     reference = statistics.median(next(iter(taken.values())))
     for name, times in taken.items():
@@ -43,11 +42,11 @@ def rows() -> Iterator[Row]:
 
 
 def measured(
-    table: TaskTable, ways: dict[str, Callable[[dict[str, Any]], Any]]
+    table: TaskTable, ways: dict[str, Callable[[dict[str, Any]], Any]], writes: int
 ) -> dict[str, list[float]]:
-    """Return the seconds of each write, WRITES for each way."""
+    """Return the seconds of each write."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    for at in range(WRITES):
+    for at in range(writes):
         for name, write in ways.items():
             row = {
                 "task_id": f"{name} {at}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 HEAD = (
@@ -62,7 +62,7 @@ CASES = (
 # How fast is this machine? The network u2netp alone, set up as for its reference figure.
 YARDSTICK = 0.573
 NETWORK = """
-import time, numpy, onnxruntime
+import sys, time, numpy, onnxruntime
 from imgopen_nb.sandbox.vision.networks import MODELS
 options = onnxruntime.SessionOptions()
 options.enable_cpu_mem_arena = options.enable_mem_pattern = False
@@ -73,15 +73,16 @@ def timed():
     begun = time.process_time()
     network.run(None, feed)
     return time.process_time() - begun
-timed()
-print(min(timed() for _ in range(5)))
+rounds = int(sys.argv[1])
+if rounds > 1: timed()
+print(min(timed() for _ in range(rounds)))
 """
 RUN = """
 import json, resource, sys, time
 from PIL import Image
 from imgopen_nb.images.picture import samples
 from imgopen_nb.sandbox import engines
-name, params = sys.argv[1], json.loads(sys.argv[2])
+rounds, name, params = int(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
 def photo(label): return Image.open(samples()[label]).convert("RGB")
 cat = photo("chelsea")
 faces = photo("astronaut")
@@ -107,17 +108,18 @@ class Work:
     def save(self, image, suffix="png"): return "http://127.0.0.1/x.png"
     def progress(self, fraction, preview=None): pass
 run = engines.load()[name].run
-run(Work())
+if rounds > 1: run(Work())
 def timed():
     begun = time.process_time()
     run(Work())
     return time.process_time() - begun
-print(min(timed() for _ in range(5)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(min(timed() for _ in range(rounds)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-def rows() -> Iterator[tuple[str, ...]]:
-    own = float(output(NETWORK))
+def rows(cases: Sequence[Case] = CASES, rounds: int = 5) -> Iterator[tuple[str, ...]]:
+    own = float(output(NETWORK, str(rounds)))
     slower = own / YARDSTICK
     yield (
         "the network u2netp alone",
@@ -128,8 +130,9 @@ def rows() -> Iterator[tuple[str, ...]]:
         "1",
         "",
     )
-    for case in CASES:
-        seconds, memory = output(RUN, case.operation, json.dumps(case.params)).split()
+    for case in cases:
+        given = (str(rounds), case.operation, json.dumps(case.params))
+        seconds, memory = output(RUN, *given).split()
         measured = [f"{float(seconds):.4f}", *compared(float(seconds), case.reference, slower)]
         yield case.operation, case.input, *measured, f"{memory} MiB"
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 
 from imgopen_nb.images.picture import samples
@@ -33,18 +33,20 @@ if find_spec("sql"):  # not one of the dependencies; measured if it is installed
     LOADS["%load_ext sql (jupysql)"] = "shell.run_line_magic('load_ext', 'sql')"
 
 
-def rows() -> Iterator[Row]:
-    yield from loading()
-    yield from describing()
+def rows(
+    loads: Mapping[str, str] = LOADS, rounds: int = 7, pictures: int | None = None
+) -> Iterator[Row]:
+    yield from loading(loads, rounds)
+    yield from describing(list(samples())[:pictures])
 
 
-def loading(rounds: int = 7) -> Iterator[Row]:
+def loading(loads: Mapping[str, str], rounds: int) -> Iterator[Row]:
     """Time each import in a fresh process that has a kernel's modules loaded, in turn."""
-    seen: dict[str, list[float]] = {name: [] for name in LOADS}
+    seen: dict[str, list[float]] = {name: [] for name in loads}
     for _ in range(rounds):
-        for name, code in LOADS.items():
+        for name, code in loads.items():
             seen[name].append(in_kernel(code))
-    ours = statistics.median(seen["%load_ext imgopen_nb"])
+    ours = statistics.median(next(iter(seen.values())))
     for name, times in seen.items():
         middle = statistics.median(times)
         yield name, f"{middle * 1000:.0f} ms", f"{middle / ours:.1f} x load_ext"
@@ -56,10 +58,9 @@ def in_kernel(code: str) -> float:
     return float(said.splitlines()[-1])  # jupysql prints more before it
 
 
-def describing() -> Iterator[Row]:
+def describing(pictures: list[str]) -> Iterator[Row]:
     """Time the first description (process start and models included), then other pictures."""
     with tempfile.TemporaryDirectory() as home, Session(backend="sandbox", home=home) as session:
-        pictures = list(samples())
 
         def describe(name: str, model: str) -> Callable[[], object]:
             return lambda: session.run("describe", image=f"sample:{name}", model=model)

@@ -16,8 +16,6 @@ from tests.widgets.test_galleries import fill_history
 
 HEAD = ("what", "figure", "ratio")
 Row = tuple[str, str, str]
-PICTURES = 10_000
-ROUNDS = 5
 CELLS = (
     "import psutil, imgopen_nb as imgopen\n"
     "from imgopen_nb.widgets.gallery.gallery import gallery\n"
@@ -68,26 +66,29 @@ RUN = """async code => {
 }"""
 
 
-def rows() -> Iterator[Row]:
+def rows(pictures: int = 10_000, rounds: int = 5, seconds: float = 20) -> Iterator[Row]:
+    """Measure; a scroll takes so many seconds."""
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
         lab = Lab(Path(folder))
         try:
-            fill_history(Path(folder) / "home", PICTURES)
-            yield from measured(lab, browser)
+            fill_history(Path(folder) / "home", pictures)
+            yield from measured(lab, browser, pictures, rounds, seconds)
         finally:
             lab.stop()
 
 
-def measured(lab: Lab, browser: Browser) -> Iterator[Row]:
+def measured(
+    lab: Lab, browser: Browser, pictures: int, rounds: int, seconds: float
+) -> Iterator[Row]:
     sheet = opened(lab, browser)
     views = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         views.append(sheet.page.evaluate(FIRST_VIEW) / 1000)
         sheet.page.wait_for_timeout(500)
     first, *later = views
     middle = statistics.median(later)
     yield (
-        "gallery of 10,000 pictures: first view, first time",
+        f"gallery of {pictures:,} pictures: first view, first time",
         f"{first:.2f} s",
         f"{first / middle:.1f} x again",
     )
@@ -97,7 +98,7 @@ def measured(lab: Lab, browser: Browser) -> Iterator[Row]:
     sheet = opened(lab, browser)
     sheet.page.evaluate(FIRST_VIEW)
     early = float(sheet.page.evaluate(RUN, GROWN))
-    yield from scrolled(sheet)
+    yield from scrolled(sheet, seconds)
     late = float(sheet.page.evaluate(RUN, GROWN))
     yield "kernel memory for it, after the first view", f"{early:.0f} MiB", ""
     yield "kernel memory for it, after all scrolling", f"{late:.0f} MiB", f"{late / early:.1f} x"
@@ -120,14 +121,14 @@ def opened(lab: Lab, browser: Browser) -> Sheet:
     return sheet
 
 
-def scrolled(sheet: Sheet) -> Iterator[Row]:
-    """Scroll to the end and back in 20 s, and then as slowly as a person who looks at pictures."""
-    still = frames(sheet.page.evaluate(SCROLL, [3000, 0]))
-    for what, milliseconds, share in (
-        ("to the end and back in 20 s", 20_000, 1),
-        ("3 screens a second", 20_000, 0.05),
+def scrolled(sheet: Sheet, seconds: float) -> Iterator[Row]:
+    """Scroll to the end and back, and then as slowly as a person who looks at pictures."""
+    still = frames(sheet.page.evaluate(SCROLL, [150 * seconds, 0]))
+    for what, share in (
+        (f"to the end and back in {seconds:g} s", 1),
+        ("3 screens a second", 0.05),
     ):
-        found = sheet.page.evaluate(SCROLL, [milliseconds, share])
+        found = sheet.page.evaluate(SCROLL, [1000 * seconds, share])
         gaps = sorted(b - a for a, b in zip(found["stamps"], found["stamps"][1:], strict=False))
         worst = gaps[int(0.99 * len(gaps))]
         yield (

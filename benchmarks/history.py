@@ -1,6 +1,7 @@
 """A history of 1,000,000 tasks: frames against pandas.read_sql, filters, changes, files.
 
-All figures come from one run in one process; the ratios are what counts.
+`python -m benchmarks.history 100000` prints the figures of a smaller one. All figures come from one
+run in one process; the ratios are what counts.
 """
 
 from __future__ import annotations
@@ -16,76 +17,50 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 
 from imgopen_nb.database.task_queries import COLUMNS, HISTORY_COLUMNS
 from imgopen_nb.database.task_table import TaskTable
 from imgopen_nb.history import arrow
-from imgopen_nb.history.frame import history_frame
-from imgopen_nb.history.history import History
+from imgopen_nb.history.history import LARGE, History
 from tests.tables import open_table
 
 HEAD = ("what", "figure", "ratio")
 Row = tuple[str, str, str]
-TASKS = 1_000_000
-CHANGES = 5_000
 BEGAN = 1.6e9
 WORDS = [
-    "a",
-    "the",
-    "cat",
-    "dog",
-    "man",
-    "woman",
-    "street",
-    "red",
-    "blue",
-    "old",
-    "wooden",
-    "table",
-    "with",
-    "sitting",
-    "on",
-    "standing",
-    "near",
-    "under",
-    "bright",
-    "sunny",
-    "field",
-    "mountain",
-    "river",
-    "small",
-    "large",
-    "photograph",
-    "painting",
-    "of",
-    "and",
-    "in",
-    "front",
-    "white",
+    "a", "the", "cat", "dog", "man", "woman", "street", "red", "blue", "old", "wooden", "table",
+    "with", "sitting", "on", "standing", "near", "under", "bright", "sunny", "field", "mountain",
+    "river", "small", "large", "photograph", "painting", "of", "and", "in", "front", "white",
     "black",
-]
+]  # fmt: skip
 TAGS = [f"{one}_{two}" for one in WORDS for two in WORDS]
 
 
-def rows() -> Iterator[Row]:
-    yield from measured(TASKS)
-
-
-def measured(tasks: int) -> Iterator[Row]:
+def rows(tasks: int = 1_000_000) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         fill(home, tasks)
         table = open_table(home)
-        history = History(table)
+        history = History(table, no_pictures)
         size = table.database.path.stat().st_size
         yield f"file of {tasks:,} tasks", f"{size / tasks:.0f} B a task", "with 3 events each"
         yield from frames(table, history)
         yield from filters(history, tasks)
-        yield from changes(table)
+        yield from changes(table, min(tasks, 5_000))
         yield from files(history, home)
         table.database.close()
+
+
+def no_pictures(_: Any) -> list[str]:
+    return []
+
+
+def without_fast(history: History) -> Any:
+    with mock.patch.object(arrow, "available", return_value=False):
+        return history()
 
 
 def frames(table: TaskTable, history: History) -> Iterator[Row]:
@@ -94,10 +69,13 @@ def frames(table: TaskTable, history: History) -> Iterator[Row]:
     with sqlite3.connect(table.database.path) as db:
         ways: dict[str, Callable[[], Any]] = {
             "pandas.read_sql on sqlite3": lambda: pd.read_sql(sql, db),
-            "without the extra": lambda: history_frame(table.rows(raw=True)),
+            "without the extra": lambda: without_fast(history),
         }
-        if arrow.available():
+        if arrow.available() and len(history) >= LARGE:
             ways["history() with the extra `fast`"] = history
+        ways["history(columns=...) of picture, model and caption"] = lambda: history(
+            columns=["picture", "model", "caption"]
+        )
         taken: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(3):
             for name, way in ways.items():
@@ -119,6 +97,7 @@ def filters(history: History, tasks: int) -> Iterator[Row]:
             moments,
         )
     ]
+    asked = random.Random(1).sample(asked, min(tasks, len(asked)))
     for name, way in (("rows", history.rows), ("frame", history)):
         taken = [min(seconds(way, limit=1000, **each) for _ in range(2)) for each in asked]
         yield (
@@ -128,17 +107,17 @@ def filters(history: History, tasks: int) -> Iterator[Row]:
         )
 
 
-def changes(table: TaskTable) -> Iterator[Row]:
+def changes(table: TaskTable, count: int) -> Iterator[Row]:
     task: dict[str, Any] = {"operation": "describe", "model": "clip", "params": {"image": "x"}}
     now = time.time()
-    for at in range(CHANGES):
+    for at in range(count):
         table.add({"task_id": f"new{at}", "status": "created", "created": now,
                      "backend": "real", **task})  # fmt: skip
     begun = time.perf_counter()
-    for at in range(CHANGES):
+    for at in range(count):
         table.update(f"new{at}", status="submitted", submitted=now, server_id=str(at))
         table.update(f"new{at}", status="succeeded", finished=now, caption="c" * 100, data={})
-    rate = 2 * CHANGES / (time.perf_counter() - begun)
+    rate = 2 * count / (time.perf_counter() - begun)
     yield "changes of state, each stored with its event", f"{rate:,.0f} a second", ""
 
 
@@ -147,7 +126,7 @@ def files(history: History, home: Path) -> Iterator[Row]:
         file = home / f"history{suffix}"
         took = seconds(history.export, file)
         yield f"export to {suffix}", f"{took:.1f} s", f"{file.stat().st_size / 2**20:.0f} MiB"
-    other = History(open_table(home / "other"))
+    other = History(open_table(home / "other"), no_pictures)
     took = seconds(other.import_, home / "history.parquet")
     yield "import of .parquet", f"{took:.1f} s", f"{len(other):,} tasks"
 
@@ -207,5 +186,5 @@ def made(tasks: int) -> Iterator[tuple[Any, ...]]:
 
 
 if __name__ == "__main__":
-    for cells in measured(int(sys.argv[1]) if len(sys.argv) > 1 else TASKS):
+    for cells in rows(*map(int, sys.argv[1:])):
         print("  ".join(cells), flush=True)

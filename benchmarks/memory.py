@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import resource
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from .processes import apart
 from .service import service
 
 HEAD = ("pictures", "peak memory", "more than for none", "file of the history")
-SIZES = (0, 1_000, 100_000)
 CONCURRENCY = 64
 
 
-def rows() -> Iterator[tuple[str, ...]]:
+def rows(sizes: Sequence[int] = (0, 1_000, 100_000)) -> Iterator[tuple[str, ...]]:
     base = 0.0
-    for size in SIZES:
+    for size in sizes:
         with service() as url, tempfile.TemporaryDirectory() as home:
-            command = [sys.executable, "-m", __spec__.name, url, home, str(size)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            figures = json.loads(done.stdout)
+            figures = apart(run, url, home, size)
         base = base or figures["peak"]
         yield (
             f"{size:,}",
@@ -48,10 +42,3 @@ def run(url: str, home: str, size: int) -> dict[str, float]:
         file = session.manager.table.database.path.stat().st_size
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"peak": peak / 1024, "file": file / 2**20}
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    for name, kind in {"url": str, "home": str, "size": int}.items():
-        parser.add_argument(name, type=kind)
-    print(json.dumps(run(**vars(parser.parse_args()))))

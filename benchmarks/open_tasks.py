@@ -2,20 +2,14 @@
 
 The clock is simulated, half an hour of it. The CPU of one query is measured over HTTP; before, no
 task was held back because many others are open.
-
-Run: python -m benchmarks.open_tasks
 """
 
 from __future__ import annotations
 
-import argparse
 import heapq
-import json
 import math
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +28,7 @@ from imgopen_nb.tasks.polling import plan
 from imgopen_nb.tasks.polling.timing import Timing
 from imgopen_nb.tasks.task import Task
 
+from .processes import apart
 from .service import service
 
 HEAD = ("open tasks", "queries a second before", "now", "share of a core before", "now", "ratio")
@@ -138,15 +133,8 @@ def new_task(name: str, wanted: float) -> Task:
     return task
 
 
-def cpu_of_a_query(count: int = 400) -> float:
-    """Return the CPU seconds of one query of a session that asks again and again."""
-    with service() as url:
-        command = [sys.executable, "-m", "benchmarks.open_tasks", "--queries", str(count), url]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout))
-
-
 def ask(url: str, count: int) -> float:
+    """Return the CPU seconds of one query of a session that asks again and again."""
     os.environ["IMGOPEN_HOME"] = tempfile.mkdtemp()
     with Session(url, "an-access-key-id", "an-access-key-secret") as session:
         task = session.submit("describe", image="https://p.invalid/3600/1")
@@ -158,24 +146,15 @@ def ask(url: str, count: int) -> float:
         return (sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - begun) / count
 
 
-def rows() -> Iterator[tuple[str, ...]]:
-    cost = cpu_of_a_query()
-    for count in (10, 100, 1000, 10_000):
+def rows(
+    counts: Sequence[int] = (10, 100, 1000, 10_000), queries: int = 400
+) -> Iterator[tuple[str, ...]]:
+    with service() as url:
+        cost = apart(ask, url, queries)
+    for count in counts:
         before, now = (
             simulate(count, SECONDS, rate=rate).rate(SECONDS - LAST, SECONDS)
             for rate in (math.inf, plan.FRUITLESS_RATE)
         )
         shares = (f"{100 * cost * each:.1f} %" for each in (before, now))
         yield f"{count:,}", f"{before:.1f}", f"{now:.1f}", *shares, f"{before / now:.1f}"
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--queries", type=int, default=0)
-    parser.add_argument("url", nargs="?", default="")
-    given = parser.parse_args()
-    if given.queries:
-        print(json.dumps(ask(given.url, given.queries)))
-    else:
-        for cells in rows():
-            print(f"| {' | '.join(cells)} |")

@@ -1,7 +1,6 @@
 """A service for describe in its own process, fast enough that the clients are the limit.
 
-`python -m benchmarks.service` prints its URL. The address of a picture says how long its task
-takes: with `https://p.invalid/2.0/17`, two seconds.
+The address of a picture says how long its task takes: with `https://p.invalid/2.0/17`, two seconds.
 """
 
 from __future__ import annotations
@@ -10,16 +9,17 @@ import asyncio
 import contextlib
 import json
 import os
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient
 from tornado.ioloop import IOLoop
 from tornado.web import Application, RequestHandler
+
+from . import processes
 
 PATH = "/AIGCImgOpenServ/saas/tool/interrogate"
 
@@ -83,7 +83,7 @@ class Statistics(Submit):
         records.__init__()  # type: ignore[misc]
 
 
-async def serve() -> None:
+async def serve(told: Connection) -> None:
     given = {"records": Records()}
     handlers: list[Any] = [
         (PATH, Submit, given),
@@ -92,7 +92,7 @@ async def serve() -> None:
     ]
     server = Application(handlers).listen(0, "127.0.0.1")
     (socket,) = server._sockets.values()
-    print(f"http://127.0.0.1:{socket.getsockname()[1]}", flush=True)
+    told.send(f"http://127.0.0.1:{socket.getsockname()[1]}")
     await asyncio.Event().wait()
 
 
@@ -105,12 +105,21 @@ def pin(core: int) -> None:
 @contextlib.contextmanager
 def service() -> Iterator[str]:
     """Yield the URL of a running service."""
-    with subprocess.Popen([sys.executable, "-m", __spec__.name], stdout=subprocess.PIPE) as running:
-        assert running.stdout is not None
-        try:
-            yield running.stdout.readline().decode().strip()
-        finally:
-            running.kill()
+    here, there = processes.FRESH.Pipe(duplex=False)
+    running = processes.FRESH.Process(target=run, args=(there,))  # type: ignore[attr-defined]
+    running.start()
+    there.close()
+    try:
+        yield here.recv()
+    finally:
+        running.kill()
+        running.join()
+
+
+def run(told: Connection) -> None:
+    """Serve until killed; the URL is sent first."""
+    pin(0)
+    asyncio.run(serve(told))
 
 
 def fetch_statistics(url: str) -> dict[str, Any]:
@@ -118,8 +127,3 @@ def fetch_statistics(url: str) -> dict[str, Any]:
     with urllib.request.urlopen(f"{url}/statistics") as answer:
         figures: dict[str, Any] = json.load(answer)
     return figures
-
-
-if __name__ == "__main__":
-    pin(0)
-    asyncio.run(serve())

@@ -6,20 +6,18 @@ lag is the time from the end of a task at the service until a query sees it.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from imgopen_nb.session import Session
 
+from .processes import side_by_side
 from .service import fetch_statistics, service
 
 HEAD = (
@@ -49,8 +47,10 @@ RULES: dict[str, Rule | None] = {
 }
 
 
-def rows() -> Iterator[tuple[str, ...]]:
-    for name, median, sigma, tasks, concurrency in CASES:
+def rows(
+    cases: Sequence[tuple[str, float, float, int, int]] = CASES,
+) -> Iterator[tuple[str, ...]]:
+    for name, median, sigma, tasks, concurrency in cases:
         found = measured(median, sigma, tasks, concurrency)
         base = found["fixed 0.5 s"]["queries"]
         for rule, one in found.items():
@@ -69,19 +69,15 @@ def measured(
     median: float, sigma: float, tasks: int, concurrency: int
 ) -> dict[str, dict[str, Any]]:
     """Return, for each rule, the queries, the lags in seconds and the mean duration."""
-    running, services = {}, {}
-    for rule in RULES:
-        services[rule] = service()
-        url = services[rule].__enter__()
-        command = [sys.executable, "-m", __spec__.name, rule, url]
-        command += [str(median), str(sigma), str(tasks), str(concurrency)]
-        running[rule] = (url, subprocess.Popen(command, stdout=subprocess.PIPE))
-    found = {}
-    for rule, (url, process) in running.items():
-        out, _ = process.communicate()
-        found[rule] = {**fetch_statistics(url), **json.loads(out)}
-        services[rule].__exit__(None, None, None)
-        assert len(found[rule]["lags"]) == tasks
+    with ExitStack() as stack:
+        urls = {rule: stack.enter_context(service()) for rule in RULES}
+        calls = [(rule, url, median, sigma, tasks, concurrency) for rule, url in urls.items()]
+        means = side_by_side(run, calls)
+        found = {
+            rule: {**fetch_statistics(url), "mean": mean}
+            for (rule, url), mean in zip(urls.items(), means, strict=True)
+        }
+    assert all(len(each["lags"]) == tasks for each in found.values())
     return found
 
 
@@ -124,18 +120,3 @@ def run(rule: str, url: str, median: float, sigma: float, tasks: int, concurrenc
             poll_by(simple, session)
         session.map("describe", images, concurrency=concurrency, model="clip", progress=False)
     return statistics.mean(drawn)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    kinds = {
-        "rule": str,
-        "url": str,
-        "median": float,
-        "sigma": float,
-        "tasks": int,
-        "concurrency": int,
-    }
-    for name, kind in kinds.items():
-        parser.add_argument(name, type=kind)
-    print(json.dumps({"mean": run(**vars(parser.parse_args()))}))

@@ -122,7 +122,7 @@ def _run_command(words: list[str]) -> int:
 
 def _write_batch(command: Command, call: Invocation, name: str, *, as_json: bool) -> int:
     """Run a batch, write its wide frame into a file, and return 1 if no row has a result."""
-    from .batch.table_files import writable, write
+    from .batch.export import writable, write
 
     files, overwrite = call.session().manager.files, call.options.overwrite
     # Before anything is sent.

@@ -23,7 +23,7 @@ _PART = re.compile(r"\.imgopen-[0-9a-f]{16}\.part")
 # What a home folder holds, if it holds nothing else.
 _HOME_NAMES = re.compile(
     r"imgopen\.sqlite(-wal|-shm|-journal)?|(keys|settings)\.json|callbacks\.key"
-    rf"|sessions|sandbox(-[0-9]+)?|published|uploads|{_PART.pattern}"
+    rf"|sessions|sandbox(-[0-9]+)?|published|uploads|backups|{_PART.pattern}"
 )
 MAX_JSON = 1_000_000  # bytes of a JSON file of ours
 MAX_DEPTH = 20  # how deep its values are nested at most

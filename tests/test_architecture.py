@@ -66,14 +66,14 @@ OWNERS = {
     "history.frame history.json_dtype images.picture images.thumbnail",
     "tokenizers": "datasets.tokens",
     "huggingface_hub": "datasets.tokens",
-    "narwhals": "batch.dataframes",
+    "narwhals": "batch.tables.frames",
     "jinja2": "display.rendering",
     "markupsafe": "display.rendering",
     "platformdirs": "config.settings",
     "IPython": "display.progress_bar magics.completion magics.magic",
     "tqdm": "display.progress_bar",
     "filelock": "tasks.session_lock",
-    "pyarrow": "batch.dataframes batch.table_files batch.table_readers "
+    "pyarrow": "batch.export batch.tables.files batch.tables.frames "
     "history.arrow history.arrow_process history.export history.frame",
     "adbc_driver_sqlite": "history.arrow_process",
     "adbc_driver_manager": "history.arrow_process",

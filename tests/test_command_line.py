@@ -277,6 +277,8 @@ def test_cards_and_errors_of_tasks_say_imgopen(
     main(["history"])
     said = "".join(capsys.readouterr())
     task = next(word.strip(":,") for word in said.split() if word.startswith("nb"))
+    main(["history", "--columns", "task_id,params", "seconds"])
+    assert capsys.readouterr().out.split()[:3] == ["task_id", "params", "seconds"]
     main(["status", task[:16]])
 
     assert "%imgopen" not in said + "".join(capsys.readouterr())

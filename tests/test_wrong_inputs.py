@@ -307,8 +307,8 @@ def test_a_number_below_zero_is_a_value_and_no_option(
     ("text", "said"),
     [
         (f"describe {URL} --timeout {{odd}}", "--timeout must be seconds, not {'a': 1}"),
-        ("history --limit {odd}", "--limit must be a whole number, not {'a': 1}"),
-        ("history --limit ²", "--limit must be a whole number, not '²'"),
+        ("history --limit {odd}", "--limit must be a whole number from 0, not {'a': 1}"),
+        ("history --limit ²", "--limit must be a whole number from 0, not '²'"),
         ("call /tool/x --body {odd}", "the body is not JSON"),
     ],
 )

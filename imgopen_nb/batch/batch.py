@@ -30,8 +30,9 @@ from .fresh_runs import FreshRun, run_key
 from .plan import Plan, make_plan
 from .progress import batch_progress
 from .rows import NOT_IN_HISTORY, Calls, InputPicture, Limits, Outcome, OutcomeRecord, Row, not_run
-from .sources import Source, axes_of, combinations, missing
+from .sources import Source, axes_of, combinations
 from .stream import FATAL, stream
+from .tables.table import missing
 
 if TYPE_CHECKING:
     import pandas as pd

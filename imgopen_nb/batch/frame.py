@@ -16,7 +16,7 @@ from ..history.frame import history_frame
 from ..tasks.result import Result
 from ..text import clip, in_words, visible
 from .rows import NOT_IN_HISTORY, Calls, InputPicture, OutcomeRecord
-from .sources import PICTURE_COLUMNS
+from .tables.table import PICTURE_COLUMNS
 
 ATTRIBUTE = "imgopen"
 CHUNK = 1000

@@ -19,7 +19,8 @@ from typing import Any
 from ..catalogue.operation import Operation
 from ..catalogue.values import is_embedded
 from ..database.database import Database
-from .sources import URL, Source, missing
+from .sources import Source
+from .tables.table import URL, missing
 
 # Seconds after its beginning in which a run can be taken up.
 KEPT = 24 * 3600.0

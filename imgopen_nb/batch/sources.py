@@ -15,24 +15,13 @@ from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
 from ..catalogue.values import is_embedded, listed
 from ..errors import ImgOpenError, ParameterError, naming
-from ..images.picture import read_picture
-from ..media.formats import FILE_SUFFIXES
+from ..images.picture import path_of_address, read_picture
+from ..media.stores import address_of, as_address, files_in, fitting, is_folder, is_store, store
 from ..text import clip, counted, in_words, visible
-from .dataframes import table_in_memory
-from .table import PICTURE_COLUMNS, URL, Table, guarded, looks_like_picture, missing
-from .table_readers import SAVE_AS_CSV, read_tables, reader_of, table_of
-
-__all__ = [
-    "PICTURE_COLUMNS",
-    "URL",
-    "Source",
-    "axes_of",
-    "combinations",
-    "fits_files",
-    "is_glob",
-    "is_table",
-    "missing",
-]
+from .tables.files import SAVE_AS_CSV, read_tables, reader_of
+from .tables.frames import table_in_memory
+from .tables.objects import is_table, row_of, table_from_collection
+from .tables.table import PICTURE, URL, Table, guarded, has_picture_suffix, missing
 
 _GLOB = re.compile(r"[*?\[]")
 _HINT = (
@@ -40,7 +29,6 @@ _HINT = (
     ".zip file"
 )
 _WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
-_PICTURE = Param("image", "image", "image")
 
 Pairs = Callable[[], Iterator[tuple[Any, Any]]]
 
@@ -70,7 +58,7 @@ class Source:
     reads: str = ""
 
 
-def source_of(given: Any, column: str | None = None, param: Param = _PICTURE) -> Source:
+def source_of(given: Any, column: str | None = None, param: Param = PICTURE) -> Source:
     """Return the input of a batch.
 
     Args:
@@ -91,6 +79,7 @@ def source_of(given: Any, column: str | None = None, param: Param = _PICTURE) ->
 
 
 def _read(given: Any, column: Any, param: Param) -> Source:
+    given = as_address(given)
     if _is_pandas(given):
         return _from_pandas(given, column, param)
     if isinstance(given, (str, os.PathLike)):
@@ -100,7 +89,7 @@ def _read(given: Any, column: Any, param: Param) -> Source:
             return _from_table(read_tables(tables, param), column, param, path, tables[0].parent)
     table = table_in_memory(given)
     if table is None and isinstance(given, (list, tuple, dict)) and is_table(given, param):
-        table = _table_of(given, param)
+        table = table_from_collection(given, param)
     if table is not None:
         return _from_table(table, column, param)
     if not isinstance(given, (str, os.PathLike, Mapping)) and not _is_picture(given):
@@ -150,61 +139,6 @@ def _from_pandas(given: Any, column: Any, param: Param) -> Source:
     return Source(pairs, len(series), series.index, reads=reads)
 
 
-def is_table(given: Any, param: Param = _PICTURE) -> bool:
-    """Whether a list holds rows with columns, or a dict columns with their values."""
-    if isinstance(given, dict):
-        return bool(given) and not param.several and all(map(_is_column, given.values()))
-    rows = [row for row in itertools.islice(given, 10) if row is not None]
-    return bool(rows) and all(_row(row, param) is not None for row in rows)
-
-
-def _is_column(value: Any) -> bool:
-    """Whether this has many values: a list, an array with one dimension, a column."""
-    if isinstance(value, (list, tuple)):
-        return True
-    single = isinstance(value, (str, bytes, bytearray, Mapping)) or getattr(value, "ndim", 1) != 1
-    return isinstance(value, Sized) and isinstance(value, Iterable) and not single
-
-
-def _table_of(given: Any, param: Param) -> Table | None:
-    """Return the table that a list of rows or a dict of columns is; its rows are not copied."""
-    name = f"the {type(given).__name__}"
-    if isinstance(given, dict):
-        sizes = {*map(len, given.values())}
-        if len(sizes) == 1 and "data" not in given:
-            return Table(name, list(given), lambda at: iter(given[at]), sizes.pop())
-        return table_of({at: listed(values) for at, values in given.items()}, name)
-    if all(isinstance(row, (Mapping, type(None))) for row in itertools.islice(given, 10)):
-        return table_of(list(given), name)
-    rows = filter(None, (_row(row, param) for row in itertools.islice(given, 100)))
-    columns = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
-    return Table(
-        name, columns, lambda at: ((_row(r, param) or {}).get(at) for r in given), len(given)
-    )
-
-
-def _row(row: Any, param: Param) -> Mapping[Any, Any] | None:
-    """Return a row of any library by column, None for what is a value: a picture, a text.
-
-    The cells of a tuple or list have numbers.
-    """
-    if isinstance(row, Mapping):
-        return None if is_embedded(row) else row
-    if callable(getattr(row, "_asdict", None)):  # a named tuple
-        return dict(row._asdict())
-    if isinstance(row, (tuple, list)):
-        if param.several or not any(map(looks_like_picture if param.picture else _is_text, row)):
-            return None
-        return dict(enumerate(row, 1))
-    if callable(getattr(row, "keys", None)) and getattr(row, "ndim", 1) == 1:
-        return {name: row[name] for name in row.keys()}  # noqa: SIM118 - sqlite3.Row, a Series
-    return None
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
 def _is_picture(given: Any) -> bool:
     """Whether this is a single picture: bytes, an open file, an array of pixels, a PIL image."""
     if isinstance(given, (bytes, bytearray, memoryview)):
@@ -244,11 +178,11 @@ def _values(given: Iterator[Any], column: Any, param: Param) -> Iterator[Any]:
     if _is_frame(first):
         for frame in items:
             yield from (value for _, value in _read(frame, column, param).pairs())
-    elif (row := _row(first, param)) is not None:
+    elif (row := row_of(first, param)) is not None:
         table = Table("the input", list(row), lambda name: iter([row[name]]), None)
         name, _ = table.column(column, param)
         for item in items:
-            cells = _row(item, param)
+            cells = row_of(item, param)
             yield item if cells is None else _plain(cells.get(name))
     else:
         yield from map(_plain, items)
@@ -267,7 +201,12 @@ def _plain(value: Any) -> Any:
 
 def _from_text(text: str, param: Param) -> Source:
     if URL.match(text):
-        return _one_value(text)
+        local = path_of_address(text)
+        if not local or not os.path.isdir(local):
+            return _one_value(text)
+        text = local
+    if is_store(text) and param.picture:
+        return _from_store(text.strip())
     path = Path(os.path.expanduser(text))
     if param.picture and missing(text):  # an empty path would be the working folder
         raise ParameterError("the input is an empty text", hint=_HINT)
@@ -282,7 +221,7 @@ def _from_text(text: str, param: Param) -> Source:
         return _files(path, [path], "")
     if is_glob(text):
         found = _fitting(str(path))
-        pictures = list(filter(_pictured, found)) or found  # captions lie beside them
+        pictures = list(filter(has_picture_suffix, found)) or found  # captions lie beside them
         source = _files(path, pictures, f"no file fits {clip(text)}")
         others = len(found) - len(pictures)
         reads = f"{counted(len(pictures), 'picture')}, {counted(others, 'other file')} left out"
@@ -290,9 +229,28 @@ def _from_text(text: str, param: Param) -> Source:
     raise ParameterError(f"there is no file or folder {clip(text)}", hint=_HINT)
 
 
+def _from_store(address: str) -> Source:
+    """Return a picture, a folder of pictures or a glob in a store that fsspec reaches."""
+    place = store(address)
+    if has_picture_suffix(place.name) and not _GLOB.search(address):
+        return _one_value(address)
+    if _GLOB.search(address):
+        found, none = fitting(address), f"no file fits {clip(address)}"
+    elif is_folder(place):
+        seen = files_in(place)
+        found = [p for p in seen if not p.name.startswith(".")]
+        none = f"no pictures in the folder {clip(address)}"
+    else:
+        raise ParameterError(f"there is no file or folder {clip(address)}", hint=_HINT)
+    names = [address_of(each) for each in found if has_picture_suffix(each.name)]
+    if not names:
+        raise ParameterError(none, hint=_HINT)
+    return Source(lambda: zip(names, names, strict=True), len(names), name=address.rstrip("/"))
+
+
 def _check_picture(path: Path) -> None:
     """Refuse a file that is neither a table nor called like a picture, nor is one."""
-    if path.suffix.lower() in FILE_SUFFIXES:
+    if has_picture_suffix(path):
         return
     if path.suffix.lower() in _WORKBOOKS:
         raise ParameterError(f"{clip(path.name)} is a workbook", hint=SAVE_AS_CSV)
@@ -309,7 +267,7 @@ def _check_picture(path: Path) -> None:
 
 def is_glob(text: str) -> bool:
     """Whether a text is a pattern for names of files, and not the name of one."""
-    if URL.match(text) or os.path.exists(os.path.expanduser(text)):
+    if URL.match(text) or is_store(text) or os.path.exists(os.path.expanduser(text)):
         return False
     return _GLOB.search(_split_pattern(os.path.expanduser(text))[1]) is not None
 
@@ -352,7 +310,7 @@ def _pictures(folder: Path) -> list[Path]:
         seen = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     except OSError as error:
         raise ParameterError(f"the folder {clip(folder)} cannot be read ({clip(error)})") from None
-    return [p for p in seen if _pictured(p) and p.is_file()]
+    return [p for p in seen if has_picture_suffix(p) and p.is_file()]
 
 
 def _files(given: Path, found: list[Path], none: str) -> Source:
@@ -366,21 +324,22 @@ def _files(given: Path, found: list[Path], none: str) -> Source:
 def _inside(folder: Path) -> str:
     """Return what to give instead of a folder in which no pictures lie."""
     inside = sorted(folder.iterdir())
-    tables = [path.name for path in inside if reader_of(path) and path.suffix.lower() != ".json"]
+    tables = [
+        path.name
+        for path in inside
+        if reader_of(path) and path.suffix.lower() not in (".json", ".txt")
+    ]
     if tables:
         return f"it holds {clip(tables[0])}: give that"
     deeper = next(
-        (path for path in inside if path.is_dir() and any(map(_pictured, path.iterdir()))), None
+        (path for path in inside if path.is_dir() and any(map(has_picture_suffix, path.iterdir()))),
+        None,
     )
     return (
         f"it holds the folder {clip(deeper.name)}: give that, or {clip(folder)}/**/*"
         if deeper
         else _HINT
     )
-
-
-def _pictured(path: Path) -> bool:
-    return path.suffix.lower() in FILE_SUFFIXES
 
 
 def _from_table(

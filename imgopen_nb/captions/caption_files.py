@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ..database.written_files import WrittenFiles
 from ..errors import UsageError
 from ..media.formats import FILE_SUFFIXES
+from ..media.stores import is_store
 from ..text import clip_path, in_words
 
 MAPPING = "imgopen-captions.json"  # which picture without a file here has which text file
@@ -100,10 +101,7 @@ def write_files(
     *,
     overwrite: bool,
 ) -> list[Path]:
-    """Write a text file for each caption, named after its picture.
-
-    A picture from a URL, a sample or an object has no name of its own: it gets one that is free,
-    and `imgopen-captions.json` in the same folder says which. Everything is checked first.
+    """Write a text file for each caption, named after its picture; see `planned`.
 
     Args:
         captioned: image, picture and caption of each, see `Captioned`.
@@ -120,6 +118,28 @@ def write_files(
             file, or a file is the user's; nothing was written.
         FileError: a file cannot be written.
     """
+    contents = planned(captioned, folder, suffix)
+    files.write(contents, overwrite=overwrite)
+    return [path for path in contents if folder is None or path != folder / MAPPING]
+
+
+def planned(
+    captioned: Iterable[tuple[str, str, str]], folder: Path | None, suffix: str
+) -> dict[Path, str | bytes]:
+    """Return the text files for captions, each named after its picture; nothing is written.
+
+    A picture from a URL, a sample or an object has no name of its own: it gets one that is free,
+    and `imgopen-captions.json` in the same folder says which.
+
+    Args:
+        captioned: image, picture and caption of each, see `Captioned`.
+        folder: where they go; None: each beside its own picture.
+        suffix: of the files.
+
+    Raises:
+        UsageError: a caption would lie beside another picture, or two pictures would have the
+            same file.
+    """
     rows, suffix = [Captioned(*row) for row in captioned], _text_suffix(suffix)
     names = _Names(rows, folder)
     targets = [_target(row, folder, names.stem(row), suffix) for row in rows if folder or row.local]
@@ -133,13 +153,11 @@ def write_files(
         more = f"; and {len(problems) - 3:,} more" if len(problems) > 3 else ""
         raise UsageError(f"{said}{more}: nothing was written", hint=problems[0].hint)
     contents: dict[Path, str | bytes] = {target.file: target.row.line for target in targets}
-    texts = list(contents)
     mapping = {t.file.name: t.row.image for t in targets if not t.row.local}
     if folder and mapping:
         told = json.dumps(names.mapping | mapping, indent=2, ensure_ascii=False)
         contents = {folder / MAPPING: told + "\n", **contents}
-    files.write(contents, overwrite=overwrite)
-    return texts
+    return contents
 
 
 class _Names:
@@ -172,6 +190,7 @@ def stem(image: str) -> str:
     if label.startswith("<"):  # <PIL 640x480 3fa9c1d2>
         name = label.strip("<>")
     else:
+        label = label.rpartition("/")[2] if is_store(label) else label
         name = (_url_path(label) if "://" in label else _posix(label)).stem
     short = _FORBIDDEN.sub("_", name).encode("utf-8", "replace")[:MOST_NAME]
     safe = short.decode("utf-8", "ignore").strip(". ")

@@ -13,13 +13,25 @@ from typing import Any, Literal
 
 from ..errors import ParameterError, UnknownNameError
 from ..text import near_match
-from .customs import OTHER_NAMES
+from .conventions import OTHER_NAMES
 from .parameter import Known, Param, folded
 
 Kind = Literal[
     "caption", "style", "images", "boxes", "prompts", "rows", "training", "status", "raw"
 ]
 PREFIX = "/AIGCImgOpenServ/saas"
+_EVERY_NAME: set[str] = set()  # of the parameters of all operations
+
+
+def is_of_others(name: str, own: Iterable[str]) -> bool:
+    """Whether a name is no slip, but a parameter that only other operations have.
+
+    Args:
+        name: what was given.
+        own: the names that are known here, folded; the plural of one is a slip.
+    """
+    asked = folded(name)
+    return asked in _EVERY_NAME and asked.rstrip("s") not in {each.rstrip("s") for each in own}
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,9 @@ class Operation:
     source: str = ""
     one_of: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _EVERY_NAME.update(self.names)
 
     @property
     def tool_code(self) -> str:
@@ -126,7 +141,7 @@ class Operation:
         known = self.names.get(folded(name))
         if known is None:
             others = [n for p in self.user_params for n in (p.name, *p.aliases)]
-            near = near_match(name, others)
+            near = "" if is_of_others(name, self.names) else near_match(name, others)
             names = [p.name for p in self.user_params]
             raise UnknownNameError(f"parameter of {self.name} called", name, names, hint=near)
         return known

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .customs import CAPTION_MODELS, CUSTOMS, FLUX_MODELS, RECEIVERS
+from .conventions import CAPTION_MODELS, CONVENTIONS, FLUX_MODELS, RECEIVERS
 from .operation import PREFIX, Catalogue, Operation
 from .parameter import Param
 
 
 def _p(name: str, wire: str, type: str = "string", help: str = "", **row: Any) -> Param:
     """Return a parameter: what the row says, and what is customary for its name."""
-    return Param(name, wire, type, help, **{**CUSTOMS.get(name, {}), **row})
+    return Param(name, wire, type, help, **{**CONVENTIONS.get(name, {}), **row})
 
 
 OPERATIONS = Catalogue((

@@ -14,7 +14,7 @@ from numbers import Number
 from typing import Any, Literal, NamedTuple
 
 from ..errors import ParameterError
-from ..text import in_words, near_match, one_of
+from ..text import counted, in_words, near_match, one_of
 from .values import is_embedded, listed, scalar
 
 Known = Literal["documented", "client", "assumed"]
@@ -220,7 +220,10 @@ class Param:
             json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
         except UnicodeEncodeError as error:
             half = in_words(error.object[error.start])
-            raise ParameterError(f"{self.name} must be proper Unicode, without {half}") from None
+            raise ParameterError(
+                f"{self.name} must be proper Unicode, without {half}",
+                hint="rename the file: its name is not UTF-8" if self.picture else "",
+            ) from None
         except (TypeError, ValueError, RecursionError):
             raise ParameterError(
                 f"{self.name} must be a JSON object without NaN or objects of Python, "
@@ -329,6 +332,14 @@ def _image(param: Param, value: Any, label: str = "") -> Any:
     if is_embedded(value):
         given = value.get("path") or ""
         return value if value.get("bytes") is not None else _image(param, given, label)
+    made = getattr(value, "images", None)  # of a result
+    if isinstance(made, (list, tuple)) and not _is_picture(value):
+        if len(made) == 1:
+            return _image(param, made[0], label)
+        raise ParameterError(
+            f"{label}: this {type(value).__name__} holds {counted(len(made), 'picture')}",
+            hint="give one picture, such as result.images[0]",
+        )
     if not isinstance(value, _BYTES) and not _is_picture(value):
         raise ParameterError(f"{label} must be {_WORDS['image']}, not {in_words(value)}")
     return value
@@ -365,7 +376,7 @@ def _check_choice(param: Param, value: Any) -> None:
         return
     *names, last = [str(option) for option in param.options]
     words = [word for v in param.values for word in (v.about, *v.words) if word]
-    hint = near_match(str(value), [*names, last, *words])
+    hint = near_match(str(value), [*names, last, *words]) if isinstance(value, str) else ""
     if len(names) > MOST_LISTED:
         hint = hint or one_of([*names, last])
         raise ParameterError(f"{param.name}: there is no {in_words(value)}", hint=hint)

@@ -124,7 +124,8 @@ def listed(value: Any, *, pictures: bool = False) -> list[Any] | None:
 
 def _is_sequence(value: Any) -> bool:
     """Whether this has a length and items, as sequences had before they had __iter__."""
-    return {"__len__", "__getitem__"} <= {*dir(type(value))}
+    names = {name for base in type(value).__mro__ for name in vars(base)}  # not of an Enum's class
+    return {"__len__", "__getitem__"} <= names
 
 
 def _only_column(value: Any, shape: tuple[int, ...]) -> Any:

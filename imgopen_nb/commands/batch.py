@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..batch.sources import fits_files
-from ..batch.table import looks_like_picture
+from ..batch.tables.table import looks_like_picture
 from ..catalogue.operation import Operation
 from ..catalogue.values import listed
 from ..errors import ParameterError, UnknownNameError
 from ..images.picture import as_meant, path_of_address
-from ..syntax.parser import Parser, whole_number
-from ..syntax.words import Word, is_look_up, look_up, rest_of, values
-from ..text import in_terminal, in_words, near_match
+from ..syntax.parser import Parser, whole_number_of
+from ..syntax.words import Word, is_look_up, look_up, rest_of, unknown_variable, values
+from ..text import clip, in_terminal, in_words
 from .command import Invocation
 from .saving import save
 
@@ -83,9 +83,9 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
         operation.name,
         _source(options.source, call.variables, pictures=bool(main.picture)),
         column=options.column,
-        concurrency=whole_number("--concurrency", options.concurrency, 1) or 16,
+        concurrency=whole_number_of("--concurrency", options.concurrency, 1) or 16,
         timeout=seconds,
-        most=whole_number("--max", options.most, 0),
+        most=whole_number_of("--max", options.most, 0),
         fresh=options.fresh,
         dry_run=options.dry_run,
         **params,
@@ -148,9 +148,16 @@ def _meant(word: Any, variables: Mapping[str, Any]) -> Any:
         return look_up(word, variables)
     name = word.removeprefix("$")
     if _DOTTED_NAME.fullmatch(name) and not looks_like_picture(word):
-        near = near_match(name.split(".")[0], [n for n in variables if not n.startswith("_")])
         what = "file or folder" if in_terminal() else "variable, file or folder"
-        raise UnknownNameError(what, name, [], hint=near)
+        raise unknown_variable(what, name, variables)
+    table, _, column = word.partition(".")
+    if column and table in variables and hasattr(variables[table], "columns"):
+        raise UnknownNameError(
+            f"column of {table} called",
+            column,
+            [],
+            hint=f"in quotes: {table}['{clip(column, 60)}']",
+        )
     called = _CALL.match(word)
     if called and called[1] in variables:
         raise ParameterError(
@@ -176,13 +183,15 @@ def _grid(operation: Operation, options: Any) -> dict[str, list[Any]]:
         if param.name in grid:
             raise ParameterError(f"--grid: {param.name} is given twice")
         found = values(f"--grid {param.name}", written)
+        if param.type in ("integer", "number") and isinstance(found[0], str):  # [1, 2]
+            found = [each.strip("[]() ") if isinstance(each, str) else each for each in found]
         grid[param.name] = [[each] for each in found] if param.several else found
     return grid
 
 
 def _axes(words: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     """Yield the name of each axis and what was written for its values."""
-    for word in words:
+    for word in _joined(words):
         if isinstance(word, Mapping):
             yield from ((str(name), each) for name, each in word.items())
             continue
@@ -193,6 +202,23 @@ def _axes(words: Iterable[Any]) -> Iterator[tuple[str, Any]]:
                 hint="a value with a comma or a blank: --grid 'NAME=\"a, b\",c'",
             )
         yield name, rest_of(word, len(name) + 1)
+
+
+def _joined(words: Iterable[Any]) -> list[Any]:
+    """Return the words, those joined that stand before and after a comma with a blank."""
+    found: list[Any] = []
+    for word in words:
+        last = found[-1] if found else None
+        if (
+            isinstance(word, Word)
+            and isinstance(last, Word)
+            and last.endswith(",")
+            and "=" not in word
+        ):
+            found[-1] = Word((*last.parts, *word.parts))
+        else:
+            found.append(word)
+    return found
 
 
 def _all_values(flag: str, words: Iterable[Any]) -> list[Any]:

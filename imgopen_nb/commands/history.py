@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ParameterError
-from ..syntax.parser import Parser, whole_number
-from ..text import counted
+from ..syntax.parser import Parser, whole_number_of
+from ..syntax.words import values
+from ..text import counted, in_terminal
 from .command import Command, Invocation, describe_models, no_options, operation_names, out_option
 
 SHOWN = 20  # tasks, unless --limit says otherwise
@@ -31,11 +32,13 @@ def _filters(call: Invocation) -> dict[str, Any]:
     found = {name: getattr(call.options, name) for name in _FILTERS}
     images = call.options.images
     found["images"] = images[0] if images and len(images) == 1 else images
-    return {**found, "limit": whole_number("--limit", call.options.limit)}
+    return {**found, "limit": whole_number_of("--limit", call.options.limit)}
 
 
 def _history_options(parser: Parser) -> None:
     _filter_options(parser, f" ({SHOWN} unless given; 0 for all)")
+    about = "show these columns alone: task_id, caption, seconds ..."
+    parser.option("--columns", nargs="+", metavar="NAME", help=about)
     out_option(parser, "variable that takes the DataFrame")
 
 
@@ -44,7 +47,17 @@ def _history(call: Invocation) -> Any:
 
     filters = _filters(call)
     limit = SHOWN if filters["limit"] is None else filters["limit"]
-    view = HistoryView(call.session().rows(**{**filters, "limit": limit or None}))
+    filters["limit"] = limit or None
+    if call.options.columns:
+        from ..display.tables import Table
+        from ..history.frame import records
+
+        wanted = [name for word in call.options.columns for name in values("--columns", word)]
+        frame = call.session().history(**filters, columns=wanted)
+        if call.options.out or not in_terminal():
+            return frame
+        return Table([*map(str, frame)], [list(row.values()) for row in records(frame)])
+    view = HistoryView(call.session().rows(**filters))
     return view.frame if call.options.out else view
 
 

@@ -93,7 +93,7 @@ class Database:
                 raise
 
     def read(
-        self, sql: str, values: Iterable[Any], columns: tuple[str, ...], *, raw: bool = False
+        self, sql: str, values: Iterable[Any], columns: tuple[str, ...]
     ) -> list[dict[str, Any]]:
         """Return the rows of a query, as dictionaries.
 
@@ -101,12 +101,20 @@ class Database:
             sql: the query.
             values: the values of its question marks.
             columns: names for its columns; those in JSON_COLUMNS are parsed.
-            raw: whether to leave JSON as text.
         """
+        places = [i for i, name in enumerate(columns) if name in JSON_COLUMNS]
+        return [_decode(columns, row, places) for row in self._rows(sql, values)]
+
+    def read_columns(
+        self, sql: str, values: Iterable[Any], columns: Iterable[str]
+    ) -> dict[str, tuple[Any, ...]]:
+        """Return the rows of a query by column; JSON stays text."""
+        found = tuple(zip(*self._rows(sql, values), strict=True))
+        return {name: found[at] if found else () for at, name in enumerate(columns)}
+
+    def _rows(self, sql: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
         with self._open() as connection:
-            rows = connection.execute(sql, tuple(values)).fetchall()
-        places = [i for i, name in enumerate(columns) if name in JSON_COLUMNS and not raw]
-        return [_decode(columns, row, places) for row in rows]
+            return connection.execute(sql, tuple(values)).fetchall()
 
     def close(self) -> None:
         """Close the file."""

@@ -24,7 +24,8 @@ from typing import Any
 WHOLE = frozenset(
     ("imgopen_nb", "pandas", "numpy", "PIL", "IPython", "ipywidgets", "anywidget", "narwhals",
      "onnxruntime", "pyarrow", "requests", "urllib3", "jinja2", "tqdm", "filelock",
-     "platformdirs", "wcwidth", "traitlets", "tornado", "jupyter_server")
+     "platformdirs", "wcwidth", "traitlets", "tornado", "jupyter_server", "tomli_w", "fsspec",
+     "upath")
 )  # fmt: skip
 SOON = 0.02  # seconds until Python has noted that an import is complete
 

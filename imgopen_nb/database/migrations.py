@@ -155,8 +155,9 @@ MIGRATIONS = (
     # steps: what was done to a data set, each to be undone; rule is JSON, for those that can be
     # applied again. verdicts: whether a picture of a data set is kept; those of undone steps do not
     # count. text_files: the content of each caption file when it was last read or written.
-    # changed_files: the journal of files that a step wrote; before and after are SHA-256, null
-    # where there was no file; backup is the name of the old content in the home folder.
+    # changed_files: the journal of files that a step wrote; before and after are SHA-256 ("link
+    # TARGET" for a link, "folder" for a folder that was made), null where there was no file; backup
+    # is the name of the old content in the home folder, ours whether that was written by us.
     """
     ALTER TABLE edits ADD COLUMN step INTEGER;
     CREATE INDEX edits_step ON edits (step) WHERE step IS NOT NULL;
@@ -189,7 +190,10 @@ MIGRATIONS = (
         path TEXT NOT NULL,
         before TEXT,
         after TEXT,
-        backup TEXT
+        backup TEXT,
+        ours INTEGER NOT NULL DEFAULT 0,
+        mode INTEGER,
+        modified INTEGER
     );
     CREATE INDEX changed_files_step ON changed_files (step);
     """,

@@ -6,7 +6,7 @@ import heapq
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import UnknownNameError
@@ -14,6 +14,7 @@ from ..text import in_words, is_valid, near_match
 from .database import Database, encode
 from .migrations import KIND, TRUSTED
 from .task_queries import COLUMNS, HISTORY_COLUMNS, kinds, newest_of_kind, select, select_by_rowid
+from .written_files import key_of
 
 # The limit for one task: anybody who has the address for its callbacks could send any number.
 MAX_EVENTS = 100
@@ -111,7 +112,7 @@ class TaskTable:
     def pictures_named(self, image: str) -> set[str | None]:
         """Return the identities of all pictures of this name, None for what is not known."""
         sql = f"SELECT DISTINCT picture FROM tasks WHERE image = ? AND {TRUSTED}"
-        return {row["picture"] for row in self.database.read(sql, (image,), ("picture",))}
+        return {row["picture"] for row in self.database.read(sql, (key_of(image),), ("picture",))}
 
     def only_imported(self, image: str, picture: str | None) -> bool:
         """Whether a picture's name comes from an untrusted file, and from no call made here."""
@@ -119,7 +120,7 @@ class TaskTable:
             "SELECT EXISTS (SELECT 1 FROM tasks WHERE image = ? AND imported = 'untrusted') "
             f"AND NOT EXISTS (SELECT 1 FROM tasks WHERE picture = ? AND image = ? AND {TRUSTED})"
         )
-        found = self.database.read(sql, (image, picture, image), ("only",))
+        found = self.database.read(sql, (key_of(image), picture, key_of(image)), ("only",))
         return bool(found[0]["only"])
 
     def write_sending(self, task_id: str, submitted: float, attempts: int) -> None:
@@ -199,17 +200,24 @@ class TaskTable:
         )
 
     def rows(
-        self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, raw: bool = False, **filters: Any
+        self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, **filters: Any
     ) -> list[dict[str, Any]]:
         """Return tasks, oldest first; for the filters see `select`."""
-        if filters.get("limit") is not None and filters.get("pictures") is None:
-            return self._newest(filters, columns, raw)
-        return self.database.read(*select(filters, columns), columns, raw=raw)[::-1]
+        return self.database.read(*self._select(filters, columns), columns)[::-1]
 
-    def _newest(
-        self, filters: Mapping[str, Any], columns: tuple[str, ...], raw: bool
-    ) -> list[dict[str, Any]]:
-        """Return the newest tasks that pass; the index alone finds the newest of each kind."""
+    def columns(
+        self, columns: tuple[str, ...] = HISTORY_COLUMNS, **filters: Any
+    ) -> dict[str, tuple[Any, ...]]:
+        """Return tasks by column, oldest first; JSON stays text."""
+        found = self.database.read_columns(*self._select(filters, columns), columns)
+        return {name: values[::-1] for name, values in found.items()}
+
+    def _select(
+        self, filters: Mapping[str, Any], columns: tuple[str, ...]
+    ) -> tuple[str, Sequence[Any]]:
+        """Return the query for tasks; the index alone finds the newest of each kind."""
+        if filters.get("limit") is None or filters.get("pictures") is not None:
+            return select(filters, columns)
         found: list[tuple[float, int]] = []
         for row in self.database.read(*kinds(filters), ("kind",)):
             sql, values = newest_of_kind(row["kind"], filters)
@@ -217,7 +225,7 @@ class TaskTable:
             found += [(row["created"], row["rowid"]) for row in rows]
         found = heapq.nlargest(filters["limit"], found)
         rowids = json.dumps([rowid for _, rowid in found])
-        return self.database.read(select_by_rowid(columns), (rowids,), columns, raw=raw)[::-1]
+        return select_by_rowid(columns), (rowids,)
 
     def durations(
         self, operation: str, model: str | None, backend: str

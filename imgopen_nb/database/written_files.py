@@ -23,7 +23,7 @@ OVERWRITE_HINT = "give another place, or overwrite=True (on a line: --overwrite)
 
 
 @dataclass(frozen=True)
-class _Target:
+class Target:
     """A file to be written.
 
     Attributes:
@@ -42,10 +42,12 @@ class _Target:
 
     @property
     def regular(self) -> bool:
+        """Whether an ordinary file is there."""
         return self.there is not None and stat.S_ISREG(self.there.st_mode)
 
     @property
     def link(self) -> bool:
+        """Whether a symbolic link is there."""
         return self.there is not None and stat.S_ISLNK(self.there.st_mode)
 
     @property
@@ -126,9 +128,9 @@ class WrittenFiles:
                 remove_stale_drafts(folder)
             for target in targets:
                 done = f"{len(written):,} of {len(targets):,} files were written"
-                with _explained(target, done if written else "nothing was written"):
+                with explained(target, done if written else "nothing was written"):
                     target.path.parent.mkdir(parents=True, exist_ok=True)
-                    with _draft(target):
+                    with draft_of(target):
                         pass
                 written.append(target)
 
@@ -147,16 +149,16 @@ class WrittenFiles:
         (target,) = self._to_write({path: None}, overwrite)
         remove_stale_drafts(target.path.parent)
         with contextlib.ExitStack() as stack:
-            with _explained(target, "nothing was written"), _draft(target) as part:
+            with explained(target, "nothing was written"), draft_of(target) as part:
                 yield part
-                written = stack.enter_context(self._recorded([target], _sha256(part)))
+                written = stack.enter_context(self._recorded([target], sha256_of(part)))
             written.append(target)
 
     def _to_write(
         self, contents: Mapping[Path, str | bytes | None], overwrite: bool
-    ) -> list[_Target]:
+    ) -> list[Target]:
         """Return the files that have to be written, after all checks."""
-        targets = _unique(_target(path, content) for path, content in contents.items())
+        targets = _unique(target_of(path, content) for path, content in contents.items())
         for target in targets:
             if target.there and not target.regular and not target.link:
                 what = "a folder" if stat.S_ISDIR(target.there.st_mode) else "no ordinary file"
@@ -164,7 +166,7 @@ class WrittenFiles:
                     f"{clip_path(target.given)} is {what}: nothing was written",
                     hint="give another name",
                 )
-        known = self._known(target.path for target in targets if target.regular)
+        known = self.known(key_of(target.path) for target in targets if target.regular)
         to_write, refused = [], []
         for target in targets:
             free = target.there is None
@@ -179,46 +181,70 @@ class WrittenFiles:
             raise _refusal(refused)
         return to_write
 
-    def _known(self, paths: Iterable[Path]) -> dict[str, set[str]]:
-        """Return the recorded SHA-256 of files, by `_key(path)`."""
+    def known(self, keys: Iterable[str]) -> dict[str, set[str]]:
+        """Return the recorded SHA-256 of files, by their keys."""
         known: dict[str, set[str]] = {}
         sql = (
             "SELECT path, sha256 FROM written_files WHERE path IN (SELECT value FROM json_each(?))"
         )
-        asked = json.dumps([_key(path) for path in paths])
+        asked = json.dumps(list(keys))
         for row in self._database.read(sql, (asked,), ("path", "sha256")):
             known.setdefault(row["path"], set()).add(row["sha256"])
         return known
 
     @contextlib.contextmanager
-    def _recorded(self, targets: list[_Target], sha256: str = "") -> Iterator[list[_Target]]:
+    def _recorded(self, targets: list[Target], sha256: str = "") -> Iterator[list[Target]]:
         """Record the new content of files before they are written, and forget the old afterwards.
 
         A program that is killed in between leaves both recorded: the file is ours either way.
         Yields a list that takes the files that were written.
         """
         digests = [sha256 or hashlib.sha256(t.data or b"").hexdigest() for t in targets]
-        new = [(_key(t.path), digest) for t, digest in zip(targets, digests, strict=True)]
-        now = time.time()
-        self._change(
-            "INSERT OR IGNORE INTO written_files VALUES (?, ?, ?)", [(*row, now) for row in new]
-        )
-        written: list[_Target] = []
+        new = [(key_of(t.path), digest) for t, digest in zip(targets, digests, strict=True)]
+        with contextlib.suppress(JournalError):
+            self.record(new)
+        written: list[Target] = []
         try:
             yield written
         finally:
             done = len(written)
             left = [row for row, t in zip(new[done:], targets[done:], strict=True) if t.untouched()]
-            self._change("DELETE FROM written_files WHERE path = ? AND sha256 <> ?", new[:done])
-            self._change("DELETE FROM written_files WHERE path = ? AND sha256 = ?", left)
+            with contextlib.suppress(JournalError):
+                self.settle(new[:done], left)
 
-    def _change(self, sql: str, rows: Sequence[tuple[str | float, ...]]) -> None:
+    def record(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Count files as ours with this content, beside what they had: key and digest of each."""
         if rows:
-            with contextlib.suppress(JournalError), self._database.transaction():
-                self._database.run_many(sql, rows)
+            with self._database.transaction():
+                self.record_in(rows)
+
+    def record_in(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Do the same within a transaction of the caller's."""
+        now = time.time()
+        sql = "INSERT OR IGNORE INTO written_files VALUES (?, ?, ?)"
+        self._database.run_many(sql, [(*row, now) for row in rows])
+
+    def settle(self, written: Sequence[tuple[str, str]], left: Sequence[tuple[str, str]]) -> None:
+        """Forget all other content of files that were written, and this content of those left."""
+        if written or left:
+            with self._database.transaction():
+                self.settle_in(written, left)
+
+    def settle_in(
+        self, written: Sequence[tuple[str, str]], left: Sequence[tuple[str, str]]
+    ) -> None:
+        """Do the same within a transaction of the caller's."""
+        forget = "DELETE FROM written_files WHERE path = ? AND sha256"
+        self._database.run_many(f"{forget} <> ?", written)
+        self._database.run_many(f"{forget} = ?", left)
 
 
-def _target(given: Path, content: str | bytes | None) -> _Target:
+def target_of(given: Path, content: str | bytes | None) -> Target:
+    """Return a file to be written, as it is now.
+
+    Raises:
+        FileError: its place cannot be read.
+    """
     folder = os.path.realpath(given.parent)
     path = Path(folder, given.name)
     try:
@@ -227,16 +253,16 @@ def _target(given: Path, content: str | bytes | None) -> _Target:
         raise file_error(given, error) from None
     text = isinstance(content, str)
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
-    return _Target(given, path, data, text, there)
+    return Target(given, path, data, text, there)
 
 
-def _unique(targets: Iterable[_Target]) -> list[_Target]:
+def _unique(targets: Iterable[Target]) -> list[Target]:
     """Return each file once, whatever links lead to its folder.
 
     Raises:
         UsageError: one file would get two contents.
     """
-    found: dict[Path, _Target] = {}
+    found: dict[Path, Target] = {}
     for target in targets:
         first = found.setdefault(target.path, target)
         if first.data != target.data:
@@ -265,26 +291,27 @@ def _unified(data: bytes) -> bytes:
     return data.removeprefix(_BOM).replace(b"\r\n", b"\n").removesuffix(b"\n")
 
 
-def _is_ours(target: _Target, known: Mapping[str, set[str]]) -> bool:
-    digests = known.get(_key(target.path), set())
-    return bool(digests) and target.regular and _sha256(target.path) in digests
+def _is_ours(target: Target, known: Mapping[str, set[str]]) -> bool:
+    digests = known.get(key_of(target.path), set())
+    return bool(digests) and target.regular and sha256_of(target.path) in digests
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _key(path: Path) -> str:
+def key_of(path: Path | str) -> str:
     """Return a path as text for the database, which takes no bytes that are not UTF-8."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 @contextlib.contextmanager
-def _draft(target: _Target) -> Iterator[Path]:
+def draft_of(target: Target, data: bytes | None = None) -> Iterator[Path]:
     """Yield the path of a temporary file that becomes the target, unless that has changed."""
     replace = target.there is not None
-    mode, data = target.mode, target.data or b""
+    mode, data = target.mode, data or target.data or b""
     with draft(target.path, 0o666, replace=replace, exact_mode=mode, data=data) as part:
         yield part
         if not target.untouched():
@@ -292,7 +319,7 @@ def _draft(target: _Target) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _explained(target: _Target, after: str) -> Iterator[None]:
+def explained(target: Target, after: str) -> Iterator[None]:
     """Turn an error of the system into a sentence about the file."""
     try:
         yield
@@ -307,7 +334,7 @@ def _explained(target: _Target, after: str) -> Iterator[None]:
         raise file_error(target.given, error, after) from None
 
 
-def _refusal(refused: list[_Target]) -> UsageError:
+def _refusal(refused: list[Target]) -> UsageError:
     names = ", ".join(clip_path(target.given) for target in refused[:3])
     more = f" and {len(refused) - 3:,} more" if len(refused) > 3 else ""
     were = "was" if len(refused) == 1 else "were"

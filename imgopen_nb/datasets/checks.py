@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..batch.table_readers import read_table
+from ..batch.tables.files import read_table
 from ..captions.edits import drafted
 from ..catalogue.parameter import Param
 from ..errors import ImgOpenError, ParameterError

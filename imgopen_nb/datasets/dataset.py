@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +23,21 @@ from ..captions.tag_merge import listed
 from ..catalogue.operations import OPERATIONS
 from ..catalogue.values import scalar
 from ..config.credentials import NotPickled
+from ..database.written_files import key_of
 from ..errors import UnknownNameError, UsageError
 from ..images.cache import SMALL
 from ..images.thumbnail import Thumbnail
+from ..media.stores import as_address, is_store
 from ..tasks.manager import TaskManager
 from ..text import counted, in_words, is_valid, short_path
 from .audit import Audit
 from .checks import check_captions, check_files, check_pictures, frame_of
 from .entry import Entry
+from .file_plan import one_line
 from .selection import HasPictures, described_in_history, select
 from .steps import Change, Steps
 from .text_files import text_files
+from .writer import FilePlan, Writer, Written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,9 +94,10 @@ class Dataset(NotPickled, HasPictures):
         selection = select(manager, source)
         self._rows, _ = group(selection.described, selection.rows)
         self.notes = [note for note in selection.notes if note]
-        self.name = name or _name_of(source, self._rows)
+        self.name = key_of(name or _name_of(source, self._rows))
         self._edits = Edits(manager.database)
         self._steps = Steps(manager.database, self.name)
+        self._writer = Writer(manager, self._steps)
         self._file_notes = self._take_in_files()
 
     # What it holds.
@@ -356,12 +362,92 @@ class Dataset(NotPickled, HasPictures):
         return pd.DataFrame(rows, columns=list(names)).set_index("step")
 
     def undo(self) -> str | None:
-        """Take back the last step, and return its name; None if there is none."""
+        """Take back the last step, and return its name; None if there is none.
+
+        If the step wrote files, each is as before, byte by byte, and those that it made are gone.
+        One that somebody changed since stays as it is, which is said behind the name.
+
+        Raises:
+            FileError: a file cannot be brought back; the same call goes on where this one ended.
+        """
         step = self._steps.last()
         if step is None:
             return None
+        left = self._writer.undo(step.step_id) if step.files else []
         self._steps.undo(step)
-        return step.name
+        self._writer.clean(step.step_id)
+        if not left:
+            return step.name
+        names = ", ".join(left[:3]) + (f" and {len(left) - 3:,} more" if len(left) > 3 else "")
+        what = "was changed since, and stays" if len(left) == 1 else "were changed since, and stay"
+        return f"{step.name}; {names} {what}"
+
+    # Its files.
+
+    def preview(
+        self,
+        folder: Any = None,
+        trainer: str = "kohya",
+        images: str = "stay",
+        *,
+        overwrite: bool = False,
+    ) -> pd.DataFrame:
+        """Return what `write` would do to each file; nothing is written.
+
+        Takes what `write` takes, and raises the same errors.
+
+        Returns:
+            One row for each file: file, action ("new", "same", "changed", "left", "removed"), and
+            its text before and after. `attrs` has the notes and the command line.
+        """
+        import pandas as pd
+
+        with self._plan(folder, trainer, images, overwrite) as plan:
+            rows = [(_valid(d.file), d.action, d.before, d.after) for d in plan.diffs]
+        frame = pd.DataFrame(rows, columns=["file", "action", "before", "after"], dtype="string")
+        frame.attrs = {"notes": list(plan.notes), "command": plan.command}
+        return frame
+
+    def write(
+        self,
+        folder: Any = None,
+        trainer: str = "kohya",
+        images: str = "stay",
+        *,
+        overwrite: bool = False,
+    ) -> Written:
+        """Write the kept pictures' captions as a trainer reads them, as one step.
+
+        Each caption is one line in UTF-8. Files that this program did not write, or that were
+        edited since, are left as they are; old content is backed up, and `undo` brings it back.
+
+        Args:
+            folder: where the files go; by default beside each picture. An address such as
+                s3://bucket/set too.
+            trainer: kohya, onetrainer, diffusers, imagefolder, ai-toolkit, simpletuner, musubi,
+                llava or webdataset.
+            images: "stay"; "copy" or "link" puts the pictures into the folder.
+            overwrite: whether to replace files of the user.
+
+        Returns:
+            The files, the trainer's command line, and what else a user should know.
+
+        Raises:
+            UsageError: a picture has no caption, it is not known which picture it is, or the
+                trainer could not read what would be written; nothing was written.
+            FileError: a file cannot be written; the message says how many were.
+
+        Example:
+            >>> ds.preview("train", trainer="imagefolder", images="copy")
+            >>> ds.write("train", trainer="imagefolder", images="copy")
+        """
+        with self._plan(folder, trainer, images, overwrite) as plan:
+            return self._writer.write(plan)
+
+    def _plan(
+        self, folder: Any, trainer: str, images: str, overwrite: bool
+    ) -> AbstractContextManager[FilePlan]:
+        return self._writer.plan(self.entries, folder, trainer, images, overwrite=overwrite)
 
     def chosen(self, where: Any) -> list[Entry]:
         """Return the pictures that somebody means; see `reject`.
@@ -454,15 +540,17 @@ class Dataset(NotPickled, HasPictures):
         for entry, file in found:
             if file.trouble:
                 notes[entry.image] = file.trouble
-            if not file.caption or known.get(str(file.path)) == (entry.picture, file.sha256):
+            seen_before = known.get(key_of(str(file.path))) == (entry.picture, file.sha256)
+            if not file.caption or seen_before:
                 continue
             seen.append((str(file.path), entry.picture, file.sha256))
             edit = held.get(entry.picture)
-            if edit and (edit.caption == file.caption or edit.created > file.modified):
-                if edit.caption != file.caption:
+            same = edit is not None and file.caption in (edit.caption, one_line(edit.caption))
+            if edit and (same or edit.created > file.modified):
+                if not same:
                     notes[entry.image] = f"{file.path.name} is older than this caption"
                 continue
-            draft = drafted(file.caption, FILE, {"file": str(file.path)})
+            draft = drafted(file.caption, FILE, {"file": key_of(str(file.path))})
             over = edit.edit_id if edit else None
             changes[entry.picture] = Change(entry.image, entry.picture, draft, over)
         self._steps.take_in(changes.values(), seen)
@@ -502,5 +590,7 @@ def _name_of(source: Any, rows: Iterable[Row]) -> str:
         path = os.path.expanduser(os.fspath(source))
         if os.path.isdir(path):
             return os.path.realpath(path)
+    if is_store(as_address(source)):
+        return str(source).strip().rstrip("/")
     folders = {os.path.dirname(row.image) for row in rows if os.path.isabs(row.image)}
     return os.path.realpath(os.path.commonpath(folders)) if folders else ""

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..captions.descriptions import Description
 from ..images.identity import verified
+from ..media.stores import is_store, store
 from ..text import short_path
+
+if TYPE_CHECKING:
+    from ..media.stores import Place
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,11 @@ class Entry:
         """The file on this machine, None if the picture is no file here."""
         path = Path(self.image)
         return path if path.is_absolute() else None
+
+    @cached_property
+    def place(self) -> Place | None:
+        """The file on this machine or in a store, None if the picture is no file."""
+        return store(self.image) if is_store(self.image) else self.path
 
     @property
     def name(self) -> str:

@@ -15,9 +15,11 @@ from functools import partial
 from typing import Any
 
 from ..batch.batch import Batch
-from ..batch.dataframes import table_in_memory
 from ..batch.rows import InputPicture
-from ..batch.sources import is_glob, is_table, missing, source_of
+from ..batch.sources import is_glob, source_of
+from ..batch.tables.frames import table_in_memory
+from ..batch.tables.objects import is_table
+from ..batch.tables.table import missing
 from ..captions.comparison import Comparison, compare_rows
 from ..captions.descriptions import (
     DESCRIBE_FIRST,
@@ -34,6 +36,7 @@ from ..errors import ImgOpenError, PictureError, UsageError
 from ..images.cache import SMALL
 from ..images.identity import Identity, by_name, is_identity
 from ..images.picture import Picture, name_of_unread, read_picture
+from ..media.stores import as_address, is_store
 from ..tasks.manager import TaskManager
 from ..tasks.result import Home
 from ..text import clip, counted, in_words, short_path
@@ -218,6 +221,9 @@ def pictures_in(source: Any) -> Iterator[Any]:
 
 
 def _item(item: Any) -> list[Any]:
+    item = as_address(item)
+    if is_store(item):
+        return list(pictures_in(item))
     path = os.path.expanduser(item) if isinstance(item, (str, os.PathLike)) else ""
     if path and os.path.isdir(path):
         return list(pictures_in(item))
@@ -286,7 +292,7 @@ def _of_tasks(
 
 def _here(name: str) -> Picture | None:
     """Return the picture that has a name of an earlier version now; perhaps it is the same one."""
-    if name.startswith("<"):
+    if name.startswith("<") or is_store(name):
         return None
     try:
         return read_picture(name)

@@ -10,11 +10,16 @@ from typing import Any, NamedTuple
 
 from ..captions.edits import Draft, Edits
 from ..database.database import Database
+from ..database.written_files import key_of
 
 _COLUMNS = ("step_id", "name", "rule", "created", "undone", "captions", "verdicts", "files")
 _COUNTS = ", ".join(
-    f"(SELECT COUNT(*) FROM {table} WHERE {table}.step = steps.step_id)"
-    for table in ("edits", "verdicts", "changed_files")
+    f"(SELECT COUNT(*) FROM {table} WHERE {table}.step = steps.step_id{more})"
+    for table, more in (
+        ("edits", ""),
+        ("verdicts", ""),
+        ("changed_files", " AND after IS NOT 'folder'"),
+    )
 )
 
 
@@ -130,14 +135,39 @@ class Steps:
         """Return picture and SHA-256 of caption files when they were last read or written."""
         among = "path IN (SELECT value FROM json_each(?))"
         sql = f"SELECT path, picture, sha256 FROM text_files WHERE {among}"
-        rows = self._database.read(sql, [json.dumps(list(paths))], ("path", "picture", "sha256"))
+        asked = json.dumps([key_of(path) for path in paths])
+        rows = self._database.read(sql, [asked], ("path", "picture", "sha256"))
         return {row["path"]: (row["picture"], row["sha256"]) for row in rows}
 
     def take_in(self, changes: Iterable[Change], seen: Iterable[tuple[str, str, str]]) -> None:
         """Save captions of files, with the path, picture and SHA-256 of each file that was read."""
         with self._database.transaction():
             self._edits.add_all(changes, None)
-            self._database.run_many("INSERT OR REPLACE INTO text_files VALUES (?, ?, ?)", seen)
+            self._database.run_many(
+                "INSERT OR REPLACE INTO text_files VALUES (?, ?, ?)",
+                ((key_of(path), picture, digest) for path, picture, digest in seen),
+            )
+
+    def wrote(self, path: str, picture: str, sha256: str) -> None:
+        """Note what a caption file holds that was just written, so that it is no user's edit."""
+        sql = "INSERT OR REPLACE INTO text_files VALUES (?, ?, ?)"
+        self._database.run(sql, (key_of(path), picture, sha256))
+
+    def forget(self, path: str, sha256: str | None) -> None:
+        """Note what a caption file holds again, as its step was taken back; None if it is gone."""
+        if sha256 is None:
+            self._database.run("DELETE FROM text_files WHERE path = ?", (key_of(path),))
+        else:
+            sql = "UPDATE text_files SET sha256 = ? WHERE path = ?"
+            self._database.run(sql, (sha256, key_of(path)))
+
+    def files_written(self) -> set[str]:
+        """Return the files that steps of this data set have written, as the journal names them."""
+        sql = (
+            "SELECT DISTINCT path FROM changed_files JOIN steps ON step_id = step "
+            "WHERE dataset = ? AND undone IS NULL AND after IS NOT NULL"
+        )
+        return {row["path"] for row in self._database.read(sql, [self.dataset], ("path",))}
 
     def undo(self, step: Step) -> None:
         """Take the captions and verdicts of a step back; captions of later steps stay."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..captions.edits import MOST_TEXT
+from ..media.stores import files_in, modified
 from ..text import counted
 from .entry import Entry
+
+if TYPE_CHECKING:
+    from ..media.stores import Place
 
 SUFFIXES = (".txt", ".caption")  # the first that is there counts
 _MOST_BYTES = 4 * MOST_TEXT
@@ -26,7 +30,7 @@ class TextFile(NamedTuple):
         trouble: what a user should know of it, or "".
     """
 
-    path: Path
+    path: Place
     caption: str
     sha256: str
     modified: float
@@ -35,17 +39,24 @@ class TextFile(NamedTuple):
 
 def text_files(entries: Iterable[Entry]) -> Iterator[tuple[Entry, TextFile]]:
     """Yield the caption file of each picture that has one."""
+    listed: dict[str, set[str]] = {}  # the files of each folder in a store, which is asked once
     for entry in entries:
-        if entry.path is None or not entry.picture:
+        place = entry.place
+        if place is None or not entry.picture:
             continue
+        if not isinstance(place, Path) and str(place.parent) not in listed:
+            listed[str(place.parent)] = {file.name for file in files_in(place.parent)}
         for suffix in SUFFIXES:
-            found = read_text_file(entry.path.with_suffix(suffix))
+            beside = place.with_suffix(suffix)
+            if not isinstance(place, Path) and beside.name not in listed[str(place.parent)]:
+                continue
+            found = read_text_file(beside)
             if found is not None:
                 yield entry, found
                 break
 
 
-def read_text_file(path: Path) -> TextFile | None:
+def read_text_file(path: Place) -> TextFile | None:
     """Return a caption file, None if there is none."""
     try:
         if not path.is_file():
@@ -54,15 +65,16 @@ def read_text_file(path: Path) -> TextFile | None:
         data = path.read_bytes() if seen.st_size <= _MOST_BYTES else b""
     except OSError as error:
         return TextFile(path, "", "", 0.0, f"{path.name} cannot be read ({error.strerror})")
+    changed = seen.st_mtime if isinstance(path, Path) else modified(path)
     if seen.st_size > _MOST_BYTES:
         trouble = f"{path.name} is too long for a caption: {counted(seen.st_size, 'byte')}"
-        return TextFile(path, "", "", seen.st_mtime, trouble)
+        return TextFile(path, "", "", changed, trouble)
     text, trouble = decoded(data)
     found = text.strip()
     if len(found) > MOST_TEXT:
         found, trouble = "", f"{path.name} is too long for a caption"
     digest = hashlib.sha256(data).hexdigest()
-    return TextFile(path, found, digest, seen.st_mtime, f"{path.name} {trouble}" if trouble else "")
+    return TextFile(path, found, digest, changed, f"{path.name} {trouble}" if trouble else "")
 
 
 def decoded(data: bytes) -> tuple[str, str]:

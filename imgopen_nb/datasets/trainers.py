@@ -155,14 +155,17 @@ def _diffusers_command(setup: Setup) -> str:
 
 
 def _imagefolder_command(setup: Setup) -> str:
-    # Without the split, a picture called test.png would be all that is read.
-    files = {"train": setup.at("**")}
-    call = f'load_dataset("imagefolder", data_files={files!r}, split="train")'
-    return _line("python", "-c", f"from datasets import load_dataset; print({call})")
+    # With data_dir, a picture called test.png would be all that is read.
+    files = json.dumps({"train": setup.at("**")}, ensure_ascii=False)
+    return _loaded(f'load_dataset("imagefolder", data_files={files}, split="train")')
 
 
 def _webdataset_command(setup: Setup) -> str:
-    call = f'load_dataset("webdataset", data_files={setup.at("*.tar")!r}, split="train")'
+    files = json.dumps(setup.at("*.tar"), ensure_ascii=False)
+    return _loaded(f'load_dataset("webdataset", data_files={files}, split="train")')
+
+
+def _loaded(call: str) -> str:
     return _line("python", "-c", f"from datasets import load_dataset; print({call})")
 
 
@@ -197,39 +200,55 @@ def _commented(comment: str, text: str) -> str:
     return "".join(f"# {line}\n" for line in comment.splitlines()) + "\n" + text
 
 
-def _toml(content: Mapping[str, Any], comment: str) -> str:
+def _toml(comment: str, *tables: tuple[str, Mapping[str, Any]]) -> str:
+    """Return TOML of tables with their headings, as the trainers' own examples have them.
+
+    kohya's scripts read it by a parser that knows no tables within a line.
+    """
     import tomli_w
 
-    return _commented(comment, tomli_w.dumps(content))
+    text = "\n".join(f"{heading}\n{tomli_w.dumps(table)}" for heading, table in tables)
+    return _commented(comment, text)
 
 
 def _kohya_file(setup: Setup, command: str) -> str:
-    subsets = [{"image_dir": folder, "num_repeats": 1} for folder in setup.folders]
-    dataset = {"resolution": RESOLUTION, "batch_size": 1, "enable_bucket": True, "subsets": subsets}
-    content = {"general": {"caption_extension": ".txt"}, "datasets": [dataset]}
-    return _toml(content, f"Written by imgopen_nb for kohya's sd-scripts.\n{command}")
+    subsets = [
+        ("[[datasets.subsets]]", {"image_dir": folder, "num_repeats": 1})
+        for folder in setup.folders
+    ]
+    return _toml(
+        f"Written by imgopen_nb for kohya's sd-scripts.\n{command}",
+        ("[general]", {"caption_extension": ".txt"}),
+        ("[[datasets]]", {"resolution": RESOLUTION, "batch_size": 1, "enable_bucket": True}),
+        *subsets,
+    )
 
 
 def _musubi_file(setup: Setup, command: str) -> str:
     several = len(setup.folders) > 1
     datasets = [
-        {
-            "image_directory": folder,
-            # One for each set: files of another set in it would be taken for this one's.
-            "cache_directory": setup.at(f"cache-{number}" if several else "cache"),
-            "num_repeats": 1,
-        }
+        (
+            "[[datasets]]",
+            {
+                "image_directory": folder,
+                # One for each set: files of another set in it would be taken for this one's.
+                "cache_directory": setup.at(f"cache-{number}" if several else "cache"),
+                "num_repeats": 1,
+            },
+        )
         for number, folder in enumerate(setup.folders, 1)
     ]
     general = {
-        "resolution": [RESOLUTION, RESOLUTION], "caption_extension": ".txt", "batch_size": 1,
+        "resolution": [RESOLUTION, RESOLUTION],
+        "caption_extension": ".txt",
+        "batch_size": 1,
         "enable_bucket": True,
-    }  # fmt: skip
+    }
     before = (
         "The scripts for caching latents and text encoder outputs of the same model come first."
     )
     comment = f"Written by imgopen_nb for musubi-tuner. {before}\n{command}"
-    return _toml({"general": general, "datasets": datasets}, comment)
+    return _toml(comment, ("[general]", general), *datasets)
 
 
 def _ai_toolkit_file(setup: Setup, command: str) -> str:
@@ -363,7 +382,7 @@ TRAINERS: dict[str, Trainer] = {
             configuration="concepts.json", content=_onetrainer_file, command=_onetrainer_command,
         ),
         Trainer(
-            "diffusers", "the scripts of diffusers",
+            "diffusers", "diffusers",
             "metadata.jsonl above the pictures, with file_name and text",
             METADATA, _PILLOW, True,
             line_breaks="", empty="", bom="", encoding="",
@@ -372,7 +391,7 @@ TRAINERS: dict[str, Trainer] = {
             configuration=METADATA_FILE, content=_metadata_file, command=_diffusers_command,
         ),
         Trainer(
-            "imagefolder", "imagefolder of Hugging Face datasets",
+            "imagefolder", "imagefolder",
             "metadata.jsonl above the pictures, with file_name and text",
             METADATA, _PILLOW, True,
             line_breaks="", empty="", bom="", encoding="",

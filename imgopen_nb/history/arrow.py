@@ -10,7 +10,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,39 +33,48 @@ def available() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in _NEEDED)
 
 
-def read(path: Path, last: int, filters: Mapping[str, Any]) -> pd.DataFrame:
+def read(
+    path: Path, last: int, filters: Mapping[str, Any], wanted: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return the tasks up to a rowid that pass the filters, as `history_frame` would.
 
     Args:
         path: the database file.
         last: the highest rowid.
         filters: those of `task_queries.select`, without a limit.
+        wanted: the columns of the DataFrame; all if there are none.
 
     Raises:
         Exception: of any type; the caller then uses the plain reader.
     """
-    from .frame import arrow_frame
+    from .frame import arrow_frame, needed
 
+    columns = (*needed(wanted), "created")
     share = -(-last // READERS)
     spans = [(at * share + 1, min((at + 1) * share, last)) for at in range(READERS)]
     with ThreadPoolExecutor(READERS) as pool, without_collections():
-        parts = pool.map(lambda span: list(map(_part, _batches(path, span, filters))), spans)
-        return arrow_frame([each for part in parts for each in part])
+        parts = pool.map(
+            lambda span: list(map(_part, _batches(path, query(span, filters, columns)))), spans
+        )
+        return arrow_frame([each for part in parts for each in part], wanted)
 
 
 def _part(batch: Any) -> tuple[Any, dict[str, list[Any]]]:
     """Return a batch with the values of its JSON columns, while its reader reads the next one."""
-    return batch, {name: values(name, batch.column(name).to_pylist()) for name in JSON}
+    names = [name for name in JSON if name in batch.schema.names]
+    return batch, {name: values(name, batch.column(name).to_pylist()) for name in names}
 
 
-def query(span: tuple[int, int], filters: Mapping[str, Any]) -> str:
+def query(
+    span: tuple[int, int], filters: Mapping[str, Any], columns: Sequence[str] = _COLUMNS
+) -> str:
     """Return the SQL of one reader; its first row is no task but tells ADBC the column types.
 
     The values are literals, as binding them as Arrow arrays would load pandas in each reader.
     """
-    sql, values = select(filters, _COLUMNS, span)
+    sql, values = select(filters, columns, span)
     parts = zip(sql.split("?"), [*map(_literal, values), ""], strict=True)
-    types = ", ".join(f"{_example(name)} AS {name}" for name in _COLUMNS)
+    types = ", ".join(f"{_example(name)} AS {name}" for name in columns)
     return f"SELECT {types} UNION ALL {''.join(map(''.join, parts))}"
 
 
@@ -79,10 +88,10 @@ def _example(column: str) -> str:
     return "0" if column in INTEGERS else "0.5" if column in NUMBERS else "''"
 
 
-def _batches(path: Path, span: tuple[int, int], filters: Mapping[str, Any]) -> Iterator[Any]:
+def _batches(path: Path, sql: str) -> Iterator[Any]:
     import pyarrow as pa
 
-    asked = {"uri": f"{path.resolve().as_uri()}?mode=ro", "sql": query(span, filters)}
+    asked = {"uri": f"{path.resolve().as_uri()}?mode=ro", "sql": sql}
     with subprocess.Popen(
         [sys.executable, "-P", str(_READER)],
         stdin=subprocess.PIPE,

@@ -6,7 +6,7 @@ import contextlib
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from numbers import Real
 from typing import Any
@@ -37,31 +37,47 @@ def history_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
             values become NA.
     """
     rows = list(rows)
+    return frame_of_columns({name: [row.get(name) for row in rows] for name in COLUMNS})
+
+
+def frame_of_columns(
+    columns: Mapping[str, Sequence[Any]], wanted: Iterable[str] = ()
+) -> pd.DataFrame:
+    """Return the same DataFrame from its columns: all, or those that are wanted."""
     with without_collections():
-        columns = {n: build([row.get(n) for row in rows]) for n, build in _COLUMNS.items()}
-    return _with_seconds(columns)
+        return _frame({name: _BUILDS[name](columns[name]) for name in columns}, wanted)
 
 
-def _with_seconds(columns: dict[str, pd.Series[Any]]) -> pd.DataFrame:
-    spans = (columns["finished"] - columns["submitted"]).dt.total_seconds().clip(lower=0)
-    columns["seconds"] = columns["seconds"].fillna(spans)
-    return pd.DataFrame(columns, copy=False)
+def needed(wanted: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns to read for those that are wanted."""
+    spans = ("submitted", "finished") if "seconds" in wanted else ()
+    return tuple(dict.fromkeys((*wanted, *spans))) or COLUMNS
 
 
-def arrow_frame(parts: list[tuple[Any, dict[str, list[Any]]]]) -> pd.DataFrame:
+def _frame(columns: dict[str, pd.Series[Any]], wanted: Iterable[str]) -> pd.DataFrame:
+    if "seconds" in columns:
+        spans = (columns["finished"] - columns["submitted"]).dt.total_seconds().clip(lower=0)
+        columns["seconds"] = columns["seconds"].fillna(spans)
+    return pd.DataFrame({name: columns[name] for name in wanted or COLUMNS}, copy=False)
+
+
+def arrow_frame(
+    parts: list[tuple[Any, dict[str, list[Any]]]], wanted: Iterable[str] = ()
+) -> pd.DataFrame:
     """Return the same DataFrame as `history_frame`, oldest first.
 
     Args:
         parts: Arrow batches, each with the values of its JSON columns.
+        wanted: its columns; all if there are none.
     """
     columns = {
         name: pd.Series([each for _, part in parts for each in part[name]], dtype=object)
         if name in JSON
         else _from_arrow([batch.column(name) for batch, _ in parts], build)
-        for name, build in (_COLUMNS | {"created": _floats}).items()
+        for name, build in {**{n: _BUILDS[n] for n in needed(wanted)}, "created": _floats}.items()
     }
     created = columns.pop("created").to_numpy()
-    frame = _with_seconds(columns)
+    frame = _frame(columns, wanted)
     if (created[1:] >= created[:-1]).all():
         return frame
     return frame.iloc[created.argsort(kind="stable")].reset_index(drop=True)
@@ -151,8 +167,8 @@ def _timestamp(value: Any) -> float:
     return float(value.timestamp())
 
 
-def _strings(given: list[Any]) -> pd.Series[Any]:
-    if not all(v is None or type(v) is str for v in given):
+def _strings(given: Sequence[Any]) -> pd.Series[Any]:
+    if not {*map(type, given)} <= {str, type(None)}:
         given = [None if _missing(v) else str(v) for v in given]
     return pd.Series(given, dtype="string")
 
@@ -181,11 +197,11 @@ def _floats(given: Any) -> pd.Series[Any]:
     return pd.Series(np.array(given, dtype="float64"))  # None becomes NaN
 
 
-def _integers(given: list[Any]) -> pd.Series[Any]:
+def _integers(given: Sequence[Any]) -> pd.Series[Any]:
     return pd.Series(given, dtype="Int64")
 
 
-_COLUMNS: dict[str, Callable[[list[Any]], Any]] = {
+_BUILDS: dict[str, Callable[[Any], Any]] = {
     "task_id": _strings,
     "server_id": _strings,
     "operation": _strings,
@@ -206,3 +222,4 @@ _COLUMNS: dict[str, Callable[[list[Any]], Any]] = {
     "engine": _strings,
     "error": _strings,
 }
+COLUMNS = tuple(_BUILDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ def values(column: str, given: Iterable[Any]) -> list[Any]:
 
     params: dicts; tags: lists of names, or None; image_urls: lists of texts.
     """
+    if column == "tags":
+        return [_tag_names(each) for each in given]
     return list(map(_VALUES[column], _parsed(list(given))))
 
 
@@ -34,7 +37,7 @@ def without_collections() -> Iterator[None]:
 
 
 def _parsed(given: list[Any]) -> list[Any]:
-    if all(value is None or type(value) is str for value in given):
+    if {*map(type, given)} <= {str, type(None)}:
         with contextlib.suppress(ValueError, RecursionError):
             texts = ("null" if text is None else text for text in given)
             found: list[Any] = json.loads(f"[{','.join(texts)}]")  # at once: a third of the time
@@ -50,18 +53,25 @@ def _value(text: str) -> Any:
     return None
 
 
-def _names(tags: Any) -> list[str] | None:
-    return None if tags is None else [_name(tag) for tag in tags]
+def _tag_names(given: Any) -> list[str] | None:
+    if type(given) is str:
+        if _NAMES_AND_SCORES(given):
+            return given.split('"')[3::6]  # in half the time that the scores take to be parsed
+        given = _value(given)
+    return None if given is None else [str(name_and_score(tag)[0]) for tag in given]
 
 
-def _name(tag: Any) -> str:
-    name = tag.get("name") if type(tag) is dict else tag  # nearly all are one or the other
-    return name if type(name) is str else str(name_and_score(tag)[0])
-
-
+# JSON as `encode` writes it, of which each string is a name of a member, or the name of a tag.
+_NAMES_AND_SCORES = re.compile(
+    r"""\[(?:
+        \{"name":[ ]"[^"\\\x00-\x1f]*+",[ ]"score":[ ]
+        (?:null|-?(?:0|[1-9]\d*+)(?:\.\d++)?(?:e[-+]?\d++)?)\}
+        (?:,[ ](?=\{)|(?=\]))
+    )*+\]""",
+    re.ASCII | re.VERBOSE,
+).fullmatch
 # By column: makes a value from parsed JSON.
 _VALUES: dict[str, Callable[[Any], Any]] = {
     "params": lambda value: value or {},
-    "tags": _names,
     "image_urls": lambda value: list(value) if value else [],
 }

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from ..api.backend import Backend
 from ..database.database import Database
 from ..errors import PictureError
+from ..media.stores import is_store
 from ..text import clip
 from .download import Downloader
 from .identity import PictureIdentifier, by_content, by_name, name_of, verified
@@ -99,6 +100,19 @@ class ThumbnailCache:
                 return kept.read_bytes()
         return self._downloader.download(self._backend.current_url(url), trusted=trusted)
 
+    def original(self, image: str, picture: str, *, trusted: bool = True) -> bytes:
+        """Return the bytes of a picture's file.
+
+        Args:
+            image: its name.
+            picture: its identity.
+            trusted: as for `thumbnail`.
+
+        Raises:
+            PictureError: it cannot be had, or another picture has its name by now.
+        """
+        return self._bytes(image, picture, trusted)
+
     def stored(self, picture: str) -> Thumbnail | None:
         """Return the thumbnail in the database, None if there is none."""
         name = name_of(picture)
@@ -122,6 +136,8 @@ class ThumbnailCache:
             return self._originals[picture]
         if _is_url(image):
             return self._downloaded(image, picture, trusted)
+        if is_store(image) and not trusted:
+            raise PictureError(f"{clip(image)} comes from an imported history: it is not fetched")
         if name_of(picture) and not image.startswith("sample:"):
             raise PictureError(f"which picture {clip(image)} was is not known: only its name is")
         data = read_picture(image).data

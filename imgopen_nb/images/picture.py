@@ -24,6 +24,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit, urlunsplit
 from ..catalogue.values import is_embedded
 from ..errors import PictureError, UnknownNameError
 from ..media.formats import MAX_BYTES, MIME_TYPES, format_named
+from ..media.stores import is_store, read_store
 from ..text import clip, clip_path, near_match, visible
 from .thumbnail import (
     Thumbnail,
@@ -51,6 +52,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]+={0,2}\s*")
 _BASE64_PICTURE = re.compile(r"iVBORw0KGgo|/9j/|R0lGOD|UklGR|Qk|SUkqAA|TU0AKg")
 _HOST = re.compile(r"(www\.)?([\w-]+\.)+(com|org|net|io|edu|gov|[a-z]{2})/", re.IGNORECASE)
 _PASSWORD = re.compile(r"//[^/\s]*@")
+_MANY = "a column or list has many: session.map(...), or on a line --from"
 _ACCEPTED = (
     "give an http(s) URL, a path, bytes, an open file, a PIL image, a numpy array or sample:NAME"
 )
@@ -96,9 +98,10 @@ def read_picture(source: Any) -> Picture:
     """Return any picture ready to be sent; local ones are opened and checked right away.
 
     Args:
-        source: an http(s) URL (not fetched), a `data:` URL, base64, a path or `file:` URL, bytes,
-            an open binary file, a PIL image, a numpy array (H×W, H×W×1, ×3 or ×4),
-            `sample:NAME`, or a picture of a data set, {"bytes": ..., "path": ...}.
+        source: an http(s) URL (not fetched), a `data:` URL, base64, a path or `file:` URL, an
+            address in a store (s3://, memory:// ...: `media/stores.py`), bytes, an open binary
+            file, a PIL image, a numpy array (H×W, H×W×1, ×3 or ×4), `sample:NAME`, or a picture of
+            a data set, {"bytes": ..., "path": ...}.
 
     Raises:
         PictureError: it cannot be read, is too large or is not a picture.
@@ -152,6 +155,8 @@ def _from_text(given: str) -> Picture:
     scheme, _, rest = text.partition(":")
     if scheme.lower() in _SCHEMES:
         return _SCHEMES[scheme.lower()](text)
+    if is_store(text):
+        return _from_store(text)
     if rest.startswith("//"):
         raise PictureError(f"pictures cannot be fetched from {clip(text, 60)!r}", hint=_ACCEPTED)
     return _from_path(_typed_path(given))
@@ -255,6 +260,11 @@ def _from_sample(text: str) -> Picture:
     return Picture(f"sample:{stem}", None, known[stem].read_bytes(), known[stem].suffix)
 
 
+def _from_store(address: str) -> Picture:
+    data = read_store(address, MAX_BYTES)
+    return Picture(address, None, data, _suffix(open_picture(data, clip(address, 120))))
+
+
 def _from_path(path: str | os.PathLike[str]) -> Picture:
     given = os.fsdecode(path)
     name = clip(given, 120)
@@ -289,7 +299,8 @@ def name_of_unread(source: Any) -> str | None:
         return None
     if _is_local(source):
         return visible(absolute(_typed_path(source)))
-    return visible(clip(_PASSWORD.sub("//***@", str(source))))
+    text = str(source).partition("?")[0] if is_store(source) else str(source)
+    return visible(clip(_PASSWORD.sub("//***@", text)))
 
 
 def within(folder: str, source: Any) -> Any:
@@ -420,7 +431,7 @@ def _shape_hint(array: Any) -> str:
     if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] > 4:
         return "the channels come first: use np.moveaxis(array, 0, -1)"
     if array.ndim == 1 and array.dtype.kind not in "iufb":
-        return "a column or list has many: session.map(...), or on a line --from"
+        return _MANY
     if array.ndim == 4:
         return "this is a batch of pictures: give one, array[0]"
     return "use height × width, or height × width × 3 (RGB) or 4 (RGBA)"
@@ -430,12 +441,16 @@ def _eight_bits(array: Any) -> tuple[Any, tuple[str, ...]]:
     """Return the array as uint8 and what was done to it; values are never cut off silently."""
     import numpy as np
 
-    if array.dtype == np.uint8:
-        return array, ()
     if array.dtype == bool:
         return array.astype(np.uint8) * 255, ()
+    if array.ndim == 2 and array.dtype.kind in "iu" and (array.min(), array.max()) == (0, 1):
+        return array.astype(np.uint8) * 255, ("values 0 and 1 sent as 0 and 255, as of a mask",)
+    if array.dtype == np.uint8:
+        return array, ()
     if array.dtype == np.uint16:
         return (array // 257).astype(np.uint8), ("16-bit values 0 to 65535 sent as 0 to 255",)
+    if array.dtype.kind in "OSU":
+        raise PictureError("a table is no picture", hint=_MANY)
     if array.dtype.kind not in "iuf":
         raise PictureError(f"an array of {array.dtype} is no picture", hint="use uint8 or 0..1")
     low, high = float(array.min()), float(array.max())

@@ -17,7 +17,7 @@ from ..config.settings import home_folder
 from ..errors import ImgOpenError, ParameterError, SettingsError
 from ..syntax.parser import HelpAsked
 from ..syntax.words import expand, split
-from ..text import in_words
+from ..text import clip, in_words
 from .completion import Completion
 from .scope import Scope, scope
 
@@ -42,6 +42,14 @@ class ImgOpenMagics(Magics):
         here = scope(_shell(self).user_ns)
         quiet = line.rstrip().endswith(";") and not _QUERY.search(line)
         words = split(line.rstrip().rstrip(";") if quiet else line)
+        if not words and cell and cell.strip():
+            raise ParameterError(
+                "%%imgopen needs a verb on its own line",
+                hint="%%imgopen text2image, with the prompt below it; any other verb: %imgopen "
+                + clip(cell.strip().partition("\n")[0], 60),
+            )
+        if words[:1] == ["help"] and len(words) > 1:
+            words = [words[1], *split("--help")]
         if not words or words[0] in ("--help", "-h", "help"):
             print(overview())
             return None

@@ -65,6 +65,7 @@ _OTHERS = (
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000", "convert it to PNG first"),
     (rb"8BPS", "a Photoshop file", "export it as PNG first"),
     (rb"\x1f\x8b|PK\x03\x04|7z\xbc\xaf|Rar!", "an archive", "unpack it first"),
+    (rb"\xd0\xcf\x11\xe0", "an old Office file", "export the picture as PNG first"),
     (rb"version https://git-lfs", "a Git LFS pointer", "fetch the file with git lfs pull"),
     (rb"\s*[{\[\"]", "text or JSON", "give the picture itself"),
 )

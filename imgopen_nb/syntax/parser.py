@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from ..catalogue.operation import Operation
+from ..catalogue.operation import Operation, is_of_others
 from ..catalogue.parameter import MOST_LISTED, Param, folded, plain
+from ..catalogue.values import whole_number
 from ..errors import ParameterError, UnknownNameError
-from ..text import in_words, near_match, one_of
+from ..text import clip, in_words, near_match, one_of
 from .words import Joined
 
 # What editors make of two hyphens.
@@ -61,7 +62,9 @@ class _Once(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         if getattr(namespace, self.dest, None) is not None:
-            raise ParameterError(f"{option_string} is given twice")
+            raise ParameterError(
+                f"{option_string} is given twice", hint="put all of it behind one of them"
+            )
         setattr(namespace, self.dest, values)
 
 
@@ -148,7 +151,8 @@ class Parser(argparse.ArgumentParser):
         near = near_match(name, [*self.flags, *others])
         if set(same) & set(self.flags):
             near = f"did you mean {same[0]}?"
-        elif name in _OTHER_OPTIONS:  # one of ours, which is not for this command
+        elif name in _OTHER_OPTIONS or (self.aliases and is_of_others(name, self.aliases)):
+            # one of ours, which is not for this command
             near = one_of(self.flags)
         return UnknownNameError(f"option of {self.prog} called", name, self.flags, hint=near)
 
@@ -202,7 +206,7 @@ def seconds_of(text: Any) -> float | None:
     return seconds
 
 
-def whole_number(flag: str, text: Any, least: int | None = None) -> int | None:
+def whole_number_of(flag: str, text: Any, least: int = 0) -> int | None:
     """Return the value of an option that takes a whole number, None if it was not given.
 
     Raises:
@@ -210,11 +214,11 @@ def whole_number(flag: str, text: Any, least: int | None = None) -> int | None:
     """
     if text is None:
         return None
+    number = text
     with contextlib.suppress(ValueError):  # Python does not read thousands of digits
-        if str(text).isdecimal() and int(text) >= (least or 0):
-            return int(text)
-    wanted = "a whole number" + ("" if least is None else f" from {least}")
-    raise ParameterError(f"{flag} must be {wanted}, not {in_words(text)}")
+        if isinstance(text, str) and text.isdecimal():
+            number = int(text)
+    return whole_number(flag, number, least)
 
 
 def add_operation(parser: Parser, operation: Operation) -> None:
@@ -258,12 +262,17 @@ def given(operation: Operation, namespace: argparse.Namespace, varied: str = "")
     if words:
         raise ParameterError(
             f"{operation.name}: {in_words(words[0])} is one word too many",
-            hint=_too_many(operation),
+            hint=_too_many(operation, words[0]),
         )
     return values
 
 
-def _too_many(operation: Operation) -> str:
+def _too_many(operation: Operation, word: Any) -> str:
+    name, sign, value = word.partition("=") if isinstance(word, str) else ("", "", "")
+    if sign and folded(name) in operation.names:
+        return f"an option: {operation.names[folded(name)].flag} {clip(value, 60)}"
+    if name == "#":
+        return "a line takes no remark: put it on a line of its own"
     if operation.name == "describe":
         return "a name with blanks needs quotes; for several pictures: --from, or %imgopen compare"
     return f"texts with blanks need quotes; see %imgopen {operation.name} --help"

@@ -215,7 +215,14 @@ def _expanded(word: str, variables: Mapping[str, Any]) -> Any:
         return value
     if parts and parts[0].held and _AXIS.match(str(parts[0].value)):  # 'NAME="a, b",c' as a whole
         parts = (Part(parts[0].value), *parts[1:])
-    return Word(piece for part in parts for piece in _substituted(part, variables))
+    pieces = [piece for part in parts for piece in _substituted(part, variables)]
+    table = len(pieces) > 1 and any(getattr(piece.value, "shape", ()) for piece in pieces)
+    if table and not _AXIS.match(word) and (found := _BRACES.search(word)):
+        raise ParameterError(
+            f"{clip(word, 80)}: a table or an array in braces stands alone",
+            hint=f"a part of it is named within the braces: {{{found[1]}['NAME']}}",
+        )
+    return Word(pieces)
 
 
 def _substituted(part: Part, variables: Mapping[str, Any]) -> Iterator[Part]:
@@ -328,6 +335,14 @@ def is_look_up(text: str, variables: Mapping[str, Any]) -> bool:
     return name is not None and name[0] in variables and bool(re.fullmatch(_LOOK_UP, text))
 
 
+def unknown_variable(
+    what: str, name: str, variables: Mapping[str, Any], hint: str = ""
+) -> UnknownNameError:
+    """Return the error of a name that is no variable; it names similar ones, and no others."""
+    near = near_match(name.split(".")[0], [each for each in variables if not each.startswith("_")])
+    return UnknownNameError(what, name, [], hint=" ".join(filter(None, (near, hint))))
+
+
 def look_up(asked: str, variables: Mapping[str, Any]) -> Any:
     """Return what `name`, `name.column`, `name[0]` or `name['a column']` stands for.
 
@@ -342,17 +357,8 @@ def look_up(asked: str, variables: Mapping[str, Any]) -> Any:
     assert name, "a name comes first"
     first = name[0]
     if first not in variables or re.fullmatch(r"__\w*[^\W_]\w*__", first):
-        near = near_match(first, [n for n in variables if not n.startswith("_")])
-        raise UnknownNameError(
-            "variable",
-            first,
-            [],
-            hint=" ".join(
-                filter(
-                    None, (near, f"to write the braces themselves, double them: {{{{{asked}}}}}")
-                )
-            ),
-        )
+        hint = f"to write the braces themselves, double them: {{{{{asked}}}}}"
+        raise unknown_variable("variable", first, variables, hint)
     steps = [(found["name"], found["key"]) for found in _STEP.finditer(asked, name.end())]
     return _followed(variables[first], steps, first, variables)
 

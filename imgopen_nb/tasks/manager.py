@@ -24,6 +24,7 @@ from ..images.download import Downloader
 from ..images.identity import PictureIdentifier, by_content, name_of
 from ..images.picture import read_picture
 from ..images.thumbnail import Thumbnail
+from ..media.stores import is_store
 from .callback_trust import CallbackTrust
 from .earlier_versions import EarlierTasks
 from .inputs import InputResolver
@@ -228,7 +229,8 @@ class TaskManager(NotPickled):
         Raises:
             PictureError: it cannot be read, or another picture has its name by now.
         """
-        if picture and name_of(picture) == image and not image.startswith("<"):
+        known_name = picture and name_of(picture) == image
+        if known_name and not image.startswith("<") and not is_store(image):
             found = read_picture(image)
             if found.data is not None:
                 identity = by_content(found.data)

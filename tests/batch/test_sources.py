@@ -13,7 +13,8 @@ import pandas as pd
 import PIL.Image
 import pytest
 
-from imgopen_nb.batch.sources import axes_of, combinations, missing, source_of
+from imgopen_nb.batch.sources import axes_of, combinations, source_of
+from imgopen_nb.batch.tables.table import missing
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ParameterError, UnknownNameError
 from imgopen_nb.images.picture import samples
@@ -266,7 +267,7 @@ def test_prompts_of_a_table_are_no_paths(tmp_path: Path):
     ("name", "data", "says"),
     [
         ("a.csv", b"", "a.csv has no columns: it is empty"),
-        ("a.csv", b"url\ncaf\xe9.jpg\n", "a.csv is not UTF-8"),
+        ("a.csv", "url\nкошка.jpg\n".encode("cp1251"), "a.csv is not UTF-8"),
         ("a.csv", b"a,b\n1,2\n", "which column of a.csv holds the pictures"),
         ("a.jsonl", b"", "a.jsonl has no columns: it is empty"),
         ("a.jsonl", b"[1]\n2\n", "a.jsonl holds no JSON objects"),

@@ -138,6 +138,7 @@ SLIPS = [
 UNRELATED = [
     "--cfg-rescale", "--tiling", "--eta", "--subseed-strength", "--sigma", "--styles", "--resume",
     "--refiner", "--hires-seed", "--mask-colour", "--image-size", "--clip",
+    "--position", "--module", "--text",  # other operations have these
 ]  # fmt: skip
 
 

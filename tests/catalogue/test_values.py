@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from enum import IntEnum
 from fractions import Fraction
 from typing import Any
 
@@ -93,7 +94,10 @@ def test_any_collection_is_an_axis(session: Session, make: Callable[[], Any]):
     assert (plan.combinations, plan.unusable) == (2, 0)
 
 
-@pytest.mark.parametrize("value", ["ab", b"ab", {"a": 1}, 3, None, np.array(3), len, np.int64(3)])
+@pytest.mark.parametrize(
+    "value",
+    ["ab", b"ab", {"a": 1}, 3, None, np.array(3), len, np.int64(3), IntEnum("Seed", "ONE")(1)],
+)
 def test_a_single_value_has_no_items(value: Any):
     assert listed(value) is None
 

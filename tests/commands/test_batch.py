@@ -20,8 +20,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from imgopen_nb import session as session_module
 from imgopen_nb.batch.batch import Batch
+from imgopen_nb.batch.export import writable, write
 from imgopen_nb.batch.plan import Plan
-from imgopen_nb.batch.table_files import writable, write
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.cli import main
 from imgopen_nb.commands.registry import find
@@ -165,7 +165,9 @@ def test_fresh_asks_again(shell: InteractiveShell, books: Service):
 
 
 def test_a_grid_on_the_line_has_an_axis_for_each_name(shell: InteractiveShell):
-    made = line(shell, "text2image --from links --model m --grid seed=1,2,3 steps=10,20 --dry-run")
+    made = line(
+        shell, "text2image --from links --model m --grid seed=1, 2,3 steps=[10, 20] --dry-run"
+    )
 
     assert (made.rows, made.combinations) == (2, 6)
 
@@ -211,6 +213,8 @@ def test_the_cell_is_the_prompt_of_every_picture(shell: InteractiveShell):
         ("--from df.url --grid clip", "--grid takes NAME=A,B, not 'clip'"),
         ("--from df.url --grid modle=clip", "did you mean model"),
         ("--from df.url --grid image=x", "image is given twice"),
+        ("--from df.my-url", "in quotes: df['my-url']"),
+        ("--from {df}.url", "a table or an array in braces stands alone"),
         ("--from df.url --max -1", "--max must be a whole number from 0"),
         ("--from df.url --max many", "--max must be a whole number from 0, not 'many'"),
         ("--from df.url --concurrency 0", "--concurrency must be a whole number from 1"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import pickle
 import sqlite3
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imgopen_nb.history.frame import history_frame
 from imgopen_nb.history.json_values import values
@@ -158,7 +161,24 @@ def test_values_come_from_texts_values_and_nothing(given: list[Any], expected: A
 def test_tags_are_names(tags: Any):
     names = None if tags is None else ["a", "b"][: len(tags)]
 
-    assert values("tags", [tags, tags]) == [names, names]
+    assert values("tags", [tags, json.dumps(tags)]) == [names, names]
+
+
+@given(
+    tags=st.lists(
+        st.fixed_dictionaries({"name": st.text(max_size=5), "score": st.floats() | st.integers()})
+    ),
+    cut=st.integers(0, 60),
+)
+def test_the_names_in_texts_are_those_of_the_parsed_json(tags: list[dict[str, Any]], cut: int):
+    text = json.dumps(tags, ensure_ascii=False)
+    names = [tag["name"] for tag in tags]
+
+    assert values("tags", [text, text[:cut], text + "]"]) == [
+        names,
+        names if cut >= len(text) else None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize("file", SAVED, ids=lambda file: file.name)

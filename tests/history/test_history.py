@@ -152,6 +152,28 @@ def both(journal: TaskTable, rows: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.skipif(not arrow.available(), reason="needs the extra `fast`")
+class TestColumns:
+    @pytest.mark.parametrize(
+        "wanted", [["tags", "task_id"], ["seconds"], ("params", "submitted"), "error", []]
+    )
+    def test_only_those_asked_for_are_there_in_their_order(
+        self, journal: TaskTable, history: History, wanted: Any
+    ):
+        fill(journal, [row("a", created=1, submitted=2, finished=4), row("b", error="no face")])
+        names = [wanted] if isinstance(wanted, str) else list(wanted)
+        whole = history()
+        expected = whole[names or list(whole.columns)]
+        newest = expected.tail(1).reset_index(drop=True)
+
+        pd.testing.assert_frame_equal(history(columns=wanted), expected)
+        pd.testing.assert_frame_equal(history(columns=wanted, limit=1), newest)
+
+    def test_a_column_that_does_not_exist_is_told_with_its_neighbour(self, history: History):
+        with pytest.raises(UnknownNameError, match="captoin") as told:
+            history(columns=["captoin"])
+        assert "caption" in str(told.value)
+
+
 class TestTheFastReader:
     @pytest.mark.parametrize("count", [0, 1, 2, 9, 1000])
     def test_usual_rows_are_the_same(self, journal: TaskTable, count: int):
@@ -188,7 +210,9 @@ class TestTheFastReader:
     ):  # fmt: skip
         fill(journal, [row(f"t{i}", model=("it's ?", "b")[i % 2], created=i) for i in range(9)])
         plain = history_frame(journal.rows(**filters))
-        pd.testing.assert_frame_equal(arrow.read(journal.database.path, 9, filters), plain)
+        path, wanted = journal.database.path, ["seconds", "tags", "task_id"]
+        pd.testing.assert_frame_equal(arrow.read(path, 9, filters), plain)
+        pd.testing.assert_frame_equal(arrow.read(path, 9, filters, wanted), plain[wanted])
 
     def test_a_column_without_a_value_in_the_first_ten_thousands_is_read(self, journal: TaskTable):
         """ADBC guesses the type of a column from what comes first."""
@@ -203,7 +227,7 @@ class TestTheFastReader:
         used: list[Any] = []
         monkeypatch.setattr(history_module, "LARGE", 3)
         monkeypatch.setattr(
-            arrow, "read", lambda path, last, filters: used.append(filters) or history_frame([])
+            arrow, "read", lambda path, last, filters, _: used.append(filters) or history_frame([])
         )
         fill(journal, [row("a"), row("b")])
         history()

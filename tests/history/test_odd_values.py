@@ -19,7 +19,7 @@ from imgopen_nb.history.frame import history_frame, since
 from imgopen_nb.history.history import History
 from imgopen_nb.history.table import history_text
 from imgopen_nb.session import Session
-from imgopen_nb.syntax.parser import whole_number
+from imgopen_nb.syntax.parser import whole_number_of
 
 from ..tables import open_table
 from .test_history import row
@@ -105,8 +105,8 @@ def test_limits_of_any_library_are_taken(history: History, value: Any):
 
 @pytest.mark.parametrize("text", ["9" * 5000, "-1", "²", "1.0", HUGE, True, "\ud800"])
 def test_whole_numbers_on_a_line_are_told(text: Any):
-    with pytest.raises(ParameterError, match="--limit must be a whole number, not"):
-        whole_number("--limit", text)
+    with pytest.raises(ParameterError, match="--limit must be a whole number from 0, not"):
+        whole_number_of("--limit", text)
 
 
 @pytest.mark.parametrize("name", ["operation", "model", "status", "backend"])

@@ -296,6 +296,8 @@ class TestReadPicture:
             (np.array([[0, 255]], np.uint8), [0, 255]),
             (np.array([[[0], [255]]], np.uint8), [0, 255]),
             (np.array([[False, True]]), [0, 255]),
+            (np.array([[0, 1]]), [0, 255]),  # a mask
+            (np.array([[0, 1]], np.uint8), [0, 255]),
             (np.array([[0.0, 0.5, 1.0]]), [0, 128, 255]),
             (np.array([[0.0, 1.0]], np.float16), [0, 255]),
             (np.array([[0, 65535]], np.uint16), [0, 255]),
@@ -329,7 +331,7 @@ class TestReadPicture:
             (np.full((4, 4), 256), "from 0 to 255"),
             (np.full((4, 4), -1), "from 0 to 255"),
             (np.zeros((4, 4), complex), "uint8"),
-            (np.full((4, 4), "x"), "uint8"),
+            (np.full((4, 4), "x"), "a column or list has many"),
         ],
     )
     def test_arrays_that_are_no_picture_say_what_to_do(self, array: Any, hint: str) -> None:

@@ -115,6 +115,8 @@ SLIPS = [
     (f"describe {URL} --model clp", ParameterError, "clip or deepdanbooru"),
     (f"describe {URL} --model clip --model clip", ParameterError, "given twice"),
     (f"describe {URL} --image {URL}", ParameterError, "one word too many"),
+    (f"describe {URL} model=clip", ParameterError, "an option: --model clip"),
+    (f"describe {URL} # a cat", ParameterError, "a line takes no remark"),
     (f"describe {URL} {URL}", ParameterError, "or %imgopen compare"),
     ("describe", ParameterError, "needs image"),
     ("describe 'open", ParameterError, "a quote is not closed"),
@@ -320,6 +322,11 @@ def test_history_status_wait_and_resume(
     line(shell, "history --out df")
     assert shell.user_ns["df"].caption.tolist() == ["later"]
     assert "later" in repr(line(shell, "history"))
+    assert [*line(shell, "history --columns caption,seconds model")] == [
+        "caption",
+        "seconds",
+        "model",
+    ]
 
 
 def test_config_shows_and_stores(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):
@@ -335,6 +342,8 @@ def test_the_body_is_refused_where_there_is_no_place_for_it(shell: InteractiveSh
         shell.run_cell_magic("imgopen", "history", "x\n")
     with pytest.raises(ParameterError, match="given twice"):
         shell.run_cell_magic("imgopen", "flux fox", "a fox\n")
+    with pytest.raises(ParameterError, match="needs a verb on its own line"):
+        shell.run_cell_magic("imgopen", "", "describe cat.png\n")
 
 
 def test_loading_twice_is_harmless_and_unloading_leaves_nothing(shell: InteractiveShell):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.editing.blend import match_colours, poisson
-from imgopen_nb.sandbox.editing.hair import colour_in
+from imgopen_nb.sandbox.editing.hair import colour_in, find_hair
 from imgopen_nb.sandbox.engine import EngineError
 from imgopen_nb.sandbox.vision.mesh import OVAL, Mesh, largest_mesh, outlined, read_meshes
 
@@ -239,6 +240,24 @@ def test_hair_takes_the_colour_of_the_word_and_all_else_keeps_its_own() -> None:
     # The face, the background and the suit.
     for left, top, right, bottom in [(205, 95, 250, 150), (0, 0, 140, 200), (0, 260, 512, 512)]:
         assert difference[top:bottom, left:right].mean() < 1
+
+
+def hair_of(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Return how much of each pixel is hair, in a picture of the given size."""
+    part, box = find_hair(image, largest_mesh(image))
+    whole = Image.new("L", image.size)
+    whole.paste(part, box[:2])
+    return np.asarray(whole.resize(size, Image.Resampling.BOX), float)
+
+
+def test_the_same_hair_is_found_at_another_size_and_compression() -> None:
+    image, coded = sample("astronaut"), io.BytesIO()
+    image.resize((384, 384)).save(coded, "JPEG", quality=75)
+    expected = hair_of(image, image.size)
+
+    for other in (image.resize((256, 256)), Image.open(coded)):
+        found = hair_of(other, image.size)
+        assert np.minimum(expected, found).sum() > 0.85 * np.maximum(expected, found).sum()
 
 
 def test_hair_without_a_colour_word_is_refused_with_the_list() -> None:

@@ -12,6 +12,7 @@ from imgopen_nb.sandbox.editing.fonts import undrawable
 from imgopen_nb.sandbox.editing.super_resolution import TILE, quadrupled
 from imgopen_nb.sandbox.editing.watermarks import text_mark
 from imgopen_nb.sandbox.engine import EngineError
+from imgopen_nb.sandbox.vision.faces import detect_faces
 from imgopen_nb.sandbox.vision.networks import quadruple
 
 from ..sandbox.test_engines_faces import ENGINES, changed, run, within
@@ -331,10 +332,11 @@ def test_erasing_twice_gives_the_same_bytes() -> None:
             r"mask \(maskImage\) has 10 × 20 pixels, .* \(sourceImage\) has 512 × 341",
         ),
         (Image.new("L", (512, 341)), "mask .* is empty"),
+        (Image.new("L", (512, 341), 1), "mask .* has no value above 1 of 255"),
         (Image.new("RGBA", (512, 341), (255, 255, 255, 0)), "mask .* is empty"),
         (Image.new("L", (512, 341), 255), "covers the whole picture"),
     ],
-    ids=["size", "black", "transparent", "white"],
+    ids=["size", "black", "zeros and ones", "transparent", "white"],
 )
 def test_masks_that_cannot_be_used_are_refused(mask: Image.Image, message: str) -> None:
     with pytest.raises(EngineError, match=message):
@@ -358,6 +360,13 @@ def test_the_outpainted_picture_has_the_factors_size_and_the_original_in_its_mid
     middle = result.crop((left, top, left + 201, top + 133))
     assert ImageChops.difference(middle, image).getbbox() is None
     assert np.asarray(result, float)[:, :20].std() > 5
+
+
+def test_the_border_repeats_no_face() -> None:
+    image = sample("astronaut").resize((300, 300))
+    work, _ = outpainted(image, horizontal=1.6, vertical=1.3, seed=3)
+
+    assert len(detect_faces(image)) == len(detect_faces(work.saved[0])) == 1
 
 
 def test_each_of_several_pictures_has_its_own_border_and_a_seed_repeats_them() -> None:

@@ -73,6 +73,7 @@ def test_other_text_stays_as_it_is(line: str, words: list[str]):
         ("{p.__class__}", "no column of p"), ("{p._x}", "no column of p"),
         ("{P.__len__}", "no column of P"), ("{__builtins__}", "no variable"),
         ("{__builtins__.open}", "no variable"), ("{empty}", "{empty} is empty"),
+        ("{df}.url", "stands alone"), ('{df}["url"]', "{df['NAME']}"),
         ("--models={empty}", "{empty} is empty"), ("'open", "a quote is not closed"),
     ],
 )  # fmt: skip

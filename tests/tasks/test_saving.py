@@ -11,7 +11,7 @@ from PIL import Image
 
 from imgopen_nb.batch.rows import not_run
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.errors import PictureError, UsageError
+from imgopen_nb.errors import ParameterError, PictureError, UsageError
 from imgopen_nb.session import Session
 
 from ..stub import Reply, Request, Stub, ok
@@ -103,9 +103,22 @@ def test_a_row_without_a_task_has_no_files():
 def test_a_picture_can_be_had_as_pil(session: Session, stub: Stub):
     serving(stub, 1, picture())
 
-    image = session.run("text2image", prompt="a fox").images[0].pil()
+    result = session.run("text2image", prompt="a fox")
+    image = result.images[0].pil()
 
     assert (image.size, image.mode) == ((40, 30), "RGB")
+    assert OPERATIONS["upscale"].check({"image": result})["image"] == result.images[0]
+
+
+@pytest.mark.parametrize("several", [0, 2])
+def test_a_result_with_no_or_several_pictures_is_no_picture(
+    session: Session, stub: Stub, several: int
+):
+    serving(stub, several, picture())
+    result = session.run("text2image", prompt="a fox")
+
+    with pytest.raises(ParameterError, match=f"image: this Result holds {several} pictures"):
+        OPERATIONS["upscale"].check({"image": result})
 
 
 def test_an_output_that_is_not_a_picture_is_an_error(session: Session, stub: Stub, tmp_path: Path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..vision.colours import ACHROMATIC, COLOURS, leading
 from ..vision.scene import Scene
 from ..vision.subjects import Subject
-from .findings import FAINT_SIGN, FEW_TONES, SURE, Findings, conclude
+from .findings import DARK, FAINT_SIGN, SURE, Findings, conclude
 from .wording import an, count, listed, plural
 
 GREYS = frozenset({"grey", "light grey"})
@@ -18,6 +18,8 @@ PORTRAIT, CLOSE_UP, PLAIN = 0.16, 0.45, 0.93
 COUNTED = 3
 # Two colours that cover this much make a drawing one of lines, or a silhouette if much is inked.
 TWO_TONES, INKED = 0.9, 0.12
+# Drawings in ink have fewer greys than photographs: two cover this much.
+FEW_GREYS = 0.8
 # Smooth things, near or cut out, look nearly as drawn as drawings: they have a photograph's share.
 A_PHOTO, WRITTEN = 0.12, 0.7
 
@@ -59,7 +61,8 @@ def _worn(scene: Scene) -> str:
     colours = leading(scene.palette.clothes, WORN_SHARE, 1)
     if garment and garment.probability >= SURE["clothing"]:
         return f" wearing {an(garment.noun)}"
-    return f" wearing {listed(colours)}" if colours and colours[0] not in LIKE_SKIN else ""
+    seen = colours and colours[0] not in LIKE_SKIN and scene.tone.lightness > DARK
+    return f" wearing {listed(colours)}" if seen else ""
 
 
 def _people(scene: Scene, findings: Findings) -> str:
@@ -109,7 +112,7 @@ UNCLEAR = {
     "foliage": "green plants, possibly leaves or grass",
     "lights": "points of light in the dark, possibly stars or city lights",
     "sky": "an open view under a blue sky",
-    "surface": "a {colours} surface or texture",
+    "surface": "{colours} surface or texture",
 }
 MEDIA = {
     "text": "a page of text",
@@ -133,13 +136,13 @@ def guessed_medium(scene: Scene) -> str:
     written = scene.media["text"] + scene.media["screenshot"]
     if written > WRITTEN:
         return "written"
-    flat = scene.media["photo"] < A_PHOTO or scene.tones_share > FEW_TONES
+    flat = scene.media["photo"] < A_PHOTO and scene.tone.lightness > DARK
     return "graphic" if flat and written < 1 - WRITTEN else ""
 
 
 def is_plain(scene: Scene) -> bool:
     """Whether the picture's backdrop has one colour."""
-    return scene.backdrop > PLAIN
+    return scene.backdrop > PLAIN and not scene.framed
 
 
 def drawn_form(scene: Scene) -> str:
@@ -161,7 +164,7 @@ def drawn_form(scene: Scene) -> str:
 
 FORMS = {
     "silhouette": "a silhouette or simple shape in {colours}",
-    "lineart": "a simple line drawing in {colours}",
+    "lineart": "a simple line drawing",
 }
 
 
@@ -170,7 +173,7 @@ def _unclear(scene: Scene, findings: Findings) -> str:
         return listed([_number(many, name) for name, many in findings.things.items()][:3])
     known = next((name for name in UNCLEAR if name in findings.setting), None)
     if known and findings.medium in ("photo", "") and not drawn_form(scene):
-        return UNCLEAR[known].format(colours=_tones(scene))
+        return UNCLEAR[known].format(colours=an(_tones(scene)))
     medium = "object" if _is_an_object(scene) else guessed_medium(scene)
     phrase = FORMS.get(drawn_form(scene), MEDIA[medium])
     return phrase.format(colours=_inks(scene))
@@ -200,7 +203,7 @@ def _light(scene: Scene, findings: Findings) -> list[str]:
     outdoors = subject is not None and subject.kind in OUTDOORS and findings.medium == "photo"
     if outdoors and not scene.people and findings.setting & {"night", "sky"}:
         return ["at night or dusk" if "night" in findings.setting else "under a blue sky"]
-    dark = scene.tone.lightness < 18 and "lights" not in findings.setting
+    dark = scene.tone.lightness < DARK and "lights" not in findings.setting
     return ["dark"] if dark and findings.medium in ("photo", "") else []
 
 
@@ -216,8 +219,8 @@ def _colours(scene: Scene, said: str) -> list[str]:
 
 
 def _medium(scene: Scene) -> list[str]:
-    grey = scene.tone.monochrome and scene.medium == "photo" and not is_plain(scene)
-    return ["black and white photograph"] if grey else []
+    grey = scene.tone.monochrome and scene.medium == "photo" and scene.tones_share < FEW_GREYS
+    return ["black and white photograph"] if grey and not is_plain(scene) else []
 
 
 def caption(scene: Scene) -> str:

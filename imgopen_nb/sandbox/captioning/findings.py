@@ -19,7 +19,7 @@ SURE = {"animal": 0.5, "vehicle": 0.5, "building": 0.45, "landscape": 0.5, "plan
         "food": 0.5, "place": 0.65, "thing": 0.65, "page": 0.65, "clothing": 0.42}  # fmt: skip
 # The least probability of a whole kind. Anything with leaves or a texture like fur gets a little of
 # the 398 animal classes' probability.
-COARSE = {"animal": 0.6, "vehicle": 0.5, "building": 0.35, "plant": 0.65, "food": 0.6,
+COARSE = {"animal": 0.6, "vehicle": 0.5, "building": 0.45, "plant": 0.65, "food": 0.6,
           "landscape": 0.38}  # fmt: skip
 ANIMAL_UNCUT = 0.75  # of an animal that does not stand out from its surroundings
 # Photographs of people, and drawings, are named only by what is very sure, and of few kinds.
@@ -37,7 +37,9 @@ SIGN_OF_PERSON = 0.4
 FAINT_SIGN = 0.25
 LEAST, TIMES = 0.3, 3.5
 FOLIAGE = 0.6
-# An even texture in which an animal is this likely may be its fur, or water around it.
+# Below this lightness little can be made out; a surface has hardly any pixels of another tone.
+DARK, SPECKS = 18, 0.01
+# An even texture in which something is this likely may be its fur, or what is around it.
 PATTERN_UNDER, BACKDROP = 0.3, 0.75
 
 # COCO's classes by family, and the ImageNet families and kinds that back them: alone, the detector
@@ -58,6 +60,7 @@ FAMILIES: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = tuple(
         ("reading", "book", "printed page"),
         ("clock", "clock", "clock"),
         ("toy", "teddy bear", "teddy bear"),
+        ("worn", "backpack,umbrella,handbag,tie,suitcase", "backpack,umbrella"),
         ("sport", "skis,snowboard,sports ball,skateboard,surfboard,tennis racket", "ball"),
     )
 )  # fmt: skip
@@ -67,7 +70,6 @@ ANIMALS = frozenset(
 # COCO's names, and those of ImageNet's families for the same things.
 SAME = {"sports ball": "ball", "laptop": "computer", "keyboard": "computer", "cup": "drink",
         "dining table": "table"}  # fmt: skip
-WORN = frozenset(["backpack", "umbrella", "handbag", "tie", "suitcase"])
 SEEN, SUPPORT, UNAIDED, ANIMAL_SEEN = 0.55, 0.3, 0.8, 0.6
 
 
@@ -105,7 +107,8 @@ def _subject(scene: Scene) -> tuple[Subject | None, Certainty]:
     ]
     doubtful = best.group in LIKE_PEOPLE or (best.kind == "animal" and rivals)
     least = CLEAR_THING if best.kind == "thing" and _leads(scene, CLEAR_PHOTO) else SURE[best.kind]
-    if best.probability >= (VERY_SURE if doubtful else least) or _stands_out(scene):
+    least = VERY_SURE if doubtful else _least(scene, least)
+    if best.probability >= least or _stands_out(scene):
         return best, "sure"
     coarse = _kind(scene)
     return (coarse, "coarse") if coarse else (None, "none")
@@ -121,6 +124,11 @@ def _is_sure_in_a_drawing(scene: Scene, best: Subject) -> bool:
     return best.kind in IN_DRAWINGS and best.probability >= least
 
 
+def _least(scene: Scene, usual: float) -> float:
+    """Return the least probability of a subject: even textures remind of much."""
+    return max(usual, QUITE_SURE) if scene.tone.texture == "pattern" else usual
+
+
 def _leads(scene: Scene, photo: float) -> bool:
     """Whether, in such a sure photograph, one family is far likelier than all others."""
     best, second, *_ = scene.reading.subjects()
@@ -130,7 +138,7 @@ def _leads(scene: Scene, photo: float) -> bool:
 def _stands_out(scene: Scene) -> bool:
     """Whether a vehicle, a building, a landscape or food is far likelier than all else."""
     best, *_ = scene.reading.subjects()
-    leads = best.probability >= LEAST and _leads(scene, MEDIUM_SURE["photo"])
+    leads = best.probability >= _least(scene, LEAST) and _leads(scene, MEDIUM_SURE["photo"])
     return leads and best.kind in ("vehicle", "building", "landscape", "food")
 
 
@@ -140,7 +148,9 @@ def _kind(scene: Scene) -> Subject | None:
         ((kind, scene.reading.kinds[kind]) for kind in GENERAL), key=lambda each: each[1]
     )
     seen = scene.prominence > 0.05 or mass > ANIMAL_UNCUT
-    if mass < COARSE[kind] or (kind == "animal" and (not seen or scene.tone.green > FOLIAGE)):
+    if mass < _least(scene, COARSE[kind]) or (
+        kind == "animal" and (not seen or scene.tone.green > FOLIAGE)
+    ):
         return None
     return Subject(GENERAL[kind], kind, kind, mass)
 
@@ -148,8 +158,6 @@ def _kind(scene: Scene) -> Subject | None:
 def _backed(detection: Detection, scene: Scene) -> bool:
     if detection.name not in COCO or detection.score < SEEN:
         return False
-    if detection.name in WORN:
-        return scene.people > 0
     if detection.name in ANIMALS:
         return scene.reading.groups.get(detection.name, 0.0) > SUPPORT
     for _, members, backing in FAMILIES:
@@ -170,9 +178,12 @@ def _setting(scene: Scene) -> frozenset[str]:
     written = scene.media["photo"] < PERHAPS_PHOTO
     facts = {
         "foliage": tone.green > FOLIAGE,
-        "sky": tone.sky > 0.35,
+        "sky": tone.sky > 0.35 and photo,
         "lights": 0.002 < tone.lights < 0.1 and scene.prominence < 0.03 and photo,
-        "surface": next(iter(scene.palette.whole.values())) > 0.95 and scene.prominence < 0.05,
+        "surface": next(iter(scene.palette.whole.values())) > 0.95
+        and scene.prominence < 0.05
+        and (scene.ink < SPECKS or scene.backdrop < BACKDROP)
+        and tone.lightness > DARK,
         "night": tone.lightness < 30,
         tone.texture: tone.texture != "picture" and not (tone.texture == "noise" and written),
     }
@@ -189,7 +200,7 @@ def _things(scene: Scene, subject: Subject | None) -> tuple[dict[str, int], int]
     alike = Counter(
         each.name
         for each in scene.objects
-        if SAME.get(each.name, each.name) in (subject.group, subject.noun)
+        if each.score > SEEN and SAME.get(each.name, each.name) in (subject.group, subject.noun)
     )
     same, number = set(alike), max(1, *alike.values(), 1)
     if subject.kind == "animal":
@@ -205,10 +216,10 @@ def conclude(scene: Scene) -> Findings:
     """Weigh the networks' evidence, and drop what only one of them sees."""
     subject, certainty = _subject(scene)
     setting = _setting(scene)
-    animal = scene.reading.kinds["animal"] > PATTERN_UNDER
+    likely = max(scene.reading.kinds.values()) > PATTERN_UNDER
     flat = scene.medium != "text" and scene.tones_share > FEW_TONES
-    single = animal or scene.backdrop > BACKDROP or not (scene.medium in ("photo", "") or flat)
-    if "pattern" in setting and (subject or single):
+    single = likely or scene.backdrop > BACKDROP or not (scene.medium in ("photo", "") or flat)
+    if "pattern" in setting and (subject or scene.people or single):
         setting -= {"pattern"}
     if setting & {"plain", "gradient", "noise", "pattern"}:
         return Findings(scene.medium, None, "none", 1, {}, setting)

@@ -14,7 +14,6 @@ from .caption import (
     PORTRAIT,
     SURFACES,
     drawn_form,
-    guessed_medium,
     is_counted,
     is_plain,
 )
@@ -68,9 +67,8 @@ def vocabulary() -> frozenset[str]:
 def _people(scene: Scene, findings: Findings) -> dict[str, float]:
     surest = scene.somebody
     if not scene.people or findings.medium in ("text", "screenshot", "diagram"):
-        # A drawing of people has no face that the networks would see.
-        drawn = guessed_medium(scene) in ("", "drawing", "graphic")
-        named = findings.subject or not drawn or findings.setting & SURFACES.keys()
+        # The networks overlook people from behind, far away or drawn.
+        named = findings.subject or findings.things or findings.setting & SURFACES.keys()
         return {"no_humans": 1 - surest} if surest < FAINT_SIGN and named else {}
     found = {"solo" if scene.people == 1 else "multiple_others": surest}
     if scene.people == 1 or is_counted(scene):

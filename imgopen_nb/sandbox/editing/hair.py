@@ -23,9 +23,9 @@ from ..vision.arrays import (
     scaled,
 )
 from ..vision.colours import clusters, distances, lab, lab_of, srgb
-from ..vision.cutout import alpha_of, guided
+from ..vision.cutout import guided, refined
 from ..vision.mesh import OVAL, Mesh, outlined
-from ..vision.networks import classify
+from ..vision.networks import classify, subject_mask
 
 # Words and their colours.
 COLOURS = {
@@ -36,8 +36,10 @@ COLOURS = {
     "blue": "2f5fd0", "purple": "7a3bb0", "violet": "7a3bb0", "pink": "e878b0",
     "silver": "b9bcc2", "grey": "8c8e93", "gray": "8c8e93", "white": "ededf0",
 }  # fmt: skip
-# The head, in sizes of the face mesh around its middle.
-AROUND = 1.1
+# The head, in sizes of the face mesh around its middle, and the size of the mesh in pixels at which
+# hair is looked for, whatever the picture's.
+AROUND, FACE = 1.1, 70
+# The colour is measured on a copy of the hair of at most this side.
 SIDE = 288
 FOREHEAD, CHIN = 10, 152
 CHEEKS = (50, 101, 118, 205, 280, 330, 347, 425)
@@ -58,25 +60,19 @@ BROWS, EAR = -0.26, 0.12
 TEXTURE, ROUGHEST, SMOOTH = 1.5, 10.0, 3.0
 # Skin is lit unevenly: light and dark count less than the hue when colours are compared to it.
 SHADE = 0.5
-# Of what is on the forehead, all that is lighter than this share of the cheeks shines.
-SHINE = 0.8
 # The ridge is skin where it is this like the cheeks (a distance in Lab). Colours of hair are at
 # least this share as far from skin as the farthest. Hair is dark if L* is this much below skin's.
 ALIKE, UNLIKE, DARK = 18.0, 0.4, 25.0
 # Hair beside an ear fills this share of the place there, or there is none below.
 BESIDE = 0.3
 # Distances in Lab: what is nearer to the cheeks' colours is skin; how soft the decision is; how
-# much nearer to hair than to all else a fringe has to be, or long hair far below the chin, and how
-# much less near what is around the face; how much the mask of the subject counts against the
-# colours of the background.
-SKIN, SOFT, FRINGE, LOW_DOWN, AROUND_FACE, CERTAIN = 9.0, 3.0, 3.0, 5.0, 3.0, 12.0
-# Dark hair on a dark background is the subject's where its mask is as certain as this.
-SURELY = 0.95
-# The skull around the face must be in the picture (in squares of the face's height), and hair sure
-# on these shares of it and of its top, where a bald head has none.
-LEAST_SKULL, LEAST, LEAST_TOP = 0.06, 0.2, 0.4
-# Hair grows from where it is at least this share as dense as in its densest spot.
-DENSE = 0.6
+# much nearer to hair than to all else a fringe has to be, and how much less near what is around the
+# face; how much more the background's colours count where the mask of the subject is 0 than where
+# it is 1.
+SKIN, SOFT, FRINGE, AROUND_FACE, CERTAIN = 9.0, 3.0, 3.0, 3.0, 30.0
+# The skull around the face must be in the picture (in squares of the face's height), and its top
+# be hair on this share, each pixel counted by how likely it is: a bald head has less.
+LEAST_SKULL, LEAST_TOP = 0.06, 0.35
 # ImageNet's hats and its baseball player, and how sure the classifier must be of them together:
 # it saw 14 of 19 hats on 115 portraits, at most 0.22 where hair was seen, and a hat in a drawing.
 HATS = (433, 439, 452, 515, 518, 560, 667, 715, 793, 796, 808, 981)
@@ -144,15 +140,9 @@ def _discs(mesh: Mesh, where: tuple[int, ...], size: tuple[int, int]) -> Mask:
     return np.asarray(canvas) > 0
 
 
-def _sure(crown: Mask, top: Mask, subject: Mask, likely: Mask, face_height: float) -> Mask:
-    """Return where hair is sure on the skull; nowhere if that is hardly any of it."""
-    sure = crown & subject & likely
-    enough = (
-        crown.sum() >= LEAST_SKULL * face_height**2
-        and sure.sum() >= LEAST * crown.sum()
-        and (sure & top).sum() >= max(LEAST * top.sum(), LEAST_TOP * (subject & top).sum())
-    )
-    return sure if enough else np.zeros_like(sure)
+def _softly(nearer: Array) -> Array:
+    """Return 1 where colours are much nearer to hair than to all else, 0 where they are not."""
+    return np.asarray(1 / (1 + np.exp(-nearer / SOFT)), np.float32)
 
 
 def _features(small: Image.Image) -> Array:
@@ -207,39 +197,35 @@ def _hair_in(small: Image.Image, mesh: Mesh, alpha: Array) -> Array:
     forehead, subject = _with_forehead(mesh, small.size), alpha > 0.5
     cheeks, bare = _bare(mesh, colours)
     skin = _nearness(colours, bare, SHADE)
-    behind = _nearness(colours, alpha < 0.1) + CERTAIN * alpha
+    behind = _nearness(colours, alpha < 0.1) + CERTAIN * (alpha - 0.5)
     skull = np.hypot(across / SKULL_ACROSS, (down - SKULL_MIDDLE) / SKULL_DOWN) < 1
     around = np.hypot(across / SKULL_ACROSS / 1.4, (down - SKULL_MIDDLE) / SKULL_DOWN) < 1
     crown = skull & ~forehead & (down < EYES)
-    stands_out = (skin > SKIN) & ((behind > SKIN + CERTAIN / 2) | (alpha > SURELY))
-    sure = _sure(crown, crown & (np.abs(across) < TOP), subject, stands_out, height)
-    if not sure.any():
+    unlike = np.minimum(skin, behind) - SKIN
+    sure, top = crown & subject & (unlike > 0), crown & (np.abs(across) < TOP)
+    is_seen = crown.sum() >= LEAST_SKULL * height**2 and sure.any()
+    if not is_seen or _softly(unlike[top]).sum() <= LEAST_TOP * top.sum():
         return np.zeros(alpha.shape, np.float32)
     sure &= skin > UNLIKE * np.quantile(skin[sure], 0.9)
     lit = _lit(colours, sure, skull, cheeks, face & (down < EYES))
     sure &= ~lit
     clothes = _nearness(colours, (np.abs(across) < 0.4) & (down > 0.62) & subject)
     clothes += 40 * np.clip(0.6 - down, 0, 1)
-    shine = forehead & (colours[..., 0] > np.quantile(colours[cheeks][:, 0], SHINE))
-    shine &= colours[..., 3] < SMOOTH
     jaw = (np.abs(across) < 0.46) & (down > 0.15)
-    possible = subject & ~(face & (down > BROWS)) & ~jaw & ~shine & ~lit
-    bars = FRINGE * forehead + LOW_DOWN * np.clip(down - 0.4, 0, 1)
-    bars -= AROUND_FACE * (around & ~forehead)
+    possible = subject & ~(face & (down > BROWS)) & ~jaw & ~lit
+    bars = FRINGE * forehead - AROUND_FACE * (around & ~forehead)
     found = sure
     # Twice: hair beside the face and in another light has other colours than that on the crown.
     for _ in range(2):
         hair = _nearness(colours, found)
         face_skin = _nearness(colours, face & (skin < np.minimum(hair, 2 * SKIN)), SHADE)
         others = np.minimum.reduce([skin, face_skin, clothes, behind])
-        likely = np.asarray(possible / (1 + np.exp((hair - others + bars) / SOFT)), np.float32)
+        likely = np.asarray(possible * _softly(others - hair - bars), np.float32)
         for _ in range(2):
             slope, offset = guided(grey(small), likely, 4, 1e-3)
             likely = np.clip(slope * grey(small) + offset, 0, 1)
         likely = likely * possible
-        seeds = sure & (likely > 0.5)
-        dense = box_mean(seeds.astype(np.float32), max(1, small.width // 48)) * seeds
-        reached = grown(dense > DENSE * dense.max(), likely > 0.5, 2, sum(likely.shape))
+        reached = grown(sure, likely > 0.5, 2, sum(likely.shape))
         found = reached & around & (likely > 0.8) & (skin > SKIN / 2)
     return np.asarray(_hanging(reached, face, across, down), np.float32)
 
@@ -275,19 +261,17 @@ def find_hair(image: Image.Image, mesh: Mesh) -> tuple[Image.Image, Region]:
         raise EngineError(TURNED)
     box = mesh.region(image.size, AROUND)
     head = flatten(image.crop(box))
-    scale = min(1.0, SIDE / max(head.size))
-    size = scaled(head.size, scale)
-    small = head.resize(size, Image.Resampling.LANCZOS)
-    alpha = alpha_of(head)
-    coarse = grey(alpha.resize(size, Image.Resampling.BOX))
-    hair = _hair_in(small, mesh.placed((box[0], box[1]), scale), coarse)
+    scale = FACE / mesh.size
+    small = head.resize(scaled(head.size, scale), Image.Resampling.LANCZOS)
+    mask = subject_mask(small)
+    hair = _hair_in(small, mesh.placed((box[0], box[1]), scale), grey(refined(small, mask)))
     if not hair.any():
         raise EngineError(NO_HAIR)
     if _is_hatted(image, mesh, box):
         raise EngineError(HAT)
     factors = guided(grey(small), hair, 3, 1e-3)
     slope, offset = (resized(each, head.size, Image.Resampling.BILINEAR) for each in factors)
-    steep = np.clip((slope * grey(head) + offset - 0.15) / 0.7, 0, 1) * grey(alpha)
+    steep = np.clip((slope * grey(head) + offset - 0.15) / 0.7, 0, 1) * grey(refined(head, mask))
     return as_image(steep * 255), box
 
 

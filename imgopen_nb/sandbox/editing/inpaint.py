@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
+from ..engine import EngineError
 from ..vision.arrays import (
     Array,
     Mask,
@@ -22,8 +24,11 @@ from ..vision.arrays import (
     grown,
     resized,
     scaled,
+    shrink,
 )
 from ..vision.colours import clusters, distances, lab
+from ..vision.cutout import cut_out
+from ..vision.faces import detect_faces
 
 SIDE = 768
 # A border is a larger gap than most, and takes longer.
@@ -44,6 +49,9 @@ SMOOTH = 6.0
 ALIKE, STILL_THERE = 0.75, 0.5
 # An object is cut if its colours lie on so much of the outer rim of the gap.
 CUT = 0.05
+# A border repeats no head (how far it reaches around the box of a face: to the sides, up and down),
+# and the subject only from the picture's rim, this wide by its short side, to continue it there.
+HEAD, RIM = (0.4, 0.8, 0.3), 0.12
 # At the edge of a border: where the step is measured, smoothed over how much, fading how fast.
 STEP, REACH, DECAY, MOST_STEP = 6, 8, 60.0, 40.0
 
@@ -272,24 +280,53 @@ def _patched_alpha(alpha: Image.Image, mask: Image.Image, seed: int, scale: floa
     return filled.resize(alpha.size, Image.Resampling.BICUBIC)
 
 
-def expanded(image: Image.Image, size: tuple[int, int], seed: int) -> Image.Image:
-    """Return a picture of a larger size with this one in its middle, unchanged.
+def expanded(image: Image.Image, size: tuple[int, int], seeds: list[int]) -> Iterator[Image.Image]:
+    """Yield a picture of a larger size for each seed, with this one in its middle, unchanged.
 
     The border of a picture in mode RGBA is opaque; it continues the picture as seen on white.
     """
     if size == image.size:
-        return image
+        yield from [image] * len(seeds)
+        return
     picture = flatten(image)
     corner = ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2)
     canvas = _extended(picture, size, corner)
     mask = Image.new("L", size, 255)
     mask.paste(0, (*corner, corner[0] + picture.width, corner[1] + picture.height))
     small, gaps = _shrunk(canvas, mask, min(1.0, OUTWARDS / max(size)))
-    border = _smoothed(np.asarray(fill(small, gaps, seed)), ~gaps)
-    result = border.resize(size, Image.Resampling.BICUBIC)
-    result = result.convert(image.mode)
-    result.paste(image, corner)
-    return result
+    never = Image.new("L", size)
+    never.paste(as_mask(_recognisable(shrink(picture, SIDE))).resize(picture.size), corner)
+    kept = ~gaps & (np.asarray(never.resize(small.size, Image.Resampling.BOX)) > 127)
+    for seed in seeds:
+        border = _smoothed(np.asarray(fill(small, gaps, seed, kept)), ~gaps)
+        result = border.resize(size, Image.Resampling.BICUBIC)
+        result = result.convert(image.mode)
+        result.paste(image, corner)
+        yield result
+
+
+def _recognisable(picture: Image.Image) -> Mask:
+    """Return where heads and the subject are, but for its part in the rim.
+
+    It is less, or nothing, where that left too little to copy from.
+    """
+    canvas = Image.new("L", picture.size)
+    aside, above, below = HEAD
+    for face in detect_faces(picture):
+        left, top, right, bottom = face.box
+        wide, tall = aside * (right - left), bottom - top
+        head = (left - wide, top - above * tall, right + wide, bottom + below * tall)
+        ImageDraw.Draw(canvas).ellipse(head, fill=255)
+    heads = np.asarray(canvas) > 0
+    try:
+        subject = np.asarray(cut_out(picture)) > 127
+    except EngineError:
+        subject = np.zeros_like(heads)
+    rim = round(RIM * min(picture.size))
+    inner = np.zeros_like(heads)
+    inner[rim : picture.height - rim, rim : picture.width - rim] = True
+    candidates = (heads | (subject & inner), heads, np.zeros_like(heads))
+    return next(mask for mask in candidates if mask.mean() < 1 - LEAST_LEFT)
 
 
 def _extended(picture: Image.Image, size: tuple[int, int], corner: tuple[int, int]) -> Image.Image:

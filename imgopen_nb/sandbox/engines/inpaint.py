@@ -45,10 +45,13 @@ def erase(work: Work) -> dict[str, Any]:
 
     image, mask = work.picture("image"), work.picture("mask")
     check_mask("erase", mask, image)
-    holes = np.asarray(_painted(mask)) > 127
+    painted = np.asarray(_painted(mask))
+    holes = painted > 127
     field = OPERATIONS["erase"].param("mask").label
     if not holes.any():
-        raise EngineError(f"{field} is empty: paint white what is to be removed")
+        brightest = int(painted.max())
+        what = f"has no value above {brightest} of 255" if brightest else "is empty"
+        raise EngineError(f"{field} {what}: paint white what is to be removed")
     if holes.all():
         raise EngineError(f"{field} covers the whole picture: nothing is left to fill it from")
     result, flaws = patched(image, holes, seed=0)
@@ -79,7 +82,7 @@ def outpaint(work: Work) -> dict[str, Any]:
     check_size(size)
     seed = seed_of(work)
     seeds = [(seed + number) % SEEDS for number in range(_count(work))]
-    urls = [work.save(expanded(image, size, each)) for each in seeds]
+    urls = [work.save(each) for each in expanded(image, size, seeds)]
     note = SAME_SIZE if size == image.size else NOTE
     facts = {"width": size[0], "height": size[1], "seed": seed, "note": note}
     return {"outputImageUrl": urls[0], "outputImageUrls": urls, **facts}

@@ -136,7 +136,7 @@ FAMILIES = {
         """,
     "landscape": """
         mountain landscape:mountain 970 972 979 980
-        seashore:shore 975-978 | beach 978
+        shore 975-978 | beach 978
         """,
     "plant": """
         flower 984-986

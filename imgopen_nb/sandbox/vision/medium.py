@@ -11,12 +11,14 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from .arrays import Array, shrink
+from .arrays import Array, Mask, shrink
 from .networks import MODELS, softmax
 
 SIDE = 384
 # Colours nearer than this (largest difference of a channel, 0..255) count as one.
 ALIKE = 24
+# A frame is at most this wide, a share of the short side, and has this little of its colour within.
+FRAME, WITHIN = 0.08, 0.2
 
 
 def border(pixels: Array) -> tuple[Array, float]:
@@ -24,6 +26,22 @@ def border(pixels: Array) -> tuple[Array, float]:
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     colour = np.median(edge, axis=0)
     return colour, float((np.abs(edge - colour).max(-1) < ALIKE).mean())
+
+
+def is_framed(pixels: Array) -> bool:
+    """Whether the colour of the outermost pixels is that of a frame: it is rare further in."""
+    colour, _ = border(pixels)
+    width = max(1, round(FRAME * min(pixels.shape[:2])))
+    inner = pixels[width:-width, width:-width]
+    if not inner.size:
+        return False
+    edge = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
+    return float((np.abs(edge - colour).max(-1) < ALIKE).mean()) < WITHIN
+
+
+def inked(pixels: Array) -> Mask:
+    """Return which pixels differ clearly from the outermost ones."""
+    return np.asarray(np.abs(pixels - border(pixels)[0]).max(-1) > 2 * ALIKE)
 
 
 def tones_share(pixels: Array) -> float:
@@ -35,8 +53,7 @@ def tones_share(pixels: Array) -> float:
 def statistics(image: Image.Image) -> Array:
     """Return eight numbers that tell drawings, pages and screens from photographs."""
     pixels = np.asarray(shrink(image, SIDE), np.float32)
-    colour, edge = border(pixels)
-    ink = np.abs(pixels - colour).max(-1) > 2 * ALIKE
+    edge, ink = border(pixels)[1], inked(pixels)
     steps = np.abs(np.diff(pixels, axis=1)).max(-1)
     coarse = (pixels // 32).astype(np.int32) @ np.array([64, 8, 1])
     commonest = np.bincount(coarse.ravel(), minlength=512) / coarse.size

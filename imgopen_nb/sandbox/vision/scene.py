@@ -57,9 +57,10 @@ class Scene:
 
     `people` are those counted, `somebody` is the best sign of a person, counted or not, 0..1;
     `media` has the probability of each medium (photo, drawing, text, screenshot, diagram);
-    `backdrop` is the share of the outermost pixels that have one colour, and `tones_share` of all
-    pixels that have one of two. `prominence` is the subject's share of the area, 0 if no subject
-    was cut out; `depth` is how many times sharper the subject is than its surroundings.
+    `backdrop` is the share of the outermost pixels that have one colour, `framed` whether that is
+    only a frame's; `ink` is the share of all pixels that differ clearly from it, and `tones_share`
+    of those that have one of two colours. `prominence` is the subject's share of the area, 0 if no
+    subject was cut out; `depth` is how many times sharper the subject is than its surroundings.
     """
 
     width: int
@@ -75,6 +76,8 @@ class Scene:
     depth: float
     media: dict[str, float]
     backdrop: float
+    framed: bool
+    ink: float
     tones_share: float
 
     @property
@@ -213,7 +216,7 @@ def _measure(image: Image.Image) -> Scene:
     faces, people = _people(objects, detect_faces(picture, tiled=tiled), picture.height)
     views = [classify(view) for view in _views(picture)]
     media = medium.recognise(picture, views[0][1])
-    if media["drawing"] >= MEDIUM_SURE["drawing"]:
+    if media["drawing"] > media["photo"]:
         people = len(faces)  # any dark figure in a drawing looks like a body
     seen = [odds for odds, _ in views]
     mask = None
@@ -237,6 +240,8 @@ def _measure(image: Image.Image) -> Scene:
         prominence=prominence,
         media=media,
         backdrop=medium.border(pixels)[1],
+        framed=medium.is_framed(pixels),
+        ink=float(medium.inked(pixels).mean()),
         tones_share=medium.tones_share(pixels),
         depth=sharpness(picture, cut_out) if cut_out is not None else 1.0,
     )

@@ -91,7 +91,7 @@ def measure(picture: Image.Image) -> Tone:
         lightness=float(pixels[..., 0].mean()),
         contrast=float(pixels[..., 0].std()),
         chroma=float(chroma.mean()),
-        monochrome=float(np.quantile(chroma, 0.98)) < 8,
+        monochrome=float(np.quantile(chroma, 0.995)) < 8,
         texture=_texture(pixels, detail, likeness),
         sky=_sky(pixels, detail),
         green=float(greens.mean()),

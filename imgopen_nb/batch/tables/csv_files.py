@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..catalogue.parameter import Param, folded
-from ..errors import ParameterError
-from ..media.formats import FILE_SUFFIXES
-from ..text import clip, counted, from_cell
-from .table import URL, Table, looks_like_picture, usual_names
+from ...catalogue.parameter import Param, folded
+from ...errors import ParameterError
+from ...media.formats import FILE_SUFFIXES
+from ...text import clip, counted, from_cell
+from .table import URL, Table, has_picture_suffix, looks_like_picture, usual_names
 from .text_files import LONGEST, lines, open_text
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -50,14 +50,14 @@ class _Layout:
     skipped: int = 0
 
 
-def read_csv(path: Path, param: Param) -> Table:
+def read_csv(path: Path, param: Param, errors: str = "strict") -> Table:
     """Return the table in a .csv or .tsv file.
 
     The separator is the one that gives each of the first rows the same number of cells. The first
     row is the header, unless it is plainly a row: it has an address, or the name of a picture.
     Then the columns are numbered from 1.
     """
-    with open_text(path) as file:
+    with open_text(path, errors) as file:
         first = list(itertools.islice(lines(file, path.name), _LOOKED_AT))
     remarks_above = len(list(itertools.takewhile(_REMARK.match, first)))
     layout = _layout(first[remarks_above:], path, param)
@@ -70,7 +70,7 @@ def read_csv(path: Path, param: Param) -> Table:
         columns = [from_cell(name.strip()) for name in header]
 
     def rows() -> Iterator[tuple[int, list[str]]]:
-        with open_text(path) as file:
+        with open_text(path, errors) as file:
             body = itertools.islice(lines(file, path.name), layout.skipped, None)
             numbered = enumerate(_records(body, layout), 1)
             yield from itertools.islice(numbered, 1 if named else 0, None)
@@ -202,7 +202,8 @@ def _is_row(header: list[str], path: Path, param: Param) -> bool:
 
 def _is_file(cell: str, path: Path) -> bool:
     """Whether a cell is the name of a picture, or of a file that is there."""
-    suffix = os.path.splitext(cell)[1].lower()
-    if suffix in FILE_SUFFIXES:
+    if has_picture_suffix(cell):
         return True
-    return bool(suffix) and any(os.path.isfile(os.path.join(at, cell)) for at in (path.parent, ""))
+    return bool(os.path.splitext(cell)[1]) and any(
+        os.path.isfile(os.path.join(at, cell)) for at in (path.parent, "")
+    )

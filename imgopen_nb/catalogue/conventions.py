@@ -1,4 +1,4 @@
-"""What such services have in common and the vendor does not document: names, values, ranges.
+"""Conventions of such services that the vendor does not document: names, values, ranges.
 
 A parameter of the catalogue takes these over by its name; what its own row says comes first. The
 values and ranges are those of the Stable Diffusion web UI, which the `sd` family passes them to.
@@ -105,7 +105,7 @@ RECEIVERS = (
 )  # fmt: skip
 
 # Keys are the names of parameters, values the members of `Param` that they take over.
-CUSTOMS: dict[str, dict[str, Any]] = {
+CONVENTIONS: dict[str, dict[str, Any]] = {
     "image": {"aliases": (
         "img", "picture", "photo", "input", "file", "image_link", "image_url", "init_image",
         "init_images", "init_img", "input_image", "source_image", "control_image", "image_path",

@@ -13,27 +13,27 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
-from ..catalogue.parameter import Param, folded
-from ..errors import ImgOpenError, ParameterError, PictureError, install_command
-from ..images.picture import ArchivedPicture
-from ..media.formats import FILE_SUFFIXES, MAX_BYTES, what_else
-from ..text import clip, counted
-from .csv_tables import read_csv
-from .table import ROWS, Table, in_batches, looks_like_picture, usual_names
-from .text_files import LONGEST, PACKED_SUFFIXES, lines, open_text
+from ...catalogue.parameter import Param, folded
+from ...errors import ImgOpenError, ParameterError, PictureError, install_command
+from ...images.picture import ArchivedPicture
+from ...media.formats import MAX_BYTES, what_else
+from ...text import clip, counted
+from .csv_files import read_csv
+from .objects import table_from_json
+from .table import ROWS, Table, has_picture_suffix, in_batches, usual_names
+from .text_files import LONGEST, PACKED_SUFFIXES, WESTERN, lines, open_text
 
 _LARGEST_JSON = 2 * LONGEST  # characters: a .json file is read as a whole
 SAVE_AS_CSV = 'save it as text in UTF-8 (in Excel: "CSV UTF-8")'
-# Names of the list of rows in a .json file that holds other things too.
-_LISTS = ("images", "data", "rows", "items", "records", "results", "pictures", "prompts", "urls")
 
 
-def reader_of(path: Path) -> Callable[[Path, Param], Table] | None:
+def reader_of(path: Path) -> Callable[..., Table] | None:
     """Return the function that reads files with this suffix, None if they are no tables."""
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if suffixes and suffixes[-1] in PACKED_SUFFIXES:
@@ -59,6 +59,11 @@ def read_table(path: Path, param: Param) -> Table:
             _check_text(path)
         return reader(path, param)
     except UnicodeDecodeError as error:
+        if reader in (read_csv, _lines):
+            with contextlib.suppress(UnicodeDecodeError):
+                table: Table = reader(path, param, WESTERN)
+                remark = "read as Windows-1252, since it is not UTF-8"
+                return replace(table, remarks=(remark, *table.remarks))
         bad = error.object[error.start]
         raise ParameterError(
             f"{path.name} is not UTF-8: it has the byte {bad:#04x}",
@@ -73,7 +78,11 @@ def _check_text(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(200)
     what = what_else(head)
-    if what and what[0] in ("an archive", "a web page", "a PDF") and head[:2] != b"\x1f\x8b":
+    if (
+        what
+        and what[0] in ("an archive", "a web page", "a PDF", "an old Office file")
+        and head[:2] != b"\x1f\x8b"
+    ):
         raise ParameterError(f"{path.name} is not a table but {what[0]}", hint=SAVE_AS_CSV)
 
 
@@ -143,125 +152,13 @@ def _json(path: Path, param: Param) -> Table:
         if isinstance(_parsed(first, ""), dict):  # an object on each line
             return _jsonl(path, param)
         raise ParameterError(f"{path.name} is no JSON ({clip(error)})") from None
-    table = table_of(content, path.name, path.parent if param.picture else None)
+    table = table_from_json(content, path.name, path.parent if param.picture else None)
     if table is None:
         raise ParameterError(
             f"{path.name} holds no rows",
             hint="a list of texts, a list of objects, or an object with a list for each column",
         )
     return table
-
-
-def table_of(content: Any, name: str, folder: Path | None = None) -> Table | None:
-    """Return the table that JSON holds, None if it holds none.
-
-    Known are lists of values, of objects and of lists, an object with a list for each column, and
-    what pandas writes: `orient` "columns", "index", "records", "split", "table" and "values". Of
-    other objects, a list called "images", "data" or the like is taken, or their only list. Where
-    the keys are pictures, such as "cat.jpg" or, in this folder, the "cat" of cat.jpg, so is theirs.
-    """
-    if isinstance(content, list):
-        return _of_list(content, name)
-    if not isinstance(content, dict):
-        return None
-    columns, data = content.get("columns"), content.get("data")
-    if _is_list_of(columns, (str, int)) and _is_list_of(data, list):  # orient="split"
-        known = content.get("index")
-        index = known if isinstance(known, list) and len(known) == len(data) else None
-        return _of_rows([dict(zip(columns, row, strict=False)) for row in data], name, index)
-    if rows := _with_pictures(content, folder):
-        return _of_rows(rows, name)
-    if content and all(isinstance(value, dict) for value in content.values()):
-        return _of_dicts(content, name)
-    lists = {key: value for key, value in content.items() if isinstance(value, list)}
-    only = next(iter(lists)) if len(lists) == 1 < len(content) else None
-    found = next((key for key in _LISTS if key in lists), only)
-    if found and (len(lists) < len(content) or len(lists) == 1 or _is_list_of(lists[found], dict)):
-        table = _of_list(lists[found], name)
-        return table and _with_remark(table, f"the list {found!r}")
-    if lists and len(lists) == len(content) and len({*map(len, lists.values())}) == 1:
-        rows = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-        return _of_rows(rows, name, columns=list(lists))
-    if usual_names() & content.keys():
-        return _of_rows([content], name)
-    if content and all(isinstance(value, str) for value in content.values()):
-        return _of_values(list(content.values()), name, list(content))
-    return None
-
-
-def _with_pictures(content: dict[str, Any], folder: Path | None) -> list[dict[str, Any]] | None:
-    """Return rows for what is told of pictures by their names, None if the keys are no pictures."""
-    if not content or not all(isinstance(value, (dict, str)) for value in content.values()):
-        return None
-    named = usual_names() & {
-        key for row in content.values() if isinstance(row, dict) for key in row
-    }
-    pictures = dict(zip(content, content, strict=True))
-    if folder and not all(map(looks_like_picture, content)):
-        files = [path for path in folder.iterdir() if path.suffix.lower() in FILE_SUFFIXES]
-        stems = {path.stem: path.name for path in files}
-        pictures = {key: stems.get(key, key) for key in content}
-    if named or not all(map(looks_like_picture, pictures.values())):
-        return None
-    about = ((pictures[key], value) for key, value in content.items())
-    return [
-        {"image": picture, **(value if isinstance(value, dict) else {"text": value})}
-        for picture, value in about
-    ]
-
-
-def _of_list(content: list[Any], name: str) -> Table:
-    if any(isinstance(row, dict) and row.keys() != {"bytes", "path"} for row in content):
-        return _of_rows(content, name)
-    if content and all(isinstance(row, list) for row in content):  # orient="values"
-        return _of_rows([dict(enumerate(row, 1)) for row in content], name)
-    return _of_values(content, name)
-
-
-def _of_values(values: list[Any], name: str, index: list[Any] | None = None) -> Table:
-    return Table(name, ["value"], lambda _: iter(values), len(values), index)
-
-
-def _of_rows(
-    rows: list[Any], name: str, index: list[Any] | None = None, columns: list[Any] | None = None
-) -> Table:
-    """Return a table of dictionaries by column; another row is an error of its own."""
-
-    def values(column: Any) -> Iterator[Any]:
-        for number, row in enumerate(rows, 1):
-            if row is None or isinstance(row, Mapping):
-                yield (row or {}).get(column)
-            else:
-                yield ParameterError(f"{clip(name)}, row {number} is no object with columns")
-
-    found = dict.fromkeys(key for row in rows if isinstance(row, Mapping) for key in row)
-    return Table(name, columns or list(found), values, len(rows), index)
-
-
-def _of_dicts(content: dict[str, dict[str, Any]], name: str) -> Table:
-    """Return a table of dictionaries in one: by column (pandas' usual way), or by row."""
-    inner = dict.fromkeys(key for value in content.values() for key in value)
-    usual = usual_names()
-    numbered = all(key.isdecimal() for key in inner)
-    if numbered or (usual & {*map(folded, content)} and not usual & {*map(folded, inner)}):
-        rows = [{key: value.get(at) for key, value in content.items()} for at in inner]
-        return _of_rows(rows, name, _labels(list(inner)), list(content))
-    return _of_rows(list(content.values()), name, _labels(list(content)), list(inner))
-
-
-def _labels(keys: list[str]) -> list[Any]:
-    """Return the labels of rows: JSON writes numbers as texts."""
-    return [int(key) for key in keys] if all(k.isdecimal() and len(k) < 19 for k in keys) else keys
-
-
-def _is_list_of(value: Any, kind: type | tuple[type, ...]) -> TypeGuard[list[Any]]:
-    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
-
-
-def _with_remark(table: Table, remark: str) -> Table:
-    return Table(
-        table.name, table.columns, table.values, table.total, table.index, (remark, *table.remarks)
-    )
 
 
 def _parquet(path: Path, _: Param) -> Table:
@@ -284,18 +181,18 @@ def _parquet(path: Path, _: Param) -> Table:
     return Table(path.name, columns, values, total)
 
 
-def _lines(path: Path, param: Param) -> Table:
+def _lines(path: Path, param: Param, errors: str = "strict") -> Table:
     """Return the lines of a text file; blank ones, and remarks after a #, count as none."""
-    with open_text(path) as file:
+    with open_text(path, errors) as file:
         first = next((line.strip() for line in lines(file, path.name) if line.strip()), "")
     cells = {folded(cell.strip(' "')) for cell in re.split("[,;|]", first)}
     headed = len(cells) > 1 and cells & usual_names(param) and not re.search(r"\w \w", first)
     if "\t" in first or headed:  # what spreadsheets write as "text"
-        return read_csv(path, param)
+        return read_csv(path, param, errors)
     header = folded(first) in usual_names()
 
     def values(_: Any = None) -> Iterator[str]:
-        with open_text(path) as file:
+        with open_text(path, errors) as file:
             texts = (line.strip() for line in lines(file, path.name))
             wanted = (text for text in texts if text and not (param.picture and text[0] == "#"))
             yield from itertools.islice(wanted, 1 if header else 0, None)
@@ -314,7 +211,7 @@ def _zip(path: Path, param: Param) -> Table:
     hidden = [name.startswith((".", "__MACOSX/")) or "/." in name for name in names]
     found = sorted(
         name for name, left_out in zip(names, hidden, strict=True)
-        if not left_out and os.path.splitext(name)[1].lower() in FILE_SUFFIXES
+        if not left_out and has_picture_suffix(name)
     )  # fmt: skip
     if not found:
         holds = f"only {clip(', '.join(names[:3]))}" if names else "nothing"
@@ -342,7 +239,7 @@ def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
         raise PictureError(f"{clip(name)} cannot be unpacked ({clip(error)})") from None
 
 
-_TEXTS: dict[str, Callable[[Path, Param], Table]] = {
+_TEXTS: dict[str, Callable[..., Table]] = {
     ".csv": read_csv,
     ".tsv": read_csv,
     ".tab": read_csv,

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgopen_nb.batch.table_files import write
-from imgopen_nb.batch.table_readers import read_table
+from imgopen_nb.batch.export import write
+from imgopen_nb.batch.tables.files import read_table
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.database.database import Database
 from imgopen_nb.database.written_files import WrittenFiles
@@ -143,3 +143,14 @@ def test_a_batch_reads_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyP
         read = list(table.values(name))
     assert read == prompts
     assert "4" in str(again)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_the_table_of_a_file_whose_name_is_no_text_is_written(
+    files: WrittenFiles, tmp_path: Path, suffix: str
+):
+    frame = pd.DataFrame({"clip": ["a cup"]}, index=pd.Index(["caf\udce9.png"], dtype=object))
+
+    path = write(frame, tmp_path / f"table{suffix}", files)
+
+    assert "caf⟨U+DCE9⟩.png".encode() in path.read_bytes()

@@ -100,6 +100,7 @@ FRAMES: dict[str, Callable[[], Any]] = {
     "list of frames": lambda: TABLE.to_batches(1),
     "dict of arrays": lambda: {"no": np.arange(2), "url": pd.Series(URLS)},
     "dict of columns": lambda: {"no": [1, 2], "url": URLS},
+    "DataFrame.to_dict()": lambda: pd.DataFrame({"no": [1, 2], "url": URLS}).to_dict(),
     "view of a dict": lambda: dict.fromkeys(URLS).keys(),
 }
 

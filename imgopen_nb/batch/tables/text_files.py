@@ -6,15 +6,17 @@ What is unpacked is read piece by piece, and a file that grows like no real one 
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import ParameterError
-from ..media.formats import MAX_BYTES
+from ...errors import ParameterError
+from ...media.formats import MAX_BYTES
 
 # Characters of the longest line, or cell of one: a `data:` URL of the largest picture.
 LONGEST = MAX_BYTES * 4 // 3 + 100_000
@@ -30,15 +32,38 @@ _MARKS = (
 )
 
 
+# What Windows-1252 does not have, or Western words do not: three letters with accents in a row,
+# as in Cyrillic, Greek and Chinese, and what only files hold that are no text.
+_NOT_WESTERN = re.compile(rb"[\x80-\xff]{3}|[\x00-\x08\x0e-\x1f]")
+WESTERN = "imgopen.western"
+
+
+def _western(error: UnicodeError) -> tuple[str, int]:
+    """Return the letter that a byte stands for which is no UTF-8: that of Windows-1252."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    at = error.start
+    if _NOT_WESTERN.search(error.object[max(0, at - 2) : at + 3]):
+        raise error
+    return error.object[at : at + 1].decode("cp1252"), at + 1
+
+
+codecs.register_error(WESTERN, _western)
+
+
 @contextmanager
-def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
+def open_text(path: Path, errors: str = "strict") -> Iterator[io.TextIOWrapper]:
     """Open a text file, also a packed one (gzip, bzip2); line ends are kept as they are.
 
     UTF-8 with or without a mark, UTF-16 and UTF-32 are told apart by their first bytes.
 
+    Args:
+        path: the file.
+        errors: WESTERN reads what is no UTF-8 as Windows-1252, in which Excel writes.
+
     Raises:
         OSError, EOFError, zlib.error: it cannot be read, or its packing is damaged.
-        UnicodeDecodeError: while reading: it is no UTF-8.
+        UnicodeDecodeError: while reading: it is no UTF-8, and with WESTERN not that either.
     """
     with path.open("rb") as raw:
         opener = _PACKED.get(raw.read(2))
@@ -46,7 +71,7 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
         file: Any = raw if opener is None else _Unpacked(opener(raw), path)
         buffered = io.BufferedReader(file) if opener else file
         encoding = _encoding(buffered.peek(64)[:64])
-        with io.TextIOWrapper(buffered, encoding, newline="") as text:
+        with io.TextIOWrapper(buffered, encoding, errors, newline="") as text:
             yield text
 
 

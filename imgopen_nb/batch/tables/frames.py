@@ -11,9 +11,9 @@ from functools import cache
 from numbers import Number
 from typing import Any
 
-from ..errors import ParameterError, install_command
-from ..images.picture import is_image
-from ..text import clip, in_words
+from ...errors import ParameterError, install_command
+from ...images.picture import is_image
+from ...text import clip, in_words
 from .table import ROWS, Table, in_batches
 
 # Attributes of frames and columns that this module reads.

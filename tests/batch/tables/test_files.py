@@ -17,9 +17,9 @@ import PIL.Image
 import pytest
 
 import imgopen_nb as imgopen
-from imgopen_nb.batch import table_readers, text_files
 from imgopen_nb.batch.batch import Batch
 from imgopen_nb.batch.sources import source_of
+from imgopen_nb.batch.tables import files, text_files
 from imgopen_nb.catalogue.operations import OPERATIONS
 from imgopen_nb.errors import ImgOpenError, ParameterError
 from imgopen_nb.session import Session
@@ -95,6 +95,9 @@ CSV: dict[str, tuple[str | bytes, list[Any]]] = {
     "UTF-16 without a mark": (f"url\n{ONE}\n".encode("utf-16-be"), [ONE]),
     "UTF-32": (f"url\n{ONE}\n".encode("utf-32"), [ONE]),
     "UTF-8 with a mark": (f"url\n{ONE}\n".encode("utf-8-sig"), [ONE]),
+    "Windows-1252, from Excel": (f"id;url;\xe4\n1;{ONE};caf\xe9\n".encode("cp1252"), [ONE]),
+    "Windows-1252, at the very end": (f"url,n\n{ONE},caf\xe9".encode("cp1252"), [ONE]),
+    "both UTF-8 and Windows-1252": (f"url,n\n{ONE},\xe9\n".encode() + b"x,\xe9\n", [ONE, "x"]),
     "header alone": ("id,url\n", []),
     "quoted lines": (f'url,note\n{ONE},"a\nb"\n{TWO},c\n', [ONE, TWO]),
     "an empty cell": (f"id,url\n1,\n2,{ONE}\n", ["", ONE]),
@@ -129,6 +132,10 @@ def test_prompts_keep_their_commas(content: str, expected: list[str]):
     [
         (f"id;url\n1;{ONE}\n", "a.csv: column 'url' (the usual name), separated by semicolons"),
         (f"{ONE}\n", "a.csv: no header"),
+        (
+            f"url\n{ONE}?\xe9\n".encode("cp1252"),
+            "a.csv: read as Windows-1252, since it is not UTF-8",
+        ),
         (f"1\t{ONE}\n", "a.csv: column '2' (the only one with pictures), no header, so its "
          "columns are numbered, separated by tabs"),
         (f"name,see\nx,{ONE}\n", "a.csv: column 'see' (the only one with pictures)"),
@@ -136,7 +143,7 @@ def test_prompts_keep_their_commas(content: str, expected: list[str]):
         (f"url\n{ONE}\n", ""),
     ],
 )  # fmt: skip
-def test_it_is_said_what_was_found_out(session: Session, content: str, says: str):
+def test_it_is_said_what_was_found_out(session: Session, content: str | bytes, says: str):
     plan = session.map("describe", written("a.csv", content), dry_run=True)
 
     assert plan.reads == says
@@ -152,7 +159,11 @@ def test_columns_without_names_have_numbers():
     [
         (f"id,url,url\n1,{ONE},{TWO}\n", "a.csv has several columns called 'url'"),
         ("name,score\nhi,3\n", "which column of a.csv holds the pictures"),
-        ("url\ncaf\xe9.jpg\n".encode("cp1252"), "a.csv is not UTF-8: it has the byte 0xe9"),
+        ("url\nкошка.jpg\n".encode("cp1251"), "a.csv is not UTF-8: it has the byte 0xea"),
+        ("url\n编号.jpg\n".encode("gbk"), "a.csv is not UTF-8: it has the byte 0xb1"),
+        ("url\n番号.jpg\n".encode("shift-jis"), "a.csv is not UTF-8: it has the byte 0x94"),
+        (b"\x89PNG\r\n\x1a\n\x00\xff", "a.csv is not UTF-8: it has the byte 0x89"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1" + bytes(90), "a.csv is not a table but an old Office file"),
         (f"{ONE},{TWO}\n", "which column of a.csv holds the pictures.* It has 1, 2"),
     ],
 )
@@ -342,7 +353,7 @@ def test_nothing_hostile_takes_the_memory(monkeypatch: pytest.MonkeyPatch):
     written("a.csv.gz", gzip.compress(zeros, 1))
     zipped("a.zip", {f"{number}.png": zeros for number in range(2)})
     monkeypatch.setattr(text_files, "_SMALL", 1_000_000)
-    monkeypatch.setattr(table_readers, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(files, "MAX_BYTES", 1_000_000)
     monkeypatch.setattr(text_files, "_MOST_GROWTH", 10)
     tracemalloc.start()
     try:

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, KeysView, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalogue.parameter import Param, folded
-from ..catalogue.values import is_embedded
-from ..errors import ImgOpenError, ParameterError, UnknownNameError
-from ..media.formats import FILE_SUFFIXES
-from ..text import clip
+from ...catalogue.parameter import Param, folded
+from ...catalogue.values import is_embedded
+from ...errors import ImgOpenError, ParameterError, UnknownNameError
+from ...media.formats import FILE_SUFFIXES
+from ...text import clip
 
 # Usual names of a column of pictures, in order of preference.
 PICTURE_COLUMNS = (
     "image", "url", "image_url", "picture", "path", "file", "filename", "file_name", "img",
     "photo", "image_path", "file_path", "filepath", "picture_url", "img_url", "photo_url",
 )  # fmt: skip
+PICTURE = Param("image", "image", "image")  # what gets the values unless another is named
 TEXT_COLUMNS = ("prompt", "text")
 URL = re.compile(r"(https?|data|sample|file):", re.IGNORECASE)
 ROWS = 64  # of a file that are held at a time: each may be a large picture
@@ -121,10 +122,15 @@ def looks_like_picture(value: Any) -> bool:
     """Whether a value is plainly a picture: an address, a file's name, bytes, an object."""
     if isinstance(value, str):
         text = value.strip()
-        return bool(URL.match(text)) or os.path.splitext(text)[1].lower() in FILE_SUFFIXES
+        return bool(URL.match(text)) or has_picture_suffix(text)
     if isinstance(value, (bytes, bytearray, memoryview, os.PathLike)) or is_embedded(value):
         return True
     return hasattr(value, "__array_interface__") and getattr(value, "ndim", 2) in (2, 3)
+
+
+def has_picture_suffix(name: str | os.PathLike[str]) -> bool:
+    """Whether a file is called like a picture."""
+    return os.path.splitext(name)[1].lower() in FILE_SUFFIXES
 
 
 def in_batches(batches: Iterable[Any]) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..database.written_files import WrittenFiles
 from ..errors import ImgOpenError, ParameterError, UsageError, install_command
-from ..text import clip, to_cell
+from ..text import clip, is_valid, to_cell, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ def write(frame: pd.DataFrame, path: Path, files: WrittenFiles, *, overwrite: bo
     """
     try:
         with files.draft(path, overwrite=overwrite) as part:
-            _WRITERS[path.suffix.lower()](frame, part)
+            _WRITERS[path.suffix.lower()](_with_valid_names(frame), part)
     except (OSError, ValueError, UsageError) as error:
         said = error.message if isinstance(error, ImgOpenError) else clip(error)
         raise ParameterError(
@@ -77,6 +77,14 @@ def write(frame: pd.DataFrame, path: Path, files: WrittenFiles, *, overwrite: bo
             hint="the results are in the history; imgopen export NAME.csv writes them from there",
         ) from None
     return path
+
+
+def _with_valid_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose index is valid text: the name of a file may be none."""
+    if frame.index.nlevels > 1 or frame.index.dtype != object:
+        return frame
+    names = frame.index.map(lambda v: v if not isinstance(v, str) or is_valid(v) else visible(v))
+    return frame.set_axis(names)
 
 
 def _to_csv(frame: pd.DataFrame, path: Path) -> None:
