@@ -59,14 +59,14 @@ OWNERS = {
     "urllib3": "api.client api.http media.content_encoding media.fetch",
     "sqlite3": "database.database database.migrations",
     "pandas": "batch.frame captions.comparison datasets.audit datasets.checks datasets.dataset "
-    "history.frame history.json_dtype "
-    "tasks.result",
+    "datasets.tags history.frame history.json_dtype tasks.result",
     "PIL": "datasets.near_duplicates images.picture images.thumbnail media.formats",
     "numpy": "captions.comparison datasets.audit datasets.near_duplicates "
     "history.frame history.json_dtype images.picture images.thumbnail",
     "tokenizers": "datasets.tokens",
     "huggingface_hub": "datasets.tokens",
     "narwhals": "batch.tables.frames",
+    "tomli_w": "datasets.rules datasets.trainers",
     "jinja2": "display.rendering",
     "markupsafe": "display.rendering",
     "platformdirs": "config.settings",
@@ -78,7 +78,6 @@ OWNERS = {
     "adbc_driver_sqlite": "history.arrow_process",
     "adbc_driver_manager": "history.arrow_process",
     "jupyter_server": "server_extension.handlers server_extension.sandbox_proxy",
-    "tomli_w": "datasets.trainers",
     "tornado": "server_extension.extension server_extension.handlers "
     "server_extension.sandbox_proxy",
 }

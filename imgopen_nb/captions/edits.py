@@ -25,7 +25,8 @@ from ..errors import ImgOpenError, UsageError
 from ..images.identity import name_of
 from ..text import clip, short_path
 from .descriptions import Description, Row
-from .tag_merge import MAJORITY, MERGES, as_tags, listed, vote
+from .parts import join, matcher
+from .tag_merge import MAJORITY, MERGES, SENTENCE_AND_TAGS, Said, as_tags, listed, merge, said_by
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,23 +95,51 @@ def picked(said: Description) -> Draft:
     return drafted(said.text, "picked", _origin([said]), said.tag_names)
 
 
-def merged(row: Row, how: str, threshold: float = MAJORITY) -> Draft:
-    """Return the tags of all models merged into one list; `threshold` is for a vote.
+def merged(
+    row: Row,
+    how: str = SENTENCE_AND_TAGS,
+    threshold: float = MAJORITY,
+    *,
+    min_score: float = 0.0,
+    blacklist: Iterable[str] = (),
+    models: Sequence[str] | None = None,
+    least: int = 2,
+) -> Draft:
+    """Return what all models say of a picture as one caption.
+
+    Args:
+        row: the picture.
+        how: one of `MERGES`; the default is the sentence and the tags that it does not say.
+        threshold: for a vote, the share of the models that must be exceeded.
+        min_score: tags with a lower score are left out; those without a score stay.
+        blacklist: tags that are left out; "*" stands for any characters.
+        models: which models, in this order; by default all of them.
+        least: how many models must have answered.
 
     Raises:
-        UsageError: there is nothing to merge, or the merged list is empty.
+        UsageError: too few models answered, or the merged caption is empty.
     """
-    said = [each for each in row.descriptions.values() if each.answered]
+    names = row.descriptions if models is None else models
+    held = [row.descriptions[name] for name in names if name in row.descriptions]
+    said = [each for each in held if each.answered]
     if how not in MERGES:
         raise UsageError(f"{clip(how)!r} is no merge", hint=", ".join(MERGES))
-    if len(said) < 2:
-        raise UsageError(f"a merge takes two captions: {short_path(row.image)} has {len(said)}")
-    lists = [tags_of(each) for each in said]
-    tags = vote(lists, threshold) if how == "vote" else MERGES[how](lists)
-    if not tags:
+    if len(said) < least:
+        needed = "two captions" if least > 1 else "a caption"
+        raise UsageError(f"a merge takes {needed}: {short_path(row.image)} has {len(said)}")
+    unwanted = matcher(blacklist)
+    lists = []
+    for each in said:
+        kept = [name for name, score in each.tags if score is None or score >= min_score]
+        sentence, tags = said_by(each.caption, kept, each.tag_names)
+        lists.append(Said(sentence, [tag for tag in tags if not unwanted(tag)]))
+    parts = merge(lists, how, threshold)
+    if not parts.sentence and not parts.tags:
         raise UsageError(f"the {how} for {short_path(row.image)} is empty: nothing was kept")
-    more = {"threshold": threshold} if how == "vote" else {}
-    return drafted(", ".join(tags), "merged", {**_origin(said), "merge": how, **more}, tags)
+    more: dict[str, Any] = {"threshold": threshold} if how == "vote" else {}
+    more |= {"min_score": min_score} if min_score else {}
+    origin = {**_origin(said), "merge": how, **more}
+    return drafted(join(parts), "merged", origin, parts.tags)
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 MOST_WORDS = 4  # in a tag; more words between two commas are prose
+MOST_FACE = 3  # characters of a tag like ^_^
 _MOST_UNSPACED = 16  # characters of a script without spaces
 
 # Brackets around words, in which commas separate no tags. ":(" and "(o)_(o)" are none.
@@ -35,8 +36,14 @@ _PROSE = re.compile(
     re.IGNORECASE,
 )
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_WORD = re.compile(r"[^\W\d_]{2}|[^\W\d_\u0000-\u007f]")
+_WORD_CHARACTER = re.compile(r"[^\W_]")
 _FULL_STOP = re.compile(r"[^\W_]['\")\]”’]*\.['\")”’]*$")
-_FINAL_MARK = re.compile(r"[^\W_]['\")\]”’]*[!?]+['\")”’]*$")
+_FINAL_MARK = re.compile(r"[^\W_]['\")\]”’]*[.!?]+['\")”’]*$")
+_LAST_STOP = re.compile(r"\.['\")”’]*\s+(?=[^\sA-Z.][^.]*$)")
+_ABBREVIATIONS = frozenset(
+    ("mr", "mrs", "ms", "dr", "st", "jr", "sr", "vs", "no", "vol", "feat", "ft", "ca", "cf", "etc")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,12 @@ class Parts:
     tags: tuple[str, ...] = ()
     before: int = 0
     text: str | None = None
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """The tags, with the sentence at its place."""
+        front, behind = self.tags[: self.before], self.tags[self.before :]
+        return (*front, self.sentence, *behind) if self.sentence else self.tags
 
     def with_tags(self, tags: Iterable[str], before: int | None = None) -> Parts:
         """Return these parts with other tags; the same parts if the tags are the same."""
@@ -82,11 +95,11 @@ def split(caption: str) -> Parts:
         return Parts("", tuple(pieces), 0, caption)
     first, last = prose[0], prose[-1]
     for at in range(len(pieces) - 1, last, -1):
-        if _FULL_STOP.search(pieces[at]) or (
-            at == len(pieces) - 1 and _FINAL_MARK.search(pieces[at])
-        ):
+        mark = _FINAL_MARK if at == len(pieces) - 1 else _FULL_STOP
+        if mark.search(pieces[at]):
             last = at
             break
+    pieces[last : last + 1] = _sentence_and_tag(pieces[last])
     sentence = pieces[first] if first == last else _between(caption, pieces, first, last)
     return Parts(sentence, (*pieces[:first], *pieces[last + 1 :]), first, caption)
 
@@ -94,16 +107,35 @@ def split(caption: str) -> Parts:
 def join(parts: Parts) -> str:
     """Return parts as a caption: as it was if nothing was changed, else separated by ", ".
 
-    The full stop of a sentence goes if tags follow, since "on a mat., cat" reads as neither.
+    A full stop goes if tags follow, since "on a mat., cat" reads as neither: "on a mat, cat". If
+    the sentence would not be found again without it, the tags follow it: "in a garden, smiling.
+    cat".
     """
     if parts.text is not None:
         return parts.text
     before, behind = parts.tags[: parts.before], parts.tags[parts.before :]
-    sentence = parts.sentence
-    if behind and _FULL_STOP.search(sentence) and sentence.endswith("."):
-        shorter = sentence[:-1]
-        sentence = shorter if split(shorter).sentence == shorter else sentence
-    return ", ".join(filter(None, (*before, sentence, *behind)))
+    text = ", ".join(filter(None, (*before, parts.sentence, *behind)))
+    if not behind or not _FULL_STOP.search(parts.sentence):
+        return text
+    start, rest = ", ".join((*before, parts.sentence)), ", ".join(behind)
+    without = f"{start.removesuffix('.')}, {rest}"
+    for found in (without, f"{start} {rest}", text):
+        again = split(found)
+        same = again.tags == parts.tags and again.sentence.startswith(parts.sentence[:-1])
+        if same and again.before == parts.before:
+            return found
+    return without
+
+
+def _sentence_and_tag(piece: str) -> list[str]:
+    """Cut "on a mat. red hat" behind the full stop; "by dr. strange" stays in one piece."""
+    stop = _LAST_STOP.search(piece) if "." in piece else None
+    if stop is None:
+        return [piece]
+    word = piece[: stop.start()].split()[-1:] or [""]
+    prose, tag = piece[: stop.end()].rstrip(), piece[stop.end() :]
+    short = len(word[0]) < 2 or word[0].casefold() in _ABBREVIATIONS
+    return [piece] if short or is_prose(tag) or _FINAL_MARK.search(tag) else [prose, tag]
 
 
 @functools.lru_cache(maxsize=65536)
@@ -129,3 +161,42 @@ def _between(caption: str, pieces: list[str], first: int, last: int) -> str:
             start = begin
         end = at
     return caption[start:end]
+
+
+@functools.lru_cache(maxsize=65536)
+def key(tag: str) -> str:
+    r"""Return the text by which tags are compared: case, underscores and `\(` do not matter."""
+    folded = tag.casefold()
+    return folded if is_face(tag) else _key_piece(folded).strip()
+
+
+def is_face(tag: str) -> bool:
+    """Whether a tag is one like ^_^ or (o)_(o), in which an underscore is no space."""
+    return len(tag) <= MOST_FACE or not _WORD.search(tag)
+
+
+def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    r"""Return whether a tag is one of these; "*" stands for any characters, `\*` for itself.
+
+    In a face of up to three characters, such as "*_*", it stands for itself too.
+    """
+    exact: set[str] = set()
+    wild: list[str] = []
+    for pattern in patterns:
+        pieces = re.split(r"(?<!\\)\*", pattern)
+        face = len(pattern) <= MOST_FACE and "_" in pattern and not _WORD_CHARACTER.search(pattern)
+        if len(pieces) == 1 or face:
+            exact.add(key(pattern.replace(r"\*", "*")))
+        else:
+            wild.append(".*".join(re.escape(_key_piece(piece)) for piece in pieces))
+    any_of = re.compile("|".join(wild), re.DOTALL).fullmatch if wild else None
+
+    def matches(tag: str) -> bool:
+        return key(tag) in exact or bool(any_of and any_of(_key_piece(tag).strip()))
+
+    return matches
+
+
+def _key_piece(piece: str) -> str:
+    """Return a part of a pattern as `key` does, with the spaces at its ends."""
+    return re.sub(r"\s+", " ", piece.casefold().replace("\\", "").replace("_", " "))

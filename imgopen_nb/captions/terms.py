@@ -48,6 +48,12 @@ _DENIED = re.compile(r"\b(?:no|not|without)\s+(?:(?:a|an|any|the)\s+)?\w+")
 _COUNT = re.compile(r"\d+([a-z]{3,})")
 _MORE_THAN = re.compile(r"(?<=\d)\+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
+_CLAUSES = re.compile(r"[,.;:!?]+")
+_ARTICLES = frozenset({"a", "an", "the"})
+_NUMBERS = {
+    "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
+    "nine": "9", "ten": "10",
+}  # fmt: skip
 
 
 class Shared(NamedTuple):
@@ -73,6 +79,31 @@ def ordered_terms(caption: str | None, tags: Sequence[str] | None = None) -> tup
     """Return the terms in order: of the tags, then of the caption."""
     parts = (*(tags or ()), caption or "")
     return tuple(dict.fromkeys(term for part in parts for term in _said(part[:MAX_TEXT])))
+
+
+def phrase(text: str) -> tuple[str, ...]:
+    """Return all words of a text in their order, to find one text within another.
+
+    As in `terms`, but nothing goes except articles and 's: "close up" and "two girls" (`2girl`)
+    have a meaning in a phrase. What is denied is one word, so that "without a hat" has no hat.
+    Marks of punctuation become "|".
+    """
+    plain = _DENIED.sub(lambda found: f" no{found[0].split()[-1]} ", _plain(text))
+    words: list[str] = []
+    for clause in _CLAUSES.split(plain):
+        words += ["|", *(word for token in _tokens(clause) for word in _counted(token))]
+    found = "\n".join(words).strip("|\n").split("\n")
+    return () if all(word.isascii() and len(word) < 2 for word in found) else tuple(found)
+
+
+def _counted(token: str) -> tuple[str, ...]:
+    """Return a token of a phrase: "2girls" is two words, "1girl" is one, an article none."""
+    if token in _ARTICLES:
+        return ()
+    counted = _COUNT.fullmatch(token)
+    word = singular(counted[1] if counted else _NUMBERS.get(token, token))
+    number = token[: -len(counted[1])] if counted else ""
+    return (*filter(lambda n: n not in ("", "1"), [number]), SPELLINGS.get(word, word))
 
 
 def jaccard(a: frozenset[str] | set[str], b: frozenset[str] | set[str]) -> float:

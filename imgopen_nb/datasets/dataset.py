@@ -6,11 +6,14 @@ tomorrow, and every step can be taken back. The files beside the pictures change
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..batch.batch import Batch
@@ -18,13 +21,15 @@ from ..batch.plan import Plan
 from ..batch.rows import Limits
 from ..batch.sources import source_of
 from ..captions.descriptions import OPERATION, Row, group
-from ..captions.edits import Draft, Edits, drafted
-from ..captions.tag_merge import listed
+from ..captions.edits import Draft, Edits, drafted, merged
+from ..captions.parts import split
+from ..captions.tag_merge import MAJORITY, MERGES, SENTENCE_AND_TAGS
 from ..catalogue.operations import OPERATIONS
 from ..catalogue.values import scalar
 from ..config.credentials import NotPickled
 from ..database.written_files import key_of
 from ..errors import UnknownNameError, UsageError
+from ..files import path_of
 from ..images.cache import SMALL
 from ..images.thumbnail import Thumbnail
 from ..media.stores import as_address, is_store
@@ -34,8 +39,10 @@ from .audit import Audit
 from .checks import check_captions, check_files, check_pictures, frame_of
 from .entry import Entry
 from .file_plan import one_line
+from .rules import rules_of, tags_given, toml
 from .selection import HasPictures, described_in_history, select
-from .steps import Change, Steps
+from .steps import Change, Done, Steps
+from .tags import Tags, apply
 from .text_files import text_files
 from .writer import FilePlan, Writer, Written
 
@@ -44,25 +51,8 @@ if TYPE_CHECKING:
 
 MODELS = ("clip", "deepdanbooru")
 FILE, RULE, EDITED = "file", "rule", "edited"
+_AGAIN = "again"  # in a step's rule: the rule is in an earlier step too
 _MASK_HINT = "give a mask as long as ds.frame, names of pictures, or a function of the frame"
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a step did.
-
-    Attributes:
-        name: the step.
-        changed: how many pictures it changed.
-        notes: what else a user should know, such as captions that stay as they are.
-    """
-
-    name: str
-    changed: int
-    notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return "; ".join([f"{self.name}: {counted(self.changed, 'picture')} changed", *self.notes])
 
 
 class Dataset(NotPickled, HasPictures):
@@ -149,7 +139,7 @@ class Dataset(NotPickled, HasPictures):
         columns: dict[str, Any] = {
             "image": pd.array([_valid(e.image) for e in entries], dtype="string"),
             "caption": pd.array([e.caption or None for e in entries], dtype="string"),
-            "tags": pd.Series([listed(e.caption) for e in entries], dtype=object),
+            "tags": pd.Series([list(split(e.caption).tags) for e in entries], dtype=object),
             "origin": pd.array([e.origin or None for e in entries], dtype="string"),
         }
         for model in self.models:
@@ -246,13 +236,134 @@ class Dataset(NotPickled, HasPictures):
                 new = drafted(new, kind, origin)
             if new is not None and new.caption != entry.caption:
                 changes[entry.picture] = Change(entry.image, entry.picture, new, entry.edit_id)
-        saved = self._steps.caption(name, changes.values(), rule) if changes else 0
+        new_rule = rule is not None and not rule.get(_AGAIN) and rule not in self.rules
+        told = changes or new_rule  # a rule that changes nothing today may do so tomorrow
+        saved = self._steps.caption(name, changes.values(), rule) if told else 0
         late = len(changes) - saved
         notes = [
             f"{counted(empty, 'caption')} would be empty, and stay as they are" if empty else "",
             f"{counted(late, 'caption')} changed elsewhere meanwhile stay" if late else "",
         ]
         return Done(name, saved, tuple(filter(None, notes)))
+
+    # Merging, and rules on tags.
+
+    def merge(
+        self,
+        how: str = SENTENCE_AND_TAGS,
+        *,
+        threshold: float = MAJORITY,
+        min_score: float = 0.0,
+        blacklist: str | os.PathLike[str] | Sequence[str] = (),
+        models: Sequence[str] | None = None,
+        where: Any = None,
+        replace: bool = False,
+    ) -> Done:
+        """Make captions of what the models say, as one step; a caption that is there stays.
+
+        Args:
+            how: "sentence + tags" keeps the sentence whole, and puts the tags behind it that it
+                does not say; "tags only", "sentence only", "union", "intersection", "subtraction",
+                "vote".
+            threshold: for a vote, the share of the models that must be exceeded.
+            min_score: tags with a lower score are left out; those without a score stay.
+            blacklist: tags that are left out, or the path of a file with one a line; "*" stands for
+                any characters.
+            models: which models, in this order; by default all.
+            where: which pictures, as for `reject`; by default the kept ones.
+            replace: whether captions that are there are replaced.
+
+        Raises:
+            UsageError: there is no such merge or model, or a number is out of range.
+            FileError: the file cannot be read.
+
+        Example:
+            >>> ds.merge(min_score=0.6, blacklist=["rating:*"])
+        """
+        if how not in MERGES:
+            raise UnknownNameError("merge", str(how), MERGES)
+        if not (_is_number(threshold) and 0 <= threshold < 1 and _is_number(min_score)):
+            said = f"threshold={threshold!r} with min_score={min_score!r} is no share and no number"
+            raise UsageError(said, hint="give threshold=0.5 for a majority, min_score=0.6")
+        names = [models] if isinstance(models, str) else models
+        for name in names or ():
+            if name not in self.models:
+                raise UnknownNameError("model that described these pictures", name, self.models)
+        unwanted = tags_given(blacklist)
+        asked = len(names or self.models)
+        counts: Counter[str] = Counter()
+
+        def change(entry: Entry) -> Draft | None:
+            said = [m for m in names or entry.said if m in entry.said and entry.said[m].answered]
+            if entry.caption and not replace:
+                counts["have a caption, and keep it: replace=True replaces it"] += 1
+            elif not said:
+                counts["not described: ds.describe() asks the models"] += 1
+            else:
+                try:
+                    draft = merged(
+                        self._rows[entry.at], how, threshold,
+                        min_score=min_score, blacklist=unwanted, models=said, least=1,
+                    )  # fmt: skip
+                except UsageError:
+                    counts[f"without a caption: the {how} is empty"] += 1
+                    return None
+                counts["described by some of the models only"] += len(said) < asked
+                return draft
+            return None
+
+        done = self.rewrite(f"merge {how}", change, where=where)
+        notes = [f"{counted(n, 'picture')} {what}" for what, n in counts.items() if n]
+        if asked == 1:
+            notes.append("only one model described them")
+        return dataclasses.replace(done, notes=(*done.notes, *notes))
+
+    @property
+    def tags(self) -> Tags:
+        """The tags, and the rules that change them: `ds.tags.add("ohwx", first=True)`."""
+        return Tags(self)
+
+    @property
+    def rules(self) -> list[dict[str, Any]]:
+        """The rules that were applied to all kept pictures and not undone, in their order."""
+        held = [dict(s.rule) for s in self._steps.all() if s.rule and s.undone is None]
+        return [rule for rule in held if "rule" in rule and not rule.get(_AGAIN)]
+
+    def save_rules(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write `rules` into a file, to be applied to other pictures by `apply`.
+
+        Args:
+            path: the file, such as "rules.toml".
+            overwrite: whether to replace a file of yours.
+
+        Raises:
+            UsageError: there is no rule, or a file of yours is there; nothing was written.
+            FileError: the file cannot be written.
+        """
+        file, rules = path_of(path), self.rules
+        if not rules:
+            raise UsageError("no rule was applied yet", hint='ds.tags.add("ohwx", first=True)')
+        self._manager.files.write({file: toml(rules, file)}, overwrite=overwrite)
+        return file
+
+    def apply(self, rules: Any, *, where: Any = None) -> list[Done]:
+        """Apply rules in their order, each as one step.
+
+        Args:
+            rules: the path of a file, as `save_rules` writes it, or a list such as `rules`.
+            where: which pictures, as for `reject`; by default the kept ones.
+
+        Raises:
+            UsageError: a rule is not valid; nothing was changed. The message names it.
+            FileError: the file cannot be read.
+
+        Example:
+            >>> ds.apply("rules.toml")
+            >>> ds.apply([{"rule": "add", "tag": "ohwx", "first": True}, {"rule": "dedupe"}])
+        """
+        known, found = self.rules, rules_of(rules)
+        told = [{**rule.data, **({_AGAIN: True} if rule.data in known else {})} for rule in found]
+        return [apply(self, rule, where, data) for rule, data in zip(found, told, strict=True)]
 
     def reject(self, where: Any, note: str = "") -> Done:
         """Leave pictures out of what is written, today and tomorrow.
@@ -555,6 +666,10 @@ class Dataset(NotPickled, HasPictures):
             changes[entry.picture] = Change(entry.image, entry.picture, draft, over)
         self._steps.take_in(changes.values(), seen)
         return notes
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _valid(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ..captions.edits import Draft, Edits
 from ..database.database import Database
 from ..database.written_files import key_of
+from ..text import counted
 
 _COLUMNS = ("step_id", "name", "rule", "created", "undone", "captions", "verdicts", "files")
 _COUNTS = ", ".join(
@@ -44,6 +45,24 @@ class Step:
     captions: int
     verdicts: int
     files: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a step did.
+
+    Attributes:
+        name: the step.
+        changed: how many pictures it changed.
+        notes: what else a user should know, such as captions that stay as they are.
+    """
+
+    name: str
+    changed: int
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return "; ".join([f"{self.name}: {counted(self.changed, 'picture')} changed", *self.notes])
 
 
 class Verdict(NamedTuple):

@@ -222,11 +222,23 @@ class TestDrafts:
     def test_a_merge_names_those_that_answered_and_how(self):
         made = merged(ROW, "vote", 0.4)
 
-        assert made.caption == "cat, mat, red_sofa"
+        assert made.caption == "a cat on a mat, cat, red_sofa"
+        assert made.tags == ("cat", "red_sofa")
         assert made.origin == {
             "models": ["clip", "deepdanbooru"], "tasks": ["nb1", "nb2"], "merge": "vote",
             "threshold": 0.4,
         }  # fmt: skip
+
+    def test_a_merge_leaves_out_low_scores_and_unwanted_tags_of_chosen_models(self):
+        scored = Description("a.png", "wd14", "nb4", None, (("Cat", 0.9), ("sofa", 0.3), ("mat", None), ("x y", 1.0)))  # fmt: skip  # noqa: E501
+        row = Row("a.png", {"clip": CLIP, "wd14": scored, "zoo": BOORU})
+        some = merged(row, min_score=0.5, blacklist=["X_*"], models=["wd14", "clip"])
+
+        assert (some.caption, some.origin["models"]) == ("a cat on a mat", ["wd14", "clip"])
+        assert some.origin["min_score"] == 0.5
+        assert merged(row, "tags only", blacklist=["x y"], models=["wd14"], least=1).caption == (
+            "Cat, sofa, mat"
+        )
 
     def test_what_is_written_keeps_the_origin_of_what_it_was_made_from(self, edits: Edits):
         before = edits.add("a.png", "a.png", DOG, None)

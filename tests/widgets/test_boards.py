@@ -181,10 +181,12 @@ class TestWriting:
     @pytest.mark.parametrize(
         ("how", "caption"),
         [
-            ("union", "tabby, cat, mat, red_mat"),
-            ("intersection", "cat, mat"),
-            ("subtraction", "tabby"),
-            ("vote", "cat, mat"),
+            ("sentence + tags", "a tabby cat on a mat, red_mat"),
+            ("tags only", "cat, red_mat"),
+            ("union", "a tabby cat on a mat, cat, red_mat"),
+            ("intersection", "cat"),
+            ("subtraction", "red_mat"),
+            ("vote", "cat"),
         ],
     )
     def test_merges(self, browser: Browser, how: str, caption: str):
@@ -348,7 +350,7 @@ class TestFrameAndCallbacks:
             "clip", "deepdanbooru", "caption", "tags", "source", "origin", "kind", "created",
             "picture",
         ]  # fmt: skip
-        assert frame.loc["a.png", "tags"] == ["tabby", "cat", "mat", "red_mat"]
+        assert frame.loc["a.png", "tags"] == ["cat", "red_mat"]
         assert frame.loc["a.png", "origin"]["merge"] == "union"
         assert frame.loc["a.png", "source"] == "human"
         assert pd.isna(frame.loc["b.png", "caption"])
@@ -379,12 +381,12 @@ class TestFrameAndCallbacks:
         browser.send({"kind": "undo"})
         browser.send(UNION)
         browser.board.export(tmp_path / "set")  # of an earlier export, and unchanged since
-        assert files[0].read_text() == "tabby, cat, mat, red_mat\n"
+        assert files[0].read_text() == "a tabby cat on a mat, cat, red_mat\n"
         files[0].write_text("by hand")
         with pytest.raises(UsageError, match="overwrite=True"):
             browser.board.export(tmp_path / "set")
         browser.board.export(tmp_path / "set", overwrite=True)
-        assert files[0].read_text() == "tabby, cat, mat, red_mat\n"
+        assert files[0].read_text() == "a tabby cat on a mat, cat, red_mat\n"
         with pytest.raises(UsageError, match=r"a\.png has no folder of its own"):
             browser.board.export()
 

@@ -23,6 +23,7 @@ HOSTILE = [
     f"[click](javascript:{HACK}) $x^2$ http://example.org/x",
     "W" * 3_000,
 ]
+COFFEE = "a cup of coffee on a saucer with a spoon"
 SENTENCE = "a tabby cat lying on a wooden floor"
 SETUP = """
 import time
@@ -41,7 +42,7 @@ def tags(text):
 SAID = f"""
 SAID = {{
     "chelsea": ("{SENTENCE}", "cat, whiskers, wooden_floor"),
-    "coffee": ("a cup of coffee on a saucer with a spoon", "cup, spoon, coffee, table"),
+    "coffee": ("{COFFEE}", "cup, spoon, coffee, table"),
     "rocket": ("a rocket on a launch pad at night", "rocket, sky, night"),
     "astronaut": ("a woman in an orange suit smiling", "1girl, smile, suit"),
     "camera": ("a man with a camera in a field", "1boy, camera, monochrome"),
@@ -186,7 +187,7 @@ def test_by_mouse(sheet: Sheet):
     mine(sheet, 0, SENTENCE, "picked")
     tool(sheet, "Intersection").click()
     asked(sheet, "Replace").get_by_role("button", name="Replace").click()
-    mine(sheet, 0, "cat, wooden, floor", "merged")
+    mine(sheet, 0, "cat, wooden_floor", "merged")
     row(sheet, 0).locator(".edit").click()
     sheet.page.locator(f"{BOARD} textarea").fill("cat, wooden floor, by mouse")
     sheet.page.locator(f"{BOARD} .editor button", has_text="Save").click()
@@ -194,8 +195,8 @@ def test_by_mouse(sheet: Sheet):
     assert told(sheet)["sample:chelsea"] == "cat, wooden floor, by mouse"
 
     tool(sheet, "Undo").click()
-    mine(sheet, 0, "cat, wooden, floor", "merged")
-    assert told(sheet)["sample:chelsea"] == "cat, wooden, floor"
+    mine(sheet, 0, "cat, wooden_floor", "merged")
+    assert told(sheet)["sample:chelsea"] == "cat, wooden_floor"
 
 
 def test_by_keyboard_alone(sheet: Sheet):
@@ -210,17 +211,20 @@ def test_by_keyboard_alone(sheet: Sheet):
     asked(sheet, "Replace the caption you picked?")
     sheet.shot("board-asks")
     press(sheet, "Enter")
-    mine(sheet, 1, "cup, coffee, saucer, spoon, table, indoors", "merged")
-    for key, caption in (("s", "saucer"), ("v", "cup, coffee, spoon, table")):
+    mine(sheet, 1, f"{COFFEE}, cup, spoon, coffee, table, indoors", "merged")
+    for key, caption in (
+        ("i", "cup, spoon, coffee"), ("v", "cup, spoon, coffee, table"),
+        ("m", f"{COFFEE}, table, indoors"),
+    ):  # fmt: skip
         press(sheet, key)
         asked(sheet, "Replace your merged caption?")
         press(sheet, "Enter")
         mine(sheet, 1, caption, "merged")
     press(sheet, "z")
-    mine(sheet, 1, "saucer", "merged")
+    mine(sheet, 1, "cup, spoon, coffee, table", "merged")
     press(sheet, "ArrowDown", "k", "ArrowUp", "ArrowUp", "j")
     assert "current" in (row(sheet, 1).get_attribute("class") or "")
-    assert told(sheet)["sample:coffee"] == "saucer"
+    assert told(sheet)["sample:coffee"] == "cup, spoon, coffee, table"
 
 
 TYPED = "dd b 1 u i s v z j k e ? x"

@@ -8,9 +8,11 @@ const PATIENCE = 1200; // milliseconds until the board says that it waits
 const SIGNS = { Enter: "⏎", Escape: "Esc" };
 const OF = { shared: "said by all", partly: "said by several", own: "said by one" };
 const MERGES = [
-  ["u", "union", "Union", "every tag of any model"],
+  ["m", "sentence + tags", "Sentence + tags", "the sentence, and the tags that it does not say"],
+  ["t", "tags only", "Tags only", "every tag of any model"],
+  ["u", "union", "Union", "every sentence and tag of any model"],
   ["i", "intersection", "Intersection", "the tags that all models share"],
-  ["s", "subtraction", "Subtraction", "the first model's tags that no other has"],
+  ["s", "subtraction", "Subtraction", "the tags of the first model that has any, without those that others say"],
   ["v", "vote", "Vote", "the tags that most models share"],
 ];
 const HELP = [

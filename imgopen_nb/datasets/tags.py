@@ -1,0 +1,267 @@
+"""The tags of a data set: how often each occurs, and rules that change them, each as one step."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..captions.parts import key, split
+from ..files import path_of
+from ..text import counted
+from .entry import Entry
+from .rules import Rule, Scores, rule_of
+from .steps import Done
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Names = str | Sequence[str]
+ListOrFile = str | os.PathLike[str] | Sequence[str]
+
+
+class Captions(Protocol):
+    """What `Tags` needs of a data set."""
+
+    @property
+    def kept(self) -> list[Entry]:
+        """The pictures that are not rejected."""
+
+    def chosen(self, where: Any) -> list[Entry]:
+        """Return the pictures that somebody means."""
+
+    def rewrite(self, name: str, change: Any, *, where: Any, rule: Any) -> Done:
+        """Change captions as one step."""
+
+
+class Tags:
+    """The tags of a data set, `ds.tags`.
+
+    Each rule is one step. Tags are compared without regard to case and underscores; the sentence
+    of a caption stays as it is, and so does what a rule does not change. By default a rule is
+    applied to the kept pictures and belongs to `ds.rules`; with `where`, as for `ds.reject`, it is
+    applied to those pictures, and is no part of `ds.rules`.
+
+    Example:
+        >>> ds.tags.add("ohwx", first=True)
+        >>> ds.tags.spaces()
+        >>> ds.tags.counts(where="dog*.png")
+    """
+
+    def __init__(self, dataset: Captions) -> None:
+        self._dataset = dataset
+
+    def counts(self, where: Any = None) -> pd.DataFrame:
+        """Return in how many captions each tag is, the most frequent first.
+
+        Args:
+            where: a selection to be counted beside all, as for `ds.reject`.
+
+        Returns:
+            tag (in its most frequent spelling), count, share of the captions; with `where` also
+            selected and selected_share.
+
+        Raises:
+            UsageError: the selection does not fit.
+        """
+        import pandas as pd
+
+        captioned = [entry for entry in self._dataset.kept if entry.caption]
+        number, spelt = _count(captioned)
+        tags = sorted(number, key=lambda tag: (-number[tag], tag))
+        columns: dict[str, Any] = {
+            "tag": pd.array([spelt[tag] for tag in tags], dtype="string"),
+            "count": pd.array([number[tag] for tag in tags], dtype="int64"),
+            "share": pd.array([number[tag] / len(captioned) for tag in tags], dtype="float64"),
+        }
+        if where is not None:
+            wanted = {entry.at for entry in self._dataset.chosen(where)}
+            chosen = [entry for entry in captioned if entry.at in wanted]
+            few, _ = _count(chosen)
+            shares = [few[tag] / (len(chosen) or 1) for tag in tags]
+            columns["selected"] = pd.array([few[tag] for tag in tags], dtype="int64")
+            columns["selected_share"] = pd.array(shares, dtype="float64")
+        return pd.DataFrame(columns)
+
+    def add(self, tag: str, first: bool = False, *, where: Any = None) -> Done:
+        """Add a tag behind the others, or in front; a caption that has it gets no second one.
+
+        Args:
+            tag: one tag, such as a trigger word.
+            first: put it in front of everything; if it is elsewhere among the tags, it moves.
+            where: which pictures.
+        """
+        return self._run("add", where, tag=tag, **({"first": True} if first else {}))
+
+    def remove(self, *tags: str, where: Any = None) -> Done:
+        """Remove tags; sentences that say them stay."""
+        return self._run("remove", where, tags=list(tags))
+
+    def rename(self, old: str, new: str, *, where: Any = None) -> Done:
+        """Rename a tag; where both are there, the new one stays."""
+        return self._run("rename", where, old=old, new=new)
+
+    def replace(self, pattern: str, new: str, regex: bool = False, *, where: Any = None) -> Done:
+        r"""Replace text anywhere in captions, sentences included.
+
+        Args:
+            pattern: a text, in any case; or a regular expression, which heeds case.
+            new: what stands there instead; with `regex`, `\1` is the first group.
+            regex: whether it is a regular expression.
+            where: which pictures.
+
+        Raises:
+            UsageError: the expression is not valid, or matches what it has written, so that it
+                would change captions again each time. Nothing was changed.
+
+        Example:
+            >>> ds.tags.replace("grey", "gray")
+            >>> ds.tags.replace(r"\bcats\b", "cat", regex=True)
+        """
+        more = {"regex": True} if regex else {}
+        return self._run("replace", where, pattern=pattern, new=new, **more)
+
+    def order(
+        self,
+        by: str = "trigger",
+        *,
+        trigger: str = "",
+        kept: int | Sequence[str] = 0,
+        where: Any = None,
+    ) -> Done:
+        """Order tags: the trigger first, then what must stay in front, then the others.
+
+        Tags before a sentence and those behind it are ordered each on their own.
+
+        Args:
+            by: "trigger" and "kept" leave the others as they are; "score" puts the highest scores
+                of the models first, "alphabet" sorts.
+            trigger: the tag that goes first, if it is there.
+            kept: how many tags behind the trigger stay in front, or which ones, in that order.
+            where: which pictures.
+        """
+        given = {"trigger": trigger, "kept": kept if isinstance(kept, int) else list(kept)}
+        return self._run("order", where, by=by, **{n: v for n, v in given.items() if v})
+
+    def dedupe(self, *, where: Any = None) -> Done:
+        """Remove tags that are there twice; the first stays."""
+        return self._run("dedupe", where)
+
+    def drop_implied(self, *, where: Any = None) -> Done:
+        """Remove tags that end a longer one: "shirt" beside "white shirt"."""
+        return self._run("drop_implied", where)
+
+    def spaces(self, keep: Names = (), *, where: Any = None) -> Done:
+        """Turn underscores of tags into spaces, except in faces like ^_^ and what is kept.
+
+        Args:
+            keep: tags that keep theirs, such as "score_*".
+            where: which pictures.
+        """
+        return self._run("spaces", where, **({"keep": _listed(keep)} if keep else {}))
+
+    def escape(self, *, where: Any = None) -> Done:
+        r"""Write the parentheses of tags as `\\(` and `\\)`, for prompts and weighted captions."""
+        return self._run("escape", where)
+
+    def unescape(self, *, where: Any = None) -> Done:
+        r"""Write `\\(` and `\\)` as parentheses."""
+        return self._run("unescape", where)
+
+    def prefix(self, text: str, *, where: Any = None) -> Done:
+        """Put a text in front of captions, if they do not begin with it."""
+        return self._run("prefix", where, text=text)
+
+    def suffix(self, text: str, *, where: Any = None) -> Done:
+        """Put a text at the end of captions, if they do not end with it."""
+        return self._run("suffix", where, text=text)
+
+    def blacklist(self, tags: ListOrFile, *, where: Any = None) -> Done:
+        """Remove the tags of a list, or of a file with one a line; "*" is any characters.
+
+        Args:
+            tags: the tags, or the path of a file, in which lines that begin with # are remarks.
+            where: which pictures.
+
+        Raises:
+            FileError: the file cannot be read.
+        """
+        return self._run("blacklist", where, **_list_or_file(tags))
+
+    def whitelist(self, tags: ListOrFile, *, where: Any = None) -> Done:
+        """Keep only the tags of a list or a file, and the sentences; see `blacklist`."""
+        return self._run("whitelist", where, **_list_or_file(tags))
+
+    def __repr__(self) -> str:
+        captioned = [entry for entry in self._dataset.kept if entry.caption]
+        number, _ = _count(captioned)
+        return f"Tags({counted(len(number), 'tag')} in {counted(len(captioned), 'caption')})"
+
+    def _run(self, name: str, where: Any, **arguments: Any) -> Done:
+        return apply(self._dataset, rule_of({"rule": name, **arguments}), where)
+
+
+def apply(
+    dataset: Captions, rule: Rule, where: Any = None, data: Mapping[str, Any] | None = None
+) -> Done:
+    """Apply a rule to captions as one step; pictures without a caption stay without.
+
+    Args:
+        dataset: the data set.
+        rule: the rule.
+        where: which pictures; by default the kept ones.
+        data: what is written down of the rule, if more than its own data.
+    """
+    bare = 0
+
+    def change(entry: Entry) -> str | None:
+        nonlocal bare
+        if not entry.caption:
+            bare += 1
+            return None
+        return rule.apply(entry.caption, scores(entry) if rule.scored else None)
+
+    told = (data or rule.data) if where is None else None
+    done = dataset.rewrite(rule.step, change, where=where, rule=told)
+    if not bare:
+        return done
+    stay = "stays" if bare == 1 else "stay"
+    return replace(
+        done, notes=(*done.notes, f"{counted(bare, 'picture')} {stay} without a caption")
+    )
+
+
+def scores(entry: Entry) -> Scores:
+    """Return the best score that any model gives each tag, by `key`."""
+    best: dict[str, float] = {}
+    for said in entry.said.values():
+        for tag, score in said.tags:
+            if score is not None:
+                best[key(tag)] = max(score, best.get(key(tag), score))
+    return best
+
+
+def _count(entries: Iterable[Entry]) -> tuple[Counter[str], dict[str, str]]:
+    """Return the number of captions by tag, and the most frequent spelling of each."""
+    spellings: Counter[str] = Counter()
+    number: Counter[str] = Counter()
+    for entry in entries:
+        tags = split(entry.caption).tags
+        spellings.update(tags)
+        number.update({key(tag) for tag in tags})
+    spelt: dict[str, str] = {}
+    for tag, _ in spellings.most_common():
+        spelt.setdefault(key(tag), tag)
+    return number, spelt
+
+
+def _listed(tags: Names) -> list[str]:
+    return [tags] if isinstance(tags, str) else list(tags)
+
+
+def _list_or_file(given: ListOrFile) -> dict[str, Any]:
+    if isinstance(given, (str, os.PathLike)):
+        return {"file": str(path_of(given).absolute())}
+    return {"tags": list(given)}
