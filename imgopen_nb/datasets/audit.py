@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..captions.parts import split
 from ..captions.terms import terms
 from ..captions.word_lists import STOP_WORDS
 from ..errors import UnknownNameError, UsageError
 from ..text import clip, counted, in_words
 from .entry import Entry
 from .joined import Joined
-from .rules import split
 from .trigger import Trigger, words_in
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..batch.tables.files import read_table
 from ..captions.edits import drafted
+from ..captions.parts import is_face, key, split
 from ..catalogue.parameter import Param
 from ..errors import ImgOpenError, ParameterError
 from ..images.thumbnail import Thumbnail
@@ -29,7 +30,6 @@ from ..media.formats import FILE_SUFFIXES
 from ..text import clip, counted, visible
 from .entry import Entry
 from .near_duplicates import groups, look_of
-from .rules import split
 from .text_files import SUFFIXES, decoded
 from .tokens import CLIP_WINDOWS, token_counter
 from .trainers import METADATA, METADATA_FILE, OTHER_METADATA, SHARDS, Trainer, trainer_named
@@ -237,7 +237,7 @@ def _tags(entries: Iterable[Entry]) -> Iterator[Finding]:
         if "," not in entry.caption and "\n" not in entry.caption and "_" not in entry.caption:
             continue
         tags = split(entry.caption).tags
-        plain = [_plain(tag) for tag in tags]
+        plain = [_key(tag) for tag in tags]
         known = set(plain)
         if len(known) < len(plain):
             twice = [tag for tag, count in Counter(plain).items() if count > 1]
@@ -257,22 +257,21 @@ def _tags(entries: Iterable[Entry]) -> Iterator[Finding]:
             yield _at(entry, "mixed underscores", f'"{clip(tag, 60)}": other tags have {way}')
 
 
-@functools.lru_cache(maxsize=65536)
-def _plain(tag: str) -> str:
-    """Return a tag as it is compared."""
-    return " ".join(tag.replace("_", " ").casefold().split()) or tag
+_key = functools.lru_cache(maxsize=65536)(key)
 
 
 @functools.lru_cache(maxsize=65536)
 def _ends(tag: str) -> tuple[str, ...]:
-    """Return what a tag implies: "white shirt" implies "shirt"."""
+    """Return what a tag implies: "white shirt" implies "shirt", "no hat" does not imply "hat"."""
     words = tag.split(" ")
+    if words[0] in ("no", "without"):
+        return ()
     return tuple(" ".join(words[at:]) for at in range(1, len(words)))
 
 
 @functools.lru_cache(maxsize=65536)
 def _is_joined(tag: str) -> bool:
-    return len(tag) > 3 and _UNDERSCORE.search(tag) is not None
+    return not is_face(tag) and _UNDERSCORE.search(tag) is not None
 
 
 def _quoted(texts: Sequence[str], most: int = 3) -> str:

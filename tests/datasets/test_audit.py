@@ -303,6 +303,8 @@ def test_a_data_set_is_audited_and_its_pictures_are_shown(
 
     assert verdicts(audit)["scarf"] == "welded"
     assert names(imgopen.gallery(audit.pictures("blue", "said"))) == ["blue.png"]
+    ds.tags.remove("scarf", where=audit.pictures("scarf", "said"))
+    assert "scarf" not in verdicts(ds.audit(trigger="ohwx"))
     ds.reject(audit.pictures("blue", "said"))
     assert [Path(entry.image).name for entry in ds.kept] == ["red.png"]
     ds.reject("red.png")
