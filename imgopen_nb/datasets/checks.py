@@ -27,6 +27,7 @@ from ..catalogue.parameter import Param
 from ..errors import ImgOpenError, ParameterError
 from ..images.thumbnail import Thumbnail
 from ..media.formats import FILE_SUFFIXES
+from ..media.stores import files_in, is_store, store
 from ..text import clip, counted, visible
 from .entry import Entry
 from .near_duplicates import groups, look_of
@@ -37,6 +38,8 @@ from .trigger import Trigger, words_in
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..media.stores import Place
 
 AT_A_TIME, MAX_THREADS = 64, 8  # pictures whose thumbnails are made
 SHORTEST_SIDE = 256  # pixels; with less, a picture has to be enlarged in any training
@@ -332,24 +335,24 @@ def check_files(entries: Sequence[Entry], trainer: str | None = None) -> Iterato
     row = trainer_named(trainer) if trainer else None
     folders: dict[str, list[Entry]] = {}
     for entry in entries:
-        if os.path.isabs(entry.image):
-            folders.setdefault(os.path.dirname(entry.image), []).append(entry)
-        elif not entry.caption.strip():
-            yield _at(entry, "empty caption", "")
-        if row and os.path.isabs(entry.image) and not row.takes(entry.image):
+        if not os.path.isabs(entry.image) and not is_store(entry.image):
+            if not entry.caption.strip():
+                yield _at(entry, "empty caption", "")
+            continue
+        folders.setdefault(os.path.dirname(entry.image), []).append(entry)
+        if row and not row.takes(entry.image):
             suffixes = ", ".join(sorted(row.suffixes))
             yield _at(entry, "format not read", f"{row.title} reads {suffixes}")
     for folder, some in folders.items():
-        yield from _in_folder(Path(folder), some, behind=len(entries))
-    yield from _metadata({Path(folder): some for folder, some in folders.items()}, len(entries))
+        place = store(folder) if is_store(folder) else Path(folder)
+        yield from _in_folder(place, some, behind=len(entries))
+    here = {Path(folder): some for folder, some in folders.items() if not is_store(folder)}
+    yield from _metadata(here, behind=len(entries))
 
 
-def _in_folder(folder: Path, entries: Sequence[Entry], behind: int) -> Iterator[Finding]:
+def _in_folder(folder: Place, entries: Sequence[Entry], behind: int) -> Iterator[Finding]:
     """Yield what is wrong with the text files of a folder."""
-    try:
-        names = sorted(item.name for item in os.scandir(folder) if item.is_file())
-    except OSError:  # each of its pictures says that it cannot be read
-        names = []
+    names = _names_in(folder)
     texts = {name for name in names if name.endswith(SUFFIXES)}
     pictured = {_stem(name) for name in names if os.path.splitext(name)[1].lower() in FILE_SUFFIXES}
     for name in sorted(texts):
@@ -374,17 +377,27 @@ def _in_folder(folder: Path, entries: Sequence[Entry], behind: int) -> Iterator[
                 yield _at(entry, "empty caption", "")
 
 
+def _names_in(folder: Place) -> list[str]:
+    """Return the names of the files in a folder, in order."""
+    if not isinstance(folder, Path):
+        return [file.name for file in files_in(folder)]
+    try:
+        return sorted(item.name for item in os.scandir(folder) if item.is_file())
+    except OSError:  # each of its pictures says that it cannot be read
+        return []
+
+
 def _stem(name: str) -> str:
     return os.path.splitext(os.path.basename(name))[0]  # as trainers do
 
 
-def _of_file(entry: Entry, file: Path) -> Iterator[Finding]:
+def _of_file(entry: Entry, file: Place) -> Iterator[Finding]:
     """Yield what is wrong with the caption file of a picture."""
     try:
         with file.open("rb") as opened:
             data = opened.read(_MOST_BYTES)
-    except OSError as error:
-        yield _at(entry, "no text file", f"{file.name} cannot be read ({error.strerror})")
+    except Exception as error:  # each kind of store has errors of its own
+        yield _at(entry, "no text file", f"{file.name} cannot be read ({clip(error, 100)})")
         return
     if data.startswith(codecs.BOM_UTF8):
         yield _at(entry, "byte order mark", file.name)

@@ -332,3 +332,22 @@ def test_a_picture_in_memory_is_checked_too(local: Session):
     checked = imgopen.dataset([out.getvalue()]).check(trainer="kohya")
 
     assert list(checked.finding) == ["empty caption"]
+
+
+def test_files_in_a_store_are_checked(folder: Path):
+    from upath import UPath
+
+    bucket = UPath("memory://checked/set")
+    bucket.mkdir(parents=True, exist_ok=True)
+    append("coffee.txt", "\nwith sugar")
+    for path in folder.iterdir():
+        (bucket / path.name).write_bytes(path.read_bytes())
+    (bucket / "gone.txt").write_text("ohwx")
+    (bucket / "rocket.txt").unlink()
+
+    checked = imgopen.dataset("memory://checked/set").check(trainer="kohya", trigger="ohwx")
+
+    assert found(checked) == {
+        ("coffee.jpg", "line breaks"), ("gone.txt", "text file without a picture"),
+        ("rocket.jpg", "no text file"),
+    }  # fmt: skip
