@@ -25,7 +25,7 @@ WHOLE = frozenset(
     ("imgopen_nb", "pandas", "numpy", "PIL", "IPython", "ipywidgets", "anywidget", "narwhals",
      "onnxruntime", "pyarrow", "requests", "urllib3", "jinja2", "tqdm", "filelock",
      "platformdirs", "wcwidth", "traitlets", "tornado", "jupyter_server", "tomli_w", "fsspec",
-     "upath")
+     "upath", "tokenizers", "huggingface_hub")
 )  # fmt: skip
 SOON = 0.02  # seconds until Python has noted that an import is complete
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..captions.parts import split
 from ..captions.terms import terms
 from ..captions.word_lists import STOP_WORDS
 from ..display.parts import Bundle
@@ -27,7 +28,6 @@ from ..text import clip, counted, in_words
 from .cards import audit_bundle
 from .entry import Entry
 from .joined import Joined
-from .rules import split
 from .trigger import Trigger, words_in
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Word:
         seen: in how many pictures a model saw it; None if no model described any of them.
         silent: those of them whose captions do not say it.
         unseen: in how many pictures no model saw it though the caption says it.
-        remedy: what can be done.
+        remedy: what can be done about a welded or a strong word.
     """
 
     word: str
@@ -129,7 +129,6 @@ class Audit:
         self.misspelt = {self._entries[at].image: said for at, said in misspelt.items()}
         self.places = self._counted_places()
         self._described = [at for at, entry in enumerate(self._entries) if _answers(entry)]
-        self._vocabulary: dict[str, frozenset[str]] = {}
         self.words = self._judged()
         self.alike = [self._names(group) for group in alike(self._segments)]
 
@@ -334,7 +333,7 @@ class Audit:
             len(seen.seen) if seen else None,
             len(seen.silent) if seen else None,
             len(seen.unseen) if seen else None,
-            self._remedy(word, places, seen) if flagged else "",
+            self._remedy(word, places, seen) if flagged and not longer else "",
         )
 
     def _remedy(self, word: str, places: Sequence[int], seen: _Seen | None) -> str:
@@ -370,15 +369,17 @@ class Audit:
         wanted = {phrase: terms(None, [" ".join(phrase)]) or frozenset(phrase) for phrase in said}
         found = {phrase: _Seen([], [], []) for phrase in said}
         sayers = {phrase: set(places) for phrase, places in said.items()}
-        interesting = frozenset(chain(*wanted.values()))
-        fitting = functools.cache(
-            lambda words: [phrase for phrase, terms_ in wanted.items() if terms_ <= words]
-        )
+        comparable = _Comparable(chain(*wanted.values()))
+
+        @functools.cache
+        def fitting(words: frozenset[str]) -> list[Phrase]:
+            return [phrase for phrase, needed in wanted.items() if needed <= words]
+
         for at in self._described:
             entry = self._entries[at]
-            answers = [self._comparable(text) & interesting for text in _answers(entry)]
+            answers = map(comparable.words, _answers(entry))
             saw = set(chain.from_iterable(map(fitting, answers)))
-            own = set(fitting(self._comparable(entry.caption) & interesting)) if saw else set()
+            own = fitting(comparable.words(entry.caption)) if saw else []
             for phrase in wanted:
                 says = at in sayers[phrase]
                 if phrase in saw:
@@ -388,20 +389,6 @@ class Audit:
                 elif says:
                     found[phrase].unseen.append(at)
         return found
-
-    def _comparable(self, text: str) -> frozenset[str]:
-        """Return the comparable words of a text, each found by itself; "no hat" has none."""
-        if not text.isascii():
-            text = unicodedata.normalize("NFKC", text)
-        text = text.lower().replace("_", " ")
-        if _DENIAL.search(text):
-            text = _DENIAL.sub(" ", text)
-        known, found = self._vocabulary, set[str]()
-        for word in _WORD.findall(text):
-            if word not in known:
-                known[word] = terms(None, [word])
-            found |= known[word]
-        return frozenset(found)
 
     def _texts(self, other: Any) -> list[str]:
         """Return the captions that somebody wants to compare."""
@@ -424,6 +411,34 @@ class _Seen(NamedTuple):
     seen: list[int]
     silent: list[int]
     unseen: list[int]
+
+
+class _Comparable:
+    """Finds some comparable words in texts, each by itself; "no hat" has none.
+
+    Args:
+        wanted: the words, as `terms` gives them.
+    """
+
+    def __init__(self, wanted: Iterable[str]) -> None:
+        self._wanted = frozenset(wanted)
+        self._known: dict[str, frozenset[str]] = {}
+        self._others: set[str] = set()  # words of texts that are none of them
+
+    def words(self, text: str) -> frozenset[str]:
+        """Return those of the wanted words that a text has."""
+        if not text.isascii():
+            text = unicodedata.normalize("NFKC", text)
+        text = text.lower().replace("_", " ")
+        if _DENIAL.search(text):
+            text = _DENIAL.sub(" ", text)
+        found = set(_WORD.findall(text)) - self._others
+        for word in found:
+            if word not in self._known:
+                self._known[word] = terms(None, [word]) & self._wanted
+                if not self._known[word]:
+                    self._others.add(word)
+        return frozenset(chain.from_iterable(self._known[word] for word in found))
 
 
 def _answers(entry: Entry) -> list[str]:

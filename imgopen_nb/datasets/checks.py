@@ -22,14 +22,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..batch.tables.files import read_table
 from ..captions.edits import drafted
+from ..captions.parts import is_face, key, split
 from ..catalogue.parameter import Param
 from ..errors import ImgOpenError, ParameterError
 from ..images.thumbnail import Thumbnail
 from ..media.formats import FILE_SUFFIXES
+from ..media.stores import files_in, is_store, store
 from ..text import clip, counted, visible
 from .entry import Entry
 from .near_duplicates import groups, look_of
-from .rules import split
 from .text_files import SUFFIXES, decoded
 from .tokens import CLIP_WINDOWS, token_counter
 from .trainers import METADATA, METADATA_FILE, OTHER_METADATA, SHARDS, Trainer, trainer_named
@@ -37,6 +38,8 @@ from .trigger import Trigger, words_in
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..media.stores import Place
 
 AT_A_TIME, MAX_THREADS = 64, 8  # pictures whose thumbnails are made
 SHORTEST_SIDE = 256  # pixels; with less, a picture has to be enlarged in any training
@@ -237,7 +240,7 @@ def _tags(entries: Iterable[Entry]) -> Iterator[Finding]:
         if "," not in entry.caption and "\n" not in entry.caption and "_" not in entry.caption:
             continue
         tags = split(entry.caption).tags
-        plain = [_plain(tag) for tag in tags]
+        plain = [_key(tag) for tag in tags]
         known = set(plain)
         if len(known) < len(plain):
             twice = [tag for tag, count in Counter(plain).items() if count > 1]
@@ -257,22 +260,21 @@ def _tags(entries: Iterable[Entry]) -> Iterator[Finding]:
             yield _at(entry, "mixed underscores", f'"{clip(tag, 60)}": other tags have {way}')
 
 
-@functools.lru_cache(maxsize=65536)
-def _plain(tag: str) -> str:
-    """Return a tag as it is compared."""
-    return " ".join(tag.replace("_", " ").casefold().split()) or tag
+_key = functools.lru_cache(maxsize=65536)(key)
 
 
 @functools.lru_cache(maxsize=65536)
 def _ends(tag: str) -> tuple[str, ...]:
-    """Return what a tag implies: "white shirt" implies "shirt"."""
+    """Return what a tag implies: "white shirt" implies "shirt", "no hat" does not imply "hat"."""
     words = tag.split(" ")
+    if words[0] in ("no", "without"):
+        return ()
     return tuple(" ".join(words[at:]) for at in range(1, len(words)))
 
 
 @functools.lru_cache(maxsize=65536)
 def _is_joined(tag: str) -> bool:
-    return len(tag) > 3 and _UNDERSCORE.search(tag) is not None
+    return not is_face(tag) and _UNDERSCORE.search(tag) is not None
 
 
 def _quoted(texts: Sequence[str], most: int = 3) -> str:
@@ -333,24 +335,24 @@ def check_files(entries: Sequence[Entry], trainer: str | None = None) -> Iterato
     row = trainer_named(trainer) if trainer else None
     folders: dict[str, list[Entry]] = {}
     for entry in entries:
-        if os.path.isabs(entry.image):
-            folders.setdefault(os.path.dirname(entry.image), []).append(entry)
-        elif not entry.caption.strip():
-            yield _at(entry, "empty caption", "")
-        if row and os.path.isabs(entry.image) and not row.takes(entry.image):
+        if not os.path.isabs(entry.image) and not is_store(entry.image):
+            if not entry.caption.strip():
+                yield _at(entry, "empty caption", "")
+            continue
+        folders.setdefault(os.path.dirname(entry.image), []).append(entry)
+        if row and not row.takes(entry.image):
             suffixes = ", ".join(sorted(row.suffixes))
             yield _at(entry, "format not read", f"{row.title} reads {suffixes}")
     for folder, some in folders.items():
-        yield from _in_folder(Path(folder), some, behind=len(entries))
-    yield from _metadata({Path(folder): some for folder, some in folders.items()}, len(entries))
+        place = store(folder) if is_store(folder) else Path(folder)
+        yield from _in_folder(place, some, behind=len(entries))
+    here = {Path(folder): some for folder, some in folders.items() if not is_store(folder)}
+    yield from _metadata(here, behind=len(entries))
 
 
-def _in_folder(folder: Path, entries: Sequence[Entry], behind: int) -> Iterator[Finding]:
+def _in_folder(folder: Place, entries: Sequence[Entry], behind: int) -> Iterator[Finding]:
     """Yield what is wrong with the text files of a folder."""
-    try:
-        names = sorted(item.name for item in os.scandir(folder) if item.is_file())
-    except OSError:  # each of its pictures says that it cannot be read
-        names = []
+    names = _names_in(folder)
     texts = {name for name in names if name.endswith(SUFFIXES)}
     pictured = {_stem(name) for name in names if os.path.splitext(name)[1].lower() in FILE_SUFFIXES}
     for name in sorted(texts):
@@ -375,17 +377,27 @@ def _in_folder(folder: Path, entries: Sequence[Entry], behind: int) -> Iterator[
                 yield _at(entry, "empty caption", "")
 
 
+def _names_in(folder: Place) -> list[str]:
+    """Return the names of the files in a folder, in order."""
+    if not isinstance(folder, Path):
+        return [file.name for file in files_in(folder)]
+    try:
+        return sorted(item.name for item in os.scandir(folder) if item.is_file())
+    except OSError:  # each of its pictures says that it cannot be read
+        return []
+
+
 def _stem(name: str) -> str:
     return os.path.splitext(os.path.basename(name))[0]  # as trainers do
 
 
-def _of_file(entry: Entry, file: Path) -> Iterator[Finding]:
+def _of_file(entry: Entry, file: Place) -> Iterator[Finding]:
     """Yield what is wrong with the caption file of a picture."""
     try:
         with file.open("rb") as opened:
             data = opened.read(_MOST_BYTES)
-    except OSError as error:
-        yield _at(entry, "no text file", f"{file.name} cannot be read ({error.strerror})")
+    except Exception as error:  # each kind of store has errors of its own
+        yield _at(entry, "no text file", f"{file.name} cannot be read ({clip(error, 100)})")
         return
     if data.startswith(codecs.BOM_UTF8):
         yield _at(entry, "byte order mark", file.name)

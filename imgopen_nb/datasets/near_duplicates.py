@@ -1,4 +1,4 @@
-"""Finds pictures that look the same: resized, saved again as JPEG, a little cropped or brighter.
+"""Finds pictures that look the same: resized, saved again as JPEG, brighter, cropped by 3 %.
 
 A picture's hash has 64 bits: which of the low frequencies of its brightness are above their median
 (a DCT of 32 × 32 pixels). Pictures whose hashes differ in at most 8 bits look the same; colours do

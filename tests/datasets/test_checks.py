@@ -216,6 +216,27 @@ def test_a_set_without_a_trigger_is_not_asked_for_one(folder: Path):
     assert imgopen.dataset(folder).check().empty
 
 
+def test_what_the_rules_mend_is_found_no_more(folder: Path):
+    """The check and the rules agree on which tags are equal, implied, and written with spaces."""
+    ds = imgopen.dataset(folder)
+    text(
+        "coffee.txt",
+        r"ohwx, a cup, hat, no hat, Red_Cup, cup, red cup, ^_^, ^_^, cat \(x\), cat (x)",
+    )
+    text("rocket.txt", "ohwx, no fire, fire, without smoke, smoke, ^_^")
+    ds = imgopen.dataset(folder)
+    kinds = {"duplicate tags", "implied tags", "mixed underscores"}
+    checked = ds.check(pictures=False)
+    assert set(checked.finding) == kinds
+    assert set(map(os.path.basename, checked.image)) == {"coffee.jpg"}
+
+    for step in (ds.tags.dedupe, ds.tags.drop_implied, ds.tags.spaces):
+        step(where="coffee.jpg")
+
+    assert not kinds & set(ds.check(pictures=False).finding)
+    assert ds.tags.drop_implied().changed == ds.tags.dedupe().changed == 0
+
+
 def test_bare_triggers_are_not_the_same_caption(folder: Path):
     for path in folder.glob("*.txt"):
         path.write_text("ohwx")
@@ -311,3 +332,22 @@ def test_a_picture_in_memory_is_checked_too(local: Session):
     checked = imgopen.dataset([out.getvalue()]).check(trainer="kohya")
 
     assert list(checked.finding) == ["empty caption"]
+
+
+def test_files_in_a_store_are_checked(folder: Path):
+    from upath import UPath
+
+    bucket = UPath("memory://checked/set")
+    bucket.mkdir(parents=True, exist_ok=True)
+    append("coffee.txt", "\nwith sugar")
+    for path in folder.iterdir():
+        (bucket / path.name).write_bytes(path.read_bytes())
+    (bucket / "gone.txt").write_text("ohwx")
+    (bucket / "rocket.txt").unlink()
+
+    checked = imgopen.dataset("memory://checked/set").check(trainer="kohya", trigger="ohwx")
+
+    assert found(checked) == {
+        ("coffee.jpg", "line breaks"), ("gone.txt", "text file without a picture"),
+        ("rocket.jpg", "no text file"),
+    }  # fmt: skip
