@@ -103,10 +103,14 @@ class Database:
             columns: names for its columns; those in JSON_COLUMNS are parsed.
             raw: whether to leave JSON as text.
         """
-        with self._open() as connection:
-            rows = connection.execute(sql, tuple(values)).fetchall()
+        rows = self.read_rows(sql, values)
         places = [i for i, name in enumerate(columns) if name in JSON_COLUMNS and not raw]
         return [_decode(columns, row, places) for row in rows]
+
+    def read_rows(self, sql: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of a query as they are."""
+        with self._open() as connection:
+            return connection.execute(sql, tuple(values)).fetchall()
 
     def close(self) -> None:
         """Close the file."""
