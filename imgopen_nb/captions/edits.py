@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..database.database import Database
 from ..database.migrations import TRUSTED
@@ -25,8 +25,8 @@ from ..errors import ImgOpenError, UsageError
 from ..images.identity import name_of
 from ..text import clip, short_path
 from .descriptions import Description, Row
-from .parts import join, matcher
-from .tag_merge import MAJORITY, MERGES, SENTENCE_AND_TAGS, Said, as_tags, listed, merge, said_by
+from .parts import join, matcher, split
+from .tag_merge import MAJORITY, MERGES, SENTENCE_AND_TAGS, Said, as_tags, merge, said_by
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,19 +53,18 @@ UNVERIFIED = "written under this name by an earlier version of imgopen_nb: not v
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(NamedTuple):
     """A caption to be saved; made by `picked`, `merged` and `edited`.
 
     Attributes:
         caption: the text.
-        tags: its tags, if it is a list of tags.
+        tags: its tags, if they are known better than from its text; None if they are not.
         origin: the models and tasks it comes from, and the merge that made it.
         kind: "picked", "edited" or "merged".
     """
 
     caption: str
-    tags: Sequence[str]
+    tags: Sequence[str] | None
     origin: Mapping[str, Any]
     kind: str
 
@@ -88,6 +87,14 @@ class Edit:
     replaces: int | None
     created: float
     undone: float | None
+
+
+class Held(NamedTuple):
+    """The text of a current caption, its row, and where it comes from."""
+
+    edit_id: int
+    caption: str
+    kind: str
 
 
 def picked(said: Description) -> Draft:
@@ -183,14 +190,16 @@ def drafted(text: str, kind: str, origin: Mapping[str, Any], tags: Sequence[str]
     Raises:
         UsageError: it is empty or too long.
     """
-    # JSON may contain half a surrogate pair, which cannot be written to a file.
-    valid = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
-    caption = _CONTROLS.sub("", valid).strip()
+    if not text.isprintable():
+        # JSON may contain half a surrogate pair, which cannot be written to a file.
+        valid = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
+        text = _CONTROLS.sub("", valid)
+    caption = text.strip()
     if not caption:
         raise UsageError("an empty caption is not kept", hint="undo takes the last one back")
     if len(caption) > MOST_TEXT:
         raise UsageError(f"{len(caption):,} characters are too long for a caption: {MOST_TEXT:,}")
-    return Draft(caption, tags or listed(caption), origin, kind)
+    return Draft(caption, tags or None, origin, kind)
 
 
 class OverwriteError(ImgOpenError):
@@ -213,7 +222,14 @@ class Edits:
         newest = f"{_NEWEST} AND {_AMONG} GROUP BY {_PICTURE}"
         sql = f"SELECT {_NAMES} FROM edits WHERE edit_id IN ({newest})"
         rows = self._database.read(sql, [_json(list(pictures))], COLUMNS)
-        return {row["picture"]: Edit(**row) for row in rows}
+        return {row["picture"]: _edit(row) for row in rows}
+
+    def held(self, pictures: Iterable[str]) -> dict[str, Held]:
+        """Return the text of the current captions by picture, quickly for any number."""
+        columns = f"{_PICTURE} AS meant, MAX(edit_id), caption, kind"
+        sql = f"SELECT {columns} FROM edits WHERE undone IS NULL AND {_AMONG} GROUP BY meant"
+        rows = self._database.read_rows(sql, [_json(list(pictures))])
+        return {row[0]: Held(*row[1:]) for row in rows}
 
     def offers(self, pictures: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Offer]:
         """Return captions that may be meant for pictures, by name and identity.
@@ -247,7 +263,7 @@ class Edits:
         found: dict[tuple[str, str], Offer] = {}
         proved: dict[tuple[str, str], Offer] = {}
         for row in rows:
-            name, edit = row.pop("name"), Edit(**row)
+            name, edit = row.pop("name"), _edit(row)
             typed = name_of(edit.picture)
             meant = [name] if typed is None else endings.get(_ending(typed), [])
             why = EARLIER if typed is None else UNVERIFIED
@@ -285,8 +301,9 @@ class Edits:
         Raises:
             OverwriteError: another caption is current by now; nothing was written.
         """
-        written = self.add_all([(image, picture, draft, over)], None)
-        now = self.current([picture]).get(picture)
+        with self._database.transaction():
+            written = self.add_all([(image, picture, draft, over)], None)
+            now = self.current([picture]).get(picture)
         if not written or now is None:
             raise OverwriteError(image, now)
         return now
@@ -296,23 +313,46 @@ class Edits:
     ) -> int:
         """Save captions, each if the one that it replaces is current; return how many were saved.
 
-        Many are saved within a transaction of the caller's.
+        It belongs into a transaction: no other kernel may write between the check and the insert.
 
         Args:
             changes: name, identity, caption and the `edit_id` that is replaced, of each picture.
             step: the step of a data set that they belong to.
         """
-        names = (
-            "image", "picture", "caption", "tags", "origin", "kind", "source", "replaces",
-            "created", "step",
-        )  # fmt: skip
-        # One statement each: no other kernel can write between the check and the insert.
-        sql = (
-            f"INSERT INTO edits ({', '.join(names)}) SELECT {', '.join('?' * len(names))} "
-            f"WHERE ({_NEWEST} AND {_PICTURE} = ?) IS ?"
-        )
-        now = time.time()
-        return self._database.run_many(sql, (_values(*change, now, step) for change in changes))
+        return sum(self.add_steps([(step, list(changes))]))
+
+    def add_steps(
+        self, steps: Sequence[tuple[int | None, Sequence[tuple[str, str, Draft, int | None]]]]
+    ) -> list[int]:
+        """Save the captions of several steps as `add_all` does; return how many of each.
+
+        A later step replaces what an earlier one of them wrote; its changes name the caption that
+        was current before all of them.
+        """
+        pictures = {change[1]: None for _, changes in steps for change in changes}
+        found = self.held(pictures)
+        newest = {picture: held.edit_id for picture, held in found.items()}
+        late = {
+            change[1]
+            for _, changes in steps
+            for change in changes
+            if newest.get(change[1]) != change[3]
+        }
+        last = self._database.read_rows("SELECT coalesce(MAX(edit_id), 0) FROM edits", [])[0][0]
+        now, saved = time.time(), []
+        names = ("edit_id", "image", "picture", "caption", "tags", "origin", "kind", "source",
+                 "replaces", "created", "step")  # fmt: skip
+        sql = f"INSERT INTO edits ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        for step, changes in steps:
+            rows = []
+            for image, picture, draft, _ in changes:
+                if picture in late:
+                    continue
+                last += 1
+                over, newest[picture] = newest.get(picture), last
+                rows.append((last, *_values(image, picture, draft), over, now, step))
+            saved.append(self._database.run_many(sql, rows) if rows else 0)
+        return saved
 
     def undo(self, edit: Edit) -> bool:
         """Undo a caption, so that the one before is current; return whether it was current."""
@@ -330,7 +370,7 @@ class Edits:
         """Return all captions ever saved, of one picture or of all, oldest first."""
         where, values = ("", []) if picture is None else (f" WHERE {_PICTURE} = ?", [picture])
         sql = f"SELECT {_NAMES} FROM edits{where} ORDER BY edit_id"
-        return [Edit(**row) for row in self._database.read(sql, values, COLUMNS)]
+        return [_edit(row) for row in self._database.read(sql, values, COLUMNS)]
 
     def frame(
         self, pictures: Iterable[str] | None = None, *, history: bool = False
@@ -349,19 +389,25 @@ class Edits:
         return frame if history else frame.drop(columns="undone")
 
 
-def _values(
-    image: str, picture: str, draft: Draft, over: int | None, now: float, step: int | None
-) -> tuple[Any, ...]:
-    """Return the values of a new row, then the picture and the caption that it replaces."""
+def _values(image: str, picture: str, draft: Draft) -> tuple[Any, ...]:
+    """Return the values of a new row, from the name to the source."""
     name = name_of(picture)
     known = (_storable(image), picture) if name is None else (name, None)
-    given = (draft.caption, _json(list(draft.tags)), _json(dict(draft.origin)), draft.kind)
-    return *known, *given, HUMAN, over, now, step, picture, over
+    tags = None if draft.tags is None else _json(list(draft.tags))
+    origin = _json(dict(draft.origin)) if draft.origin else "{}"
+    return *known, draft.caption, tags, origin, draft.kind, HUMAN
+
+
+def _edit(row: dict[str, Any]) -> Edit:
+    """Return a caption from its row; if its tags are not written there, they are in its text."""
+    if row["tags"] is None:
+        row["tags"] = list(split(row["caption"]).tags)
+    return Edit(**row)
 
 
 def _storable(image: str) -> str:
     """Return a name as text for the database: that of a file may be no valid text."""
-    return image.encode("utf-8", "backslashreplace").decode()
+    return image if image.isascii() else image.encode("utf-8", "backslashreplace").decode()
 
 
 def _endings(image: str) -> Iterator[str]:

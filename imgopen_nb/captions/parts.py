@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 MOST_WORDS = 4  # in a tag; more words between two commas are prose
 MOST_FACE = 3  # characters of a tag like ^_^
@@ -27,6 +27,7 @@ _MOST_UNSPACED = 16  # characters of a script without spaces
 
 # Brackets around words, in which commas separate no tags. ":(" and "(o)_(o)" are none.
 _GROUP = re.compile(r"[(\[]+[^()\[\]{},\n\r]+(?:,[^()\[\]{},\n\r]+)+\w[)\]]+")
+_ENDS = ".!?'\")]”’"
 _PIECE = re.compile(rf"\s*{_GROUP.pattern}\s*(?=[,\n\r]|$)|[^,\n\r]+")
 _PROSE = re.compile(
     r"(?:^|\s)(?:an?|the|is|are|was|were|has|have|his|her|its|their|there|this|that|these|those|"
@@ -46,8 +47,7 @@ _ABBREVIATIONS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """A caption in its parts.
 
     Attributes:
@@ -84,24 +84,36 @@ def split(caption: str) -> Parts:
         >>> split("ohwx, a cat on the mat, cat, red_mat").tags
         ('ohwx', 'cat', 'red_mat')
     """
-    grouped = "(" in caption or "[" in caption
-    if grouped or "\n" in caption or "\r" in caption:
-        raw = [found[0] for found in _PIECE.finditer(caption)]
-    else:
-        raw = caption.split(",")
-    pieces = [piece for each in raw if (piece := each.strip())]
-    prose = [at for at, piece in enumerate(pieces) if is_prose(piece)]
+    pieces = _pieces(caption)
+    prose = [at for at, kind in enumerate(map(is_prose, pieces)) if kind]
     if not prose:
         return Parts("", tuple(pieces), 0, caption)
     first, last = prose[0], prose[-1]
-    for at in range(len(pieces) - 1, last, -1):
-        mark = _FINAL_MARK if at == len(pieces) - 1 else _FULL_STOP
-        if mark.search(pieces[at]):
-            last = at
-            break
-    pieces[last : last + 1] = _sentence_and_tag(pieces[last])
+    if "." in caption or "!" in caption or "?" in caption:
+        last = _end(pieces, last)
+        pieces[last : last + 1] = _sentence_and_tag(pieces[last])
     sentence = pieces[first] if first == last else _between(caption, pieces, first, last)
     return Parts(sentence, (*pieces[:first], *pieces[last + 1 :]), first, caption)
+
+
+def _pieces(caption: str) -> list[str]:
+    """Return what stands between commas and line breaks; groups in brackets stay whole."""
+    if "\n" not in caption and "\r" not in caption:
+        pieces = list(filter(None, map(str.strip, caption.split(","))))
+        grouped = "(" in caption or "[" in caption
+        if not grouped or not {"(", "["} & {piece[0] for piece in pieces}:
+            return pieces
+    found = (piece[0].strip() for piece in _PIECE.finditer(caption))
+    return list(filter(None, found))
+
+
+def _end(pieces: Sequence[str], last: int) -> int:
+    """Return the last piece with a full stop behind the last prose, or else that prose."""
+    for at in range(len(pieces) - 1, last, -1):
+        mark = _FINAL_MARK if at == len(pieces) - 1 else _FULL_STOP
+        if pieces[at][-1] in _ENDS and mark.search(pieces[at]):
+            return at
+    return last
 
 
 def join(parts: Parts) -> str:
@@ -114,8 +126,11 @@ def join(parts: Parts) -> str:
     if parts.text is not None:
         return parts.text
     before, behind = parts.tags[: parts.before], parts.tags[parts.before :]
-    text = ", ".join(filter(None, (*before, parts.sentence, *behind)))
-    if not behind or not _FULL_STOP.search(parts.sentence):
+    if not parts.sentence:
+        return ", ".join(parts.tags)
+    text = ", ".join((*before, parts.sentence, *behind))
+    ends = behind and parts.sentence[-1:] in _ENDS and _FULL_STOP.search(parts.sentence)
+    if not ends:
         return text
     start, rest = ", ".join((*before, parts.sentence)), ", ".join(behind)
     without = f"{start.removesuffix('.')}, {rest}"
@@ -124,7 +139,7 @@ def join(parts: Parts) -> str:
         same = again.tags == parts.tags and again.sentence.startswith(parts.sentence[:-1])
         if same and again.before == parts.before:
             return found
-    return without
+    return text if split(parts.sentence).sentence == parts.sentence else without
 
 
 def _sentence_and_tag(piece: str) -> list[str]:
@@ -138,7 +153,7 @@ def _sentence_and_tag(piece: str) -> list[str]:
     return [piece] if short or is_prose(tag) or _FINAL_MARK.search(tag) else [prose, tag]
 
 
-@functools.lru_cache(maxsize=65536)
+@functools.lru_cache(maxsize=1 << 17)
 def is_prose(piece: str) -> bool:
     """Whether what stands between two commas is part of a sentence rather than a tag."""
     words = len(piece.split())
@@ -146,7 +161,7 @@ def is_prose(piece: str) -> bool:
         return piece.endswith("。") or (
             len(piece) > _MOST_UNSPACED and len(_UNSPACED.findall(piece)) > _MOST_UNSPACED
         )
-    if _GROUP.fullmatch(piece):
+    if piece[0] in "([" and _GROUP.fullmatch(piece):
         return False
     return words > MOST_WORDS or bool(_PROSE.search(piece))
 
@@ -191,6 +206,7 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
             wild.append(".*".join(re.escape(_key_piece(piece)) for piece in pieces))
     any_of = re.compile("|".join(wild), re.DOTALL).fullmatch if wild else None
 
+    @functools.lru_cache(maxsize=65536)
     def matches(tag: str) -> bool:
         return key(tag) in exact or bool(any_of and any_of(_key_piece(tag).strip()))
 

@@ -103,16 +103,17 @@ class Database:
             columns: names for its columns; those in JSON_COLUMNS are parsed.
         """
         places = [i for i, name in enumerate(columns) if name in JSON_COLUMNS]
-        return [_decode(columns, row, places) for row in self._rows(sql, values)]
+        return [_decode(columns, row, places) for row in self.read_rows(sql, values)]
 
     def read_columns(
         self, sql: str, values: Iterable[Any], columns: Iterable[str]
     ) -> dict[str, tuple[Any, ...]]:
         """Return the rows of a query by column; JSON stays text."""
-        found = tuple(zip(*self._rows(sql, values), strict=True))
+        found = tuple(zip(*self.read_rows(sql, values), strict=True))
         return {name: found[at] if found else () for at, name in enumerate(columns)}
 
-    def _rows(self, sql: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
+    def read_rows(self, sql: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of a query as they are."""
         with self._open() as connection:
             return connection.execute(sql, tuple(values)).fetchall()
 

@@ -21,7 +21,7 @@ from ..batch.plan import Plan
 from ..batch.rows import Limits
 from ..batch.sources import source_of
 from ..captions.descriptions import OPERATION, Row, group
-from ..captions.edits import Draft, Edits, drafted, merged
+from ..captions.edits import MOST_TEXT, Draft, Edits, Held, drafted, merged
 from ..captions.parts import split
 from ..captions.tag_merge import MAJORITY, MERGES, SENTENCE_AND_TAGS
 from ..catalogue.operations import OPERATIONS
@@ -42,10 +42,10 @@ from .cards import Card, next_step
 from .checks import check_captions, check_files, check_pictures, frame_of
 from .entry import Entry
 from .imports import take_in
-from .rules import rules_of, tags_given, toml
+from .rules import Rule, rules_of, tags_given, toml
 from .selection import HasPictures, described_in_history, select
 from .steps import Change, Done, Steps
-from .tags import Tags, apply
+from .tags import Rewriting, Tags, rewriting
 from .training import TrainingPlan, name_of, plan_training, train
 from .writer import FilePlan, Writer, Written
 
@@ -109,22 +109,19 @@ class Dataset(NotPickled, HasPictures):
     @property
     def entries(self) -> list[Entry]:
         """The pictures, as they are in the history now."""
-        pictures = [row.picture for row in self._rows]
-        held, verdicts = self._edits.current(pictures), self._steps.verdicts()
+        held = self._edits.held(row.picture for row in self._rows)
+        verdicts, bare = self._steps.verdicts(), Held(0, "", "")
         found = []
         for at, row in enumerate(self._rows):
-            edit, verdict = held.get(row.picture), verdicts.get(row.picture)
-            notes = [verdict.note if verdict else "", self._file_notes.get(row.image, "")]
+            edit_id, caption, kind = held.get(row.picture, bare)
+            verdict, note = verdicts.get(row.picture), self._file_notes.get(row.image, "")
+            if verdict and verdict.note:
+                note = "; ".join(filter(None, (verdict.note, note)))
+            rejected = verdict is not None and verdict.rejected
             found.append(
                 Entry(
-                    at, row.image, row.picture,
-                    caption=edit.caption if edit else "",
-                    origin=edit.kind if edit else "",
-                    edit_id=edit.edit_id if edit else None,
-                    said=row.descriptions,
-                    rejected=bool(verdict and verdict.rejected),
-                    note="; ".join(filter(None, notes)),
-                    trouble=row.trouble,
+                    at, row.image, row.picture, caption, kind, edit_id or None, row.descriptions,
+                    rejected, note, row.trouble,
                 )
             )  # fmt: skip
         return found
@@ -236,29 +233,67 @@ class Dataset(NotPickled, HasPictures):
             kind: where the captions come from.
             rule: the rule as data, so that it can be applied again.
         """
-        changes: dict[str, Change] = {}
-        empty = 0
+        return self._rewrite([(name, lambda entry, _: change(entry), rule)], where, kind)[0]
+
+    def _rewrite(
+        self,
+        steps: Sequence[tuple[str, Rewriting, Mapping[str, Any] | None]],
+        where: Any,
+        kind: str,
+    ) -> list[Done]:
+        """Change captions by several steps, all or none.
+
+        Args:
+            steps: name, function and rule of each; the functions take a picture and its caption
+                after the steps before.
+            where: which pictures.
+            kind: where the captions come from.
+        """
+        changes: list[list[Change]] = [[] for _ in steps]
+        left: list[Counter[str]] = [Counter() for _ in steps]
+        seen: set[str] = set()
+        bare = 0
         for entry in self.kept if where is None else self.chosen(where):
-            if not entry.picture or entry.picture in changes:
+            if not entry.picture or entry.picture in seen:
                 continue
-            new = change(entry)
-            if isinstance(new, str):
-                if not new.strip():
-                    empty += bool(entry.caption)
+            bare += not entry.caption
+            now = entry.caption
+            for at, (_, change, _) in enumerate(steps):
+                new = change(entry, now)
+                if isinstance(new, str):
+                    if new == now:
+                        continue
+                    trouble = "" if new.strip() else "empty"
+                    if trouble or len(new) > MOST_TEXT:
+                        left[at][trouble or "too long"] += bool(now)
+                        continue
+                    new = drafted(new, kind, {})
+                if new is None or new.caption == now:
                     continue
-                origin = {"edit": entry.edit_id} if entry.edit_id else {}
-                new = drafted(new, kind, origin)
-            if new is not None and new.caption != entry.caption:
-                changes[entry.picture] = Change(entry.image, entry.picture, new, entry.edit_id)
-        new_rule = rule is not None and not rule.get(_AGAIN) and rule not in self.rules
-        told = changes or new_rule  # a rule that changes nothing today may do so tomorrow
-        saved = self._steps.caption(name, changes.values(), rule) if told else 0
-        late = len(changes) - saved
-        notes = [
-            f"{counted(empty, 'caption')} would be empty, and stay as they are" if empty else "",
-            f"{counted(late, 'caption')} changed elsewhere meanwhile stay" if late else "",
-        ]
-        return Done(name, saved, tuple(filter(None, notes)))
+                changes[at].append(Change(entry.image, entry.picture, new, entry.edit_id))
+                now = new.caption
+                seen.add(entry.picture)
+        told, known = [], self.rules
+        for at, (name, _, rule) in enumerate(steps):
+            new_rule = rule is not None and not rule.get(_AGAIN) and rule not in known
+            if changes[at] or new_rule:  # what changes nothing today may do so tomorrow
+                told.append((at, name, changes[at], rule))
+        saved = dict.fromkeys(range(len(steps)), 0)
+        if told:
+            numbers = self._steps.caption_all(each[1:] for each in told)
+            saved |= {each[0]: n for each, n in zip(told, numbers, strict=True)}
+        done = []
+        for at, (name, _, _) in enumerate(steps):
+            late = len(changes[at]) - saved[at]
+            notes = [
+                f"{counted(n, 'caption')} would be {what}, and stay as they are"
+                for what, n in left[at].items() if n
+            ]  # fmt: skip
+            notes += [f"{counted(late, 'caption')} changed elsewhere meanwhile stay"] * bool(late)
+            if bare and kind == RULE:
+                notes.append(f"{counted(bare, 'picture')} without a caption left so")
+            done.append(Done(name, saved[at], tuple(notes)))
+        return done
 
     # Merging, and rules on tags.
 
@@ -375,9 +410,24 @@ class Dataset(NotPickled, HasPictures):
             >>> ds.apply("rules.toml")
             >>> ds.apply([{"rule": "add", "tag": "ohwx", "first": True}, {"rule": "dedupe"}])
         """
-        known, found = self.rules, rules_of(rules)
-        told = [{**rule.data, **({_AGAIN: True} if rule.data in known else {})} for rule in found]
-        return [apply(self, rule, where, data) for rule, data in zip(found, told, strict=True)]
+        return self.apply_rules(rules_of(rules), where, again=True)
+
+    def apply_rules(
+        self, rules: Sequence[Rule], where: Any = None, *, again: bool = False
+    ) -> list[Done]:
+        """Apply rules, each as one step, all or none.
+
+        Args:
+            rules: the rules.
+            where: which pictures; if given, the rules do not belong to `rules`.
+            again: whether rules that belong to `rules` already do so once only.
+        """
+        known = self.rules if again else []
+        steps = []
+        for rule in rules:
+            data = {**rule.data, **({_AGAIN: True} if rule.data in known else {})}
+            steps.append((rule.step, rewriting(rule), data if where is None else None))
+        return self._rewrite(steps, where, RULE)
 
     def reject(self, where: Any, note: str = "") -> Done:
         """Leave pictures out of what is written, today and tomorrow.

@@ -17,6 +17,7 @@ changes nothing, so that a list of rules can be applied to the pictures of tomor
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import re
@@ -39,6 +40,7 @@ Scores = Mapping[str, float]  # by `key` of a tag
 Change = Callable[[str, Scores], str]
 
 _MOST_BYTES = 10_000_000  # of a file of rules, or of tags
+_TAGS = 65_536  # different tags of which a rule remembers what it makes of them
 _MOST_ROUNDS = 10  # of a replacement that leaves something to replace
 _WRAPPED = re.compile(r"[(\[]+[^()\[\]]*[)\]]+")
 _MARKUP = re.compile(r"<[^<>]*>")
@@ -81,12 +83,15 @@ def _on_tags(change: Callable[[Parts], Parts]) -> Change:
 
 
 def _filtered(parts: Parts, wanted: Callable[[str], bool]) -> Parts:
+    if all(map(wanted, parts.tags)):
+        return parts
     front = [tag for tag in parts.tags[: parts.before] if wanted(tag)]
     return parts.with_tags((*front, *filter(wanted, parts.tags[parts.before :])), len(front))
 
 
 def _each(change: Callable[[str], str]) -> Change:
-    return _on_tags(lambda parts: parts.with_tags(map(change, parts.tags)))
+    known = functools.lru_cache(maxsize=_TAGS)(change)
+    return _on_tags(lambda parts: parts.with_tags(map(known, parts.tags)))
 
 
 def _if_has(marks: str, change: Change) -> Change:
@@ -102,17 +107,19 @@ def _add(tag: str, first: bool = False) -> Change:
     start, end = _at_start(tag), _at_end(tag)
 
     def put_first(parts: Parts) -> Parts:
-        known = next((each for each in parts.tags if key(each) == wanted), tag)
+        keys = list(map(key, parts.tags))
         if parts.sentence and not parts.before and start(parts.sentence):
             return parts
-        leads = parts.tags[:1] if parts.before or not parts.sentence else ()
-        if any(key(each) == wanted for each in leads):
+        if wanted not in keys:
+            return parts.with_tags((tag, *parts.tags), parts.before + 1)
+        if keys[0] == wanted and (parts.before or not parts.sentence):
             return parts
+        known = parts.tags[keys.index(wanted)]
         rest = _filtered(parts, lambda each: key(each) != wanted)
         return rest.with_tags((known, *rest.tags), rest.before + 1)
 
     def append(parts: Parts) -> Parts:
-        if any(key(each) == wanted for each in parts.tags):
+        if wanted in map(key, parts.tags):
             return parts
         if parts.sentence and parts.before == len(parts.tags) and end(parts.sentence):
             return parts
@@ -123,7 +130,13 @@ def _add(tag: str, first: bool = False) -> Change:
 
 def _remove(tags: Sequence[str]) -> Change:
     unwanted = frozenset(map(key, tags))
-    return _on_tags(lambda parts: _filtered(parts, lambda tag: key(tag) not in unwanted))
+
+    def change(parts: Parts) -> Parts:
+        if unwanted.isdisjoint(map(key, parts.tags)):
+            return parts
+        return _filtered(parts, lambda tag: key(tag) not in unwanted)
+
+    return _on_tags(change)
 
 
 def _rename(old: str, new: str) -> Change:
@@ -180,34 +193,34 @@ def _order(by: str = "trigger", trigger: str = "", kept: int | Sequence[str] = 0
 
 def _dedupe() -> Change:
     def change(parts: Parts) -> Parts:
-        if len(set(map(key, parts.tags))) == len(parts.tags):
+        keys = list(map(key, parts.tags))
+        if len(set(keys)) == len(keys):
             return parts
-        seen: set[str] = set()
-
-        def new(tag: str) -> bool:
-            known = key(tag) in seen
-            seen.add(key(tag))
-            return not known
-
-        return _filtered(parts, new)
+        places: dict[str, int] = {}
+        for at, each in enumerate(keys):
+            places.setdefault(each, at)
+        front = sum(at < parts.before for at in places.values())
+        return parts.with_tags((parts.tags[at] for at in places.values()), front)
 
     return _on_tags(change)
 
 
 def _drop_implied() -> Change:
     def change(parts: Parts) -> Parts:
-        keys = [key(tag) for tag in parts.tags]
-        implied: set[str] = set()
-        for each in keys:
-            first, _, rest = each.partition(" ")
-            while rest and first not in ("no", "without"):
-                implied.add(rest)
-                rest = rest.partition(" ")[2]
-        if implied.isdisjoint(keys):
+        implied = frozenset().union(*map(_ends, parts.tags))
+        if implied.isdisjoint(map(key, parts.tags)):
             return parts
         return _filtered(parts, lambda tag: key(tag) not in implied)
 
     return _on_tags(change)
+
+
+@functools.lru_cache(maxsize=_TAGS)
+def _ends(tag: str) -> tuple[str, ...]:
+    """Return the tags that a tag implies: "white shirt" and "shirt" of "long white shirt"."""
+    first, *words = key(tag).split(" ")
+    denied = first in ("no", "without")
+    return () if denied else tuple(" ".join(words[at:]) for at in range(len(words)))
 
 
 def _spaces(keep: Sequence[str] = ()) -> Change:
@@ -234,7 +247,13 @@ def _unescape() -> Change:
 
 def _blacklist(tags: Sequence[str] = (), file: str = "") -> Change:
     unwanted = matcher(_tags_or_file(tags, file))
-    return _on_tags(lambda parts: _filtered(parts, lambda tag: not unwanted(tag)))
+
+    def change(parts: Parts) -> Parts:
+        if not any(map(unwanted, parts.tags)):
+            return parts
+        return _filtered(parts, lambda tag: not unwanted(tag))
+
+    return _on_tags(change)
 
 
 def _whitelist(tags: Sequence[str] = (), file: str = "") -> Change:

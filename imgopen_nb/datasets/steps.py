@@ -127,9 +127,20 @@ class Steps:
 
         A picture whose caption was changed elsewhere meanwhile keeps that one.
         """
+        return self.caption_all([(name, changes, rule)])[0]
+
+    def caption_all(
+        self, steps: Iterable[tuple[str, Iterable[Change], Mapping[str, Any] | None]]
+    ) -> list[int]:
+        """Save captions as several steps, all or none; return how many were saved by each.
+
+        Args:
+            steps: name, captions and rule of each; their captions replace those that were there
+                before all of them.
+        """
         with self._database.transaction():
-            step = self.begin(name, rule)
-            return self._edits.add_all(changes, step)
+            begun = [(self.begin(name, rule), list(changes)) for name, changes, rule in steps]
+            return self._edits.add_steps(begun)
 
     def judge(self, name: str, pictures: Iterable[str], *, rejected: bool, note: str = "") -> None:
         """Keep or reject pictures, as one step."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..captions.edits import Draft
 from ..captions.parts import key, split
 from ..files import path_of
 from ..text import counted
@@ -18,6 +18,7 @@ from .steps import Done
 if TYPE_CHECKING:
     import pandas as pd
 
+Rewriting = Callable[[Entry, str], str | Draft | None]
 Names = str | Sequence[str]
 ListOrFile = str | os.PathLike[str] | Sequence[str]
 
@@ -32,8 +33,8 @@ class Captions(Protocol):
     def chosen(self, where: Any) -> list[Entry]:
         """Return the pictures that somebody means."""
 
-    def rewrite(self, name: str, change: Any, *, where: Any, rule: Any) -> Done:
-        """Change captions as one step."""
+    def apply_rules(self, rules: Sequence[Rule], where: Any) -> list[Done]:
+        """Apply rules, each as one step."""
 
 
 class Tags:
@@ -200,37 +201,15 @@ class Tags:
         return f"Tags({counted(len(number), 'tag')} in {counted(len(captioned), 'caption')})"
 
     def _run(self, name: str, where: Any, **arguments: Any) -> Done:
-        return apply(self._dataset, rule_of({"rule": name, **arguments}), where)
+        rule = rule_of({"rule": name, **arguments})
+        return self._dataset.apply_rules([rule], where)[0]
 
 
-def apply(
-    dataset: Captions, rule: Rule, where: Any = None, data: Mapping[str, Any] | None = None
-) -> Done:
-    """Apply a rule to captions as one step; pictures without a caption stay without.
-
-    Args:
-        dataset: the data set.
-        rule: the rule.
-        where: which pictures; by default the kept ones.
-        data: what is written down of the rule, if more than its own data.
-    """
-    bare = 0
-
-    def change(entry: Entry) -> str | None:
-        nonlocal bare
-        if not entry.caption:
-            bare += 1
-            return None
-        return rule.apply(entry.caption, scores(entry) if rule.scored else None)
-
-    told = (data or rule.data) if where is None else None
-    done = dataset.rewrite(rule.step, change, where=where, rule=told)
-    if not bare:
-        return done
-    stay = "stays" if bare == 1 else "stay"
-    return replace(
-        done, notes=(*done.notes, f"{counted(bare, 'picture')} {stay} without a caption")
-    )
+def rewriting(rule: Rule) -> Rewriting:
+    """Return a rule as a function of a picture and its caption."""
+    if rule.scored:
+        return lambda entry, caption: rule.apply(caption, scores(entry))
+    return lambda _, caption: rule.apply(caption)
 
 
 def scores(entry: Entry) -> Scores:
