@@ -603,7 +603,7 @@ def test_a_killed_write_leaves_old_or_new_files_and_is_undone_by_another_process
             draft = name.startswith(".imgopen-")
             assert known or ours or draft, (seed, name, data)
         assert set(before) <= set(after), seed
-        if dice.random() < 0.5:
+        if dice.random() < 0.5 and len(ds.steps[~ds.steps.undone]) > steps:
             was_killed(dice.random() * (0.1 + number * 0.004), ds.undo)
         run = [sys.executable, "-c", UNDO, str(home), str(folder), str(steps)]
         if often(turn == 0, True):
