@@ -13,10 +13,10 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..captions.parts import split
@@ -140,8 +140,8 @@ class Audit:
         lacking = len(self.missing) - len(self.misspelt)
         if lacking:
             found.append(f'{counted(lacking, "caption")} of {total:,} without "{self.trigger}"')
-        for said, count in Counter(self.misspelt.values()).most_common(3):
-            found.append(f'"{clip(said, 60)}" for "{self.trigger}" in {counted(count, "caption")}')
+        for said, times in Counter(self.misspelt.values()).most_common(3):
+            found.append(f'"{clip(said, 60)}" for "{self.trigger}" in {counted(times, "caption")}')
         welded = [word for word in self.words if word.verdict == "welded" and not word.part_of]
         found += [
             f'"{word.word}" in {word.captions:,} of {total:,} captions ({word.share:.0%})'
@@ -514,34 +514,36 @@ def alike(captions: Sequence[Segments]) -> list[list[int]]:
     """
     import numpy as np
 
-    numbers: dict[str, int] = {}
-    flat, counts = list[int](), list[int]()
-    for each in captions:
+    numbers: defaultdict[str, int] = defaultdict(count().__next__)
+    long, flat, counts = list[int](), list[int](), list[int]()
+    for at, each in enumerate(captions):
         words = set(chain(*each))
-        flat += [numbers.setdefault(word, len(numbers)) for word in words]
-        counts.append(len(words))
+        if len(words) >= _FEWEST:
+            flat += map(numbers.__getitem__, words)
+            long.append(at)
+            counts.append(len(words))
+    if not long:
+        return []
     sizes = np.array(counts, np.int64)
     dice = np.random.default_rng(0)
     hashes = dice.integers(2**64, size=len(numbers), dtype=np.uint64)[flat]
-    owner = np.repeat(np.arange(len(sizes)), sizes)
-    whole = np.zeros(len(sizes), np.uint64)
-    np.bitwise_xor.at(whole, owner, hashes)
+    whole = np.bitwise_xor.reduceat(hashes, np.cumsum(sizes) - sizes)
     # Each caption as it is, then without each of its words.
+    owner = np.repeat(np.arange(len(sizes)), sizes)
     keys = np.concatenate([whole, whole[owner] ^ hashes])
     places = np.concatenate([np.arange(len(sizes)), owner])
     shared = np.concatenate([sizes, sizes[owner] - 1])
-    enough = shared >= _FEWEST
-    keys, places, shared = keys[enough], places[enough], shared[enough]
-    order = np.lexsort((sizes[places], keys))
+    order = np.argsort(keys, kind="stable")
+    order = order[shared[order] >= _FEWEST]
     keys, places, shared = keys[order], places[order], shared[order]
-    joined = Joined(len(sizes))
-    # The first of each run of equal keys is the shortest caption.
+    joined = Joined(len(captions))
+    # The first of each run of equal keys is a caption as it is, if there is one.
     begins = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
     run = np.repeat(begins, np.diff(np.r_[begins, len(keys)]))
     one = places[run]
     near = (one != places) & ((shared >= SAME_WORDS) | (sizes[one] == shared))
     for first, other in zip(one[near].tolist(), places[near].tolist(), strict=True):
-        joined.join(first, other)
+        joined.join(long[first], long[other])
     return joined.groups()
 
 
