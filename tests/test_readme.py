@@ -16,7 +16,7 @@ from PIL import Image
 from traitlets.config import Config
 
 from imgopen_nb.catalogue.operations import OPERATIONS
-from imgopen_nb.commands.registry import find
+from imgopen_nb.commands.registry import find_in
 from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.__main__ import _parser as sandbox_parser
 from imgopen_nb.session import Session
@@ -32,7 +32,7 @@ BLOCK = re.compile(
 )
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 SPAN = re.compile(r"`([^`\n]+)`")
-CALL = re.compile(r"(session|imgopen|df|board|task|result)\.[\w.\[\]]+\(")
+CALL = re.compile(r"(session|imgopen|df|ds|board|task|result)\.[\w.\[\]]+\(")
 SET_UP = """
 import pandas as pd
 import imgopen_nb as imgopen
@@ -42,6 +42,11 @@ image = "photo.jpg"
 task = session.submit("enlarge", image=image)
 result, id, folder = task.result(), task.id, "saved"
 board = imgopen.board("photos")
+ds = imgopen.dataset("photos")
+ds.caption = {"1.jpg": "ohwx, a cat, sitting on a mat", "2.jpg": "ohwx, white shirt"}
+ds.tags.spaces()
+ds.tags.add("ohwx", first=True, where="1.jpg")
+ds.save_rules("rules.toml")
 """
 
 
@@ -122,7 +127,8 @@ def parse(words: list[str]) -> None:
         sandbox_parser().parse_args(words[1:])
     elif words[0] != "VERB":
         words = [word for word in words if word not in ("run", "--json")]
-        find(words[0]).parser().read(words[1:])
+        command, rest = find_in(words)
+        command.parser().read(rest)
 
 
 SPANS = [

@@ -366,6 +366,11 @@ class Edits:
         rows = self._database.read(sql, [_json(list(pictures))], ("picture",))
         return {row["picture"] for row in rows}
 
+    def newest(self, most: int) -> list[str]:
+        """Return the texts of the newest captions, the newest first."""
+        sql = "SELECT caption FROM edits WHERE undone IS NULL ORDER BY edit_id DESC LIMIT ?"
+        return [row["caption"] for row in self._database.read(sql, [most], ("caption",))]
+
     def history(self, picture: str | None = None) -> list[Edit]:
         """Return all captions ever saved, of one picture or of all, oldest first."""
         where, values = ("", []) if picture is None else (f" WHERE {_PICTURE} = ?", [picture])

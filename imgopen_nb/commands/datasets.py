@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ ABOUT = {
 }
 _IMAGES = ("stay", "copy", "link")
 _TABLE_SIZE = 50  # tags that are shown
+_LOOKED_AT = 1000  # captions whose tags Tab offers
 
 
 # What every action takes.
@@ -616,6 +618,20 @@ def _merges() -> list[str]:
     return [name.replace(" ", "" if "+" in name else "-") for name in MERGES]
 
 
+def _tags_in_use() -> list[str]:
+    """Return the tags of the newest captions, the most frequent first, as they are typed."""
+    from ..captions.edits import Edits
+    from ..captions.parts import split
+    from ..session import current
+
+    newest = Edits(current().manager.database).newest(_LOOKED_AT)
+    counts = Counter(tag for caption in newest for tag in split(caption).tags)
+    return [
+        tag if tag.isalnum() else f"'{tag}'" for tag, _ in counts.most_common() if "'" not in tag
+    ]
+
+
+_TAG_VALUES = dict.fromkeys(("remove", "rename", "first", "add", "has", "lacks"), _tags_in_use)
 _FILE_VALUES: Mapping[str, Callable[[], list[str]]] = {
     "trainer": lambda: list(TRAINERS),
     "images": lambda: list(_IMAGES),
@@ -625,7 +641,7 @@ COMMANDS = (
     _action("show", _show_options, _show),
     _action("describe", _describe_options, _describe, models=describe_models),
     _action("merge", _merge_options, _merge, how=_merges, models=describe_models),
-    _action("tags", _tags_options, _tags, order=lambda: list(ORDERS)),
+    _action("tags", _tags_options, _tags, order=lambda: list(ORDERS), **_TAG_VALUES),
     _action("reject", _reject_options, _reject),
     _action("keep", _keep_options, _keep),
     _action("check", _check_options, _check, trainer=lambda: list(TRAINERS)),

@@ -234,7 +234,11 @@ class Preview:
 
 def preview_of(frame: Any) -> Preview:
     """Return the card of a frame that `Dataset.preview` returned."""
-    return Preview(records(frame), frame.attrs.get("notes", []), frame.attrs.get("command", ""))
+    rows = [
+        {name: None if text is None else _shared(text) for name, text in row.items()}
+        for row in records(frame)
+    ]
+    return Preview(rows, frame.attrs.get("notes", []), _shared(frame.attrs.get("command", "")))
 
 
 def written_bundle(
@@ -253,9 +257,9 @@ def written_bundle(
         files=[short_path(file) for file in files[:MOST_FILES]],
         more=max(0, len(files) - MOST_FILES),
         notes=_few(notes),
-        command=command,
+        command=_shared(command),
     )
-    return {"text/plain": text, "text/html": html}
+    return {"text/plain": _shared(text), "text/html": html}
 
 
 def audit_bundle(text: str, faults: Sequence[str], words: Sequence[Mapping[str, Any]]) -> Bundle:
@@ -286,6 +290,11 @@ def audit_bundle(text: str, faults: Sequence[str], words: Sequence[Mapping[str, 
         more=len(words) - len(rows),
     )
     return {"text/plain": text, "text/html": html}
+
+
+def _shared(text: str) -> str:
+    """Return a text without the path of the working folder: notebooks are shared, terminals not."""
+    return text if in_terminal() else text.replace(os.path.join(os.getcwd(), ""), "")
 
 
 def _or_dash(value: Any) -> Any:

@@ -185,9 +185,10 @@ def test_a_training_takes_ten_pictures_and_says_that_captions_stay(
 
     plan = magic(shell, "train photos --called mine --dry-run")
     assert "the 1 caption does not go with them" in repr(plan)
-    result = magic(shell, "train photos --called mine --epochs 10")
+    task = magic(shell, "train photos --called mine --epochs 10 --no-wait")
 
-    assert (result.operation, result.status) == ("train", "succeeded")
+    assert task.operation.name == "train"
+    assert len(task.params["images"]) == 10
 
 
 # Its grammar.
@@ -388,6 +389,19 @@ def test_tab_offers_actions_options_and_values(
 
     assert expected <= found
     assert "dataset check" not in found
+
+
+def test_tab_offers_the_tags_in_use_the_most_frequent_first(shell: InteractiveShell, folder: Path):
+    (folder / "coffee.txt").write_text("cup, cat, tabby_cat")
+    (folder / "rocket.txt").write_text("cup of tea, cat")
+    imgopen.dataset("photos")
+    text = "%imgopen dataset tags photos --remove "
+
+    with provisionalcompleter():
+        found = [each.text for each in shell.Completer.completions(text, len(text))]
+
+    assert found[0] == "cat"
+    assert {"'cup of tea'", "'tabby_cat'", "cup"} <= set(found)
 
 
 def test_the_longest_name_counts():
