@@ -42,10 +42,12 @@ lint: $(VENV)/.dev  ## ruff, ruff format and mypy --strict
 bench: $(VENV)/.dev  ## run the benchmarks and rewrite benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
-notebooks: $(VENV)/.dev  ## run the notebooks in the sandbox, beside a server, and save their outputs
-	env -u IMGOPEN_ACCESS_KEY_ID -u IMGOPEN_ACCESS_KEY_SECRET IMGOPEN_BACKEND=sandbox \
-	  $(BIN)/python -m tests.notebook_server $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
-	  --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+notebooks: $(VENV)/.dev  ## run the notebooks in the sandbox, each with a history of its own, and save their outputs
+	for notebook in notebooks/*.ipynb; do \
+	  env -u IMGOPEN_ACCESS_KEY_ID -u IMGOPEN_ACCESS_KEY_SECRET -u IMGOPEN_HOME IMGOPEN_BACKEND=sandbox \
+	    $(BIN)/python -m tests.notebook_server $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+	    --ExecutePreprocessor.store_widget_state=False $$notebook || exit 1; \
+	done
 
 browser: $(VENV)/.dev
 	@sh tests/get_chromium.sh

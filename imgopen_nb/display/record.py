@@ -66,7 +66,9 @@ def _row(task: Any, most: int, tags: int, params: bool) -> dict[str, Any]:
 
 
 def _named(value: Any) -> Any:
-    """Return a picture's name without folders that only this user has: notebooks are shared."""
+    """Return names of pictures without folders that only this user has: notebooks are shared."""
+    if isinstance(value, (list, tuple)):
+        return [_named(each) for each in value]
     return short_path(value) if isinstance(value, str) else value
 
 
