@@ -84,7 +84,8 @@ def vocabulary(tags: Iterable[str], sentence: str = "") -> Vocabulary:
 def words_of(tag: str) -> Words:
     """Return the words by which a tag is compared; ":d" or "no humans" stays as it is."""
     folded = unicodedata.normalize("NFKC", tag).casefold()
-    return terms(None, [tag]) or frozenset({" ".join(re.split(r"[_\s]+|(?<=\w)-(?=\w)", folded))})
+    spaced = " ".join(re.split(r"[_\s]+|(?<=\w)-(?=\w)", folded)).strip()
+    return terms(None, [tag]) or frozenset({spaced or tag})
 
 
 @functools.lru_cache(maxsize=16384)

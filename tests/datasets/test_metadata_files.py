@@ -184,7 +184,7 @@ def test_what_is_not_taken_in_is_said(folder: Path):
     ("name", "content", "said"),
     [
         ("metadata.jsonl", b"\xff\xfe\x00", "metadata.jsonl is not read: "),
-        ("metadata.csv", b"file_name,text\na.png,caf\xe9\n", "metadata.csv is not read: "),
+        ("metadata.csv", b"file_name,text\na.png,\xe7\x8c\xab\x81\n", "metadata.csv is not read: "),
         ("metadata.parquet", b"no parquet", "metadata.parquet is not read: "),
         ("meta_cap.json", b"{", "meta_cap.json is not read: "),
     ],
