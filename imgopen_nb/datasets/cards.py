@@ -93,7 +93,7 @@ class Card:
                     "caption": entry.caption,
                     "origin": entry.origin,
                     "rejected": entry.rejected,
-                    "note": _note(entry),
+                    "note": f"cannot be read: {entry.trouble}" if entry.trouble else entry.note,
                 }
             )
         html = render(
@@ -149,10 +149,10 @@ def _said(entry: Entry) -> str:
 
 
 def _note(entry: Entry) -> str:
+    """Return what a terminal says of a picture, for which a notebook has a badge too."""
     if entry.trouble:
         return f"cannot be read: {entry.trouble}"
-    rejected = "rejected" if entry.rejected else ""
-    return ": ".join(filter(None, [rejected, entry.note]))
+    return ": ".join(filter(None, ["rejected" if entry.rejected else "", entry.note]))
 
 
 def _few(notes: Sequence[str]) -> list[str]:

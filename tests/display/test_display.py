@@ -19,7 +19,7 @@ from PIL import Image
 
 from imgopen_nb.captions.comparison import compare
 from imgopen_nb.captions.comparison_card import comparison_bundle, report
-from imgopen_nb.display.record import MAX_BYTES, MIME
+from imgopen_nb.display.record import MAX_BYTES, MIME, record
 from imgopen_nb.display.rendering import environment, is_link
 from imgopen_nb.display.tables import display_width, text_table
 from imgopen_nb.errors import JournalError
@@ -729,3 +729,13 @@ def test_templates_are_part_of_the_package() -> None:
     names = set(os.listdir(environment().loader.searchpath[0]))  # type: ignore[union-attr]
 
     assert {"result.html", "task.html", "comparison.html", "history.html", "report.html"} <= names
+
+
+def test_the_record_names_pictures_without_the_folders_of_this_machine():
+    """One by one and in lists, as a training has them."""
+    here = os.getcwd()
+    params = {"images": [f"{here}/a.png", f"{here}/b.png"], "image": f"{here}/c.png"}
+
+    (row,) = record([{"operation": "train", "params": params}])["tasks"]
+
+    assert row["params"] == {"images": ["a.png", "b.png"], "image": "c.png"}
