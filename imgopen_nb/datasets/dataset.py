@@ -20,6 +20,7 @@ from ..batch.batch import Batch
 from ..batch.plan import Plan
 from ..batch.rows import Limits
 from ..batch.sources import source_of
+from ..batch.tables.table import missing
 from ..captions.descriptions import OPERATION, Row, group
 from ..captions.edits import MOST_TEXT, Draft, Edits, Held, drafted, merged
 from ..captions.parts import split
@@ -345,7 +346,7 @@ class Dataset(NotPickled, HasPictures):
         def change(entry: Entry) -> Draft | None:
             said = [m for m in names or entry.said if m in entry.said and entry.said[m].answered]
             if entry.caption and not replace:
-                counts["have a caption, and keep it: replace=True replaces it"] += 1
+                counts["with a caption already, kept as it is: replace=True replaces it"] += 1
             elif not said:
                 counts["not described: ds.describe() asks the models"] += 1
             else:
@@ -760,6 +761,8 @@ class Dataset(NotPickled, HasPictures):
         for name, text in pairs:
             if isinstance(text, str):
                 found |= {entry.at: text for entry in _named(scalar(name), entries)}
+            elif not missing(text):
+                raise UsageError(f"{in_words(text)} is no caption: nothing was changed")
         return found
 
     def _read_descriptions(self) -> None:

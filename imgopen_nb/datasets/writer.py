@@ -135,7 +135,9 @@ class Writer:
         """
         row = trainer_named(trainer)
         if images not in IMAGES:
-            raise ParameterError(f"images={in_words(images)} is none", hint=", ".join(IMAGES))
+            raise ParameterError(
+                f"images must be one of {', '.join(IMAGES)}, not {in_words(images)}"
+            )
         into = _folder_of(folder)
         with tempfile.TemporaryDirectory(prefix="imgopen-") as spool:
             files = Files(

@@ -207,3 +207,27 @@ def test_a_file_in_another_encoding_is_read_and_said(folder: Path):
 def test_an_empty_folder_is_refused(cached: None, local: Session, tmp_path: Path):
     with pytest.raises(UsageError, match="no pictures in the folder"):
         imgopen.dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"a.png": 5}, "5 is no caption: nothing was changed"),
+        (["a", "b", "c"], "captions cannot be read from"),
+        ({"d.png": "d"}, "no picture of this data set called"),
+    ],
+)
+def test_captions_that_do_not_fit_are_refused(folder: Path, value: object, said: str):
+    ds = imgopen.dataset(folder)
+
+    with pytest.raises(ImgOpenError, match=said):
+        ds.caption = value
+    assert ds.steps.empty
+
+
+def test_a_missing_value_leaves_the_caption(folder: Path):
+    ds = imgopen.dataset(folder)
+
+    ds.caption = {"a.png": None, "b.png": "blue"}
+
+    assert captions(ds) == {"a.png": "my own words", "b.png": "blue", "c.png": ""}
