@@ -131,7 +131,7 @@ KINDS = {
         kohya="keeps other words in front, if it shuffles tags with keep_tokens",
         onetrainer="keeps other tags in front, if it shuffles tags and keeps the first",
     )),
-    "not written yet": Kind("warning", _with_files("reads the text file as it is now, if there is one")),
+    "not written yet": Kind("warning", _with_files("reads the text file that is there now")),
     "odd characters": Kind("warning", _trained("trains on characters that nobody sees")),
     "wildcard": Kind("warning", _trained(
         "reads the brackets as text",

@@ -189,9 +189,7 @@ def test_a_caption_that_is_not_in_its_file_yet_is_found(folder: Path):
     checked = ds.check(trainer="kohya", trigger="ohwx")
 
     assert found(checked) == {("coffee.jpg", "not written yet")}
-    assert (
-        checked.effect[0] == "kohya's sd-scripts: reads the text file as it is now, if there is one"
-    )
+    assert checked.effect[0] == "kohya's sd-scripts: reads the text file that is there now"
 
 
 def test_captions_that_were_never_written_are_no_fault(folder: Path):
