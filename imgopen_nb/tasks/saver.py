@@ -116,6 +116,9 @@ class Saver:
         """Wait for what is under way, and take no more."""
         self.flush()
         self._closed.set()
+        with self._lock:  # nobody waits for what is left: `resume` of another session saves it
+            for saving in self._open.values():
+                saving.set()
 
     def _work(self) -> None:
         while True:

@@ -253,8 +253,9 @@ def test_a_script_that_ends_has_saved_what_it_saw(made: Path, stub: Stub):
     assert len(names(made)) == 2
 
 
-@pytest.mark.parametrize("way", ["running", "killed"])
-@pytest.mark.parametrize("later", ["resume", "task"])
+@pytest.mark.parametrize(
+    ("way", "later"), [("running", "resume"), ("killed", "resume"), ("killed", "task")]
+)
 def test_what_a_killed_kernel_did_not_save_is_saved_later(
     opened: Opening, stub: Stub, made: Path, way: str, later: str
 ):
