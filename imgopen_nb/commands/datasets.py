@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from ..catalogue.operations import OPERATIONS
 from ..datasets.rules import ORDERS
 from ..datasets.trainers import TRAINERS
-from ..datasets.training import IMAGES, LEAST, MOST
 from ..errors import ParameterError, UnknownNameError
 from ..syntax.parser import Parser, add_param, seconds_of, whole_number_of
 from ..syntax.words import values
@@ -52,6 +51,9 @@ ABOUT = {
     "steps": "List what was done so far.",
     "train": "Have the service train on the kept pictures; captions do not go with them.",
 }
+_TRAIN = OPERATIONS["train"]
+_TRAINED = _TRAIN.param("images")
+_OTHERS = [param for param in _TRAIN.user_params if param is not _TRAINED]
 _IMAGES = ("stay", "copy", "link")
 _TABLE_SIZE = 50  # tags that are shown
 _LOOKED_AT = 1000  # captions whose tags Tab offers
@@ -574,22 +576,22 @@ def _steps(call: Invocation) -> Any:
 def _train_options(parser: Parser) -> None:
     _base(parser, "variable that takes the result")
     parser.option("--called", metavar="NAME", help="what it is called in the history")
-    for param in OPERATIONS["train"].user_params:
-        if param is not IMAGES:
-            add_param(parser, param)
+    for param in _OTHERS:
+        add_param(parser, param)
     parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
     parser.add_argument("--no-wait", action="store_true", help="return the task at once")
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent")
     _which_options(parser)
-    parser.epilog = f"It takes {LEAST} to {MOST} pictures, and no captions."
+    parser.epilog = (
+        f"It takes {_TRAINED.min_items} to {_TRAINED.max_items} pictures, and no captions."
+    )
 
 
 def _train(call: Invocation) -> Any:
     from ..tasks.task import Task
 
     options, dataset = call.options, _dataset(call)
-    names = [p.name for p in OPERATIONS["train"].user_params if p is not IMAGES]
-    params = {name: getattr(options, name) for name in names}
+    params = {param.name: getattr(options, param.name) for param in _OTHERS}
     session = call.session()
     limit = limit_of(call, session)
     task = dataset.train(
