@@ -18,6 +18,7 @@ from .conftest import SOAK
 SIZES: dict[str, dict[str, Any]] = {
     "batch": {"tasks": 2, "cases": [(2, 0.02)], "rounds": 1},
     "callbacks": {"tasks": 2, "seconds": 0.1},
+    "checks": {"captions": 20},
     "durability": {"writes": 2},
     "engines": {"cases": [c for c in engines.CASES if c.operation == "enlarge"], "rounds": 1},
     "first_light": {"loads": dict([*first_light.LOADS.items()][:1]), "rounds": 1, "pictures": 2},

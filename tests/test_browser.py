@@ -268,12 +268,12 @@ def test_hostile_captions_do_not_break_the_layout(hostile_sheet: Sheet):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The report of `imgopen demo`, and both notebooks exported in a light and a dark theme."""
+    """The report of `imgopen demo`, and the first notebooks in a light and a dark theme."""
     from nbconvert import HTMLExporter
 
     folder = tmp_path_factory.mktemp("pages")
     made = {"report": write_report(folder)}
-    for path in sorted((PROJECT / "notebooks").glob("0[12]*.ipynb")):
+    for path in sorted((PROJECT / "notebooks").glob("0[123]*.ipynb")):
         for theme in ("light", "dark"):
             html, _ = HTMLExporter(template_name="lab", theme=theme).from_filename(path)
             made[f"{path.stem}-{theme}"] = folder / f"{path.stem}-{theme}.html"
@@ -298,7 +298,7 @@ def write_report(folder: Path) -> Path:
     return report
 
 
-DOCUMENTS = ["report", "01_quickstart", "03_compare_captions"]
+DOCUMENTS = ["report", "01_quickstart", "02_a_folder_becomes_a_data_set", "03_compare_captions"]
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from ..captions.parts import Parts, is_face, join, key, matcher, split
+from ..captions.parts import Parts, is_face, is_prose, join, key, matcher, split
 from ..errors import FileError, UsageError
 from ..files import path_of
 from ..text import clip, clip_path, counted, in_words, near_match
@@ -229,7 +229,9 @@ def _spaces(keep: Sequence[str] = ()) -> Change:
     def spaced(tag: str) -> str:
         if "_" not in tag or is_face(tag) or _MARKUP.search(tag) or stays(tag):
             return tag
-        return " ".join(tag.replace("_", " ").split())
+        new = " ".join(tag.replace("_", " ").split())
+        # "the legend of zelda" would be taken for a part of a sentence by every later rule.
+        return tag if is_prose(new) else new
 
     return _if_has("_", _each(spaced))
 

@@ -157,6 +157,9 @@ class Tags:
     def spaces(self, keep: Names = (), *, where: Any = None) -> Done:
         """Turn underscores of tags into spaces, except in faces like ^_^ and what is kept.
 
+        A tag that would then read as prose, such as the_legend_of_zelda, keeps its underscores:
+        it could not be told from a sentence any more.
+
         Args:
             keep: tags that keep theirs, such as "score_*".
             where: which pictures.
