@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .batch.batch import Batch, main_param
 from .batch.plan import Plan
@@ -20,7 +20,6 @@ from .callbacks.public_urls import PublicUrls
 from .captions.comparison import Comparison
 from .config.credentials import NotPickled, Secret, hidden
 from .config.settings import Backend, load
-from .datasets.dataset import Dataset
 from .datasets.selection import identities, select
 from .errors import PictureError
 from .history.history import History, flag
@@ -30,6 +29,9 @@ from .tasks.result import Result
 from .tasks.sending import Sending
 from .tasks.submission import runnable
 from .tasks.task import Task, TimeLimit, time_limit
+
+if TYPE_CHECKING:
+    from .datasets.dataset import Dataset
 
 
 class Session(NotPickled):
@@ -279,6 +281,8 @@ class Session(NotPickled):
             >>> ds = session.dataset("photos")
             >>> ds.describe()
         """
+        from .datasets.dataset import Dataset
+
         return Dataset(self.manager, self.last_batch if source is None else source, name)
 
     def task(self, task_id: str | Task | Result) -> Task:

@@ -309,7 +309,7 @@ WRONG = [
     ("check photos --trainer koya", "no trainer 'koya'", "did you mean kohya?"),
     ("check photos --limit x", "--limit must be a whole number", ""),
     ("write photos --folder x", "no option of imgopen dataset write", "did you mean --to?"),
-    ("write photos --images move", "images='move' is none", "stay, copy, link"),
+    ("write photos --images move", "images must be one of stay, copy, link, not 'move'", ""),
     ("write photos", "a picture has no caption|no caption", ""),
     ("audit photos", "audit needs --trigger", "--trigger ohwx"),
     ("audit photos --trigger", "--trigger needs a value", ""),
