@@ -308,7 +308,7 @@ def test_an_answer_that_comes_late_takes_nobody_away_from_a_cell(sheet: Sheet):
     said(sheet, "nothing was replaced")
 
 
-@pytest.mark.parametrize("keys", ["dd", "b", "a", "x", "m", "y", "c", "0", "00", "Shift+Enter"])
+@pytest.mark.parametrize("keys", ["dd", "b", "a", "x", "r", "y", "c", "0", "00", "Shift+Enter"])
 def test_labs_shortcuts_stay_away_from_the_board(sheet: Sheet, keys: str):
     before = cells(sheet)
     focus_by_tab(sheet)

@@ -36,6 +36,9 @@ def result(
                 raise PictureError("gone")
             return thumbnail(png(sizes[image]), size)
 
+        def download(self, url: str, task_id: str, number: int) -> bytes:
+            raise PictureError("gone")
+
     home: Any = Pictures()
     data = {"outputImageUrl": url}
     return Result("nb1", "upscale", "images", data, "outputImageUrl", image=image, home=home)
