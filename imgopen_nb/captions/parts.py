@@ -77,6 +77,7 @@ class Parts(NamedTuple):
         return Parts(self.sentence, new, first)
 
 
+@functools.lru_cache(maxsize=128)  # several rules look at one caption in turn
 def split(caption: str) -> Parts:
     """Return the sentence and the tags of a caption; `join` gives the same caption again.
 

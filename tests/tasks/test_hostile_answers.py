@@ -52,15 +52,19 @@ Speak = Callable[[socket.socket], None]
 
 
 def said(body: bytes, head: bytes = b"", status: bytes = b"200 OK", length: object = None) -> bytes:
-    """An HTTP answer; `length` is a false Content-Length, b"" leaves it out."""
+    """An HTTP answer; `length` is a false Content-Length, b"" leaves it out.
+
+    It ends its connection and says so, or the next request might meet the end of this one.
+    """
     length = str(len(body)).encode() if length is None else length
-    lines = [b"HTTP/1.1 " + status, head, b"Content-Length: %b" % length if length else b""]
+    said_length = b"Content-Length: %b" % length if length else b""
+    lines = [b"HTTP/1.1 " + status, b"Connection: close", head, said_length]
     return b"\r\n".join([*filter(None, lines), b"", body])
 
 
 def told(**data: Any) -> bytes:
     body = json.dumps({"code": "200", "msg": "success", "data": data}).encode()
-    return said(body, b"Connection: close")  # or the next request might meet the end of this one
+    return said(body)
 
 
 def says(*parts: bytes, pause: float = 0.0, hold: bool = False) -> Speak:
