@@ -32,6 +32,7 @@ from ..database.written_files import key_of
 from ..display.parts import Bundle
 from ..errors import PictureError, UnknownNameError, UsageError
 from ..files import path_of
+from ..history.json_values import without_collections
 from ..images.cache import SMALL
 from ..images.thumbnail import Thumbnail
 from ..media.stores import as_address, is_store
@@ -413,6 +414,7 @@ class Dataset(NotPickled, HasPictures):
         """
         return self.apply_rules(rules_of(rules), where, again=True)
 
+    @without_collections()
     def apply_rules(
         self, rules: Sequence[Rule], where: Any = None, *, again: bool = False
     ) -> list[Done]:
