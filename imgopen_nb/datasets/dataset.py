@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MODELS = ("clip", "deepdanbooru")
-RULE, EDITED = "rule", "edited"
+RULE, EDITED, MERGED = "rule", "edited", "merged"
 _AGAIN = "again"  # in a step's rule: the rule is in an earlier step too
 _MASK_HINT = "give a mask as long as ds.frame, names of pictures, or a function of the frame"
 
@@ -258,7 +258,6 @@ class Dataset(NotPickled, HasPictures):
         for entry in self.kept if where is None else self.chosen(where):
             if not entry.picture or entry.picture in seen:
                 continue
-            bare += not entry.caption
             now = entry.caption
             for at, (_, change, _) in enumerate(steps):
                 new = change(entry, now)
@@ -275,6 +274,7 @@ class Dataset(NotPickled, HasPictures):
                 changes[at].append(Change(entry.image, entry.picture, new, entry.edit_id))
                 now = new.caption
                 seen.add(entry.picture)
+            bare += not now
         told, known = [], self.rules
         for at, (name, _, rule) in enumerate(steps):
             new_rule = rule is not None and not rule.get(_AGAIN) and rule not in known
@@ -363,7 +363,7 @@ class Dataset(NotPickled, HasPictures):
                 return draft
             return None
 
-        done = self.rewrite(f"merge {how}", change, where=where)
+        done = self.rewrite(f"merge {how}", change, where=where, kind=MERGED)
         notes = [f"{counted(n, 'picture')} {what}" for what, n in counts.items() if n]
         if asked == 1:
             notes.append("only one model described them")

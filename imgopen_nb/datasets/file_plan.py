@@ -29,6 +29,7 @@ from .shards import Shard
 from .steps import Steps
 from .trainers import (
     CAPTION_FILES,
+    LISTED,
     METADATA,
     METADATA_FILE,
     OTHER_METADATA,
@@ -472,6 +473,11 @@ class Files:
                     f"refuses it beside {METADATA_FILE}: nothing was written",
                     hint=f"move {others[0]} away, or give another folder",
                 )
+        if self._trainer.layout in (CAPTION_FILES, LISTED) and any(map(is_store, (home, *folders))):
+            self.notes.append(
+                f"{self._trainer.title} reads only folders of its own machine: copy "
+                f"{short_path(home)} there, and give that folder in place of the address"
+            )
         self.command = self._trainer.command(setup)
         text = self._trainer.content(setup, self.command)
         return [(self._spot(_join(home, self._trainer.configuration)), _text(text))]

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..captions.edits import Edit, Edits, drafted
-from ..database.written_files import WrittenFiles, key_of, sha256_of
+from ..database.spots import spot_of
+from ..database.written_files import WrittenFiles, key_of
 from ..errors import UsageError
 from ..text import counted
 from .entry import Entry
@@ -22,6 +23,9 @@ from .file_plan import one_line
 from .metadata_files import read_metadata
 from .steps import Change, Steps
 from .text_files import text_files
+
+if TYPE_CHECKING:
+    from ..media.stores import Place
 
 FILE, METADATA = "file", "metadata"
 
@@ -106,10 +110,14 @@ class _Reader:
             if number
         ]
 
-    def _ours(self, path: Path) -> bool:
+    def _ours(self, path: Place) -> bool:
         """Whether a file is as we wrote it."""
-        key = key_of(path.parent.resolve() / path.name)
-        return sha256_of(path) in self._written.known([key]).get(key, ())
+        if isinstance(path, Path):
+            path = path.parent.resolve() / path.name
+        known = self._written.known([key_of(str(path))]).get(key_of(str(path)), ())
+        return (
+            bool(known) and spot_of(path if isinstance(path, Path) else str(path)).digest() in known
+        )
 
     def _take(
         self, entry: Entry, caption: str, kind: str, mark: tuple[str, str, str], path: Any,

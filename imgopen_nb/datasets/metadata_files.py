@@ -6,21 +6,29 @@ with or without a suffix, and whose values hold `caption` and `tags`.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import posixpath
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..batch.tables.files import read_table
 from ..batch.tables.table import PICTURE, missing
 from ..captions.edits import MOST_TEXT
 from ..catalogue.parameter import folded
-from ..errors import ImgOpenError, ParameterError
+from ..errors import ImgOpenError, ParameterError, UsageError
+from ..media.stores import files_in, is_store, modified, read_store
 from ..text import clip, counted, decode_json
 from .entry import Entry
 from .trainers import METADATA_FILE, OTHER_METADATA
+
+if TYPE_CHECKING:
+    from ..media.stores import Place
 
 TABLES = (METADATA_FILE, *OTHER_METADATA)
 KOHYA = "meta*.json"
@@ -41,7 +49,7 @@ class Told(NamedTuple):
     """
 
     entry: Entry
-    path: Path
+    path: Place
     caption: str
     modified: float
 
@@ -55,7 +63,7 @@ class Metadata:
 
 
 def read_metadata(
-    entries: Sequence[Entry], root: Path | None, skipped: Callable[[Path], bool]
+    entries: Sequence[Entry], root: Path | None, skipped: Callable[[Place], bool]
 ) -> Metadata:
     """Return the captions of pictures that metadata files in their folders hold.
 
@@ -70,12 +78,12 @@ def read_metadata(
     found = Metadata()
     pictures = _Pictures(entries)
     captions: dict[int, Told] = {}
-    for path in _files(pictures.folders(root)):
+    for path, changed in _files(pictures.folders(root)):
         try:
             if skipped(path):
                 continue
-            modified = path.stat().st_mtime
-            rows = list(_rows(path, found.notes))
+            with _on_disk(path) as file:
+                rows = list(_rows(file, found.notes))
         except ImgOpenError as error:
             found.notes.append(f"{path.name} is not read: {error}")
             continue
@@ -90,9 +98,10 @@ def read_metadata(
             elif len(named) > 1:
                 unclear.append(name)
             elif not named:
-                absent += [name] if root and not pictures.exists(path.parent, name) else []
+                ours = root is not None and isinstance(path, Path)
+                absent += [name] if ours and not pictures.exists(path.parent, name) else []
             elif (entry := named[0]).at not in captions:
-                captions[entry.at] = Told(entry, path, caption, modified)
+                captions[entry.at] = Told(entry, path, caption, changed)
             elif (newer := captions[entry.at]).path != path and newer.caption != caption:
                 others[newer.path.name] += 1
         found.notes += [
@@ -109,7 +118,7 @@ def read_metadata(
     return found
 
 
-def _note(path: Path, verb: str, names: Sequence[str], one: str, several: str) -> Iterator[str]:
+def _note(path: Place, verb: str, names: Sequence[str], one: str, several: str) -> Iterator[str]:
     if names:
         shown = ", ".join(clip(name, 60) for name in names[:_MOST_NAMED])
         more = f" ({shown}{', …' if len(names) > _MOST_NAMED else ''})"
@@ -123,22 +132,30 @@ class _Pictures:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_path: dict[str, Entry] = {}
         self._by_stem: defaultdict[str, list[Entry]] = defaultdict(list)
+        self._in_stores: dict[str, Place] = {}
         for entry in entries:
-            if entry.path is not None and entry.picture:
-                path = os.path.normpath(entry.path)
+            with contextlib.suppress(UsageError):  # what reads such a store is not installed by now
+                place = entry.place
+                if place is None or not entry.picture:
+                    continue
+                if isinstance(place, Path):
+                    path = os.path.normpath(place)
+                else:
+                    path = entry.image
+                    self._in_stores[str(place.parent)] = place.parent
                 self._by_path[path] = entry
                 self._by_stem[os.path.splitext(path)[0]].append(entry)
 
-    def folders(self, root: Path | None) -> list[Path]:
-        """Return the folders of the pictures, and those above them as far as `root`."""
-        found = {Path(path).parent for path in self._by_path}
+    def folders(self, root: Path | None) -> list[Place]:
+        """Return the folders of the pictures, and those on this machine as far up as `root`."""
+        found = {Path(path).parent for path in self._by_path if not is_store(path)}
         if root is not None:
             root = root.resolve()
             above = {each for folder in found for each in folder.parents}
             found |= {each for each in above if each.resolve().is_relative_to(root)}
-        return sorted(found)
+        return [*sorted(found), *self._in_stores.values()]
 
-    def named(self, folder: Path, name: str) -> list[Entry]:
+    def named(self, folder: Place, name: str) -> list[Entry]:
         """Return the picture of a name that a file in `folder` has; several if that is unclear."""
         for path in _paths(folder, name):
             if path in self._by_path:
@@ -148,29 +165,50 @@ class _Pictures:
         )
 
     @staticmethod
-    def exists(folder: Path, name: str) -> bool:
+    def exists(folder: Place, name: str) -> bool:
         """Whether a picture is there that is no part of this data set."""
         return any(map(os.path.exists, _paths(folder, name)))
 
 
-def _paths(folder: Path, name: str) -> Iterator[str]:
-    """Yield the paths that a name may stand for, the likeliest first."""
+def _paths(folder: Place, name: str) -> Iterator[str]:
+    """Yield the paths or addresses that a name may stand for, the likeliest first."""
     for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
-        if "\0" not in spelling:
+        if "\0" in spelling:
+            continue
+        if isinstance(folder, Path):
             yield os.path.normpath(folder / spelling)
+        elif is_store(spelling):
+            yield spelling
+        else:
+            scheme, _, inside = str(folder).partition("://")
+            yield f"{scheme}://{posixpath.normpath(posixpath.join(inside, spelling))}"
 
 
-def _files(folders: Iterable[Path]) -> list[Path]:
-    """Return the metadata files in these folders, the newest first."""
-    found = []
+def _files(folders: Iterable[Place]) -> list[tuple[Place, float]]:
+    """Return the metadata files in these folders, with when they were changed, newest first."""
+    found: list[tuple[float, str, Place]] = []
     for folder in folders:
+        if not isinstance(folder, Path):
+            held = [f for f in files_in(folder) if f.name in TABLES or fnmatch(f.name, KOHYA)]
+            found += [(-modified(file), str(file), file) for file in held]
+            continue
         for path in (*(folder / name for name in TABLES), *sorted(folder.glob(KOHYA))):
-            try:
+            with contextlib.suppress(OSError):
                 if path.is_file():
-                    found.append((-path.stat().st_mtime, path))
-            except OSError:
-                continue
-    return [path for _, path in sorted(found)]
+                    found.append((-path.stat().st_mtime, str(path), path))
+    return [(path, -at) for at, _, path in sorted(found, key=lambda each: each[:2])]
+
+
+@contextlib.contextmanager
+def _on_disk(path: Place) -> Iterator[Path]:
+    """Yield a file, or a copy of one that is in a store."""
+    if isinstance(path, Path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="imgopen-") as folder:
+        copy = Path(folder, path.name)
+        copy.write_bytes(read_store(str(path), _MOST_BYTES))
+        yield copy
 
 
 def _rows(path: Path, notes: list[str]) -> Iterator[tuple[str, str]]:

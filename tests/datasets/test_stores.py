@@ -97,6 +97,49 @@ def test_text_files_are_written_beside_pictures_in_a_store_and_taken_back(
     assert content() == before
 
 
+def test_metadata_in_a_store_is_taken_in_where_no_text_file_says_more(
+    session: Session, folder: UPath
+):
+    lines = ['{"file_name": "a.png", "text": "no"}', '{"file_name": "./c.png", "text": "green"}']
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    (folder / "meta_cap.json").write_text('{"größe #1": {"caption": "a sky", "tags": "blue"}}')
+
+    ds = session.dataset("memory://photos/set")
+
+    assert list(ds.caption) == ["my own words", "green", "a sky, blue"]
+    assert list(ds.frame.origin) == ["file", "metadata", "metadata"]
+    ds.reject("größe*")
+    ds.write("memory://out", trainer="imagefolder", images="copy")
+    copy = session.dataset("memory://out")
+    assert [note for note in copy.notes if "metadata" in note] == []
+    assert list(copy.caption) == ["my own words", "green"]
+
+
+def test_metadata_in_a_store_that_is_broken_is_said_and_the_pictures_open(
+    session: Session, folder: UPath
+):
+    (folder / "metadata.jsonl").write_bytes(b"\xff\xfe{")
+
+    ds = session.dataset("memory://photos/set")
+
+    assert len(ds) == 3
+    assert [note for note in ds.notes if note.startswith("metadata.jsonl is not read")]
+
+
+@pytest.mark.parametrize(
+    ("trainer", "said"), [("kohya", True), ("llava", True), ("imagefolder", False)]
+)
+def test_a_trainer_that_reads_no_store_is_told_of(
+    session: Session, folder: UPath, trainer: str, said: bool
+):
+    ds = session.dataset("memory://photos/set")
+    ds.caption = {"c.png": "green", "größe*": "blue"}
+
+    notes = ds.write(trainer=trainer).notes
+
+    assert any("reads only folders of its own machine" in note for note in notes) == said
+
+
 @pytest.mark.parametrize("trainer", ["kohya", "imagefolder", "llava", "webdataset"])
 def test_a_local_set_is_written_into_a_store_and_the_other_way_round(
     session: Session, folder: UPath, tmp_path: Path, trainer: str

@@ -179,6 +179,7 @@ def test_a_merge_keeps_the_models_own_spelling(how: str, folder: Path):
 
     assert texts(ds) == [MERGED[how], MERGED[how], "mine"]
     assert "1 picture with a caption already, kept as it is" in repr(done)
+    assert "without a caption" not in repr(done), "all got one"
 
 
 def test_a_merge_takes_a_threshold_and_a_blacklist(folder: Path):
