@@ -146,8 +146,7 @@ def planned(
     problems = [
         *(_homeless(row) for row in rows if not folder and not row.local),
         *_collisions(targets),
-        *_strangers(targets),
-    ]
+    ] or list(_strangers(targets))
     if problems:
         said = "; ".join(problem.message for problem in problems[:3])
         more = f"; and {len(problems) - 3:,} more" if len(problems) > 3 else ""
@@ -245,7 +244,7 @@ def _collisions(targets: list[_Target]) -> Iterator[_Problem]:
 
 def _way_out(one: _Target, two: _Target) -> str:
     if one.beside and two.beside:
-        return "rename one of them, or export them into folders of their own"
+        return "rename one of them, or put them into folders of their own"
     if one.row.local and two.row.local:
         return "leave the folder out: each goes beside its picture"
     return "export them from boards of their own, into folders of their own"

@@ -160,7 +160,8 @@ class FileChanges:
             then: called with each file that is as before, and its digest.
 
         Returns:
-            The files that somebody changed since: they stay as they are.
+            The files that somebody changed since: they stay as they are. One that somebody
+            removed is brought back.
 
         Raises:
             FileError: a file cannot be written, or its backup cannot be read; the same call
@@ -179,7 +180,7 @@ class FileChanges:
                         spot.remove()
                     continue
                 if now != row["before"]:
-                    if now != row["after"]:
+                    if now not in (None, row["after"]):
                         left.append(spot.shown)
                         continue
                     self._restore(spot, row, backups)

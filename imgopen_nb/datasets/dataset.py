@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -206,7 +207,7 @@ class Dataset(NotPickled, HasPictures):
         if not images:
             raise UsageError("no picture is kept: nothing was sent", hint="ds.keep(...)")
         limits = Limits(concurrency, timeout, most, fresh or self._manager.settings.cache == "off")
-        names = [models] if isinstance(models, str) else list(models)
+        names = _models(models)
         batch = Batch(
             self._manager, OPERATIONS[OPERATION], source_of(images), {"model": names}, limits
         )
@@ -331,12 +332,12 @@ class Dataset(NotPickled, HasPictures):
         Example:
             >>> ds.merge(min_score=0.6, blacklist=["rating:*"])
         """
-        if how not in MERGES:
+        if not isinstance(how, str) or how not in MERGES:
             raise UnknownNameError("merge", str(how), MERGES)
         if not (_is_number(threshold) and 0 <= threshold < 1 and _is_number(min_score)):
             said = f"threshold={threshold!r} with min_score={min_score!r} is no share and no number"
             raise UsageError(said, hint="give threshold=0.5 for a majority, min_score=0.6")
-        names = [models] if isinstance(models, str) else models
+        names = None if models is None else _models(models)
         for name in names or ():
             if name not in self.models:
                 raise UnknownNameError("model that described these pictures", name, self.models)
@@ -487,7 +488,8 @@ class Dataset(NotPickled, HasPictures):
             >>> found = ds.check(trainer="kohya", trigger="ohwx")
             >>> found[found.severity == "error"]
         """
-        if limit is not None and (not isinstance(limit, int) or limit < 1):
+        limit = scalar(limit)
+        if limit is not None and (type(limit) is not int or limit < 1):
             raise UsageError(
                 f"{in_words(limit)} is no number of tokens", hint="give 75, 150 or 225"
             )
@@ -601,8 +603,8 @@ class Dataset(NotPickled, HasPictures):
             return None
         left = self._writer.undo(step.step_id) if step.files else []
         self._steps.undo(step)
-        self._writer.clean(step.step_id)
         if not left:
+            self._writer.clean(step.step_id)
             return step.name
         names = ", ".join(left[:3]) + (f" and {len(left) - 3:,} more" if len(left) > 3 else "")
         what = "was changed since, and stays" if len(left) == 1 else "were changed since, and stay"
@@ -684,25 +686,33 @@ class Dataset(NotPickled, HasPictures):
         entries = self.entries
         if callable(where):
             where = where(self.frame)
-        if isinstance(where, (str, os.PathLike)):
+        where = scalar(where)
+        if isinstance(where, (str, bytes, os.PathLike)) or type(where) is int:
             where = [where]
         if hasattr(where, "columns"):  # rows of ds.frame
             where = list(where.index)
-        if hasattr(where, "reindex") and getattr(getattr(where, "dtype", None), "kind", "") == "b":
-            if not where.index.isin(range(len(entries))).all():
+        if isinstance(where, Mapping) or not hasattr(where, "__iter__"):
+            raise UsageError(f"{in_words(where)} names no pictures", hint=_MASK_HINT)
+        given = [scalar(each) for each in where]
+        # A mask of pandas may have gaps, and say nothing of some pictures.
+        if hasattr(where, "reindex") and all(isinstance(e, bool) or missing(e) for e in given):
+            flags = dict(zip(where.index, given, strict=True))
+            if len(flags) < len(given) or not flags.keys() <= set(range(len(entries))):
                 raise UsageError("the mask is not of this data set's frame", hint=_MASK_HINT)
-            flags = where.reindex(range(len(entries)), fill_value=False).fillna(False)
-            where = [bool(flag) for flag in flags]
-        try:
-            given = [scalar(each) for each in where]
-        except TypeError:
-            raise UsageError(f"{in_words(where)} names no pictures", hint=_MASK_HINT) from None
+            given = [flags.get(at) is True for at in range(len(entries))]
+        if (
+            len(given) == len(entries) > 2
+            and set(map(type, given)) == {int}
+            and set(given) <= {0, 1}
+        ):
+            raise UsageError("a mask has True and False, not 1 and 0", hint="MASK.astype(bool)")
         if given and all(isinstance(each, bool) for each in given):
             if len(given) != len(entries):
                 said = f"the mask has {len(given):,} values, the data set {len(entries):,} pictures"
                 raise UsageError(said, hint=_MASK_HINT)
             return [entry for entry, wanted in zip(entries, given, strict=True) if wanted]
-        return list({e.at: e for each in given for e in _named(each, entries)}.values())
+        named = _Named(entries)
+        return list({e.at: e for each in given for e in named(each)}.values())
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -743,9 +753,10 @@ class Dataset(NotPickled, HasPictures):
     def _texts(self, value: Any) -> dict[int, str]:
         """Return the caption by place that was assigned; what is missing stays."""
         entries = self.entries
+        pairs: Iterable[tuple[Any, Any]]
         if callable(value):
-            return {e.at: str(value(e.caption)) for e in entries if e.kept and e.caption}
-        if hasattr(value, "to_dict"):
+            pairs = [(e.at, value(e.caption)) for e in entries if e.kept and e.caption]
+        elif hasattr(value, "to_dict"):
             if not value.index.isin(range(len(entries))).all():
                 raise UsageError(
                     "these captions have another index than ds.frame",
@@ -760,9 +771,17 @@ class Dataset(NotPickled, HasPictures):
                 hint="assign a Series, a dict by name, or a function",
             )
         found: dict[int, str] = {}
+        named = _Named(entries)
         for name, text in pairs:
             if isinstance(text, str):
-                found |= {entry.at: text for entry in _named(scalar(name), entries)}
+                for entry in named(scalar(name)):
+                    if len(text) > MOST_TEXT or (entry.caption and not text.strip()):
+                        what = "longer than a caption may be" if text.strip() else "empty"
+                        raise UsageError(
+                            f"the text for {entry.name} is {what}: nothing was changed",
+                            hint="ds.reject([NAME]) leaves a picture out",
+                        )
+                    found[entry.at] = text
             elif not missing(text):
                 raise UsageError(f"{in_words(text)} is no caption: nothing was changed")
         return found
@@ -773,7 +792,13 @@ class Dataset(NotPickled, HasPictures):
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    return isinstance(value, Real) and not isinstance(value, bool) and value == value
+
+
+def _models(given: Any) -> list[Any]:
+    if not isinstance(given, Iterable):
+        raise UsageError(f"{in_words(given)} names no models", hint=f"models={list(MODELS)}")
+    return [given] if isinstance(given, str) else list(given)
 
 
 def _valid(text: str) -> str:
@@ -781,26 +806,38 @@ def _valid(text: str) -> str:
     return text if is_valid(text) else text.encode("utf-8", "replace").decode()
 
 
-def _named(name: Any, entries: Sequence[Entry]) -> list[Entry]:
-    """Return the pictures of a name, a pattern or a place."""
-    if isinstance(name, int) and not isinstance(name, bool):
-        if 0 <= name < len(entries):
-            return [entries[name]]
-        raise UsageError(f"there is no picture {name}: there are {len(entries):,}")
-    if isinstance(name, os.PathLike):
-        name = os.fspath(name)
-    if not isinstance(name, str):
-        raise UsageError(f"{in_words(name)} names no picture", hint=_MASK_HINT)
-    exact = [e for e in entries if name in (e.image, e.name, os.path.basename(e.image))]
-    if not exact:
+class _Named:
+    """Finds pictures by a name, a pattern or a place; thousands of names take one pass."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries = entries
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Entry]]:
+        found: dict[str, list[Entry]] = {}
+        for entry in self._entries:
+            for name in {entry.image, entry.name, os.path.basename(entry.image)}:
+                found.setdefault(name, []).append(entry)
+        return found
+
+    def __call__(self, name: Any) -> list[Entry]:
+        entries = self._entries
+        if isinstance(name, int) and not isinstance(name, bool):
+            if 0 <= name < len(entries):
+                return [entries[name]]
+            raise UsageError(f"there is no picture {name}: there are {len(entries):,}")
+        if isinstance(name, os.PathLike):
+            name = os.fspath(name)
+        if not isinstance(name, str):
+            raise UsageError(f"{in_words(name)} names no picture", hint=_MASK_HINT)
         here = os.path.abspath(os.path.expanduser(name))
-        exact = [e for e in entries if e.image == here]
-    if not exact:
-        exact = [e for e in entries if fnmatch.fnmatch(os.path.basename(e.image), name)]
-    if not exact:
-        known = [os.path.basename(entry.image) for entry in entries]
-        raise UnknownNameError("picture of this data set called", name, known)
-    return exact
+        exact = self._by_name.get(name) or self._by_name.get(here)
+        if not exact:
+            exact = [e for e in entries if fnmatch.fnmatch(os.path.basename(e.image), name)]
+        if not exact:
+            known = [os.path.basename(entry.image) for entry in entries]
+            raise UnknownNameError("picture of this data set called", name, known)
+        return exact
 
 
 def _name_of(source: Any, rows: Iterable[Row]) -> str:
@@ -811,5 +848,6 @@ def _name_of(source: Any, rows: Iterable[Row]) -> str:
             return os.path.realpath(path)
     if is_store(as_address(source)):
         return str(source).strip().rstrip("/")
-    folders = {os.path.dirname(row.image) for row in rows if os.path.isabs(row.image)}
+    # A name that leads to no picture says nothing of where the others lie.
+    folders = {os.path.dirname(r.image) for r in rows if r.picture and os.path.isabs(r.image)}
     return os.path.realpath(os.path.commonpath(folders)) if folders else ""

@@ -329,7 +329,8 @@ class Files:
             return self._manager.thumbnails.original(entry.image, entry.picture, trusted=trusted)
         except PictureError as error:
             raise UsageError(
-                f"{error.message}: it was not written", hint=error.hint or "ds.reject([NAME])"
+                f"{error.message}: nothing was written",
+                hint="open the data set again, or ds.reject([NAME]) leaves it out",
             ) from None
 
     def _free_names(

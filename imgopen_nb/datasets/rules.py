@@ -129,7 +129,9 @@ def _add(tag: str, first: bool = False) -> Change:
 
 
 def _remove(tags: Sequence[str]) -> Change:
-    unwanted = frozenset(map(key, tags))
+    if not tags:
+        raise UsageError("no tag is given", hint='tags = ["blurry"]')
+    unwanted = frozenset(key(_one_tag(tag)) for tag in tags)
 
     def change(parts: Parts) -> Parts:
         if unwanted.isdisjoint(map(key, parts.tags)):
@@ -534,6 +536,8 @@ def tags_given(given: str | os.PathLike[str] | Iterable[str]) -> list[str]:
         UsageError: there is no tag in it.
     """
     path = isinstance(given, (str, os.PathLike))
+    if not path and not (isinstance(given, Iterable) and all(isinstance(t, str) for t in given)):
+        raise UsageError(f"{in_words(given)} is no list of tags", hint='["blurry", "rating:*"]')
     return list(tags_of_file(path_of(given)) if path else given)  # type: ignore[arg-type]
 
 

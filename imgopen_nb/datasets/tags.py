@@ -96,9 +96,9 @@ class Tags:
         """
         return self._run("add", where, tag=tag, **({"first": True} if first else {}))
 
-    def remove(self, *tags: str, where: Any = None) -> Done:
+    def remove(self, *tags: Names, where: Any = None) -> Done:
         """Remove tags; sentences that say them stay."""
-        return self._run("remove", where, tags=list(tags))
+        return self._run("remove", where, tags=[tag for some in tags for tag in _listed(some)])
 
     def rename(self, old: str, new: str, *, where: Any = None) -> Done:
         """Rename a tag; where both are there, the new one stays."""
@@ -143,7 +143,7 @@ class Tags:
             kept: how many tags behind the trigger stay in front, or which ones, in that order.
             where: which pictures.
         """
-        given = {"trigger": trigger, "kept": kept if isinstance(kept, int) else list(kept)}
+        given = {"trigger": trigger, "kept": kept if isinstance(kept, int) else _listed(kept)}
         return self._run("order", where, by=by, **{n: v for n, v in given.items() if v})
 
     def dedupe(self, *, where: Any = None) -> Done:
@@ -240,10 +240,10 @@ def _count(entries: Iterable[Entry]) -> tuple[Counter[str], dict[str, str]]:
 
 
 def _listed(tags: Names) -> list[str]:
-    return [tags] if isinstance(tags, str) else list(tags)
+    return list(tags) if isinstance(tags, Iterable) and not isinstance(tags, str) else [tags]
 
 
 def _list_or_file(given: ListOrFile) -> dict[str, Any]:
     if isinstance(given, (str, os.PathLike)):
         return {"file": str(path_of(given).absolute())}
-    return {"tags": list(given)}
+    return {"tags": _listed(given)}

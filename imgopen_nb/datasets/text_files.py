@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from ..media.stores import Place
 
 SUFFIXES = (".txt", ".caption")  # the first that is there counts
+_READ = (*SUFFIXES, *map(str.upper, SUFFIXES))  # trainers read the small ones only
 _MOST_BYTES = 4 * MOST_TEXT
 
 
@@ -52,7 +55,7 @@ def text_files(entries: Iterable[Entry]) -> Iterator[tuple[Entry, TextFile]]:
             continue
         if not isinstance(place, Path) and str(place.parent) not in listed:
             listed[str(place.parent)] = {file.name for file in files_in(place.parent)}
-        for suffix in SUFFIXES:
+        for suffix in _READ:
             beside = place.with_suffix(suffix)
             if not isinstance(place, Path) and beside.name not in listed[str(place.parent)]:
                 continue
@@ -70,6 +73,8 @@ def read_text_file(path: Place) -> TextFile | None:
         seen = path.stat()
         data = path.read_bytes() if seen.st_size <= _MOST_BYTES else b""
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # there is no such file
+            return None
         return TextFile(path, "", "", 0.0, f"{path.name} cannot be read ({error.strerror})")
     changed = seen.st_mtime if isinstance(path, Path) else modified(path)
     if seen.st_size > _MOST_BYTES:
@@ -78,13 +83,15 @@ def read_text_file(path: Place) -> TextFile | None:
     text, trouble = decoded(data)
     found = text.strip()
     if len(found) > MOST_TEXT:
-        found, trouble = "", f"{path.name} is too long for a caption"
+        found, trouble = "", "is too long for a caption"
     digest = hashlib.sha256(data).hexdigest()
     return TextFile(path, found, digest, changed, f"{path.name} {trouble}" if trouble else "")
 
 
 def decoded(data: bytes) -> tuple[str, str]:
     """Return the text of a file, and what is wrong with its encoding, or ""."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace"), "is not UTF-8: read as UTF-16"
     try:
         return data.decode("utf-8-sig"), ""
     except UnicodeDecodeError:

@@ -87,9 +87,10 @@ def train(
     return task
 
 
-def name_of(given: str, folder: str) -> str:
+def name_of(given: Any, folder: str) -> str:
     """Return the name of a training: as given, or that of the data set's folder."""
-    return given.strip() or os.path.basename(folder.rstrip("/\\")) or "unnamed"
+    name = "" if given is None else str(given)
+    return name.strip() or os.path.basename(folder.rstrip("/\\")) or "unnamed"
 
 
 def _call(entries: Sequence[Entry], params: Mapping[str, Any]) -> dict[str, Any]:

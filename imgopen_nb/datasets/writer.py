@@ -138,6 +138,8 @@ class Writer:
             raise ParameterError(
                 f"images must be one of {', '.join(IMAGES)}, not {in_words(images)}"
             )
+        if not isinstance(overwrite, bool):
+            raise ParameterError(f"overwrite must be True or False, not {in_words(overwrite)}")
         into = _folder_of(folder)
         with tempfile.TemporaryDirectory(prefix="imgopen-") as spool:
             files = Files(

@@ -156,7 +156,7 @@ def test_copies_of_a_picture_share_captions_and_verdicts(folder: Path):
     [
         ([True, False], "the mask has 2 values, the data set 3 pictures"),
         ("d.png", "no picture of this data set called"),
-        (7, "names no pictures"),
+        (7, "there is no picture 7"),
         ([7], "there is no picture 7"),
         (pd.Series([True], index=[99]), "not of this data set's frame"),
         ([object()], "names no picture"),
