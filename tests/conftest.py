@@ -81,6 +81,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that Ctrl-C ended: in a worker of xdist nobody pressed it but the tests."""
+    try:
+        return (yield)
+    except KeyboardInterrupt as error:
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            raise
+        raise AssertionError(f"Ctrl-C came through in {item.nodeid}") from error
+
+
 @pytest.fixture(scope="session", autouse=True)
 def heeds_ctrl_c() -> None:
     """What a shell runs in the background ignores SIGINT, and so would all that it starts."""
