@@ -155,7 +155,7 @@ def test_saved_and_reopened_without_a_kernel_it_shows_the_same(
     assert broken_pictures(again.page) == []
     assert again.complaints == []
     again.shot(f"lab-{tour.path.stem}-untrusted")
-    again.page.context.close()
+    again.leave()
 
 
 # Captions that want to be more than text
