@@ -7,9 +7,11 @@ EXTRAS ?= dev
 # Test files that run at the same time: on two cores three, as half of their time is waiting.
 WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Compiled modules are kept: some hundred processes of the tests import the same ones.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
-.PHONY: help demo check test versions soak lab lint bench notebooks browser clean
+.PHONY: help demo check test versions soak lab lint bench notebooks browser compiled clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -23,7 +25,8 @@ lab: $(VENV)/.lab  ## open the notebooks in JupyterLab
 check: $(VENV)/.dev lint  ## lint, types and the tests that start no browser, server or kernel
 	$(PYTEST) -m "not browser and not kernel and not server"
 
-test: $(VENV)/.dev browser lint  ## lint, types and all tests, notebooks and browser included
+test: $(VENV)/.dev  ## lint, types and all tests, notebooks and browser included
+	@$(MAKE) --no-print-directory -j 3 lint browser compiled
 	$(PYTEST) --durations 40 --durations-min 8
 
 versions: $(VENV)/.dev  ## a core of the tests with the lowest and the newest version of every dependency
@@ -52,6 +55,9 @@ notebooks: $(VENV)/.dev  ## run the notebooks in the sandbox, each with a histor
 browser: $(VENV)/.dev
 	@sh tests/get_chromium.sh
 	@sh tests/get_proxy.sh $(CURDIR)/$(VENV)
+
+compiled: $(VENV)/.dev  # collect the tests once before the workers do: this compiles all modules
+	@$(BIN)/python -m pytest -qq --collect-only >$(VENV)/collected.txt || { cat $(VENV)/collected.txt; exit 1; }
 
 clean:  ## remove the environment and what the tests leave
 	rm -rf $(VENV) artifacts imgopen-demo.html .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -53,12 +53,13 @@ def marker_of(command: Any) -> str | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left alone with one at the end.
 
-    A test that starts a browser, a kernel or a server takes as long as some thirty others.
+    A test that starts a browser, a kernel or a server takes as long as some thirty others, and so
+    does one that tries at random.
     """
     weights: Counter[Path] = Counter()
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
-        weights[item.path] += 30 if marks & {"browser", "kernel", "server"} else 1
+        weights[item.path] += 30 if marks & {"browser", "kernel", "server", "soak"} else 1
     items.sort(key=lambda item: (-weights[item.path], item.path))
 
 
@@ -79,6 +80,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess.Popen, "__init__", start)
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that Ctrl-C ended: in a worker of xdist nobody pressed it but the tests."""
+    try:
+        return (yield)
+    except KeyboardInterrupt as error:
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            raise
+        raise AssertionError(f"Ctrl-C came through in {item.nodeid}") from error
 
 
 @pytest.fixture(scope="session", autouse=True)

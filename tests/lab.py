@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 from playwright import sync_api
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, ViewportSize
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from .notebook_server import TOKEN, notebook_server
@@ -39,6 +40,7 @@ NOISE = [
     ("reading 'schema'", "Notebook 7 says so of every notebook, an empty one too"),
 ]
 
+WINDOW = ViewportSize(width=1200, height=1400)
 OURS = '[class^="imgopen-"]'
 CARD = f"{OURS} .card"
 OUTPUT = ".jp-OutputArea-output"
@@ -69,13 +71,19 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """Start Chromium; without one, fail in CI and skip elsewhere."""
+    """Start Chromium; without one, fail in CI and skip elsewhere.
+
+    Its first context has a profile on the disk, which keeps JupyterLab's code compiled.
+    """
     path = find_chromium()
     if path is None:
         stop: Callable[[str], Any] = pytest.fail if os.environ.get("CI") else pytest.skip
         stop("the browser tests need chromium: sudo apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+    with sync_api.sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+        browser = playwright.chromium.launch_persistent_context(
+            profile, executable_path=path, args=list(FLAGS), viewport=WINDOW
+        ).browser
+        assert browser is not None
         yield browser
         browser.close()
 
@@ -130,12 +138,16 @@ class Notebook7(Lab):
 
 
 class Sheet:
-    """A notebook open in JupyterLab, and everything that the page complained about or fetched."""
+    """A notebook open in JupyterLab, and everything that the page complained about or fetched.
+
+    Options are those of a browser's context, and give the page one of its own.
+    """
 
     def __init__(self, lab: Lab, browser: Browser, name: str, **options: Any) -> None:
         self.path = lab.root / name
-        wanted = {"viewport": {"width": 1200, "height": 1400}, **options}
-        self.page = browser.new_context(**wanted).new_page()
+        wanted = {"viewport": WINDOW, **options}
+        self._own = browser.new_context(**wanted) if options else None
+        self.page = (self._own or browser.contexts[0]).new_page()
         self.page.set_default_timeout(30_000)
         self.complaints: list[str] = []
         self.fetched: list[str] = []
@@ -224,7 +236,13 @@ class Sheet:
     def close(self) -> None:
         """Shut the kernel down and close the page, so that one test leaves the next its CPU."""
         self.command("notebook:shutdown-kernel")
-        self.page.context.close()
+        self.leave()
+
+    def leave(self) -> None:
+        """Close the page; its kernel goes on."""
+        self.page.close()
+        if self._own is not None:
+            self._own.close()
 
 
 def snap(page: Page, name: str, full: bool = True) -> None:

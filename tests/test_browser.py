@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, Page
 
 from .lab import CARD, OURS, OUTPUT, PROJECT, Lab, Sheet, reopened, running, snap, without_outputs
+from .notebook_runs import RUN_IN_LAB, assert_runs_as_planned, assert_small, assert_subjects_named
 from .page_checks import TOO_WIDE, broken_pictures, faint
 from .stub import Reply, Request, Stub, ok, refusal
 
@@ -32,9 +34,16 @@ NOTEBOOKS = {
     "09_many_pictures.ipynb": (1, ("real",), 2_000_000),
 }
 QUICKSTART = pytest.mark.parametrize("tour", ["01_quickstart.ipynb"], indirect=True)
+CALLBACKS = pytest.mark.parametrize(
+    "tour", ["08_callbacks_and_local_pictures.ipynb"], indirect=True
+)
 COMPARISON = pytest.mark.parametrize("tour", ["03_compare_captions.ipynb"], indirect=True)
 
 # Our notebooks
+
+
+def test_every_notebook_that_is_left_to_jupyterlab_is_run_here():
+    assert set(RUN_IN_LAB) <= set(NOTEBOOKS)
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS)
@@ -54,6 +63,30 @@ def test_every_cell_runs_and_every_picture_shows(tour: Sheet):
     assert [word for word in words if word not in said] == []
     assert broken_pictures(tour.page) == []
     assert [text for text in tour.text(OUTPUT) if "model not found" in text] == []
+
+
+@pytest.fixture(scope="module")
+def left(tour: Sheet) -> nbformat.NotebookNode:
+    """What the run left in the file."""
+    tour.save()
+    return nbformat.read(tour.path, 4)
+
+
+def test_every_cell_fails_only_where_it_says_so_and_shows_its_value(left: nbformat.NotebookNode):
+    assert_runs_as_planned(left)
+
+
+def test_a_fresh_run_names_the_subjects_and_stays_small(left: nbformat.NotebookNode):
+    assert_subjects_named(left)
+    assert_small(left)
+
+
+@CALLBACKS
+def test_beside_a_server_results_arrive_by_themselves(left: nbformat.NotebookNode):
+    said = json.dumps(left.cells)
+
+    assert "Callbacks come to http://127.0.0.1" in said
+    assert re.search(r"\b0 queries", said)
 
 
 @QUICKSTART
@@ -155,7 +188,7 @@ def test_saved_and_reopened_without_a_kernel_it_shows_the_same(
     assert broken_pictures(again.page) == []
     assert again.complaints == []
     again.shot(f"lab-{tour.path.stem}-untrusted")
-    again.page.context.close()
+    again.leave()
 
 
 # Captions that want to be more than text

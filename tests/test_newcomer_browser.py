@@ -254,7 +254,7 @@ def test_reopened_without_a_kernel_every_widget_has_left_something_to_read(
     expect(left).to_have_count(4)
     words = " ".join(left.all_inner_texts())
     missing = [place.is_visible() for place in again.page.get_by_text(MISSING).all()]
-    again.page.context.close()
+    again.leave()
     html, _ = HTMLExporter(template_name="lab").from_notebook_node(saved)
 
     assert all(word in words for word in ("patchmatch", "before", "espresso", "my own caption"))

@@ -5,7 +5,6 @@ The last part is about secrets: two keys go in, and are looked for in everything
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
@@ -17,7 +16,6 @@ from typing import Any
 
 import nbformat
 import pytest
-from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
@@ -28,13 +26,24 @@ from imgopen_nb.errors import BadRequestError
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
 
-from .notebook_server import notebook_server
+from .notebook_runs import (
+    MOST_BYTES,
+    RUN_IN_LAB,
+    assert_runs_as_planned,
+    assert_small,
+    assert_subjects_named,
+    captions,
+    code_cells,
+    ends_in_expression,
+    failed,
+    may_fail,
+    our_outputs,
+)
 from .sandbox_fixtures import Api
 from .stub import Reply, Request, Stub, ok, refusal
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-MOST_BYTES = 400_000
 MACHINE_PATHS = (
     "/tmp/",
     "/home/",
@@ -43,19 +52,15 @@ MACHINE_PATHS = (
     f"{FOLDER.parent}/",
     "C:\\\\Users",
 )
-# What the captions of the six photographs must name, and which notebook shows them.
-SUBJECTS = {
-    "sample:astronaut": {"person", "portrait"},
-    "sample:camera": {"person", "tripod", "solo"},
-    "sample:chelsea": {"cat"},
-    "sample:coffee": {"espresso", "coffee", "cup"},
-    "sample:grace_hopper": {"person", "portrait"},
-    "sample:rocket": {"rocket", "missile", "spacecraft"},
-}
 # Those that show widgets: what is read of them without a kernel are the stand-ins.
 CLICKED = [path for path in NOTEBOOKS if path.name[:2] in ("06", "07")]
 CARDS = [path for path in NOTEBOOKS if path not in CLICKED]
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+HERE = [path for path in NOTEBOOKS if path.name not in RUN_IN_LAB]
+EACH_HERE = pytest.mark.parametrize("path", HERE, ids=lambda path: path.name)
+EACH_OF_CARDS_HERE = pytest.mark.parametrize(
+    "path", [path for path in HERE if path in CARDS], ids=lambda path: path.name
+)
 EACH_OF_CARDS = pytest.mark.parametrize("path", CARDS, ids=lambda path: path.name)
 EACH_OF_WIDGETS = pytest.mark.parametrize("path", CLICKED, ids=lambda path: path.name)
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -74,11 +79,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Any:
             folder = tmp_path_factory.mktemp(path.stem)
             env = {**environment(folder), "IMGOPEN_BACKEND": "sandbox"}
             notebook = nbformat.read(path, as_version=4)
-            if path.name.startswith("08"):  # which shows what a kernel of a server can do
-                with notebook_server(folder / "server", home=folder / "home") as server:
-                    done[path] = execute(notebook, {**env, "IMGOPEN_SERVER": server.url}, FOLDER)
-            else:
-                done[path] = execute(notebook, env, FOLDER)
+            done[path] = execute(notebook, env, FOLDER)
         return done[path]
 
     return run
@@ -97,68 +98,30 @@ def execute(notebook: NotebookNode, env: dict[str, str], folder: Path, **more: A
     return NotebookClient(notebook, **options).execute(env=env, **more)
 
 
-def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def may_fail(cell: NotebookNode) -> bool:
-    return "raises-exception" in cell.metadata.get("tags", [])
-
-
-def failed(cell: NotebookNode) -> bool:
-    return any(output.output_type == "error" for output in cell.outputs)
-
-
-def ends_in_expression(source: str) -> bool:
-    """Whether the cell's last line is a value to show; loading an extension is none."""
-    last = ast.parse(TransformerManager().transform_cell(source)).body[-1]
-    return isinstance(last, ast.Expr) and "'load_ext'" not in ast.unparse(last)
-
-
 @pytest.mark.kernel
-@pytest.mark.server
-@EACH
+@EACH_HERE
 def test_it_runs_without_a_key_and_fails_only_where_it_says_so(path: Path, executed: Any):
-    cells = code_cells(executed(path))
-
-    assert [cell.source for cell in cells if failed(cell) != may_fail(cell)] == []
-    assert all(cell.execution_count for cell in cells)
+    assert_runs_as_planned(executed(path))
 
 
 @pytest.mark.kernel
-@pytest.mark.server
-@EACH
-def test_every_cell_that_ends_in_an_expression_shows_something(path: Path, executed: Any):
-    silent = [c.source for c in code_cells(executed(path)) if not c.outputs]
-
-    assert [source for source in silent if ends_in_expression(source)] == []
-
-
-@pytest.mark.kernel
-@pytest.mark.server
-@EACH_OF_CARDS
+@EACH_OF_CARDS_HERE
 def test_a_fresh_run_names_the_subjects_and_stays_small(path: Path, executed: Any):
-    notebook = executed(path)
-
-    assert_subjects_named(notebook)
-    assert len(nbformat.writes(notebook).encode()) < MOST_BYTES
+    assert_subjects_named(executed(path))
+    assert_small(executed(path))
 
 
 @pytest.mark.kernel
-@pytest.mark.server
-def test_beside_a_server_results_arrive_by_themselves_and_without_one_they_are_asked_for(
-    executed: Any, tmp_path: Path
-):
+def test_without_a_server_results_are_asked_for(tmp_path: Path):
     path = next(path for path in NOTEBOOKS if path.name.startswith("08"))
     env = {**environment(tmp_path), "IMGOPEN_BACKEND": "sandbox"}
     env.pop("IMGOPEN_SERVER", None)
-    beside = json.dumps(executed(path).cells)
-    alone = json.dumps(execute(nbformat.read(path, as_version=4), env, FOLDER).cells)
+    alone = execute(nbformat.read(path, as_version=4), env, FOLDER)
+    said = json.dumps(alone.cells)
 
-    assert "Callbacks come to http://127.0.0.1" in beside
-    assert re.search(r"\b0 queries", beside)
-    assert "results are asked for instead" in alone
-    assert not re.search(r"\b0 queries", alone)
+    assert [cell.source for cell in code_cells(alone) if failed(cell) != may_fail(cell)] == []
+    assert "results are asked for instead" in said
+    assert not re.search(r"\b0 queries", said)
 
 
 # As saved
@@ -213,24 +176,6 @@ def test_as_saved_every_output_of_ours_has_text_and_data_beside_the_html(
     assert all({"text/plain", "text/html"} <= set(output.data) for output in ours)
 
 
-def our_outputs(notebook: NotebookNode) -> Iterator[NotebookNode]:
-    for cell in code_cells(notebook):
-        for output in cell.outputs:
-            if "application/vnd.imgopen.task+json" in output.get("data", {}):
-                yield output
-
-
-def captions(notebook: NotebookNode) -> list[tuple[str, str]]:
-    """Return (picture, what was said of it) of all our outputs."""
-    outputs = our_outputs(notebook)
-    tasks = [t for o in outputs for t in o.data["application/vnd.imgopen.task+json"]["tasks"]]
-    return [
-        (t.get("image", ""), json.dumps([t.get("caption"), t.get("tags")]))
-        for t in tasks
-        if t.get("operation") == "describe"
-    ]
-
-
 def stand_ins(notebook: NotebookNode) -> list[str]:
     """Return the HTML that stands in for each widget: the output after it."""
     found = []
@@ -262,18 +207,6 @@ def test_exported_the_stand_ins_are_read_and_no_error(
 
     assert pictures <= set(bare.pictures)
     assert "model not found" not in bare.text
-
-
-def assert_subjects_named(notebook: NotebookNode) -> None:
-    named = [(f"sample:{Path(image).stem}", text) for image, text in captions(notebook)]
-    named += captions(notebook)  # samples by their names, and copies of them in a folder
-    said = [(image, words(text)) for image, text in named if image in SUBJECTS]
-    assert said or "describe" not in "".join(cell.source for cell in notebook.cells)
-    assert [(image, text) for image, text in said if not text & SUBJECTS[image]] == []
-
-
-def words(text: str) -> set[str]:
-    return set(re.findall(r"[a-z]+", text.lower()))
 
 
 # Exported

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sqlite3
 import threading
 import time
@@ -36,6 +34,7 @@ from imgopen_nb.session import Session
 
 from .catalogue.test_catalogue import BY_ID
 from .conftest import KEY_ID, KEY_SECRET
+from .presses import ctrl_c
 from .stub import Reply, Request, Stub, ok, refusal
 
 URL = "https://example.org/cat.png"
@@ -263,9 +262,8 @@ def test_cancel_ends_a_wait_in_another_thread(session: Session, stub: Stub):
 def test_ctrl_c_says_which_task_goes_on(session: Session, stub: Stub):
     stub.answer = answering(ok(taskId="1"), ok(status=1))
     task = session.submit("describe", image=URL)
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
 
-    with pytest.raises(TaskInterrupted, match=f"%imgopen wait {task.id}"):
+    with ctrl_c(0.3), pytest.raises(TaskInterrupted, match=f"%imgopen wait {task.id}"):
         task.wait(timeout=20)
     assert session.history().status.tolist() == ["running"]
 

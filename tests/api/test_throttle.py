@@ -7,7 +7,6 @@ import itertools
 import math
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +23,8 @@ from imgopen_nb.api.rate_limit import COLUMNS
 from imgopen_nb.api.throttle import Throttle, limit_name
 from imgopen_nb.config.credentials import Secret
 from imgopen_nb.database.database import Database
+
+from ..presses import ctrl_c
 
 NOW = 1.7e9
 HOURS = 3 * 3600.0
@@ -536,10 +537,8 @@ def test_ctrl_c_ends_a_real_wait(journal: Database):
     """A pause of an hour; without the interrupt this test would run into its time limit."""
     throttle = Throttle(journal, "k")
     throttle.refused(3600.0)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
 
-    with pytest.raises(KeyboardInterrupt):
+    with ctrl_c(0.3), pytest.raises(KeyboardInterrupt):
         throttle.wait()
 
 

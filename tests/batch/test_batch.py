@@ -35,6 +35,7 @@ from imgopen_nb.stream import stream
 from imgopen_nb.tasks.task import Task
 
 from ..conftest import KEY_ID, KEY_SECRET, often
+from ..presses import ctrl_c
 from ..service import Service, caption_of
 from ..stub import Reply, Request, Stub, ok, refusal
 
@@ -600,8 +601,8 @@ def test_ctrl_c_in_the_notebook_leaves_the_kernel_as_it_was(session: Session, st
     books = Odd(duration=lambda: 0.0)
 
     stub.answer = gated(books, gate)
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(TaskInterrupted, match="0 done, 5 under way go on at the service"):
+    said = "0 done, 5 under way go on at the service"
+    with ctrl_c(1.0), pytest.raises(TaskInterrupted, match=said):
         describe(session, urls(*range(12)), concurrency=5)
     gate.set()
 

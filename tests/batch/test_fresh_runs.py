@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import signal
 import subprocess
@@ -31,6 +30,7 @@ from imgopen_nb.session import Session
 from imgopen_nb.stream import stream
 
 from ..conftest import KEY_ID, KEY_SECRET
+from ..presses import ctrl_c
 from ..service import caption_of
 from ..stub import Reply, Request, Stub, ok
 from .test_batch import Odd, describe, gated, plan, urls
@@ -76,16 +76,14 @@ def times_sent(books: Odd) -> Counter[str]:
 def interrupt(session: Session, stub: Stub, books: Odd, images: Any, **more: Any) -> str:
     """Press Ctrl-C once five tasks of a batch are under way, and return what it says."""
     gate, known = threading.Event(), len(books.tasks)
-    main = threading.get_ident()
 
-    def press() -> None:
+    def under_way() -> bool:
         wait_for(lambda: len(books.tasks) - known >= 5)
         time.sleep(0.3)  # until the answers have arrived
-        signal.pthread_kill(main, signal.SIGINT)
+        return True
 
     stub.answer = gated(books, gate)
-    threading.Thread(target=press).start()
-    with pytest.raises(TaskInterrupted) as caught:
+    with ctrl_c(under_way), pytest.raises(TaskInterrupted) as caught:
         describe(session, images, concurrency=5, **{"fresh": True, **more})
     gate.set()
     return str(caught.value)
@@ -247,8 +245,7 @@ def test_without_a_seed_nothing_is_taken_up_and_nothing_is_promised(
     session: Session, stub: Stub, fresh: bool
 ):
     stub.answer = lambda request: ok(taskId="x", status=1)
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(TaskInterrupted) as caught:
+    with ctrl_c(1.0), pytest.raises(TaskInterrupted) as caught:
         session.map("text2image", ["a cat", "a dog"], fresh=fresh, progress=False)
     said = str(caught.value)
 
@@ -282,9 +279,9 @@ def test_with_the_cache_off_nothing_is_taken_up(
 def test_rows_of_ones_own_with_fresh_promise_nothing(session: Session, stub: Stub, books: Odd):
     stub.answer = gated(books, threading.Event())
     rows = [Row(n, n, {"image": url, "model": "clip"}) for n, url in enumerate(urls(*range(3)))]
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
 
-    with pytest.raises(TaskInterrupted, match="sends everything again, because it is fresh"):
+    fresh = "sends everything again, because it is fresh"
+    with ctrl_c(1.0), pytest.raises(TaskInterrupted, match=fresh):
         list(stream(session, OPERATIONS["describe"], rows, Limits(fresh=True)))
 
 
@@ -306,8 +303,7 @@ def test_rows_that_are_being_sent_are_not_said_to_be_under_way(session: Session,
         return ok(taskId="x", status=1)
 
     stub.answer = answer
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(TaskInterrupted) as caught:
+    with ctrl_c(1.0), pytest.raises(TaskInterrupted) as caught:
         describe(session, urls(*range(12)), concurrency=5)
     held.set()
 

@@ -16,9 +16,7 @@ import io
 import os
 import random
 import re
-import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +39,7 @@ from imgopen_nb.widgets.caption_board.board import Board, board
 from imgopen_nb.widgets.gallery.gallery import Gallery, gallery
 
 from ..conftest import often
+from ..presses import CtrlC
 from ..stub import Reply, Request, Stub, ok, refusal
 from .folders import SUFFIXES, Folders, sha256
 
@@ -59,14 +58,15 @@ class Service:
 
     Attributes:
         sent: how many tasks were accepted.
-        interrupt: presses Ctrl-C once so many more tasks were accepted; None never.
+        interrupt: how many tasks are accepted before Ctrl-C is pressed; None never.
+        key: what is pressed then.
     """
 
     def __init__(self, stub: Stub, dice: random.Random) -> None:
         self.stub, self.dice = stub, dice
         self.tasks: dict[str, tuple[str, str]] = {}
         self.slow: set[str] = set()
-        self.sent, self.interrupt, self.pressed = 0, None, False
+        self.sent, self.interrupt, self.key = 0, None, CtrlC()
         self._lock = threading.Lock()
         stub.answer = self.answer
 
@@ -89,10 +89,9 @@ class Service:
             self.sent += 1
             sha = body["image"].rpartition("/")[2].removesuffix(".png")
             self.tasks[key] = (sha, body.get("model", "clip"))
-            if self.interrupt is not None and self.sent >= self.interrupt and not self.pressed:
-                self.pressed = True
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            if self.pressed or self.dice.random() < 0.03:
+            if self.interrupt is not None and self.sent >= self.interrupt:
+                self.key.press()
+            if self.key.pressed or self.dice.random() < 0.03:
                 self.slow.add(key)
                 return ok(taskId=f"s-{key}", status=1)
             return self._done(key)
@@ -403,27 +402,23 @@ class Walk:
         source, meant, index = found
         models = list(self.dice.choice((MODELS, MODELS, MODELS[:1], MODELS[1:])))
         fresh, interrupted = self.dice.random() < 0.1, self.dice.random() < 0.15
-        self.service.pressed = False
-        self.service.interrupt = (
-            self.service.sent + self.dice.randint(1, 6) if interrupted else None
-        )
+        self.service.key, more = CtrlC(), self.dice.randint(1, 6) if interrupted else None
         most = self.dice.choice((*[None] * 5, 0, 1))
         self.note(f"{models}{' fresh' * fresh}{' interrupted' * interrupted} most {most}")
         stopped = False
-        try:
-            grid: dict[str, Any] = {"models": models}
-            if len(models) == 1 and self.dice.random() < 0.5:  # no grid: the column is "caption"
-                grid = {"model": models[0]}
-            session.map(
-                "describe", source, **grid, fresh=fresh, progress=False,
-                most=most, concurrency=self.dice.choice((1, 4, 16)),
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            stopped = True
+        grid: dict[str, Any] = {"models": models}
+        if len(models) == 1 and self.dice.random() < 0.5:  # no grid: the column is "caption"
+            grid = {"model": models[0]}
+        with self.service.key:
+            try:
+                self.service.interrupt = more and self.service.sent + more
+                session.map(
+                    "describe", source, **grid, fresh=fresh, progress=False,
+                    most=most, concurrency=self.dice.choice((1, 4, 16)),
+                )  # fmt: skip
+            except KeyboardInterrupt:
+                stopped = True
         self.service.interrupt = None
-        if self.service.pressed and not stopped:
-            with contextlib.suppress(KeyboardInterrupt):
-                time.sleep(5)  # until the signal arrives
         batch = session.last_batch
         assert batch is not None
         spent = most is not None and bool((batch.errors()["status"] == NOT_SENT).any())

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -20,6 +17,7 @@ from imgopen_nb.errors import TaskFailedError, TaskInterrupted
 from imgopen_nb.session import Session
 from imgopen_nb.tasks.progress import follow
 
+from ..presses import ctrl_c
 from ..stub import Reply, Request, Stub, ok
 from ..test_session import URL
 
@@ -133,9 +131,9 @@ def test_many_tasks_have_one_bar_that_counts(session: Session, stub: Stub, drawn
 
 def test_ctrl_c_names_how_many_go_on(session: Session, stub: Stub, drawn: list[str]):
     stub.replies(ok(status=1))
-    threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT)).start()
 
-    with pytest.raises(TaskInterrupted, match="0 done, 3 under way go on at the service"):
+    said = "0 done, 3 under way go on at the service"
+    with ctrl_c(0.4), pytest.raises(TaskInterrupted, match=said):
         session.run_all("describe", [{"image": URL}] * 3)
 
 

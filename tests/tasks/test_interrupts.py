@@ -32,6 +32,7 @@ from imgopen_nb.widgets.forms.run import Run
 
 from ..conftest import KEY_ID, KEY_SECRET, often
 from ..kernels import started
+from ..presses import ctrl_c
 from ..processes import wait_until
 from ..service import Service, caption_of
 from ..stub import Reply, Request, Stub
@@ -198,32 +199,23 @@ def test_a_time_limit_before_anything_was_sent_says_so(session: Session, stub: S
 # Nothing leaves later that somebody has stopped while it waited for its turn.
 
 
-def press_when(condition: Callable[[], object]) -> None:
-    """Press Ctrl-C in this process, from another thread, as soon as the condition holds."""
-
-    def press() -> None:
-        wait_until(condition)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=press, daemon=True).start()
-
-
 def run_stopped(session: Session) -> None:
-    press_when(lambda: session.rows())
-    with pytest.raises(TaskInterrupted, match="%imgopen resume"):
+    with ctrl_c(session.rows), pytest.raises(TaskInterrupted, match="%imgopen resume"):
         session.run("describe", model="clip", image=PICTURE)
 
 
 def run_stopped_twice(session: Session) -> None:
     run_stopped(session)
-    press_when(lambda: [t for t in session.manager.store.handles() if not t.withdrawn])
-    with pytest.raises(TaskInterrupted, match="%imgopen resume"):
+
+    def again() -> bool:
+        return any(not task.withdrawn for task in session.manager.store.handles())
+
+    with ctrl_c(again), pytest.raises(TaskInterrupted, match="%imgopen resume"):
         session.run("describe", model="clip", image=PICTURE)
 
 
 def batch_stopped(session: Session) -> None:
-    press_when(lambda: session.rows())
-    with pytest.raises(TaskInterrupted, match="1 perhaps not sent yet"):
+    with ctrl_c(session.rows), pytest.raises(TaskInterrupted, match="1 perhaps not sent yet"):
         session.map("describe", [PICTURE], model="clip", progress=False)
 
 

@@ -7,15 +7,12 @@ time-out of 0.5 s for 90 s, a service that takes 0.8 s to accept, or knows a tas
 from __future__ import annotations
 
 import math
-import os
 import re
-import signal
 import sqlite3
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +31,7 @@ from imgopen_nb.session import Session, set_current
 from imgopen_nb.tasks import search
 
 from ..conftest import KEY_ID, KEY_SECRET
+from ..presses import ctrl_c
 from ..processes import python_programs, wait_until
 from ..stub import Reply, Request, Stub, ok
 
@@ -337,15 +335,8 @@ def test_send_lost_sends_nothing_that_the_service_knows(session: Session, stub: 
 def test_ctrl_c_while_a_task_is_sent_leaves_it_to_the_same_search(session: Session, stub: Stub):
     """The service accepts it after the interruption."""
     stub.answer = books = Books(accept_after=0.3)
-    with ThreadPoolExecutor(1) as pool:
-
-        def interrupt() -> None:
-            wait_until(lambda: books.arrivals)
-            os.kill(os.getpid(), signal.SIGINT)
-
-        pool.submit(interrupt)
-        with pytest.raises(TaskInterrupted, match="resume"):
-            session.run("describe", 30, image=IMAGE)
+    with ctrl_c(lambda: books.arrivals), pytest.raises(TaskInterrupted, match="resume"):
+        session.run("describe", 30, image=IMAGE)
 
     (task,) = session.resume()
     assert task.result(30).caption == "seen"

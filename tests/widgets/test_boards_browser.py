@@ -398,7 +398,7 @@ def test_saved_and_reopened_without_a_kernel_the_table_reads(
     assert broken_pictures(again.page, ".imgopen-static img") == []
     assert "model not found" not in again.page.locator("body").inner_text().lower()
     assert again.complaints == []
-    again.page.context.close()
+    again.leave()
 
 
 def test_the_page_fetches_nothing_and_complains_about_nothing(sheet: Sheet, lab: Lab):

@@ -223,7 +223,7 @@ def test_reopened_without_its_kernel_the_results_are_there_and_no_error(
     assert again.page.locator(".imgopen-static img").count() >= 2
     assert again.page.get_by_text(MISSING).count() == 0
     assert not any(place.is_visible() for place in again.page.get_by_text(MISSING).all())
-    again.page.context.close()
+    again.leave()
 
 
 def test_reopened_and_trusted_the_widget_s_empty_place_is_hidden(sheet: Sheet, browser: Browser):
@@ -231,7 +231,7 @@ def test_reopened_and_trusted_the_widget_s_empty_place_is_hidden(sheet: Sheet, b
     again = Sheet(sheet.lab, browser, "forms.ipynb")
     again.page.wait_for_selector(".imgopen-static, .imgopen-form", state="attached")
     shown = [place.is_visible() for place in again.page.get_by_text(MISSING).all()]
-    again.page.context.close()
+    again.leave()
 
     assert not any(shown)
 

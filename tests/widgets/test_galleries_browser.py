@@ -340,7 +340,7 @@ def test_saved_and_reopened_without_a_kernel_the_first_pictures_are_there(
     assert "Error displaying widget" not in again.page.locator(".jp-Notebook").inner_text()
     assert again.complaints == []
     again.shot("lab-gallery-reopened")
-    again.page.context.close()
+    again.leave()
 
 
 def test_it_fits_a_narrow_window(filled: Lab, browser: Browser):

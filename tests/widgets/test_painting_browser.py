@@ -512,7 +512,7 @@ def test_saved_and_reopened_without_a_kernel_it_shows_the_mask(
     assert sheet.page.evaluate("window.hacked") is None
     assert sheet.complaints == []
     sheet.shot("lab-painter-untrusted")
-    sheet.page.context.close()
+    sheet.leave()
 
 
 def test_a_page_that_is_loaded_again_shows_the_mask(shared: Bench):

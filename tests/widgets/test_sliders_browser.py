@@ -170,4 +170,4 @@ def test_saved_and_reopened_without_a_kernel_both_pictures_are_seen(
     assert "model not found" not in " ".join(shown.all_inner_texts())
     assert (again.page.evaluate("window.hacked"), again.complaints) == (None, [])
     again.shot("lab-slider-untrusted")
-    again.page.context.close()
+    again.leave()
