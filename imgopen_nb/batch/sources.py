@@ -28,6 +28,7 @@ _HINT = (
     "give a list, a column, a folder, a glob, or a .csv, .tsv, .jsonl, .json, .parquet, .txt or "
     ".zip file"
 )
+_MOST_SEEN = 20_000  # files in the folders below one, to tell that pictures are among them
 _WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 
 Pairs = Callable[[], Iterator[tuple[Any, Any]]]
@@ -46,7 +47,9 @@ class Source:
         once: whether the input can be read only once, as a generator.
         name: the absolute path of the folder, glob or file, and the column; "" for other inputs.
         pictures: whether the values are pictures; otherwise they are texts.
-        reads: which column of which table it is, and why, for people; "" where that is plain.
+        reads: which column of which table it is, and why, or what is left out, for people; "" where
+            that is plain.
+        table: the table that it is a column of, if it is one.
     """
 
     pairs: Pairs
@@ -56,6 +59,7 @@ class Source:
     name: str = ""
     pictures: bool = True
     reads: str = ""
+    table: Table | None = None
 
 
 def source_of(given: Any, column: str | None = None, param: Param = PICTURE) -> Source:
@@ -125,7 +129,7 @@ def _is_pandas(given: Any) -> bool:
 
 def _from_pandas(given: Any, column: Any, param: Param) -> Source:
     """Return a Series, or a column of a DataFrame, with its index."""
-    name, reads, series = None, "", given
+    table, reads, series = None, "", given
     if hasattr(given, "columns"):
         table = Table("the DataFrame", list(given.columns), lambda n: iter(given[n]), len(given))
         name, why = table.column(column, param)
@@ -136,7 +140,7 @@ def _from_pandas(given: Any, column: Any, param: Param) -> Source:
     def pairs() -> Iterator[tuple[Any, Any]]:
         return zip(series.index, series, strict=True)
 
-    return Source(pairs, len(series), series.index, reads=reads)
+    return Source(pairs, len(series), series.index, reads=reads, table=table)
 
 
 def _is_picture(given: Any) -> bool:
@@ -215,7 +219,8 @@ def _from_text(text: str, param: Param) -> Source:
             raise ParameterError(f"no {param.name}s can be read from {clip(text)}", hint=_HINT)
         return _one_value(text)
     if os.path.isdir(path):
-        return _files(path, _pictures(path), f"no pictures in the folder {clip(text)}")
+        source = _files(path, _pictures(path), f"no pictures in the folder {clip(text)}")
+        return replace(source, reads=_left_below(path, text))
     if os.path.isfile(path):
         _check_picture(path)
         return _files(path, [path], "")
@@ -313,6 +318,21 @@ def _pictures(folder: Path) -> list[Path]:
     return [p for p in seen if has_picture_suffix(p) and p.is_file()]
 
 
+def _left_below(folder: Path, shown: str) -> str:
+    """Return what is said of pictures in the folders below, which are not read; "" if none are."""
+    number = seen = 0
+    for at, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if at != str(folder):
+            number += sum(map(has_picture_suffix, names))
+        seen += len(names)
+        if seen > _MOST_SEEN:
+            break
+    found = counted(number, "picture")
+    pattern = os.path.join(shown, "**", "*")
+    return f"{found} in folders below not read: {clip(pattern)} reads them too" if number else ""
+
+
 def _files(given: Path, found: list[Path], none: str) -> Source:
     if not found:
         raise ParameterError(none, hint=_inside(given) if os.path.isdir(given) else _HINT)
@@ -357,7 +377,8 @@ def _from_table(
         return enumerate(found) if table.index is None else zip(table.index, found, strict=False)
 
     known = f"{os.path.abspath(path)} {name}" if path else ""
-    return Source(guarded(pairs), table.total, name=known, reads=_reads(table, name, why))
+    reads = _reads(table, name, why)
+    return Source(guarded(pairs), table.total, name=known, reads=reads, table=table)
 
 
 def _reads(table: Table, name: Any, why: str) -> str:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
+from hashlib import sha256
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,9 @@ from ..text import counted, in_words, is_valid, short_path
 from .audit import Audit
 from .cards import Card, next_step
 from .checks import check_captions, check_files, check_pictures, frame_of
-from .entry import Entry
+from .entry import Entry, common_folder
 from .imports import take_in
+from .metadata_files import told_by
 from .rules import Rule, rules_of, tags_given, toml
 from .selection import HasPictures, described_in_history, select
 from .steps import Change, Done, Steps
@@ -90,8 +92,13 @@ class Dataset(NotPickled, HasPictures):
         selection = select(manager, source)
         self._rows, _ = group(selection.described, selection.rows)
         self.notes = [note for note in selection.notes if note]
-        folder = _name_of(source, self._rows)
-        self.name = key_of(name or folder)
+        folder = _folder_of(source, self._rows)
+        self.name = key_of(name or folder or _name_of(self._rows))
+        if not name and not folder:
+            self.notes.append(
+                'the pictures lie in no common folder: with name="..." the steps and the rejected '
+                "pictures are found again when the list has changed"
+            )
         self._edits = Edits(manager.database)
         self._steps = Steps(manager.database, self.name)
         self._writer = Writer(manager, self._steps)
@@ -103,7 +110,9 @@ class Dataset(NotPickled, HasPictures):
             if not is_store(row.image) or not imported(row.image, row.picture)
         ]
         root = Path(folder) if folder and not is_store(folder) else None
-        imports = take_in(entries, self._steps, self._edits, manager.files, root)
+        rows = {entry.at: entry for entry in entries}
+        told = told_by(selection.table, source, rows) if selection.table else []
+        imports = take_in(entries, self._steps, self._edits, manager.files, root, told)
         self.notes += imports.notes
         self._file_notes = imports.by_image
 
@@ -270,7 +279,11 @@ class Dataset(NotPickled, HasPictures):
                         left[at][trouble or "too long"] += bool(now)
                         continue
                     new = drafted(new, kind, {})
-                if new is None or new.caption == now:
+                elif not isinstance(new, Draft):
+                    if not missing(new):
+                        raise UsageError(f"{in_words(new)} is no caption: nothing was changed")
+                    continue
+                if new.caption == now:
                     continue
                 changes[at].append(Change(entry.image, entry.picture, new, entry.edit_id))
                 now = new.caption
@@ -840,7 +853,7 @@ class _Named:
         return exact
 
 
-def _name_of(source: Any, rows: Iterable[Row]) -> str:
+def _folder_of(source: Any, rows: Iterable[Row]) -> str:
     """Return the folder of a data set; "" if its pictures lie in none."""
     if isinstance(source, (str, os.PathLike)):
         path = os.path.expanduser(os.fspath(source))
@@ -848,6 +861,14 @@ def _name_of(source: Any, rows: Iterable[Row]) -> str:
             return os.path.realpath(path)
     if is_store(as_address(source)):
         return str(source).strip().rstrip("/")
-    # A name that leads to no picture says nothing of where the others lie.
-    folders = {os.path.dirname(r.image) for r in rows if r.picture and os.path.isabs(r.image)}
-    return os.path.realpath(os.path.commonpath(folders)) if folders else ""
+    lying = [row.image for row in rows if row.picture and not row.trouble]
+    if not all(map(os.path.isabs, lying)):
+        return ""
+    found = common_folder({os.path.dirname(image) for image in lying})
+    return os.path.realpath(found) if found else ""
+
+
+def _name_of(rows: Iterable[Row]) -> str:
+    """Return a name for pictures that lie in no folder: the same pictures have the same one."""
+    pictures = sorted({row.picture for row in rows})
+    return f"pictures {sha256(chr(10).join(pictures).encode()).hexdigest()[:8]}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -71,3 +73,13 @@ class Entry:
     def verified(self) -> bool:
         """Whether its identity tells its content from any other."""
         return bool(self.picture) and verified(self.picture)
+
+
+def common_folder(folders: Iterable[str]) -> str:
+    """Return the folder in which folders lie; "" for several in the home folder or one above it."""
+    named = set(folders)
+    if len(named) < 2:
+        return named.pop() if named else ""
+    found = Path(os.path.commonpath(named))
+    above = (Path.home(), *Path.home().parents, Path(found.anchor), Path(tempfile.gettempdir()))
+    return "" if found in above else str(found)

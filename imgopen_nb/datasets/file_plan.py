@@ -24,7 +24,7 @@ from ..media.formats import FILE_SUFFIXES
 from ..media.stores import is_store, listing, store
 from ..tasks.manager import TaskManager
 from ..text import clip, clip_path, counted, is_valid, short_path
-from .entry import Entry
+from .entry import Entry, common_folder
 from .shards import Shard
 from .steps import Steps
 from .trainers import (
@@ -501,14 +501,13 @@ class Files:
         kinds = {parent.partition("://")[0] if is_store(parent) else "" for parent in parents}
         if len(kinds) == 1:
             if "" in kinds:
-                found = os.path.commonpath(parents)
-                if Path(found) not in (Path.home(), *Path.home().parents, Path(found).anchor):
-                    return found
+                found = common_folder(parents)
             else:
                 scheme, inside = kinds.pop(), (parent.partition("://")[2] for parent in parents)
-                found = os.path.commonpath([f"/{folder}" for folder in inside]).lstrip("/")
-                if found:
-                    return f"{scheme}://{found}"
+                inside_all = os.path.commonpath([f"/{folder}" for folder in inside]).lstrip("/")
+                found = f"{scheme}://{inside_all}" if inside_all else ""
+            if found:
+                return found
         raise UsageError(
             f"the pictures lie in {len(parents):,} folders that have none in common: nothing was "
             "written",

@@ -20,7 +20,7 @@ from ..errors import UsageError
 from ..text import counted
 from .entry import Entry
 from .file_plan import one_line
-from .metadata_files import read_metadata
+from .metadata_files import Told, read_metadata
 from .steps import Change, Steps
 from .text_files import text_files
 
@@ -44,7 +44,12 @@ class Imports:
 
 
 def take_in(
-    entries: Sequence[Entry], steps: Steps, edits: Edits, written: WrittenFiles, root: Path | None
+    entries: Sequence[Entry],
+    steps: Steps,
+    edits: Edits,
+    written: WrittenFiles,
+    root: Path | None,
+    told: Sequence[Told] = (),
 ) -> Imports:
     """Save the captions of files that are new or changed since they were last seen.
 
@@ -54,8 +59,9 @@ def take_in(
         edits: the captions of the history.
         written: the files that we wrote: metadata among them says what the history knows.
         root: the folder of the data set, None if it has none.
+        told: what the table says in which the pictures were given.
     """
-    return _Reader(entries, steps, edits, written).read(root)
+    return _Reader(entries, steps, edits, written).read(root, told)
 
 
 class _Reader:
@@ -70,9 +76,15 @@ class _Reader:
         self._seen: list[tuple[str, str, str]] = []
         self.found = Imports()
 
-    def read(self, root: Path | None) -> Imports:
-        beside = self._text_files()
-        self._metadata([entry for entry in self._entries if entry.at not in beside], root)
+    def read(self, root: Path | None, told: Sequence[Told]) -> Imports:
+        known = self._text_files()
+        told = [each for each in told if each.entry.at not in known]
+        self._told(told)
+        known |= {each.entry.at for each in told}
+        rest = [entry for entry in self._entries if entry.at not in known]
+        metadata = read_metadata(rest, root, self._ours)
+        self.found.notes += metadata.notes
+        self._told(metadata.told)
         self._steps.take_in(self._changes.values(), self._seen)
         return self.found
 
@@ -90,24 +102,21 @@ class _Reader:
                     self.found.by_image[entry.image] = late
         return {entry.at for entry, file in files if file.caption}
 
-    def _metadata(self, entries: Sequence[Entry], root: Path | None) -> None:
-        metadata = read_metadata(entries, root, self._ours)
-        self.found.notes += metadata.notes
-        keys = [key_of(f"{told.path}#{told.entry.image}") for told in metadata.told]
+    def _told(self, found: Sequence[Told]) -> None:
+        keys = [key_of(f"{told.path}#{told.entry.image}") for told in found]
         known = self._steps.files_seen(keys)
-        older: Counter[str] = Counter()
-        for key, told in zip(keys, metadata.told, strict=True):
+        late: Counter[str] = Counter()
+        for key, told in zip(keys, found, strict=True):
             digest = sha256(told.caption.encode("utf-8", "replace")).hexdigest()
             mark = (key, told.entry.picture, digest)
-            if known.get(key) != mark[1:]:
-                late = self._take(
-                    told.entry, told.caption, METADATA, mark, told.path, told.modified
-                )
-                older[told.path.name] += bool(late)
+            if known.get(key) == mark[1:]:
+                continue
+            if self._take(told.entry, told.caption, METADATA, mark, told.path, told.modified):
+                verb = "is older than" if told.modified else "differs from"
+                late[f"{told.path.name} {verb}"] += 1
         self.found.notes += [
-            f"{name} is older than {counted(number, 'caption')} of the history, which stay"
-            for name, number in older.items()
-            if number
+            f"{what} {counted(number, 'caption')} of the history, which stay{'s' * (number == 1)}"
+            for what, number in late.items()
         ]
 
     def _ours(self, path: Place) -> bool:

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..batch.tables.files import read_table
-from ..batch.tables.table import PICTURE, missing
+from ..batch.tables.table import PICTURE, Table, missing
 from ..captions.edits import MOST_TEXT
 from ..catalogue.parameter import folded
 from ..errors import ImgOpenError, ParameterError, UsageError
+from ..files import path_of
 from ..media.stores import files_in, is_store, modified, read_store
 from ..text import clip, counted, decode_json
 from .entry import Entry
@@ -45,7 +46,8 @@ class Told(NamedTuple):
         entry: the picture.
         path: the file.
         caption: the text.
-        modified: when the file was last changed, in seconds since the epoch.
+        modified: when the file was last changed, in seconds since the epoch; 0 if it is none, but
+            a table in memory.
     """
 
     entry: Entry
@@ -116,6 +118,26 @@ def read_metadata(
         ]
     found.told = list(captions.values())
     return found
+
+
+def told_by(table: Table, source: Any, entries: Mapping[int, Entry]) -> list[Told]:
+    """Return the captions in the table in which the pictures of a data set were given.
+
+    Args:
+        table: the table.
+        source: what the user gave: a file, or a table in memory.
+        entries: the pictures by the number of their row.
+    """
+    path, changed = Path(table.name), 0.0
+    if isinstance(source, (str, os.PathLike)):
+        with contextlib.suppress(OSError):
+            file = path_of(source).absolute()
+            path, changed = file, file.stat().st_mtime
+    return [
+        Told(entries[at], path, caption, changed)
+        for at, caption in enumerate(captions_in(table))
+        if caption and at in entries
+    ]
 
 
 def _note(path: Place, verb: str, names: Sequence[str], one: str, several: str) -> Iterator[str]:
@@ -224,22 +246,28 @@ def _rows(path: Path, notes: list[str]) -> Iterator[tuple[str, str]]:
 
 def _of_table(path: Path, notes: list[str]) -> Iterator[tuple[str, str]]:
     table = read_table(path, PICTURE)
-    known = {folded(str(name)): name for name in reversed(table.columns)}
-    columns = [known[name] for name in (*_CAPTIONS, _TAGS) if name in known]
-    if not columns:
+    captions = list(captions_in(table))
+    if not captions:
         return
     pictures, _ = table.column(None, PICTURE)
     broken: list[ImgOpenError] = []
-    for name, *cells in zip(*map(table.values, [pictures, *columns]), strict=True):
+    for name, caption in zip(table.values(pictures), captions, strict=True):
         if isinstance(name, ImgOpenError):
             broken.append(name)
-        elif isinstance(name, (str, os.PathLike)) and not missing(name):
-            row = dict(zip(map(folded, map(str, columns)), cells, strict=True))
-            if caption := _caption(row):
-                yield os.fspath(name), caption
+        elif isinstance(name, (str, os.PathLike)) and not missing(name) and caption:
+            yield os.fspath(name), caption
     if broken:
         more = f", and {len(broken) - 1:,} more rows" if len(broken) > 1 else ""
         notes.append(f"{broken[0].message}{more}")
+
+
+def captions_in(table: Table) -> Iterator[str]:
+    """Yield the caption of each row of a table, "" where it has none; nothing if no column has."""
+    known = {folded(str(name)): name for name in reversed(table.columns)}
+    columns = [name for name in (*_CAPTIONS, _TAGS) if name in known]
+    if columns:
+        for cells in zip(*(table.values(known[name]) for name in columns), strict=True):
+            yield _caption(dict(zip(columns, cells, strict=True)))
 
 
 def _of_kohya(path: Path) -> Iterator[tuple[str, str]]:
@@ -248,21 +276,24 @@ def _of_kohya(path: Path) -> Iterator[tuple[str, str]]:
         return
     for name, about in content.items():
         row = about if isinstance(about, dict) else {"caption": about}
-        if caption := _caption(row):
+        said = _said(row)
+        both = ("caption", _TAGS) if "text" not in said else ()
+        if caption := ", ".join(said[name] for name in both if name in said) or _caption(row):
             yield name, caption
 
 
 def _caption(row: Mapping[str, Any]) -> str:
-    """Return the caption of a row as the trainers read it: kohya's tags follow its caption."""
-    texts = {name: row[name] for name in (*_CAPTIONS, _TAGS) if name in row}
-    if isinstance(tags := texts.get(_TAGS), (list, tuple)):
-        texts[_TAGS] = ", ".join(map(str, tags))
-    said = {
-        name: text.strip() for name, text in texts.items() if isinstance(text, str) and text.strip()
-    }
-    caption = next((said[name] for name in _CAPTIONS if name in said), "")
-    if not caption:
-        return said.get(_TAGS, "")
-    if "caption" in said and "text" not in said and _TAGS in said:
-        return f"{caption}, {said[_TAGS]}"
-    return caption
+    """Return the caption of a row; its tags if it has no other."""
+    return next(iter(_said(row).values()), "")
+
+
+def _said(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts of a row that can be its caption, the first choice first."""
+    found = {}
+    for name in (*_CAPTIONS, _TAGS):
+        text: Any = row.get(name)
+        text = text.tolist() if hasattr(text, "tolist") else text
+        text = ", ".join(map(str, text)) if isinstance(text, (list, tuple)) else text
+        if isinstance(text, str) and text.strip():
+            found[name] = text.strip()
+    return found

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..batch.batch import Batch
 from ..batch.rows import InputPicture
 from ..batch.sources import is_glob, source_of
 from ..batch.tables.frames import table_in_memory
 from ..batch.tables.objects import is_table
-from ..batch.tables.table import missing
+from ..batch.tables.table import Table, missing
 from ..captions.comparison import Comparison, compare_rows
 from ..captions.descriptions import (
     DESCRIBE_FIRST,
@@ -57,12 +57,14 @@ class Selection:
         described: their descriptions, oldest first.
         notes: what a reader should know, such as where the pictures come from.
         thumbnail: returns the JPEG of a row's picture, None if there is none.
+        table: the table that the rows come from, if it is one.
     """
 
     rows: Sequence[Row] | None
     described: Sequence[Description]
     notes: Sequence[str]
     thumbnail: Callable[[Row], bytes | None]
+    table: Table | None = None
 
     def comparison(self) -> Comparison:
         """Return the pictures with their captions side by side.
@@ -98,7 +100,7 @@ def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -
         UsageError: it is none of these.
     """
     found = _default(manager, last_batch) if source is None else _read(manager, source)
-    rows, described, notes = found
+    rows, described, notes, table = found
     if described is None:
         assert rows is not None, "pictures are given, or descriptions are"
         described = described_in_history(manager, [row.picture for row in rows])
@@ -109,7 +111,7 @@ def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -
     if unreadable:
         first = f"{short_path(unreadable[0].image)}: {unreadable[0].trouble}"
         notes.append(f"{counted(len(unreadable), 'picture')} cannot be read ({clip(first)})")
-    return Selection(rows, described, notes, partial(_jpeg, manager.home))
+    return Selection(rows, described, notes, partial(_jpeg, manager.home), table)
 
 
 def identities(manager: TaskManager, source: Any) -> list[str]:
@@ -151,20 +153,25 @@ def _without_doubtful_twins(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]
     ]  # fmt: skip
 
 
-# Rows, descriptions (None: those of the history) and notes of a source.
-Read = tuple[Sequence[Row] | None, Sequence[Description] | None, list[str]]
+class Read(NamedTuple):
+    """Rows, descriptions (None: those of the history) and notes of a source; its table, if any."""
+
+    rows: Sequence[Row] | None
+    described: Sequence[Description] | None
+    notes: list[str]
+    table: Table | None = None
 
 
 def _default(manager: TaskManager, last_batch: Batch | None) -> Read:
     """Return what is meant if nothing is given; the first note says what it is."""
     if last_batch is not None and last_batch.param.picture:
-        rows, described, notes = _of_batch(manager, last_batch)
-        return rows, described, [title_of(last_batch), *notes]
+        rows, described, notes, _ = _of_batch(manager, last_batch)
+        return Read(rows, described, [title_of(last_batch), *notes])
     tasks = manager.table.rows(operation=OPERATION)
     if not tasks:
         raise UsageError("the history has no description of a picture", hint=DESCRIBE_FIRST)
-    rows, described, notes = _of_tasks(manager, map(from_row, _without_doubtful_twins(tasks)))
-    return rows, described, [title_of(None), *notes]
+    rows, described, notes, _ = _of_tasks(manager, map(from_row, _without_doubtful_twins(tasks)))
+    return Read(rows, described, [title_of(None), *notes])
 
 
 def title_of(last_batch: Batch | None) -> str:
@@ -178,9 +185,9 @@ def _read(manager: TaskManager, source: Any) -> Read:
     """Return the pictures of a source, and what is said of them."""
     if isinstance(source, Comparison):
         said = [each for row in source.rows for each in row.descriptions.values()]
-        return source.rows, said, list(source.notes)
+        return Read(source.rows, said, list(source.notes))
     if isinstance(source, HasPictures):
-        return source.picture_rows, None, []
+        return Read(source.picture_rows, None, [])
     if isinstance(source, Batch):
         return _of_batch(manager, source)
     if hasattr(source, "iloc") and hasattr(source, "columns"):
@@ -192,7 +199,7 @@ def _read(manager: TaskManager, source: Any) -> Read:
 
         kept = pictures_of(source)
         if kept is not None:
-            return _of_inputs(manager, kept), None, []
+            return Read(_of_inputs(manager, kept), None, [])
     if hasattr(source, "task_id"):
         source = [source]
     if isinstance(source, (list, tuple)) and source and all(hasattr(s, "task_id") for s in source):
@@ -201,10 +208,15 @@ def _read(manager: TaskManager, source: Any) -> Read:
     plain = isinstance(source, Mapping) and not is_embedded(source)
     if isinstance(source, (int, float)) or (plain and table_in_memory(source) is None):
         raise UsageError(f"pictures cannot be read from {in_words(source)}", hint=_HINT)
-    rows = identified(manager, pictures_in(source))
+    if isinstance(source, (list, tuple)) and not is_table(source):
+        rows, more = identified(manager, pictures_in(source)), Read(None, None, [])
+    else:
+        found = source_of(source)
+        rows = identified(manager, (value for _, value in found.pairs()))
+        more = Read(None, None, [found.reads], found.table)
     if not rows:
         raise UsageError("no picture is given", hint=f"{DESCRIBE_FIRST}; or {_HINT}")
-    return rows, None, []
+    return more._replace(rows=rows)
 
 
 def pictures_in(source: Any) -> Iterator[Any]:
@@ -238,7 +250,7 @@ def _of_batch(manager: TaskManager, batch: Batch) -> Read:
         raise UsageError(f"this batch of {batch.operation.name} was given no pictures", hint=_HINT)
     rows = _of_inputs(manager, batch.pictures())
     described = list(filter(None, read(batch))) if batch.operation.name == OPERATION else None
-    return rows, described, []
+    return Read(rows, described, [])
 
 
 def _of_inputs(manager: TaskManager, inputs: Iterable[InputPicture | Any]) -> list[Row]:
@@ -273,7 +285,7 @@ def _of_tasks(
     if not any(every):
         given = dict.fromkeys(pair for pair in pictures if not any(map(missing, pair)))
         if given:
-            return [Row(image, {}, picture) for image, picture in given], None, []
+            return Read([Row(image, {}, picture) for image, picture in given], None, [])
     found, note = described_by(every)
     unknown = [each for each in found if not each.picture and each.task_id]
     if unknown:
@@ -287,7 +299,7 @@ def _of_tasks(
             replace(each, picture=proved[each.task_id]) if new else each
             for each, new in zip(found, known_now, strict=True)
         ]
-    return None, found, [note]
+    return Read(None, found, [note])
 
 
 def _here(name: str) -> Picture | None:

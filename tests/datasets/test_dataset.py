@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 import imgopen_nb as imgopen
 from imgopen_nb.datasets.dataset import Dataset
@@ -231,3 +232,41 @@ def test_a_missing_value_leaves_the_caption(folder: Path):
     ds.caption = {"a.png": None, "b.png": "blue"}
 
     assert captions(ds) == {"a.png": "my own words", "b.png": "blue", "c.png": ""}
+
+
+def test_sets_that_lie_in_no_folder_have_steps_of_their_own(tmp_path: Path):
+    pictures = [Image.new("RGB", (8, 8), (shade, 0, 0)) for shade in (10, 90, 200)]
+    one, other = imgopen.dataset(pictures[:2]), imgopen.dataset(pictures[2:])
+    one.caption = lambda _: "one"
+    one.caption = {0: "first", 1: "second"}
+    other.caption = {0: "third"}
+
+    assert other.undo() == "captions by hand"
+    assert other.undo() is None
+    assert list(one.caption) == ["first", "second"]
+    assert list(imgopen.dataset(pictures[:2]).steps.name) == list(one.steps.name)
+    assert any("name=" in note for note in one.notes)
+    assert not any("name=" in note for note in imgopen.dataset(pictures, name="reds").notes)
+
+
+def test_pictures_in_folders_below_are_not_read_and_are_counted(folder: Path):
+    (folder / "more" / "deep").mkdir(parents=True)
+    (folder / "more" / "deep" / "z.png").write_bytes(png("grey"))
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "y.png").write_bytes(png("black"))
+
+    (note,) = [note for note in imgopen.dataset(folder).notes if "below" in note]
+
+    assert note.startswith("1 picture in folders below not read: ")
+    pattern = note.partition(": ")[2].removesuffix(" reads them too")
+    assert len(imgopen.dataset(pattern)) == len(imgopen.dataset(folder)) + 1
+
+
+def test_a_function_that_returns_no_text_changes_nothing(folder: Path):
+    ds = imgopen.dataset(folder)
+
+    with pytest.raises(UsageError, match="3 is no caption: nothing was changed"):
+        ds.rewrite("numbers", lambda entry: 3)  # type: ignore[arg-type, return-value]
+    ds.rewrite("gaps", lambda entry: float("nan"))  # type: ignore[arg-type, return-value]
+
+    assert len(ds.steps) == 0

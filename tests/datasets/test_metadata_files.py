@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import imgopen_nb as imgopen
@@ -124,7 +125,7 @@ def test_a_caption_of_the_history_that_is_newer_than_the_file_stays(folder: Path
     ds = opened()
 
     assert captions(ds)["a.png"] == "by hand"
-    assert ds.notes == ["metadata.jsonl is older than 1 caption of the history, which stay"]
+    assert ds.notes == ["metadata.jsonl is older than 1 caption of the history, which stays"]
     assert opened().notes == []  # it was said once
 
 
@@ -228,3 +229,44 @@ def test_a_copy_with_another_caption_is_said(folder: Path):
 
     assert captions(ds)["a.png"] == captions(ds)["copy.png"] == "one"
     assert ds.frame.note[2] == "the same picture has another caption in copy.txt"
+
+
+def test_captions_in_the_frame_of_the_pictures_are_taken_in(folder: Path):
+    given = pd.DataFrame(
+        {"url": [str(folder / "a.png"), str(folder / "b.png"), str(folder / "sub" / "c.png")]}
+    ).assign(caption=["of the frame", None, "of the frame too"])
+    (folder / "sub" / "c.txt").write_text("of the file")
+
+    ds = imgopen.dataset(given)
+
+    assert list(ds.caption.fillna("")) == ["of the frame", "", "of the file"]
+    assert list(ds.frame.origin.fillna("")) == ["metadata", "", "file"]
+
+
+def test_a_frame_changes_no_caption_that_is_there_and_says_so(folder: Path):
+    imgopen.dataset(folder).caption = {"a.png": "mine"}
+    given = pd.DataFrame({"image": [str(folder / "a.png")], "caption": ["another"]})
+
+    ds = imgopen.dataset(given)
+
+    assert list(ds.caption) == ["mine"]
+    assert "the DataFrame differs from 1 caption of the history, which stays" in ds.notes
+
+
+def test_a_frame_of_a_data_set_gives_the_same_captions_again(folder: Path):
+    ds = imgopen.dataset(folder)
+    ds.caption = {"a.png": "ohwx, a cat, hat", "b.png": "ohwx, a dog"}
+    ds.frame.to_csv(folder / "set.csv")
+
+    for source in (ds.frame, folder / "set.csv"):
+        again = imgopen.dataset(source)
+        assert list(again.caption.fillna("")) == list(ds.caption.fillna(""))
+        assert len(again.steps) == len(ds.steps), "it is the same data set"
+
+
+def test_captions_in_the_file_that_lists_the_pictures_are_taken_in(folder: Path):
+    (folder / "set.csv").write_text('file,tags\na.png,"cat, hat"\nb.png,\n')
+
+    ds = imgopen.dataset(folder / "set.csv")
+
+    assert list(ds.caption.fillna("")) == ["cat, hat", ""]
