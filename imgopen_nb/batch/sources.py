@@ -17,7 +17,7 @@ from ..catalogue.values import is_embedded, listed
 from ..errors import ImgOpenError, ParameterError, naming
 from ..images.picture import path_of_address, read_picture
 from ..media.stores import address_of, as_address, files_in, fitting, is_folder, is_store, store
-from ..text import clip, counted, in_words, visible
+from ..text import clip, counted, in_words, near_match, visible
 from .tables.files import SAVE_AS_CSV, read_tables, reader_of
 from .tables.frames import table_in_memory
 from .tables.objects import is_table, row_of, table_from_collection
@@ -226,7 +226,15 @@ def _from_text(text: str, param: Param) -> Source:
         others = len(found) - len(pictures)
         reads = f"{counted(len(pictures), 'picture')}, {counted(others, 'other file')} left out"
         return replace(source, reads=reads) if others else source
-    raise ParameterError(f"there is no file or folder {clip(text)}", hint=_HINT)
+    raise ParameterError(f"there is no file or folder {clip(text)}", hint=_near(path) or _HINT)
+
+
+def _near(path: Path) -> str:
+    """Return which file or folder was meant, "" if none is called like that."""
+    try:
+        return near_match(path.name, os.listdir(path.parent))
+    except (OSError, ValueError):
+        return ""
 
 
 def _from_store(address: str) -> Source:
@@ -338,7 +346,7 @@ def _inside(folder: Path) -> str:
     return (
         f"it holds the folder {clip(deeper.name)}: give that, or {clip(folder)}/**/*"
         if deeper
-        else _HINT
+        else "put pictures into it, or give another folder"
     )
 
 
