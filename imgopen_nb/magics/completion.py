@@ -17,7 +17,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from ..commands.command import Command
 from ..commands.registry import COMMANDS, actions, find_in
 from ..errors import UnknownNameError
-from ..syntax.words import quote
 
 _LINE = re.compile(r"^\s*(?:[\w.,\s\[\]]+=\s*)?%{1,2}imgopen(?P<rest>\s.*|)$", re.DOTALL)
 
@@ -101,10 +100,17 @@ def _fitting(offered: list[str], word: str) -> list[str]:
     opening = word[:1] if word[:1] in ("'", '"') else ""
     start = word[len(opening) :]
     return [
-        f"{opening}{text}{opening}" if opening else quote(text) if _QUOTED.search(text) else text
+        f"{opening}{text}{opening}" if opening else _held(text)
         for text in offered
         if text.startswith(start) and not (opening and opening in text)
     ]
+
+
+def _held(text: str) -> str:
+    if not _QUOTED.search(text):
+        return text
+    sign = "'" if '"' in text else '"'
+    return f"{sign}{text}{sign}"
 
 
 def _paths(word: str) -> list[str]:
@@ -114,12 +120,12 @@ def _paths(word: str) -> list[str]:
         found = sorted(os.scandir(os.path.expanduser(folder) or "."), key=lambda each: each.name)
     except (OSError, ValueError):
         return []
-    return [
-        os.path.join(folder or "." * (each.name[:1] in "-$~"), each.name)
-        + ("/" if each.is_dir() else "")
+    paths = [
+        os.path.join(folder or "." * (each.name[:1] in "-$~"), each.name) + "/" * each.is_dir()
         for each in found
         if each.name.startswith(name) and (name or not each.name.startswith("."))
     ]
+    return [path.replace("{", "{{").replace("}", "}}") for path in paths]
 
 
 def _names_in_functions(text: str, cursor_line: int) -> list[str]:

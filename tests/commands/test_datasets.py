@@ -415,7 +415,7 @@ def test_tab_offers_the_tags_in_use_the_most_frequent_first(shell: InteractiveSh
     ("name", "typed"),
     [
         ("my photos (1)", "my"), ("my photos (1)", "'my ph"), ("a[1]b", "a["), ("it's", "it"),
-        ("-dash", "./-d"), ("a {b}", "'a"),
+        ("-dash", "./-d"), ("z {b}", "'z"), ("z {b}", "z"),
     ],
 )  # fmt: skip
 def test_what_tab_offers_of_a_folder_is_read_as_that_folder(
@@ -437,7 +437,8 @@ def test_texts_in_a_terminal_name_no_python(terminal: Callable[..., tuple[int, s
     lines = [
         "train photos", "merge photos", "write photos", "write photos --images copy",
         "write photos --to out", "preview photos", "tags photos --order kept",
-        "tags photos --order trigger", "tags photos --replace ( x --regex", "describe photos --help",
+        "tags photos --order trigger", "tags photos --replace ( x --regex",
+        "describe photos --help",
     ]  # fmt: skip
     said = "\n".join(terminal(*line.split())[1] for line in lines)
 
