@@ -316,9 +316,13 @@ def _fitting(pattern: str) -> list[Path]:
 def _pictures(folder: Path) -> list[Path]:
     try:
         seen = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+        return [p for p in seen if has_picture_suffix(p) and p.is_file()]
     except OSError as error:
-        raise ParameterError(f"the folder {clip(folder)} cannot be read ({clip(error)})") from None
-    return [p for p in seen if has_picture_suffix(p) and p.is_file()]
+        why = error.strerror or type(error).__name__
+        raise ParameterError(
+            f"the folder {clip(folder)} cannot be read ({why})",
+            hint="give yourself the right to read it, or give another folder",
+        ) from None
 
 
 def _files(given: Path, found: list[Path], none: str) -> Source:
@@ -329,9 +333,16 @@ def _files(given: Path, found: list[Path], none: str) -> Source:
     return Source(lambda: zip(names, names, strict=True), len(names), name=known)
 
 
+def _holds_pictures(folder: Path) -> bool:
+    try:
+        return any(map(has_picture_suffix, os.listdir(folder)))
+    except OSError:  # of another user, for example
+        return False
+
+
 def _inside(folder: Path) -> str:
     """Return what to give instead of a folder in which no pictures lie."""
-    inside = sorted(folder.iterdir())
+    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     tables = [
         path.name
         for path in inside
@@ -340,7 +351,7 @@ def _inside(folder: Path) -> str:
     if tables:
         return f"it holds {clip(tables[0])}: give that"
     deeper = next(
-        (path for path in inside if path.is_dir() and any(map(has_picture_suffix, path.iterdir()))),
+        (path for path in inside if os.path.isdir(path) and _holds_pictures(path)),
         None,
     )
     return (
