@@ -601,7 +601,10 @@ def _undo(call: Invocation) -> Any:
     last = steps[~steps["undone"]].tail(1)
     undone = dataset.undo()
     if undone is None:
-        return _undone(call, dataset, "there is no step to take back")
+        none = "there is no step to take back"
+        if steps.empty:
+            none += ": steps belong to the folder of the pictures, not to one written into"
+        return _undone(call, dataset, none)
     counts = {"caption": "captions", "verdict": "verdicts", "file": "files"}
     back = [
         counted(int(last[column].iloc[0]), noun)

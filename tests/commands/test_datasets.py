@@ -469,6 +469,17 @@ def test_undo_counts_no_file_that_stays(terminal: Callable[..., tuple[int, str]]
     assert "as before" not in said
 
 
+def test_undo_of_a_folder_that_was_written_into_says_where_steps_are(
+    terminal: Callable[..., tuple[int, str]],
+):
+    terminal("describe", "photos")
+    terminal("merge", "photos")
+    terminal("write", "photos", "--to", "train", "--images", "copy")
+
+    assert "steps belong to the folder of the pictures" in terminal("undo", "train")[1]
+    assert "taken back: write" in terminal("undo", "photos")[1]
+
+
 def test_the_folder_of_a_hint_can_be_typed_as_it_stands(
     terminal: Callable[..., tuple[int, str]], folder: Path
 ):
