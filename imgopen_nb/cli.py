@@ -84,6 +84,8 @@ def _say(text: str = "") -> None:
 
 
 def _run(words: list[str]) -> int:
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [*words[1:3], "--help"]
     if not words or words[0] in ("--help", "-h", "help"):
         _say(overview(PREFIX))
         _say("\nOn the command line only")

@@ -216,6 +216,16 @@ def in_terminal() -> bool:
     return _typed != "%imgopen"
 
 
+def spelled(python: str, line: str) -> str:
+    """Return what people are to write: an option in a terminal, in a notebook Python and option.
+
+    Example:
+        >>> spelled("overwrite=True", "--overwrite")
+        'overwrite=True (on a line: --overwrite)'
+    """
+    return line if in_terminal() else f"{python} (on a line: {line})"
+
+
 def as_typed(text: str) -> str:
     """Return a text of ours with its commands, such as %imgopen login, as people type them here."""
     return text.replace("%imgopen", _typed) if in_terminal() else text

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -197,3 +200,25 @@ def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     running = Lab(tmp_path_factory.mktemp("lab"))
     yield running
     running.stop()
+
+
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder, and the rights of somebody who is not root: root may write anywhere."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    home = folder / "home"
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    if root:
+        shutil.chown(folder, 65534)
+        os.seteuid(65534)
+    try:
+        home.mkdir()
+        yield home
+    finally:
+        for path in (home, *home.rglob("*")):
+            with contextlib.suppress(OSError):
+                path.chmod(0o755)
+        if root:
+            os.seteuid(0)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -284,7 +284,7 @@ class Batch(NotPickled):
         ]
         done = len(calls) - unsent - late
         facts = ", ".join([*filter(None, counts), *self._taken_up()])
-        why = "--out FILE.csv has each error" if in_terminal() else ".errors() tells why"
+        why = "--json shows each error" if in_terminal() else ".errors() tells why"
         advice = f"\n  → {why}; {self._same_again()}" if without else ""
         reads = f"\n  {self._source.reads}" if self._source.reads else ""
         return f"{self.operation.name}: {counted(done, 'call')} done: {facts}{reads}{advice}"

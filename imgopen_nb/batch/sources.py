@@ -17,7 +17,7 @@ from ..catalogue.values import is_embedded, listed
 from ..errors import ImgOpenError, ParameterError, naming
 from ..images.picture import path_of_address, read_picture
 from ..media.stores import address_of, as_address, files_in, fitting, is_folder, is_store, store
-from ..text import clip, counted, in_words, visible
+from ..text import clip, counted, in_words, near_match, visible
 from .tables.files import SAVE_AS_CSV, read_tables, reader_of
 from .tables.frames import table_in_memory
 from .tables.objects import is_table, row_of, table_from_collection
@@ -231,7 +231,15 @@ def _from_text(text: str, param: Param) -> Source:
         others = len(found) - len(pictures)
         reads = f"{counted(len(pictures), 'picture')}, {counted(others, 'other file')} left out"
         return replace(source, reads=reads) if others else source
-    raise ParameterError(f"there is no file or folder {clip(text)}", hint=_HINT)
+    raise ParameterError(f"there is no file or folder {clip(text)}", hint=_near(path) or _HINT)
+
+
+def _near(path: Path) -> str:
+    """Return which file or folder was meant, "" if none is called like that."""
+    try:
+        return near_match(path.name, os.listdir(path.parent))
+    except (OSError, ValueError):
+        return ""
 
 
 def _from_store(address: str) -> Source:
@@ -313,9 +321,13 @@ def _fitting(pattern: str) -> list[Path]:
 def _pictures(folder: Path) -> list[Path]:
     try:
         seen = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+        return [p for p in seen if has_picture_suffix(p) and p.is_file()]
     except OSError as error:
-        raise ParameterError(f"the folder {clip(folder)} cannot be read ({clip(error)})") from None
-    return [p for p in seen if has_picture_suffix(p) and p.is_file()]
+        why = error.strerror or type(error).__name__
+        raise ParameterError(
+            f"the folder {clip(folder)} cannot be read ({why})",
+            hint="give yourself the right to read it, or give another folder",
+        ) from None
 
 
 def _left_below(folder: Path, shown: str) -> str:
@@ -341,9 +353,16 @@ def _files(given: Path, found: list[Path], none: str) -> Source:
     return Source(lambda: zip(names, names, strict=True), len(names), name=known)
 
 
+def _holds_pictures(folder: Path) -> bool:
+    try:
+        return any(map(has_picture_suffix, os.listdir(folder)))
+    except OSError:  # of another user, for example
+        return False
+
+
 def _inside(folder: Path) -> str:
     """Return what to give instead of a folder in which no pictures lie."""
-    inside = sorted(folder.iterdir())
+    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     tables = [
         path.name
         for path in inside
@@ -352,13 +371,13 @@ def _inside(folder: Path) -> str:
     if tables:
         return f"it holds {clip(tables[0])}: give that"
     deeper = next(
-        (path for path in inside if path.is_dir() and any(map(has_picture_suffix, path.iterdir()))),
+        (path for path in inside if os.path.isdir(path) and _holds_pictures(path)),
         None,
     )
     return (
         f"it holds the folder {clip(deeper.name)}: give that, or {clip(folder)}/**/*"
         if deeper
-        else _HINT
+        else "put pictures into it, or give another folder"
     )
 
 

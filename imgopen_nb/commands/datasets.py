@@ -11,14 +11,16 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
+from ..datasets.hints import quoted
 from ..datasets.rules import ORDERS
 from ..datasets.trainers import TRAINERS
 from ..errors import ParameterError, UnknownNameError
 from ..syntax.parser import Parser, add_param, seconds_of, whole_number_of
-from ..syntax.words import values
+from ..syntax.words import Word, values
 from ..text import counted, in_terminal, in_words, near_match, short_path
 from .command import (
     Command,
@@ -56,6 +58,8 @@ _TRAINED = _TRAIN.param("images")
 _OTHERS = [param for param in _TRAIN.user_params if param is not _TRAINED]
 _IMAGES = ("stay", "copy", "link")
 _TABLE_SIZE = 50  # tags that are shown
+_BLANKS = "a name with blanks needs quotes"
+_MISSING = {"#": "a line takes no remark: put it on a line of its own"}
 _LOOKED_AT = 1000  # captions whose tags Tab offers
 
 
@@ -63,52 +67,86 @@ _LOOKED_AT = 1000  # captions whose tags Tab offers
 
 
 def _base(parser: Parser, out: str = "variable that takes the data set") -> None:
+    # Options that take several words would take the folder, too, if it stood behind them.
+    parser.usage = "%(prog)s FOLDER [options]"
     parser.add_argument(
-        "words",
-        nargs="+",
-        metavar="FOLDER",
-        help="a folder; or pictures, globs, {name}",
+        "words", nargs="+", metavar="FOLDER", help=f"a folder; or pictures, globs{_or_name(parser)}"
     )
-    parser.option("--name", metavar="NAME", help="the name of its steps; unless given: the folder")
+    parser.option(
+        "--name", metavar="NAME", help="keep its steps under this name (unless given: the folder)"
+    )
     out_option(parser, out)
+
+
+def _or_name(parser: Parser, name: str = "name") -> str:
+    """Return that a variable can be given, which a terminal does not have."""
+    return f", {{{name}}}" if parser.prog.startswith("%") else ""
 
 
 def _dataset(call: Invocation) -> Dataset:
     from ..datasets.dataset import Dataset
 
-    words = call.options.words
-    _refuse_misplaced(words, call.prefix)
     source = pictures(call)
     if isinstance(source, Dataset):
         return source
-    return call.session().dataset(source, call.options.name)
+    _refuse_missing(call.options.words)
+    return call.session().dataset(source, _text("--name", call.options.name))
 
 
-def _refuse_misplaced(words: Sequence[Any], prefix: str) -> None:
-    """Refuse an action behind the folder, and one that is misspelt.
+def _refuse_missing(words: Sequence[Any]) -> None:
+    """Refuse one of several words that is no picture: most often a part of a name with blanks.
+
+    Raises:
+        UnknownNameError: it says so.
+    """
+    from ..batch.sources import is_glob
+
+    for word in words if len(words) > 1 else ():
+        typed = isinstance(word, Word) or (isinstance(word, str) and in_terminal())
+        if not typed or ":" in word or is_glob(word):
+            continue
+        if not os.path.exists(os.path.expanduser(word)):
+            raise UnknownNameError("file or folder", word, [], hint=_MISSING.get(word, _BLANKS))
+
+
+def refuse_misplaced(words: Sequence[Any]) -> None:
+    """Refuse an action behind the folder, and one that is misspelt, before options are read.
+
+    Args:
+        words: those behind `dataset`, which is followed by no action.
 
     Raises:
         UnknownNameError: it says what to write instead.
     """
-    for at, word in enumerate(words):
+    first = list(takewhile(lambda word: not str(word).startswith("-"), words))
+    for at, word in enumerate(first):
         if not isinstance(word, str) or os.path.exists(word):
             continue
         if at and word in ABOUT:
-            line = f"{prefix}{NAME} {word} {' '.join(map(str, words[:at]))}"
+            line = " ".join(["%imgopen", NAME, word, *map(quoted, first[:at])])
             raise UnknownNameError(
                 "file or folder", word, [], hint=f"the action comes first: {line}"
             )
         near = near_match(word, ABOUT)
         if near and at == 0 and len(words) > 1 and re.fullmatch(r"\w+", word):
-            raise UnknownNameError(
-                f"action or folder of {prefix}{NAME} called", word, [], hint=near
-            )
+            raise UnknownNameError("action or folder", word, [], hint=near)
+
+
+def _elsewhere(flag: str) -> str:
+    """Return which actions have an option, as a hint; "" if none has."""
+    found = [each.name for each in COMMANDS[1:] if flag in each.parser().flags]
+    return f"the action comes first: %imgopen {' or '.join(found[:3])}" if found else ""
 
 
 def _which_options(parser: Parser) -> None:
-    parser.option("--only", nargs="+", metavar="NAME", help="these pictures: names, 'dog*', {mask}")
-    parser.option("--has", nargs="+", metavar="TEXT", help="whose captions have all of these words")
-    parser.option("--lacks", nargs="+", metavar="TEXT", help="whose captions have none of these")
+    names = f"these pictures: names, 'dog*'{_or_name(parser, 'mask')}"
+    parser.option("--only", nargs="+", metavar="NAME", help=names)
+    parser.option(
+        "--has", nargs="+", metavar="TEXT", help="those whose captions have all of these words"
+    )
+    parser.option(
+        "--lacks", nargs="+", metavar="TEXT", help="those whose captions have none of these words"
+    )
 
 
 def _which(call: Invocation, dataset: Dataset, *, every: bool = False) -> list[int] | None:
@@ -200,12 +238,18 @@ def _answer(call: Invocation, dataset: Dataset, value: Any) -> Any:
 
 def _show_options(parser: Parser) -> None:
     _base(parser)
+    parser.epilog = f"Example: {parser.prog} photos"
+
+
+def _dataset_options(parser: Parser) -> None:
+    _base(parser)
+    parser.elsewhere = _elsewhere
     width = max(map(len, ABOUT))
     lines = "\n".join(f"  {name:<{width}}  {about}" for name, about in ABOUT.items())
     parser.usage = "%(prog)s [ACTION] FOLDER [options]"
     parser.epilog = (
         f"Actions, each with its own --help:\n{lines}\n\n"
-        "A folder with the name of an action is written ./undo.\n"
+        "A folder that is called like an action is written ./undo.\n"
         f"Example: {parser.prog} photos"
     )
 
@@ -218,8 +262,8 @@ def _describe_options(parser: Parser) -> None:
     _base(parser)
     models = ", ".join(describe_models())
     parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (all unless given)")
-    parser.option("--max", dest="most", metavar="N", help="send at most so many tasks")
-    parser.option("--concurrency", metavar="N", help="so many at a time (16)")
+    parser.option("--max", dest="most", metavar="N", help="send at most this many tasks")
+    parser.option("--concurrency", metavar="N", help="how many at a time (16)")
     parser.option("--timeout", metavar="SECONDS", help="how long to wait at most for each")
     parser.add_argument("--fresh", action="store_true", help="ask again what was asked before")
     parser.add_argument(
@@ -320,7 +364,7 @@ _RULES: dict[str, tuple[Any, str | tuple[str, str], str]] = {
     "unescape": (0, "", r"write \( and \) as parentheses"),
     "prefix": (None, "TEXT", "begin captions with a text"),
     "suffix": (None, "TEXT", "end captions with a text"),
-    "blacklist": ("+", "TAG", "remove tags, with * for any signs; or those of a .txt file"),
+    "blacklist": ("+", "TAG", "remove tags, with * for any characters; or those of a .txt file"),
     "whitelist": ("+", "TAG", "keep only these tags; or those of a .txt file"),
     "apply": (None, "FILE", "apply the rules of a rules.toml"),
 }
@@ -365,9 +409,12 @@ def _tags(call: Invocation) -> Any:
         done += _applied(dataset, name, getattr(options, place), options, where)
     if options.save:
         path = dataset.save_rules(_text("--save", options.save), overwrite=options.overwrite)
-        call.said.append(f"rules written to {path}")
-    if len(done) <= 1:
-        return _answer(call, dataset, done[0] if done else "")
+        saved = f"rules written to {short_path(str(path))}"
+        if not done:
+            return _answer(call, dataset, saved)
+        call.said.append(saved)
+    if len(done) == 1:
+        return _answer(call, dataset, done[0])
     from ..display.tables import Table
 
     rows = [(each.name, each.changed, "; ".join(each.notes)) for each in done]
@@ -455,7 +502,7 @@ def _check_options(parser: Parser) -> None:
     _base(parser, "variable that takes the findings")
     parser.option("--trainer", metavar="TRAINER", help=f"say what it would do: {_trainers()}")
     parser.option("--trigger", metavar="WORD", help="the word that all captions begin with")
-    parser.option("--limit", metavar="N", help="the most tokens: 75, 150 or 225")
+    parser.option("--limit", metavar="N", help="the most tokens of a caption: 75, 150 or 225")
     parser.epilog = "On the command line the exit code is 1 if there are errors."
 
 
@@ -502,9 +549,13 @@ def _audit(call: Invocation) -> Any:
 
 
 def _files_options(parser: Parser) -> None:
-    parser.option("--trainer", metavar="TRAINER", help=f"{_trainers()} (the first unless given)")
+    parser.option("--trainer", metavar="TRAINER", help=f"{_trainers()} (kohya unless given)")
     parser.option("--to", metavar="FOLDER", help="where the files go (beside the pictures)")
-    parser.option("--images", metavar="HOW", help=f"the pictures: {', '.join(_IMAGES)} (the first)")
+    parser.option(
+        "--images",
+        metavar="HOW",
+        help=f"what becomes of pictures: {', '.join(_IMAGES)} (stay unless given)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files of yours too")
 
 
@@ -550,14 +601,18 @@ def _undo(call: Invocation) -> Any:
     last = steps[~steps["undone"]].tail(1)
     undone = dataset.undo()
     if undone is None:
-        return _undone(call, dataset, "there is no step to take back")
+        none = "there is no step to take back"
+        if steps.empty:
+            none += ": steps belong to the folder of the pictures, not to one written into"
+        return _undone(call, dataset, none)
     counts = {"caption": "captions", "verdict": "verdicts", "file": "files"}
     back = [
         counted(int(last[column].iloc[0]), noun)
         for noun, column in counts.items()
         if int(last[column].iloc[0])
     ]
-    what = f": {', '.join(back)} as before" if back else ""
+    whole = undone == last["name"].iloc[0]  # else it names files that stay
+    what = f": {', '.join(back)} as before" if back and whole else ""
     return _undone(call, dataset, f"taken back: {undone}{what}")
 
 
@@ -621,33 +676,34 @@ def _merges() -> list[str]:
 
 
 def _tags_in_use() -> list[str]:
-    """Return the tags of the newest captions, the most frequent first, as they are typed."""
+    """Return the tags of the newest captions, the most frequent first."""
     from ..captions.edits import Edits
     from ..captions.parts import split
     from ..session import current
 
     newest = Edits(current().manager.database).newest(_LOOKED_AT)
     counts = Counter(tag for caption in newest for tag in split(caption).tags)
-    return [
-        tag if tag.isalnum() else f"'{tag}'" for tag, _ in counts.most_common() if "'" not in tag
-    ]
+    return [tag for tag, _ in counts.most_common()]
 
 
-_TAG_VALUES = dict.fromkeys(("remove", "rename", "first", "add", "has", "lacks"), _tags_in_use)
+_TAG_OPTIONS = (
+    "remove", "rename", "first", "add", "has", "lacks", "trigger", "kept", "blacklist", "whitelist",
+)  # fmt: skip
+_TAG_VALUES = dict.fromkeys(_TAG_OPTIONS, _tags_in_use)
 _FILE_VALUES: Mapping[str, Callable[[], list[str]]] = {
     "trainer": lambda: list(TRAINERS),
     "images": lambda: list(_IMAGES),
 }
 COMMANDS = (
-    Command(NAME, "Make a data set of a folder: see its actions.", _show_options, _show),
+    Command(NAME, "Make a data set of a folder: see its actions.", _dataset_options, _show),
     _action("show", _show_options, _show),
     _action("describe", _describe_options, _describe, models=describe_models),
     _action("merge", _merge_options, _merge, how=_merges, models=describe_models),
     _action("tags", _tags_options, _tags, order=lambda: list(ORDERS), **_TAG_VALUES),
     _action("reject", _reject_options, _reject),
     _action("keep", _keep_options, _keep),
-    _action("check", _check_options, _check, trainer=lambda: list(TRAINERS)),
-    _action("audit", _audit_options, _audit),
+    _action("check", _check_options, _check, trainer=lambda: list(TRAINERS), trigger=_tags_in_use),
+    _action("audit", _audit_options, _audit, trigger=_tags_in_use, intended=_tags_in_use),
     _action("preview", _preview_options, _preview, **_FILE_VALUES),
     _action("write", _write_options, _write, **_FILE_VALUES),
     _action("undo", _undo_options, _undo),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,10 @@ def find_in(words: Sequence[Any]) -> tuple[Command, list[Any]]:
     name = " ".join(map(str, words[:2]))
     if len(words) > 1 and name in COMMANDS:
         return COMMANDS[name], list(words[2:])
+    if words[0] == datasets.NAME:
+        if words[1:] == ["help"] and not os.path.exists("help"):
+            return COMMANDS[datasets.NAME], ["--help"]
+        datasets.refuse_misplaced(words[1:])
     return find(words[0]), list(words[1:])
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import FileError, UsageError
 from ..files import remove_stale_drafts
 from ..media.stores import OBJECT_STORES, address_of, is_store, modified, store
-from ..text import clip, clip_path
+from ..text import clip, clip_path, spelled
 from .written_files import draft_of, explained, key_of, target_of
 
 if TYPE_CHECKING:
@@ -256,7 +256,9 @@ class _StoreSpot(Spot):
             self._place.write_bytes(data)
 
     def link(self, target: str) -> None:
-        raise UsageError("there are no links in such a store", hint='images="copy"')
+        raise UsageError(
+            "there are no links in such a store", hint=spelled('images="copy"', "--images copy")
+        )
 
     def remove(self) -> None:
         with self._asking("cannot be removed"):

@@ -14,12 +14,11 @@ from pathlib import Path
 
 from ..errors import FileError, JournalError, UsageError
 from ..files import draft, file_error, remove_stale_drafts
-from ..text import clip_path
+from ..text import clip_path, spelled
 from .database import Database
 
 _BOM = b"\xef\xbb\xbf"
 _SMALL = 65536  # bytes of a text file that may still be blank
-OVERWRITE_HINT = "give another place, or overwrite=True (on a line: --overwrite)"
 
 
 @dataclass(frozen=True)
@@ -341,5 +340,5 @@ def _refusal(refused: list[Target]) -> UsageError:
     return UsageError(
         f"{names}{more} {were} not written by imgopen_nb, or {were} edited since: "
         "nothing was written",
-        hint=OVERWRITE_HINT,
+        hint=f"give another place, or {spelled('overwrite=True', '--overwrite')}",
     )

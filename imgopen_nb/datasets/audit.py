@@ -115,7 +115,7 @@ class Audit:
         if not self._entries:
             raise UsageError(
                 "no picture has a caption: there is nothing to audit",
-                hint="ds.describe(), then ds.merge()",
+                hint="describe and merge come first",
             )
         self._trigger = Trigger(trigger)
         self.trigger = self._trigger.text

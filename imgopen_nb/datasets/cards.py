@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from ..history.frame import records
 from ..images.thumbnail import data_url
 from ..text import as_typed, clip, counted, in_terminal, short_path, shown, visible
 from .entry import Entry
+from .hints import quoted
 
 MOST_SHOTS, MOST_LINES, MOST_NOTES, MOST_FILES = 12, 20, 6, 30
 PICTURES = 200_000  # bytes of thumbnails in one output
@@ -135,8 +135,7 @@ def next_step(name: str, entries: Sequence[Entry], *, written: bool = False) -> 
 
 def _call(action: str, name: str, options: str = "", python: str = "") -> str:
     """Return how an action is asked for: on the line, and in a notebook in Python too."""
-    folder = shlex.quote(short_path(name)) if os.path.isdir(name) else "FOLDER"
-    folder = folder.replace("'~/", "~/'") if folder.startswith("'~/") else folder
+    folder = quoted(short_path(name)) if os.path.isdir(name) else "FOLDER"
     line = as_typed(" ".join(filter(None, ["%imgopen dataset", action, folder, options])))
     if in_terminal():
         return line

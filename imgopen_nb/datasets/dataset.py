@@ -40,11 +40,12 @@ from ..images.thumbnail import Thumbnail
 from ..media.stores import as_address, is_store
 from ..tasks.manager import TaskManager
 from ..tasks.task import Task, time_limit
-from ..text import counted, in_words, is_valid, short_path
+from ..text import counted, in_words, is_valid, short_path, spelled
 from .audit import Audit
 from .cards import Card, next_step
 from .checks import check_captions, check_files, check_pictures, frame_of
 from .entry import Entry, common_folder
+from .hints import keep_hint
 from .imports import take_in
 from .metadata_files import told_by
 from .rules import Rule, rules_of, tags_given, toml
@@ -214,7 +215,7 @@ class Dataset(NotPickled, HasPictures):
         """
         images = [entry.image for entry in self.kept]
         if not images:
-            raise UsageError("no picture is kept: nothing was sent", hint="ds.keep(...)")
+            raise UsageError("no picture is kept: nothing was sent", hint=keep_hint())
         limits = Limits(concurrency, timeout, most, fresh or self._manager.settings.cache == "off")
         names = _models(models)
         batch = Batch(
@@ -348,22 +349,27 @@ class Dataset(NotPickled, HasPictures):
         if not isinstance(how, str) or how not in MERGES:
             raise UnknownNameError("merge", str(how), MERGES)
         if not (_is_number(threshold) and 0 <= threshold < 1 and _is_number(min_score)):
-            said = f"threshold={threshold!r} with min_score={min_score!r} is no share and no number"
-            raise UsageError(said, hint="give threshold=0.5 for a majority, min_score=0.6")
+            said = (
+                "threshold must be from 0 to less than 1, and min_score a number, not "
+                f"{threshold!r} and {min_score!r}"
+            )
+            raise UsageError(said, hint="a threshold of 0.5 is a majority; scores go from 0 to 1")
         names = None if models is None else _models(models)
         for name in names or ():
             if name not in self.models:
-                raise UnknownNameError("model that described these pictures", name, self.models)
+                raise UnknownNameError("model of these pictures called", name, self.models)
         unwanted = tags_given(blacklist)
         asked = len(names or self.models)
         counts: Counter[str] = Counter()
+        replaces = spelled("replace=True", "--replace")
+        kept = f"with a caption already, kept as it is: {replaces} replaces it"
 
         def change(entry: Entry) -> Draft | None:
             said = [m for m in names or entry.said if m in entry.said and entry.said[m].answered]
             if entry.caption and not replace:
-                counts["with a caption already, kept as it is: replace=True replaces it"] += 1
+                counts[kept] += 1
             elif not said:
-                counts["not described: ds.describe() asks the models"] += 1
+                counts["not described yet"] += 1
             else:
                 try:
                     draft = merged(
@@ -407,7 +413,10 @@ class Dataset(NotPickled, HasPictures):
         """
         file, rules = path_of(path), self.rules
         if not rules:
-            raise UsageError("no rule was applied yet", hint='ds.tags.add("ohwx", first=True)')
+            raise UsageError(
+                "no rule was applied yet",
+                hint=spelled('ds.tags.add("ohwx", first=True)', "--first ohwx"),
+            )
         self._manager.files.write({file: toml(rules, file)}, overwrite=overwrite)
         return file
 

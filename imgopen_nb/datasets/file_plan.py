@@ -23,8 +23,9 @@ from ..images.picture import suffix_of
 from ..media.formats import FILE_SUFFIXES
 from ..media.stores import is_store, listing, store
 from ..tasks.manager import TaskManager
-from ..text import clip, clip_path, counted, is_valid, short_path
+from ..text import clip, clip_path, counted, is_valid, short_path, spelled
 from .entry import Entry, common_folder
+from .hints import copy_hint, keep_hint, reject_hint
 from .shards import Shard
 from .steps import Steps
 from .trainers import (
@@ -45,10 +46,6 @@ _OUTER = re.compile(r"^[\s\ufeff]+|[\s\ufeff]+$")
 # Words in a file's name by which Hugging Face datasets takes it for a part of its own.
 _SPLIT = re.compile(
     r"(^|[\W_\d])(train(ing)?|test(ing)?|eval(uation)?|val(id(ation)?)?|dev)([\W_\d]|$)", re.I
-)
-_CAPTION_HINT = (
-    "ds.describe() and ds.merge() give captions, ds.caption = {NAME: TEXT} sets them, and "
-    "ds.reject(ds.frame.caption.isna()) leaves these pictures out"
 )
 
 
@@ -125,7 +122,10 @@ class Files:
             self.title += f" into {short_path(folder)}"
         elif self._images != STAY or self._trainer.layout == SHARDS:
             what = "webdataset" if self._images == STAY else f"images={self._images!r}"
-            raise UsageError(f"{what} takes a folder: nothing was written", hint='"FOLDER"')
+            raise UsageError(
+                f"{what} takes a folder: nothing was written",
+                hint=spelled('"FOLDER"', "--to FOLDER"),
+            )
         home = self._home(kept) if folder is None else folder
         rejected = [entry for entry in entries if entry.rejected]
         if self._trainer.layout == SHARDS:
@@ -154,9 +154,10 @@ class Files:
         stale = [spot for spot in gone if spot.stored in self._mine and spot.key not in names]
         folders = [folder] if folder is not None else sorted({_parent(e.image) for e in kept})
         if folder is not None:
+            copies = spelled('images="copy"', "--images copy")
             self.notes.append(
                 f"the pictures do not lie in {short_path(folder)}, where {self._trainer.title} "
-                'looks for them: images="copy" or "link" puts them there'
+                f"looks for them: {copies} puts them there"
             )
         return [*texts, *((spot, None) for spot in stale), *self._told(home, folders, [])]
 
@@ -201,7 +202,7 @@ class Files:
                 raise UsageError(
                     f"two pictures would have the file {clip_path(place)}: {entry.name} and "
                     f"{other.name}: nothing was written",
-                    hint='rename one of them, or images="copy" with a folder',
+                    hint=f"rename one of them, or write into another folder: {copy_hint()}",
                 )
         if folder is None:
             _refuse_others(entries)
@@ -214,7 +215,7 @@ class Files:
                     raise UsageError(
                         f"{clip_path(text)} would lie beside {near}, another picture than "
                         f"{found[text].name}: nothing was written",
-                        hint='images="copy" with another folder',
+                        hint=f"write into a folder of its own: {copy_hint()}",
                     )
         return [(self._spot(p), _text(one_line(e.caption), e.picture)) for p, e in found.items()]
 
@@ -244,7 +245,7 @@ class Files:
             raise UsageError(
                 f"{entry.name} {why}, and {self._trainer.title} reads only pictures below its "
                 "list: nothing was written",
-                hint='images="copy" or "link" with a folder',
+                hint=f"write into a folder of its own: {copy_hint()}",
             )
         return inside
 
@@ -330,7 +331,7 @@ class Files:
         except PictureError as error:
             raise UsageError(
                 f"{error.message}: nothing was written",
-                hint="open the data set again, or ds.reject([NAME]) leaves it out",
+                hint=f"open the data set again, or leave it out with {reject_hint()}",
             ) from None
 
     def _free_names(
@@ -493,7 +494,7 @@ class Files:
         if lost:
             raise UsageError(
                 f"{lost[0].name} has no folder of its own: nothing was written",
-                hint='give a folder, and images="copy" to have the pictures there',
+                hint=f"write into a folder of its own: {copy_hint()}",
             )
         parents = sorted({_parent(entry.image) for entry in kept})
         if len(parents) == 1:
@@ -511,7 +512,7 @@ class Files:
         raise UsageError(
             f"the pictures lie in {len(parents):,} folders that have none in common: nothing was "
             "written",
-            hint="give a folder",
+            hint=f"write into a folder of its own: {copy_hint()}",
         )
 
     def _notes_on(self, entries: Sequence[Entry], changes: Sequence[FileChange]) -> None:
@@ -524,7 +525,8 @@ class Files:
             self.notes.insert(
                 0,
                 f"{counted(len(left), 'file')} not written by imgopen_nb, or edited since, {stay} "
-                f"({names}{more}): overwrite=True replaces what is there, and undo brings it back",
+                f"({names}{more}): {spelled('overwrite=True', '--overwrite')} replaces what is "
+                "there, and undo brings it back",
             )
         written = [c.spot.name for c in changes if c.content and c.content.text is None]
         kept = [entry for entry in entries if entry.kept]
@@ -541,8 +543,7 @@ class Files:
             stay, them = ("stays", "it") if len(stays) == 1 else ("stay", "them")
             self.notes.append(
                 f"{counted(len(stays), 'rejected picture')} {stay} in the folder, and without a "
-                f'caption {title} {self._trainer.missing}: images="copy" with a folder leaves '
-                f"{them} out"
+                f"caption {title} {self._trainer.missing}; {copy_hint()} leaves {them} out"
             )
         unreadable = sum(bool(entry.trouble) for entry in entries)
         if unreadable:
@@ -574,13 +575,13 @@ class _Original:
 def _refuse(kept: Sequence[Entry]) -> None:
     """Refuse what no trainer could learn from, and captions of who knows which picture."""
     if not kept:
-        raise UsageError("no picture is kept: nothing was written", hint="ds.keep(...)")
+        raise UsageError("no picture is kept: nothing was written", hint=keep_hint())
     unknown = [entry for entry in kept if not entry.verified]
     if unknown:
         why = doubt(unknown[0].picture) or "not known"
         raise UsageError(
             f"it is not sure which picture {_among(unknown)} is ({why}): nothing was written",
-            hint="give the files themselves, or ds.reject([NAME]) leaves them out",
+            hint=f"give the files themselves, or {reject_hint()} leaves them out",
         )
     silent = [entry for entry in kept if not one_line(entry.caption)]
     if silent:
@@ -588,7 +589,7 @@ def _refuse(kept: Sequence[Entry]) -> None:
         number = counted(len(silent), "picture")
         raise UsageError(
             f"{number} {have} no caption ({_among(silent)}): nothing was written",
-            hint=_CAPTION_HINT,
+            hint=f"describe and merge give captions; {reject_hint()} leaves a picture out",
         )
 
 

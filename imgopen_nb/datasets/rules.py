@@ -32,7 +32,7 @@ import tomli_w
 from ..captions.parts import Parts, is_face, is_prose, join, key, matcher, split
 from ..errors import FileError, UsageError
 from ..files import path_of
-from ..text import clip, clip_path, counted, in_words, near_match
+from ..text import clip, clip_path, counted, in_words, near_match, spelled
 
 __all__ = ["RULES", "Parts", "Rule", "join", "read_rules", "rule_of", "rules_of", "split", "toml"]
 
@@ -163,9 +163,15 @@ def _order(by: str = "trigger", trigger: str = "", kept: int | Sequence[str] = 0
     if by not in ORDERS:
         raise UsageError(f"{in_words(by)} is no order of tags", hint=f"one of {', '.join(ORDERS)}")
     if by == "trigger" and not trigger:
-        raise UsageError('an order by "trigger" needs the trigger', hint='trigger="ohwx"')
+        raise UsageError(
+            'an order by "trigger" needs the trigger',
+            hint=spelled('trigger="ohwx"', "--trigger ohwx"),
+        )
     if by == "kept" and not kept:
-        raise UsageError('an order by "kept" needs the tags that stay in front', hint="kept=[...]")
+        raise UsageError(
+            'an order by "kept" needs the tags that stay in front',
+            hint=spelled("kept=[TAG]", "--kept TAG"),
+        )
     first = key(trigger) if trigger else None
     ranks = {} if isinstance(kept, int) else {key(tag): at for at, tag in enumerate(kept)}
     number = kept if isinstance(kept, int) else 0
@@ -314,7 +320,7 @@ def _replace(pattern: str, new: str, regex: bool = False) -> Change:
             compiled.sub(new, "")
         except (re.error, IndexError) as error:
             said = f"the pattern {clip(pattern)!r} with {clip(new)!r} is not valid: {error}"
-            raise UsageError(said, hint="regex=False takes it as a plain text") from None
+            raise UsageError(said, hint="without regex it is a plain text") from None
         found, written = compiled, new
     else:
         # What is written already stays, so that "cat" becomes "black cat" once.

@@ -15,8 +15,9 @@ from ..errors import JournalError, ParameterError, UsageError
 from ..tasks.manager import TaskManager
 from ..tasks.sending import Sending
 from ..tasks.task import Task, TimeLimit
-from ..text import counted
+from ..text import counted, spelled
 from .entry import Entry
+from .hints import keep_hint
 
 ROW = OPERATIONS["train"]
 IMAGES = ROW.param("images")
@@ -98,15 +99,15 @@ def _call(entries: Sequence[Entry], params: Mapping[str, Any]) -> dict[str, Any]
         if ROW.param(given) is IMAGES:
             raise ParameterError(
                 "the pictures of a training are those of the data set: nothing was sent",
-                hint="where= chooses among them",
+                hint=f"{spelled('where=', '--only')} chooses among them",
             )
     found = len(entries)
     if LEAST <= found <= MOST:
         return {IMAGES.name: [entry.image for entry in entries], **params}
     hint = (
-        "add pictures, take rejected ones back with ds.keep(...)"
+        f"add pictures, or take rejected ones back: {keep_hint()}"
         if found < LEAST
-        else f"choose some, such as ds.train(where=range({MOST}))"
+        else "choose some: " + spelled(f"where=range({MOST})", "--only NAME")
     )
     raise UsageError(
         f"training takes {LEAST} to {MOST} different pictures, and here are {found:,}: nothing "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import os
 import re
 
 from IPython.core.completer import (
@@ -18,6 +19,11 @@ from ..commands.registry import COMMANDS, actions, find_in
 from ..errors import UnknownNameError
 
 _LINE = re.compile(r"^\s*(?:[\w.,\s\[\]]+=\s*)?%{1,2}imgopen(?P<rest>\s.*|)$", re.DOTALL)
+
+# The last word of a line, also one whose quote is still open.
+_LAST = re.compile(r"""(?:[^\s'"]|"[^"]*"|'[^']*')*(?:"[^"]*|'[^']*)?$""")
+
+_QUOTED = re.compile(r"[\s'\"]")
 
 # In the code above a line: the arguments of functions, and what is assigned.
 _ARGUMENTS = re.compile(r"^\s*(?:async\s+)?def\s+\w+\s*\(([^)]*)\)", re.MULTILINE)
@@ -48,9 +54,13 @@ class Completion:
         # Over a cell only the first line is ours.
         if context.cursor_line and context.full_text.lstrip().startswith("%%"):
             return {"completions": [], "suppress": False}
-        *before, word = re.split(r"\s+", line["rest"].lstrip())
+        rest = line["rest"].lstrip()
+        last = _LAST.search(rest)
+        word = last[0] if last else ""
+        before = rest[: len(rest) - len(word)].split()
         local = _names_in_functions(context.full_text, context.cursor_line)
-        found = [text for text in self._candidates(before, word, local) if text.startswith(word)]
+        offered = self._candidates(before, word, local)
+        found = _fitting(offered, word) or (_fitting(_paths(word), word) if before else [])
         # IPython replaces its own idea of a word, which is shorter than ours after : or {.
         ours = word.endswith(context.token)
         skip = len(word) - len(context.token) if ours else 0
@@ -83,6 +93,39 @@ class Completion:
     def _variables(self) -> list[str]:
         hidden = self._shell.user_ns_hidden
         return [n for n in self._shell.user_ns if not n.startswith("_") and n not in hidden]
+
+
+def _fitting(offered: list[str], word: str) -> list[str]:
+    """Return what begins with a word; texts with blanks are quoted, as the line needs it."""
+    opening = word[:1] if word[:1] in ("'", '"') else ""
+    start = word[len(opening) :]
+    return [
+        f"{opening}{text}{opening}" if opening else _held(text)
+        for text in offered
+        if text.startswith(start) and not (opening and opening in text)
+    ]
+
+
+def _held(text: str) -> str:
+    if not _QUOTED.search(text):
+        return text
+    sign = "'" if '"' in text else '"'
+    return f"{sign}{text}{sign}"
+
+
+def _paths(word: str) -> list[str]:
+    """Return the files and folders that a word may become: IPython offers them with backslashes."""
+    folder, name = os.path.split(word.lstrip("'\""))
+    try:
+        found = sorted(os.scandir(os.path.expanduser(folder) or "."), key=lambda each: each.name)
+    except (OSError, ValueError):
+        return []
+    paths = [
+        os.path.join(folder or "." * (each.name[:1] in "-$~"), each.name) + "/" * each.is_dir()
+        for each in found
+        if each.name.startswith(name) and (name or not each.name.startswith("."))
+    ]
+    return [path.replace("{", "{{").replace("}", "}}") for path in paths]
 
 
 def _names_in_functions(text: str, cursor_line: int) -> list[str]:

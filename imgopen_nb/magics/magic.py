@@ -49,7 +49,7 @@ class ImgOpenMagics(Magics):
                 + clip(cell.strip().partition("\n")[0], 60),
             )
         if words[:1] == ["help"] and len(words) > 1:
-            words = [words[1], *split("--help")]
+            words = [*words[1:3], *split("--help")]
         if not words or words[0] in ("--help", "-h", "help"):
             print(overview())
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from ..catalogue.operation import Operation, is_of_others
@@ -90,6 +90,8 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--help", "-h", action="help", help="show this text")
         # The options by their other names, folded; help and completion show the true ones.
         self.aliases: dict[str, Param] = {}
+        # Returns a hint for an option that another command has, "" if none has it.
+        self.elsewhere: Callable[[str], str] = lambda flag: ""
 
     def option(self, *flags: str, **more: Any) -> None:
         """Add an option that may be given once."""
@@ -109,7 +111,8 @@ class Parser(argparse.ArgumentParser):
         name = self.prog.rpartition(" ")[2]
         for pattern, sentence in _SENTENCES:
             message = re.sub(pattern, sentence.format(name), message)
-        raise ParameterError(message, hint=f"see {self.prog} --help")
+        usage = f"{self.usage % {'prog': self.prog}}; " if self.usage else ""
+        raise ParameterError(message, hint=f"{usage}see {self.prog} --help")
 
     @property
     def flags(self) -> list[str]:
@@ -153,7 +156,9 @@ class Parser(argparse.ArgumentParser):
         same = [flag for flag, words in _OTHER_OPTIONS.items() if folded(name) in words]
         same = [flag for flag in same if flag in self.flags]
         near = near_match(name, [*self.flags, *others])
-        if same:
+        if elsewhere := self.elsewhere(name):
+            near = elsewhere
+        elif same:
             near = f"did you mean {same[0]}?"
         elif name in _OTHER_OPTIONS or (self.aliases and is_of_others(name, self.aliases)):
             # one of ours, which is not for this command

@@ -360,3 +360,16 @@ def test_a_list_is_an_axis_where_one_value_belongs():
 def test_a_grid_has_every_combination():
     assert combinations({}) == [{}]
     assert combinations({"a": [1, 2], "b": ["x"]}) == [{"a": 1, "b": "x"}, {"a": 2, "b": "x"}]
+
+
+@pytest.mark.parametrize("rights", [0o000, 0o444])
+def test_a_folder_without_rights_is_told_and_one_around_it_is_read(nobody: Path, rights: int):
+    closed = nobody / "around/closed"
+    closed.mkdir(parents=True)
+    (closed / "cat.png").write_bytes(b"x")
+    closed.chmod(rights)
+
+    with pytest.raises(ParameterError, match="Permission denied"):
+        source_of(closed)
+    with pytest.raises(ParameterError, match="no pictures in the folder"):
+        source_of(closed.parent)

@@ -303,7 +303,14 @@ def test_rules_are_saved_and_applied_to_other_pictures(
 WRONG = [
     ("", "dataset needs FOLDER", "--help"),
     ("check", "check needs FOLDER", "dataset check --help"),
-    ("chek photos", "no action or folder of imgopen dataset called 'chek'", "did you mean check?"),
+    ("chek photos", "no action or folder 'chek'", "did you mean check?"),
+    ("chek photos --trainer kohya", "no action or folder 'chek'", "did you mean check?"),
+    ("photos check --trainer kohya", "no file or folder 'check'", "imgopen dataset check photos"),
+    ("photos --trainer kohya", "no option of imgopen dataset", "dataset check or dataset preview"),
+    ("photo", "no file or folder photo", "did you mean photos?"),
+    ("my photos", "no file or folder 'my'", "needs quotes"),
+    ("photos # the cats", "no file or folder '#'", "a line of its own"),
+    ("reject --only x.png photos", "reject needs FOLDER", "reject FOLDER [options]"),
     ("photos check", "no file or folder 'check'", "imgopen dataset check photos"),
     ("nowhere", "no file or folder nowhere", "give a"),
     ("check photos --trainer koya", "no trainer 'koya'", "did you mean kohya?"),
@@ -318,7 +325,7 @@ WRONG = [
     ("reject photos --only cats.png", "no picture of this data set called 'cats.png'", ""),
     ("merge photos --how sum", "no merge 'sum'", ""),
     ("merge photos --min-score high", "--min-score must be a number", ""),
-    ("merge photos --models clipp", "no model that described these pictures", ""),
+    ("merge photos --models clipp", "no model of these pictures", ""),
     ("describe photos --models clipp", "clipp", "clip"),
     ("describe photos --max -1", "--max", ""),
     ("tags photos --trigger x", "--trigger and --kept go with --order", "--first"),
@@ -401,7 +408,84 @@ def test_tab_offers_the_tags_in_use_the_most_frequent_first(shell: InteractiveSh
         found = [each.text for each in shell.Completer.completions(text, len(text))]
 
     assert found[0] == "cat"
-    assert {"'cup of tea'", "'tabby_cat'", "cup"} <= set(found)
+    assert {'"cup of tea"', "tabby_cat", "cup"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("my photos (1)", "my"), ("my photos (1)", "'my ph"), ("a[1]b", "a["), ("it's", "it"),
+        ("-dash", "./-d"), ("z {b}", "'z"), ("z {b}", "z"),
+    ],
+)  # fmt: skip
+def test_what_tab_offers_of_a_folder_is_read_as_that_folder(
+    shell: InteractiveShell, folder: Path, name: str, typed: str
+):
+    folder.rename(name)
+    text = f"%imgopen dataset {typed}"
+    with provisionalcompleter():
+        found = list(shell.Completer.completions(text, len(text)))
+
+    lines = {text[: each.start] + each.text for each in found}
+    (line,) = lines
+    assert len(magic(shell, line.removeprefix("%imgopen dataset "))) == 3
+
+
+def test_texts_in_a_terminal_name_no_python(terminal: Callable[..., tuple[int, str]]):
+    terminal("tags", "photos", "--first", "ohwx")
+    terminal("reject", "photos", "--lacks", "ohwx")
+    lines = [
+        "train photos", "merge photos", "write photos", "write photos --images copy",
+        "write photos --to out", "preview photos", "tags photos --order kept",
+        "tags photos --order trigger", "tags photos --replace ( x --regex",
+        "describe photos --help",
+    ]  # fmt: skip
+    said = "\n".join(terminal(*line.split())[1] for line in lines)
+
+    assert re.findall(r"\bds\.\w+|\w+=(?:True|False|\"|\[)|\{\w+\}", said) == []
+
+
+def test_a_merge_counts_as_without_a_caption_only_what_has_none_afterwards(
+    terminal: Callable[..., tuple[int, str]],
+):
+    terminal("describe", "photos", "--models", "clip")
+
+    said = terminal("merge", "photos")[1]
+
+    assert "2 pictures changed" in said
+    assert "without a caption" not in said
+
+
+def test_undo_counts_no_file_that_stays(terminal: Callable[..., tuple[int, str]], folder: Path):
+    (folder / "chelsea.txt").unlink()
+    terminal("describe", "photos")
+    terminal("merge", "photos")
+    terminal("write", "photos")
+    (folder / "rocket.txt").write_text("mine")
+
+    said = terminal("undo", "photos")[1]
+
+    assert "rocket.txt was changed since, and stays" in said
+    assert "as before" not in said
+
+
+def test_undo_of_a_folder_that_was_written_into_says_where_steps_are(
+    terminal: Callable[..., tuple[int, str]],
+):
+    terminal("describe", "photos")
+    terminal("merge", "photos")
+    terminal("write", "photos", "--to", "train", "--images", "copy")
+
+    assert "steps belong to the folder of the pictures" in terminal("undo", "train")[1]
+    assert "taken back: write" in terminal("undo", "photos")[1]
+
+
+def test_the_folder_of_a_hint_can_be_typed_as_it_stands(
+    terminal: Callable[..., tuple[int, str]], folder: Path
+):
+    folder.rename("-dash")
+
+    assert "imgopen dataset describe ./-dash" in terminal("./-dash")[1]
 
 
 def test_the_longest_name_counts():

@@ -12,7 +12,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -302,28 +301,6 @@ def test_a_short_lock_is_waited_out(service: Service, session: Session):
 
 
 # Read-only and broken.
-
-
-@pytest.fixture
-def nobody() -> Iterator[Path]:
-    """A folder, and the rights of somebody who is not root: root may write anywhere."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    home = folder / "home"
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    if root:
-        shutil.chown(folder, 65534)
-        os.seteuid(65534)
-    try:
-        home.mkdir()
-        yield home
-    finally:
-        for path in (home, *home.rglob("*")):
-            with contextlib.suppress(OSError):
-                path.chmod(0o755)
-        if root:
-            os.seteuid(0)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="rights are another matter there")
