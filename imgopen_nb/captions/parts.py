@@ -92,7 +92,9 @@ def split(caption: str) -> Parts:
     first, last = prose[0], prose[-1]
     if "." in caption or "!" in caption or "?" in caption:
         last = _end(pieces, last)
-        pieces[last : last + 1] = _sentence_and_tag(pieces[last])
+        cut = _sentence_and_tag(pieces[last])
+        if first < last or is_prose(cut[0]):  # else it would be a tag as soon as it stands alone
+            pieces[last : last + 1] = cut
     sentence = pieces[first] if first == last else _between(caption, pieces, first, last)
     return Parts(sentence, (*pieces[:first], *pieces[last + 1 :]), first, caption)
 

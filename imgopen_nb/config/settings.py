@@ -280,6 +280,11 @@ def _folder(value: Any) -> str:
     """Return a folder as an absolute path, "" for none."""
     if isinstance(value, str) and not value.strip():
         return ""
+    if "://" in str(value):
+        raise SettingsError(
+            f"save must be a folder on this machine, not {in_words(value)}",
+            hint="give a folder",
+        )
     try:
         return os.path.abspath(path_of(value))
     except (ParameterError, OSError):

@@ -249,9 +249,7 @@ class _StoreSpot(Spot):
             return _mark(self._look()) == _mark(self._info)
 
     def put(self, data: bytes, mode: int | None = None, modified: int | None = None) -> None:
-        if not self.untouched():
-            said = f"{self.shown} was made or changed by another program just now: {self.after}"
-            raise UsageError(said, hint="look at it, then do the same again")
+        self._refuse_a_change()
         with self._asking("cannot be written"):
             self._place.write_bytes(data)
 
@@ -266,6 +264,7 @@ class _StoreSpot(Spot):
                 with contextlib.suppress(Exception):  # something else is in it by now
                     self._place.fs.rmdir(self._place.path)
             elif self._info is not None:
+                self._refuse_a_change()
                 self._place.unlink()
 
     def missing_folders(self) -> list[Spot]:
@@ -286,6 +285,11 @@ class _StoreSpot(Spot):
     @property
     def modified(self) -> int | None:
         return int(modified(self._place) * 1e9) or None
+
+    def _refuse_a_change(self) -> None:
+        if not self.untouched():
+            said = f"{self.shown} was made or changed by another program just now: {self.after}"
+            raise UsageError(said, hint="look at it, then do the same again")
 
     def _look(self) -> dict[str, Any] | None:
         self._place.fs.invalidate_cache()

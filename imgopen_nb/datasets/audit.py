@@ -397,6 +397,8 @@ class Audit:
             if other not in models:
                 raise UnknownNameError("model that described these pictures:", other, models)
             found: list[Any] = [e.said[other].text for e in self._entries if other in e.said]
+        elif hasattr(other, "columns"):  # ds.frame
+            found = list(other["caption"]) if "caption" in other.columns else []
         elif hasattr(other, "kept"):
             found = [entry.caption for entry in other.kept]
         else:

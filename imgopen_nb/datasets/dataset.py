@@ -86,6 +86,11 @@ class Dataset(NotPickled, HasPictures):
         >>> ds.write(trainer="kohya")
     """
 
+    # So that no misspelt `ds.captions = ...` is taken, and lost, without a word.
+    __slots__ = (
+        "__weakref__", "_edits", "_file_notes", "_manager", "_rows", "_steps", "_writer",
+        "name", "notes",
+    )  # fmt: skip
     instead = "it belongs to its session; take ds.frame"
 
     def __init__(self, manager: TaskManager, source: Any, name: str | None = None) -> None:
@@ -348,6 +353,7 @@ class Dataset(NotPickled, HasPictures):
         """
         if not isinstance(how, str) or how not in MERGES:
             raise UnknownNameError("merge", str(how), MERGES)
+        threshold, min_score = scalar(threshold), scalar(min_score)
         if not (_is_number(threshold) and 0 <= threshold < 1 and _is_number(min_score)):
             said = (
                 "threshold must be from 0 to less than 1, and min_score a number, not "
@@ -593,9 +599,9 @@ class Dataset(NotPickled, HasPictures):
         """
         entries = self.kept if where is None else [e for e in self.chosen(where) if e.kept]
         name = name_of(name, self.name)
+        limit = None if timeout is None else time_limit(timeout, timeout)
         if dry_run:
             return plan_training(self._manager, entries, name, params)
-        limit = None if timeout is None else time_limit(timeout, timeout)
         return train(self._manager, entries, name, params, limit)
 
     @property

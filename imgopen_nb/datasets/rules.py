@@ -500,7 +500,7 @@ def read_rules(path: Path) -> list[Rule]:
     name = clip_path(path)
     try:
         content = tomllib.loads(_text(path))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number may be too long, brackets too deep
         raise UsageError(f"{name} is not valid TOML: {error}") from None
     if others := sorted(content.keys() - {"rules"}):
         said = f"{name} has {clip(others[0], 60)!r}, but a file of rules has [[rules]] only"

@@ -80,6 +80,8 @@ class Selection:
 class HasPictures:
     """Whatever has rows of pictures, and so can be shown on a board and in a gallery."""
 
+    __slots__ = ()
+
     @property
     def picture_rows(self) -> Sequence[Row]:
         """The pictures, in their order."""

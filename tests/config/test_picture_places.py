@@ -123,6 +123,6 @@ def test_save_is_a_folder_that_can_be_written(tmp_path: Path):
     assert store_setting(tmp_path, "save", "made/here") == str(tmp_path / "made" / "here")
     assert store_setting(tmp_path, "save", "") == ""
     (tmp_path / "file").touch()
-    for given in ("file", "file/below", "\0"):
+    for given in ("file", "file/below", "\0", "s3://bucket/kept", "https://e.org/"):
         with pytest.raises(SettingsError, match="save"):
             store_setting(tmp_path, "save", given)

@@ -207,6 +207,10 @@ def test_two_caption_styles_are_compared():
     assert "hat" not in by_series.index
     assert by_series.loc["ohwx", "other"] == 1.0
     assert audit.compare(["hat"] * 3).word.iloc[-1] == "hat"
+    as_frame = audit.compare(pd.DataFrame({"caption": ["ohwx, hat"], "kept": [True]}))
+    assert as_frame.word.iloc[-1] == "hat"
+    with pytest.raises(UsageError):
+        audit.compare(pd.DataFrame({"kept": [True]}))
     with pytest.raises(UnknownNameError, match="clip"):
         audit.compare("clap")
     with pytest.raises(UsageError):

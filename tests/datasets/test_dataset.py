@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -270,3 +271,17 @@ def test_a_function_that_returns_no_text_changes_nothing(folder: Path):
     ds.rewrite("gaps", lambda entry: float("nan"))  # type: ignore[arg-type, return-value]
 
     assert len(ds.steps) == 0
+
+
+def test_a_misspelt_attribute_is_refused_as_its_captions_would_be_lost(folder: Path):
+    ds = imgopen.dataset(folder)
+
+    with pytest.raises(AttributeError, match="captions"):
+        ds.captions = {"a.png": "other words"}  # type: ignore[attr-defined]
+
+
+def test_a_merge_takes_numbers_of_numpy(folder: Path):
+    ds = imgopen.dataset(folder)
+    ds.describe(progress=False)
+
+    assert ds.merge("vote", min_score=np.float32(0.25), threshold=np.float32(0.25)).changed

@@ -20,7 +20,7 @@ PIECES = [
     "\\", "", " ", "...", "k-on!", "mouse.", "a cat on the mat", "in the sun, sleeping.",
     "A dog. It sleeps.", "the_legend_of_zelda", "and a hat", "אבג", "\u202eאבג", "🐈‍⬛", "一只猫。",
     "猫", "e\u0301", '"quoted"', "{a|b}", "<lora:my_style:1>", "\n", "\r\n", "\t", "*_*",
-    "score_9_up", "smiling!", "St. Ives", "x" * 300, "a", "the",
+    "score_9_up", "tabby. cat", "smiling!", "St. Ives", "x" * 300, "a", "the",
 ]  # fmt: skip
 captions = st.one_of(
     st.lists(st.sampled_from(PIECES), max_size=9).map(", ".join),
@@ -248,6 +248,8 @@ class TestFiles:
             ('[[rule]]\nrule = "dedupe"', "has 'rule'"),
             ('rules = "dedupe"', "list of tables"),
             ("rules = [1]", "rule 1 is 1, no rule"),
+            ("a = " + "[" * 5_000, "not valid TOML"),
+            ("a = " + "9" * 5_000, "not valid TOML"),
             ("[[rules]", "not valid TOML"),
             ('[[rules]]\ntag = "x"', "has no rule"),
         ],

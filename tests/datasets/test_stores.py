@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from upath import UPath
 
+from imgopen_nb.database.spots import spot_of
 from imgopen_nb.errors import ImgOpenError, ParameterError, PictureError, UsageError
 from imgopen_nb.images.identity import by_content
 from imgopen_nb.images.picture import read_picture
@@ -295,3 +296,15 @@ def test_a_store_that_only_an_imported_history_names_is_not_asked(
     with pytest.raises(PictureError, match="imported history"):
         session.manager.thumbnail(image, 512, picture=picture)
     assert asked == []
+
+
+def test_a_file_in_a_store_that_somebody_changed_since_it_was_looked_at_is_not_removed(
+    folder: UPath,
+):
+    spot = spot_of(str(folder / "a.txt"))
+    (folder / "a.txt").write_bytes(b"other words")
+
+    with pytest.raises(UsageError, match="changed by another program"):
+        spot.remove()
+
+    assert (folder / "a.txt").read_bytes() == b"other words"

@@ -12,7 +12,7 @@ import pytest
 from imgopen_nb.batch.batch import Batch
 from imgopen_nb.datasets.dataset import Dataset
 from imgopen_nb.datasets.training import TrainingPlan
-from imgopen_nb.errors import ImgOpenError, PictureError, UsageError
+from imgopen_nb.errors import ImgOpenError, ParameterError, PictureError, UsageError
 from imgopen_nb.sandbox.process import SandboxProcess
 from imgopen_nb.session import Session
 from imgopen_nb.tasks.task import Task
@@ -181,3 +181,13 @@ def test_text2image_draws_from_the_captions(folder: Path, session: Session, stub
     assert isinstance(whole, Batch)
     assert len(whole.errors()) == 11
     assert len(whole) == len(ds)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_plan_refuses_the_timeout_that_the_call_would(
+    folder: Path, local: Session, dry_run: bool
+):
+    ds = local.dataset(folder)
+
+    with pytest.raises(ParameterError, match="timeout"):
+        ds.train(timeout="soon", dry_run=dry_run)  # type: ignore[arg-type]
