@@ -782,6 +782,9 @@ class Dataset(NotPickled, HasPictures):
         """Return the caption by place that was assigned; what is missing stays."""
         entries = self.entries
         pairs: Iterable[tuple[Any, Any]]
+        if hasattr(getattr(value, "__self__", None), "columns"):  # ds.frame.clip
+            said = f"frame.{value.__name__} is a method of pandas, and no column"
+            raise UsageError(said, hint=f'ds.frame["{value.__name__}"]')
         if callable(value):
             pairs = [(e.at, value(e.caption)) for e in entries if e.kept and e.caption]
         elif hasattr(value, "to_dict"):

@@ -285,3 +285,21 @@ def test_a_merge_takes_numbers_of_numpy(folder: Path):
     ds.describe(progress=False)
 
     assert ds.merge("vote", min_score=np.float32(0.25), threshold=np.float32(0.25)).changed
+
+
+def test_a_board_is_a_source_of_pictures(folder: Path):
+    ds = imgopen.dataset(folder)
+    ds.describe(progress=False)
+    again = imgopen.dataset(imgopen.board(ds))
+
+    assert captions(again) == captions(ds)
+    assert again.name == ds.name
+
+
+def test_a_model_that_is_called_as_a_method_of_pandas_is_told(folder: Path):
+    ds = imgopen.dataset(folder)
+    ds.describe(progress=False)
+
+    with pytest.raises(UsageError, match="method of pandas") as caught:
+        ds.caption = ds.frame.clip
+    assert 'ds.frame["clip"]' in str(caught.value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from numbers import Real
 from pathlib import Path
@@ -29,7 +29,7 @@ from ...captions.edits import (
     picked,
 )
 from ...captions.tag_merge import MAJORITY
-from ...datasets.selection import select
+from ...datasets.selection import HasPictures, select
 from ...display.rendering import middle, render
 from ...errors import ImgOpenError, UsageError
 from ...files import path_of
@@ -53,7 +53,7 @@ _QUESTIONS = {
 }
 
 
-class Board(NotebookWidget):
+class Board(NotebookWidget, HasPictures):
     """Captions of several models side by side, with a person's own; made by `board`.
 
     Attributes:
@@ -83,6 +83,11 @@ class Board(NotebookWidget):
             notes=[shown(n, 300) for n in comparison.notes],
         )  # fmt: skip
         self.widget.on_msg(lambda _view, content, _buffers: self._receive(content))
+
+    @property
+    def picture_rows(self) -> Sequence[Row]:
+        """The pictures, in their order: a data set or a gallery can be made of a board."""
+        return self._rows
 
     @property
     def frame(self) -> pd.DataFrame:
