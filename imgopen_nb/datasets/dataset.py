@@ -815,6 +815,15 @@ class Dataset(NotPickled, HasPictures):
                     found[entry.at] = text
             elif not missing(text):
                 raise UsageError(f"{in_words(text)} is no caption: nothing was changed")
+        first: dict[str, int] = {}
+        for at, text in found.items():
+            same = first.setdefault(entries[at].picture or entries[at].image, at)
+            if found[same] != text and not callable(value):
+                raise UsageError(
+                    f"{entries[same].name} and {entries[at].name} are the same picture, which has "
+                    "one caption: nothing was changed",
+                    hint="give both the same text, or only one of them",
+                )
         return found
 
     def _read_descriptions(self) -> None:

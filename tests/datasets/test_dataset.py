@@ -303,3 +303,16 @@ def test_a_model_that_is_called_as_a_method_of_pandas_is_told(folder: Path):
     with pytest.raises(UsageError, match="method of pandas") as caught:
         ds.caption = ds.frame.clip
     assert 'ds.frame["clip"]' in str(caught.value)
+
+
+def test_one_picture_under_two_names_is_not_given_two_captions(folder: Path):
+    (folder / "copy.png").write_bytes((folder / "a.png").read_bytes())
+    ds = imgopen.dataset(folder)
+
+    for given in ({"a.png": "one", "copy.png": "two"}, pd.Series(["one", "b", "c", "two"])):
+        with pytest.raises(UsageError, match="same picture"):
+            ds.caption = given
+    assert captions(ds)["a.png"] == "my own words"
+    ds.caption = {"a.png": "one", "copy.png": "one", "b.png": "two"}
+    ds.caption = {"copy.png": "three"}
+    assert captions(ds) == {"a.png": "three", "b.png": "two", "c.png": "", "copy.png": "three"}
