@@ -773,6 +773,7 @@ class Dataset(NotPickled, HasPictures):
     def _judge(self, verb: str, where: Any, *, rejected: bool, note: str = "") -> Done:
         found = [e for e in self.chosen(where) if e.picture and e.rejected != rejected]
         pictures = list(dict.fromkeys(entry.picture for entry in found))
+        note = "" if missing(note) else _valid(str(note))
         name = f"{verb} {counted(len(pictures), 'picture')}" + (f" ({note})" if note else "")
         if pictures:
             self._steps.judge(name, pictures, rejected=rejected, note=note)

@@ -32,7 +32,7 @@ import tomli_w
 from ..captions.parts import Parts, is_face, is_prose, join, key, matcher, split
 from ..errors import FileError, UsageError
 from ..files import path_of
-from ..text import clip, clip_path, counted, in_words, near_match, spelled
+from ..text import clip, clip_path, counted, in_words, is_valid, near_match, spelled
 
 __all__ = ["RULES", "Parts", "Rule", "join", "read_rules", "rule_of", "rules_of", "split", "toml"]
 
@@ -358,7 +358,7 @@ class _Kind(NamedTuple):
 ORDERS = ("trigger", "kept", "score", "alphabet")
 _TEXT, _FLAG, _TEXTS, _KEPT = "a text", "true or false", "a list of texts", "a number or a list"
 _IS: dict[str, Callable[[Any], bool]] = {
-    _TEXT: lambda value: isinstance(value, str),
+    _TEXT: lambda value: isinstance(value, str) and is_valid(value),
     _FLAG: lambda value: isinstance(value, bool),
     _TEXTS: lambda value: _is_texts(value),
     _KEPT: lambda value: (type(value) is int and value >= 0) or _is_texts(value),
@@ -366,7 +366,7 @@ _IS: dict[str, Callable[[Any], bool]] = {
 
 
 def _is_texts(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
+    return isinstance(value, (list, tuple)) and all(map(_IS[_TEXT], value))
 
 
 def _named(tags: Sequence[str]) -> str:

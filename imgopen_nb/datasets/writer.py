@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..catalogue.values import scalar
 from ..database.file_changes import CHANGED, LEFT, NEW, REMOVED, SAME, FileChange, FileChanges
 from ..database.spots import LINK
 from ..display.parts import Bundle
@@ -138,7 +139,7 @@ class Writer:
             raise ParameterError(
                 f"images must be one of {', '.join(IMAGES)}, not {in_words(images)}"
             )
-        if not isinstance(overwrite, bool):
+        if not isinstance(overwrite := scalar(overwrite), bool):
             raise ParameterError(f"overwrite must be True or False, not {in_words(overwrite)}")
         into = _folder_of(folder)
         with tempfile.TemporaryDirectory(prefix="imgopen-") as spool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -316,3 +317,28 @@ def test_one_picture_under_two_names_is_not_given_two_captions(folder: Path):
     ds.caption = {"a.png": "one", "copy.png": "one", "b.png": "two"}
     ds.caption = {"copy.png": "three"}
     assert captions(ds) == {"a.png": "three", "b.png": "two", "c.png": "", "copy.png": "three"}
+
+
+@pytest.mark.parametrize("note", [["a", "list"], "\udcff", None, float("nan"), 3])
+def test_a_note_of_any_kind_is_kept_as_text(folder: Path, note: Any):
+    ds = imgopen.dataset(folder)
+    ds.reject(["a.png"], note=note)
+
+    assert kept(ds) == ["b.png", "c.png"]
+    assert pd.isna(ds.frame.note[0]) == (note is None or note != note)
+
+
+def test_a_text_that_cannot_be_stored_is_no_rule(folder: Path):
+    ds = imgopen.dataset(folder)
+
+    for change in (lambda: ds.tags.add("\udcff"), lambda: ds.tags.remove("a", "\udcff")):
+        with pytest.raises(UsageError, match="the rule"):
+            change()
+
+
+def test_true_of_numpy_overwrites(folder: Path):
+    ds = imgopen.dataset(folder)
+    ds.caption = dict.fromkeys(COLOURS, "by hand")
+    ds.write(overwrite=np.True_)  # type: ignore[arg-type]
+
+    assert (folder / "a.txt").read_text() == "by hand"
