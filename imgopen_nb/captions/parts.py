@@ -193,6 +193,19 @@ def is_face(tag: str) -> bool:
     return len(tag) <= MOST_FACE or not _WORD.search(tag)
 
 
+@functools.lru_cache(maxsize=65536)
+def implied(tag: str) -> tuple[str, ...]:
+    """Return what a tag implies, as `key` gives it: "white shirt" implies "shirt".
+
+    Example:
+        >>> implied("Long_white shirt"), implied("no hat")
+        (('white shirt', 'shirt'), ())
+    """
+    first, *words = key(tag).split(" ")
+    denied = first in ("no", "without")
+    return () if denied else tuple(" ".join(words[at:]) for at in range(len(words)))
+
+
 def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     r"""Return whether a tag is one of these; "*" stands for any characters, `\*` for itself.
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..batch.tables.files import read_table
 from ..captions.edits import drafted
-from ..captions.parts import is_face, key, split
+from ..captions.parts import implied, is_face, key, split
 from ..catalogue.parameter import Param
 from ..errors import ImgOpenError, ParameterError
 from ..images.thumbnail import Thumbnail
@@ -240,13 +240,13 @@ def _tags(entries: Iterable[Entry]) -> Iterator[Finding]:
         if "," not in entry.caption and "\n" not in entry.caption and "_" not in entry.caption:
             continue
         tags = split(entry.caption).tags
-        plain = [_key(tag) for tag in tags]
+        plain = [key(tag) for tag in tags]
         known = set(plain)
         if len(known) < len(plain):
             twice = [tag for tag, count in Counter(plain).items() if count > 1]
             yield _at(entry, "duplicate tags", _quoted(twice))
-        if implied := known & set[str]().union(*map(_ends, known)):
-            longer = {end: tag for tag in plain for end in _ends(tag) if end in implied}
+        if said_too := known & set[str]().union(*map(implied, known)):
+            longer = {end: tag for tag in plain for end in implied(tag) if end in said_too}
             said = [f'"{clip(end, 60)}" beside "{clip(tag, 60)}"' for end, tag in longer.items()]
             yield _at(entry, "implied tags", ", ".join(said[:3]))
         if "_" in entry.caption and (tag := next(filter(_is_joined, tags), None)):
@@ -258,18 +258,6 @@ def _tags(entries: Iterable[Entry]) -> Iterator[Finding]:
         way, odd = ("underscores", spaced) if usual else ("spaces", joined)
         for entry, tag in odd:
             yield _at(entry, "mixed underscores", f'"{clip(tag, 60)}": other tags have {way}')
-
-
-_key = functools.lru_cache(maxsize=65536)(key)
-
-
-@functools.lru_cache(maxsize=65536)
-def _ends(tag: str) -> tuple[str, ...]:
-    """Return what a tag implies: "white shirt" implies "shirt", "no hat" does not imply "hat"."""
-    words = tag.split(" ")
-    if words[0] in ("no", "without"):
-        return ()
-    return tuple(" ".join(words[at:]) for at in range(1, len(words)))
 
 
 @functools.lru_cache(maxsize=65536)

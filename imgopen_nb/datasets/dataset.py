@@ -7,12 +7,10 @@ tomorrow, and every step can be taken back. The files beside the pictures change
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property
 from hashlib import sha256
 from numbers import Real
 from pathlib import Path
@@ -44,6 +42,7 @@ from ..text import counted, in_words, is_valid, short_path, spelled
 from .audit import Audit
 from .cards import Card, next_step
 from .checks import check_captions, check_files, check_pictures, frame_of
+from .choices import captions_given, chosen
 from .entry import Entry, common_folder
 from .hints import keep_hint
 from .imports import take_in
@@ -61,7 +60,6 @@ if TYPE_CHECKING:
 MODELS = ("clip", "deepdanbooru")
 RULE, EDITED, MERGED = "rule", "edited", "merged"
 _AGAIN = "again"  # in a step's rule: the rule is in an earlier step too
-_MASK_HINT = "give a mask as long as ds.frame, names of pictures, or a function of the frame"
 
 
 class Dataset(NotPickled, HasPictures):
@@ -187,7 +185,7 @@ class Dataset(NotPickled, HasPictures):
 
     @caption.setter
     def caption(self, value: Any) -> None:
-        texts = self._texts(value)
+        texts = captions_given(self.entries, value)
         self.rewrite("captions by hand", lambda entry: texts.get(entry.at), kind=EDITED)
 
     # What changes it.
@@ -711,36 +709,7 @@ class Dataset(NotPickled, HasPictures):
         Raises:
             UsageError: the mask does not fit, or there is no such picture.
         """
-        entries = self.entries
-        if callable(where):
-            where = where(self.frame)
-        where = scalar(where)
-        if isinstance(where, (str, bytes, os.PathLike)) or type(where) is int:
-            where = [where]
-        if hasattr(where, "columns"):  # rows of ds.frame
-            where = list(where.index)
-        if isinstance(where, Mapping) or not hasattr(where, "__iter__"):
-            raise UsageError(f"{in_words(where)} names no pictures", hint=_MASK_HINT)
-        given = [scalar(each) for each in where]
-        # A mask of pandas may have gaps, and say nothing of some pictures.
-        if hasattr(where, "reindex") and all(isinstance(e, bool) or missing(e) for e in given):
-            flags = dict(zip(where.index, given, strict=True))
-            if len(flags) < len(given) or not flags.keys() <= set(range(len(entries))):
-                raise UsageError("the mask is not of this data set's frame", hint=_MASK_HINT)
-            given = [flags.get(at) is True for at in range(len(entries))]
-        if (
-            len(given) == len(entries) > 2
-            and set(map(type, given)) == {int}
-            and set(given) <= {0, 1}
-        ):
-            raise UsageError("a mask has True and False, not 1 and 0", hint="MASK.astype(bool)")
-        if given and all(isinstance(each, bool) for each in given):
-            if len(given) != len(entries):
-                said = f"the mask has {len(given):,} values, the data set {len(entries):,} pictures"
-                raise UsageError(said, hint=_MASK_HINT)
-            return [entry for entry, wanted in zip(entries, given, strict=True) if wanted]
-        named = _Named(entries)
-        return list({e.at: e for each in given for e in named(each)}.values())
+        return chosen(self.entries, where(self.frame) if callable(where) else where)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -779,54 +748,6 @@ class Dataset(NotPickled, HasPictures):
             self._steps.judge(name, pictures, rejected=rejected, note=note)
         return Done(name, len(pictures))
 
-    def _texts(self, value: Any) -> dict[int, str]:
-        """Return the caption by place that was assigned; what is missing stays."""
-        entries = self.entries
-        pairs: Iterable[tuple[Any, Any]]
-        if hasattr(getattr(value, "__self__", None), "columns"):  # ds.frame.clip
-            said = f"frame.{value.__name__} is a method of pandas, and no column"
-            raise UsageError(said, hint=f'ds.frame["{value.__name__}"]')
-        if callable(value):
-            pairs = [(e.at, value(e.caption)) for e in entries if e.kept and e.caption]
-        elif hasattr(value, "to_dict"):
-            if not value.index.isin(range(len(entries))).all():
-                raise UsageError(
-                    "these captions have another index than ds.frame",
-                    hint="assign a Series with its index, or a dict by name",
-                )
-            pairs = value.to_dict().items()
-        elif isinstance(value, Mapping):
-            pairs = value.items()
-        else:
-            raise UsageError(
-                f"captions cannot be read from {in_words(value)}",
-                hint="assign a Series, a dict by name, or a function",
-            )
-        found: dict[int, str] = {}
-        named = _Named(entries)
-        for name, text in pairs:
-            if isinstance(text, str):
-                for entry in named(scalar(name)):
-                    if len(text) > MOST_TEXT or (entry.caption and not text.strip()):
-                        what = "longer than a caption may be" if text.strip() else "empty"
-                        raise UsageError(
-                            f"the text for {entry.name} is {what}: nothing was changed",
-                            hint="ds.reject([NAME]) leaves a picture out",
-                        )
-                    found[entry.at] = text
-            elif not missing(text):
-                raise UsageError(f"{in_words(text)} is no caption: nothing was changed")
-        first: dict[str, int] = {}
-        for at, text in found.items():
-            same = first.setdefault(entries[at].picture or entries[at].image, at)
-            if found[same] != text and not callable(value):
-                raise UsageError(
-                    f"{entries[same].name} and {entries[at].name} are the same picture, which has "
-                    "one caption: nothing was changed",
-                    hint="give both the same text, or only one of them",
-                )
-        return found
-
     def _read_descriptions(self) -> None:
         described = described_in_history(self._manager, [row.picture for row in self._rows])
         self._rows, _ = group(described, self._rows)
@@ -845,40 +766,6 @@ def _models(given: Any) -> list[Any]:
 def _valid(text: str) -> str:
     """Return a text without lone surrogates, which a file's name may have and Arrow refuses."""
     return text if is_valid(text) else text.encode("utf-8", "replace").decode()
-
-
-class _Named:
-    """Finds pictures by a name, a pattern or a place; thousands of names take one pass."""
-
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self._entries = entries
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[Entry]]:
-        found: dict[str, list[Entry]] = {}
-        for entry in self._entries:
-            for name in {entry.image, entry.name, os.path.basename(entry.image)}:
-                found.setdefault(name, []).append(entry)
-        return found
-
-    def __call__(self, name: Any) -> list[Entry]:
-        entries = self._entries
-        if isinstance(name, int) and not isinstance(name, bool):
-            if 0 <= name < len(entries):
-                return [entries[name]]
-            raise UsageError(f"there is no picture {name}: there are {len(entries):,}")
-        if isinstance(name, os.PathLike):
-            name = os.fspath(name)
-        if not isinstance(name, str):
-            raise UsageError(f"{in_words(name)} names no picture", hint=_MASK_HINT)
-        here = os.path.abspath(os.path.expanduser(name))
-        exact = self._by_name.get(name) or self._by_name.get(here)
-        if not exact:
-            exact = [e for e in entries if fnmatch.fnmatch(os.path.basename(e.image), name)]
-        if not exact:
-            known = [os.path.basename(entry.image) for entry in entries]
-            raise UnknownNameError("picture of this data set called", name, known)
-        return exact
 
 
 def _folder_of(source: Any, rows: Iterable[Row]) -> str:

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from ..captions.parts import Parts, is_face, is_prose, join, key, matcher, split
+from ..captions.parts import Parts, implied, is_face, is_prose, join, key, matcher, split
 from ..errors import FileError, UsageError
 from ..files import path_of
 from ..text import clip, clip_path, counted, in_words, is_valid, near_match, spelled
@@ -215,20 +215,12 @@ def _dedupe() -> Change:
 
 def _drop_implied() -> Change:
     def change(parts: Parts) -> Parts:
-        implied = frozenset().union(*map(_ends, parts.tags))
-        if implied.isdisjoint(map(key, parts.tags)):
+        said_too = frozenset().union(*map(implied, parts.tags))
+        if said_too.isdisjoint(map(key, parts.tags)):
             return parts
-        return _filtered(parts, lambda tag: key(tag) not in implied)
+        return _filtered(parts, lambda tag: key(tag) not in said_too)
 
     return _on_tags(change)
-
-
-@functools.lru_cache(maxsize=_TAGS)
-def _ends(tag: str) -> tuple[str, ...]:
-    """Return the tags that a tag implies: "white shirt" and "shirt" of "long white shirt"."""
-    first, *words = key(tag).split(" ")
-    denied = first in ("no", "without")
-    return () if denied else tuple(" ".join(words[at:]) for at in range(len(words)))
 
 
 def _spaces(keep: Sequence[str] = ()) -> Change:
