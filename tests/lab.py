@@ -42,7 +42,7 @@ NOISE = [
 
 WINDOW = ViewportSize(width=1200, height=1400)
 OURS = '[class^="imgopen-"]'
-CARD = f"{OURS} .card"
+CARD = f"{OURS} .io-card"
 OUTPUT = ".jp-OutputArea-output"
 
 # Whether the kernel of the notebook in front is there and has nothing to do.
@@ -191,7 +191,7 @@ class Sheet:
         return self.page.locator(selector).evaluate_all("all => all.map(e => e.textContent.trim())")
 
     def captions(self) -> str:
-        return "\n".join(self.text(f"{OURS} .caption"))
+        return "\n".join(self.text(f"{OURS} .io-caption"))
 
     def left(self, text: str) -> None:
         """Wait until a stand-in, hidden while its widget lives, says a text: it follows later."""

@@ -67,7 +67,6 @@ OWNERS = {
     "huggingface_hub": "datasets.tokens",
     "narwhals": "batch.tables.frames",
     "jinja2": "display.rendering",
-    "markupsafe": "display.rendering",
     "platformdirs": "config.settings",
     "IPython": "display.progress_bar magics.completion magics.magic",
     "tqdm": "display.progress_bar",

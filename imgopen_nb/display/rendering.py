@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,34 +19,126 @@ if TYPE_CHECKING:
     import jinja2
 
 TEMPLATES = Path(__file__).parent / "templates"
+SHEET = Path(__file__).parent / "imgopen.css"
 
 
 def render(template: str, **values: Any) -> str:
     """Return a filled-in template: values are escaped, CSS rules that do not apply are left out."""
     html = environment().get_template(template).render(values).strip()
-    css = str(environment().globals["css"])
-    return html.replace(css, _needed(css, html.replace(css, "")), 1)
+    return html.replace(_EMPTY, f"<style>{_scoped(html)}</style>", 1)
 
 
-def _needed(css: str, html: str) -> str:
-    """Return the rules whose classes and elements occur: each output has its own copy of them."""
+@dataclass(frozen=True)
+class Rule:
+    """A CSS rule: its selectors, its declarations, and the at-rule that it stands in, or ""."""
+
+    selectors: str
+    body: str
+    within: str = ""
+
+    def widget(self) -> str:
+        """The widget whose section it belongs to, "" if it is for all."""
+        found = re.search(r"\.imgopen-(\w+)", self.selectors)
+        return found[1] if found else ""
+
+
+@functools.cache
+def rules() -> tuple[Rule, ...]:
+    """Return the rules of the style sheet in its order, without comments and spare spaces."""
+    css = re.sub(r"/\*.*?\*/", "", SHEET.read_text("utf-8"), flags=re.DOTALL)
+    css = re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r"\s+", " ", css)).strip()
+    css = re.sub(r"([\w-]): ", r"\1:", css).replace(";}", "}")
+    css = _constants_in_place(css)
+    found = []
+    for at in re.finditer(r"(@[^{]*)\{((?:[^{}]*\{[^{}]*\})*)\}|([^{}]+)\{([^{}]*)\}", css):
+        if at[1]:
+            inner = re.finditer(r"([^{}]+)\{([^{}]*)\}", at[2])
+            found += [Rule(rule[1], rule[2], at[1]) for rule in inner]
+        else:
+            found.append(Rule(at[3], at[4]))
+    return tuple(found)
+
+
+def _constants_in_place(css: str) -> str:
+    """Return CSS with the lengths of tokens that have one value: it is shorter, as outputs need."""
+    values = Counter(name for name, _ in _CUSTOM.findall(css))
+    lengths = {
+        n: v for n, v in _CUSTOM.findall(css) if values[n] == 1 and re.fullmatch(r"\d+px", v)
+    }
+    return re.sub(r"var\((--[\w-]+)\)", lambda at: lengths.get(at[1], at[0]), css)
+
+
+def css_of(kept: Iterable[Rule]) -> str:
+    """Return rules as CSS, without the custom properties that none of them uses."""
+    kept = list(kept)
+    declared = [pair for rule in kept for pair in _CUSTOM.findall(rule.body)]
+    used = {name for rule in kept for name in _USED.findall(_CUSTOM.sub("", rule.body))}
+    while (
+        more := {n for name, value in declared if name in used for n in _USED.findall(value)} - used
+    ):
+        used |= more
+
+    def written(rule: Rule) -> str:
+        body = _CUSTOM.sub(lambda at: at[0] if at[1] in used else "", rule.body).strip(";")
+        return f"{rule.selectors}{{{body}}}" if body else ""
+
+    out = ""
+    for within, group in itertools.groupby(kept, lambda rule: rule.within):
+        inner = "".join(map(written, group))
+        out += f"{within}{{{inner}}}" if within and inner else inner
+    return out
+
+
+_CUSTOM = re.compile(r"(--[\w-]+):([^;{}]*);?")
+_USED = re.compile(r"var\((--[\w-]+)")
+
+
+def _scoped(html: str) -> str:
+    """Return the rules that apply to an output, nested in its class; each output has its own copy.
+
+    The class is doubled, as Jupyter's own rules for rendered HTML are stronger than one.
+    """
     names = {f".{name}" for part in re.findall(r'class="([^"]*)"', html) for name in part.split()}
-    names |= set(re.findall(r"<(\w+)", html)) | {"*"}
-
-    def kept(rules: str) -> str:
-        return "".join(r[0] for r in _RULE.finditer(rules) if _applies(r[1], names))
-
-    media = "".join(m[1] + kept(m[2]) + "}" for m in _MEDIA.finditer(css))
-    return kept(_MEDIA.sub("", css)) + media
-
-
-def _applies(selectors: str, names: set[str]) -> bool:
-    parts = (re.findall(r"\.[\w-]+|(?<![\w.:-])[a-z]+\d?|\*", s) for s in selectors.split(","))
-    return any(all(part in names for part in wanted) for wanted in parts)
+    names |= set(re.findall(r"<(\w+)", html)) | {".imgopen", "body"}
+    names |= {f"[{name}" for name in re.findall(r' ([\w-]+)="', html)} | {
+        "[data-jp-theme-light",
+        "[open",
+    }
+    kept = (replace(rule, selectors=_applying(rule.selectors, names)) for rule in _still())
+    css = css_of(rule for rule in kept if rule.selectors)
+    return f".{_scope()}.{_scope()}{{{_ROOT.sub('&', css)}}}"
 
 
-_MEDIA = re.compile(r"(@media[^{]*\{)((?:[^{}]*\{[^{}]*\})*)\}")
-_RULE = re.compile(r"([^{}]+)\{[^{}]*\}")
+@functools.cache
+def _still() -> list[Rule]:
+    """Return the rules for outputs, where nothing moves and the browser itself marks the focus."""
+    return [r for r in rules() if "motion" not in r.within and ":focus" not in r.selectors]
+
+
+def _applying(selectors: str, names: set[str]) -> str:
+    """Return the selectors that can match elements, classes and attributes of these names."""
+    return ",".join(s for s in _COMMA.split(selectors) if _applies(s, names))
+
+
+def _applies(selector: str, names: set[str]) -> bool:
+    if found := _CHOICE.search(selector):
+        before, after = selector[: found.start()], selector[found.end() :]
+        return any(_applies(f"{before}{one}{after}", names) for one in found[1].split(","))
+    return all(part in names for part in _NAME.findall(_STATE.sub("", selector)))
+
+
+_COMMA = re.compile(r",(?![^()]*\))")
+_CHOICE = re.compile(r":(?:is|where)\(((?:[^()]|\([^()]*\))*)\)")
+_STATE = re.compile(r"::?[\w-]+(\((?:[^()]|\([^()]*\))*\))?|=[^\]]*\]")
+_NAME = re.compile(r"[.\[][\w-]+|(?<![\w.\[-])[a-z]+\d?")
+_ROOT = re.compile(r"\.imgopen(?![\w-])")
+_EMPTY = "<style></style>"  # where a template has its rules; no escaped value can look like it
+
+
+@functools.cache
+def _scope() -> str:
+    """Return a class with a hash of the sheet: outputs of different versions share a notebook."""
+    return "imgopen-" + hashlib.sha256(css_of(rules()).encode()).hexdigest()[:6]
 
 
 def middle(text: str, most: int) -> str:
@@ -62,9 +158,18 @@ def is_link(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
 
 
+def is_local(text: str) -> bool:
+    """Whether an address is one of this machine: in a saved notebook it leads nowhere."""
+    try:
+        host = urlsplit(text).hostname or ""
+    except ValueError:
+        return False
+    return bool(re.fullmatch(r"localhost|.*\.localhost|127(\.\d+){3}|0\.0\.0\.0|::1", host))
+
+
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Return the Jinja2 environment with the style and the filters."""
+    """Return the Jinja2 environment with the filters and the class of the outputs."""
     import jinja2
 
     env = jinja2.Environment(
@@ -75,27 +180,6 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     env.filters |= {"cut": cut, "say": shown, "middle": middle, "short": short_path}
-    env.tests["link"] = is_link
-    scope, css = _style()
-    env.globals |= {"scope": scope, "css": _markup(css)}
+    env.tests["public_link"] = lambda text: is_link(text) and not is_local(text)
+    env.globals |= {"scope": _scope()}
     return env
-
-
-def _markup(css: str) -> Any:
-    import markupsafe
-
-    return markupsafe.Markup(css)
-
-
-def tokens() -> str:
-    """Return the colours that cards and widgets share, as CSS declarations."""
-    return (TEMPLATES / "tokens.css").read_text("utf-8")
-
-
-def _style() -> tuple[str, str]:
-    """Return a class and the minified CSS, with every rule scoped to the class."""
-    css = (TEMPLATES / "style.css").read_text("utf-8").replace("TOKENS", tokens())
-    css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
-    css = re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r"\s+", " ", css)).strip()
-    scope = "imgopen-" + hashlib.sha256(css.encode()).hexdigest()[:6]
-    return scope, css.replace("SCOPE", "." + scope)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..display.parts import Bundle, seconds, shot, thumbnail_of
 from ..display.record import MIME, name_and_score, record
-from ..display.rendering import render
+from ..display.rendering import is_local, render
 from ..display.tables import text_table
 from ..images.thumbnail import Thumbnail
 from ..text import as_text, as_typed, in_terminal, short_path, shown, visible
@@ -64,9 +64,11 @@ def result_view(result: Any) -> dict[str, Any]:
         "columns": columns,
         "rows": rows,
         "notes": _notes(result),
-        "facts": facts(result),
+        "facts": _of(result)[:3],
         "backend": result.backend,
-        "engine": engine(result),
+        "fidelity": result.fidelity or "",
+        "scored": any(tag.score is not None for tag in result.tags),
+        "details": _details(result),
     }
 
 
@@ -76,7 +78,7 @@ def task_view(task: Any) -> dict[str, Any]:
     looked_for = getattr(task, "looked_for", "")
     advice = f"{looked_for.capitalize()}." if looked_for else _ADVICE.get(state, _GOES_ON)
     names = {"operation": task.operation.name, "id": task.id}
-    known = [task.params.get("model"), seconds(task.seconds), f"task {task.id}"]
+    known = [task.params.get("model"), seconds(task.seconds)]
     return {
         "failed": state in ("failed", "refused"),
         "state": state,
@@ -86,6 +88,7 @@ def task_view(task: Any) -> dict[str, Any]:
         "advice": as_typed(advice.format(**names)),
         "notes": list(map(str, getattr(task, "remarks", ()))),
         "facts": [str(k) for k in known if k],
+        "details": [("Task", task.id)],
         "backend": getattr(task, "backend", "real"),
     }
 
@@ -112,18 +115,27 @@ def result_text(result: Any) -> str:
 
 def facts(result: Any) -> list[str]:
     """Return the origin of a result in short facts."""
+    return [*_of(result), *_counts(result), f"task {result.task_id}"]
+
+
+def _of(result: Any) -> list[str]:
+    """Return the operation, the model and the time, as far as they are known."""
+    return [str(f) for f in (result.operation, result.model, seconds(result.seconds)) if f]
+
+
+def _counts(result: Any) -> list[str]:
     counts = [(result.queries, "query", "queries", 1), (result.attempts, "attempt", "attempts", 2)]
-    return [
-        str(fact)
-        for fact in (
-            result.operation,
-            result.model,
-            seconds(result.seconds),
-            *(f"{n} {many if n > 1 else one}" for n, one, many, least in counts if n >= least),
-            f"task {result.task_id}",
-        )
-        if fact
+    return [f"{n} {many if n > 1 else one}" for n, one, many, least in counts if n >= least]
+
+
+def _details(result: Any) -> list[tuple[str, str]]:
+    """Return what a card tells when it is unfolded."""
+    known = [
+        ("Engine", result.engine if result.backend == "sandbox" else ""),
+        ("Requests", ", ".join(_counts(result))),
+        ("Task", result.task_id),
     ]
+    return [(name, str(value)) for name, value in known if value]
 
 
 def backend(result: Any) -> str:
@@ -172,13 +184,19 @@ def _outputs(result: Any) -> list[dict[str, Any]]:
     size = 512 if len(urls) == 1 else 320 if len(urls) <= 4 else 192
     about = shown(_prompt(result) or result.operation, 120)
     return [
-        shot(
+        _output(
             thumbnail_of(result.output_thumbnail, i, size),
             url,
             f"picture {i + 1} of {len(result.images)}: {about}",
         )
         for i, url in enumerate(urls)
     ]
+
+
+def _output(found: Thumbnail | None, url: str, alt: str) -> dict[str, Any]:
+    """Return a picture with its size, and its address if others can open it too."""
+    size = [f"{found.original[0]} × {found.original[1]} px"] if found else []
+    return shot(found, "" if found and is_local(url) else url, alt, size)
 
 
 def _prompt(result: Any) -> str:
@@ -289,11 +307,12 @@ def task_bundle(task: Any) -> Bundle:
     view = task_view(task)
     said = [f"{view['operation']}: {view['state']}", view["message"], view["advice"]]
     said += view["notes"]
+    facts = [*view["facts"], f"task {task.id}"]
     row = {name: getattr(task, name, None) for name in ("server_id", "image", "params", "backend")}
     row |= {"task_id": task.id, "operation": view["operation"], "model": task.params.get("model")}
     row |= {"status": view["state"], "error": view["message"]}
     return {
-        "text/plain": "\n  ".join(shown(s) for s in (*said, " · ".join(view["facts"])) if s),
+        "text/plain": "\n  ".join(shown(s) for s in (*said, " · ".join(facts)) if s),
         "text/html": render("task.html", **view),
         MIME: record([row]),
     }

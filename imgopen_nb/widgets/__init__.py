@@ -1,13 +1,12 @@
 """Interactive widgets: forms, studio, mask painter, before/after slider, gallery, caption board.
 
 Nothing here is imported before the first of them is used. The browser's code is in `static`: plain
-ES modules and CSS without a build step.
+ES modules without a build step, and `display/imgopen.css`.
 """
 
-import re
 from pathlib import Path
 
-from ..display.rendering import tokens
+from ..display.rendering import css_of, rules
 
 STATIC = Path(__file__).parent / "static"
 
@@ -19,6 +18,4 @@ def script(name: str) -> str:
 
 def style(name: str) -> str:
     """Return the CSS rules that all widgets share and those for `.imgopen-<name>`."""
-    css = (STATIC / "style.css").read_text("utf-8").replace("TOKENS", tokens())
-    rules = re.split(r"\n(?=[.@])", css)
-    return "\n".join(r for r in rules if re.search(rf"\.imgopen-(widget|{name})\b", r))
+    return css_of(rule for rule in rules() if rule.widget() in ("", name))

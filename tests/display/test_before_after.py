@@ -37,7 +37,7 @@ def test_one_picture_of_the_same_shape_lies_over_the_other():
 
     assert 'alt="before upscale"' in html
     assert 'alt="after upscale"' in html
-    assert "resize: horizontal" in html
+    assert "resize:horizontal" in html
     assert "<script" not in html
 
 
@@ -52,4 +52,4 @@ def test_a_picture_that_is_gone_leaves_the_other():
     html = result_bundle(made({AFTER: (300, 200)}))["text/html"]
 
     assert html.count("data:image/jpeg;base64,") == 1
-    assert "picture not at hand" in html
+    assert "The picture is not available." in html

@@ -451,7 +451,7 @@ function build(model, el) {
   const top = make("div", "top", toolbar(board), board.pages, board.count);
   const notes = model.get("notes").map((note) => words("div", "quiet", note));
   board.root = add(el, "div", {
-    class: "imgopen-board imgopen-widget", role: "application",
+    class: "imgopen-board imgopen", role: "application",
     "aria-label": "caption board; press ? for its keys",
   }, top, ...notes, board.help, board.bar, board.status, board.list);
   return board;

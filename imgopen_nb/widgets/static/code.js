@@ -1,7 +1,7 @@
 // A call as code in several languages, one shown at a time, with a button that copies it.
 
 function render({ model, el }) {
-  const root = add(el, "div", "imgopen-code imgopen-widget");
+  const root = add(el, "div", "imgopen-code imgopen");
   const bar = add(root, "div", { role: "toolbar", "aria-label": "this form as code" });
   const text = add(root, "pre", { tabindex: "0" });
   let chosen = 0;

@@ -3,7 +3,7 @@
 const MOST_BYTES = 50_000_000;
 
 function render({ model, el }) {
-  const zone = add(el, "label", { class: "imgopen-drop imgopen-widget", tabindex: "0" });
+  const zone = add(el, "label", { class: "imgopen-drop imgopen", tabindex: "0" });
   const input = add(zone, "input", { class: "imgopen-drop-input", type: "file", accept: "image/*" });
   input.multiple = model.get("several");
   const image = add(zone, "img");

@@ -507,7 +507,7 @@ function render({ model, el }) {
     kept: new Map(), shown: new Map(), spare: [], timers: {}, asking: null, drawing: null,
     columns: 0, side: 0, row: 0, seen: 0, offset: 0, askedAt: 0,
   };
-  g.root = add(el, "div", "imgopen-gallery imgopen-widget");
+  g.root = add(el, "div", "imgopen-gallery imgopen");
   buildBar(g);
   buildFrame(g);
   buildFoot(g);

@@ -43,7 +43,7 @@ function render({ model, el }) {
   const { bar, matches } = filters(() => show());
   const head = make("thead", "", make("tr", "", ...HEADINGS.map((label) => make("th", "", label))));
   const wide = make("div", "wide", make("table", "", head, body));
-  const root = add(el, "div", "imgopen-history imgopen-widget", bar, wide);
+  const root = add(el, "div", "imgopen-history imgopen", bar, wide);
 
   let visible = false, asking = false, timer = null, readAt = Date.now(), kernelTime = model.get("now");
   // The kernel's clock may differ from the browser's: only the time since then is measured here.

@@ -309,7 +309,7 @@ class Painter {
   }
 
   build(el) {
-    this.root = add(el, "div", { class: "imgopen-paint imgopen-widget", ...NO_SHORTCUTS });
+    this.root = add(el, "div", { class: "imgopen-paint imgopen", ...NO_SHORTCUTS });
     this.bar = add(this.root, "div", "bar");
     this.buildTools();
     this.buildSteps();

@@ -6,7 +6,7 @@ const KEYS = {
 };
 
 function render({ model, el }) {
-  const root = add(el, "div", "imgopen-slider imgopen-widget");
+  const root = add(el, "div", "imgopen-slider imgopen");
   const frame = add(root, "div", "frame");
   const before = add(frame, "img", { draggable: "false" });
   const after = add(frame, "img", { class: "after", draggable: "false" });
