@@ -1,4 +1,4 @@
-"""Checks of a page in the browser: contrast, pictures, width."""
+"""Checks of a page in the browser: contrast of texts and borders, pictures, width."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from playwright.sync_api import Page
 from .lab import OURS
 
 LEAST_CONTRAST = 4.5  # WCAG 2.2 AA for text of any size
+LEAST_BORDER = 3.0  # and for what shows where a control is
 
 # For each picture whether it has loaded and has pixels.
 LOADED = """images => images.map(image => image.complete && image.naturalWidth > 0)"""
 
-# The contrast of every text below a selector with its background: the backgrounds and opacities of
-# all ancestors are blended, as in the browser.
-CONTRAST = """selector => {
+# What both checks of contrast need: the backgrounds and opacities of all ancestors are blended, as
+# in the browser. `paint` returns the ground and the ink: the colour of text or of a border.
+BLEND = """
   const dark = matchMedia('(prefers-color-scheme: dark)').matches;
   const canvas = dark ? [18, 18, 18] : [255, 255, 255];
   const parse = text => {
@@ -24,12 +25,13 @@ CONTRAST = """selector => {
     return [n[0] * scale, n[1] * scale, n[2] * scale, n.length > 3 ? n[3] : 1];
   };
   const mix = (over, under, a) => over.map((v, i) => v * a + under[i] * (1 - a));
-  const paint = (chain, at, behind) => {
+  const paint = (chain, at, behind, ink_of) => {
     const style = getComputedStyle(chain[at]);
-    const back = parse(style.backgroundColor), fore = parse(style.color);
+    const back = parse(style.backgroundColor), fore = parse(style[ink_of]);
     let ground = mix(back.slice(0, 3), behind, back[3]);
-    let ink = mix(fore.slice(0, 3), ground, fore[3]);
-    if (at + 1 < chain.length) [ground, ink] = paint(chain, at + 1, ground);
+    let ink = mix(fore.slice(0, 3), ink_of === 'color' ? ground : behind, fore[3]);
+    if (at + 1 < chain.length) [ground, ink] = paint(chain, at + 1, ground, ink_of);
+    else if (ink_of !== 'color') ground = behind;
     const opacity = Number(style.opacity);
     return [mix(ground, behind, opacity), mix(ink, behind, opacity)];
   };
@@ -37,19 +39,41 @@ CONTRAST = """selector => {
     const l = rgb.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
     return .2126 * l[0] + .7152 * l[1] + .0722 * l[2];
   };
-  const seen = element => [...element.childNodes].some(n => n.nodeType === 3 && n.data.trim())
-    && !element.closest('style') && element.getClientRects().length > 0
-    && element.getBoundingClientRect().width > 1;
-  return [...document.querySelectorAll(selector + ' *')].filter(seen).map(element => {
+  const measured = (element, ink_of) => {
     const chain = [];
     for (let e = element; e; e = e.parentElement) chain.unshift(e);
-    const [a, b] = paint(chain, 0, canvas).map(light);
+    const [a, b] = paint(chain, 0, canvas, ink_of).map(light);
     const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
     const where = element.tagName.toLowerCase() + '.' + element.className
       + ' in .' + element.parentElement.className;
     return [Math.round(ratio * 100) / 100, where, element.textContent.trim().slice(0, 40)];
-  });
-}"""
+  };
+"""
+
+# The contrast of every text below a selector with its background.
+CONTRAST = f"""selector => {{ {BLEND}
+  const seen = element => [...element.childNodes].some(n => n.nodeType === 3 && n.data.trim())
+    && !element.closest('style') && element.getClientRects().length > 0
+    && element.getBoundingClientRect().width > 1;
+  return [...document.querySelectorAll(selector + ' *')].filter(seen)
+    .map(element => measured(element, 'color'));
+}}"""
+
+# The contrast of the border of every control with what lies around it. A border may be missing (a
+# quiet button is its text) and pale on a control that cannot be used.
+BORDERS = f"""selector => {{ {BLEND}
+  const control = 'button, select, textarea, '
+    + 'input:not([type=checkbox], [type=radio], [type=range])';
+  const drawn = element => {{
+    const style = getComputedStyle(element);
+    return element.getClientRects().length > 0 && element.getBoundingClientRect().width > 1
+      && !element.disabled && element.getAttribute('aria-disabled') !== 'true'
+      && parseFloat(style.borderTopWidth) > 0 && style.borderTopStyle !== 'none'
+      && parse(style.borderTopColor)[3] > 0;
+  }};
+  return [...document.querySelectorAll(selector)].flatMap(e => [...e.querySelectorAll(control)])
+    .filter(drawn).map(element => measured(element, 'borderTopColor'));
+}}"""
 
 # Elements beyond the right edge of the window; the content of scrolling boxes may be wider.
 TOO_WIDE = """() => {
@@ -68,6 +92,13 @@ def faint(page: Page, selector: str = OURS) -> list[Any]:
     found = page.evaluate(CONTRAST, selector)
     assert found, f"no text in {selector}"
     return [row for row in found if row[0] < LEAST_CONTRAST]
+
+
+def pale_borders(page: Page, selector: str = OURS) -> list[Any]:
+    """Return the controls whose border is too pale, as (ratio, element, text)."""
+    found = page.evaluate(BORDERS, selector)
+    assert found, f"no control with a border in {selector}"
+    return [row for row in found if row[0] < LEAST_BORDER]
 
 
 def broken_pictures(page: Page, selector: str = f"{OURS} img") -> list[int]:

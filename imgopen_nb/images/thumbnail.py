@@ -1,4 +1,8 @@
-"""Makes a small JPEG of any picture: checked before decoding, upright, on white, in RGB."""
+"""Makes a small JPEG of any picture: checked before decoding, upright, in RGB.
+
+What is transparent lies on a checkerboard, as in programs that edit pictures: white would look like
+a white picture, and a JPEG shows it where a saved notebook loses its style too.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +40,7 @@ _SMALLER = (
 )
 _QUALITIES = (80, 70, 60, 50, 40, 30, 20, 12, 6, 1)
 _STRIP = 2_000_000  # pixels converted at a time: no second full-size copy is held in memory
+_LIGHT, _DARK, _SQUARE = (255, 255, 255), (213, 216, 220), 8  # the checkerboard
 _TRANSPOSE = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation -> PIL's Transpose
 _HIGH_DEPTH = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _MODE_NAMES = {"CMYK": "CMYK", "LAB": "Lab", "HSV": "HSV", "YCbCr": "YCbCr"}
@@ -170,41 +175,41 @@ def _shrunk(image: Image, size: int, notes: list[str]) -> Image:
     image.load()
     scale = _range(image, notes) if image.mode in _HIGH_DEPTH else (0.0, 255.0)
     _note_mode(image, notes)
-    small, see_through = _reduced(image, max(1, max(image.size) // (2 * size)), scale)
-    if see_through:
-        notes.append("transparent parts shown on white")
+    small = _reduced(image, max(1, max(image.size) // (2 * size)), scale)
     small.thumbnail((size, size), Resampling.LANCZOS)
-    return small
+    if small.mode == "RGB":
+        return small
+    lowest: Any = small.getchannel("A").getextrema()
+    if lowest[0] < 255:
+        notes.append("transparent parts shown as a checkerboard")
+    return _on_squares(small)
 
 
-def _reduced(image: Image, factor: int, scale: tuple[float, float]) -> tuple[Image, bool]:
-    """Return the image in RGB at 1/factor of its size, and whether parts were transparent."""
+def _reduced(image: Image, factor: int, scale: tuple[float, float]) -> Image:
+    """Return the image at 1/factor of its size, in RGB, or in RGBA if it can be transparent."""
     from PIL import Image
 
     width, height = image.size
     rows = factor * max(1, _STRIP // (width * factor))
     size = (-(-width // factor), -(-height // factor))
-    out = Image.new("RGB", size, "white")
-    see_through = False
+    out = Image.new("RGBA" if image.has_transparency_data else "RGB", size)
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(top + rows, height)))
-        strip, transparent = _on_white(strip, scale)
-        see_through |= transparent
-        out.paste(strip.reduce(factor), (0, top // factor))
-    return out, see_through
+        strip = _eight_bits(strip, scale) if strip.mode in _HIGH_DEPTH else plain(strip, [])
+        out.paste(strip.convert(out.mode).reduce(factor), (0, top // factor))
+    return out
 
 
-def _on_white(image: Image, scale: tuple[float, float]) -> tuple[Image, bool]:
-    from PIL import Image
+def _on_squares(image: Image) -> Image:
+    """Return an image in RGBA on a checkerboard, in RGB."""
+    from PIL import Image, ImageDraw
 
-    if image.mode in _HIGH_DEPTH:
-        image = _eight_bits(image, scale)
-    if not image.has_transparency_data:
-        return image.convert("RGB"), False
-    layer = plain(image, []).convert("RGBA")
-    white = Image.new("RGBA", layer.size, "white")
-    least: Any = layer.getchannel("A").getextrema()
-    return Image.alpha_composite(white, layer).convert("RGB"), least[0] < 255
+    board = Image.new("RGBA", image.size, _LIGHT)
+    draw = ImageDraw.Draw(board)
+    for top in range(0, image.height, _SQUARE):
+        for left in range(top % (2 * _SQUARE), image.width, 2 * _SQUARE):
+            draw.rectangle((left, top, left + _SQUARE - 1, top + _SQUARE - 1), _DARK)
+    return Image.alpha_composite(board, image).convert("RGB")
 
 
 def _range(image: Image, notes: list[str]) -> tuple[float, float]:

@@ -173,7 +173,7 @@ def _change(result: Any) -> dict[str, Any] | None:
         return None
     return {
         "before": shot(before, result.image, f"before {result.operation}"),
-        "after": shot(after, str(result.images[0]), f"after {result.operation}"),
+        "after": _output(after, str(result.images[0]), f"after {result.operation}"),
         "width": max(before.width, after.width),
         "ratio": f"{after.width} / {after.height}",
     }

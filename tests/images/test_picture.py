@@ -418,24 +418,25 @@ class TestThumbnail:
     def test_small_pictures_are_not_enlarged(self) -> None:
         assert thumbnail(encoded(halves(20, 10)), 512).width == 20
 
-    def test_transparency_is_shown_on_white_and_said(self) -> None:
+    def test_transparency_is_shown_as_a_checkerboard_and_said(self) -> None:
         image = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
 
         found = thumbnail(encoded(image), 40)
 
-        assert near(seen(found.jpeg).getpixel((20, 20)), (255, 255, 255))
-        assert found.notes == ("transparent parts shown on white",)
+        assert near(seen(found.jpeg).getpixel((20, 20)), (213, 216, 220))
+        assert near(seen(found.jpeg).getpixel((28, 20)), (255, 255, 255))
+        assert found.notes == ("transparent parts shown as a checkerboard",)
 
     def test_an_alpha_channel_that_hides_nothing_is_not_mentioned(self) -> None:
         assert thumbnail(encoded(halves().convert("RGBA")), 40).notes == ()
 
-    def test_transparent_palette_colour_is_shown_on_white(self) -> None:
+    def test_transparent_palette_colour_is_shown_as_a_checkerboard(self) -> None:
         image = Image.new("P", (40, 40), 0)
         image.putpalette([0, 0, 0, 255, 0, 0])
 
         found = thumbnail(encoded(image, "GIF", transparency=0), 40)
 
-        assert near(seen(found.jpeg).getpixel((20, 20)), (255, 255, 255))
+        assert near(seen(found.jpeg).getpixel((20, 20)), (213, 216, 220))
 
     @pytest.mark.parametrize("turn", range(1, 9))
     def test_exif_rotation_is_applied(self, turn: int) -> None:

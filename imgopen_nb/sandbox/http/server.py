@@ -275,7 +275,13 @@ def table(engines: EngineLoader) -> list[dict[str, str]]:
 
 def page(rows: list[dict[str, str]], url: str, problem: str = "") -> str:
     """Return the front page as HTML; `problem` says which engines could not be loaded."""
-    return _template().render(rows=rows, url=url, problem=problem)
+    return _template().render(rows=rows, url=url, problem=problem, css=_css())
+
+
+@cache
+def _css() -> str:
+    """Return the style of all pages: a file, as this package imports nothing above it."""
+    return (Path(__file__).parents[2] / "display/imgopen.css").read_text("utf-8")
 
 
 @cache
