@@ -14,6 +14,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from ..commands.command import Command, Invocation
 from ..commands.registry import find_in, overview
 from ..config.settings import home_folder
+from ..display.frames import frame_html
 from ..errors import ImgOpenError, ParameterError, SettingsError
 from ..syntax.parser import HelpAsked
 from ..syntax.words import expand, split
@@ -22,6 +23,7 @@ from .completion import Completion
 from .scope import Scope, scope
 
 # An address whose own last sign a semicolon may be.
+FRAMES = ("pandas", "pandas.core.frame")  # where a DataFrame says that it comes from
 _QUERY = re.compile(r"https?://\S*[?#]\S*\s*$", re.IGNORECASE)
 
 
@@ -128,21 +130,34 @@ def _shell(magics: Magics) -> InteractiveShell:
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics and the completion; it may be called twice."""
+    """Register the magics, the completion and the HTML of DataFrames; it may be called twice."""
     unload(shell)
     with contextlib.suppress(SettingsError):  # told when it is needed
         home_folder()  # a relative IMGOPEN_HOME is relative to the folder of now, before any %cd
     shell.register_magics(ImgOpenMagics)
     shell.Completer.custom_matchers.append(Completion(shell).matcher)
+    html = _html_formatter(shell)
+    for module in FRAMES if html else ():
+        if (module, "DataFrame") not in html.deferred_printers:  # somebody else's stays
+            html.for_type_by_name(module, "DataFrame", frame_html)
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Remove the magics and the completion."""
+    """Remove the magics, the completion and the way of showing DataFrames."""
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("imgopen", None)
     shell.magics_manager.registry.pop("ImgOpenMagics", None)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [m for m in matchers if not getattr(m, "of_imgopen", False)]
+    html = _html_formatter(shell)
+    for printers in (html.deferred_printers, html.type_printers) if html else ():
+        for kind in [kind for kind, printer in printers.items() if printer is frame_html]:
+            del printers[kind]
+
+
+def _html_formatter(shell: InteractiveShell) -> Any:
+    found = shell.display_formatter
+    return found.formatters.get("text/html") if found else None
 
 
 def _refuse_keys(words: Sequence[str]) -> None:

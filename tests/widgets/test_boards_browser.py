@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator
 
 from ..lab import Lab, Notebook7, Sheet, reopened, wait_until, without_outputs
-from ..page_checks import broken_pictures, faint
+from ..page_checks import broken_pictures, faint, pale_borders
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 
@@ -361,7 +361,7 @@ def test_screen_readers_are_told_what_is_what(sheet: Sheet):
 def test_it_is_readable_in_both_themes(sheet: Sheet, theme: str):
     sheet.theme(theme)
     sheet.shot(f"board-{theme.lower()}")
-    low = faint(sheet.page, BOARD)
+    low = faint(sheet.page, BOARD) + pale_borders(sheet.page, BOARD)
     sheet.theme("Light")
 
     assert low == []

@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator
 
 from ..lab import OURS, Lab, Sheet, reopened, wait_until, without_outputs
-from ..page_checks import broken_pictures, faint
+from ..page_checks import broken_pictures, faint, pale_borders
 from ..widgets.test_galleries import fill_history
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
@@ -312,7 +312,7 @@ def test_it_is_readable_in_both_themes(sheet: Sheet, theme: str):
     wait_until(lambda: broken_pictures(sheet.page, f"{ROOT} .pane img") == [])
     sheet.page.wait_for_selector(SEEN)
     sheet.shot(f"lab-gallery-{theme.lower()}")
-    low = faint(sheet.page)
+    low = faint(sheet.page, ROOT) + pale_borders(sheet.page, ROOT)
     sheet.theme("Light")
 
     assert low == []

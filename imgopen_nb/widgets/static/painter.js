@@ -521,6 +521,8 @@ class Painter {
   resizeBrush(size, aloud = true) {
     this.size = Math.min(Number(this.slider.max), Math.max(1, Math.round(size)));
     this.slider.value = this.size;
+    const share = (this.size - 1) / (this.slider.max - 1);
+    this.slider.style.setProperty("--at", `${Math.round(100 * share)}%`); // the filled part
     this.number.textContent = ` ${this.size} px`;
     if (document.activeElement === this.canvas) this.showRing(this.cursor);
     if (aloud) this.say(`size ${this.size}`);
