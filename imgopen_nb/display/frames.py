@@ -10,14 +10,14 @@ from .rendering import render
 if TYPE_CHECKING:
     import pandas as pd
 
-OURS = {"caption", "image"}  # a frame with such a column is shown by us
+OURS = {"caption", "image"}  # a frame with such a column or index is shown by us
 WIDTH = 160  # characters of a cell; pandas shows 50
 _MARKED = 20  # columns whose numbers the style sheet can set on the right
 
 
 def frame_html(frame: pd.DataFrame) -> str | None:
     """Return a frame as HTML: pandas' own, with room for captions if it has any."""
-    if OURS.isdisjoint(map(str, frame.columns)):
+    if OURS.isdisjoint(map(str, [*frame.columns, *frame.index.names])):
         return _of_pandas(frame)
     with sys.modules["pandas"].option_context("display.max_colwidth", WIDTH):
         html = _of_pandas(frame)

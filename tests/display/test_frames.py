@@ -25,6 +25,13 @@ def test_a_caption_is_whole_and_numbers_are_on_the_right() -> None:
     assert pd.get_option("display.max_colwidth") == 50
 
 
+def test_a_frame_with_a_row_for_each_image_is_shown_so_too() -> None:
+    """As `Comparison.wide` returns it: the pictures are the index, each model is a column."""
+    frame = pd.DataFrame({"clip": [LONG]}, index=pd.Index(["cat.png"], name="image"))
+
+    assert LONG in (frame_html(frame) or "")
+
+
 def test_a_frame_without_captions_is_left_to_pandas() -> None:
     frame = pd.DataFrame({"x": [1]})
 
