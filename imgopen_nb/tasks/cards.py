@@ -57,6 +57,7 @@ def result_view(result: Any) -> dict[str, Any]:
         "given": shot(given, result.image, alt) if has_input else None,
         "faces": _frames(result, given),
         "prompt": _prompt(result),
+        "title": _title(result),
         "caption": "" if _same(result.caption, result.tags) else result.caption,
         "tags": result.tags,
         "outputs": [] if failed or change else _outputs(result),
@@ -197,6 +198,12 @@ def _output(found: Thumbnail | None, url: str, alt: str) -> dict[str, Any]:
     """Return a picture with its size, and its address if others can open it too."""
     size = [f"{found.original[0]} × {found.original[1]} px"] if found else []
     return shot(found, "" if found and is_local(url) else url, alt, size)
+
+
+def _title(result: Any) -> str:
+    """Return a heading for pictures that no prompt describes, as in "Remove background"."""
+    named = result.kind != "images" or _prompt(result)
+    return "" if named else str(result.operation).replace("-", " ").capitalize()
 
 
 def _prompt(result: Any) -> str:

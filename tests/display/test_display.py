@@ -343,6 +343,11 @@ class TestCard:
         assert "640 × 480 px" in page.text
         assert not any(map(is_local, ["https://e.org/127.0.0.1", "http://[::", "cat.png"]))
 
+    def test_pictures_without_a_prompt_say_what_was_done(self) -> None:
+        result = Result(operation="remove-background", kind="images", images=["u"])
+
+        assert "Remove background" in check(result_bundle(result)["text/html"]).text
+
     def test_the_task_id_and_the_numbers_are_folded(self) -> None:
         html = result_bundle(Result(caption="a cat"))["text/html"]
 
