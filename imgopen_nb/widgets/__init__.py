@@ -7,7 +7,7 @@ ES modules and CSS without a build step.
 import re
 from pathlib import Path
 
-from ..display.rendering import tokens
+from ..display.rendering import TEMPLATES, tokens
 
 STATIC = Path(__file__).parent / "static"
 
@@ -22,3 +22,9 @@ def style(name: str) -> str:
     css = (STATIC / "style.css").read_text("utf-8").replace("TOKENS", tokens())
     rules = re.split(r"\n(?=[.@])", css)
     return "\n".join(r for r in rules if re.search(rf"\.imgopen-(widget|{name})\b", r))
+
+
+def sheet() -> str:
+    """Return the tokens and base components that all share, and the rules for forms."""
+    base = (TEMPLATES.parent / "imgopen.css").read_text("utf-8")
+    return base + (STATIC / "forms.css").read_text("utf-8")
