@@ -124,7 +124,7 @@ class Field:
         return {
             "name": param.name,
             "label": param.heading,
-            "unit": unit,
+            "unit": "" if unit in param.heading else unit,
             "help": " · ".join(part.rstrip(".") for part in help_text if part),
             "wide": self.wide,
             "required": param.required,

@@ -9,6 +9,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, get_args
 
 import ipywidgets as widgets
@@ -212,26 +213,29 @@ class Form(NotebookWidget):
 
     def _orders(self) -> dict[str, Callable[[str], None]]:
         """Return what the browser may ask for."""
+        slow: dict[str, Callable[[str], None]] = {
+            "ready": self._outcome.read_earlier,
+            "list": self._list,
+            "refresh": lambda name: self._list(name, fresh=True),
+            "choose": self._outcome.choose,
+            "save": self._outcome.save,
+            "compare": self._outcome.compare,
+            "use": self._outcome.use,
+            "earlier": self._open_earlier,
+        }
         return {
             "run": self._run_typed,
             "cancel": lambda _: self.cancel(),
             "reset": self._reset,
-            "ready": lambda _: self._in_background(self._outcome.read_earlier),
-            "list": lambda name: self._in_background(lambda: self._list(name)),
-            "refresh": lambda name: self._in_background(lambda: self._list(name, fresh=True)),
-            "choose": lambda text: self._in_background(lambda: self._outcome.choose(text)),
-            "save": lambda _: self._in_background(self._outcome.save),
-            "compare": lambda _: self._in_background(self._outcome.compare),
-            "use": lambda text: self._in_background(lambda: self._outcome.use(text)),
-            "earlier": lambda text: self._in_background(lambda: self._open_earlier(text)),
+            **{name: partial(self._in_background, work) for name, work in slow.items()},
         }
 
-    def _in_background(self, work: Callable[[], None]) -> None:
+    def _in_background(self, work: Callable[[str], None], text: str) -> None:
         """Do what may take time in a thread; the form shows why it did not work."""
 
         def run() -> None:
             try:
-                work()
+                work(text)
             except ImgOpenError as error:
                 self._outcome.show_error(error)
 

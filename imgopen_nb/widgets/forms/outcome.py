@@ -48,6 +48,7 @@ class Outcome:
         self._frame, self._operation, self._session, self._use = frame, operation, session, use
         self._result: Result | None = None
         self._before: Any = None  # of the run before, if the operation takes no picture
+        self._has_film = False
         self.place = widgets.VBox()
         self.uses = [
             (row.name, row.name.replace("-", " "))
@@ -67,6 +68,8 @@ class Outcome:
         with self._frame.hold_sync():
             self._frame.pictures = [found.jpeg if found else b"" for found in small]
             self._choose(0)
+        if self._has_film:
+            self.read_earlier()
 
     def show_error(self, error: ImgOpenError) -> None:
         """Show why there is no result; the one before stays."""
@@ -137,8 +140,9 @@ class Outcome:
         if self._result is not None and self._result.images:
             self._use(operation, str(self._result.images[self._frame.chosen]))
 
-    def read_earlier(self) -> None:
-        """Show the newest runs of this operation as a filmstrip."""
+    def read_earlier(self, _: str = "") -> None:
+        """Show the newest runs of this operation as a filmstrip; from then on after each run."""
+        self._has_film = True
         session = self._session()
         rows = session.rows(operation=self._operation.name, status="succeeded", limit=EARLIER)
         film, frames = [], []

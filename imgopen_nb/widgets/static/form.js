@@ -215,7 +215,7 @@ function render({ model, el }) {
   const run = make("div", "run");
 
   for (const group of about.groups) {
-    const grid = make("div", { class: "fields", role: "group", "aria-label": group.name });
+    const grid = make("div", "fields");
     for (const each of group.fields) {
       const field = makeField(each, order);
       fields.set(each.name, field);
@@ -246,8 +246,7 @@ function render({ model, el }) {
     const [name, label, text] = problems[0];
     const lead = button({ class: "io-link" }, () => fields.get(name).focus(), label);
     const missing = text.endsWith("is needed");
-    why.append("Cannot run yet: ", lead, missing ? " is needed." : " is not valid.");
-    if (problems.length > 1) why.append(` ${problems.length - 1} more after it.`);
+    why.append(missing ? "To run, fill in " : "To run, correct ", lead, ".");
   };
 
   const places = {};
@@ -277,6 +276,7 @@ function render({ model, el }) {
     }
     order("run", JSON.stringify(typed));
   };
+  // In the capturing phase: ipywidgets stops the keys of its text fields.
   root.addEventListener("keydown", (event) => {
     if (event.target.closest(".imgopen-form") !== root) return;
     const line = event.target.matches("input.io-input:not([list])");
@@ -285,7 +285,7 @@ function render({ model, el }) {
       event.stopPropagation();
       start();
     } else if (event.key === "Escape" && model.get("running")) order("cancel");
-  });
+  }, true);
   root.addEventListener("focusin", (event) => {
     const name = event.target.closest?.("[data-field]")?.dataset.field;
     if (name && event.target.matches("[list]") && !asked.has(name)) {
@@ -320,7 +320,7 @@ function makeResult(model, root, order) {
   const figure = add(root, "figure", "io-stack");
   const main = add(figure, "img", { class: "io-pic main" });
   const others = add(figure, "div", { class: "others", role: "group", "aria-label": "Pictures of this run" });
-  const compare = add(root, "div", "slot");
+  const compare = add(root, "div", "slot compare");
   const actions = add(root, "div", { class: "io-row", role: "group", "aria-label": "Next steps" });
   const said = add(root, "p", { class: "io-small", role: "status" });
   const line = add(root, "p", "io-small io-quiet facts");
@@ -376,7 +376,7 @@ function makeResult(model, root, order) {
       ...(outcome.badges ?? []).map((badge) => make("span", `io-badge ${badge}`, badge)),
       outcome.facts ?? "",
     );
-    line.hidden = !known;
+    line.hidden = !known || !large; // the card says the same
     details.hidden = !known;
     details.classList.toggle("bare", !large);
     if (known && !large) details.open = true;
