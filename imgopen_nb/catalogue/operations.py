@@ -31,7 +31,7 @@ OPERATIONS = Catalogue((
         unknown=("full field table after negative_prompt", "field limits and defaults", "documented response", "whether a callback URL can be given",),
         source="https://4v5l1y8wvl.apifox.cn/api-202222077",
         params=(
-            _p("prompt", "prompt", "text", "Positive prompt.", mark="unmarked", needed=True),
+            _p("prompt", "prompt", "text", "Positive prompt.", mark="unmarked", needed=True, listed_by="loras"),
             _p("model", "sd_model_checkpoint", "string", "Checkpoint file, suffix included, as `models` lists it.", mark="unmarked", inside="alwayson_scripts", known="client"),
             _p("negative_prompt", "negative_prompt", "text", "What to avoid."),
             _p("batches", "n_iter", "integer", "Number of batches."),
@@ -65,7 +65,7 @@ OPERATIONS = Catalogue((
         params=(
             _p("image", "image_link", "image", "The picture to redraw.", mark="unmarked", inside="alwayson_scripts", inside_known="assumed", needed=True),
             _p("mask", "mask_link", "image", "White where the picture is redrawn, of the same size.", mark="unmarked", inside="alwayson_scripts", inside_known="assumed"),
-            _p("prompt", "prompt", "text", "Positive prompt.", mark="required"),
+            _p("prompt", "prompt", "text", "Positive prompt.", mark="required", listed_by="loras"),
             _p("model", "sd_model_checkpoint", "string", "Checkpoint file, suffix included, as `models` lists it.", mark="required", inside="alwayson_scripts"),
             _p("negative_prompt", "negative_prompt", "text", "What to avoid."),
             _p("batches", "n_iter", "integer", "Number of batches."),
@@ -110,7 +110,7 @@ OPERATIONS = Catalogue((
         source="https://4v5l1y8wvl.apifox.cn/api-202222079",
         params=(
             _p("image", "image_link", "image", "The base picture when drawing from one.", mark="unmarked", inside="alwayson_scripts", inside_known="assumed"),
-            _p("prompt", "prompt", "text", "Positive prompt; a LoRA is called in it by the sdLoraFileSimplifyName of the LoRA list.", mark="required"),
+            _p("prompt", "prompt", "text", "Positive prompt; a LoRA is called in it by the sdLoraFileSimplifyName of the LoRA list.", mark="required", listed_by="loras"),
             _p("model", "sd_model_checkpoint", "string", "Checkpoint file, suffix included, as `models` lists it.", mark="unmarked", inside="alwayson_scripts"),
             _p("control", "controlnet", "object", 'The control unit, e.g. {"module": "canny"}; its members are not documented.', mark="required", inside="alwayson_scripts", inside_known="assumed"),
             _p("batches", "n_iter", "integer", "Number of batches."),

@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -23,9 +24,10 @@ from imgopen_nb.widgets.forms.fields import (
     MenuField,
     NumberField,
     SeedField,
+    TextField,
 )
 from imgopen_nb.widgets.forms.form import Form, form
-from imgopen_nb.widgets.forms.picture_fields import PictureField, PicturesField
+from imgopen_nb.widgets.forms.picture_fields import MaskField, PictureField, PicturesField
 from imgopen_nb.widgets.forms.studio import studio
 
 from ..conftest import KEY_ID, KEY_SECRET
@@ -340,7 +342,116 @@ class TestRunning:
         assert KEY_ID not in state
 
 
+class TestNextSteps:
+    """What can be done with a result; each is an order from the browser, done in a thread."""
+
+    @pytest.fixture
+    def opened(self, local: Session) -> Form:
+        opened = form("enlarge", local, image="sample:coffee", scale=2)
+        opened.run()
+        opened.wait()
+        return opened
+
+    def test_the_result_is_shown_large(self, opened: Form):
+        with Image.open(io.BytesIO(opened.widget.main)) as shown:
+            assert max(shown.size) == 1024
+        assert opened.widget.outcome["facts"].startswith("1024 × 682")
+        assert opened.widget.outcome["can"] == ["save", "use", "compare"]
+
+    def test_save_writes_it_and_says_where(
+        self, opened: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.chdir(tmp_path)
+        order(opened, "save")
+        wait_for(lambda: opened.widget.outcome.get("said"))
+
+        assert len(list((tmp_path / "pictures").glob("coffee-enlarge-*"))) == 2
+        assert opened.widget.outcome["said"].startswith("Saved pictures/coffee-enlarge-")
+
+    def test_a_folder_that_cannot_be_written_is_told_and_the_result_stays(
+        self, opened: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "pictures").write_text("a file")
+        order(opened, "save")
+        wait_for(lambda: opened.widget.outcome.get("error"))
+
+        assert "pictures" in opened.widget.outcome["error"]["message"]
+        assert opened.widget.main
+
+    def test_the_same_operation_takes_it_as_its_picture(self, opened: Form):
+        assert opened.result is not None
+        made = str(opened.result.images[0])
+        order(opened, "use", "enlarge")
+        wait_for(lambda: opened.values["image"] == made)
+
+    def test_another_operation_opens_below_with_it(self, opened: Form):
+        order(opened, "use", "describe")
+        wait_for(lambda: opened._next.children)
+
+        assert opened._next.children[0].about["name"] == "describe"
+
+    def test_the_slider_comes_and_goes(self, opened: Form):
+        order(opened, "compare")
+        wait_for(lambda: opened._outcome.place.children)
+        order(opened, "compare")
+        wait_for(lambda: not opened._outcome.place.children)
+
+    def test_an_earlier_run_fills_the_form_and_is_shown(self, opened: Form):
+        order(opened, "ready")
+        wait_for(lambda: opened.widget.film)
+        opened.values = {"image": "sample:rocket", "scale": 3}
+        opened.run()
+        opened.wait()
+        (first, title), (second, _) = reversed(opened.widget.film)
+        assert title == "sample:coffee"
+        order(opened, "earlier", first)
+        wait_for(lambda: opened.widget.outcome["task"] == first)
+
+        assert opened.values == {"image": "sample:coffee"}  # 2 is the default
+        assert second != first
+
+
+def test_the_lists_of_the_service_fill_the_menus_and_a_lora_is_called_in_the_prompt(local: Session):
+    opened = form("text2image", local, prompt="a fox")
+    for name in ("model", "vae", "prompt"):
+        order(opened, "list", name)
+    prompt = opened.fields["prompt"]
+    assert isinstance(prompt, TextField)
+    wait_for(
+        lambda: opened.fields["model"].control.options and opened.fields["vae"].control.options
+    )
+    wait_for(lambda: len(prompt._loras.options) > 1)
+    prompt._loras.value = "sandbox_lora"
+
+    assert "sandbox-photo.safetensors" in opened.fields["model"].control.options
+    assert opened.values == {"prompt": "a fox <lora:sandbox_lora:1>"}
+
+
+def test_the_painter_opens_by_itself_where_a_mask_is_required(local: Session):
+    opened = form("erase", local, image="sample:rocket")
+    mask = opened.fields["mask"]
+    assert isinstance(mask, MaskField)
+    wait_for(lambda: mask._canvas.children)
+    painter = mask._painter
+    assert painter is not None
+    assert opened.fields["image"]._zone.compact  # type: ignore[attr-defined]
+
+    painter.mask = Image.new("L", painter.size, 255)
+    assert opened.problems == {}
+    order(opened, "reset", "mask")
+    assert painter.share == 0
+    assert set(opened.problems) == {"mask"}
+
+
 class TestStudioAndCommands:
+    def test_the_studio_gives_a_result_to_another_operation(self, local: Session):
+        opened = studio("enlarge", local)
+        opened.form.on_use("erase", "sample:rocket")
+
+        assert opened.choice.value == "erase"
+        assert opened.form.values == {"image": "sample:rocket"}
+
     def test_the_studio_keeps_each_form_while_another_is_in_front(self, local: Session):
         opened = studio(session=local)
         opened.form.values = {"image": "sample:coffee"}

@@ -25,6 +25,7 @@ SEEDS = 2**31
 SMALLEST_SPAN = 0.01
 NONE = ""
 UNSET = "service default"
+LORAS = "Add a LoRA"
 
 
 class Field:
@@ -129,6 +130,7 @@ class Field:
             "wide": self.wide,
             "required": param.required,
             "default": self.default,
+            "listed": bool(self.param.listed_by),
             **self._details(),
         }
 
@@ -146,7 +148,11 @@ class Field:
 
     @property
     def _placeholder(self) -> str:
-        return "" if self.param.required else f"default {self.default}" if self.default else UNSET
+        if self.param.required:
+            return ""
+        if self.param.type in ("text", "url", "object"):
+            return "none"
+        return f"default {self.default}" if self.default else UNSET
 
     def _initial(self) -> Any:
         start = self._default()
@@ -166,12 +172,25 @@ class Field:
 
 
 class TextField(Field):
-    """Long text."""
+    """Long text; a prompt with a menu of the LoRAs that can be called in it."""
+
+    def offer(self, values: list[str]) -> None:
+        """Offer the LoRAs that the service lists."""
+        self._loras.options = [(LORAS, LORAS), *((name, name) for name in values)]
+
+    def _companions(self) -> list[widgets.Widget]:
+        return [self._loras] if self.param.listed_by else []
+
+    def _add_lora(self, name: str) -> None:
+        """Add a LoRA to the prompt, as the web UI calls one, at full weight."""
+        text = self.control.value.rstrip()
+        self.control.value = f"{text}{' ' if text else ''}<lora:{name}:1>"
 
     def _details(self) -> dict[str, Any]:
         return {"counted": self.param.type == "text"}
 
     def _make_control(self) -> Any:
+        self._loras = menu(LORAS, [], self._add_lora)
         given = {"value": self._initial(), "placeholder": self._placeholder}
         return widgets.Textarea(rows=3 if self.param.required else 2, **given, **self._names())
 
@@ -309,8 +328,24 @@ def field_for(operation: Operation, param: Param) -> Field:
     kind = _FIELDS.get(param.type, Field)
     if param.options and len(param.options) <= MOST_IN_A_MENU:
         kind = ChoiceField
-    elif param.values or param.listed_by:
+    elif param.values or (param.listed_by and param.type == "string"):
         kind = MenuField
     elif param.name == "seed":
         kind = SeedField
     return kind(operation, param)
+
+
+def menu(title: str, options: list[tuple[str, str]], choose: Callable[[str], None]) -> Any:
+    """Return a menu of addresses that goes back to its title once one is chosen."""
+    shown = widgets.Dropdown(
+        options=[(title, title), *options],
+        tooltip=title,
+    )
+
+    def chosen(change: Any) -> None:
+        if change.new and change.new != title:
+            choose(change.new)
+            shown.value = title
+
+    shown.observe(chosen, "value")
+    return shown

@@ -27,7 +27,7 @@ from ...syntax.snippets import curl, magic_line, python_call
 from ...tasks.cards import result_bundle
 from ...tasks.result import Result
 from ..static_fallback import NotebookWidget
-from .fields import Field, MenuField, field_for
+from .fields import Field, MenuField, TextField, field_for
 from .frame import FormFrame
 from .outcome import Outcome
 from .picture_fields import MaskField, PictureField, PicturesField
@@ -36,7 +36,9 @@ from .run import Run
 # The groups above the Run button; the others fold below it.
 ALWAYS_OPEN = ("Picture", "Prompt", "Options")
 # What a list of the service calls the values that a field takes.
-LISTED = {"models": "sdModelCheckpoint", "vaes": "sdVaeFileName"}
+LISTED = {
+    "models": "sdModelCheckpoint", "vaes": "sdVaeFileName", "loras": "sdLoraFileSimplifyName",
+}  # fmt: skip
 MOST_LISTED = 100
 
 
@@ -207,6 +209,7 @@ class Form(NotebookWidget):
             "name": self.operation.name,
             "title": self.operation.name.replace("-", " ").replace("2", " to ").capitalize(),
             "about": self.operation.about,
+            "sandbox": self.session.backend == "sandbox",
             "groups": groups,
             "uses": self._outcome.uses,
         }
@@ -263,7 +266,7 @@ class Form(NotebookWidget):
     def _list(self, name: str, *, fresh: bool = False) -> None:
         """Offer the values that the service lists; the history has them from the second time."""
         field = self.fields.get(name)
-        if isinstance(field, MenuField) and (listed := field.param.listed_by):
+        if isinstance(field, (MenuField, TextField)) and (listed := field.param.listed_by):
             found = self.session.run(listed, page_size=MOST_LISTED, fresh=fresh)
             named = (row.get(LISTED[listed]) for row in found.rows)
             field.offer([value for value in named if isinstance(value, str)])
@@ -321,7 +324,9 @@ class Form(NotebookWidget):
         found: dict[str, list[str]] = {}
         for field in self.fields.values():
             found.setdefault(field.param.group, []).append(field.summary)
-        return {group: " · ".join(filter(None, each)) for group, each in found.items()}
+        return {
+            group: " · ".join(filter(None, each)) or "defaults" for group, each in found.items()
+        }
 
     def _offer_results(self) -> None:
         """Fill the menus of earlier results, unless the history cannot be read."""

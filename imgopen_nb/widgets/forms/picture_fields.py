@@ -24,7 +24,7 @@ from ...session import Session
 from ...text import cut
 from .. import script
 from ..mask_painter import MaskPainter
-from .fields import Field
+from .fields import Field, menu
 
 PREVIEW = 192
 RECENT = 30
@@ -45,6 +45,7 @@ class DropZone(anywidget.AnyWidget):
         alt: the description of the preview.
         label: the name for screen readers.
         several: whether more than one file can be chosen at once.
+        compact: whether the picture is shown elsewhere, so that the zone is a line of text.
     """
 
     _esm = script("dropzone")
@@ -53,6 +54,7 @@ class DropZone(anywidget.AnyWidget):
     alt = traitlets.Unicode("").tag(sync=True)
     label = traitlets.Unicode("picture").tag(sync=True)
     several = traitlets.Bool(False).tag(sync=True)
+    compact = traitlets.Bool(False).tag(sync=True)
 
     def on_file(self, accept: Callable[[str, bytes], None], refuse: Callable[[str], None]) -> None:
         """Have `accept(name, bytes)` called for each file, `refuse(text)` if one is too large.
@@ -80,8 +82,8 @@ class PictureField(Field):
         self._wait: threading.Timer | None = None
         self._seen: Callable[[str], None] = lambda address: None
         offered = [(name, f"{SAMPLE}{name}") for name in samples()]
-        self._samples = _menu(SAMPLES_TITLE, offered, self._choose)
-        self._results = _menu(RESULTS_TITLE, [], self._choose)
+        self._samples = menu(SAMPLES_TITLE, offered, self._choose)
+        self._results = menu(RESULTS_TITLE, [], self._choose)
         self._zone = DropZone(label=f"{param.heading}: {INVITATION}")
         self._zone.several = param.type == "images"
         super().__init__(operation, param)
@@ -103,7 +105,7 @@ class PictureField(Field):
 
     def hide_preview(self) -> None:
         """Leave the picture to a painter that shows it too."""
-        self._zone.add_class("compact")
+        self._zone.compact = True
 
     def offer_results(self) -> None:
         """List the pictures of the newest results."""
@@ -159,7 +161,7 @@ class PictureField(Field):
         """Show the picture, which is fetched in another thread once nothing more is typed."""
         self._requested = address = self._first()
         self.remark = ""
-        self._show(b"", "…" if address else INVITATION)
+        self._show(b"", "Reading the picture …" if address else INVITATION)
         if self._wait is not None:
             self._wait.cancel()
         if address and not self.problem():
@@ -244,9 +246,14 @@ class MaskField(PictureField):
             self.paint()
 
     def _update_preview(self) -> None:
-        """The painter shows the mask."""
+        """The painter shows the mask: it is cleared with the field."""
+        if self.value is None and self._painter is not None and self._painter.share:
+            self._painter.mask = None
 
     def _painted(self, painter: MaskPainter) -> None:
+        if not painter.share:
+            self.value = None
+            return
         data = io.BytesIO()
         painter.mask.save(data, "PNG")
         path = self._save("mask", data.getvalue())
@@ -276,22 +283,6 @@ class PicturesField(PictureField):
 
     def _first(self) -> str:
         return next(iter(self._read(self.control.value)), "")
-
-
-def _menu(title: str, options: list[tuple[str, str]], choose: Callable[[str], None]) -> Any:
-    """Return a menu of addresses that goes back to its title once one is chosen."""
-    menu = widgets.Dropdown(
-        options=[(title, title), *options],
-        tooltip=title,
-    )
-
-    def chosen(change: Any) -> None:
-        if change.new and change.new != title:
-            choose(change.new)
-            menu.value = title
-
-    menu.observe(chosen, "value")
-    return menu
 
 
 def _unknown_sample(value: Any) -> str:

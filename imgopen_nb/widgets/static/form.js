@@ -201,16 +201,20 @@ function render({ model, el }) {
   const about = model.get("about");
   const order = (kind, text = "") => model.send({ kind, text });
   const root = add(el, "div", {
-    class: "imgopen imgopen-form imgopen-widget", role: "region", "aria-label": about.title,
+    class: "imgopen imgopen-form imgopen-widget", role: "group", "aria-label": about.title,
   });
   const head = add(root, "div", "io-head",
-    make("h3", "io-title", about.title), make("span", "io-about", about.about));
+    make("h3", "io-title", about.title),
+    ...(about.sandbox ? [make("span", "io-badge sandbox", "sandbox")] : []),
+    make("span", "io-about", about.about));
   add(head, "span", "io-end", button({ class: "io-btn quiet s" }, () => order("reset"), icon("reset"), "Reset all"));
   const columns = add(root, "div", "columns");
   const form = add(columns, "div", { class: "parameters", role: "group", "aria-label": "Parameters" });
   const fields = new Map();
   const summaries = new Map();
   const folds = [];
+  const listed = new Set();
+  const asked = new Set();
   const narrow = el.getBoundingClientRect().width || innerWidth;
   const run = make("div", "run");
 
@@ -219,6 +223,7 @@ function render({ model, el }) {
     for (const each of group.fields) {
       const field = makeField(each, order);
       fields.set(each.name, field);
+      if (each.listed) listed.add(each.name);
       grid.append(field.box);
     }
     if (group.folds) {
@@ -232,7 +237,7 @@ function render({ model, el }) {
   form.append(run, ...folds);
 
   const why = make("span", { class: "why", role: "status" });
-  const result = add(columns, "section", { class: "result", "aria-label": "Result" });
+  const result = add(columns, "div", { class: "result", role: "group", "aria-label": "Result" });
   const pane = makeResult(model, result, order);
 
   const show = () => {
@@ -249,7 +254,6 @@ function render({ model, el }) {
     why.append(missing ? "To run, fill in " : "To run, correct ", lead, ".");
   };
 
-  const places = {};
   const fill = async () => {
     const parts = model.get("parts");
     const views = {};
@@ -268,13 +272,12 @@ function render({ model, el }) {
     order("ready");
   };
 
+  // What is being typed goes with the order: it may reach the kernel later than that.
   const start = () => {
-    const typed = {};
-    for (const [name, field] of fields) {
-      const control = field.box.querySelector("input.io-input, textarea.io-input");
-      if (control) typed[name] = control.value;
-    }
-    order("run", JSON.stringify(typed));
+    const typed = document.activeElement.closest?.("[data-field]");
+    const control = document.activeElement;
+    const text = typed && control.matches(".io-input") ? { [typed.dataset.field]: control.value } : {};
+    order("run", JSON.stringify(text));
   };
   // In the capturing phase: ipywidgets stops the keys of its text fields.
   root.addEventListener("keydown", (event) => {
@@ -288,12 +291,11 @@ function render({ model, el }) {
   }, true);
   root.addEventListener("focusin", (event) => {
     const name = event.target.closest?.("[data-field]")?.dataset.field;
-    if (name && event.target.matches("[list]") && !asked.has(name)) {
+    if (name && listed.has(name) && !asked.has(name)) {
       asked.add(name);
       order("list", name);
     }
   });
-  const asked = new Set();
 
   // Ctrl+Enter is for the form; the mask painter in it has the attribute "true" and wants all keys.
   const stopKeys = suppressShortcuts(
@@ -328,7 +330,7 @@ function makeResult(model, root, order) {
   const details = add(root, "details", "card", make("summary", "", icon("right"), "Details"), card);
   const empty = add(root, "div", "empty", "The result appears here.");
   const next = add(root, "div", "slot");
-  const film = add(root, "section", { class: "io-stack", "aria-label": "Earlier runs" }, make("h4", "io-sub", "Earlier runs"));
+  const film = add(root, "div", { class: "io-stack", role: "group", "aria-label": "Earlier runs" }, make("h4", "io-sub", "Earlier runs"));
   const strip = add(film, "ul", { class: "film", role: "list" });
   const code = makeCode(model, root);
   const urls = new Map();
@@ -460,7 +462,7 @@ async function copyKept(pressed, text) {
 
 // The call as code in several languages, one shown at a time.
 function makeCode(model, parent) {
-  const root = add(parent, "section", { class: "io-stack", "aria-label": "This form as code" });
+  const root = add(parent, "div", { class: "io-stack", role: "group", "aria-label": "This form as code" });
   const bar = add(root, "div", "io-row", make("span", "io-sub", "Code"));
   const tabs = add(bar, "div", { class: "io-tabs", role: "tablist", "aria-label": "Language" });
   add(bar, "span", "io-quiet io-small", "Only what you changed is sent.");
