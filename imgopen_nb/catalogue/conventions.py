@@ -323,7 +323,7 @@ TITLES = {
     "image_guidance": "Image guidance scale",
     "inpaint_fill": "Masked content",
     "inpaint_full_resolution": "Inpaint at full resolution",
-    "inpaint_padding": "Padding around the mask",
+    "inpaint_padding": "Mask padding",
     "mask_blur_x": "Mask blur, horizontal",
     "mask_blur_y": "Mask blur, vertical",
     "network_alpha": "Network alpha",

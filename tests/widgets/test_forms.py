@@ -58,6 +58,7 @@ class TestFields:
     def test_each_operation_has_a_form_with_a_field_for_each_parameter(self, name: str):
         opened = form(name)
         required = {p.name for p in opened.operation.user_params if p.required}
+        required |= set(opened.operation.one_of[:1])
 
         assert list(opened.fields) == [p.name for p in opened.operation.user_params]
         assert set(opened.problems) == required
@@ -117,6 +118,14 @@ class TestFields:
         assert [name for name, _, _ in opened.widget.why] == ["prompt", "width"]
         opened.values = {"prompt": "a fox", "width": 64}
         assert opened.widget.why == []
+
+    def test_of_two_parameters_that_exclude_each_other_exactly_one_is_asked_for(self):
+        opened = form("watermark", image="sample:coffee")
+        assert opened.problems == {"text": "text or watermark is needed"}
+        opened.values = {"watermark": "sample:rocket"}
+        assert opened.problems == {}
+        opened.values = {"text": "mine"}
+        assert opened.problems == {"text": "only one of text or watermark may be given"}
 
     def test_an_order_to_run_brings_what_has_been_typed(self, local: Session):
         """The last letters may reach the kernel after the keys that start the run."""

@@ -94,7 +94,14 @@ class Form(NotebookWidget):
     def problems(self) -> dict[str, str]:
         """Why the form cannot run, by parameter."""
         found = {name: field.problem() for name, field in self.fields.items()}
-        return {name: problem for name, problem in found.items() if problem}
+        found = {name: problem for name, problem in found.items() if problem}
+        one_of = self.operation.one_of
+        given = [name for name in one_of if self.fields[name].value is not None]
+        if one_of and len(given) != 1:
+            names = " or ".join(self.fields[name].param.heading.lower() for name in one_of)
+            many = f"only one of {names} may be given"
+            found.setdefault(one_of[0], many if given else f"{names} is needed")
+        return found
 
     @property
     def line(self) -> str:

@@ -317,18 +317,18 @@ function render({ model, el }) {
 
 // The result, large, with what can be done with it; below it the earlier runs and the code.
 function makeResult(model, root, order) {
-  const progress = add(root, "div", "io-stack");
   const trouble = add(root, "div", { role: "alert" });
+  const empty = add(root, "div", "empty", "The result appears here.");
   const figure = add(root, "figure", "io-stack");
   const main = add(figure, "img", { class: "io-pic main" });
   const others = add(figure, "div", { class: "others", role: "group", "aria-label": "Pictures of this run" });
+  const progress = add(root, "div", "io-stack");
   const compare = add(root, "div", "slot compare");
   const actions = add(root, "div", { class: "io-row", role: "group", "aria-label": "Next steps" });
   const said = add(root, "p", { class: "io-small", role: "status" });
   const line = add(root, "p", "io-small io-quiet facts");
   const card = make("div", "slot");
   const details = add(root, "details", "card", make("summary", "", icon("right"), "Details"), card);
-  const empty = add(root, "div", "empty", "The result appears here.");
   const next = add(root, "div", "slot");
   const film = add(root, "div", { class: "io-stack", role: "group", "aria-label": "Earlier runs" }, make("h4", "io-sub", "Earlier runs"));
   const strip = add(film, "ul", { class: "film", role: "list" });
@@ -389,7 +389,7 @@ function makeResult(model, root, order) {
       trouble.append(make("div", "io-note bad", icon("warn"),
         make("div", "", make("strong", "", outcome.error.message), make("br"), outcome.error.hint)));
     }
-    empty.hidden = known || Boolean(outcome.error) || model.get("running");
+    empty.hidden = known || Boolean(outcome.error);
   };
 
   const showProgress = () => {
@@ -407,7 +407,6 @@ function makeResult(model, root, order) {
         make("p", { class: "io-help", role: "status" }, text || "sending …"), bar);
       trouble.replaceChildren();
     }
-    empty.hidden = Boolean(model.get("outcome").task || model.get("outcome").error) || running;
   };
 
   const showFilm = () => {
