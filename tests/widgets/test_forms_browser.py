@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from ..lab import OURS, Lab, Notebook7, Sheet, end, reopened, snap, without_outputs
-from ..page_checks import TOO_WIDE, faint
+from ..page_checks import TOO_WIDE, UNNAMED, faint
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 
@@ -253,6 +253,14 @@ def test_text_can_be_read_in_both_themes(sheet: Sheet, theme: str):
     sheet.theme("Light")
 
     assert low == []
+
+
+def test_every_control_has_a_name_for_screen_readers(sheet: Sheet):
+    sheet.page.locator(f"{FORM} details").evaluate_all(
+        "all => all.forEach(e => { e.open = true; })"
+    )
+
+    assert sheet.page.evaluate(UNNAMED, FORM) == []
 
 
 def test_nothing_is_fetched_from_elsewhere_and_nothing_complained_about(sheet: Sheet):
