@@ -437,6 +437,20 @@ def test_the_lists_of_the_service_fill_the_menus_and_a_lora_is_called_in_the_pro
     assert opened.values == {"prompt": "a fox <lora:sandbox_lora:1>"}
 
 
+def test_a_list_that_cannot_be_had_is_told_only_if_somebody_asked_for_it(
+    session: Session, stub: Stub
+):
+    stub.answer = lambda request: refusal("500", "no list today")
+    opened = form("text2image", session, prompt="a fox")
+    order(opened, "list", "model")
+    wait_for(lambda: stub.requests)
+    assert "error" not in opened.widget.outcome
+    order(opened, "refresh", "model")
+    wait_for(lambda: opened.widget.outcome.get("error"))
+
+    assert "no list today" in opened.widget.outcome["error"]["message"]
+
+
 def test_the_painter_opens_by_itself_where_a_mask_is_required(local: Session):
     opened = form("erase", local, image="sample:rocket")
     mask = opened.fields["mask"]

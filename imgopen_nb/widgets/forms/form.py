@@ -225,8 +225,8 @@ class Form(NotebookWidget):
         """Return what the browser may ask for."""
         slow: dict[str, Callable[[str], None]] = {
             "ready": self._outcome.read_earlier,
-            "list": self._list,
-            "refresh": lambda name: self._list(name, fresh=True),
+            "list": self._list_if_known,
+            "refresh": self._list_again,
             "choose": self._outcome.choose,
             "save": self._outcome.save,
             "compare": self._outcome.compare,
@@ -270,8 +270,16 @@ class Form(NotebookWidget):
             self._filling = False
             self._changed()
 
+    def _list_if_known(self, name: str) -> None:
+        """Offer the values that the service lists; a list that cannot be had is not missed."""
+        with contextlib.suppress(ImgOpenError):
+            self._list(name)
+
+    def _list_again(self, name: str) -> None:
+        """Ask the service for its list, although the history has one."""
+        self._list(name, fresh=True)
+
     def _list(self, name: str, *, fresh: bool = False) -> None:
-        """Offer the values that the service lists; the history has them from the second time."""
         field = self.fields.get(name)
         if isinstance(field, (MenuField, TextField)) and (listed := field.param.listed_by):
             found = self.session.run(listed, page_size=MOST_LISTED, fresh=fresh)

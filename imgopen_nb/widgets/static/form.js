@@ -71,6 +71,8 @@ function makeField(about, order) {
   const reset = button({ class: "io-link" }, () => order("reset", about.name),
     about.default ? `reset to ${about.default}` : "clear");
   reset.setAttribute("aria-label", `${about.label}: ${reset.textContent}`);
+  const refresh = button({ class: "io-link", title: "Ask the service for its list again" },
+    () => order("refresh", about.name), "refresh list");
   const row = add(box, "div", "slot");
   const error = add(box, "p", { class: "io-error", id: ids.error, role: "alert" });
   box.append(help);
@@ -79,6 +81,7 @@ function makeField(about, order) {
   const show = (state = {}) => {
     dot.hidden = !state.changed;
     if (state.changed) aside.replaceChildren(reset);
+    else if (about.listed && !about.counted) aside.replaceChildren(refresh);
     else aside.textContent = about.required ? "required" : about.default ? "default" : "";
     if (error.lastChild?.textContent !== (state.error ?? "")) {
       error.replaceChildren(...(state.error ? [icon("warn"), make("span", "", state.error)] : []));
