@@ -128,6 +128,17 @@ def test_a_change_is_marked_and_reset_and_the_arrows_go_by_a_step(sheet: Sheet):
     expect(size).to_have_value("1")
 
 
+def test_a_shape_sets_width_and_height_in_steps_of_eight_pixels(sheet: Sheet):
+    form = sheet.page.locator(FORM).nth(1)
+    width, height = (form.get_by_label(name, exact=True) for name in ("Width", "Height"))
+    width.fill("128")
+    form.get_by_text("3:2", exact=True).click()
+    expect(height).to_have_value("88")
+    expect(width).to_have_value("128")
+    height.fill("64")
+    expect(form.get_by_role("radio", name="Free")).to_be_checked()
+
+
 def test_help_is_shown_on_demand(sheet: Sheet):
     form = sheet.page.locator(FORM).nth(1)
     told = form.get_by_text("How closely the prompt is followed")

@@ -197,7 +197,41 @@ function makeField(about, order) {
     (input ?? row.querySelector("button"))?.focus();
   };
 
-  return { box, show, fill, focus, value: () => input?.value };
+  return { box, show, fill, focus };
+}
+
+// Usual shapes of a picture: one sets the width and the height together.
+const SHAPES = { "1:1": [1, 1], "3:2": [3, 2], "2:3": [2, 3], "16:9": [16, 9] };
+const STEP = 8; // pixels
+
+function makeShapes(width, height) {
+  const name = newId();
+  const row = make("div", { class: "io-seg", role: "radiogroup", "aria-label": "Aspect ratio" });
+  const read = (view) => parseFloat(view.model.get("value"));
+  const set = (view, pixels) => {
+    view.model.set("value", String(STEP * Math.round(pixels / STEP)));
+    view.model.save_changes();
+  };
+  const radios = Object.entries({ ...SHAPES, Free: null }).map(([text, shape]) => {
+    const radio = make("input", { type: "radio", name });
+    row.append(make("label", "", radio, text));
+    radio.addEventListener("change", () => {
+      if (!shape) return;
+      const long = Math.max(read(width) || 0, read(height) || 0) || 512;
+      set(width, long * Math.min(1, shape[0] / shape[1]));
+      set(height, long * Math.min(1, shape[1] / shape[0]));
+    });
+    return [radio, shape];
+  });
+  const follow = () => {
+    const [w, h] = [read(width), read(height)];
+    const fits = (shape) => shape && Math.abs(w - h * shape[0] / shape[1]) < STEP;
+    const found = radios.find(([, shape]) => fits(shape)) ?? radios.at(-1);
+    found[0].checked = true;
+  };
+  for (const view of [width, height]) view.model.on("change:value", follow);
+  follow();
+  return make("div", "io-field wide", row);
 }
 
 function render({ model, el }) {
@@ -269,7 +303,11 @@ function render({ model, el }) {
     decorate(views.cancel, "stop");
     decorate(views.again, "retry");
     run.append(why);
-    await Promise.all([...fields].map(([name, field]) => field.fill(model, parts[`field ${name}`])));
+    const [width, height] = await Promise.all([...fields].map(async ([name, field]) => {
+      const [control] = await field.fill(model, parts[`field ${name}`]);
+      return { name, control };
+    })).then((all) => ["width", "height"].map((name) => all.find((each) => each.name === name)));
+    if (width && height) fields.get("width").box.before(makeShapes(width.control, height.control));
     show();
     for (const name of ["card", "compare", "next"]) await place(model, parts[name][0], pane.places[name]);
     order("ready");
