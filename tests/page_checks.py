@@ -87,6 +87,20 @@ TOO_WIDE = """() => {
 }"""
 
 
+# Controls without a name for screen readers; a title or a placeholder alone is none.
+UNNAMED = """selector => {
+  const text = id => document.getElementById(id)?.textContent ?? '';
+  const name = e => e.getAttribute('aria-label')
+    || (e.getAttribute('aria-labelledby') ?? '').split(' ').map(text).join(' ')
+    || [...(e.labels ?? [])].map(l => l.getAttribute('aria-label') || l.textContent).join(' ')
+    || (e.matches('button, summary, a, [role=tab]') ? e.textContent : '');
+  const controls = 'button, input, select, textarea, summary, a[href], [role=slider], [role=tab]';
+  return [...document.querySelectorAll(selector)].flatMap(e => [...e.querySelectorAll(controls)])
+    .filter(e => e.getClientRects().length && !name(e).trim())
+    .map(e => e.outerHTML.slice(0, 120));
+}"""
+
+
 def faint(page: Page, selector: str = OURS) -> list[Any]:
     """Return the texts whose contrast is too low, as (ratio, element, text)."""
     found = page.evaluate(CONTRAST, selector)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .parameter import Value
+from .parameter import Group, Value
 
 _SAMPLERS = (
     "Euler a", "Euler", "LMS", "Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE",
@@ -281,3 +281,67 @@ OTHER_NAMES = {
     "remove-background": ("rembg", "remove_bg", "background_removal", "cutout", "matting"),
     "enlarge": ("resize", "scale"),
 }  # fmt: skip
+
+# The part of a form in which parameters are shown; all others are in "Advanced".
+GROUPS: dict[Group, tuple[str, ...]] = {
+    "Picture": ("image", "images", "mask", "face", "faces", "watermark"),
+    "Prompt": ("prompt", "negative_prompt", "model", "control"),
+    "Options": (
+        "text", "position", "opacity", "scale", "hair", "fidelity", "mode", "preprocessor", "task",
+        "face_index", "page", "page_size", "model_name",
+    ),
+    "Size": ("width", "height", "vertical", "horizontal", "batch_size", "batches", "count",
+             "resize_mode"),
+    "Sampling": (
+        "sampler", "steps", "guidance", "denoising", "seed", "noise", "image_guidance",
+        "temperature", "top_k", "top_p", "repetition_penalty", "max_tokens", "min_tokens",
+    ),
+    "High resolution": (
+        "hires", "hires_scale", "hires_steps", "hires_width", "hires_height", "hires_upscaler",
+    ),
+    "Training": (
+        "base_model", "epochs", "repeats", "learning_rate", "resolution", "network_dim",
+        "network_alpha", "optimizer", "scheduler",
+    ),
+}  # fmt: skip
+
+# What people call a parameter, where its name in words is not that.
+TITLES = {
+    "batches": "Batch count",
+    "clip_skip": "CLIP skip",
+    "callback_url": "Callback URL",
+    "control": "ControlNet unit",
+    "cpu_threads": "CPU threads",
+    "denoising": "Denoising strength",
+    "guidance": "Guidance scale",
+    "hires": "High-resolution pass",
+    "hires_height": "Target height",
+    "hires_scale": "Upscale by",
+    "hires_steps": "Steps of the second pass",
+    "hires_upscaler": "Upscaler",
+    "hires_width": "Target width",
+    "image_guidance": "Image guidance scale",
+    "inpaint_fill": "Masked content",
+    "inpaint_full_resolution": "Inpaint at full resolution",
+    "inpaint_padding": "Mask padding",
+    "mask_blur_x": "Mask blur, horizontal",
+    "mask_blur_y": "Mask blur, vertical",
+    "network_alpha": "Network alpha",
+    "network_dim": "Network rank",
+    "noise": "Noise multiplier",
+    "sd2": "Base model is SD 2.x",
+    "settings": "Web UI settings",
+    "text_encoder_rate": "Text encoder learning rate",
+    "top_k": "Top k",
+    "top_p": "Top p",
+    "unet_rate": "U-Net learning rate",
+    "vae": "VAE",
+}
+
+for _group, _names in GROUPS.items():
+    for _name in _names:
+        CONVENTIONS.setdefault(_name, {})["group"] = _group
+for _name, _title in TITLES.items():
+    CONVENTIONS.setdefault(_name, {})["title"] = _title
+for _name, _operation in {"model": "models", "base_model": "models", "vae": "vaes"}.items():
+    CONVENTIONS[_name]["listed_by"] = _operation

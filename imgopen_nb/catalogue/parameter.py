@@ -19,6 +19,9 @@ from .values import is_embedded, listed, scalar
 
 Known = Literal["documented", "client", "assumed"]
 Mark = Literal["required", "optional", "unmarked", "conflict"]
+Group = Literal[
+    "Picture", "Prompt", "Options", "Size", "Sampling", "High resolution", "Training", "Advanced"
+]
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
 _WORDS = {
@@ -77,6 +80,9 @@ class Param:
         least, most: the range outside of which no such service works, if none is documented.
         usual: a range outside of which a result gets a note.
         unit: what the number counts, for the help: "in pixels", "a factor".
+        group: the part of a form that shows it.
+        title: its name in a form, if it is not `name` in words.
+        listed_by: the operation that lists the values the service knows, e.g. "models".
         task_id: True for the field that carries the caller's own task id.
     """
 
@@ -105,6 +111,9 @@ class Param:
     most: float | None = None
     usual: tuple[float, float] | None = None
     unit: str = ""
+    group: Group = "Advanced"
+    title: str = ""
+    listed_by: str = ""
     task_id: bool = False
 
     @property
@@ -131,6 +140,11 @@ class Param:
     def label(self) -> str:
         """Its name in a message: the user's, and the vendor's if that differs."""
         return self.name if self.name == self.wire else f"{self.name} ({self.wire})"
+
+    @property
+    def heading(self) -> str:
+        """Its name in a form."""
+        return self.title or self.name.replace("_", " ").capitalize()
 
     @property
     def options(self) -> tuple[Any, ...]:

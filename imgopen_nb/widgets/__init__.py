@@ -16,6 +16,6 @@ def script(name: str) -> str:
     return "".join((STATIC / f"{file}.js").read_text("utf-8") for file in ("shared", name))
 
 
-def style(name: str) -> str:
+def style(*names: str) -> str:
     """Return the CSS rules that all widgets share and those for `.imgopen-<name>`."""
-    return css_of(rule for rule in rules() if rule.widget() in ("", name))
+    return css_of(rule for rule in rules() if rule.widget() in ("", *names))

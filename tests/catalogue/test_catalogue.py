@@ -206,3 +206,20 @@ def test_unknown_names_get_the_near_match():
         OPERATIONS["descripe"]
     with pytest.raises(UnknownNameError, match="did you mean model"):
         OPERATIONS["describe"].check({"image": "http://a", "modle": "clip"})
+
+
+class TestGroupsOfAForm:
+    @pytest.mark.parametrize("row", OPERATIONS.runnable, ids=lambda row: row.name)
+    def test_what_is_required_is_never_among_the_advanced(self, row: Operation):
+        hidden = [p.name for p in row.user_params if p.required and p.group == "Advanced"]
+
+        assert hidden == []
+
+    @pytest.mark.parametrize("row", OPERATIONS.runnable, ids=lambda row: row.name)
+    def test_pictures_are_in_the_group_of_pictures_and_no_heading_is_used_twice(
+        self, row: Operation
+    ):
+        headings = [p.heading for p in row.user_params]
+
+        assert all((p.group == "Picture") is p.picture for p in row.user_params)
+        assert len(set(headings)) == len(headings)

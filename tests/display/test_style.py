@@ -13,13 +13,12 @@ from imgopen_nb.display.rendering import SHEET
 from ..page_checks import TOO_WIDE, faint, pale_borders
 
 PACKAGE = SHEET.parents[1]
-HOME_OF_FORMS = {"formhead.html"}  # until the forms have their section of the sheet
+
 SOURCES = [
     path
     for path in PACKAGE.rglob("*")
     if path.suffix in (".html", ".js", ".py")
     and ("sandbox" not in path.parts or path.name == "page.html")
-    and path.name not in HOME_OF_FORMS
 ]
 OWN = [
     r"(?<![&\w])#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})\b(?!;)",  # a colour, not an entity

@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from ..lab import OURS, Lab, Notebook7, Sheet, end, reopened, snap, without_outputs
-from ..page_checks import TOO_WIDE, faint
+from ..page_checks import TOO_WIDE, UNNAMED, faint
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 
@@ -26,7 +26,9 @@ FORM = ".imgopen-form"
 # Where an element that has the keyboard shows it: an outline, or a border or shadow of its own.
 SEEN = """() => {
   const style = getComputedStyle(document.activeElement);
-  return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
+  const line = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0
+    && !/, 0\\)$/.test(style.outlineColor);
+  return line || style.boxShadow !== 'none';
 }"""
 FOCUS = """() => {
   const e = document.activeElement;
@@ -70,63 +72,124 @@ def describe_form(sheet: Sheet) -> Locator:
 
 
 def run_button(form: Locator) -> Locator:
-    return form.get_by_role("button", name="Run", exact=True)
+    return form.get_by_role("button", name="Run")
 
 
 def test_by_the_mouse_a_sample_is_chosen_and_described(sheet: Sheet):
     form = describe_form(sheet)
     expect(run_button(form)).to_be_disabled()
-    form.get_by_title("samples").select_option(label="chelsea")
+    form.get_by_label("Image: Samples").select_option(label="chelsea")
     expect(form.get_by_text("451 × 300 pixels")).to_be_visible()
     run_button(form).click()
     expect(form.locator(f"{OURS} .caption")).to_contain_text("cat", timeout=30_000)
 
     expect(run_button(form)).to_be_enabled()
-    assert form.locator(".imgopen-drop img").evaluate("e => e.naturalWidth") == 192
+    assert form.locator(".imgopen-drop img").first.evaluate("e => e.naturalWidth") == 192
 
 
 def test_what_is_typed_is_seen_as_code_at_once(sheet: Sheet):
     form = sheet.page.locator(FORM).nth(1)
-    form.get_by_role("button", name="As code").click()
-    code = form.locator(".imgopen-code pre")
+    code = form.locator(".io-code code")
     expect(code).to_have_text('%imgopen text2image "a <b>fox</b>" --seed 3')
-    form.locator("textarea").first.fill("a blue fox")
+    form.get_by_label("Prompt", exact=True).fill("a blue fox")
     expect(code).to_have_text('%imgopen text2image "a blue fox" --seed 3')
-    form.get_by_role("button", name="Python").click()
+    form.get_by_role("tab", name="Python").click()
 
     expect(code).to_contain_text("run(\"text2image\", prompt='a blue fox', seed=3)")
-    form.get_by_role("button", name="curl").click()
+    form.get_by_role("tab", name="curl").click()
     expect(code).to_contain_text("$IMGOPEN_ACCESS_KEY_SECRET")
 
 
-def test_an_error_appears_beside_its_field_and_run_is_off(sheet: Sheet):
+def test_an_error_appears_below_its_field_and_run_leads_to_it(sheet: Sheet):
     form = sheet.page.locator(FORM).nth(1)
-    form.get_by_role("button", name="More").click()
-    width = form.get_by_label("width", exact=True)
+    width = form.get_by_label("Width", exact=True)
     width.fill("wide")
     expect(form.get_by_role("alert")).to_contain_text("width must be a whole number")
     expect(run_button(form)).to_be_disabled()
+    form.get_by_role("status").get_by_role("button", name="Width").click()
+    expect(width).to_be_focused()
+    expect(width).to_have_attribute("aria-invalid", "true")
     width.fill("128")
     expect(run_button(form)).to_be_enabled()
 
     assert form.get_by_role("alert").count() == 0
 
 
-def test_the_keyboard_alone_reaches_everything_and_runs(sheet: Sheet):
-    """From the first field by Tab to the button, with the place of the keyboard always seen."""
-    page, form = sheet.page, sheet.page.locator(FORM).nth(1)
-    if form.get_by_label("width", exact=True).is_visible():
-        form.get_by_role("button", name="More").click()
-    form.locator("textarea").first.focus()
-    tab_to(page, "BUTTON More")
-    page.keyboard.press("Space")
-    expect(form.get_by_label("width", exact=True)).to_be_visible()
-    page.wait_for_timeout(500)  # what stands below More is drawn anew, the Run button too
-    met = tab_to(page, "BUTTON Run")
-    page.keyboard.press("Enter")
+def test_a_change_is_marked_and_reset_and_the_arrows_go_by_a_step(sheet: Sheet):
+    form = sheet.page.locator(FORM).nth(1)
+    size = form.get_by_label("Batch size", exact=True)
+    size.focus()
+    sheet.page.keyboard.press("ArrowUp")
+    expect(size).to_have_value("2")
+    expect(form.get_by_label("Batch size, slider")).to_have_value("2")
+    expect(form.locator("summary", has_text="Size")).to_contain_text("batch size 2")
+    form.get_by_role("button", name="Batch size: reset to 1").click()
 
-    expect(form.get_by_text("sandbox", exact=True)).to_be_visible(timeout=30_000)
-    assert any("throw a new seed" in each for each in met)
+    expect(size).to_have_value("1")
+
+
+def test_a_shape_sets_width_and_height_in_steps_of_eight_pixels(sheet: Sheet):
+    form = sheet.page.locator(FORM).nth(1)
+    width, height = (form.get_by_label(name, exact=True) for name in ("Width", "Height"))
+    width.fill("128")
+    form.get_by_text("3:2", exact=True).click()
+    expect(height).to_have_value("88")
+    expect(width).to_have_value("128")
+    height.fill("64")
+    expect(form.get_by_role("radio", name="Free")).to_be_checked()
+
+
+def test_help_is_shown_on_demand(sheet: Sheet):
+    form = sheet.page.locator(FORM).nth(1)
+    told = form.get_by_text("How closely the prompt is followed")
+    expect(told).to_be_hidden()
+    form.get_by_role("button", name="About Guidance scale").click()
+    expect(told).to_be_visible()
+    form.get_by_role("button", name="About Guidance scale").click()
+
+
+def test_the_service_s_models_are_offered_and_any_other_may_be_typed(sheet: Sheet):
+    form = sheet.page.locator(FORM).nth(1)
+    model = form.get_by_label("Model", exact=True)
+    model.focus()
+    options = form.locator("datalist option[value$='.safetensors']")
+    options.first.wait_for(state="attached")
+    model.fill("mine.safetensors")
+    expect(form.locator(".io-code code")).to_contain_text("mine.safetensors")
+    model.fill("")
+
+
+def test_the_keyboard_alone_reaches_everything_and_runs(sheet: Sheet):
+    """From the first field by Tab to the last, with the place of the keyboard always seen."""
+    page, form = sheet.page, sheet.page.locator(FORM).nth(1)
+    form.get_by_label("Prompt", exact=True).focus()
+    met = tab_to(page, "BUTTON Random seed")
+    page.keyboard.press("Space")
+    expect(form.get_by_label("Seed", exact=True)).not_to_have_value("3")
+    form.get_by_label("Prompt", exact=True).focus()
+    page.keyboard.press("Control+Enter")
+
+    expect(form.locator(".main[src]")).to_be_visible(timeout=30_000)
+    assert any("Run" in each for each in met)
+    assert sheet.cell("describe").count() == 1  # Ctrl+Enter ran the form, not the cell
+
+
+def test_the_result_is_large_and_has_its_next_steps(sheet: Sheet):
+    form = sheet.page.locator(FORM).nth(1)
+    assert form.locator(".main").evaluate("e => e.naturalWidth") >= 128
+    form.get_by_label("Seed", exact=True).fill("5")
+    sheet.page.keyboard.press("Enter")
+    expect(form.locator(".facts")).to_contain_text("seed 5", timeout=30_000)
+    form.get_by_role("button", name="Compare with before").click()
+    expect(form.locator(".imgopen-slider")).to_be_visible()
+    form.get_by_role("button", name="Compare with before").click()
+    expect(form.locator(".imgopen-slider")).to_have_count(0)
+    form.get_by_role("button", name="Save").click()
+    expect(form.get_by_text("Saved pictures/")).to_be_visible()
+    expect(form.locator(".film li")).to_have_count(2)
+    form.locator(".film button").nth(1).click()
+
+    expect(form.get_by_label("Seed", exact=True)).not_to_have_value("5")
 
 
 def seen(page: Page) -> bool:
@@ -141,7 +204,7 @@ def seen(page: Page) -> bool:
 def test_letters_pressed_on_a_menu_are_no_shortcuts_of_jupyter(sheet: Sheet):
     """In command mode "d d" would delete the cell, and "a" add one."""
     before = sheet.page.locator(".jp-Cell").count()
-    describe_form(sheet).get_by_title("samples").focus()
+    describe_form(sheet).get_by_label("Image: Samples").focus()
     for key in ("d", "d", "a", "b", "r", "o"):
         sheet.page.keyboard.press(key)
 
@@ -174,7 +237,7 @@ def test_a_picture_is_uploaded_by_the_keyboard_s_file_dialog(sheet: Sheet, tmp_p
     chosen.value.set_files(tmp_path / "red.png")
 
     expect(form.get_by_text("40 × 30 pixels")).to_be_visible()
-    assert "uploads" in form.locator("input[type=text]").first.input_value()
+    assert "uploads" in form.get_by_label("Image", exact=True).input_value()
 
 
 def test_a_picture_is_dropped(sheet: Sheet):
@@ -189,7 +252,7 @@ def test_a_picture_is_dropped(sheet: Sheet):
     }""")
 
     expect(form.get_by_text("30 × 20 pixels")).to_be_visible()
-    assert "dropped-" in form.locator("input[type=text]").first.input_value()
+    assert "dropped-" in form.get_by_label("Image", exact=True).input_value()
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
@@ -201,6 +264,14 @@ def test_text_can_be_read_in_both_themes(sheet: Sheet, theme: str):
     sheet.theme("Light")
 
     assert low == []
+
+
+def test_every_control_has_a_name_for_screen_readers(sheet: Sheet):
+    sheet.page.locator(f"{FORM} details").evaluate_all(
+        "all => all.forEach(e => { e.open = true; })"
+    )
+
+    assert sheet.page.evaluate(UNNAMED, FORM) == []
 
 
 def test_nothing_is_fetched_from_elsewhere_and_nothing_complained_about(sheet: Sheet):
@@ -284,7 +355,7 @@ def opened(browser: Browser, url: str, process: subprocess.Popen[bytes]) -> Page
 
 def test_in_voila_a_form_works_on_a_narrow_screen(voila: Page):
     form = voila.locator(FORM).first
-    form.get_by_title("samples").select_option(label="coffee")
+    form.get_by_label("Image: Samples").select_option(label="coffee")
     expect(form.get_by_text("512 × 341 pixels")).to_be_visible()
     run_button(form).click()
     expect(form.locator(f"{OURS} .caption")).to_contain_text("espresso", timeout=30_000)

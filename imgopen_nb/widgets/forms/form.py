@@ -6,17 +6,19 @@ A form also shows its call as code, and a call in code can be opened as a form.
 from __future__ import annotations
 
 import contextlib
+import json
+import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
-import anywidget
 import ipywidgets as widgets
 import markupsafe
-import traitlets
 
+from ...catalogue.conventions import GROUPS
 from ...catalogue.operation import Operation
 from ...catalogue.operations import OPERATIONS
-from ...catalogue.parameter import Param
+from ...catalogue.parameter import Group, Param
 from ...config.settings import VENDOR_URL
 from ...display.rendering import render
 from ...errors import ImgOpenError, JournalError
@@ -24,26 +26,20 @@ from ...session import Session
 from ...syntax.snippets import curl, magic_line, python_call
 from ...tasks.cards import result_bundle
 from ...tasks.result import Result
-from .. import script, style
 from ..static_fallback import NotebookWidget
-from .fields import Field, field_for
+from .fields import Field, MenuField, TextField, field_for
+from .frame import FormFrame
+from .outcome import Outcome
 from .picture_fields import MaskField, PictureField, PicturesField
 from .run import Run
 
-# Besides the required parameters, the ones that most people need.
-FIRST = ("image", "mask", "prompt", "model", "scale", "text", "watermark", "position", "opacity")
-
-
-class CodeView(anywidget.AnyWidget):
-    """A call as code, one version of it shown at a time, with a button that copies it.
-
-    Attributes:
-        codes: the versions, as (label, text).
-    """
-
-    _esm = script("code")
-    _css = style("code")
-    codes: traitlets.List[tuple[str, str]] = traitlets.List().tag(sync=True)
+# The groups above the Run button; the others fold below it.
+ALWAYS_OPEN = ("Picture", "Prompt", "Options")
+# What a list of the service calls the values that a field takes.
+LISTED = {
+    "models": "sdModelCheckpoint", "vaes": "sdVaeFileName", "loras": "sdLoraFileSimplifyName",
+}  # fmt: skip
+MOST_LISTED = 100
 
 
 class Form(NotebookWidget):
@@ -55,8 +51,11 @@ class Form(NotebookWidget):
         result: the last result, None before the first.
         error: why the last run has no result, None if it has one.
         run_button, cancel_button: can be pressed from Python with `click()`.
+        on_use: called with an operation and a picture of the result that it is to take.
         widget: the complete form.
     """
+
+    widget: FormFrame
 
     def __init__(
         self, operation: Operation, session: Session | None = None, values: Mapping[str, Any] = {}
@@ -68,6 +67,7 @@ class Form(NotebookWidget):
         self._run: Run | None = None
         self._tried = self._filling = False
         self._callbacks: list[Callable[[Form], None]] = []
+        self.on_use: Callable[[str, str], None] = self._open_below
         self.fields: dict[str, Field] = {p.name: self._field(p) for p in operation.user_params}
         self._build()
         self.values = values
@@ -94,7 +94,14 @@ class Form(NotebookWidget):
     def problems(self) -> dict[str, str]:
         """Why the form cannot run, by parameter."""
         found = {name: field.problem() for name, field in self.fields.items()}
-        return {name: problem for name, problem in found.items() if problem}
+        found = {name: problem for name, problem in found.items() if problem}
+        one_of = self.operation.one_of
+        given = [name for name in one_of if self.fields[name].value is not None]
+        if one_of and len(given) != 1:
+            names = " or ".join(self.fields[name].param.heading.lower() for name in one_of)
+            many = f"only one of {names} may be given"
+            found.setdefault(one_of[0], many if given else f"{names} is needed")
+        return found
 
     @property
     def line(self) -> str:
@@ -140,7 +147,7 @@ class Form(NotebookWidget):
 
     def static_html(self) -> str:
         """Return the magic line and the last result as HTML."""
-        result = markupsafe.Markup(self._outcome.value)
+        result = markupsafe.Markup(self._card.value)
         return render("formstatic.html", line=self.line, result=result)
 
     def __repr__(self) -> str:
@@ -149,22 +156,18 @@ class Form(NotebookWidget):
     def _field(self, param: Param) -> Field:
         field = self._picture_field(param) if param.picture else field_for(self.operation, param)
         field.on_change(self._changed)
+        field.on_note(lambda: self._show_states())
         return field
 
     def _picture_field(self, param: Param) -> PictureField:
         if param.name != "mask":
             kind = PicturesField if param.type == "images" else PictureField
             return kind(self.operation, param, lambda: self.session)
-        field = MaskField(self.operation, param, lambda: self.session)
-        field.picture = lambda: self.fields["image"].value
-        return field
+        return MaskField(self.operation, param, lambda: self.session)
 
     def _build(self) -> None:
-        operation = self.operation
-        head = widgets.HTML(render("formhead.html", name=operation.name, about=operation.about))
-        first = [self.fields[p.name].box for p in operation.user_params if _comes_first(p)]
-        more = [self.fields[p.name].box for p in operation.user_params if not _comes_first(p)]
-        self.run_button = widgets.Button(description="Run", button_style="primary")
+        self._join_mask()
+        self.run_button = widgets.Button(description="Run", tooltip="Run (Ctrl+Enter)")
         self.cancel_button = widgets.Button(description="Cancel", disabled=True)
         self.again_button = widgets.Button(
             description="Ask again", tooltip="Send it, although the history has its result"
@@ -173,17 +176,138 @@ class Form(NotebookWidget):
         self.again_button.on_click(lambda _: self.run(fresh=True))
         self.run_button.on_click(lambda _: self.run())
         self.cancel_button.on_click(lambda _: self.cancel())
-        self._progress, self._outcome = widgets.HTML(), widgets.HTML()
-        self._code = CodeView()
-        buttons = widgets.HBox(
-            [self.run_button, self.cancel_button, self.again_button, self._progress]
+        self._card, self._next = widgets.HTML(), widgets.VBox()
+        self.widget = FormFrame()
+        self._outcome = Outcome(
+            self.widget, self.operation, lambda: self.session, self._use_as_input
         )
-        buttons.add_class("imgopen-row")
-        folded = [_Folded("More", more)] if more else []
-        self.widget = widgets.VBox(
-            [head, *first, *folded, buttons, self._outcome, _Folded("As code", [self._code])]
-        )
-        self.widget.add_class("imgopen-form")
+        places = {
+            "run": self.run_button, "cancel": self.cancel_button, "again": self.again_button,
+            "card": self._card, "compare": self._outcome.place, "next": self._next,
+        }  # fmt: skip
+        parts = {f"field {name}": field.parts for name, field in self.fields.items()}
+        parts |= {name: [place] for name, place in places.items()}
+        self.widget.parts, self.widget.about = parts, self._about()
+        self.widget.on_order(self._orders())
+
+    def _join_mask(self) -> None:
+        """Have the painter open over the picture of the form."""
+        mask, image = self.fields.get("mask"), self.fields.get("image")
+        if isinstance(mask, MaskField) and isinstance(image, PictureField):
+            mask.picture, mask.opened = (lambda: image.value), image.hide_preview
+            if mask.param.required:
+                image.on_seen(mask.paint_over)
+
+    def _about(self) -> dict[str, Any]:
+        groups = []
+        for group in get_args(Group):
+            found = [field for field in self.fields.values() if field.param.group == group]
+            found.sort(key=lambda field: _place(field.param))
+            if found:
+                groups.append(
+                    {
+                        "name": group,
+                        "folds": group not in ALWAYS_OPEN,
+                        "open": group not in ("Advanced", "High resolution"),
+                        "fields": [field.about() for field in found],
+                    }
+                )
+        return {
+            "name": self.operation.name,
+            "title": self.operation.name.replace("-", " ").replace("2", " to ").capitalize(),
+            "about": self.operation.about,
+            "sandbox": self.session.backend == "sandbox",
+            "groups": groups,
+            "uses": self._outcome.uses,
+        }
+
+    def _orders(self) -> dict[str, Callable[[str], None]]:
+        """Return what the browser may ask for."""
+        slow: dict[str, Callable[[str], None]] = {
+            "ready": self._outcome.read_earlier,
+            "list": self._list_if_known,
+            "refresh": self._list_again,
+            "choose": self._outcome.choose,
+            "save": self._outcome.save,
+            "compare": self._outcome.compare,
+            "use": self._outcome.use,
+            "earlier": self._open_earlier,
+        }
+        return {
+            "run": self._run_typed,
+            "cancel": lambda _: self.cancel(),
+            "reset": self._reset,
+            **{name: partial(self._in_background, work) for name, work in slow.items()},
+        }
+
+    def _in_background(self, work: Callable[[str], None], text: str) -> None:
+        """Do what may take time in a thread; the form shows why it did not work."""
+
+        def run() -> None:
+            try:
+                work(text)
+            except ImgOpenError as error:
+                self._outcome.show_error(error)
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def _run_typed(self, text: str) -> None:
+        """Run with what has been typed, which may come later than the order to run."""
+        with contextlib.suppress(ValueError):
+            typed = json.loads(text)
+            for name, value in typed.items() if isinstance(typed, dict) else ():
+                if name in self.fields and isinstance(value, str):
+                    self.fields[name].control.value = value
+        self.run()
+
+    def _reset(self, name: str) -> None:
+        """Have the default of a field apply again, of all if no name is given."""
+        self._filling = True
+        try:
+            for field in [self.fields[name]] if name in self.fields else self.fields.values():
+                field.value = None
+        finally:
+            self._filling = False
+            self._changed()
+
+    def _list_if_known(self, name: str) -> None:
+        """Offer the values that the service lists; a list that cannot be had is not missed."""
+        with contextlib.suppress(ImgOpenError):
+            self._list(name)
+
+    def _list_again(self, name: str) -> None:
+        """Ask the service for its list, although the history has one."""
+        self._list(name, fresh=True)
+
+    def _list(self, name: str, *, fresh: bool = False) -> None:
+        field = self.fields.get(name)
+        if isinstance(field, (MenuField, TextField)) and (listed := field.param.listed_by):
+            found = self.session.run(listed, page_size=MOST_LISTED, fresh=fresh)
+            named = (row.get(LISTED[listed]) for row in found.rows)
+            field.offer([value for value in named if isinstance(value, str)])
+
+    def _open_earlier(self, task_id: str) -> None:
+        """Fill the form with an earlier run and show its result."""
+        task = self.session.task(task_id)
+        known = {param.name: param.preset for param in self.operation.user_params}
+        given = {n: v for n, v in task.params.items() if n in known and v not in (None, known[n])}
+        self.values = {**dict.fromkeys(self.fields), **given}
+        result = task.result()
+        self.result, self.error = result, None
+        self._card.value = result_bundle(result)["text/html"]
+        self._outcome.show(result)
+
+    def _use_as_input(self, operation: str, image: str) -> None:
+        self.on_use(operation, image)
+
+    def _open_below(self, operation: str, image: str) -> None:
+        """Give a picture to this form, or to one of another operation that opens below."""
+        if operation == self.operation.name:
+            self.values = {"image": image}
+        else:
+            self._next.children = [
+                Form(OPERATIONS[operation], self._given_session, {"image": image}).widget
+            ]
 
     def _changed(self) -> None:
         if self._filling:
@@ -193,8 +317,31 @@ class Form(NotebookWidget):
             # A missing value is an error only after the first try to run.
             wanted = self._tried or field.value is not None
             field.show_error(problems.get(name, "") if wanted else "")
+        with self.widget.hold_sync():
+            self.widget.why = [
+                (name, self.fields[name].param.heading, text) for name, text in problems.items()
+            ]
+            self._show_states()
+            self.widget.summaries = self._summaries()
+            self.widget.codes = self._codes()
         self._update_buttons()
-        self._code.codes = self._codes()
+
+    def _show_states(self) -> None:
+        if self._filling:
+            return
+        self.widget.states = {
+            name: {"changed": field.value is not None, "error": field.error}
+            for name, field in self.fields.items()
+        }
+
+    def _summaries(self) -> dict[str, str]:
+        """Return the values of each group that the user set, for its closed line."""
+        found: dict[str, list[str]] = {}
+        for field in self.fields.values():
+            found.setdefault(field.param.group, []).append(field.summary)
+        return {
+            group: " · ".join(filter(None, each)) or "defaults" for group, each in found.items()
+        }
 
     def _offer_results(self) -> None:
         """Fill the menus of earlier results, unless the history cannot be read."""
@@ -219,48 +366,35 @@ class Form(NotebookWidget):
     def _update_buttons(self) -> None:
         self.run_button.disabled = self._run is not None or bool(self.problems)
         self.cancel_button.disabled = self._run is None
+        self.widget.running = self._run is not None
 
     def _show_progress(self, text: str, share: float | None) -> None:
-        self._progress.value = render("progress.html", text=text, share=share)
+        self.widget.progress = {"text": text, "share": share}
 
     def _finish(self, outcome: Result | ImgOpenError) -> None:
         """Show the result or the error of a run; called in the thread of the run."""
         if isinstance(outcome, ImgOpenError):
             self.error = outcome
-            html = render("formerror.html", message=outcome.message, hint=outcome.hint)
+            self._card.value = render("formerror.html", message=outcome.message, hint=outcome.hint)
+            self._outcome.show_error(outcome)
         else:
             self.result, self.error = outcome, None
             self._offer_again(outcome.cached)
-            html = result_bundle(outcome)["text/html"]
-        self._outcome.value, self._progress.value = html, ""
+            self._card.value = result_bundle(outcome)["text/html"]
+            self._outcome.show(outcome)
         self._run = None
         self._update_buttons()
+        self.widget.progress = {}
         self._offer_results()
         self.refresh()
         for call in self._callbacks:
             call(self)
 
 
-def _comes_first(param: Param) -> bool:
-    return param.required or param.name in FIRST
-
-
-class _Folded(widgets.VBox):  # type: ignore[misc]
-    """A button that shows and hides what is below it; the keyboard cannot reach an Accordion."""
-
-    def __init__(self, title: str, children: list[Any]) -> None:
-        self.inside = widgets.VBox(children)
-        self.button = widgets.ToggleButton(
-            value=False, description=title, tooltip=title, icon="caret-right"
-        )
-        self.button.observe(lambda _: self._toggle(), "value")
-        super().__init__([self.button, self.inside])
-        self._toggle()
-
-    def _toggle(self) -> None:
-        opened = self.button.value
-        self.inside.layout.display = "" if opened else "none"
-        self.button.icon = "caret-down" if opened else "caret-right"
+def _place(param: Param) -> tuple[bool, int]:
+    """Return where a field is in its group: what is required first, then as in `GROUPS`."""
+    names = GROUPS.get(param.group, ())
+    return not param.required, names.index(param.name) if param.name in names else len(names)
 
 
 def form(operation: str, /, session: Session | None = None, **values: Any) -> Form:

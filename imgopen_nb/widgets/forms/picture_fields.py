@@ -8,7 +8,6 @@ import os
 import re
 import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,23 @@ import traitlets
 
 from ...catalogue.operation import Operation
 from ...catalogue.parameter import Param
-from ...errors import ImgOpenError, PictureError
+from ...errors import ImgOpenError
 from ...files import write_atomically
 from ...images.picture import read_picture, samples, suffix_of
 from ...session import Session
 from ...text import cut
-from .. import script, style
+from .. import script
 from ..mask_painter import MaskPainter
-from .fields import Field
+from .fields import Field, menu
 
 PREVIEW = 192
 RECENT = 30
 MOST_NAME = 200
 UPLOADS = "uploads"
-SAMPLES_TITLE, RESULTS_TITLE = "samples …", "results …"
-INVITATION = "drop, paste or choose a picture"
+SAMPLES_TITLE, RESULTS_TITLE = "Samples", "Results"
+INVITATION = "Drop, paste or choose a picture"
+SAMPLE = "sample:"
+PAUSE = 0.3  # seconds after the last key before a picture is fetched
 
 
 class DropZone(anywidget.AnyWidget):
@@ -44,15 +45,16 @@ class DropZone(anywidget.AnyWidget):
         alt: the description of the preview.
         label: the name for screen readers.
         several: whether more than one file can be chosen at once.
+        compact: whether the picture is shown elsewhere, so that the zone is a line of text.
     """
 
     _esm = script("dropzone")
-    _css = style("drop")
     preview = traitlets.Bytes(b"").tag(sync=True)
     text = traitlets.Unicode(INVITATION).tag(sync=True)
     alt = traitlets.Unicode("").tag(sync=True)
     label = traitlets.Unicode("picture").tag(sync=True)
     several = traitlets.Bool(False).tag(sync=True)
+    compact = traitlets.Bool(False).tag(sync=True)
 
     def on_file(self, accept: Callable[[str, bytes], None], refuse: Callable[[str], None]) -> None:
         """Have `accept(name, bytes)` called for each file, `refuse(text)` if one is too large.
@@ -77,8 +79,33 @@ class PictureField(Field):
     def __init__(self, operation: Operation, param: Param, session: Callable[[], Session]) -> None:
         self._session = session
         self._requested = ""
+        self._wait: threading.Timer | None = None
+        self._seen: Callable[[str], None] = lambda address: None
+        offered = [(name, f"{SAMPLE}{name}") for name in samples()]
+        self._samples = menu(SAMPLES_TITLE, offered, self._choose)
+        self._results = menu(RESULTS_TITLE, [], self._choose)
+        self._zone = DropZone(label=f"{param.heading}: {INVITATION}")
+        self._zone.several = param.type == "images"
         super().__init__(operation, param)
+        self._zone.on_file(self._upload, self.show_error)
         self.on_change(self._update_preview)
+
+    def _companions(self) -> list[widgets.Widget]:
+        return [self._samples, self._results, self._zone]
+
+    def _trouble(self) -> str:
+        return _unknown_sample(self.value)
+
+    def _details(self) -> dict[str, Any]:
+        return {"picture": True}
+
+    def on_seen(self, call: Callable[[str], None]) -> None:
+        """Have `call(address)` called once a picture has been read, in another thread."""
+        self._seen = call
+
+    def hide_preview(self) -> None:
+        """Leave the picture to a painter that shows it too."""
+        self._zone.compact = True
 
     def offer_results(self) -> None:
         """List the pictures of the newest results."""
@@ -87,12 +114,7 @@ class PictureField(Field):
             self._results.options = options
 
     def _make_control(self) -> Any:
-        return widgets.Text(
-            value="",
-            placeholder="URL, path or sample:NAME",
-            continuous_update=False,
-            **self._labels(),
-        )
+        return widgets.Text(value="", placeholder="URL, path or sample:NAME", **self._names())
 
     def _shown(self, value: Any) -> Any:
         return self._address(value)
@@ -121,17 +143,6 @@ class PictureField(Field):
             write_atomically(path, data)
         return path
 
-    def _parts(self) -> list[widgets.Widget]:
-        offered = [(name, f"sample:{name}") for name in samples()]
-        self._samples = _menu(SAMPLES_TITLE, offered, self._choose)
-        self._results = _menu(RESULTS_TITLE, [], self._choose)
-        self._zone = DropZone(label=f"{self.param.name}: {INVITATION}")
-        self._zone.several = self.param.type == "images"
-        self._zone.on_file(self._upload, self.show_error)
-        row = widgets.HBox([self.control, self._samples, self._results])
-        row.add_class("imgopen-row")
-        return [row, self._zone]
-
     def _choose(self, address: str) -> None:
         self.value = address
 
@@ -147,20 +158,31 @@ class PictureField(Field):
         return str(self.control.value).strip()
 
     def _update_preview(self) -> None:
-        """Show the picture, which is fetched in another thread."""
+        """Show the picture, which is fetched in another thread once nothing more is typed."""
         self._requested = address = self._first()
-        self._show(b"", "…" if address else INVITATION)
-        if address:
-            threading.Thread(target=partial(self._fetch, address), daemon=True).start()
+        self.remark = ""
+        self._show(b"", "Reading the picture …" if address else INVITATION)
+        if self._wait is not None:
+            self._wait.cancel()
+        if address and not self.problem():
+            self._wait = threading.Timer(PAUSE, self._fetch, [address])
+            self._wait.daemon = True
+            self._wait.start()
 
     def _fetch(self, address: str) -> None:
+        remark = ""
         try:
             found = self._session().small(address, PREVIEW)
             shown = found.jpeg, f"{found.original[0]} × {found.original[1]} pixels"
-        except PictureError as error:
-            shown = b"", cut(error.message, 200)[0]
-        if address == self._requested:  # else a newer one is being fetched
-            self._show(*shown)
+        except ImgOpenError as error:
+            shown, remark = (b"", INVITATION), cut(error.message, 200)[0]
+        if address != self._requested:
+            return  # a newer one is being fetched
+        self._show(*shown)
+        self.remark = remark
+        self._noted()
+        if not remark:
+            self._seen(address)
 
     def _show(self, jpeg: bytes, text: str) -> None:
         with self._zone.hold_sync():
@@ -176,20 +198,27 @@ class MaskField(PictureField):
     """
 
     picture: Callable[[], Any] = staticmethod(lambda: None)
-    _draft: Path | None
+    opened: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(self, operation: Operation, param: Param, session: Callable[[], Session]) -> None:
+        self._draft: Path | None = None
+        self._painter: MaskPainter | None = None
+        self.paint_button = widgets.Button(
+            description="Paint the mask", tooltip="Paint the mask over the picture"
+        )
+        self.paint_button.on_click(lambda _: self.paint())
+        self._canvas = widgets.VBox()
+        super().__init__(operation, param, session)
+
+    def _companions(self) -> list[widgets.Widget]:
+        return [self._results, self._canvas, self.paint_button]
+
+    def _details(self) -> dict[str, Any]:
+        return {"picture": True, "folded": {"title": "Mask from a file", "parts": 2}}
 
     def commit(self) -> None:
         """Keep the file of the current mask, as a run names it."""
         self._draft = None
-
-    def _parts(self) -> list[widgets.Widget]:
-        self.commit()
-        self.paint_button = widgets.Button(
-            description="Paint", tooltip="paint the mask over the picture", icon="paint-brush"
-        )
-        self.paint_button.on_click(lambda _: self.paint())
-        self._canvas = widgets.VBox()
-        return [*super()._parts(), self.paint_button, self._canvas]
 
     def paint(self) -> MaskPainter | None:
         """Open the painter over the picture; if that fails, the field shows why."""
@@ -203,10 +232,28 @@ class MaskField(PictureField):
             self.show_error(error.message)
             return None
         painter.on_change(self._painted)
-        self._canvas.children = [painter.widget]
+        self._painter, self._canvas.children = painter, [painter.widget]
+        self.paint_button.layout.display = "none"
+        self.show_error("")
+        self.opened()
         return painter
 
+    def paint_over(self, address: str) -> None:
+        """Open the painter over another picture than before; its mask does not fit that one."""
+        if self._painter is None or self._painter.source != address:
+            if self._painter is not None:
+                self.value = None
+            self.paint()
+
+    def _update_preview(self) -> None:
+        """The painter shows the mask: it is cleared with the field."""
+        if self.value is None and self._painter is not None and self._painter.share:
+            self._painter.mask = None
+
     def _painted(self, painter: MaskPainter) -> None:
+        if not painter.share:
+            self.value = None
+            return
         data = io.BytesIO()
         painter.mask.save(data, "PNG")
         path = self._save("mask", data.getvalue())
@@ -221,9 +268,8 @@ class PicturesField(PictureField):
 
     def _make_control(self) -> Any:
         return widgets.Textarea(
-            value="", placeholder="one URL or path a line", rows=3, continuous_update=False,
-            **self._labels(),
-        )  # fmt: skip
+            value="", placeholder="one URL or path a line", rows=3, **self._names()
+        )
 
     def _read(self, shown: Any) -> Any:
         return [line.strip() for line in shown.splitlines() if line.strip()]
@@ -239,21 +285,15 @@ class PicturesField(PictureField):
         return next(iter(self._read(self.control.value)), "")
 
 
-def _menu(title: str, options: list[tuple[str, str]], choose: Callable[[str], None]) -> Any:
-    """Return a menu of addresses that goes back to its title once one is chosen."""
-    menu = widgets.Dropdown(
-        options=[(title, title), *options],
-        tooltip=title.rstrip(" …"),
-        layout=widgets.Layout(width="9rem"),
-    )
-
-    def chosen(change: Any) -> None:
-        if change.new and change.new != title:
-            choose(change.new)
-            menu.value = title
-
-    menu.observe(chosen, "value")
-    return menu
+def _unknown_sample(value: Any) -> str:
+    """Return that there is no such sample, "" if there is or the value is something else."""
+    for address in value if isinstance(value, list) else [value]:
+        if isinstance(address, str) and address.startswith(SAMPLE):
+            try:
+                read_picture(address)
+            except ImgOpenError as error:
+                return " ".join(filter(None, (error.message, error.hint and f"({error.hint})")))
+    return ""
 
 
 def _recent(session: Session) -> list[tuple[str, str]]:

@@ -30,13 +30,13 @@ class Studio(NotebookWidget):
         self.choice = widgets.Dropdown(
             options=options,
             value=OPERATIONS[operation].name,
-            description="operation",
-            tooltip="what to do; its form appears below",
-            layout=widgets.Layout(width="100%", max_width="52rem"),
+            description="Operation",
+            tooltip="What to do; its form appears below",
         )
         self._place = widgets.VBox()
         self.widget = widgets.VBox([self.choice, self._place])
-        self.widget.add_class("imgopen-form")
+        for name in ("imgopen", "imgopen-studio"):
+            self.widget.add_class(name)
         self.choice.observe(lambda _: self._show(), "value")
         self._show()
 
@@ -47,6 +47,7 @@ class Studio(NotebookWidget):
         if name not in self._forms:
             self._forms[name] = Form(OPERATIONS[name], self._given_session)
             self._forms[name].on_end(lambda _: self.refresh())
+            self._forms[name].on_use = self._use
         return self._forms[name]
 
     @property
@@ -65,6 +66,10 @@ class Studio(NotebookWidget):
 
     def __repr__(self) -> str:
         return "%imgopen studio"
+
+    def _use(self, operation: str, image: str) -> None:
+        """Show the form of an operation with a picture of a result."""
+        self.choose(operation).values = {"image": image}
 
     def _show(self) -> Any:
         self._place.children = [self.form.widget]

@@ -14,7 +14,8 @@ function render({ model, el }) {
     if (shown) URL.revokeObjectURL(shown);
     const data = model.get("preview");
     shown = data?.byteLength ?? data?.length ? jpegUrl(data) : null;
-    image.hidden = !shown;
+    image.hidden = !shown || model.get("compact");
+    zone.classList.toggle("compact", model.get("compact"));
     if (shown) image.src = shown;
     image.alt = model.get("alt");
     text.textContent = model.get("text");
@@ -49,7 +50,7 @@ function render({ model, el }) {
     });
   }
   show();
-  const names = ["preview", "text", "label", "alt"];
+  const names = ["preview", "text", "label", "alt", "compact"];
   const stop = listenTo(model, Object.fromEntries(names.map((name) => [`change:${name}`, show])));
   return () => {
     stop();

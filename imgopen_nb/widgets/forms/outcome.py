@@ -1,0 +1,167 @@
+"""The result of a form's run: large, with its next steps, above the earlier runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ipywidgets as widgets
+
+from ...catalogue.operation import Operation
+from ...catalogue.operations import OPERATIONS
+from ...display.parts import seconds
+from ...errors import ImgOpenError
+from ...session import Session
+from ...tasks.result import Result
+from ...text import clip, shown
+from ..before_after import before_after
+from .frame import FormFrame
+
+FOLDER = "pictures"
+LARGE, SMALL = 1280, 192  # pixels of the long side
+MOST_PICTURES = 16
+EARLIER = 12
+
+
+class Outcome:
+    """The pane beside the fields: shows a result or an error, and does what its buttons say.
+
+    Args:
+        frame: where it is shown.
+        operation: the form's operation.
+        session: whose history; a function, as making one may take time.
+        use: called with the name of an operation and a picture that it is to take.
+
+    Attributes:
+        place: holds the before/after slider.
+        uses: the operations that take a picture, as (name, text).
+    """
+
+    def __init__(
+        self,
+        frame: FormFrame,
+        operation: Operation,
+        session: Callable[[], Session],
+        use: Callable[[str, str], None],
+    ) -> None:
+        self._frame, self._operation, self._session, self._use = frame, operation, session, use
+        self._result: Result | None = None
+        self._before: Any = None  # of the run before, if the operation takes no picture
+        self._has_film = False
+        self.place = widgets.VBox()
+        self.uses = [
+            (row.name, row.name.replace("-", " "))
+            for row in OPERATIONS.runnable
+            if any(p.name == "image" and p.picture for p in row.user_params)
+        ]
+
+    def show(self, result: Result) -> None:
+        """Show a result; called in the thread of the run."""
+        earlier, self._result = self._result, result
+        if earlier is not None and earlier.images and earlier.task_id != result.task_id:
+            self._before = earlier.images[0]
+        self.place.children = []
+        small = [
+            result.output_thumbnail(n, SMALL) for n in range(min(len(result.images), MOST_PICTURES))
+        ]
+        with self._frame.hold_sync():
+            self._frame.pictures = [found.jpeg if found else b"" for found in small]
+            self._choose(0)
+        if self._has_film:
+            self.read_earlier()
+
+    def show_error(self, error: ImgOpenError) -> None:
+        """Show why there is no result; the one before stays."""
+        told = {"message": shown(error.message), "hint": shown(error.hint or "", 500)}
+        self._frame.outcome = {**self._frame.outcome, "error": told, "said": ""}
+
+    def choose(self, number: str) -> None:
+        """Show one of the pictures large."""
+        if number.isdecimal() and int(number) < len(self._frame.pictures):
+            self._choose(int(number))
+
+    def _choose(self, number: int) -> None:
+        result, large = self._result, None
+        assert result is not None
+        if result.images:
+            large = result.output_thumbnail(number, LARGE)
+        with self._frame.hold_sync():
+            self._frame.chosen = number
+            self._frame.main = large.jpeg if large else b""
+            self._frame.outcome = self._told(result, large.original if large else None, number)
+
+    def _told(self, result: Result, size: tuple[int, int] | None, number: int) -> dict[str, Any]:
+        count = len(result.images)
+        facts = [
+            f"picture {number + 1} of {count}" if count > 1 else "",
+            f"{size[0]} × {size[1]}" if size else "",
+            f"seed {result.params['seed']}" if result.params.get("seed") is not None else "",
+            result.engine or "",
+            seconds(result.seconds),
+            "from the history" if result.cached else "",
+        ]
+        badges = ["sandbox"] if result.backend == "sandbox" else []
+        return {
+            "task": result.task_id,
+            "badges": [*badges, *([result.fidelity] if result.fidelity else [])],
+            "facts": " · ".join(filter(None, facts)),
+            "alt": clip(result.params.get("prompt") or result.image or "", 120) if count else "",
+            "can": [
+                *(["save"] if result.status == "succeeded" else []),
+                *(["use"] if count else []),
+                *(["compare"] if size and self._compared(result) is not None else []),
+            ],
+            "cutout": self._operation.name == "remove-background",
+        }
+
+    def _compared(self, result: Result) -> Any:
+        return result.image or self._before
+
+    def save(self, _: str = "") -> None:
+        """Write the pictures or the caption into the folder `pictures`."""
+        if self._result is not None:
+            paths = self._result.save(FOLDER)
+            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            self._say(f"Saved {paths[0]}{more}")
+
+    def compare(self, _: str = "") -> None:
+        """Show the slider between the picture before and the one shown, or put it away."""
+        if self.place.children or self._result is None or not self._result.images:
+            self.place.children = []
+            return
+        before = self._compared(self._result)
+        if before is not None:
+            after = self._result.images[self._frame.chosen]
+            self.place.children = [before_after(before, after).widget]
+
+    def use(self, operation: str) -> None:
+        """Give the picture that is shown to another operation."""
+        if self._result is not None and self._result.images:
+            self._use(operation, str(self._result.images[self._frame.chosen]))
+
+    def read_earlier(self, _: str = "") -> None:
+        """Show the newest runs of this operation as a filmstrip; from then on after each run."""
+        self._has_film = True
+        session = self._session()
+        rows = session.rows(operation=self._operation.name, status="succeeded", limit=EARLIER)
+        film, frames = [], []
+        for row in reversed(rows):
+            address = (row["image_urls"] or [row["image"]])[0]
+            found = session.thumbnail(address, SMALL) if address else None
+            film.append((row["task_id"], _title(row)))
+            frames.append(found.jpeg if found else b"")
+        with self._frame.hold_sync():
+            self._frame.film, self._frame.frames = film, frames
+
+    def _say(self, text: str) -> None:
+        self._frame.outcome = {**self._frame.outcome, "said": text, "at": time.time()}
+
+
+def _title(row: Mapping[str, Any]) -> str:
+    """Return what tells a run from the others: its caption, prompt, seed or picture."""
+    params = row["params"] or {}
+    seed = f"seed {params['seed']}" if params.get("seed") is not None else ""
+    said = row["caption"] or params.get("prompt") or row["image"] or row["task_id"]
+    name = str(said).rpartition("/")[2] if said == row["image"] else str(said)
+    return clip(" · ".join(filter(None, (seed, name))), 80)
