@@ -366,7 +366,7 @@ class Dataset(NotPickled, HasPictures):
         asked = len(names or self.models)
         counts: Counter[str] = Counter()
         replaces = spelled("replace=True", "--replace")
-        kept = f"with a caption already, kept as it is: {replaces} replaces it"
+        kept = f"already had a caption; {replaces} replaces it"
 
         def change(entry: Entry) -> Draft | None:
             said = [m for m in names or entry.said if m in entry.said and entry.said[m].answered]

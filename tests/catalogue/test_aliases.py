@@ -166,7 +166,7 @@ def test_an_option_of_another_program_is_answered_by_ours(word: str, meant: str)
 @pytest.mark.parametrize(
     ("word", "meant"),
     [("img2img", "image2image"), ("txt2img", "text2image"), ("rembg", "remove-background"),
-     ("remove_background", "remove-background"), ("caption", "describe"),
+     ("remove_background", "remove-background"), ("interrogate", "describe"),
      ("inpaint", "image2image or erase"), ("enlrge", "enlarge")],
 )  # fmt: skip
 def test_an_operation_of_another_tool_is_answered_by_ours(word: str, meant: str):

@@ -129,6 +129,35 @@ def test_a_folder_becomes_files_by_magics_and_each_step_comes_back(
     assert capsys.readouterr().out == "there is no step to take back\n"
 
 
+def test_caption_is_the_short_form(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):
+    """It describes with all models and merges; captions that are there stay, unless told."""
+    plan = shell.run_line_magic("imgopen", "caption photos --dry-run")
+    assert plan.new == 6
+
+    ds = shell.run_line_magic("imgopen", "caption photos --first ohwx")
+
+    assert isinstance(ds, Dataset)
+    assert ds.models == ["clip", "deepdanbooru"]
+    assert captions(ds)["chelsea"] == "ohwx, my cat, tabby_cat, cat"
+    assert captions(ds)["rocket"].startswith("ohwx, a ")
+    assert "1 picture already had a caption" in capsys.readouterr().out
+    again = shell.run_line_magic("imgopen", "caption photos --first ohwx")
+    assert captions(again) == captions(ds)
+    replaced = shell.run_line_magic("imgopen", "caption photos --replace")
+    assert captions(replaced)["chelsea"].startswith("a ")
+
+
+def test_caption_says_which_requests_failed(
+    shell: InteractiveShell, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    (folder / "torn.png").write_bytes((folder / "rocket.png").read_bytes()[:200])
+
+    ds = shell.run_line_magic("imgopen", "caption photos --models clip")
+
+    assert "1 request failed: " in capsys.readouterr().out
+    assert captions(ds)["rocket"].startswith("a ")
+
+
 def test_a_folder_becomes_files_on_the_command_line_and_each_step_comes_back(
     terminal: Callable[..., tuple[int, str]], folder: Path
 ):

@@ -263,7 +263,25 @@ def test_the_magic_alone_lists_every_verb(
     line(shell, "")
 
     out = capsys.readouterr().out
-    assert all(f"  {name} " in out for name in COMMANDS)
+    assert all(f"\n  {name} " in out for name in COMMANDS)
+
+
+def test_the_magic_alone_begins_with_six_lines_that_can_be_run(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+):
+    line(shell, "")
+
+    first, *groups = capsys.readouterr().out.split("\n\n")
+    title, *lines = first.splitlines()
+    assert (title, len(lines)) == ("Start here", 6)
+    for each in lines:
+        name, *words = each.removeprefix("  %imgopen ").split("  ")[0].split()
+        assert COMMANDS[name].parser().read(words)
+    assert [group.splitlines()[0] for group in groups[:3]] == [
+        "Generate",
+        "Models and training",
+        "Faces and hair",
+    ]
 
 
 def test_help_marks_guesses(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):
