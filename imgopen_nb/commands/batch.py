@@ -14,7 +14,7 @@ from ..batch.tables.table import looks_like_picture
 from ..catalogue.operation import Operation
 from ..catalogue.values import listed
 from ..datasets.hints import quoted
-from ..errors import ParameterError, UnknownNameError
+from ..errors import ImgOpenError, ParameterError, UnknownNameError
 from ..images.picture import as_meant, path_of_address
 from ..syntax.parser import Parser, whole_number_of
 from ..syntax.words import Word, is_look_up, look_up, rest_of, unknown_variable, values
@@ -184,7 +184,8 @@ def _typed(word: str) -> str:
 
 def _behind_from(word: str) -> str:
     """Return a word as it is typed behind --from, where a variable needs no braces."""
-    return word[1:-1] if _VARIABLE.fullmatch(word) else _typed(word)
+    bare = word[1:-1] if _VARIABLE.fullmatch(word) else word.removeprefix("$")
+    return bare if re.fullmatch(r"\w+(\.\w+|\[[^\]]*\])*", bare) else _typed(word)
 
 
 def _several(words: list[Any], name: str, variables: Mapping[str, Any]) -> str:
@@ -204,7 +205,10 @@ def _several(words: list[Any], name: str, variables: Mapping[str, Any]) -> str:
         name = word.removeprefix("$")
         if not is_look_up(name, variables):
             return ""
-        word = look_up(name, variables)
+        try:
+            word = look_up(name, variables)
+        except ImgOpenError:  # the hint for a variable of that name says more
+            return ""
     if hasattr(word, "columns"):
         return f"{name} is a table"
     if isinstance(word, Iterator):  # reading it here would empty it

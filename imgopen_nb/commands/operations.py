@@ -33,7 +33,8 @@ def _command(operation: Operation) -> Command:
         partial(_add_options, operation),
         partial(_run, operation),
         takes_body=operation.body_param is not None,
-        values={"words": sample_names} | {p.name: _values_of(p) for p in operation.user_params},
+        values={"words": _values_of(operation.positional[0]) if operation.positional else list}
+        | {p.name: _values_of(p) for p in operation.user_params},
     )
 
 

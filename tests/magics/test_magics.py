@@ -163,6 +163,8 @@ SEVERAL = [
     ("describe photos/a.png photos/b.png", "describe --from photos/a.png photos/b.png"),
     ("describe {both}", "describe --from both"),
     ("describe df.url", "describe --from df.url"),
+    ("describe df['url']", "describe --from df['url']"),
+    ("describe '$both'", "describe --from both"),
     ("describe {df['url']} --model clip", "describe --model clip --from df['url']"),
     ("describe {df}", "describe --from df"),
     ("describe list.csv", "describe --from list.csv"),
