@@ -82,9 +82,7 @@ def submit_options(parser: Parser) -> None:
     """Add the options of every command that submits one task."""
     wait_options(parser)
     parser.add_argument("--no-wait", action="store_true", help="return the task at once")
-    parser.add_argument(
-        "--fresh", action="store_true", help="send it even if the same was asked before"
-    )
+    parser.add_argument("--fresh", action="store_true", help="send it even if the result is cached")
     parser.add_argument("--form", action="store_true", help="open the form with these values")
 
 

@@ -60,15 +60,15 @@ _TRAINED = _TRAIN.param("images")
 _OTHERS = [param for param in _TRAIN.user_params if param is not _TRAINED]
 _IMAGES = ("stay", "copy", "link")
 _TABLE_SIZE = 50  # tags that are shown
-_BLANKS = "a name with blanks needs quotes"
-_MISSING = {"#": "a line takes no remark: put it on a line of its own"}
+_BLANKS = "put a name with spaces in quotes"
+_MISSING = {"#": "a line cannot hold a comment: put it on a line of its own"}
 _LOOKED_AT = 1000  # captions whose tags Tab offers
 
 
 # What every action takes.
 
 
-def _base(parser: Parser, out: str = "variable that takes the data set") -> None:
+def _base(parser: Parser, out: str = "variable that takes the dataset") -> None:
     # Options that take several words would take the folder, too, if it stood behind them.
     parser.usage = "%(prog)s FOLDER [options]"
     parser.add_argument(
@@ -232,7 +232,7 @@ def _cell(column: str, value: Any) -> Any:
 
 
 def _answer(call: Invocation, dataset: Dataset, value: Any) -> Any:
-    """Return what an action shows, or the data set for --out; and say what comes next."""
+    """Return what an action shows, or the dataset for --out; and say what comes next."""
     if call.options.out:
         return dataset
     call.said.append(f"Next: {dataset.card.next}")
@@ -271,7 +271,7 @@ def _describe_options(parser: Parser) -> None:
     parser.option("--max", dest="most", metavar="N", help="send at most this many tasks")
     parser.option("--concurrency", metavar="N", help="how many at a time (16)")
     parser.option("--timeout", metavar="SECONDS", help="how long to wait at most for each")
-    parser.add_argument("--fresh", action="store_true", help="ask again what was asked before")
+    parser.add_argument("--fresh", action="store_true", help="ignore cached results")
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would be sent, send nothing"
     )
@@ -428,7 +428,7 @@ def _tags_options(parser: Parser) -> None:
     )
     _which_options(parser)
     parser.epilog = (
-        "Rules are applied in their order on the line, each as a step that undo takes back.\n"
+        "Rules are applied in their order on the line, each as one step that you can undo.\n"
         f"Example: {parser.prog} photos --remove blurry --first ohwx"
     )
 
@@ -641,7 +641,7 @@ def _undo(call: Invocation) -> Any:
     last = steps[~steps["undone"]].tail(1)
     undone = dataset.undo()
     if undone is None:
-        none = "there is no step to take back"
+        none = "there is no step to undo"
         if steps.empty:
             none += ": steps belong to the folder of the pictures, not to one written into"
         return _undone(call, dataset, none)
@@ -653,7 +653,7 @@ def _undo(call: Invocation) -> Any:
     ]
     whole = undone == last["name"].iloc[0]  # else it names files that stay
     what = f": {', '.join(back)} as before" if back and whole else ""
-    return _undone(call, dataset, f"taken back: {undone}{what}")
+    return _undone(call, dataset, f"undone: {undone}{what}")
 
 
 def _undone(call: Invocation, dataset: Dataset, text: str) -> Any:

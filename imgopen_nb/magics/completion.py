@@ -150,7 +150,7 @@ class Completion:
 
 
 def _fitting(offered: list[str], word: str) -> list[str]:
-    """Return what begins with a word; texts with blanks are quoted, as the line needs it."""
+    """Return what begins with a word; text with spaces is quoted, as the line needs it."""
     opening = word[:1] if word[:1] in ("'", '"') else ""
     start = word[len(opening) :]
     return [

@@ -121,12 +121,12 @@ def test_a_folder_becomes_files_by_magics_and_each_step_comes_back(
     for _ in steps.index:
         magic(shell, "undo photos")
     said = capsys.readouterr().out
-    assert "taken back: write for kohya: 3 files as before" in said
-    assert "taken back: reject 1 picture (dark): 1 verdict as before" in said
+    assert "undone: write for kohya: 3 files as before" in said
+    assert "undone: reject 1 picture (dark): 1 verdict as before" in said
     assert (folder / "chelsea.txt").read_text() == "my cat, tabby_cat, cat\n"
     assert not (folder / "rocket.txt").exists()
     magic(shell, "undo photos")
-    assert capsys.readouterr().out == "there is no step to take back\n"
+    assert capsys.readouterr().out == "there is no step to undo\n"
 
 
 def test_caption_is_the_short_form(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):
@@ -182,7 +182,7 @@ def test_a_folder_becomes_files_on_the_command_line_and_each_step_comes_back(
     assert terminal("write", "photos", "--to", "out", "--images", "copy")[0] == 0
     assert len(list(Path("out").glob("*.txt"))) == 3
     assert "write for kohya" in terminal("steps", "photos")[1]
-    assert "taken back: write for kohya" in terminal("undo", "photos")[1]
+    assert "undone: write for kohya" in terminal("undo", "photos")[1]
     assert list(Path().glob("out/*")) == []
 
 
@@ -270,7 +270,7 @@ def test_pictures_are_chosen_by_name_and_by_words(
     shell: InteractiveShell, options: str, expected: list[str] | None
 ):
     if expected is None:
-        with pytest.raises(ImgOpenError, match="no picture of this data set"):
+        with pytest.raises(ImgOpenError, match="no picture of this dataset"):
             magic(shell, f"reject photos {options}")
         return
     magic(shell, f"reject photos {options}")
@@ -337,7 +337,7 @@ WRONG = [
     ("photos check --trainer kohya", "no file or folder 'check'", "imgopen dataset check photos"),
     ("photos --trainer kohya", "no option of imgopen dataset", "dataset check or dataset preview"),
     ("photo", "no file or folder photo", "did you mean photos?"),
-    ("my photos", "no file or folder 'my'", "needs quotes"),
+    ("my photos", "no file or folder 'my'", "spaces in quotes"),
     ("photos # the cats", "no file or folder '#'", "a line of its own"),
     ("reject --only x.png photos", "reject needs FOLDER", "reject FOLDER [options]"),
     ("photos check", "no file or folder 'check'", "imgopen dataset check photos"),
@@ -351,7 +351,7 @@ WRONG = [
     ("audit photos --trigger", "--trigger needs a value", ""),
     ("reject photos", "which pictures", "--only"),
     ("keep photos", "which pictures", "--has"),
-    ("reject photos --only cats.png", "no picture of this data set called 'cats.png'", ""),
+    ("reject photos --only cats.png", "no picture of this dataset called 'cats.png'", ""),
     ("merge photos --how sum", "no merge 'sum'", ""),
     ("merge photos --min-score high", "--min-score must be a number", ""),
     ("merge photos --models clipp", "no model of these pictures", ""),
@@ -506,7 +506,7 @@ def test_undo_of_a_folder_that_was_written_into_says_where_steps_are(
     terminal("write", "photos", "--to", "train", "--images", "copy")
 
     assert "steps belong to the folder of the pictures" in terminal("undo", "train")[1]
-    assert "taken back: write" in terminal("undo", "photos")[1]
+    assert "undone: write" in terminal("undo", "photos")[1]
 
 
 def test_the_folder_of_a_hint_can_be_typed_as_it_stands(

@@ -27,7 +27,7 @@ SAID: dict[str, dict[str, object]] = {
 
 
 def described(folder: Path) -> Dataset:
-    """Return a data set whose history has what both models said of each picture."""
+    """Return a dataset whose history has what both models said of each picture."""
     table = imgopen.current().manager.table
     for at, entry in enumerate(imgopen.dataset(folder).entries):
         for model, said in SAID.items():

@@ -52,4 +52,4 @@ def test_a_picture_that_is_gone_leaves_the_other():
     html = result_bundle(made({AFTER: (300, 200)}))["text/html"]
 
     assert html.count("data:image/jpeg;base64,") == 1
-    assert "picture not at hand" in html
+    assert "image not available" in html

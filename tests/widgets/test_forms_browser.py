@@ -126,7 +126,7 @@ def test_the_keyboard_alone_reaches_everything_and_runs(sheet: Sheet):
     page.keyboard.press("Enter")
 
     expect(form.get_by_text("sandbox", exact=True)).to_be_visible(timeout=30_000)
-    assert any("throw a new seed" in each for each in met)
+    assert any("pick a random seed" in each for each in met)
 
 
 def seen(page: Page) -> bool:

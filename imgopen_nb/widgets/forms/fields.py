@@ -141,7 +141,7 @@ class SeedField(NumberField):
 
     def _parts(self) -> list[widgets.Widget]:
         self.dice = widgets.Button(
-            description="🎲", tooltip="throw a new seed", layout=widgets.Layout(width="3rem")
+            description="🎲", tooltip="pick a random seed", layout=widgets.Layout(width="3rem")
         )
         self.dice.on_click(lambda _: setattr(self.control, "value", str(secrets.randbelow(SEEDS))))
         return [widgets.HBox([self.control, self.dice])]
