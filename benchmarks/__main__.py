@@ -36,7 +36,7 @@ PARTS: dict[str, ModuleType] = {
     "History of 1,000,000 tasks": history,
     "A power cut: a task's row before its request": durability,
     "Gallery in JupyterLab": gallery,
-    "Rules, check and audit of a data set": checks,
+    "Rules, check and audit of a dataset": checks,
     "Engines: CPU of a call (best of 5), peak memory of its process": engines,
 }
 NOTE = """\

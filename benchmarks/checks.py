@@ -52,7 +52,7 @@ def rows(captions: int = CAPTIONS) -> Iterator[Sequence[str]]:
         made = session.dataset(Rows(entries))
         texts = {entry.picture: entry.caption for entry in entries}
         made.rewrite("captions", lambda entry: texts[entry.picture])
-        name = "the five rules applied to a data set, each saved as a step that can be undone"
+        name = "the five rules applied to a dataset, each saved as a step that can be undone"
         yield name, f"{seconds(lambda: made.apply(RULES), 1):.1f} s", ""
 
 

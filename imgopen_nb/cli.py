@@ -110,7 +110,7 @@ def _run_command(words: list[str]) -> int:
     words = [word for word in words if word != "--json"]
     command, rest = find_in(words)
     options = command.parser(PREFIX).read(rest)
-    call = Invocation(options, None, current, PREFIX)
+    call = Invocation(options, None, current, PREFIX, typed=rest)
     out = getattr(options, "out", None)
     if out and getattr(options, "source", None):
         return _write_batch(command, call, out, as_json=as_json)

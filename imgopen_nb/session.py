@@ -228,7 +228,7 @@ class Session(NotPickled):
         Args:
             operation: the name of an operation in the catalogue.
             images: a list or generator; a column or frame of pandas, polars, Arrow or another
-                library; a Hugging Face data set; a folder or glob; a .csv, .tsv, .jsonl, .json,
+                library; a Hugging Face dataset; a folder or glob; a .csv, .tsv, .jsonl, .json,
                 .parquet or .txt file; pictures in a .zip file. Prompts for operations that take
                 no picture.
             column: the column of a table to use; the plan says which one is taken without it.

@@ -209,7 +209,7 @@ def test_the_demo_prints_a_table_writes_a_report_and_succeeds(tmp_path: Path):
         (["describe", "nothing.png"], 2, "no file"),
         (["describe", "--help"], 0, "usage: imgopen describe"),
         (["detect-faces", "sample:coffee"], 1, "no face was found"),
-        (["nonsense"], 2, "no verb"),
+        (["nonsense"], 2, "no command"),
         (["--version"], 0, imgopen.__version__),
         ([], 0, "Serve the sandbox"),
     ],

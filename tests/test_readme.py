@@ -1,7 +1,8 @@
-"""The README is true: its cells give the outputs shown, its table is the catalogue's."""
+"""The README and the pages in docs are true: their cells run, their table is the catalogue's."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import sys
@@ -20,9 +21,11 @@ from imgopen_nb.commands.registry import find_in
 from imgopen_nb.sandbox import engines
 from imgopen_nb.sandbox.__main__ import _parser as sandbox_parser
 from imgopen_nb.session import Session
+from imgopen_nb.syntax.parser import HelpAsked
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+OPERATIONS_PAGE = ROOT / "docs" / "operations.md"
 TABLE = re.compile(r"(<!-- operations:.*?-->\n).*?(<!-- /operations -->)", re.DOTALL)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
@@ -31,6 +34,7 @@ BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 SPAN = re.compile(r"`([^`\n]+)`")
 CALL = re.compile(r"(session|imgopen|df|ds|board|task|result)\.[\w.\[\]]+\(")
 SET_UP = """
@@ -51,7 +55,7 @@ ds.save_rules("rules.toml")
 
 
 def operations_table() -> str:
-    """Return the table that stands in the README."""
+    """Return the table of the page about operations."""
     known = engines.load()
     lines = ["| operation | what it does | path | sandbox |", "| --- | --- | --- | --- |"]
     for row in OPERATIONS.runnable:
@@ -68,7 +72,7 @@ def without_numbers(text: str) -> str:
 
 def test_the_table_of_operations_is_made_from_the_catalogue():
     """`python -m tests.test_readme` writes it anew."""
-    text = README.read_text("utf-8")
+    text = OPERATIONS_PAGE.read_text("utf-8")
 
     assert TABLE.sub(lambda m: m[1] + operations_table() + m[2], text) == text
 
@@ -125,10 +129,11 @@ def parse(words: list[str]) -> None:
     """Assert that a verb takes these words; capitals stand for something."""
     if words[0] == "sandbox":
         sandbox_parser().parse_args(words[1:])
-    elif words[0] != "VERB":
+    elif words[0] != "NAME":
         words = [word for word in words if word not in ("run", "--json")]
         command, rest = find_in(words)
-        command.parser().read(rest)
+        with contextlib.suppress(HelpAsked):
+            command.parser().read(rest)
 
 
 SPANS = [
@@ -156,19 +161,35 @@ def test_every_call_within_a_sentence_runs(notebook: InteractiveShell):
 
 def test_there_are_exactly_two_set_up_commands():
     block = re.search(
-        r"## From a clone\n\n<!--[^\n]*-->\n```\n(.*?)```", README.read_text("utf-8"), re.DOTALL
+        r"## Try it\n\n[^`]*<!--[^\n]*-->\n```\n(.*?)```", README.read_text("utf-8"), re.DOTALL
     )
 
     assert block is not None
-    assert block[1].split("\n")[:-1] == ["make demo", "make test"]
+    assert block[1].split("\n")[:-1] == ["make demo", "make lab"]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
-def test_every_link_to_a_file_leads_somewhere(name: str):
-    text = (ROOT / name).read_text("utf-8")
+@pytest.mark.parametrize(
+    "path",
+    [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"],
+    ids=lambda path: path.name,
+)
+def test_every_link_leads_to_a_file_and_its_heading(path: Path):
+    for target, heading in LINK.findall(path.read_text("utf-8")):
+        file = path.parent / target if target else path
+        assert file.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w-]", "", t.lower().replace(" ", "-")) for t in titles]
 
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert (ROOT / target).exists(), target
+
+def test_the_readme_is_read_in_five_minutes():
+    assert len(README.read_text("utf-8").splitlines()) <= 150
+
+
+def test_the_readme_leads_to_every_page():
+    linked = {target for target, _ in LINK.findall(README.read_text("utf-8"))}
+
+    assert {f"docs/{path.name}" for path in DOCUMENTS[1:]} <= linked
 
 
 def test_contributing_names_every_room_and_every_file_that_it_names_exists():
@@ -185,5 +206,6 @@ def test_contributing_names_every_room_and_every_file_that_it_names_exists():
 
 if __name__ == "__main__":
     sys.stdout.write(operations_table())
-    written = TABLE.sub(lambda m: m[1] + operations_table() + m[2], README.read_text("utf-8"))
-    README.write_text(written, "utf-8")
+    page = OPERATIONS_PAGE.read_text("utf-8")
+    written = TABLE.sub(lambda m: m[1] + operations_table() + m[2], page)
+    OPERATIONS_PAGE.write_text(written, "utf-8")

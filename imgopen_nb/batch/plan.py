@@ -190,7 +190,7 @@ def _expected_seconds(
 
 def _duration(seconds: float | None) -> str:
     if seconds is None:
-        return "no such task is known yet, so the time is not either"
+        return "time unknown: no earlier task to go by"
     if seconds < 90:
         return f"about {seconds:.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

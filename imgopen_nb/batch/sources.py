@@ -67,7 +67,7 @@ def source_of(given: Any, column: str | None = None, param: Param = PICTURE) -> 
 
     Args:
         given: a list or another iterable; a column or frame of pandas, polars, Arrow or another
-            library; a Hugging Face data set; a folder of pictures, a glob such as
+            library; a Hugging Face dataset; a folder of pictures, a glob such as
             "photos/**/*.jpg"; a .csv, .tsv, .jsonl, .json, .parquet or .txt file; pictures in a
             .zip file. An array of numbers with two or three dimensions is one picture, one with
             four is a picture for each row; an array of texts has a row for each.
@@ -227,7 +227,7 @@ def _from_text(text: str, param: Param) -> Source:
     if is_glob(text):
         found = _fitting(str(path))
         pictures = list(filter(has_picture_suffix, found)) or found  # captions lie beside them
-        source = _files(path, pictures, f"no file fits {clip(text)}")
+        source = _files(path, pictures, f"no file matches {clip(text)}")
         others = len(found) - len(pictures)
         reads = f"{counted(len(pictures), 'picture')}, {counted(others, 'other file')} left out"
         return replace(source, reads=reads) if others else source
@@ -248,7 +248,7 @@ def _from_store(address: str) -> Source:
     if has_picture_suffix(place.name) and not _GLOB.search(address):
         return _one_value(address)
     if _GLOB.search(address):
-        found, none = fitting(address), f"no file fits {clip(address)}"
+        found, none = fitting(address), f"no file matches {clip(address)}"
     elif is_folder(place):
         seen = files_in(place)
         found = [p for p in seen if not p.name.startswith(".")]

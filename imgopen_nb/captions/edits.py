@@ -317,7 +317,7 @@ class Edits:
 
         Args:
             changes: name, identity, caption and the `edit_id` that is replaced, of each picture.
-            step: the step of a data set that they belong to.
+            step: the step of a dataset that they belong to.
         """
         return sum(self.add_steps([(step, list(changes))]))
 

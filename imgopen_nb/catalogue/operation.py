@@ -42,6 +42,7 @@ class Operation:
         name: what a user types, e.g. `describe`.
         id: its id in the wire contract, e.g. `image_description`.
         title, category: the vendor's words.
+        group: the heading under which users find it.
         about: one line for people.
         path: below the host; a guess where `known` is "assumed".
         params: the parameters, the most used ones first.
@@ -61,6 +62,7 @@ class Operation:
     title: str
     category: str
     about: str
+    group: str
     path: str
     kind: Kind
     params: tuple[Param, ...] = ()

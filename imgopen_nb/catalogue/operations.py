@@ -25,7 +25,7 @@ def _p(name: str, wire: str, type: str = "string", help: str = "", **row: Any) -
 OPERATIONS = Catalogue((
     Operation(
         name="text2image", id="sd_text2image", title="sd text2image", category="AI image generation",
-        about="Draw pictures from a prompt with Stable Diffusion.",
+        about="Generate images from a prompt with Stable Diffusion.", group="Generate",
         path=PREFIX + "/sd/v2/text2image", known="documented",
         kind="images", output="differentialImageRspList[].image_url", query="query-v2", result_known="client",
         unknown=("full field table after negative_prompt", "field limits and defaults", "documented response", "whether a callback URL can be given",),
@@ -57,7 +57,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="image2image", id="sd_image2image", title="sd Image to Image", category="AI image generation",
-        about="Redraw a picture, or the painted part of it, after a prompt with Stable Diffusion.",
+        about="Redraw an image, or its masked part, from a prompt with Stable Diffusion.", group="Generate",
         path=PREFIX + "/sd/v2/image2image", known="documented",
         kind="images", output="differentialImageRspList[].image_url", query="query-v2", result_known="assumed",
         unknown=("response", "value lists of resize_mode / inpainting_fill / inpainting_mask_invert / output_image_format", "members of override_settings and ADetailer", "limits", "full example",),
@@ -103,7 +103,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="controlnet", id="sd_controlnet", title="sd controlnet", category="AI image generation",
-        about="Draw from a prompt along the edges, pose or depth of a picture with Stable Diffusion.",
+        about="Generate an image from a prompt that follows the edges, pose or depth of another.", group="Generate",
         path=PREFIX + "/sd/v2/controlnet", known="documented",
         kind="images", output="differentialImageRspList[].image_url", query="query-v2", result_known="assumed",
         unknown=("members of the controlnet object", "response", "value lists", "limits", "full example",),
@@ -138,7 +138,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="models", id="query_model_list", title="QueryModelList", category="AI image generation",
-        about="List the Stable Diffusion checkpoints that can be named as model.",
+        about="List the Stable Diffusion checkpoints.", group="Models and training",
         path=PREFIX + "/sd/v2/queryModelList", known="documented",
         kind="rows", output="rows", query="", result_known="documented",
         unknown=("two members of a row", "value lists of modelStatus and modelUploadStatus", "largest pageSize",),
@@ -152,7 +152,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="loras", id="query_lora_list", title="QueryLoralList", category="AI image generation",
-        about="List the LoRA files that can be called in a prompt.",
+        about="List the LoRA files that a prompt can use.", group="Models and training",
         path=PREFIX + "/sd/v2/queryLoraList", known="assumed",
         kind="rows", output="rows", query="", result_known="assumed",
         unknown=("path", "request fields", "response fields",),
@@ -164,7 +164,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="vaes", id="query_vae_list", title="QueryVaeList", category="AI image generation",
-        about="List the VAE files that can be named as vae.",
+        about="List the VAE files.", group="Models and training",
         path=PREFIX + "/sd/v2/queryVaeList", known="assumed",
         kind="rows", output="rows", query="", result_known="assumed",
         unknown=("path", "request fields", "response fields",),
@@ -176,7 +176,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="embeddings", id="query_embedding_list", title="queryEmbeddingList", category="AI image generation",
-        about="List the textual-inversion embeddings.",
+        about="List the textual-inversion embeddings.", group="Models and training",
         path=PREFIX + "/sd/v2/queryEmbeddingList", known="assumed",
         kind="rows", output="rows", query="", result_known="assumed",
         unknown=("path", "request fields", "response fields",),
@@ -188,7 +188,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="train", id="submit_training_job", title="Submit training task", category="train model",
-        about="Train a LoRA on 10 to 100 pictures.",
+        about="Train a LoRA on 10 to 100 images.", group="Models and training",
         path=PREFIX + "/modelTraining/submitTraining/Job", known="documented",
         kind="training", output="", query="training-result", result_known="assumed",
         unknown=("response", "which of the two spellings the server takes", "value lists of the string options", "limits of repeats / resolution / bucket sizes / networkDim / networkAlpha",),
@@ -235,7 +235,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="training-result", id="training_result", title="Training result query", category="train model",
-        about="Ask how a training job stands.",
+        about="Show the progress of a training job.", group="Models and training",
         path=PREFIX + "/modelTraining/queryTraining/Job", known="assumed",
         kind="training", output="", query="", result_known="assumed",
         unknown=("whether it is a query or a callback", "path", "request fields", "response fields",),
@@ -246,7 +246,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="flux", id="flux_text2image", title="Flux text2image", category="image tool",
-        about="Draw a picture from a prompt with Flux.",
+        about="Generate an image from a prompt with Flux.", group="Generate",
         path=PREFIX + "/tool/comfyui/text2image", known="documented",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("size and step limits", "defaults of width / height / steps",),
@@ -264,7 +264,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="face-swap", id="face_swap_single_v1", title="Single Face Swap V1.0", category="image tool",
-        about="Put the face of one picture into another.",
+        about="Put the face from one image onto another.", group="Faces and hair",
         path=PREFIX + "/tool/roop", known="documented",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("response fields", "full example",),
@@ -277,7 +277,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="face-swap-v2", id="face_swap_single_v2", title="Single Face Swap V2.0", category="image tool",
-        about="Put the face of one picture into another and restore the result.",
+        about="Put the face from one image onto another and restore the result.", group="Faces and hair",
         path=PREFIX + "/tool/v2/roop", known="documented",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("fields after fidelityWeight including callbackUrl", "default of fidelityWeight", "response fields", "example",),
@@ -291,7 +291,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="instant-id", id="instant_id", title="instantID", category="image tool",
-        about="Draw a new portrait of the person in a picture after a prompt.",
+        about="Generate a new portrait of the person in an image from a prompt.", group="Generate",
         path=PREFIX + "/tool/instantID", known="documented",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("limits of steps / guidanceScale / seed", "response example", "fields after outputImageUrl if any",),
@@ -311,7 +311,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="face-restore", id="face_restoration", title="Face restoration", category="image tool",
-        about="Make blurred or damaged faces clear.",
+        about="Restore blurred or damaged faces.", group="Faces and hair",
         path=PREFIX + "/tool/codeformer", known="assumed",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("path", "toolCode", "request fields", "response fields",),
@@ -325,7 +325,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="upscale", id="super_resolution", title="Super Resolution", category="image tool",
-        about="Enlarge a picture and add detail (super resolution).",
+        about="Enlarge an image and add detail (super-resolution).", group="Edit",
         path=PREFIX + "/tool/superResolution", known="assumed",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("path", "toolCode", "request fields", "response fields",),
@@ -339,7 +339,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="describe", id="image_description", title="image description", category="image tool",
-        about="Describe a picture: a sentence (clip) or tags (deepdanbooru).",
+        about="Describe an image in a sentence (clip) or in tags (deepdanbooru).", group="Understand",
         path=PREFIX + "/tool/interrogate", known="documented",
         kind="caption", output="caption", query="query-tool", result_known="assumed",
         unknown=("whether the immediate answer already carries a caption", "shape on failure", "image limits",),
@@ -353,7 +353,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="face-fusion", id="face_swap_multiple", title="Multiple Face Swap", category="image tool",
-        about="Put one or two faces into a picture with several faces.",
+        about="Put one or two faces into an image with several faces.", group="Faces and hair",
         path=PREFIX + "/tool/face/fusion", known="documented",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("response fields", "example", "how two sources are matched to the faces of the target",),
@@ -368,7 +368,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="detect-faces", id="face_detection", title="Face Detection", category="image tool",
-        about="Find all faces in a picture.",
+        about="Find all faces in an image.", group="Faces and hair",
         path=PREFIX + "/tool/face/detection", known="documented",
         kind="boxes", output="faces", query="query-tool", result_known="assumed",
         unknown=("result field (boxes", "crops or URLs)", "response fields", "example",),
@@ -381,7 +381,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="expand-prompt", id="prompt_expansion", title="Prompt expansion", category="image tool",
-        about="Turn a short prompt into detailed ones.",
+        about="Turn a short prompt into detailed ones.", group="Generate",
         path=PREFIX + "/tool/prompts/expand", known="documented",
         kind="prompts", output="prompts", query="query-tool", result_known="assumed", zero_may_succeed=True,
         unknown=("synchronous or not", "meaning of status 0 here", "limits of temperature / repetitionPenalty / maxTokens / minTokens / sequencesNum", "upper bound of topP", "example values of taskId / toolTask",),
@@ -401,7 +401,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="hairstyle", id="hairstyle_changer", title="Hairstyle changer", category="image tool",
-        about="Change the hair in a portrait.",
+        about="Change the hair in a portrait.", group="Faces and hair",
         path=PREFIX + "/tool/hair/change", known="documented",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("request fields", "response fields", "callbackUrl",),
@@ -415,7 +415,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="erase", id="object_removal", title="Object Removal", category="image tool",
-        about="Remove the painted part of a picture and fill the gap.",
+        about="Remove the masked part of an image and fill the gap.", group="Edit",
         path=PREFIX + "/tool/erase", known="assumed",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("path", "toolCode", "request fields", "response fields",),
@@ -429,7 +429,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="style", id="style_recognition", title="Style recognition", category="image tool",
-        about="Tell the style of a picture (photo, drawing, painting ...).",
+        about="Recognize the style of an image (photo, drawing, painting ...).", group="Understand",
         path=PREFIX + "/tool/identifyStyle", known="documented",
         kind="style", output="style", query="query-tool", result_known="assumed",
         unknown=("result field", "which fields are required",),
@@ -442,7 +442,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="outpaint", id="outpainting", title="Outpainting", category="image tool",
-        about="Continue a picture beyond its borders.",
+        about="Extend an image beyond its borders.", group="Edit",
         path=PREFIX + "/tool/imgExpand", known="documented",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("result field", "limit of imageCount", "range of horizontalExpansionRatio", "sampler names",),
@@ -464,7 +464,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="control-preview", id="cnt_preview", title="CNT preview", category="image tool",
-        about="Show what a ControlNet preprocessor makes of a picture.",
+        about="Preview what a ControlNet preprocessor makes of an image.", group="Generate",
         path=PREFIX + "/tool/cnt/preview", known="documented",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("which fields are required", "preprocessor names", "result field",),
@@ -478,7 +478,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="remove-background", id="background_remove", title="background remove", category="image tool",
-        about="Cut the subject out of a picture.",
+        about="Cut the subject out of an image.", group="Edit",
         path=PREFIX + "/tool/removeBackground", known="assumed",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("path", "toolCode", "request fields", "response fields",),
@@ -491,7 +491,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="enlarge", id="image_enlarge", title="image enlarge", category="image tool",
-        about="Enlarge a picture by plain interpolation.",
+        about="Enlarge an image by plain interpolation.", group="Edit",
         path=PREFIX + "/tool/enlarge", known="assumed",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("path", "toolCode", "request fields", "response fields",),
@@ -505,7 +505,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="watermark", id="image_watermark", title="image watermark", category="image tool",
-        about="Put a text or a picture over a picture.",
+        about="Put text or another image over an image.", group="Edit",
         path=PREFIX + "/tool/watermark", known="assumed",
         kind="images", output="outputImageUrl", query="query-tool", result_known="assumed",
         unknown=("path", "toolCode", "request fields", "response fields",),
@@ -522,7 +522,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="query-v1", id="query_task_info_v1", title="queryTaskInfoV1.0", category="task query",
-        about="Ask for an archived task of the sd family.",
+        about="Ask for an archived task of the sd family.", group="Task queries",
         path=PREFIX + "/sd/queryTaskInfo", known="documented",
         kind="status", output="", query="", result_known="documented",
         unknown=("status value list", "answer while running", "answer for an unknown id", "retention",),
@@ -533,7 +533,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="query-v2", id="query_task_info_v2", title="queryTaskInfoV2.0", category="task query",
-        about="Ask for a live task of the sd family (of this month).",
+        about="Ask for a live task of the sd family (of this month).", group="Task queries",
         path=PREFIX + "/sd/v2/queryTaskInfo", known="documented",
         kind="status", output="", query="", result_known="documented",
         unknown=("members of temporaryImageDto", "status value list", "whether differentialImageRspList is null or empty while running",),
@@ -544,7 +544,7 @@ OPERATIONS = Catalogue((
     ),
     Operation(
         name="query-tool", id="query_image_tool_task", title="queryImageToolTaskInfo", category="task query",
-        about="Ask for a task of an image tool.",
+        about="Ask for a task of an image tool.", group="Task queries",
         path=PREFIX + "/tool/{tool_code}/queryTask", known="documented",
         kind="status", output="", query="", result_known="documented",
         unknown=("result fields per tool", "error text on failure", "retention", "answer for an unknown id",),

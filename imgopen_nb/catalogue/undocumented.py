@@ -67,6 +67,7 @@ def raw_operation(path: str) -> Operation:
         title="call",
         category="call",
         about="A call that the catalogue does not know.",
+        group="Other",
         path=PREFIX + below,
         kind="raw",
         query=queries.get(below.lstrip("/").partition("/")[0], ""),

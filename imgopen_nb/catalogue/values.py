@@ -22,7 +22,7 @@ _SINGLE = (str, bytes, bytearray, memoryview, Mapping, os.PathLike)
 
 
 def is_embedded(value: Any) -> bool:
-    """Whether this is a picture as data sets keep them: {"bytes": ..., "path": ...}.
+    """Whether this is a picture as datasets keep them: {"bytes": ..., "path": ...}.
 
     One of the two may be missing or None.
     """

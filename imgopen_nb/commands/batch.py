@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ..batch.sources import fits_files
+from ..batch.tables.files import reader_of
 from ..batch.tables.table import looks_like_picture
 from ..catalogue.operation import Operation
 from ..catalogue.values import listed
-from ..errors import ParameterError, UnknownNameError
+from ..datasets.hints import quoted
+from ..errors import ImgOpenError, ParameterError, UnknownNameError
 from ..images.picture import as_meant, path_of_address
 from ..syntax.parser import Parser, whole_number_of
 from ..syntax.words import Word, is_look_up, look_up, rest_of, unknown_variable, values
-from ..text import clip, in_terminal, in_words
+from ..text import clip, clip_path, counted, in_terminal, in_words
 from .command import Invocation
 from .saving import save
 
 _CALL = re.compile(r"([^\W\d]\w*)(?:\.\w+)*[(\[+]")
+_MOST_SOURCES = 6  # images that are repeated in a hint
+_VARIABLE = re.compile(r"\{[^{}]+\}")
 _DOTTED_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 # Options that only go with --from, by their name in the parsed line.
 _ONLY_WITH_FROM = {
@@ -122,6 +127,94 @@ def refuse_batch_options(options: Any) -> None:
     for name, flag in _ONLY_WITH_FROM.items():
         if getattr(options, name, None):
             raise ParameterError(f"{flag} goes with --from", hint="--from df.url, or a folder")
+
+
+def refuse_many(operation: Operation, call: Invocation, parser: Parser) -> None:
+    """Refuse several images where one goes: words, a folder, a glob, a table, a variable.
+
+    Raises:
+        ParameterError: the hint is the same line with --from.
+    """
+    from ..batch.batch import main_param
+
+    found = _images(operation, call.options)
+    typed = _images(operation, parser.read(call.typed)) if found else []
+    name = _behind_from(typed[0]) if typed else ""
+    what = _several(found, name, call.variables) if typed else ""
+    if what:
+        sources = [_behind_from(word) for word in typed]
+        if len(sources) > _MOST_SOURCES:
+            sources = [*sources[:2], "..."]
+        flag = main_param(operation).flag
+        flags = {flag, f"{flag}={typed[0]}"}
+        others = [
+            _typed(word)
+            for word in call.typed
+            if word not in flags and not any(word is image for image in typed)
+        ]
+        line = " ".join([parser.prog, *others, "--from", *sources])
+        raise ParameterError(
+            f"{operation.name} takes one image, but {what}", hint=f"to run it for each: {line}"
+        )
+
+
+def _images(operation: Operation, options: Any) -> list[Any]:
+    """Return the words of a parsed line that stand where the image goes."""
+    from ..batch.batch import main_param
+
+    positional = operation.positional
+    main = main_param(operation) if positional else None
+    if main is None or not main.picture or main.several:
+        return []
+    if (named := getattr(options, main.name)) is not None:
+        return [named]
+    words = list(options.words)
+    if len(positional) == 1 or main not in positional:
+        return words
+    at = positional.index(main)
+    return words[at : at + 1]
+
+
+def _typed(word: str) -> str:
+    """Return a word as it is typed; braces stay, since they may name a variable."""
+    if word.startswith("-"):
+        return word
+    return quoted(word).replace("{{", "{").replace("}}", "}")
+
+
+def _behind_from(word: str) -> str:
+    """Return a word as it is typed behind --from, where a variable needs no braces."""
+    bare = word[1:-1] if _VARIABLE.fullmatch(word) else word.removeprefix("$")
+    return bare if re.fullmatch(r"\w+(\.\w+|\[[^\]]*\])*", bare) else _typed(word)
+
+
+def _several(words: list[Any], name: str, variables: Mapping[str, Any]) -> str:
+    """Return a clause that says what holds several images; "" if it is one image, or none."""
+    if len(words) > 1:
+        one = os.path.exists(as_meant(" ".join(map(str, words))))  # "my cat.png" without its quotes
+        each = all(not isinstance(word, str) or looks_like_picture(word) for word in words)
+        return f"{len(words)} were given" if each and not one else ""
+    word = _as_path(words[0])
+    if isinstance(word, str) and os.path.exists(word):
+        if os.path.isdir(word):
+            return f"{clip_path(word)} is a folder"
+        return f"{clip_path(word)} is a table" if reader_of(Path(word)) else ""
+    if isinstance(word, str) and fits_files(word):
+        return f"{clip_path(word)} is a pattern for several files"
+    if isinstance(word, str):
+        name = word.removeprefix("$")
+        if not is_look_up(name, variables):
+            return ""
+        try:
+            word = look_up(name, variables)
+        except ImgOpenError:  # the hint for a variable of that name says more
+            return ""
+    if hasattr(word, "columns"):
+        return f"{name} is a table"
+    if isinstance(word, Iterator):  # reading it here would empty it
+        return f"{name} is a generator"
+    several = listed(word, pictures=True)
+    return "" if several is None else f"{name} holds {counted(len(several), 'value')}"
 
 
 def _source(words: list[Any], variables: Mapping[str, Any], *, pictures: bool) -> Any:

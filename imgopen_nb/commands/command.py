@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ class Invocation:
         session: returns the current session, and makes one if there is none.
         prefix: what stands before the command's name: "%imgopen " or "imgopen ".
         variables: the variables of the notebook.
+        typed: the words after the command's name, before variables were put in.
         files, said: the files that the command wrote, and what is to be said of them.
         places: the file of each picture's address, for those that were saved.
         exit_code: what the command line ends with, unless there is an error.
@@ -42,6 +43,7 @@ class Invocation:
     files: list[Path] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     places: dict[str, Path] = field(default_factory=dict)
+    typed: Sequence[str] = ()
     exit_code: int = 0
 
 
@@ -80,9 +82,7 @@ def submit_options(parser: Parser) -> None:
     """Add the options of every command that submits one task."""
     wait_options(parser)
     parser.add_argument("--no-wait", action="store_true", help="return the task at once")
-    parser.add_argument(
-        "--fresh", action="store_true", help="send it even if the same was asked before"
-    )
+    parser.add_argument("--fresh", action="store_true", help="send it even if the result is cached")
     parser.add_argument("--form", action="store_true", help="open the form with these values")
 
 

@@ -35,38 +35,40 @@ from .command import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..batch.batch import Batch
+    from ..batch.plan import Plan
     from ..datasets.dataset import Dataset
 
-NAME = "dataset"
+NAME, CAPTION = "dataset", "caption"
 ABOUT = {
-    "show": "Show the pictures of a folder with their captions, and what to do next.",
-    "describe": "Describe the kept pictures; what was described before is not paid for again.",
-    "merge": "Make captions of what the models say.",
-    "tags": "Count the tags of captions, and change them by rules.",
-    "reject": "Leave pictures out, today and tomorrow.",
-    "keep": "Take rejected pictures back.",
+    "show": "Show a folder's images with their captions, and the next step.",
+    "describe": "Describe the kept images; cached results cost nothing.",
+    "merge": "Merge what the models say into captions.",
+    "tags": "Count the tags in the captions, or edit them with rules.",
+    "reject": "Leave images out of the dataset.",
+    "keep": "Bring rejected images back.",
     "check": "Find what would go wrong in training.",
-    "audit": "Find the words that cling to the trigger word.",
+    "audit": "Find what else the trigger word would learn.",
     "preview": "Show what write would do to each file.",
-    "write": "Write the captions as a trainer reads them.",
-    "undo": "Take the last step back, and its files.",
-    "steps": "List what was done so far.",
-    "train": "Have the service train on the kept pictures; captions do not go with them.",
+    "write": "Write the captions in a trainer's format.",
+    "undo": "Undo the last step, including the files it wrote.",
+    "steps": "List the steps so far.",
+    "train": "Train on the kept images with the service; captions are not sent.",
 }
 _TRAIN = OPERATIONS["train"]
 _TRAINED = _TRAIN.param("images")
 _OTHERS = [param for param in _TRAIN.user_params if param is not _TRAINED]
 _IMAGES = ("stay", "copy", "link")
 _TABLE_SIZE = 50  # tags that are shown
-_BLANKS = "a name with blanks needs quotes"
-_MISSING = {"#": "a line takes no remark: put it on a line of its own"}
+_BLANKS = "put a name with spaces in quotes"
+_MISSING = {"#": "a line cannot hold a comment: put it on a line of its own"}
 _LOOKED_AT = 1000  # captions whose tags Tab offers
 
 
 # What every action takes.
 
 
-def _base(parser: Parser, out: str = "variable that takes the data set") -> None:
+def _base(parser: Parser, out: str = "variable that takes the dataset") -> None:
     # Options that take several words would take the folder, too, if it stood behind them.
     parser.usage = "%(prog)s FOLDER [options]"
     parser.add_argument(
@@ -134,7 +136,11 @@ def refuse_misplaced(words: Sequence[Any]) -> None:
 
 def _elsewhere(flag: str) -> str:
     """Return which actions have an option, as a hint; "" if none has."""
-    found = [each.name for each in COMMANDS[1:] if flag in each.parser().flags]
+    found = [
+        each.name
+        for each in COMMANDS
+        if each.name.startswith(f"{NAME} ") and flag in each.parser().flags
+    ]
     return f"the action comes first: %imgopen {' or '.join(found[:3])}" if found else ""
 
 
@@ -226,7 +232,7 @@ def _cell(column: str, value: Any) -> Any:
 
 
 def _answer(call: Invocation, dataset: Dataset, value: Any) -> Any:
-    """Return what an action shows, or the data set for --out; and say what comes next."""
+    """Return what an action shows, or the dataset for --out; and say what comes next."""
     if call.options.out:
         return dataset
     call.said.append(f"Next: {dataset.card.next}")
@@ -265,15 +271,21 @@ def _describe_options(parser: Parser) -> None:
     parser.option("--max", dest="most", metavar="N", help="send at most this many tasks")
     parser.option("--concurrency", metavar="N", help="how many at a time (16)")
     parser.option("--timeout", metavar="SECONDS", help="how long to wait at most for each")
-    parser.add_argument("--fresh", action="store_true", help="ask again what was asked before")
+    parser.add_argument("--fresh", action="store_true", help="ignore cached results")
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would be sent, send nothing"
     )
 
 
 def _describe(call: Invocation) -> Any:
-    options, dataset = call.options, _dataset(call)
-    done = dataset.describe(
+    dataset = _dataset(call)
+    done = _described(call, dataset)
+    return done if call.options.dry_run else _answer(call, dataset, done)
+
+
+def _described(call: Invocation, dataset: Dataset) -> Batch | Plan:
+    options = call.options
+    return dataset.describe(
         _texts("--models", options.models) or describe_models(),
         concurrency=whole_number_of("--concurrency", options.concurrency, 1) or 16,
         timeout=seconds_of(options.timeout),
@@ -281,7 +293,35 @@ def _describe(call: Invocation) -> Any:
         fresh=options.fresh,
         dry_run=options.dry_run,
     )
-    return done if options.dry_run else _answer(call, dataset, done)
+
+
+def _caption_options(parser: Parser) -> None:
+    _describe_options(parser)
+    parser.add_argument("--replace", action="store_true", help="replace existing captions")
+    parser.option("--first", metavar="TAG", help="begin each caption with this trigger word")
+    parser.epilog = (
+        "Existing captions are kept unless you add --replace. This command is short for\n"
+        f"{NAME} describe, {NAME} merge and {NAME} show; {NAME} undo undoes it step by step.\n\n"
+        f"Example: {parser.prog} photos --first ohwx"
+    )
+
+
+def _caption(call: Invocation) -> Any:
+    from ..batch.plan import Plan
+
+    dataset = _dataset(call)
+    first = _text("--first", call.options.first)
+    done = _described(call, dataset)
+    if isinstance(done, Plan):
+        return done
+    failed = done.errors()
+    if len(failed):
+        reason = failed["error"].iloc[0]
+        call.said.append(f"{counted(len(failed), 'request')} failed: {reason}")
+    call.said.extend(dataset.merge(replace=call.options.replace).notes)
+    if first:
+        dataset.tags.add(first, first=True)
+    return dataset
 
 
 def _merge_options(parser: Parser) -> None:
@@ -388,7 +428,7 @@ def _tags_options(parser: Parser) -> None:
     )
     _which_options(parser)
     parser.epilog = (
-        "Rules are applied in their order on the line, each as a step that undo takes back.\n"
+        "Rules are applied in their order on the line, each as one step that you can undo.\n"
         f"Example: {parser.prog} photos --remove blurry --first ohwx"
     )
 
@@ -601,7 +641,7 @@ def _undo(call: Invocation) -> Any:
     last = steps[~steps["undone"]].tail(1)
     undone = dataset.undo()
     if undone is None:
-        none = "there is no step to take back"
+        none = "there is no step to undo"
         if steps.empty:
             none += ": steps belong to the folder of the pictures, not to one written into"
         return _undone(call, dataset, none)
@@ -613,7 +653,7 @@ def _undo(call: Invocation) -> Any:
     ]
     whole = undone == last["name"].iloc[0]  # else it names files that stay
     what = f": {', '.join(back)} as before" if back and whole else ""
-    return _undone(call, dataset, f"taken back: {undone}{what}")
+    return _undone(call, dataset, f"undone: {undone}{what}")
 
 
 def _undone(call: Invocation, dataset: Dataset, text: str) -> Any:
@@ -695,7 +735,16 @@ _FILE_VALUES: Mapping[str, Callable[[], list[str]]] = {
     "images": lambda: list(_IMAGES),
 }
 COMMANDS = (
-    Command(NAME, "Make a data set of a folder: see its actions.", _dataset_options, _show),
+    Command(
+        CAPTION,
+        "Caption every image in a folder: describe, then merge.",
+        _caption_options,
+        _caption,
+        values={"models": describe_models, "first": _tags_in_use},
+    ),
+    Command(
+        NAME, "Show a folder as a dataset; its actions are listed below.", _dataset_options, _show
+    ),
     _action("show", _show_options, _show),
     _action("describe", _describe_options, _describe, models=describe_models),
     _action("merge", _merge_options, _merge, how=_merges, models=describe_models),

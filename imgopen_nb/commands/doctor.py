@@ -190,4 +190,6 @@ CHECKS: Checks = {
     **CALLBACK_CHECKS,
     "history": _history,
 }
-COMMANDS = (Command("doctor", "Check versions, key, service and history.", _options, _doctor),)
+COMMANDS = (
+    Command("doctor", "Check versions, access key, service and history.", _options, _doctor),
+)

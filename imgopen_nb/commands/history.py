@@ -123,19 +123,19 @@ _FILTER_VALUES = {
 COMMANDS = (
     Command(
         "history",
-        "Show the tasks so far.",
+        "Show earlier tasks.",
         _history_options,
         _history,
         values=_FILTER_VALUES,
     ),
     Command(
         "export",
-        "Write the tasks so far into a file: .parquet, .jsonl or .csv.",
+        "Export the history to a .parquet, .jsonl or .csv file.",
         _export_options,
         _export,
         values=_FILTER_VALUES,
     ),
-    Command("import", "Take over the tasks of an exported file.", _import_options, _import),
-    Command("prune", "Delete tasks that ended long ago.", _prune_options, _prune),
-    Command("vacuum", "Make the history's file smaller after a prune.", no_options, _vacuum),
+    Command("import", "Import tasks from an exported file.", _import_options, _import),
+    Command("prune", "Delete old tasks.", _prune_options, _prune),
+    Command("vacuum", "Shrink the history file after prune.", no_options, _vacuum),
 )

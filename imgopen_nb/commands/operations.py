@@ -11,7 +11,7 @@ from ..catalogue.operations import OPERATIONS
 from ..catalogue.parameter import Param
 from ..errors import ParameterError
 from ..syntax.parser import Parser, add_operation, given, seconds_of
-from .batch import add_batch_options, refuse_batch_options, run_batch
+from .batch import add_batch_options, refuse_batch_options, refuse_many, run_batch
 from .command import (
     Command,
     Invocation,
@@ -33,7 +33,8 @@ def _command(operation: Operation) -> Command:
         partial(_add_options, operation),
         partial(_run, operation),
         takes_body=operation.body_param is not None,
-        values={"words": sample_names} | {p.name: _values_of(p) for p in operation.user_params},
+        values={"words": _values_of(operation.positional[0]) if operation.positional else list}
+        | {p.name: _values_of(p) for p in operation.user_params},
     )
 
 
@@ -58,6 +59,8 @@ def _run(operation: Operation, call: Invocation) -> Any:
 
     check_save(call)
     many = getattr(call.options, "source", None)
+    if not many:
+        refuse_many(operation, call, _command(operation).parser(call.prefix))
     params = given(operation, call.options, main_param(operation).name if many else "")
     seconds = seconds_of(call.options.timeout)
     if call.body is not None and call.body.strip():

@@ -25,6 +25,26 @@ COMMANDS = {
     )
 }
 
+# What people do first: the line, what it does, and where it runs ("" for everywhere).
+_FIRST = (
+    ("describe sample:chelsea", "Describe an image.", ""),
+    ("compare sample:chelsea sample:coffee", "Compare the captions of several models.", ""),
+    ("caption photos", "Caption a folder of images for training.", ""),
+    ("describe --from photos", "Describe every image in a folder or table.", ""),
+    ("erase photo.jpg --form", "Paint over an object and remove it.", "notebook"),
+    ("remove-background photo.jpg", "Cut out the subject.", "terminal"),
+    ("studio", "Use every operation as a form.", "notebook"),
+    ("history", "Show earlier tasks and their results.", "terminal"),
+)
+# The commands that are no operations, by heading.
+_GROUPS = {
+    "Datasets": datasets.COMMANDS,
+    "Forms and views": widgets.COMMANDS,
+    "Tasks": tasks.COMMANDS,
+    "History": history.COMMANDS,
+    "Settings and help": (*settings.COMMANDS, *doctor.COMMANDS, operations.COMMANDS[-1]),
+}
+
 
 def find(name: str) -> Command:
     """Return the command of that name.
@@ -34,8 +54,8 @@ def find(name: str) -> Command:
     """
     if name in COMMANDS:
         return COMMANDS[name]
-    hint = near_operation(name, COMMANDS) or "%imgopen alone lists all verbs"
-    raise UnknownNameError("verb", name, [], hint=hint)
+    hint = near_operation(name, COMMANDS) or "%imgopen lists all commands"
+    raise UnknownNameError("command", name, [], hint=hint)
 
 
 def find_in(words: Sequence[Any]) -> tuple[Command, list[Any]]:
@@ -65,24 +85,19 @@ def actions(name: str) -> list[str]:
 
 
 def overview(prefix: str = "%imgopen ") -> str:
-    """Return the list of all commands."""
-    width = max(map(len, COMMANDS))
-    lines = {name: f"  {name:<{width}}  {command.about}" for name, command in COMMANDS.items()}
-    return "\n".join(
-        [
-            f"{prefix}VERB ...     {prefix}VERB --help explains one",
-            "",
-            "Operations",
-            *(line for name, line in lines.items() if name in OPERATIONS),
-            "",
-            "From a folder to a data set",
-            *(line for name, line in lines.items() if name.partition(" ")[0] == datasets.NAME),
-            "",
-            "Tasks, captions and settings",
-            *(
-                line
-                for name, line in lines.items()
-                if name not in OPERATIONS and name.partition(" ")[0] != datasets.NAME
-            ),
-        ]
-    )
+    """Return what people do first, and all commands by group."""
+    width = max(len(prefix) + len(line) for line, _, _ in _FIRST) + 2
+    here = "notebook" if prefix.startswith("%") else "terminal"
+    first = [
+        f"  {prefix + line:<{width}}{about}" for line, about, where in _FIRST if where in ("", here)
+    ]
+    groups: dict[str, tuple[Command, ...]] = {}
+    for operation in OPERATIONS.runnable:
+        found = groups.get(operation.group, ())
+        groups[operation.group] = (*found, COMMANDS[operation.name])
+    groups |= _GROUPS
+    longest = max(map(len, COMMANDS))
+    lines = ["Start here", *first]
+    for title, commands in groups.items():
+        lines += ["", title, *(f"  {each.name:<{longest}}  {each.about}" for each in commands)]
+    return "\n".join([*lines, "", f"{prefix}NAME --help explains a command and its options."])

@@ -127,16 +127,18 @@ def _rotate(call: Invocation) -> str:
 COMMANDS = (
     Command(
         "login",
-        "Store an access key, asked for without showing it; from then on the real service is used.",
+        "Enter an access key; from then on the real service is used.",
         _login_options,
         _login,
     ),
     Command(
         "config",
-        "Show the settings, or change one.",
+        "Show the settings or change one.",
         _config_options,
         _config,
         values={"words": lambda: list(EDITABLE)},
     ),
-    Command("rotate", "Make a new key for callbacks and published pictures.", no_options, _rotate),
+    Command(
+        "rotate", "Replace the key that signs callbacks and published images.", no_options, _rotate
+    ),
 )

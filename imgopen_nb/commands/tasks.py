@@ -180,7 +180,7 @@ def _call(call: Invocation) -> Any:
 COMMANDS = (
     Command(
         "compare",
-        "Describe pictures with several models and put the captions side by side.",
+        "Show the captions of several models side by side.",
         _compare_options,
         _compare,
         takes_body=True,
@@ -188,22 +188,22 @@ COMMANDS = (
     ),
     Command(
         "status",
-        "Show where a task stands.",
+        "Show the status of a task.",
         _status_options,
         _status,
         values={"words": _recent_tasks},
     ),
     Command(
         "wait",
-        "Wait for a task of the history and show its result.",
+        "Wait for an earlier task and show its result.",
         _wait_options,
         _wait,
         values={"words": _recent_tasks},
     ),
-    Command("resume", "Wait for every task that has not ended.", _resume_options, _resume),
+    Command("resume", "Wait for every unfinished task.", _resume_options, _resume),
     Command(
         "call",
-        "Send a JSON body to a path that the catalogue does not know.",
+        "Send a JSON body to any path of the service.",
         _call_options,
         _call,
         takes_body=True,

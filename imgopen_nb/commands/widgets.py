@@ -86,33 +86,33 @@ def _browse(call: Invocation) -> Any:
 COMMANDS = (
     Command(
         "form",
-        "Open the form of an operation.",
+        "Open the form for an operation.",
         _form_options,
         _form,
         values={"words": operation_names},
     ),
     Command(
         "studio",
-        "Choose among all operations, each with its form.",
+        "Open all forms behind one menu.",
         _studio_options,
         _studio,
         values={"words": operation_names},
     ),
     Command(
         "gallery",
-        "Show pictures as a grid to search, filter and choose from.",
+        "Browse images in a grid: search, filter, select.",
         _pictures_options,
         _gallery,
         values={"words": sample_names},
     ),
     Command(
         "board",
-        "Put captions side by side, merge and edit them.",
+        "Compare, merge and edit captions, image by image.",
         _pictures_options,
         _board,
         values={"words": sample_names},
     ),
     Command(
-        "browse", "Show the tasks as a live table: open, run again, copy.", no_options, _browse
+        "browse", "Browse the history as a live table: open, run again, copy.", no_options, _browse
     ),
 )

@@ -20,7 +20,7 @@ SERVER = "IMGOPEN_SERVER"
 BINDER = ("BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REQUEST")
 # Endings of host names that only a private network resolves (RFC 6762, RFC 8375 and common use).
 PRIVATE_NAMES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test", ".invalid")
-README = 'see "On a JupyterHub" in the README'
+PAGE = "see docs/jupyterhub.md"
 
 
 class Address(NamedTuple):
@@ -69,7 +69,7 @@ def why_not_public(environ: Mapping[str, str] = os.environ) -> str:
     if any(environ.get(name) for name in BINDER):
         return "Binder lets no requests in from outside"
     if environ.get("JUPYTERHUB_SERVICE_PREFIX"):
-        return f"this JupyterHub does not tell its public address: {README}"
+        return f"this JupyterHub does not tell its public address: {PAGE}"
     if not in_a_server(environ):
         return "this kernel was not started by a Jupyter Server that has imgopen_nb's extension"
     return "this server is on localhost, which nobody outside can reach"
@@ -102,7 +102,7 @@ def _public(given: str, base: str) -> str:
     if not usable or parts.username or parts.query or parts.fragment or not given.isprintable():
         raise SettingsError(
             f"{PUBLIC_URL} must be the http(s) address of this Jupyter Server",
-            hint=f"for example https://hub.example.org/user/me/; {README}",
+            hint=f"for example https://hub.example.org/user/me/; {PAGE}",
         )
     path = _slash(parts.path)
     if not unquote(path).endswith(unquote(_slash(base))):

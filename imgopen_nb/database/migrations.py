@@ -152,8 +152,8 @@ MIGRATIONS = (
     ALTER TABLE tasks ADD COLUMN imported TEXT;
     CREATE INDEX tasks_untrusted ON tasks (image) WHERE imported = 'untrusted';
     """,
-    # steps: what was done to a data set, each to be undone; rule is JSON, for those that can be
-    # applied again. verdicts: whether a picture of a data set is kept; those of undone steps do not
+    # steps: what was done to a dataset, each to be undone; rule is JSON, for those that can be
+    # applied again. verdicts: whether a picture of a dataset is kept; those of undone steps do not
     # count. text_files: the content of each caption file when it was last read or written.
     # changed_files: the journal of files that a step wrote; before and after are SHA-256 ("link
     # TARGET" for a link, "folder" for a folder that was made), null where there was no file; backup

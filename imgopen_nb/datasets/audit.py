@@ -84,7 +84,7 @@ class Word:
 
 
 class Audit:
-    """What the captions of a data set teach beside the trigger word; made by `Dataset.audit`.
+    """What the captions of a dataset teach beside the trigger word; made by `Dataset.audit`.
 
     Args:
         entries: the pictures; those without a caption do not count.
@@ -201,7 +201,7 @@ class Audit:
 
         Args:
             other: a model, whose descriptions are taken; a Series with the index of `ds.frame`, a
-                list of captions, or another data set.
+                list of captions, or another dataset.
 
         Returns:
             A frame with word, captions, other, difference, sorted by difference; words that stand

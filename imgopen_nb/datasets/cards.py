@@ -1,4 +1,4 @@
-"""How a data set and its answers are shown: as text, and as HTML of limited size."""
+"""How a dataset and its answers are shown: as text, and as HTML of limited size."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _AUDITED = (
 
 @dataclass(frozen=True)
 class Card:
-    """What a data set shows of itself.
+    """What a dataset shows of itself.
 
     Attributes:
-        name: of the data set.
+        name: of the dataset.
         entries: its pictures.
         notes: what a user should know of the whole.
         next: what to do next, as a sentence.
@@ -109,7 +109,7 @@ class Card:
 
 
 def next_step(name: str, entries: Sequence[Entry], *, written: bool = False) -> str:
-    """Return what to do next with a data set, as a sentence.
+    """Return what to do next with a dataset, as a sentence.
 
     Args:
         name: its name.

@@ -60,7 +60,7 @@ class Finding(NamedTuple):
     """One thing that was found.
 
     Attributes:
-        at: the place of its picture in the data set; behind all of them for a file without one.
+        at: the place of its picture in the dataset; behind all of them for a file without one.
         image: the picture, or the file.
         kind: the name of its row in `KINDS`.
         detail: what it is here.

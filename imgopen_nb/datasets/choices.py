@@ -1,4 +1,4 @@
-"""Which pictures of a data set somebody means, and which captions somebody gives them."""
+"""Which pictures of a dataset somebody means, and which captions somebody gives them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def chosen(entries: Sequence[Entry], where: Any) -> list[Entry]:
     """Return the pictures that somebody means.
 
     Args:
-        entries: the pictures of the data set.
+        entries: the pictures of the dataset.
         where: a mask as long as they are, a mask of pandas with their places as its index, rows of
             `Dataset.frame`, names, patterns or places.
 
@@ -41,13 +41,13 @@ def chosen(entries: Sequence[Entry], where: Any) -> list[Entry]:
     if hasattr(where, "reindex") and all(isinstance(e, bool) or missing(e) for e in given):
         flags = dict(zip(where.index, given, strict=True))
         if len(flags) < len(given) or not flags.keys() <= set(range(len(entries))):
-            raise UsageError("the mask is not of this data set's frame", hint=_HINT)
+            raise UsageError("the mask is not of this dataset's frame", hint=_HINT)
         given = [flags.get(at) is True for at in range(len(entries))]
     if len(given) == len(entries) > 2 and {*map(type, given)} == {int} and {*given} <= {0, 1}:
         raise UsageError("a mask has True and False, not 1 and 0", hint="MASK.astype(bool)")
     if given and all(isinstance(each, bool) for each in given):
         if len(given) != len(entries):
-            said = f"the mask has {len(given):,} values, the data set {len(entries):,} pictures"
+            said = f"the mask has {len(given):,} values, the dataset {len(entries):,} pictures"
             raise UsageError(said, hint=_HINT)
         return [entry for entry, wanted in zip(entries, given, strict=True) if wanted]
     named = _Named(entries)
@@ -58,7 +58,7 @@ def captions_given(entries: Sequence[Entry], value: Any) -> dict[int, str]:
     """Return the captions that were assigned, by the place of their picture.
 
     Args:
-        entries: the pictures of the data set.
+        entries: the pictures of the dataset.
         value: a Series with their places as its index, a dict by name, or a function of a caption.
             A picture for which it has nothing keeps its caption.
 
@@ -148,5 +148,5 @@ class _Named:
             exact = [e for e in entries if fnmatch.fnmatch(os.path.basename(e.image), name)]
         if not exact:
             known = [os.path.basename(entry.image) for entry in entries]
-            raise UnknownNameError("picture of this data set called", name, known)
+            raise UnknownNameError("picture of this dataset called", name, known)
         return exact

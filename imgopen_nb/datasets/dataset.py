@@ -1,4 +1,4 @@
-"""A data set: pictures with their captions, for trainers to read.
+"""A dataset: pictures with their captions, for trainers to read.
 
 Captions, verdicts and the steps that made them are in the history's file, so they are there
 tomorrow, and every step can be taken back. The files beside the pictures change only by `write`.
@@ -208,7 +208,7 @@ class Dataset(NotPickled, HasPictures):
             concurrency: how many tasks run at a time.
             timeout: seconds for each picture; by default the session's setting.
             most: the most tasks that may be sent.
-            fresh: ask again what was asked before.
+            fresh: ignore cached results.
             dry_run: send nothing and return the plan.
             progress: whether to show a progress bar.
 
@@ -366,7 +366,7 @@ class Dataset(NotPickled, HasPictures):
         asked = len(names or self.models)
         counts: Counter[str] = Counter()
         replaces = spelled("replace=True", "--replace")
-        kept = f"with a caption already, kept as it is: {replaces} replaces it"
+        kept = f"already had a caption; {replaces} replaces it"
 
         def change(entry: Entry) -> Draft | None:
             said = [m for m in names or entry.said if m in entry.said and entry.said[m].answered]
@@ -496,7 +496,7 @@ class Dataset(NotPickled, HasPictures):
         pictures are not. Nothing is changed.
 
         Args:
-            trainer: who will read the data set, as for `write`; `effect` says what it would do.
+            trainer: who will read the dataset, as for `write`; `effect` says what it would do.
             trigger: the word that all captions should begin with.
             limit: the most CLIP tokens of a caption; by default the windows 75, 150 and 225. They
                 are counted exactly if `tokenizers` and CLIP's vocabulary are on this machine (the
@@ -769,7 +769,7 @@ def _valid(text: str) -> str:
 
 
 def _folder_of(source: Any, rows: Iterable[Row]) -> str:
-    """Return the folder of a data set; "" if its pictures lie in none."""
+    """Return the folder of a dataset; "" if its pictures lie in none."""
     if isinstance(source, (str, os.PathLike)):
         path = os.path.expanduser(os.fspath(source))
         if os.path.isdir(path):

@@ -1,4 +1,4 @@
-"""One picture of a data set: its caption, what models say of it, and whether it is kept."""
+"""One picture of a dataset: its caption, what models say of it, and whether it is kept."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A picture of a data set.
+    """A picture of a dataset.
 
     Attributes:
-        at: its place in the data set, from 0: the index of `Dataset.frame`.
+        at: its place in the dataset, from 0: the index of `Dataset.frame`.
         image: its name: an absolute path, a URL, "sample:NAME" or <...>.
         picture: its identity, "" if it cannot be read.
         caption: the text, "" if there is none.

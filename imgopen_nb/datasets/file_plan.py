@@ -1,4 +1,4 @@
-"""Which files a data set becomes for a trainer: text files, copies, lists, configuration."""
+"""Which files a dataset becomes for a trainer: text files, copies, lists, configuration."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Files:
     Args:
         manager: the parts of the session.
         changes: looks at the files that are there.
-        steps: the steps of the data set.
+        steps: the steps of the dataset.
         trainer: whom the files are for.
         images: STAY, COPY or LINKS.
         overwrite: whether to replace files of the user.
@@ -113,7 +113,7 @@ class Files:
             if is_store(entry.image) and imported(entry.image, entry.picture):
                 raise UsageError(
                     f"{entry.name} comes from an imported history: its store is not asked",
-                    hint="open the data set from the store itself: imgopen.dataset(ADDRESS)",
+                    hint="open the dataset from the store itself: imgopen.dataset(ADDRESS)",
                 )
         there = folder is not None and all(_lies_in(entry, folder) for entry in kept)
         if there and self._trainer.layout != SHARDS:
@@ -331,7 +331,7 @@ class Files:
         except PictureError as error:
             raise UsageError(
                 f"{error.message}: nothing was written",
-                hint=f"open the data set again, or leave it out with {reject_hint()}",
+                hint=f"open the dataset again, or leave it out with {reject_hint()}",
             ) from None
 
     def _free_names(
@@ -601,7 +601,7 @@ def _refuse_others(entries: Iterable[Entry]) -> None:
             raise UsageError(
                 f"{entry.name} is another picture than the captioned one: the file has changed "
                 "since: nothing was written",
-                hint="open the data set again",
+                hint="open the dataset again",
             )
 
 

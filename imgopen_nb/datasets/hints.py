@@ -1,4 +1,4 @@
-"""What errors of a data set tell people to do: in a notebook in Python, and on a line."""
+"""What errors of a dataset tell people to do: in a notebook in Python, and on a line."""
 
 import shlex
 

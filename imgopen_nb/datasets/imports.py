@@ -55,10 +55,10 @@ def take_in(
 
     Args:
         entries: the pictures.
-        steps: the steps of the data set.
+        steps: the steps of the dataset.
         edits: the captions of the history.
         written: the files that we wrote: metadata among them says what the history knows.
-        root: the folder of the data set, None if it has none.
+        root: the folder of the dataset, None if it has none.
         told: what the table says in which the pictures were given.
     """
     return _Reader(entries, steps, edits, written).read(root, told)

@@ -73,7 +73,7 @@ def read_metadata(
 
     Args:
         entries: the pictures.
-        root: the folder of the data set: files in it and above each picture are read. Without it,
+        root: the folder of the dataset: files in it and above each picture are read. Without it,
             only those in the folders of the pictures.
         skipped: whether a file is not to be read.
     """
@@ -121,7 +121,7 @@ def read_metadata(
 
 
 def told_by(table: Table, source: Any, entries: Mapping[int, Entry]) -> list[Told]:
-    """Return the captions in the table in which the pictures of a data set were given.
+    """Return the captions in the table in which the pictures of a dataset were given.
 
     Args:
         table: the table.
@@ -188,7 +188,7 @@ class _Pictures:
 
     @staticmethod
     def exists(folder: Place, name: str) -> bool:
-        """Whether a picture is there that is no part of this data set."""
+        """Whether a picture is there that is no part of this dataset."""
         return any(map(os.path.exists, _paths(folder, name)))
 
 

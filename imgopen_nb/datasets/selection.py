@@ -243,7 +243,7 @@ def _item(item: Any) -> list[Any]:
         return list(pictures_in(item))
     try:
         return list(pictures_in(item)) if path and is_glob(os.fspath(path)) else [item]
-    except UsageError:  # no file fits: perhaps it is the name of a file that is gone
+    except UsageError:  # no file matches: perhaps it is the name of a file that is gone
         return [item]
 
 
@@ -317,7 +317,7 @@ def _here(name: str) -> Picture | None:
 def identified(manager: TaskManager, values: Iterable[Any]) -> list[Row]:
     """Return a row for each picture of an input, without descriptions, in the order of the input.
 
-    A picture that cannot be read has a row too, which says why. A few are read at a time: a data
+    A picture that cannot be read has a row too, which says why. A few are read at a time: a
     set holds more than the memory does.
     """
     rest = iter(values)

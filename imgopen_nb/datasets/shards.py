@@ -1,4 +1,4 @@
-"""Tar files of a data set, as WebDataset reads them."""
+"""Tar files of a dataset, as WebDataset reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was done to a data set, step by step, in the history's file: each step can be taken back."""
+"""What was done to a dataset, step by step, in the history's file: each step can be taken back."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ class Change(NamedTuple):
 
 
 class Steps:
-    """The steps of one data set; several kernels may write at once.
+    """The steps of one dataset; several kernels may write at once.
 
     Args:
         database: the history's file.
-        dataset: the name of the data set.
+        dataset: the name of the dataset.
     """
 
     def __init__(self, database: Database, dataset: str) -> None:
@@ -192,7 +192,7 @@ class Steps:
             self._database.run(sql, (sha256, key_of(path)))
 
     def files_written(self) -> set[str]:
-        """Return the files that steps of this data set have written, as the journal names them."""
+        """Return the files that steps of this dataset have written, as the journal names them."""
         sql = (
             "SELECT DISTINCT path FROM changed_files JOIN steps ON step_id = step "
             "WHERE dataset = ? AND undone IS NULL AND after IS NOT NULL"

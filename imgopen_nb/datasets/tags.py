@@ -1,4 +1,4 @@
-"""The tags of a data set: how often each occurs, and rules that change them, each as one step."""
+"""The tags of a dataset: how often each occurs, and rules that change them, each as one step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ListOrFile = str | os.PathLike[str] | Sequence[str]
 
 
 class Captions(Protocol):
-    """What `Tags` needs of a data set."""
+    """What `Tags` needs of a dataset."""
 
     @property
     def kept(self) -> list[Entry]:
@@ -38,7 +38,7 @@ class Captions(Protocol):
 
 
 class Tags:
-    """The tags of a data set, `ds.tags`.
+    """The tags of a dataset, `ds.tags`.
 
     Each rule is one step. Tags are compared without regard to case and underscores; the sentence
     of a caption stays as it is, and so does what a rule does not change. By default a rule is

@@ -28,10 +28,10 @@ _YAML_BREAKS = "\x85\u2028\u2029\ufeff"
 
 @dataclass(frozen=True)
 class Setup:
-    """Where a data set lies that a trainer is told of.
+    """Where a dataset lies that a trainer is told of.
 
     Attributes:
-        name: the name of the data set, a single word.
+        name: the name of the dataset, a single word.
         home: the folder of the configuration: an absolute path, or an address.
         folders: those of the pictures, in the same form.
         rows: for layouts that list pictures: the name of each relative to `home`, and its caption.

@@ -1,4 +1,4 @@
-"""A data set for the service's own training, which takes pictures and no captions."""
+"""A dataset for the service's own training, which takes pictures and no captions."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def train(
 
 
 def name_of(given: Any, folder: str) -> str:
-    """Return the name of a training: as given, or that of the data set's folder."""
+    """Return the name of a training: as given, or that of the dataset's folder."""
     name = "" if given is None else str(given)
     return name.strip() or os.path.basename(folder.rstrip("/\\")) or "unnamed"
 
@@ -98,7 +98,7 @@ def _call(entries: Sequence[Entry], params: Mapping[str, Any]) -> dict[str, Any]
     for given in params:
         if ROW.param(given) is IMAGES:
             raise ParameterError(
-                "the pictures of a training are those of the data set: nothing was sent",
+                "the pictures of a training are those of the dataset: nothing was sent",
                 hint=f"{spelled('where=', '--only')} chooses among them",
             )
     found = len(entries)

@@ -1,4 +1,4 @@
-"""The trigger word of a data set: where it stands in a caption, and how it is misspelt."""
+"""The trigger word of a dataset: where it stands in a caption, and how it is misspelt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a data set as trainers read it: the diff of the files first, then the files, as one step.
+"""Writes a dataset as trainers read it: the diff of the files first, then the files, as one step.
 
 Only kept pictures are written, each with its caption as one line. A file of a user is left as it
 is; what is replaced or removed is backed up, and `undo` brings it back byte by byte.
@@ -82,7 +82,7 @@ class Written:
 
 @dataclass(frozen=True)
 class FilePlan:
-    """The files of a data set for one trainer; nothing is written yet.
+    """The files of a dataset for one trainer; nothing is written yet.
 
     Attributes:
         name: the step.
@@ -105,11 +105,11 @@ class FilePlan:
 
 
 class Writer:
-    """Plans and writes the files of one data set.
+    """Plans and writes the files of one dataset.
 
     Args:
         manager: the parts of the session.
-        steps: the steps of the data set.
+        steps: the steps of the dataset.
     """
 
     def __init__(self, manager: TaskManager, steps: Steps) -> None:

@@ -69,7 +69,7 @@ class Picture:
         suffix: of the format found in the bytes, such as ".jpg"; "" where it is not known.
         notes: what was changed before sending, in words for people.
         hidden: whether the label leaves out a password that the URL has.
-        embedded: whether the label is only a name: the picture lay in a data set or an archive.
+        embedded: whether the label is only a name: the picture lay in a dataset or an archive.
     """
 
     label: str
@@ -101,7 +101,7 @@ def read_picture(source: Any) -> Picture:
         source: an http(s) URL (not fetched), a `data:` URL, base64, a path or `file:` URL, an
             address in a store (s3://, memory:// ...: `media/stores.py`), bytes, an open binary
             file, a PIL image, a numpy array (H×W, H×W×1, ×3 or ×4), `sample:NAME`, or a picture of
-            a data set, {"bytes": ..., "path": ...}.
+            a dataset, {"bytes": ..., "path": ...}.
 
     Raises:
         PictureError: it cannot be read, is too large or is not a picture.
@@ -364,7 +364,7 @@ def _from_bytes(data: bytes | bytearray | memoryview, kind: str = "bytes") -> Pi
 
 
 def _from_embedded(value: Mapping[str, Any]) -> Picture:
-    """Return a picture of a data set; the path beside its bytes is its name."""
+    """Return a picture of a dataset; the path beside its bytes is its name."""
     path = value.get("path")
     if value.get("bytes") is None:
         return read_picture(path or "")

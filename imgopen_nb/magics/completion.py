@@ -5,6 +5,11 @@ from __future__ import annotations
 import keyword
 import os
 import re
+from collections.abc import Callable
+from inspect import isroutine
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from IPython.core.completer import (
     CompletionContext,
@@ -14,14 +19,27 @@ from IPython.core.completer import (
 )
 from IPython.core.interactiveshell import InteractiveShell
 
-from ..commands.command import Command
+from ..batch.tables.files import reader_of
+from ..batch.tables.table import has_picture_suffix
+from ..commands.command import sample_names
+from ..commands.datasets import CAPTION
+from ..commands.datasets import NAME as DATASET
 from ..commands.registry import COMMANDS, actions, find_in
 from ..errors import UnknownNameError
+from ..syntax.words import behind, columns_of
 
 _LINE = re.compile(r"^\s*(?:[\w.,\s\[\]]+=\s*)?%{1,2}imgopen(?P<rest>\s.*|)$", re.DOTALL)
 
 # The last word of a line, also one whose quote is still open.
 _LAST = re.compile(r"""(?:[^\s'"]|"[^"]*"|'[^']*')*(?:"[^"]*|'[^']*)?$""")
+
+# Options that take several words, by what their values are called.
+_SEVERAL = {"--models": "models", "--from": "source"}
+_MOST_COLUMNS = 20
+# Options that take a file or a folder of any kind.
+_FILES = ("words", "save", "to", "apply")
+# A column of a variable needs no quotes of its own: df['my url'].
+_LOOK_UP = re.compile(r"\w+\[.*\]")
 
 _QUOTED = re.compile(r"[\s'\"]")
 
@@ -59,15 +77,18 @@ class Completion:
         word = last[0] if last else ""
         before = rest[: len(rest) - len(word)].split()
         local = _names_in_functions(context.full_text, context.cursor_line)
-        offered = self._candidates(before, word, local)
-        found = _fitting(offered, word) or (_fitting(_paths(word), word) if before else [])
+        found = _fitting(self._candidates(before, word, local), word)
         # IPython replaces its own idea of a word, which is shorter than ours after : or {.
         ours = word.endswith(context.token)
         skip = len(word) - len(context.token) if ours else 0
+        texts = [text[skip:] for text in found]
+        # Without an offer IPython would name Python's modules: so what was typed is offered again.
         return {
-            "completions": [SimpleCompletion(text[skip:], type="imgopen") for text in found],
-            "matched_fragment": context.token if ours else "",
-            "suppress": bool(found),
+            "completions": [
+                SimpleCompletion(text, type="imgopen") for text in texts or [context.token]
+            ],
+            "matched_fragment": context.token if ours or not texts else "",
+            "suppress": True,
             "ordered": True,
         }
 
@@ -88,15 +109,48 @@ class Completion:
         if word.startswith("-"):
             used = {w.partition("=")[0] for w in before}
             return [flag for flag in command.parser().flags if flag not in used]
-        return [*([] if rest else actions(command.name)), *_values(command, before)]
+        option = _option(before)
+        if option == "source":
+            return [*self._sources(), *local, *_paths(word, _is_source)]
+        if option == "column":
+            return self._columns(before)
+        values = command.values.get(option)
+        if values is sample_names or command.name.partition(" ")[0] in (DATASET, CAPTION):
+            images = _paths(word, _is_source if values is None else has_picture_suffix)
+        else:
+            images = _paths(word, lambda name: True) if option in _FILES and not values else []
+        first = [] if rest else actions(command.name)
+        return [*first, *(values() if values else ()), *images]
+
+    def _sources(self) -> list[str]:
+        """Return the variables that --from takes, each table with its columns."""
+        found = []
+        for name in self._variables():
+            value = self._shell.user_ns[name]
+            if _holds_several(value):
+                found.append(name)
+                found += (behind(name, column) for column in columns_of(value)[:_MOST_COLUMNS])
+        return found
+
+    def _columns(self, before: list[str]) -> list[str]:
+        """Return the columns of the table behind --from, if that is a variable."""
+        after = before[before.index("--from") + 1 :] if "--from" in before else []
+        name = after[0].strip("{}") if after else ""
+        return [str(column) for column in columns_of(self._shell.user_ns.get(name))]
 
     def _variables(self) -> list[str]:
+        """Return the names of the user's variables, without modules, classes and functions."""
         hidden = self._shell.user_ns_hidden
-        return [n for n in self._shell.user_ns if not n.startswith("_") and n not in hidden]
+        return [
+            name
+            for name, value in self._shell.user_ns.items()
+            if not name.startswith("_") and name not in hidden
+            if not isinstance(value, (ModuleType, type)) and not isroutine(value)
+        ]
 
 
 def _fitting(offered: list[str], word: str) -> list[str]:
-    """Return what begins with a word; texts with blanks are quoted, as the line needs it."""
+    """Return what begins with a word; text with spaces is quoted, as the line needs it."""
     opening = word[:1] if word[:1] in ("'", '"') else ""
     start = word[len(opening) :]
     return [
@@ -107,14 +161,31 @@ def _fitting(offered: list[str], word: str) -> list[str]:
 
 
 def _held(text: str) -> str:
-    if not _QUOTED.search(text):
+    if not _QUOTED.search(text) or _LOOK_UP.fullmatch(text):
         return text
     sign = "'" if '"' in text else '"'
     return f"{sign}{text}{sign}"
 
 
-def _paths(word: str) -> list[str]:
-    """Return the files and folders that a word may become: IPython offers them with backslashes."""
+def _holds_several(value: Any) -> bool:
+    """Whether a variable may hold several images or texts."""
+    if isinstance(value, (str, os.PathLike)):
+        return os.path.exists(value)
+    if isinstance(value, bytes) or hasattr(value, "read"):
+        return False
+    pixels = getattr(value, "ndim", 1) in (2, 3) and not hasattr(value, "columns")
+    return hasattr(type(value), "__iter__") and not pixels
+
+
+def _is_source(name: str) -> bool:
+    return has_picture_suffix(name) or reader_of(Path(name)) is not None
+
+
+def _paths(word: str, fits: Callable[[str], bool]) -> list[str]:
+    """Return the folders and fitting files that a word may become.
+
+    IPython would offer them with backslashes.
+    """
     folder, name = os.path.split(word.lstrip("'\""))
     try:
         found = sorted(os.scandir(os.path.expanduser(folder) or "."), key=lambda each: each.name)
@@ -124,6 +195,7 @@ def _paths(word: str) -> list[str]:
         os.path.join(folder or "." * (each.name[:1] in "-$~"), each.name) + "/" * each.is_dir()
         for each in found
         if each.name.startswith(name) and (name or not each.name.startswith("."))
+        if each.is_dir() or fits(each.name)
     ]
     return [path.replace("{", "{{").replace("}", "}}") for path in paths]
 
@@ -139,8 +211,9 @@ def _names_in_functions(text: str, cursor_line: int) -> list[str]:
     return [name for name in found if name.isidentifier() and not keyword.iskeyword(name)]
 
 
-def _values(command: Command, before: list[str]) -> list[str]:
+def _option(before: list[str]) -> str:
+    """Return the option that the next word belongs to, "words" if it needs none."""
     flag = next((w for w in reversed(before) if w.startswith("--")), "")
-    takes_more = flag == "--models" or flag == before[-1]
-    name = flag[2:].replace("-", "_") if flag and takes_more else "words"
-    return command.values[name]() if name in command.values else []
+    if not (flag in _SEVERAL or flag == before[-1]):
+        return "words"
+    return _SEVERAL.get(flag, flag[2:].replace("-", "_"))

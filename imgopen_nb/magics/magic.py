@@ -66,11 +66,18 @@ class ImgOpenMagics(Magics):
             raise ParameterError(
                 f"%%imgopen {command.name} takes no cell", hint=f"%imgopen {line.strip()}"
             )
-        value = self._run(command, options, cell, here, quiet=quiet)
+        value = self._run(command, options, cell, here, typed=rest, quiet=quiet)
         return None if quiet and here.statement else value
 
     def _run(
-        self, command: Command, options: Any, cell: str | None, here: Scope, *, quiet: bool
+        self,
+        command: Command,
+        options: Any,
+        cell: str | None,
+        here: Scope,
+        *,
+        typed: Sequence[str],
+        quiet: bool,
     ) -> Any:
         from ..session import current
 
@@ -87,7 +94,7 @@ class ImgOpenMagics(Magics):
                 hint=f"{out} = %imgopen ..., without --out",
             )
         variables = here.variables
-        call = Invocation(options, cell, current, "%imgopen ", variables)
+        call = Invocation(options, cell, current, "%imgopen ", variables, typed=typed)
         try:
             if out and out in variables and _reads(options, out, variables[out]):
                 raise ParameterError(

@@ -146,8 +146,8 @@ class Parser(argparse.ArgumentParser):
     def _unknown(self, word: Any) -> ParameterError | UnknownNameError:
         if not isinstance(word, str) or not word.startswith("-"):
             return ParameterError(
-                f"{self.prog}: {in_words(word)} is one word too many",
-                hint=f"texts with blanks need quotes; see {self.prog} --help",
+                f"{self.prog}: {in_words(word)} was not expected",
+                hint=f"put text with spaces in quotes; see {self.prog} --help",
             )
         name = word.partition("=")[0]
         others = (
@@ -270,7 +270,7 @@ def given(operation: Operation, namespace: argparse.Namespace, varied: str = "")
             words = words[taken:]
     if words:
         raise ParameterError(
-            f"{operation.name}: {in_words(words[0])} is one word too many",
+            f"{operation.name}: {in_words(words[0])} was not expected",
             hint=_too_many(operation, words[0]),
         )
     return values
@@ -281,10 +281,10 @@ def _too_many(operation: Operation, word: Any) -> str:
     if sign and folded(name) in operation.names:
         return f"an option: {operation.names[folded(name)].flag} {clip(value, 60)}"
     if name == "#":
-        return "a line takes no remark: put it on a line of its own"
+        return "a line cannot hold a comment: put it on a line of its own"
     if operation.name == "describe":
-        return "a name with blanks needs quotes; for several pictures: --from, or %imgopen compare"
-    return f"texts with blanks need quotes; see %imgopen {operation.name} --help"
+        return "put a name with spaces in quotes; for several pictures: --from, or %imgopen compare"
+    return f"put text with spaces in quotes; see %imgopen {operation.name} --help"
 
 
 def add_param(parser: Parser, param: Param) -> None:

@@ -388,11 +388,23 @@ def _followed(
             except UnknownNameError as error:
                 trouble = trouble or error
     raise trouble or UnknownNameError(
-        f"column of {so_far} called", ".".join(names), map(str, _columns(value))
+        f"column of {so_far} called", ".".join(names), map(str, columns_of(value))
     )
 
 
-def _columns(value: Any) -> list[Any]:
+def behind(name: str, column: Any) -> str:
+    """Return how a column of a variable is written on a line.
+
+    Example:
+        >>> behind("df", "url"), behind("df", "my url")
+        ('df.url', "df['my url']")
+    """
+    plain = isinstance(column, str) and column.isidentifier()
+    return f"{name}.{column}" if plain else f"{name}[{column!r}]"
+
+
+def columns_of(value: Any) -> list[Any]:
+    """Return the columns of a table, or the keys of a mapping; [] for anything else."""
     if isinstance(value, Mapping):
         return list(value)
     for name in ("column_names", "columns"):  # pyarrow's `columns` are the data
@@ -404,7 +416,7 @@ def _columns(value: Any) -> list[Any]:
 
 def _member(value: Any, name: str, *, alone: bool) -> Any:
     """Return a column, key or attribute, or `_NOTHING`."""
-    columns = _columns(value)
+    columns = columns_of(value)
     for key in (name, int(name)) if name.isdecimal() else (name,):
         if any(type(column) is type(key) and column == key for column in columns):
             return value[key]

@@ -383,7 +383,7 @@ def _progress(task: Task, answer: Answer) -> dict[str, Any]:
 def _cached_note(task: Task) -> tuple[str, ...]:
     if not task.cached:
         return ()
-    return ("cached: taken from the history, nothing was sent; --fresh asks again",)
+    return ("cached: taken from the history, nothing was sent; add --fresh to send it again",)
 
 
 def _undocumented_note(task: Task) -> tuple[str, ...]:

@@ -195,7 +195,7 @@ def test_the_home_folder_may_be_a_tilde(tmp_path: Path, monkeypatch: pytest.Monk
     ("name", "says"),
     [
         ("empty", "no pictures in the folder"),
-        ("empty/*.jpg", "no file fits"),
+        ("empty/*.jpg", "no file matches"),
         ("none", "there is no file or folder"),
         ("none.csv", "there is no file or folder"),
         ("none\x00", "there is no file or folder"),

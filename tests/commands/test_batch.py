@@ -199,7 +199,7 @@ def test_the_cell_is_the_prompt_of_every_picture(shell: InteractiveShell):
         ("--from df.urls", "did you mean url"),
         ("--from nowhere.csv", "there is no variable, file or folder 'nowhere.csv'"),
         ("--from folder/none", "there is no file or folder folder/none"),
-        ("--from *.none", "no file fits *.none"),
+        ("--from *.none", "no file matches *.none"),
         ("--from df.shape.x", "there is no column"),
         ("--from df.head", "a batch cannot be read from an object of type method"),
         ("--from df --column no-such", "there is no column of the DataFrame called 'no-such'"),
@@ -476,7 +476,7 @@ def test_an_empty_list_is_one_sentence(shell: InteractiveShell, stub: Stub, word
     assert stub.requests == []
 
 
-@pytest.mark.parametrize("word", ["df.url", "df['url']", "one", "links[0]", "'$one'", "one.nope"])
+@pytest.mark.parametrize("word", ["links[0]", "one.nope"])
 def test_a_variable_without_braces_where_one_picture_is_meant_gets_a_hint(
     shell: InteractiveShell, stub: Stub, word: str
 ):

@@ -121,12 +121,41 @@ def test_a_folder_becomes_files_by_magics_and_each_step_comes_back(
     for _ in steps.index:
         magic(shell, "undo photos")
     said = capsys.readouterr().out
-    assert "taken back: write for kohya: 3 files as before" in said
-    assert "taken back: reject 1 picture (dark): 1 verdict as before" in said
+    assert "undone: write for kohya: 3 files as before" in said
+    assert "undone: reject 1 picture (dark): 1 verdict as before" in said
     assert (folder / "chelsea.txt").read_text() == "my cat, tabby_cat, cat\n"
     assert not (folder / "rocket.txt").exists()
     magic(shell, "undo photos")
-    assert capsys.readouterr().out == "there is no step to take back\n"
+    assert capsys.readouterr().out == "there is no step to undo\n"
+
+
+def test_caption_is_the_short_form(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):
+    """It describes with all models and merges; captions that are there stay, unless told."""
+    plan = shell.run_line_magic("imgopen", "caption photos --dry-run")
+    assert plan.new == 6
+
+    ds = shell.run_line_magic("imgopen", "caption photos --first ohwx")
+
+    assert isinstance(ds, Dataset)
+    assert ds.models == ["clip", "deepdanbooru"]
+    assert captions(ds)["chelsea"] == "ohwx, my cat, tabby_cat, cat"
+    assert captions(ds)["rocket"].startswith("ohwx, a ")
+    assert "1 picture already had a caption" in capsys.readouterr().out
+    again = shell.run_line_magic("imgopen", "caption photos --first ohwx")
+    assert captions(again) == captions(ds)
+    replaced = shell.run_line_magic("imgopen", "caption photos --replace")
+    assert captions(replaced)["chelsea"].startswith("a ")
+
+
+def test_caption_says_which_requests_failed(
+    shell: InteractiveShell, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    (folder / "torn.png").write_bytes((folder / "rocket.png").read_bytes()[:200])
+
+    ds = shell.run_line_magic("imgopen", "caption photos --models clip")
+
+    assert "1 request failed: " in capsys.readouterr().out
+    assert captions(ds)["rocket"].startswith("a ")
 
 
 def test_a_folder_becomes_files_on_the_command_line_and_each_step_comes_back(
@@ -153,7 +182,7 @@ def test_a_folder_becomes_files_on_the_command_line_and_each_step_comes_back(
     assert terminal("write", "photos", "--to", "out", "--images", "copy")[0] == 0
     assert len(list(Path("out").glob("*.txt"))) == 3
     assert "write for kohya" in terminal("steps", "photos")[1]
-    assert "taken back: write for kohya" in terminal("undo", "photos")[1]
+    assert "undone: write for kohya" in terminal("undo", "photos")[1]
     assert list(Path().glob("out/*")) == []
 
 
@@ -241,7 +270,7 @@ def test_pictures_are_chosen_by_name_and_by_words(
     shell: InteractiveShell, options: str, expected: list[str] | None
 ):
     if expected is None:
-        with pytest.raises(ImgOpenError, match="no picture of this data set"):
+        with pytest.raises(ImgOpenError, match="no picture of this dataset"):
             magic(shell, f"reject photos {options}")
         return
     magic(shell, f"reject photos {options}")
@@ -308,7 +337,7 @@ WRONG = [
     ("photos check --trainer kohya", "no file or folder 'check'", "imgopen dataset check photos"),
     ("photos --trainer kohya", "no option of imgopen dataset", "dataset check or dataset preview"),
     ("photo", "no file or folder photo", "did you mean photos?"),
-    ("my photos", "no file or folder 'my'", "needs quotes"),
+    ("my photos", "no file or folder 'my'", "spaces in quotes"),
     ("photos # the cats", "no file or folder '#'", "a line of its own"),
     ("reject --only x.png photos", "reject needs FOLDER", "reject FOLDER [options]"),
     ("photos check", "no file or folder 'check'", "imgopen dataset check photos"),
@@ -322,7 +351,7 @@ WRONG = [
     ("audit photos --trigger", "--trigger needs a value", ""),
     ("reject photos", "which pictures", "--only"),
     ("keep photos", "which pictures", "--has"),
-    ("reject photos --only cats.png", "no picture of this data set called 'cats.png'", ""),
+    ("reject photos --only cats.png", "no picture of this dataset called 'cats.png'", ""),
     ("merge photos --how sum", "no merge 'sum'", ""),
     ("merge photos --min-score high", "--min-score must be a number", ""),
     ("merge photos --models clipp", "no model of these pictures", ""),
@@ -477,7 +506,7 @@ def test_undo_of_a_folder_that_was_written_into_says_where_steps_are(
     terminal("write", "photos", "--to", "train", "--images", "copy")
 
     assert "steps belong to the folder of the pictures" in terminal("undo", "train")[1]
-    assert "taken back: write" in terminal("undo", "photos")[1]
+    assert "undone: write" in terminal("undo", "photos")[1]
 
 
 def test_the_folder_of_a_hint_can_be_typed_as_it_stands(

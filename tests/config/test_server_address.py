@@ -44,7 +44,7 @@ def test_a_hub_with_subdomains_tells_the_host():
 def test_a_hub_that_tells_nothing_is_named_with_what_to_do():
     assert urls(HUB) == [HUB["IMGOPEN_SERVER"]]
     assert "JupyterHub" in why_not_public(HUB)
-    assert "README" in why_not_public(HUB)
+    assert "docs/jupyterhub.md" in why_not_public(HUB)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How each trainer reads a data set, written down from its own source and documentation.
+"""How each trainer reads a dataset, written down from its own source and documentation.
 
 Nothing here knows the product. Each reader takes what the trainer is given (a configuration, a
 folder) and returns the captions of the pictures that it finds, by the picture's path.

@@ -1,4 +1,4 @@
-"""Data sets for tests: pictures that differ, and captions that are hard to write down."""
+"""Datasets for tests: pictures that differ, and captions that are hard to write down."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ CAPTIONS = {
 
 @pytest.fixture
 def folder(cached: None, local: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clean data set: six pictures of different things, each with its caption file."""
+    """A clean dataset: six pictures of different things, each with its caption file."""
     made = tmp_path / "set"
     made.mkdir()
     for name, path in samples().items():

@@ -1,4 +1,4 @@
-"""A data set: what it takes in, how captions and verdicts change, and how each step is undone."""
+"""A dataset: what it takes in, how captions and verdicts change, and how each step is undone."""
 
 from __future__ import annotations
 
@@ -157,11 +157,11 @@ def test_copies_of_a_picture_share_captions_and_verdicts(folder: Path):
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ([True, False], "the mask has 2 values, the data set 3 pictures"),
-        ("d.png", "no picture of this data set called"),
+        ([True, False], "the mask has 2 values, the dataset 3 pictures"),
+        ("d.png", "no picture of this dataset called"),
         (7, "there is no picture 7"),
         ([7], "there is no picture 7"),
-        (pd.Series([True], index=[99]), "not of this data set's frame"),
+        (pd.Series([True], index=[99]), "not of this dataset's frame"),
         ([object()], "names no picture"),
     ],
 )
@@ -217,7 +217,7 @@ def test_an_empty_folder_is_refused(cached: None, local: Session, tmp_path: Path
     [
         ({"a.png": 5}, "5 is no caption: nothing was changed"),
         (["a", "b", "c"], "captions cannot be read from"),
-        ({"d.png": "d"}, "no picture of this data set called"),
+        ({"d.png": "d"}, "no picture of this dataset called"),
     ],
 )
 def test_captions_that_do_not_fit_are_refused(folder: Path, value: object, said: str):

@@ -33,7 +33,7 @@ def folder(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def opened() -> Dataset:
-    """The data set of all three."""
+    """The dataset of all three."""
     return imgopen.dataset("**/*.*g")
 
 
@@ -261,7 +261,7 @@ def test_a_frame_of_a_data_set_gives_the_same_captions_again(folder: Path):
     for source in (ds.frame, folder / "set.csv"):
         again = imgopen.dataset(source)
         assert list(again.caption.fillna("")) == list(ds.caption.fillna(""))
-        assert len(again.steps) == len(ds.steps), "it is the same data set"
+        assert len(again.steps) == len(ds.steps), "it is the same dataset"
 
 
 def test_captions_in_the_file_that_lists_the_pictures_are_taken_in(folder: Path):

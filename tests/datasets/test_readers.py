@@ -46,7 +46,7 @@ def as_line(caption: str) -> str:
 def written(
     session: Session, tmp_path: Path, captions: list[str]
 ) -> tuple[Dataset, dict[str, str]]:
-    """A data set, and the captions that a trainer is to read, by name."""
+    """A dataset, and the captions that a trainer is to read, by name."""
     paths = make_pictures(tmp_path / "set", NUMBER)
     ds = session.dataset(tmp_path / "set")
     ds.caption = pd.Series(captions)

@@ -1,4 +1,4 @@
-"""Data sets in stores that fsspec reaches: read, written and taken back; no password is kept."""
+"""Datasets in stores that fsspec reaches: read, written and taken back; no password is kept."""
 
 from __future__ import annotations
 

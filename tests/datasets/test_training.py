@@ -136,8 +136,8 @@ def test_too_few_and_too_many_are_refused_with_what_to_do(
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"images": ["a.png"]}, "those of the data set"),
-        ({"fileUrlList": []}, "those of the data set"),
+        ({"images": ["a.png"]}, "those of the dataset"),
+        ({"fileUrlList": []}, "those of the dataset"),
         ({"epochs": 5}, "epochs"),
         ({"nonsense": 1}, "nonsense"),
         ({}, "is on this machine"),

@@ -1,4 +1,4 @@
-"""Writing a data set: the diff first, users' files left alone, and every step taken back."""
+"""Writing a dataset: the diff first, users' files left alone, and every step taken back."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def ds(session: Session, folder: Path) -> Dataset:
-    """The same as a data set: every picture has a caption."""
+    """The same as a dataset: every picture has a caption."""
     made = session.dataset(folder)
     made.caption = {"b.png": "blue", "c.png": "green"}
     return made

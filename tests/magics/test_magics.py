@@ -6,14 +6,17 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from IPython.core.completer import provisionalcompleter
 from IPython.core.history import HistoryAccessor
 from IPython.core.interactiveshell import InteractiveShell
+from PIL import Image
 
 import imgopen_nb
 from imgopen_nb import session as session_module
@@ -114,10 +117,11 @@ SLIPS = [
     ("describe x --modle clip", UnknownNameError, "did you mean --model"),
     (f"describe {URL} --model clp", ParameterError, "clip or deepdanbooru"),
     (f"describe {URL} --model clip --model clip", ParameterError, "given twice"),
-    (f"describe {URL} --image {URL}", ParameterError, "one word too many"),
+    (f"describe {URL} --image {URL}", ParameterError, "was not expected"),
     (f"describe {URL} model=clip", ParameterError, "an option: --model clip"),
-    (f"describe {URL} # a cat", ParameterError, "a line takes no remark"),
-    (f"describe {URL} {URL}", ParameterError, "or %imgopen compare"),
+    (f"describe {URL} # a cat", ParameterError, "a line cannot hold a comment"),
+    (f"describe {URL} {URL}", ParameterError, f"%imgopen describe --from {URL} {URL}"),
+    ("describe my cat", ParameterError, "or %imgopen compare"),
     ("describe", ParameterError, "needs image"),
     ("describe 'open", ParameterError, "a quote is not closed"),
     (f"describe {URL} --model", ParameterError, "needs a value"),
@@ -127,7 +131,7 @@ SLIPS = [
     (f"describe {URL} --timeout soon", ParameterError, "must be seconds"),
     (f"describe {URL} --out 1x", ParameterError, "name of a variable"),
     (f"describe {URL} --out {{Out}}", ParameterError, "name of a variable"),
-    ("flux a red fox", ParameterError, "texts with blanks need quotes"),
+    ("flux a red fox", ParameterError, "put text with spaces in quotes"),
     ("flux fox --width wide", ParameterError, "a whole number"),
     ("outpaint x --vertical 1", UsageError, "needs horizontal"),
     ("erase a b", UsageError, "IMGOPEN_PATHS"),
@@ -150,6 +154,51 @@ def test_slips_are_explained_and_send_nothing(
 
     assert part in str(caught.value)
     assert stub.requests == []
+
+
+SEVERAL = [
+    ("describe photos --model clip", "describe --model clip --from photos"),
+    ("describe --image 'my photos' --fresh", 'describe --fresh --from "my photos"'),
+    ("describe photos/*.png --model={model}", "describe --model={model} --from photos/*.png"),
+    ("describe photos/a.png photos/b.png", "describe --from photos/a.png photos/b.png"),
+    ("describe {both}", "describe --from both"),
+    ("describe df.url", "describe --from df.url"),
+    ("describe df['url']", "describe --from df['url']"),
+    ("describe '$both'", "describe --from both"),
+    ("describe {df['url']} --model clip", "describe --model clip --from df['url']"),
+    ("describe {df}", "describe --from df"),
+    ("describe list.csv", "describe --from list.csv"),
+    ("upscale photos --scale 2", "upscale --scale 2 --from photos"),
+    ("erase photos photos/a.png", "erase photos/a.png --from photos"),
+]
+
+
+@pytest.mark.parametrize(("text", "better"), SEVERAL, ids=[row[0] for row in SEVERAL])
+def test_several_images_are_refused_with_the_line_that_takes_them(
+    shell: InteractiveShell,
+    stub: Stub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    better: str,
+):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("photos", "my photos"):
+        Path(folder).mkdir()
+        for name in ("a.png", "b.png"):
+            Image.new("RGB", (8, 8)).save(f"{folder}/{name}")
+    Path("list.csv").write_text("url\nphotos/a.png\n")
+    frame = pd.DataFrame({"url": ["photos/a.png", "photos/b.png"]})
+    shell.user_ns.update(df=frame, both=list(frame["url"]), model="clip")
+
+    with pytest.raises(ParameterError, match="takes one image, but") as caught:
+        line(shell, text)
+
+    assert caught.value.hint == f"to run it for each: %imgopen {better}"
+    assert stub.requests == []
+    if better.startswith("describe"):  # the others have a path that is only assumed
+        plan = line(shell, better.replace(" --from", " --dry-run --from"))
+        assert plan.rows == (1 if "list.csv" in text else 2)
 
 
 def test_a_slip_fails_the_cell_with_one_message_and_no_stack(
@@ -216,7 +265,25 @@ def test_the_magic_alone_lists_every_verb(
     line(shell, "")
 
     out = capsys.readouterr().out
-    assert all(f"  {name} " in out for name in COMMANDS)
+    assert all(f"\n  {name} " in out for name in COMMANDS)
+
+
+def test_the_magic_alone_begins_with_six_lines_that_can_be_run(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+):
+    line(shell, "")
+
+    first, *groups = capsys.readouterr().out.split("\n\n")
+    title, *lines = first.splitlines()
+    assert (title, len(lines)) == ("Start here", 6)
+    for each in lines:
+        name, *words = each.removeprefix("  %imgopen ").split("  ")[0].split()
+        assert COMMANDS[name].parser().read(words)
+    assert [group.splitlines()[0] for group in groups[:3]] == [
+        "Generate",
+        "Models and training",
+        "Faces and hair",
+    ]
 
 
 def test_help_marks_guesses(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):

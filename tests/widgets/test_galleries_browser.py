@@ -394,7 +394,7 @@ def test_hostile_captions_are_texts(filled: Lab, browser: Browser):
 
     assert all(said in texts for said in (*HOSTILE[:2], HOSTILE[3]))
     assert "⟨U+202E⟩cat" in texts
-    assert re.search("failed, not at hand", " ".join(sheet.text(TILE)))
+    assert re.search("failed, not available", " ".join(sheet.text(TILE)))
     assert sheet.page.evaluate("window.hacked") is None
     assert sheet.page.locator(f"{ROOT} script, {ROOT} a, {OURS} script").count() == 0
     assert (foreign, sheet.complaints) == ([], [])

@@ -87,7 +87,7 @@ def _check_text(path: Path) -> None:
 
 
 def read_tables(paths: Sequence[Path], param: Param) -> Table:
-    """Return the table in several files, one after the other, such as the parts of a data set.
+    """Return the table in several files, one after the other, such as the parts of a dataset.
 
     Raises:
         ParameterError: one cannot be read, or they have different columns.

@@ -103,12 +103,12 @@ def _plain(value: Any) -> Any:
 
 
 def _dataset(given: Any) -> Table | None:
-    """Return a data set of the library `datasets`; its pictures stay the bytes that they are."""
+    """Return a dataset of the library `datasets`; its pictures stay the bytes that they are."""
     if isinstance(given, dict) and given and all(map(_is_dataset, given.values())):
         if len(given) > 1:
             first = next(iter(given))
             raise ParameterError(
-                f"which split of the data set? It has {clip(', '.join(map(str, given)))}",
+                f"which split of the dataset? It has {clip(', '.join(map(str, given)))}",
                 hint=f"give one: data[{first!r}]",
             )
         given = next(iter(given.values()))
@@ -130,7 +130,7 @@ def _dataset(given: Any) -> Table | None:
         def stored(name: Any) -> Iterator[Any]:
             return in_batches(data.select_columns([name]).with_format("arrow").iter(ROWS))
 
-        return Table("the data set", columns, stored, len(data))
+        return Table("the dataset", columns, stored, len(data))
 
     def values(name: Any) -> Iterator[Any]:
         feature = _undecoded((data.features or {}).get(name))
@@ -139,7 +139,7 @@ def _dataset(given: Any) -> Table | None:
             column = column.cast_column(name, feature)
         return (row.get(name) for row in column)
 
-    return Table("the data set", columns, values, None)
+    return Table("the dataset", columns, values, None)
 
 
 def _is_dataset(given: Any) -> bool:
@@ -212,7 +212,7 @@ def _by_arrow(given: Any) -> Table:
         def values(name: str) -> Iterator[Any]:
             return in_batches(given.to_batches(columns=[name], batch_size=ROWS))
 
-        return Table("the data set", given.schema.names, values, given.count_rows())
+        return Table("the dataset", given.schema.names, values, given.count_rows())
     if hasattr(given, "iter_batches"):  # an open Parquet file
 
         def stored(name: str) -> Iterator[Any]:

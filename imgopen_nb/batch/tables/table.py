@@ -146,7 +146,7 @@ def missing(value: Any) -> bool:
     kind = type(value).__name__
     if kind in ("NoneType", "NAType", "NaTType", "MaskedConstant"):
         return True
-    if isinstance(value, dict):  # a picture of a data set that has neither bytes nor a path
+    if isinstance(value, dict):  # a picture of a dataset that has neither bytes nor a path
         return is_embedded(value) and value.get("bytes") is None and not value.get("path")
     return (kind.startswith("float") or kind == "Decimal") and value != value
 

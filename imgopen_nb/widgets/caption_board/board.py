@@ -86,7 +86,7 @@ class Board(NotebookWidget, HasPictures):
 
     @property
     def picture_rows(self) -> Sequence[Row]:
-        """The pictures, in their order: a data set or a gallery can be made of a board."""
+        """The pictures, in their order: a dataset or a gallery can be made of a board."""
         return self._rows
 
     @property

@@ -22,7 +22,7 @@ const HELP = [
   ...MERGES.map(([key, , label, about]) => [key, `${label}: ${about}`]),
   ["e", "edit your caption; Ctrl+Enter saves, Esc closes"],
   ["a", "take over the caption that is offered"],
-  ["z", "take back what was done last"],
+  ["z", "undo the last change"],
   ["?", "show or hide this help"],
 ];
 
@@ -185,7 +185,7 @@ function showPicture(board, at, data) {
   const row = board.rows.get(at);
   if (!row) return;
   if (!data) {
-    row.frame.replaceChildren(make("span", "quiet", "picture not at hand"));
+    row.frame.replaceChildren(make("span", "quiet", "image not available"));
     return;
   }
   if (row.url) URL.revokeObjectURL(row.url);
@@ -417,7 +417,7 @@ function toolbar(board) {
     { class: "tools", role: "toolbar", "aria-label": "what to do with the marked picture" },
     ...MERGES.map(([key, how, label, about]) =>
       tool(label, key, about, () => act(board, board.at, { kind: "merge", how }))),
-    tool("Undo", "z", "take back what was done last", () => board.keys.z()), board.helper);
+    tool("Undo", "z", "undo the last change", () => board.keys.z()), board.helper);
 }
 
 function helpPanel() {

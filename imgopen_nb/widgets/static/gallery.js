@@ -227,8 +227,8 @@ function fill(g, element, place) {
   image.hidden = !kept?.url;
   if (kept?.url) image.src = kept.url;
   else image.removeAttribute("src");
-  lost.textContent = kept?.lost ? "not at hand" : "";
-  if (kept?.state) lost.textContent = kept.lost ? `${kept.state}, not at hand` : kept.state;
+  lost.textContent = kept?.lost ? "not available" : "";
+  if (kept?.state) lost.textContent = kept.lost ? `${kept.state}, not available` : kept.state;
   lost.className = kept?.url ? "lost over" : "lost";
   element.setAttribute("aria-busy", !kept);
 }
@@ -458,7 +458,7 @@ function buildFrame(g) {
     "aria-label": "pictures", "aria-description": HELP,
   });
   g.space = add(g.frame, "div", "space");
-  g.none = add(g.frame, "div", "none", "No picture fits.");
+  g.none = add(g.frame, "div", "none", "No image matches.");
   g.pane = add(body, "aside", { class: "pane", "aria-label": "details" });
   g.none.hidden = g.pane.hidden = true;
 }

@@ -29,7 +29,7 @@ function filters(changed) {
     type: "search", placeholder: "search", "aria-label": "search in the history",
   });
   const open = make("input", { type: "checkbox" });
-  const bar = make("div", "imgopen-filters", search, make("label", "", open, " only what is open"));
+  const bar = make("div", "imgopen-filters", search, make("label", "", open, " unfinished only"));
   search.addEventListener("input", changed);
   open.addEventListener("change", changed);
   const matches = (row) => (!open.checked || row.open)

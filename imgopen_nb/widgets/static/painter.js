@@ -351,7 +351,7 @@ class Painter {
     const zoom = this.group("zoom");
     this.button(zoom, "−", "zoom out (−)", () => this.zoom(this.view.scale / 1.5));
     this.button(zoom, "+", "zoom in (+)", () => this.zoom(this.view.scale * 1.5));
-    this.button(zoom, "100 %", "one pixel is one pixel (1)", () => this.zoom(1));
+    this.button(zoom, "100 %", "actual size (1)", () => this.zoom(1));
     this.button(zoom, "all", "the whole picture (0)", () => this.zoom(this.view.fit));
   }
 

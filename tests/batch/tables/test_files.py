@@ -418,7 +418,7 @@ def test_signs_in_the_name_of_a_folder_that_is_there_are_no_pattern(
 
 @pytest.mark.parametrize(
     ("pattern", "says"),
-    [("[Name] set/none.png", "there is no file or folder"), ("[Name] set/x*", "no file fits")],
+    [("[Name] set/none.png", "there is no file or folder"), ("[Name] set/x*", "no file matches")],
 )
 def test_a_file_that_is_not_there_is_named(pattern: str, says: str):
     Path("[Name] set").mkdir()

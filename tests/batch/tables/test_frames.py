@@ -1,4 +1,4 @@
-"""Frames, columns, arrays and data sets of other libraries: a row for each value, in order."""
+"""Frames, columns, arrays and datasets of other libraries: a row for each value, in order."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_narwhals_is_loaded_by_such_a_frame_alone():
     assert done.stdout.split() == ["False"] * 3
 
 
-# Pictures as data sets keep them.
+# Pictures as datasets keep them.
 
 ROWS = [
     {"bytes": png("red"), "path": "set/red.png"},
@@ -233,7 +233,7 @@ ROWS = [
 
 @pytest.fixture
 def dataset(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A data set of Hugging Face whose pictures nobody may decode."""
+    """A dataset of Hugging Face whose pictures nobody may decode."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("USE_TORCH", "0")  # its import takes seconds
     datasets = pytest.importorskip("datasets")
@@ -252,7 +252,7 @@ def dataset(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 SHAPES: dict[str, Callable[[Any], Any]] = {
-    "data set": lambda data: data,
+    "dataset": lambda data: data,
     "column": lambda data: data["image"],
     "stream": lambda data: data.to_iterable_dataset(),
     "column of a stream": lambda data: data.to_iterable_dataset()["image"],
@@ -276,9 +276,7 @@ def test_a_data_set_gives_the_bytes_that_it_has(dataset: Any, shape: Callable[[A
 
 
 def test_of_several_splits_one_is_to_be_named(dataset: Any):
-    with pytest.raises(
-        ParameterError, match=r"which split of the data set.* train, test"
-    ) as caught:
+    with pytest.raises(ParameterError, match=r"which split of the dataset.* train, test") as caught:
         source_of({"train": dataset, "test": dataset})
 
     assert caught.value.hint == "give one: data['train']"
@@ -347,7 +345,7 @@ def test_another_dict_is_no_picture(value: dict[str, Any]):
 
 
 def test_pictures_of_the_same_name_are_not_mixed_up(local: Session):
-    """A data set may call all its pictures alike."""
+    """A dataset may call all its pictures alike."""
     given = [{"bytes": png(colour), "path": "image.png"} for colour in ("red", "blue")]
 
     rows = imgopen.gallery(given)
