@@ -55,7 +55,7 @@ def home(way: str) -> Iterator[dict[str, str]]:
     """Yield what the environment says of a new home folder, and of its server for callbacks."""
     from tests.notebook_server import notebook_server
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         environ = {"IMGOPEN_HOME": folder}
         if way != "callbacks":
             yield environ

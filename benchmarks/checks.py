@@ -48,7 +48,10 @@ def rows(captions: int = CAPTIONS) -> Iterator[Sequence[str]]:
     }
     for name, work in works.items():
         yield name, f"{seconds(work):.1f} s", "" if "models" in name else f"{LIMIT:.0f} s"
-    with tempfile.TemporaryDirectory() as home, Session(home=home, backend="sandbox") as session:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
+        Session(home=home, backend="sandbox") as session,
+    ):
         made = session.dataset(Rows(entries))
         texts = {entry.picture: entry.caption for entry in entries}
         made.rewrite("captions", lambda entry: texts[entry.picture])

@@ -21,7 +21,7 @@ Row = tuple[str, str, str, str]
 
 
 def rows(writes: int = 1000) -> Iterator[Row]:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         table = open_table(Path(folder))
 
         def normal(row: dict[str, Any]) -> None:

@@ -60,7 +60,10 @@ def in_kernel(code: str) -> float:
 
 def describing(pictures: list[str]) -> Iterator[Row]:
     """Time the first description (process start and models included), then other pictures."""
-    with tempfile.TemporaryDirectory() as home, Session(backend="sandbox", home=home) as session:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
+        Session(backend="sandbox", home=home) as session,
+    ):
 
         def describe(name: str, model: str) -> Callable[[], object]:
             return lambda: session.run("describe", image=f"sample:{name}", model=model)

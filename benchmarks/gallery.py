@@ -68,7 +68,10 @@ RUN = """async code => {
 
 def rows(pictures: int = 10_000, rounds: int = 5, seconds: float = 20) -> Iterator[Row]:
     """Measure; a scroll takes so many seconds."""
-    with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        open_browser() as browser,
+    ):
         lab = Lab(Path(folder))
         try:
             fill_history(Path(folder) / "home", pictures)

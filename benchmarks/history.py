@@ -40,7 +40,7 @@ TAGS = [f"{one}_{two}" for one in WORDS for two in WORDS]
 
 
 def rows(tasks: int = 1_000_000) -> Iterator[Row]:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         fill(home, tasks)
         table = open_table(home)

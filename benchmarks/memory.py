@@ -17,7 +17,7 @@ CONCURRENCY = 64
 def rows(sizes: Sequence[int] = (0, 1_000, 100_000)) -> Iterator[tuple[str, ...]]:
     base = 0.0
     for size in sizes:
-        with service() as url, tempfile.TemporaryDirectory() as home:
+        with service() as url, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
             figures = apart(run, url, home, size)
         base = base or figures["peak"]
         yield (

@@ -69,7 +69,7 @@ def simulate(
     now, found = 0.0, Simulated()
     clock = types.SimpleNamespace(monotonic=lambda: 1e6 + now, time=lambda: 1e9 + now)
     with (
-        tempfile.TemporaryDirectory() as home,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
         mock.patch.object(task_module, "time", clock),
         mock.patch.object(plan, "FRUITLESS_RATE", rate),
         # The same figures in each run.

@@ -326,6 +326,16 @@ def is_valid(text: str) -> bool:
     return _HALF_A_PAIR.search(text) is None
 
 
+def valid(text: str) -> str:
+    """Return a text with a question mark for each lone surrogate, which JSON and Arrow refuse too.
+
+    Example:
+        >>> valid("caf" + chr(0xDCE9))
+        'caf?'
+    """
+    return text.encode("utf-8", "replace").decode()
+
+
 def in_words(value: Any) -> str:
     """Return a value as one short line for a message; for unusual objects, only the type."""
     if not isinstance(value, (str, bytes, int, float, dict, list, tuple, type(None))):

@@ -79,7 +79,10 @@ def open_browser() -> Iterator[Browser]:
     if path is None:
         stop: Callable[[str], Any] = pytest.fail if os.environ.get("CI") else pytest.skip
         stop("the browser tests need chromium: sudo apt-get install chromium")
-    with sync_api.sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+    with (
+        sync_api.sync_playwright() as playwright,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+    ):
         browser = playwright.chromium.launch_persistent_context(
             profile, executable_path=path, args=list(FLAGS), viewport=WINDOW
         ).browser

@@ -116,7 +116,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def main(command: list[str]) -> int:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = Path(os.environ.get("IMGOPEN_HOME") or f"{folder}/home")
         with notebook_server(Path(folder), home=home) as server:
             inside = {"IMGOPEN_SERVER": server.url, "IMGOPEN_HOME": str(home)}

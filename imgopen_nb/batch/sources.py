@@ -28,7 +28,7 @@ _HINT = (
     "give a list, a column, a folder, a glob, or a .csv, .tsv, .jsonl, .json, .parquet, .txt or "
     ".zip file"
 )
-_MOST_SEEN = 20_000  # files in the folders below one, to tell that pictures are among them
+_MOST_SEEN = 20_000  # files and folders below one, to tell that pictures are among them
 _WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 
 Pairs = Callable[[], Iterator[tuple[Any, Any]]]
@@ -60,6 +60,10 @@ class Source:
     pictures: bool = True
     reads: str = ""
     table: Table | None = None
+
+    def values(self) -> Iterator[Any]:
+        """Yield the values without their index."""
+        return (value for _, value in self.pairs())
 
 
 def source_of(given: Any, column: str | None = None, param: Param = PICTURE) -> Source:
@@ -181,7 +185,7 @@ def _values(given: Iterator[Any], column: Any, param: Param) -> Iterator[Any]:
     first, items = next(iter(start), None), itertools.chain(start, given)
     if _is_frame(first):
         for frame in items:
-            yield from (value for _, value in _read(frame, column, param).pairs())
+            yield from _read(frame, column, param).values()
     elif (row := row_of(first, param)) is not None:
         table = Table("the input", list(row), lambda name: iter([row[name]]), None)
         name, _ = table.column(column, param)
@@ -337,7 +341,7 @@ def _left_below(folder: Path, shown: str) -> str:
         folders[:] = [name for name in folders if not name.startswith(".")]
         if at != str(folder):
             number += sum(map(has_picture_suffix, names))
-        seen += len(names)
+        seen += len(names) + len(folders)
         if seen > _MOST_SEEN:
             break
     found = counted(number, "picture")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ImgOpenError
+from ..text import valid
 from .comparison_card import comparison_bundle
 from .descriptions import (
     ENDED_BADLY,
@@ -267,4 +268,4 @@ def _frame(rows: list[tuple[Any, ...]], dtypes: Mapping[str, str]) -> pd.DataFra
 
 def _sendable(value: Any) -> Any:
     """Return a text without lone surrogates, which Arrow refuses; other values as they are."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    return valid(value) if isinstance(value, str) else value

@@ -23,7 +23,7 @@ from ..database.migrations import TRUSTED
 from ..database.task_queries import BY_NAME
 from ..errors import ImgOpenError, UsageError
 from ..images.identity import name_of
-from ..text import clip, short_path
+from ..text import clip, short_path, valid
 from .descriptions import Description, Row
 from .parts import join, matcher, split
 from .tag_merge import MAJORITY, MERGES, SENTENCE_AND_TAGS, Said, as_tags, merge, said_by
@@ -192,8 +192,7 @@ def drafted(text: str, kind: str, origin: Mapping[str, Any], tags: Sequence[str]
     """
     if not text.isprintable():
         # JSON may contain half a surrogate pair, which cannot be written to a file.
-        valid = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
-        text = _CONTROLS.sub("", valid)
+        text = _CONTROLS.sub("", valid(text).replace("\r\n", "\n"))
     caption = text.strip()
     if not caption:
         raise UsageError("an empty caption is not kept", hint="undo takes the last one back")

@@ -28,7 +28,7 @@ from ..errors import ImgOpenError, ParameterError
 from ..images.thumbnail import Thumbnail
 from ..media.formats import FILE_SUFFIXES
 from ..media.stores import files_in, is_store, store
-from ..text import clip, counted, visible
+from ..text import clip, counted, valid, visible
 from .entry import Entry
 from .near_duplicates import groups, look_of
 from .text_files import SUFFIXES, decoded
@@ -173,7 +173,7 @@ def frame_of(found: Iterable[Finding], trainer: str | None) -> pd.DataFrame:
     kinds = [KINDS[_known(each.kind)] for each in rows]
     said = [kind.effect(row) if row else "" for kind in kinds]
     columns: dict[str, list[str]] = {
-        "image": [each.image.encode("utf-8", "replace").decode() for each in rows],
+        "image": [valid(each.image) for each in rows],
         "finding": [each.kind for each in rows],
         "severity": [kind.severity for kind in kinds],
         "detail": [visible(each.detail) for each in rows],

@@ -38,7 +38,7 @@ from ..images.thumbnail import Thumbnail
 from ..media.stores import as_address, is_store
 from ..tasks.manager import TaskManager
 from ..tasks.task import Task, time_limit
-from ..text import counted, in_words, is_valid, short_path, spelled
+from ..text import counted, in_words, short_path, spelled, valid
 from .audit import Audit
 from .cards import Card, next_step
 from .checks import check_captions, check_files, check_pictures, frame_of
@@ -164,7 +164,7 @@ class Dataset(NotPickled, HasPictures):
 
         entries = self.entries
         columns: dict[str, Any] = {
-            "image": pd.array([_valid(e.image) for e in entries], dtype="string"),
+            "image": pd.array([valid(e.image) for e in entries], dtype="string"),
             "caption": pd.array([e.caption or None for e in entries], dtype="string"),
             "tags": pd.Series([list(split(e.caption).tags) for e in entries], dtype=object),
             "origin": pd.array([e.origin or None for e in entries], dtype="string"),
@@ -657,7 +657,7 @@ class Dataset(NotPickled, HasPictures):
         import pandas as pd
 
         with self._plan(folder, trainer, images, overwrite) as plan:
-            rows = [(_valid(d.file), d.action, d.before, d.after) for d in plan.diffs]
+            rows = [(valid(d.file), d.action, d.before, d.after) for d in plan.diffs]
         frame = pd.DataFrame(rows, columns=["file", "action", "before", "after"], dtype="string")
         frame.attrs = {"notes": list(plan.notes), "command": plan.command}
         return frame
@@ -742,7 +742,7 @@ class Dataset(NotPickled, HasPictures):
     def _judge(self, verb: str, where: Any, *, rejected: bool, note: str = "") -> Done:
         found = [e for e in self.chosen(where) if e.picture and e.rejected != rejected]
         pictures = list(dict.fromkeys(entry.picture for entry in found))
-        note = "" if missing(note) else _valid(str(note))
+        note = "" if missing(note) else valid(str(note))
         name = f"{verb} {counted(len(pictures), 'picture')}" + (f" ({note})" if note else "")
         if pictures:
             self._steps.judge(name, pictures, rejected=rejected, note=note)
@@ -761,11 +761,6 @@ def _models(given: Any) -> list[Any]:
     if not isinstance(given, Iterable):
         raise UsageError(f"{in_words(given)} names no models", hint=f"models={list(MODELS)}")
     return [given] if isinstance(given, str) else list(given)
-
-
-def _valid(text: str) -> str:
-    """Return a text without lone surrogates, which a file's name may have and Arrow refuses."""
-    return text if is_valid(text) else text.encode("utf-8", "replace").decode()
 
 
 def _folder_of(source: Any, rows: Iterable[Row]) -> str:

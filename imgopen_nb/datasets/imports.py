@@ -121,12 +121,12 @@ class _Reader:
 
     def _ours(self, path: Place) -> bool:
         """Whether a file is as we wrote it."""
+        place: Path | str = str(path)
         if isinstance(path, Path):
-            path = path.parent.resolve() / path.name
-        known = self._written.known([key_of(str(path))]).get(key_of(str(path)), ())
-        return (
-            bool(known) and spot_of(path if isinstance(path, Path) else str(path)).digest() in known
-        )
+            place = path.parent.resolve() / path.name
+        key = key_of(place)
+        known = self._written.known([key]).get(key, ())
+        return bool(known) and spot_of(place).digest() in known
 
     def _take(
         self, entry: Entry, caption: str, kind: str, mark: tuple[str, str, str], path: Any,

@@ -523,7 +523,7 @@ def toml(rules: Iterable[Mapping[str, Any]], path: Path) -> str:
 def _tags_or_file(tags: Sequence[str], file: str) -> list[str]:
     if bool(tags) == bool(file):
         raise UsageError("it needs either tags or a file", hint='tags = ["blurry"]')
-    return list(tags) if tags else list(tags_of_file(path_of(file)))
+    return list(map(_one_tag, tags)) if tags else list(tags_of_file(path_of(file)))
 
 
 def tags_given(given: str | os.PathLike[str] | Iterable[str]) -> list[str]:
@@ -536,7 +536,7 @@ def tags_given(given: str | os.PathLike[str] | Iterable[str]) -> list[str]:
     path = isinstance(given, (str, os.PathLike))
     if not path and not (isinstance(given, Iterable) and all(isinstance(t, str) for t in given)):
         raise UsageError(f"{in_words(given)} is no list of tags", hint='["blurry", "rating:*"]')
-    return list(tags_of_file(path_of(given)) if path else given)  # type: ignore[arg-type]
+    return list(tags_of_file(path_of(given)) if path else map(_one_tag, given))  # type: ignore[arg-type]
 
 
 def tags_of_file(path: Path) -> Iterator[str]:

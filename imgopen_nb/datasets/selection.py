@@ -210,15 +210,14 @@ def _read(manager: TaskManager, source: Any) -> Read:
     plain = isinstance(source, Mapping) and not is_embedded(source)
     if isinstance(source, (int, float)) or (plain and table_in_memory(source) is None):
         raise UsageError(f"pictures cannot be read from {in_words(source)}", hint=_HINT)
-    if isinstance(source, (list, tuple)) and not is_table(source):
-        rows, more = identified(manager, pictures_in(source)), Read(None, None, [])
-    else:
+    pictures, notes, table = pictures_in(source), list[str](), None
+    if not isinstance(source, (list, tuple)) or is_table(source):
         found = source_of(source)
-        rows = identified(manager, (value for _, value in found.pairs()))
-        more = Read(None, None, [found.reads], found.table)
+        pictures, notes, table = found.values(), [found.reads], found.table
+    rows = identified(manager, pictures)
     if not rows:
         raise UsageError("no picture is given", hint=f"{DESCRIBE_FIRST}; or {_HINT}")
-    return more._replace(rows=rows)
+    return Read(rows, None, notes, table)
 
 
 def pictures_in(source: Any) -> Iterator[Any]:
@@ -231,7 +230,7 @@ def pictures_in(source: Any) -> Iterator[Any]:
         for each in source:
             yield from _item(each)
     else:
-        yield from (value for _, value in source_of(source).pairs())
+        yield from source_of(source).values()
 
 
 def _item(item: Any) -> list[Any]:

@@ -100,8 +100,9 @@ class FilePlan:
 
     @property
     def diffs(self) -> list[Diff]:
-        """The diff of each file."""
-        return [Diff(short_path(c.spot.name), c.action, *_texts(c)) for c in self.changes]
+        """The diff of each file; those of texts come before those of pictures."""
+        found = sorted(self.changes, key=lambda c: c.content is not None and c.content.text is None)
+        return [Diff(short_path(c.spot.name), c.action, *_texts(c)) for c in found]
 
 
 class Writer:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..text import short_path
+from ..text import short_path, valid
 
 MIME = "application/vnd.imgopen.task+json"
 VERSION = 1
@@ -111,5 +111,5 @@ def _plain(value: Any, most: int) -> Any:
 def _string(text: str, most: int) -> str:
     if text[:5].lower() == "data:":
         return f"<data URL of {len(text)} characters>"
-    text = text.encode("utf-8", "replace").decode()  # a lone surrogate is not valid JSON
+    text = valid(text)
     return text if len(text) <= most else text[: most - 1] + "…"

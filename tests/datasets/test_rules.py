@@ -274,3 +274,11 @@ class TestFiles:
         for name in ("none.txt", "empty.txt"):
             with pytest.raises(ImgOpenError, match=name):
                 rule_of({"rule": "blacklist", "file": str(tmp_path / name)})
+
+
+@pytest.mark.parametrize("name", ["remove", "blacklist", "whitelist"])
+@pytest.mark.parametrize("tag", ["", " ", "cat, dog"])
+def test_a_list_with_a_tag_that_is_none_is_refused(name: str, tag: str):
+    """A whitelist of nothing would take all tags away."""
+    with pytest.raises(UsageError):
+        rule_of({"rule": name, "tags": ["cat", tag]})

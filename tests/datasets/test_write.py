@@ -616,7 +616,8 @@ def test_a_killed_write_leaves_old_or_new_files_and_is_undone_by_another_process
             was_killed(lambda: not began(text, word), ds.undo)  # noqa: B023
         run = [sys.executable, "-c", UNDO, str(home), str(folder), str(steps)]
         if often(turn == 0, True):
-            subprocess.run(run, check=True, capture_output=True)
+            ended = subprocess.run(run, capture_output=True, text=True)
+            assert ended.returncode == 0, (seed, ended.stderr)
         while len(ds.steps[~ds.steps.undone]) > steps:
             ds.undo()
         for draft in folder.glob(".imgopen-*.part"):  # the next write would remove old ones

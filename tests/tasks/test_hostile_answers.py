@@ -485,7 +485,10 @@ def look_at_everything(session: Session, result: Any) -> None:
     json.dumps(result.data, ensure_ascii=False, allow_nan=False).encode()
     frame = session.history()
     frame.to_string().encode()
-    with tempfile.TemporaryDirectory() as folder, Session(home=Path(folder) / "other") as other:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        Session(home=Path(folder) / "other") as other,
+    ):
         file = Path(folder) / "all.jsonl"
         session.history.export(file)
         assert other.history.import_(file) == len(frame)
@@ -657,7 +660,7 @@ def grown() -> float:
         patch.setenv("IMGOPEN_CACHE", "off")
         patch.setattr(poller, "MAX_FAILURES", {})
         with (
-            tempfile.TemporaryDirectory() as home,
+            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
             Session(f"http://{place}", KEY_ID, KEY_SECRET, home=Path(home)) as session,
         ):
             liar.at = "nothing"
