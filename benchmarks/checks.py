@@ -1,6 +1,6 @@
 """Rules, check and audit of 100,000 captions, and what their history adds.
 
-No picture is read. CPU time counts, since it hardly depends on the machine's other work.
+No image is read. CPU time counts, since it hardly depends on the machine's other work.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ def after(rules: Sequence[Rule], caption: str) -> str:
 
 
 class Rows(HasPictures):
-    """Pictures that need not be there: no rule looks at them."""
+    """Images that need not be there: no rule looks at them."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._rows = [Row(entry.image, {}, entry.picture) for entry in entries]
 
     @property
     def picture_rows(self) -> Sequence[Row]:
-        """The pictures, in their order."""
+        """The images, in their order."""
         return self._rows
 
 
@@ -89,7 +89,7 @@ def seconds(work: Callable[[], object], runs: int = 2) -> float:
 
 
 def data_set(captions: int, described: bool) -> list[Entry]:
-    """Return pictures, half of them with a sentence and half with some 14 tags."""
+    """Return images, half of them with a sentence and half with some 14 tags."""
     dice = random.Random(15)
     words = [
         "".join(dice.choices("abcdefghijklmnoprstuvwy", k=dice.randrange(3, 9)))

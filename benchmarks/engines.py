@@ -18,7 +18,7 @@ HEAD = (
 
 
 class Case(NamedTuple):
-    """One call; "CAT", "FACE" ... stand for pictures. `reference` is None if there is none."""
+    """One call; "CAT", "FACE" ... stand for images. `reference` is None if there is none."""
 
     operation: str
     params: dict[str, Any]

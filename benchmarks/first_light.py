@@ -59,7 +59,7 @@ def in_kernel(code: str) -> float:
 
 
 def describing(pictures: list[str]) -> Iterator[Row]:
-    """Time the first description (process start and models included), then other pictures."""
+    """Time the first description (process start and models included), then other images."""
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
         Session(backend="sandbox", home=home) as session,
@@ -78,12 +78,12 @@ def describing(pictures: list[str]) -> Iterator[Row]:
         f"{first / middle:.1f} x later",
     )
     yield (
-        f"later describe, new picture (worst {max(later):.2f} s)",
+        f"later describe, new image (worst {max(later):.2f} s)",
         f"{middle:.2f} s",
         "1.0 x later",
     )
     second = statistics.median(again)
-    yield "other model, same picture", f"{second:.2f} s", f"{second / middle:.1f} x later"
+    yield "other model, same image", f"{second:.2f} s", f"{second / middle:.1f} x later"
 
 
 def timed(run: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""A gallery of 10,000 pictures in JupyterLab: first view, frames per second, memory, file size."""
+"""A gallery of 10,000 images in JupyterLab: first view, frames per second, memory, file size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CELLS = (
     "gallery()",
 )
 GROWN = "import psutil; print((psutil.Process().memory_info().rss - before) / 2**20)"
-# Milliseconds from the call until every tile in view has its picture on the screen.
+# Milliseconds from the call until every tile in view has its image on the screen.
 FIRST_VIEW = """async () => {
   const panel = window.jupyterapp.shell.currentWidget;
   document.querySelectorAll('.imgopen-gallery').forEach(e => e.classList.add('before'));
@@ -91,7 +91,7 @@ def measured(
     first, *later = views
     middle = statistics.median(later)
     yield (
-        f"gallery of {pictures:,} pictures: first view, first time",
+        f"gallery of {pictures:,} images: first view, first time",
         f"{first:.2f} s",
         f"{first / middle:.1f} x again",
     )
@@ -125,7 +125,7 @@ def opened(lab: Lab, browser: Browser) -> Sheet:
 
 
 def scrolled(sheet: Sheet, seconds: float) -> Iterator[Row]:
-    """Scroll to the end and back, and then as slowly as a person who looks at pictures."""
+    """Scroll to the end and back, and then as slowly as a person who looks at images."""
     still = frames(sheet.page.evaluate(SCROLL, [150 * seconds, 0]))
     for what, share in (
         (f"to the end and back in {seconds:g} s", 1),

@@ -73,7 +73,7 @@ def frames(table: TaskTable, history: History) -> Iterator[Row]:
         }
         if arrow.available() and len(history) >= LARGE:
             ways["history() with the extra `fast`"] = history
-        ways["history(columns=...) of picture, model and caption"] = lambda: history(
+        ways["history(columns=...) of image, model and caption"] = lambda: history(
             columns=["picture", "model", "caption"]
         )
         taken: dict[str, list[float]] = {name: [] for name in ways}

@@ -1,4 +1,4 @@
-"""Peak memory of a batch of 100,000 pictures, in its own process, against one of 1,000."""
+"""Peak memory of a batch of 100,000 images, in its own process, against one of 1,000."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from .processes import apart
 from .service import service
 
-HEAD = ("pictures", "peak memory", "more than for none", "file of the history")
+HEAD = ("images", "peak memory", "more than for none", "file of the history")
 CONCURRENCY = 64
 
 

@@ -1,6 +1,6 @@
 """A service for describe in its own process, fast enough that the clients are the limit.
 
-The address of a picture says how long its task takes: with `https://p.invalid/2.0/17`, two seconds.
+The address of an image says how long its task takes: with `https://p.invalid/2.0/17`, two seconds.
 """
 
 from __future__ import annotations

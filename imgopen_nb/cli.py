@@ -30,8 +30,8 @@ PREFIX = "imgopen "
 MOST_PICTURES = 20
 # What a terminal has instead of --out NAME.
 _INSTEAD = {"history": "imgopen export FILE.csv", "dataset": "--json prints it as JSON"}
-_KEPT = "  → the sandbox keeps pictures for a week; --save FOLDER keeps them for good"
-_GONE = "  → a picture is not in the sandbox any more; --fresh makes it again"
+_KEPT = "  → the sandbox keeps images for a week; --save FOLDER keeps them for good"
+_GONE = "  → an image is not in the sandbox any more; --fresh makes it again"
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "grace_hopper", "rocket")
 
 
@@ -115,7 +115,7 @@ def _run_command(words: list[str]) -> int:
     if out and getattr(options, "source", None):
         return _write_batch(command, call, out, as_json=as_json)
     if out:
-        hint = _INSTEAD.get(words[0], "for pictures: --save FOLDER")
+        hint = _INSTEAD.get(words[0], "for images: --save FOLDER")
         raise UsageError(
             "in a terminal, --out is the file for the table of a batch: it goes with --from",
             hint=hint,
@@ -207,7 +207,7 @@ def _text(value: Any, call: Invocation) -> str:
 
 
 def _pictures(batch: Batch, call: Invocation) -> list[str]:
-    """Return a line for each picture of a batch, at most 20."""
+    """Return a line for each image of a batch, at most 20."""
     made = [(result, url) for result in batch for url in result.images]
     shown = [
         f"{short_path(result.image or result.task_id)}: {_place(url, call)}"
@@ -222,7 +222,7 @@ def _pictures(batch: Batch, call: Invocation) -> list[str]:
 
 
 def _located(value: Any, call: Invocation) -> Any:
-    """Return a value in which the sandbox's pictures have their paths on this machine.
+    """Return a value in which the sandbox's images have their paths on this machine.
 
     Those that were saved have the path of the saved file. The addresses end with the sandbox.
     """
@@ -271,7 +271,7 @@ def _demo(words: list[str]) -> int:
     set_current(None)
     failed = [result for result in results if result.error]
     _say(f"\n{len(results) - len(failed)} captions in {time.monotonic() - begun:.1f} s.")
-    _say(f"Report with pictures:  {path.resolve()}")
+    _say(f"Report with images:  {path.resolve()}")
     _say("Go on in JupyterLab:   make lab")
     for result in failed:
         print(f"failed: {result.image} ({result.model}): {result.error}", file=sys.stderr)

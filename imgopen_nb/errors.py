@@ -6,7 +6,7 @@ ImgOpenError
 │   ├── ParameterError          a value that does not fit its parameter
 │   └── BudgetError             the allowed number of tasks has been sent
 ├── SettingsError               keys or settings that are missing or unusable
-├── PictureError                a picture that cannot be read
+├── PictureError                an image that cannot be read
 ├── FileError                   a file that cannot be written (also an OSError)
 ├── AssumedPathError            the real service's path of this operation is not known
 ├── AssumedFieldError           the real service's name of a field is not known
@@ -103,7 +103,7 @@ class SettingsError(ImgOpenError):
 
 
 class PictureError(ImgOpenError, ValueError):
-    """A picture cannot be fetched, read or sent."""
+    """An image cannot be fetched, read or sent."""
 
 
 class FileError(ImgOpenError, OSError):

@@ -66,7 +66,7 @@ class Accessor:
 
 
 def _operations() -> dict[str, Operation]:
-    """Return the operations that take pictures or texts, by their names in Python."""
+    """Return the operations that take images or texts, by their names in Python."""
     from .catalogue.operations import OPERATIONS
 
     return {row.name.replace("-", "_"): row for row in OPERATIONS.runnable if row.positional}

@@ -85,7 +85,7 @@ class Session(NotPickled):
 
     @property
     def links(self) -> PublicUrls:
-        """Makes the addresses that the service uses: for callbacks, and for local pictures."""
+        """Makes the addresses that the service uses: for callbacks, and for local images."""
         return self.manager.urls
 
     def submit(
@@ -104,11 +104,11 @@ class Session(NotPickled):
             fresh: send it even if the same call was made before. Otherwise the earlier task is
                 returned, still running or with its result (`task.cached`).
             timeout: seconds until it must be accepted; by default as long as the service takes.
-            **params: its parameters; a picture is a URL, path, bytes, PIL image or array.
+            **params: its parameters; an image is a URL, path, bytes, PIL image or array.
 
         Raises:
             UsageError: nothing was sent; the message says what is wrong.
-            PictureError: a picture cannot be read, or the real service cannot reach it.
+            PictureError: an image cannot be read, or the real service cannot reach it.
             JournalError: the history cannot be written; nothing was sent.
             SubmissionLostError: the task may have been accepted, and this cannot be found out. If
                 it can, the task is returned with the state LOST, and looked for while it is
@@ -220,7 +220,7 @@ class Session(NotPickled):
         progress: bool = True,
         **grid: Any,
     ) -> Batch | Plan:
-        """Run an operation on many pictures (or prompts), with every combination of a grid.
+        """Run an operation on many images (or prompts), with every combination of a grid.
 
         A row that fails keeps its place in the batch, and the others go on. Rows that were done
         before come from the history: after Ctrl-C or a kernel crash, run the same call again.
@@ -229,13 +229,13 @@ class Session(NotPickled):
             operation: the name of an operation in the catalogue.
             images: a list or generator; a column or frame of pandas, polars, Arrow or another
                 library; a Hugging Face dataset; a folder or glob; a .csv, .tsv, .jsonl, .json,
-                .parquet or .txt file; pictures in a .zip file. Prompts for operations that take
-                no picture.
+                .parquet or .txt file; images in a .zip file. Prompts for operations that take
+                no image.
             column: the column of a table to use; the plan says which one is taken without it.
             concurrency: how many tasks run at a time.
             timeout: seconds for each row, or a timedelta; by default the session's setting (600).
             most: the most tasks that may be sent; rows from the history do not count.
-            fresh: send them even if the same calls were made before; a picture that is in the
+            fresh: send them even if the same calls were made before; an image that is in the
                 input twice is sent once. If such a batch is interrupted, or `most` ends it, the
                 same call within 24 hours takes it up: what it has sent is not sent again. This
                 needs an input that can be recognized: paths, URLs, texts or bytes.
@@ -253,7 +253,7 @@ class Session(NotPickled):
 
         Example:
             >>> batch = session.map("describe", "photos/*.jpg", models=["clip", "deepdanbooru"])
-            >>> batch.wide()  # one row for each picture, one column for each model
+            >>> batch.wide()  # one row for each image, one column for each model
         """
         row = runnable(operation)
         limits = Limits(concurrency, timeout, most, fresh or self.settings.cache == "off")
@@ -264,18 +264,18 @@ class Session(NotPickled):
         return batch.run(progress)
 
     def dataset(self, source: Any = None, name: str | None = None) -> Dataset:
-        """Return pictures with their captions, to be cleaned and written for a trainer.
+        """Return images with their captions, to be cleaned and written for a trainer.
 
-        Caption files that lie beside the pictures are their captions. All steps are kept in the
+        Caption files that lie beside the images are their captions. All steps are kept in the
         history, so that the same call has them again tomorrow.
 
         Args:
-            source: a folder, a glob, a list of pictures, a DataFrame, a batch; the last batch of
+            source: a folder, a glob, a list of images, a DataFrame, a batch; the last batch of
                 the session if not given, or else the whole history.
-            name: the name under which its steps are kept; by default the folder of the pictures.
+            name: the name under which its steps are kept; by default the folder of the images.
 
         Raises:
-            UsageError: there is no picture.
+            UsageError: there is no image.
 
         Example:
             >>> ds = session.dataset("photos")
@@ -334,7 +334,7 @@ class Session(NotPickled):
         return self.manager.backend.http.ping()
 
     def download(self, url: str) -> bytes:
-        """Return the bytes of the picture at a URL that the user gave.
+        """Return the bytes of the image at a URL that the user gave.
 
         Raises:
             PictureError: it cannot be fetched, or is too large.
@@ -342,19 +342,19 @@ class Session(NotPickled):
         return self.manager.thumbnails.download(url, trusted=True)
 
     def small(self, label: str, size: int = 192) -> Thumbnail:
-        """Return a small version of a picture, by its URL, path, sample or name in the history.
+        """Return a small version of an image, by its URL, path, sample or name in the history.
 
         Args:
             label: the URL, path, "sample:..." or name.
             size: longest side in pixels.
 
         Raises:
-            PictureError: it cannot be read, or is not a picture.
+            PictureError: it cannot be read, or is not an image.
         """
         return self.manager.thumbnails.thumbnail(label, size)
 
     def thumbnail(self, label: str, size: int = 192) -> Thumbnail | None:
-        """Return a small version of a picture as `small` does, or None if it cannot be read."""
+        """Return a small version of an image as `small` does, or None if it cannot be read."""
         with contextlib.suppress(PictureError):
             return self.small(label, size)
         return None
@@ -414,12 +414,12 @@ def set_current(session: Session | None) -> None:
 
 
 def compare(source: Any = None) -> Comparison:
-    """Compare the captions that several models gave the same pictures.
+    """Compare the captions that several models gave the same images.
 
     Args:
         source: a history DataFrame (`session.history()`), a batch, or results of describe: their
-            captions are compared. Or pictures: a folder, a glob, a list of paths and URLs, a
-            DataFrame with a column of pictures; then all captions in the history are. Without a
+            captions are compared. Or images: a folder, a glob, a list of paths and URLs, a
+            DataFrame with a column of images; then all captions in the history are. Without a
             source it is the last batch of the session, or else the whole history.
 
     Returns:
@@ -438,16 +438,16 @@ def compare(source: Any = None) -> Comparison:
 
 
 def dataset(source: Any = None, name: str | None = None, session: Session | None = None) -> Dataset:
-    """Return pictures with their captions, to be cleaned and written for a trainer.
+    """Return images with their captions, to be cleaned and written for a trainer.
 
     Args:
-        source: a folder, a glob, a list of pictures, a DataFrame, a batch; the last batch if not
+        source: a folder, a glob, a list of images, a DataFrame, a batch; the last batch if not
             given, or else the whole history.
-        name: the name under which its steps are kept; by default the folder of the pictures.
+        name: the name under which its steps are kept; by default the folder of the images.
         session: the session to use; the current one if not given.
 
     Raises:
-        UsageError: there is no picture.
+        UsageError: there is no image.
 
     Example:
         >>> ds = imgopen.dataset("photos")

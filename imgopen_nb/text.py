@@ -153,7 +153,7 @@ def hide_passwords(text: str) -> tuple[str, int]:
 
 
 def hide_signatures(text: str) -> str:
-    """Return text with *** for the signature in each address of a picture that we uploaded."""
+    """Return text with *** for the signature in each address of an image that we uploaded."""
     return _SIGNED.sub(r"\1?***", text) if "imgopen-" in text else text
 
 
@@ -279,7 +279,7 @@ def slips(one: str, other: str) -> int:
 
 
 def short_path(image: str) -> str:
-    """Return a picture's name for people: a path below the working folder without that folder."""
+    """Return an image's name for people: a path below the working folder without that folder."""
     if not os.path.isabs(image):
         return image
     for folder, start in ((os.getcwd, ""), (lambda: os.path.expanduser("~"), "~/")):

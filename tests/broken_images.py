@@ -1,4 +1,4 @@
-"""Broken and odd image files, made the same way each time: what a server of pictures must survive.
+"""Broken and odd image files, made the same way each time: what a server of images must survive.
 
 PYTEST_DONT_REWRITE: the tests import `corpus` from here.
 """
@@ -30,7 +30,7 @@ RGB, PALETTE = 2, 3
 
 
 def photograph(size: tuple[int, int] = (64, 48), mode: str = "RGB") -> Image.Image:
-    """A picture with some texture, the same each time."""
+    """An image with some texture, the same each time."""
     noise = random.Random(7).randbytes(8 * 6 * 3)
     small = Image.frombytes("RGB", (8, 6), noise)
     return small.resize(size, Image.Resampling.BICUBIC).convert(mode)

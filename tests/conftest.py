@@ -147,7 +147,7 @@ def cached(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def pictures() -> Iterator[Pictures]:
-    """A picture server that answers as the test tells it to."""
+    """An image server that answers as the test tells it to."""
     server = Pictures()
     yield server
     server.stop()

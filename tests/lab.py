@@ -1,6 +1,6 @@
 """A real JupyterLab in a real Chromium, for tests of what people see.
 
-Every picture of the screen goes to artifacts/, to be looked at.
+Every image of the screen goes to artifacts/, to be looked at.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class Sheet:
         raise AssertionError("Lab did not save")
 
     def shot(self, name: str) -> None:
-        """Put a picture of the whole notebook into artifacts/."""
+        """Put an image of the whole notebook into artifacts/."""
         size = self.page.viewport_size
         tall = self.page.evaluate(
             "Math.max(...[...document.querySelectorAll('.jp-WindowedPanel-outer')]"

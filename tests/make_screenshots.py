@@ -1,4 +1,4 @@
-"""Makes the pictures of the README in a real JupyterLab: python -m tests.make_screenshots."""
+"""Makes the images of the README in a real JupyterLab: python -m tests.make_screenshots."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PICTURES = [
 
 
 def main() -> None:
-    """Write docs/NAME.png for each of PICTURES."""
+    """Write docs/NAME.png for each of IMAGES."""
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         open_browser() as chrome,
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def picture(lab: Lab, browser: Browser, name: str, cells: list[str]) -> bytes:
-    """Run the cells and return a picture of the last one, with its output."""
+    """Run the cells and return an image of the last one, with its output."""
     # A cell below takes the selection, and with it the frame and the buttons of Lab.
     notebook = new_notebook(cells=[*map(new_code_cell, cells), new_markdown_cell("&nbsp;")])
     notebook.metadata = without_outputs("01_quickstart.ipynb").metadata
@@ -70,7 +70,7 @@ def picture(lab: Lab, browser: Browser, name: str, cells: list[str]) -> bytes:
 
 
 def small(png: bytes) -> bytes:
-    """Return the picture in 256 colours or fewer, so that the README's page loads at once."""
+    """Return the image in 256 colours or fewer, so that the README's page loads at once."""
     image = Image.open(io.BytesIO(png)).convert("RGB")
     for colours, dither in PALETTES:
         palette = image.quantize(colours, Image.Quantize.MAXCOVERAGE)

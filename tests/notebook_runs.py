@@ -75,7 +75,7 @@ def our_outputs(notebook: NotebookNode) -> Iterator[NotebookNode]:
 
 
 def captions(notebook: NotebookNode) -> list[tuple[str, str]]:
-    """Return (picture, what was said of it) of all our outputs."""
+    """Return (image, what was said of it) of all our outputs."""
     outputs = our_outputs(notebook)
     tasks = [t for o in outputs for t in o.data["application/vnd.imgopen.task+json"]["tasks"]]
     return [

@@ -36,7 +36,7 @@ class Call:
 
 @dataclass
 class Client:
-    """What one of the threads makes its requests of: its own chance, pictures and tasks."""
+    """What one of the threads makes its requests of: its own chance, images and tasks."""
 
     chance: random.Random
     pictures: list[str]

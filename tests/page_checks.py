@@ -1,4 +1,4 @@
-"""Checks of a page in the browser: contrast of texts and borders, pictures, width."""
+"""Checks of a page in the browser: contrast of texts and borders, images, width."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .lab import OURS
 LEAST_CONTRAST = 4.5  # WCAG 2.2 AA for text of any size
 LEAST_BORDER = 3.0  # and for what shows where a control is
 
-# For each picture whether it has loaded and has pixels.
+# For each image whether it has loaded and has pixels.
 LOADED = """images => images.map(image => image.complete && image.naturalWidth > 0)"""
 
 # What both checks of contrast need: the backgrounds and opacities of all ancestors are blended, as
@@ -116,7 +116,7 @@ def pale_borders(page: Page, selector: str = OURS) -> list[Any]:
 
 
 def broken_pictures(page: Page, selector: str = f"{OURS} img") -> list[int]:
-    """Return the indexes of the pictures that did not load; the page must have pictures."""
+    """Return the indexes of the images that did not load; the page must have images."""
     loaded = page.locator(selector).evaluate_all(LOADED)
-    assert loaded, f"no pictures in {selector}"
+    assert loaded, f"no images in {selector}"
     return [place for place, good in enumerate(loaded) if not good]

@@ -1,4 +1,4 @@
-"""A picture server on a real port."""
+"""An image server on a real port."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Pictures:
-    """A picture server on a real port: bytes, headers and manners as a test sets them."""
+    """An image server on a real port: bytes, headers and manners as a test sets them."""
 
     def __init__(self) -> None:
         self.body = b"one"

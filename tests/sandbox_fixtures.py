@@ -1,4 +1,4 @@
-"""A real sandbox over real HTTP, and a web server with all sorts of bad pictures.
+"""A real sandbox over real HTTP, and a web server with all sorts of bad images.
 
 PYTEST_DONT_REWRITE: the tests import helpers from here as well.
 """
@@ -85,10 +85,10 @@ class Api:
 
 
 class FakeWork:
-    """A `Work` of pictures in memory, whose results and reports stay in lists.
+    """A `Work` of images in memory, whose results and reports stay in lists.
 
     Args:
-        given: pictures by parameter; a picture alone is the parameter `image`.
+        given: images by parameter; an image alone is the parameter `image`.
         params: the other parameters.
     """
 

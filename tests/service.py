@@ -88,7 +88,7 @@ class Service:
         return ok(taskId=f"s-{key}", status=2, caption=caption_of(entry.image, entry.model))
 
     def paid_once(self, images: Iterable[str]) -> None:
-        """Check that each picture was accepted once, and that no id was ever sent again."""
+        """Check that each image was accepted once, and that no id was ever sent again."""
         assert sorted(entry.image for entry in self.tasks.values()) == sorted(set(images))
         assert set(self.accepted.values()) <= {1}
         assert not self.repeated
@@ -99,7 +99,7 @@ class Service:
 
 
 def caption_of(image: str, model: str) -> str:
-    """Return what the service says of a picture, so that a mix-up shows."""
+    """Return what the service says of an image, so that a mix-up shows."""
     return f"{model} sees {image}"
 
 

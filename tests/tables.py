@@ -13,12 +13,12 @@ def open_table(home: Path) -> TaskTable:
 
 
 def put_thumbnail(table: TaskTable, image: str, jpeg: bytes = b"x") -> None:
-    """Keep a small version of a picture, as a card does."""
+    """Keep a small version of an image, as a card does."""
     sql = "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, 192, 192, 192, 192, 1.0)"
     table.database.run(sql, (image, jpeg))
 
 
 def has_thumbnail(table: TaskTable, image: str, jpeg: bytes | None = None) -> bool:
-    """Whether a small version of a picture is kept: any, or just this one."""
+    """Whether a small version of an image is kept: any, or just this one."""
     rows = table.database.read("SELECT jpeg FROM thumbnails WHERE image = ?", (image,), ("jpeg",))
     return bool(rows) and jpeg in (None, rows[0]["jpeg"])

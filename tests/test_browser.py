@@ -227,7 +227,7 @@ MESSAGE = f"<img src=x onerror={HACK}> http://example.org/error"
 
 
 def hostile(request: Request) -> Reply:
-    """Answer with the caption whose number the picture's name gives."""
+    """Answer with the caption whose number the image's name gives."""
     name = Path(str((request.body or {}).get("image"))).stem
     if name == "prices":
         return ok(status=2, caption=PRICES)
@@ -366,7 +366,7 @@ def test_a_page_without_javascript_shows_its_pictures_and_fits(
 
 
 def test_the_report_reads_as_a_page(browser: Browser, pages: dict[str, Path]):
-    """It has a title, a heading, six pictures with a text for those who do not see them."""
+    """It has a title, a heading, six images with a text for those who do not see them."""
     with still(browser, pages, "report", "light", 1280) as page:
         pictures = page.locator("img")
 

@@ -1,4 +1,4 @@
-"""The command `imgopen`: pictures that can be had, any encoding, and texts for a terminal."""
+"""The command `imgopen`: images that can be had, any encoding, and texts for a terminal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .stub import Reply, Request, Stub, ok
 
 DOCUMENTED = ["control-preview", "--preprocessor", "canny"]
 COMMAND = [sys.executable, "-m", "imgopen_nb.cli"]
-# Operations that draw or change a picture quickly, and what else they need.
+# Operations that draw or change an image quickly, and what else they need.
 CALLS = {
     "text2image": ["a fox"],
     "enlarge": ["cup.png"],
@@ -37,7 +37,7 @@ CALLS = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working folder, with a small picture."""
+    """The working folder, with a small image."""
     monkeypatch.chdir(tmp_path)
     with PIL.Image.open(samples()["coffee"]) as image:
         image.thumbnail((96, 96))
@@ -60,7 +60,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-# Pictures.
+# Images.
 
 
 def test_the_pictures_of_a_sandbox_that_has_ended_lie_where_the_command_says(
@@ -163,7 +163,7 @@ def test_save_replaces_only_what_it_wrote(
         (["--save", "made", "--form"], "--save does not go with --form"),
         (["--overwrite"], "--overwrite goes with --save FOLDER"),
         (["--out", "x.csv"], "--out is the file for the table of a batch"),
-        (["--out", "x.png"], "for pictures: --save FOLDER"),
+        (["--out", "x.png"], "for images: --save FOLDER"),
     ],
 )
 def test_a_slip_with_save_or_out_is_one_sentence_and_nothing_is_sent(

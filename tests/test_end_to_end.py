@@ -1,4 +1,4 @@
-"""From a picture to a caption through the sandbox over real HTTP, as a notebook does it."""
+"""From an image to a caption through the sandbox over real HTTP, as a notebook does it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ CALLS: dict[str, dict[str, Any]] = {
 
 
 def filled(call: dict[str, Any]) -> dict[str, Any]:
-    """Put in the pictures that the test makes."""
+    """Put in the images that the test makes."""
     cat = Image.open(imgopen.samples()["chelsea"])
     mask = Image.new("L", cat.size, 0)
     mask.paste(255, (20, 20, 80, 80))

@@ -180,7 +180,7 @@ def described(hand: Hand) -> None:
 
 
 def erased(hand: Hand) -> None:
-    """Another operation, the mask painted over the picture."""
+    """Another operation, the mask painted over the image."""
     studio = hand.part(".imgopen-studio")
     operation = studio.get_by_label("Operation", exact=True)
     if isinstance(hand, Keys):
@@ -201,7 +201,7 @@ def erased(hand: Hand) -> None:
 
 
 def chosen(hand: Hand) -> None:
-    """Five pictures of the gallery."""
+    """Five images of the gallery."""
     cell = hand.run_cell(2)
     tiles = cell.locator("[role=option]")
     expect(tiles).to_have_count(6)
@@ -210,7 +210,7 @@ def chosen(hand: Hand) -> None:
 
 
 def captioned(hand: Hand) -> None:
-    """Merge the captions of the first picture, edit them, and read them as a DataFrame."""
+    """Merge the captions of the first image, edit them, and read them as a DataFrame."""
     cell = hand.run_cell(3)
     board = cell.locator(".imgopen-board")
     expect(board.locator(".row")).to_have_count(5)
@@ -243,7 +243,7 @@ def test_the_key_is_in_no_file_and_the_server_had_no_trouble(hand: Hand, front_e
 def test_reopened_without_a_kernel_every_widget_has_left_something_to_read(
     hand: Hand, front_end: Lab, browser: Browser
 ):
-    """The erased picture, the pair, five pictures and what was written; in an export as well."""
+    """The erased image, the pair, five images and what was written; in an export as well."""
     hand.sheet.left("my own caption")
     hand.sheet.save()
     saved = nbformat.read(hand.sheet.path, 4)

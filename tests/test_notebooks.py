@@ -213,7 +213,7 @@ def test_exported_the_stand_ins_are_read_and_no_error(
 
 
 class Page(HTMLParser):
-    """The readable text, the pictures and the number of scripts of an HTML page."""
+    """The readable text, the images and the number of scripts of an HTML page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -269,7 +269,7 @@ ID_CANARY = "canary-id-5f2b9c71"
 SECRET_CANARY = "canary+secret/0d9e7a44c1b8=="
 BOTH = f"key {ID_CANARY} with {SECRET_CANARY}"
 PICTURE = "https://example.invalid/cat.png"
-# Answers by the picture that is asked about; everything else is a success.
+# Answers by the image that is asked about; everything else is a success.
 ANSWERS: dict[str, Reply] = {
     "refused": refusal("400", f"{BOTH} is bad"),
     "unauthorized": refusal("401", f"{BOTH} is not known", status=401),

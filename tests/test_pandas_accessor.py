@@ -26,7 +26,7 @@ URLS = ["https://e.org/1.jpg", "https://e.org/2.jpg", ""]
 
 @pytest.fixture
 def frame(session: Session, stub: Stub) -> pd.DataFrame:
-    """A table of pictures, and a current session whose service describes them."""
+    """A table of images, and a current session whose service describes them."""
     Service(duration=lambda: 0.0).on(stub)
     session_module.set_current(session)
     return pd.DataFrame({"url": URLS, "no": [1, 2, 3]}, index=["x", "y", "z"])

@@ -341,7 +341,7 @@ def test_a_lost_submission_is_found_again_by_resume(session: Session, stub: Stub
 def test_one_failing_call_of_many_loses_no_other(session: Session, stub: Stub):
     def answer(request: Request) -> Reply:
         bad = "bad" in (request.body.get("image") or "")
-        return refusal("77", "bad picture") if bad else ok(status=2, caption="fine")
+        return refusal("77", "bad image") if bad else ok(status=2, caption="fine")
 
     stub.answer = answer
     calls = [{"image": f"https://example.org/{name}.png"} for name in ("a", "bad", "c")]
@@ -349,7 +349,7 @@ def test_one_failing_call_of_many_loses_no_other(session: Session, stub: Stub):
     results = session.run_all("describe", calls)
 
     assert [r.caption for r in results] == ["fine", None, "fine"]
-    assert "bad picture" in (results[1].error or "")
+    assert "bad image" in (results[1].error or "")
 
 
 def test_a_slip_in_many_calls_sends_none_of_them(session: Session, stub: Stub):

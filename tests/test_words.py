@@ -13,6 +13,7 @@ import pytest
 
 from .test_install_texts import ROOT, texts
 
+DETERMINER = "an?|the|each|every|no|any|one|other|another|this|that|these|those|more|your|local"
 # What is not written -> what is written instead.
 AVOIDED = {
     r"not at hand": "not available",
@@ -33,6 +34,7 @@ AVOIDED = {
     r"data sets?": "dataset",
     r"there is no verb": "command",
     r"asked before was|ask again what was asked": "cached",
+    rf"({DETERMINER}) pictures?\b(?!`)": "image",
 }
 SUFFIXES = (".py", ".md", ".html", ".js", ".css", ".ipynb", ".toml")
 

@@ -1,8 +1,8 @@
 """Whatever is wrong with a call, one sentence names the field: every row, in every way.
 
 The slips come from the catalogue's rows: required fields left out, wrong types, values out of
-range, unknown choices, too many or too few pictures, names that do not exist. They are made in
-Python, on a magic line, on a command line and on the wire; pictures that cannot be had and masks of
+range, unknown choices, too many or too few images, names that do not exist. They are made in
+Python, on a magic line, on a command line and on the wire; images that cannot be had and masks of
 another size go to a real sandbox.
 """
 
@@ -50,7 +50,7 @@ URL = "https://example.org/a.png"
 VALID = {"text": "a fox", "string": "x", "integer": 1, "number": 1.0, "object": {}, "image": URL}
 WHOLE, NUMBER, TRUTH = "must be a whole number", "must be a number", "must be true or false"
 TEXT, OBJECT, ADDRESS = "must be a string", "must be a JSON object", "must be an http(s) URL"
-PICTURE = "must be a picture (URL, file, bytes, PIL image or array)"
+PICTURE = "must be an image (URL, file, bytes, PIL image or array)"
 ODD = (object(), np.zeros((2, 2)), 10**5000)
 # What is given, by the type that is wanted -> what the sentence says is expected.
 WRONG: dict[str, dict[str, tuple[Any, ...]]] = {
@@ -70,7 +70,7 @@ WRONG: dict[str, dict[str, tuple[Any, ...]]] = {
                "is empty": ("", [URL, ""])},
 }  # fmt: skip
 WRONG["text"] = WRONG["string"]
-# The same on the wire, where there is only JSON and a picture is a URL.
+# The same on the wire, where there is only JSON and an image is a URL.
 WRONG_ON_THE_WIRE: dict[str, tuple[Any, ...]] = {
     "integer": ("wide", "", 1.5, True, {"a": 1}, [1], "nan", 1e300),
     "number": ("wide", "", True, {"a": 1}, [1], "nan", "-inf"),
@@ -155,7 +155,7 @@ def out_of_range(param: Param) -> Iterator[tuple[Any, str]]:
     if high is not None:
         yield from ((high + step, f"to {plain(high)}, not") for step in (1, 1000))
     if param.max_items is not None:
-        said = f"takes {param.min_items} to {param.max_items} pictures, not"
+        said = f"takes {param.min_items} to {param.max_items} images, not"
         yield [URL] * (param.max_items + 1), f"{said} {param.max_items + 1}"
         yield [URL] * ((param.min_items or 1) - 1), f"{said} {(param.min_items or 1) - 1}"
 
@@ -380,14 +380,14 @@ def typed(word: Any) -> bool:
     return isinstance(word, str)
 
 
-# Pictures of this machine
+# Images of this machine
 
 
 @pytest.fixture
 def bad_files(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "page.png").write_text("<!doctype html><html></html>")
     (tmp_path / "empty.png").write_bytes(b"")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     names = ("missing.png", "page.png", "empty.png", "notes.txt", "")
     return {name or "a folder": str(tmp_path / name) for name in names}
 
@@ -419,7 +419,7 @@ def test_a_file_that_is_no_picture_is_refused_before_anything_is_sent(
 def test_all_pictures_are_read_before_the_first_is_sent(unsent: Session, stub: Stub):
     with pytest.raises(PictureError, match=r"image: there is no file missing\.png"):
         unsent.submit("face-swap", face=picture_bytes(), image="missing.png")
-    with pytest.raises(PictureError, match="faces, picture 2 of 2: there is no file"):
+    with pytest.raises(PictureError, match="faces, image 2 of 2: there is no file"):
         unsent.submit("face-fusion", faces=[picture_bytes(), "missing.png"], image=URL)
 
     assert stub.requests == []
@@ -438,17 +438,17 @@ def test_a_mask_at_hand_is_measured_before_anything_is_sent(unsent: Session, stu
     unsent.submit("erase", image=turned.getvalue(), mask=picture_bytes(size=(64, 96)))
 
 
-# Pictures from elsewhere, and the sandbox's own limits
+# Images from elsewhere, and the sandbox's own limits
 
 ELSEWHERE = {
     "http://127.0.0.1:9/x.png": "127.0.0.1 is not reachable: connection refused",
     "GALLERY/missing": "127.0.0.1 answered 404 Not Found",
-    "GALLERY/page.html": "this is not a picture but a web page",
-    "GALLERY/text": "this is not a picture that can be read",
+    "GALLERY/page.html": "this is not an image but a web page",
+    "GALLERY/text": "this is not an image that can be read",
     "GALLERY/empty": "the file is empty (0 bytes)",
-    "GALLERY/truncated.jpg": "the picture is truncated",
+    "GALLERY/truncated.jpg": "the image is truncated",
 }
-# What the sandbox's engines want beyond the rows, so that they come to the pictures.
+# What the sandbox's engines want beyond the rows, so that they come to the images.
 WANTED = {"preprocessor": "canny", "hair": "red", "control": {"module": "canny"}}
 
 
@@ -467,13 +467,13 @@ def face(shared_sandbox: SandboxProcess) -> str:
 
 
 def working(op: Operation, picture: str) -> dict[str, Any]:
-    """Return a call that the sandbox takes, with all its pictures."""
+    """Return a call that the sandbox takes, with all its images."""
     call = {name: WANTED.get(name, value) for name, value in call_of(op).items()}
     for param in op.user_params:
         if param.picture:
             call[param.name] = [picture] * (param.min_items or 1)
             call[param.name] = call[param.name] if param.type == "images" else picture
-    for name in op.one_of[:1]:  # its picture is the other one
+    for name in op.one_of[:1]:  # its image is the other one
         del call[name]
     return call
 
@@ -482,7 +482,7 @@ def working(op: Operation, picture: str) -> dict[str, Any]:
 def test_a_picture_that_cannot_be_had_fails_the_task_with_a_sentence_that_names_its_field(
     op: Operation, param: Param, local: Session, gallery: str, face: str
 ):
-    """By the name that people type and by the wire's; of several pictures by its number."""
+    """By the name that people type and by the wire's; of several images by its number."""
     tasks = {}
     for address, said in ELSEWHERE.items():
         url, call = address.replace("GALLERY", gallery), working(op, face)
@@ -492,7 +492,7 @@ def test_a_picture_that_cannot_be_had_fails_the_task_with_a_sentence_that_names_
     for task, said in tasks.items():
         with pytest.raises(TaskFailedError) as caught:
             task.result(30)
-        place = "" if param.type == "image" else f", picture {param.min_items} of {param.min_items}"
+        place = "" if param.type == "image" else f", image {param.min_items} of {param.min_items}"
         assert task.message.startswith(f"{param.label}{place}: {said}")
         assert names(task.message, param.name)
         assert names(task.message, param.wire)
@@ -519,7 +519,7 @@ def test_a_mask_of_another_size_is_refused_with_both_sizes(op: Operation, local:
 
 
 def put_up(local: Session, data: bytes) -> str:
-    """Return the URL of a picture, so that the kernel cannot measure it."""
+    """Return the URL of an image, so that the kernel cannot measure it."""
     return local.manager.backend.http.upload(data)
 
 
@@ -531,7 +531,7 @@ LIMITS = [
     ("text2image", {"width": 8}, "width must be 64 to 2048 here, not 8"),
     ("text2image", {"batches": 99}, "batches (n_iter) × batch_size must be 1 to 16 here"),
     ("flux", {"height": 9999}, "height must be 64 to 2048 here, not 9999"),
-    ("face-fusion", {"face_index": 9}, "face_index (faceIdx) is 9, but the picture"),
+    ("face-fusion", {"face_index": 9}, "face_index (faceIdx) is 9, but the image"),
     ("hairstyle", {"hair": "a bob"}, "hair (hairStyle) must name a colour, not 'a bob'"),
     ("outpaint", {"horizontal": 9}, "horizontal (horizontalExpansionRatio) must be a factor"),
     ("outpaint", {"count": 9}, "count (imageCount) must be from 1 to 4 in the sandbox, not 9"),

@@ -22,7 +22,7 @@ from .retrying_client import RetryingClient, path_of
 from .throttle import Throttle, limit_name
 
 _SANDBOX_FILE = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d{1,5}/files/")
-# A picture that a sandbox made; only the sandbox that made it can have given it this name.
+# An image that a sandbox made; only the sandbox that made it can have given it this name.
 SANDBOX_PICTURE = re.compile(rf"{_SANDBOX_FILE.pattern}([0-9a-f]{{32,64}}\.[a-z]{{3,5}})")
 
 
@@ -94,17 +94,17 @@ class Backend(NotPickled):
         path_of(operation, self.settings.paths, assumed=self.local)
 
     def current_url(self, url: str) -> str:
-        """Return where a picture is now: our own sandbox has another port after each start."""
+        """Return where an image is now: our own sandbox has another port after each start."""
         if self._is_own_sandbox(url):
             return _SANDBOX_FILE.sub(self.http.base_url + "/files/", url)
         return url
 
     def stable_url(self, url: str) -> str:
-        """Return an address of a picture that does not change with the port of our own sandbox."""
+        """Return an address of an image that does not change with the port of our own sandbox."""
         return _SANDBOX_FILE.sub("sandbox:", url) if self._is_own_sandbox(url) else url
 
     def file_of(self, url: str) -> Path | None:
-        """Return where the sandbox of this home keeps a picture, None if it is not there.
+        """Return where the sandbox of this home keeps an image, None if it is not there.
 
         The file outlives the sandbox; what nobody used for a week is removed.
         """

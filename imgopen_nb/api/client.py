@@ -31,7 +31,7 @@ from .http import prepare, surely_unsent
 
 MAX_ANSWER = 8 * 2**20
 # Seconds that a submission may take: between two reads, and until the whole answer is there. A
-# service that loads its pictures before it answers is slow, and giving up costs a search.
+# service that loads its images before it answers is slow, and giving up costs a search.
 SUBMISSION_READ = 90.0
 SUBMISSION_TOTAL = 120.0
 CONNECTIONS = 16  # that are kept open
@@ -91,7 +91,7 @@ class Client(NotPickled):
         return self._post(path, payload, "application/json", read)
 
     def upload(self, data: bytes) -> str:
-        """Upload a local picture to the sandbox and return its URL there.
+        """Upload a local image to the sandbox and return its URL there.
 
         Raises:
             APIError: see `exchange`.

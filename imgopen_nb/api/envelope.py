@@ -115,7 +115,7 @@ class Answer:
 
     @property
     def preview(self) -> str:
-        """URL of the intermediate picture, or "". The name of the field is a guess too."""
+        """URL of the intermediate image, or "". The name of the field is a guess too."""
         url = find(self.data, "temporaryImageDto.imageUrl")
         return url if isinstance(url, str) and url.startswith(("http://", "https://")) else ""
 

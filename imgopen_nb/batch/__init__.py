@@ -1,1 +1,1 @@
-"""One operation on many pictures: reading the input, running the calls, and the results."""
+"""One operation on many images: reading the input, running the calls, and the results."""

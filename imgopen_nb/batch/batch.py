@@ -1,4 +1,4 @@
-"""A batch: one operation on many pictures (or prompts), with every combination of a grid.
+"""A batch: one operation on many images (or prompts), with every combination of a grid.
 
 Each row keeps only the id of its task: results and frames are read from the history on demand.
 """
@@ -37,7 +37,7 @@ from .tables.table import missing
 if TYPE_CHECKING:
     import pandas as pd
 
-# Stands for the picture while the other parameters are checked.
+# Stands for the image while the other parameters are checked.
 _PLACEHOLDER = "https://imgopen.invalid/picture"
 
 
@@ -47,7 +47,7 @@ class Batch(NotPickled):
     Args:
         manager: sends the calls.
         operation: the operation to run.
-        source: the pictures (or prompts).
+        source: the images (or prompts).
         params: the other parameters; a list in place of a single value is an axis of the grid.
         limits: how many calls at a time, how long, and how many in all.
 
@@ -57,7 +57,7 @@ class Batch(NotPickled):
     Example:
         >>> batch = session.map("describe", "photos/", models=["clip", "deepdanbooru"])
         >>> batch.errors()  # the calls that failed
-        >>> batch.wide()  # one row for each picture, one column for each model
+        >>> batch.wide()  # one row for each image, one column for each model
     """
 
     instead = "it belongs to its session; take batch.results() or batch.frame()"
@@ -93,7 +93,7 @@ class Batch(NotPickled):
             manager.submitter.cache_key(operation, call)  # reads the local files
 
     def _sample_call(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Return a call with a placeholder for the picture or text."""
+        """Return a call with a placeholder for the image or text."""
         example = _PLACEHOLDER if self.param.picture else "x"
         value = [example] * (self.param.min_items or 1) if self.param.several else example
         return {self.param.name: value, **params}
@@ -247,7 +247,7 @@ class Batch(NotPickled):
         return wide(self._calls, self.results, pictured=bool(self.param.picture))
 
     def pictures(self) -> Iterator[InputPicture | Any]:
-        """Yield the picture of each row of the input, in its order.
+        """Yield the image of each row of the input, in its order.
 
         For a row without a task (after Ctrl-C, or if the budget was spent), what the input has for
         it is yielded instead.
@@ -324,7 +324,7 @@ class Batch(NotPickled):
 
 
 def main_param(operation: Operation) -> Param:
-    """Return the parameter that varies from row to row: the picture, else the first text.
+    """Return the parameter that varies from row to row: the image, else the first text.
 
     Raises:
         ParameterError: the operation takes neither.
@@ -332,7 +332,7 @@ def main_param(operation: Operation) -> Param:
     names = {param.name: param for param in operation.user_params}
     first = names.get("image") if "image" in names else next(iter(operation.positional), None)
     if first is None:
-        raise ParameterError(f"{operation.name} takes neither a picture nor a text: run it alone")
+        raise ParameterError(f"{operation.name} takes neither an image nor a text: run it alone")
     return first
 
 

@@ -47,7 +47,7 @@ def tidy(calls: Calls) -> pd.DataFrame:
 
 
 def wide(calls: Calls, results: Callable[[], list[Result]], *, pictured: bool) -> pd.DataFrame:
-    """Return one row for each row of the input, pictures if `pictured`; see `Batch.wide`."""
+    """Return one row for each row of the input, images if `pictured`; see `Batch.wide`."""
     width = len(calls.grid)
     numbers = sorted({place // width for place in calls.records})
     values, errors = _values_and_errors(calls, results)
@@ -65,9 +65,9 @@ def wide(calls: Calls, results: Callable[[], list[Result]], *, pictured: bool) -
 
 
 class InputPictures(dict[str, Any]):
-    """The pictures of a wide frame, kept in its `attrs`: name and identity of each row's picture.
+    """The images of a wide frame, kept in its `attrs`: name and identity of each row's image.
 
-    A frame of captions has no column of pictures, so that it can be joined to the one it was made
+    A frame of captions has no column of images, so that it can be joined to the one it was made
     from. pandas copies `attrs` with each frame that it makes of this one, and writes them as JSON.
     The hashes of its values show later whether a row is still in its place.
     """
@@ -90,7 +90,7 @@ class InputPictures(dict[str, Any]):
 
 
 def input_pictures(calls: Calls) -> dict[int, InputPicture]:
-    """Return the picture of each row of the input that was run, by the number of the row."""
+    """Return the image of each row of the input that was run, by the number of the row."""
     found: dict[int, InputPicture] = {}
     places = sorted(calls.records)
     for place, row in zip(places, _history(calls, places), strict=True):
@@ -108,12 +108,12 @@ def is_wide(frame: pd.DataFrame) -> bool:
 
 
 def pictures_of(frame: pd.DataFrame) -> list[InputPicture] | None:
-    """Return the picture of each row; None if this is no wide frame.
+    """Return the image of each row; None if this is no wide frame.
 
-    A column of pictures that was added to the frame comes first: then it counts as no wide frame.
+    A column of images that was added to the frame comes first: then it counts as no wide frame.
 
     Raises:
-        UsageError: rows were added, moved or renamed, so it is not known which pictures they are.
+        UsageError: rows were added, moved or renamed, so it is not known which images they are.
     """
     if not is_wide(frame):
         return None
@@ -125,8 +125,8 @@ def pictures_of(frame: pd.DataFrame) -> list[InputPicture] | None:
     places = _places(frame, getattr(kept, "index", None), len(rows))
     if places is None or _moved(frame, kept["hashes"], places):
         raise UsageError(
-            "it is not known any more which pictures the rows of this frame are",
-            hint="give the batch, or a DataFrame with a column of pictures",
+            "it is not known any more which images the rows of this frame are",
+            hint="give the batch, or a DataFrame with a column of images",
         )
     return [rows[place] for place in places]
 

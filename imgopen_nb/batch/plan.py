@@ -40,7 +40,7 @@ class Plan:
         concurrency: calls under way at a time.
         seconds: the expected time in seconds, None if no such task is in the history.
         takes_up: which interrupted run with `fresh` this takes up, "" if none.
-        pictures: which local pictures of the new calls go where, "" if all are on the web or stay.
+        pictures: which local images of the new calls go where, "" if all are on the web or stay.
         reads: which column of which table is read, and why it; "" where that is plain.
 
     Example:
@@ -88,7 +88,7 @@ class Plan:
             (self.unusable, f"that cannot be sent: {shown(self.reason, 200)}"),
         ]
         makes = OPERATIONS[self.operation].kind == "images"
-        there = ", where the pictures can still be fetched" if makes and self.cached else ""
+        there = ", where the images can still be fetched" if makes and self.cached else ""
         first = [
             (self.new, f"to send{most}"),
             (self.cached, f"from the history, at no cost{there}"),
@@ -98,7 +98,7 @@ class Plan:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         rows = [("input", self.reads)] if self.reads else []
         rows += [(f"{number:,}", what) for number, what in self._counts()]
-        rows += [("pictures", self.pictures)] if self.pictures else []
+        rows += [("images", self.pictures)] if self.pictures else []
         rows += [("time", f"{_duration(self.seconds)}, {self.concurrency} at a time")]
         html = Table((self.operation, f"{self._calls()}; nothing was sent"), rows)
         return {**html._repr_mimebundle_(), "text/plain": repr(self)}
@@ -148,7 +148,7 @@ def make_plan(
 def _classify(
     manager: TaskManager, operation: Operation, row: Row, seen: set[str], limits: Limits
 ) -> tuple[str, str, list[Route]]:
-    """Return the count that a call belongs to, why it is unusable, and where its pictures go."""
+    """Return the count that a call belongs to, why it is unusable, and where its images go."""
     try:
         if row.trouble:
             raise row.trouble

@@ -1,4 +1,4 @@
-"""Which local pictures of a batch go where, in words, before anything is sent."""
+"""Which local images of a batch go where, in words, before anything is sent."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from itertools import islice
 from ..tasks.inputs import Route
 from ..text import clip, counted
 
-MOST_CHECKED = 1000  # pictures whose servers a plan asks for them
+MOST_CHECKED = 1000  # images whose servers a plan asks for them
 AT_A_TIME = 8
 
 
 def in_words(routes: Iterable[Route], check: Callable[[Route], str]) -> str:
-    """Return where pictures go, such as "12 pictures are served at https://...", "" for none.
+    """Return where images go, such as "12 images are served at https://...", "" for none.
 
     Args:
-        routes: where each picture goes; one that comes twice counts once.
-        check: returns why the service cannot have a picture, or "".
+        routes: where each image goes; one that comes twice counts once.
+        check: returns why the service cannot have an image, or "".
     """
     distinct = list({(r.picture, r.place or r.published): r for r in routes}.values())
     with ThreadPoolExecutor(AT_A_TIME) as threads:
@@ -33,7 +33,7 @@ def in_words(routes: Iterable[Route], check: Callable[[Route], str]) -> str:
         said.append((len(bad), f"cannot be reached: {clip(bad[0], 300)}"))
     if not said:
         return ""
-    numbers = [counted(said[0][0], "picture"), *(f"{n:,}" for n, _ in said[1:])]
+    numbers = [counted(said[0][0], "image"), *(f"{n:,}" for n, _ in said[1:])]
     text = ", ".join(f"{n} {what}" for n, (_, what) in zip(numbers, said, strict=True))
     unasked = len(distinct) - MOST_CHECKED
     return f"{text}; {unasked:,} were not tried" if unasked > 0 else text

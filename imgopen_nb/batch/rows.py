@@ -119,9 +119,9 @@ class OutcomeRecord:
 
     Attributes:
         index, task_id, cached, error: of the row and its result.
-        image: the name that the row gave to its picture.
+        image: the name that the row gave to its image.
         status: that of the result when the outcome came; a task that was late may end after that.
-        pictures: all pictures of the call by parameter, if there are others.
+        pictures: all images of the call by parameter, if there are others.
     """
 
     index: Any
@@ -133,7 +133,7 @@ class OutcomeRecord:
     pictures: Mapping[str, Any] | None = None
 
     def named(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a task's row with the name of this call's picture in place of an earlier one's."""
+        """Return a task's row with the name of this call's image in place of an earlier one's."""
         if self.image == row["image"] and not self.pictures:
             return dict(row)
         named = self.pictures or {
@@ -143,7 +143,7 @@ class OutcomeRecord:
 
 
 class InputPicture(NamedTuple):
-    """The picture of a row of the input: its name, which one it is, and why it cannot be read."""
+    """The image of a row of the input: its name, which one it is, and why it cannot be read."""
 
     image: str | None
     picture: str | None

@@ -28,7 +28,7 @@ _HINT = (
     "give a list, a column, a folder, a glob, or a .csv, .tsv, .jsonl, .json, .parquet, .txt or "
     ".zip file"
 )
-_MOST_SEEN = 20_000  # files and folders below one, to tell that pictures are among them
+_MOST_SEEN = 20_000  # files and folders below one, to tell that images are among them
 _WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 
 Pairs = Callable[[], Iterator[tuple[Any, Any]]]
@@ -46,7 +46,7 @@ class Source:
         index: the pandas index of the input, None if it has none.
         once: whether the input can be read only once, as a generator.
         name: the absolute path of the folder, glob or file, and the column; "" for other inputs.
-        pictures: whether the values are pictures; otherwise they are texts.
+        pictures: whether the values are images; otherwise they are texts.
         reads: which column of which table it is, and why, or what is left out, for people; "" where
             that is plain.
         table: the table that it is a column of, if it is one.
@@ -71,12 +71,12 @@ def source_of(given: Any, column: str | None = None, param: Param = PICTURE) -> 
 
     Args:
         given: a list or another iterable; a column or frame of pandas, polars, Arrow or another
-            library; a Hugging Face dataset; a folder of pictures, a glob such as
-            "photos/**/*.jpg"; a .csv, .tsv, .jsonl, .json, .parquet or .txt file; pictures in a
-            .zip file. An array of numbers with two or three dimensions is one picture, one with
-            four is a picture for each row; an array of texts has a row for each.
+            library; a Hugging Face dataset; a folder of images, a glob such as
+            "photos/**/*.jpg"; a .csv, .tsv, .jsonl, .json, .parquet or .txt file; images in a
+            .zip file. An array of numbers with two or three dimensions is one image, one with
+            four is an image for each row; an array of texts has a row for each.
         column: the column of a table; not needed if it has a usual name (image, url ...).
-        param: the parameter that gets the values: pictures or texts.
+        param: the parameter that gets the values: images or texts.
 
     Raises:
         ParameterError: the input is none of these, or the column is not clear.
@@ -148,7 +148,7 @@ def _from_pandas(given: Any, column: Any, param: Param) -> Source:
 
 
 def _is_picture(given: Any) -> bool:
-    """Whether this is a single picture: bytes, an open file, an array of pixels, a PIL image."""
+    """Whether this is a single image: bytes, an open file, an array of pixels, a PIL image."""
     if isinstance(given, (bytes, bytearray, memoryview)):
         return True
     if callable(getattr(given, "read", None)):
@@ -157,7 +157,7 @@ def _is_picture(given: Any) -> bool:
         return False
     shape = tuple(getattr(given, "shape", ()))
     if len(shape) == 3 and not {shape[0], shape[2]} & {1, 3, 4}:
-        return False  # many grey pictures of the same size
+        return False  # many grey images of the same size
     return getattr(given, "ndim", 2) in (2, 3)
 
 
@@ -223,7 +223,7 @@ def _from_text(text: str, param: Param) -> Source:
             raise ParameterError(f"no {param.name}s can be read from {clip(text)}", hint=_HINT)
         return _one_value(text)
     if os.path.isdir(path):
-        source = _files(path, _pictures(path), f"no pictures in the folder {clip(text)}")
+        source = _files(path, _pictures(path), f"no images in the folder {clip(text)}")
         return replace(source, reads=_left_below(path, text))
     if os.path.isfile(path):
         _check_picture(path)
@@ -233,7 +233,7 @@ def _from_text(text: str, param: Param) -> Source:
         pictures = list(filter(has_picture_suffix, found)) or found  # captions lie beside them
         source = _files(path, pictures, f"no file matches {clip(text)}")
         others = len(found) - len(pictures)
-        reads = f"{counted(len(pictures), 'picture')}, {counted(others, 'other file')} left out"
+        reads = f"{counted(len(pictures), 'image')}, {counted(others, 'other file')} left out"
         return replace(source, reads=reads) if others else source
     raise ParameterError(f"there is no file or folder {clip(text)}", hint=_near(path) or _HINT)
 
@@ -247,7 +247,7 @@ def _near(path: Path) -> str:
 
 
 def _from_store(address: str) -> Source:
-    """Return a picture, a folder of pictures or a glob in a store that fsspec reaches."""
+    """Return an image, a folder of images or a glob in a store that fsspec reaches."""
     place = store(address)
     if has_picture_suffix(place.name) and not _GLOB.search(address):
         return _one_value(address)
@@ -256,7 +256,7 @@ def _from_store(address: str) -> Source:
     elif is_folder(place):
         seen = files_in(place)
         found = [p for p in seen if not p.name.startswith(".")]
-        none = f"no pictures in the folder {clip(address)}"
+        none = f"no images in the folder {clip(address)}"
     else:
         raise ParameterError(f"there is no file or folder {clip(address)}", hint=_HINT)
     names = [address_of(each) for each in found if has_picture_suffix(each.name)]
@@ -266,7 +266,7 @@ def _from_store(address: str) -> Source:
 
 
 def _check_picture(path: Path) -> None:
-    """Refuse a file that is neither a table nor called like a picture, nor is one."""
+    """Refuse a file that is neither a table nor called like an image, nor is one."""
     if has_picture_suffix(path):
         return
     if path.suffix.lower() in _WORKBOOKS:
@@ -278,7 +278,7 @@ def _check_picture(path: Path) -> None:
         if not any(words in error.message for words in unknown):
             raise ParameterError(error.message, hint=error.hint) from None
         raise ParameterError(
-            f"{clip(path.name)} is neither a picture nor a table that is read", hint=_HINT
+            f"{clip(path.name)} is neither an image nor a table that is read", hint=_HINT
         ) from None
 
 
@@ -335,7 +335,7 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _left_below(folder: Path, shown: str) -> str:
-    """Return what is said of pictures in the folders below, which are not read; "" if none are."""
+    """Return what is said of images in the folders below, which are not read; "" if none are."""
     number = seen = 0
     for at, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -344,7 +344,7 @@ def _left_below(folder: Path, shown: str) -> str:
         seen += len(names) + len(folders)
         if seen > _MOST_SEEN:
             break
-    found = counted(number, "picture")
+    found = counted(number, "image")
     pattern = os.path.join(shown, "**", "*")
     return f"{found} in folders below not read: {clip(pattern)} reads them too" if number else ""
 
@@ -365,7 +365,7 @@ def _holds_pictures(folder: Path) -> bool:
 
 
 def _inside(folder: Path) -> str:
-    """Return what to give instead of a folder in which no pictures lie."""
+    """Return what to give instead of a folder in which no images lie."""
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     tables = [
         path.name
@@ -381,7 +381,7 @@ def _inside(folder: Path) -> str:
     return (
         f"it holds the folder {clip(deeper.name)}: give that, or {clip(folder)}/**/*"
         if deeper
-        else "put pictures into it, or give another folder"
+        else "put images into it, or give another folder"
     )
 
 
@@ -413,7 +413,7 @@ def _reads(table: Table, name: Any, why: str) -> str:
 
 
 def _beside(folder: Path, value: Any) -> Any:
-    """Return a picture; its path may be relative to the folder of the table."""
+    """Return an image; its path may be relative to the folder of the table."""
     if isinstance(value, dict) and is_embedded(value) and not value.get("bytes"):
         value = value.get("path")
     if not isinstance(value, str) or URL.match(value.strip()):

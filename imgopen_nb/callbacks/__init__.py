@@ -1,1 +1,1 @@
-"""Signed public addresses, for callbacks and pictures, and the inbox of callbacks that came."""
+"""Signed public addresses, for callbacks and images, and the inbox of callbacks that came."""

@@ -1,4 +1,4 @@
-"""Public addresses for the service: for its callbacks, and to fetch local pictures.
+"""Public addresses for the service: for its callbacks, and to fetch local images.
 
 A kernel uses an address only after it has reached its own server through it.
 """
@@ -32,7 +32,7 @@ class PublicUrls:
 
     Attributes:
         candidates: returns the addresses to try; the doctor tries them one by one.
-        publish_always: whether the sandbox fetches local pictures from an address too.
+        publish_always: whether the sandbox fetches local images from an address too.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -81,10 +81,10 @@ class PublicUrls:
 
         Args:
             value: a value, or a list of them.
-            task_id: the task for which the pictures are published.
+            task_id: the task for which the images are published.
 
         Raises:
-            PictureError: a picture cannot be published.
+            PictureError: an image cannot be published.
             SettingsError: there is no key to sign the address with.
         """
         if isinstance(value, list):

@@ -1,6 +1,6 @@
-"""Local pictures that the service may fetch: only the pictures of a call, only while it runs.
+"""Local images that the service may fetch: only the images of a call, only while it runs.
 
-A published picture is a copy, named after its content, in a folder for its task. Its address is
+A published image is a copy, named after its content, in a folder for its task. Its address is
 signed, expires, and names task and content, so no other file in the folder is ever served.
 """
 
@@ -35,7 +35,7 @@ _NAME = re.compile(
 
 
 class Published(NamedTuple):
-    """A published picture, with the MIME type to send."""
+    """A published image, with the MIME type to send."""
 
     task_id: str
     data: bytes
@@ -43,7 +43,7 @@ class Published(NamedTuple):
 
 
 class Publisher:
-    """Publishes pictures in a home folder, and finds them by the name in their address."""
+    """Publishes images in a home folder, and finds them by the name in their address."""
 
     def __init__(self, home: Path, signer: Signer) -> None:
         self._folder = home / FOLDER
@@ -54,7 +54,7 @@ class Publisher:
 
         Args:
             task_id: the task it is for.
-            data: the picture's bytes.
+            data: the image's bytes.
             suffix: the suffix of its format, such as ".png".
 
         Raises:
@@ -64,19 +64,19 @@ class Publisher:
         if not re.fullmatch(TASK, task_id, re.ASCII):  # it names a folder
             raise ValueError("no id of a task")
         if suffix not in MIME_TYPES:
-            raise PictureError(f"a picture of the kind {suffix or 'unknown'} cannot be published")
+            raise PictureError(f"an image of the kind {suffix or 'unknown'} cannot be published")
         content, ends = hashlib.sha256(data).hexdigest(), str(int(time.time()) + LIFETIME)
         signature = self._signer.sign(PICTURE, task_id, content, ends, suffix)
         try:
             write_atomically(self._folder / task_id / content, data, durable=False)
         except OSError as error:
             raise PictureError(
-                f"the picture cannot be published in {self._folder} ({error.strerror})"
+                f"the image cannot be published in {self._folder} ({error.strerror})"
             ) from None
         return f"{task_id}.{content}.{ends}.{signature}{suffix}"
 
     def find(self, name: str) -> Published | None:
-        """Return the picture with this name, None if anything is wrong. Does not check the task.
+        """Return the image with this name, None if anything is wrong. Does not check the task.
 
         Raises:
             SettingsError: the key cannot be read.
@@ -93,17 +93,17 @@ class Publisher:
         return Published(task_id, data, MIME_TYPES[suffix]) if data is not None else None
 
     def withdraw(self, task_id: str) -> None:
-        """Remove the pictures published for a task."""
+        """Remove the images published for a task."""
         if re.fullmatch(TASK, task_id, re.ASCII):
             shutil.rmtree(self._folder / task_id, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove the pictures whose addresses have expired."""
+        """Remove the images whose addresses have expired."""
         for task_id in self.leftovers():
             self.withdraw(task_id)
 
     def leftovers(self) -> list[str]:
-        """Return the ids of tasks whose pictures are older than an address may be."""
+        """Return the ids of tasks whose images are older than an address may be."""
         oldest = time.time() - LIFETIME
         found = []
         with contextlib.suppress(OSError):
@@ -115,7 +115,7 @@ class Publisher:
 
 
 def _read(folder: Path, content: str) -> bytes | None:
-    """Return the picture with this hash, None if the file of that name is anything else."""
+    """Return the image with this hash, None if the file of that name is anything else."""
     try:
         descriptor = os.open(folder / content, _READ)
     except OSError:

@@ -1,4 +1,4 @@
-"""Local pictures of folders that are served anyway, or that go into a store: setting `pictures`."""
+"""Local images of folders that are served anyway, or that go into a store: setting `pictures`."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from ..images.picture import Picture, read_picture
 from ..media.picture_store import PictureStore, check_store
 from ..text import clip_path, short_path
 
-CHECKED_FOR = 300.0  # seconds for which a served picture that was there counts as there
+CHECKED_FOR = 300.0  # seconds for which a served image that was there counts as there
 KEPT = 10_000
-MOST_LISTED = 100  # files among which a picture is looked for
-SECONDS = 10.0  # for the headers of a served picture
-_HINT = "correct what is served there, or %imgopen config pictures"
+MOST_LISTED = 100  # files among which an image is looked for
+SECONDS = 10.0  # for the headers of a served image
+_HINT = "correct what is served there, or %imgopen config images"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a picture of this machine goes by the setting.
+    """Where an image of this machine goes by the setting.
 
     Attributes:
         address: of the folder that is served, or of the store.
-        url: of the picture itself; "" in a store, which gives one when it is uploaded.
+        url: of the image itself; "" in a store, which gives one when it is uploaded.
     """
 
     address: str
@@ -42,7 +42,7 @@ class Place:
 
 
 class ServedPictures:
-    """Finds the places of pictures, checks them, and gives their addresses to the service.
+    """Finds the places of images, checks them, and gives their addresses to the service.
 
     Args:
         settings: which folder is served where.
@@ -69,7 +69,7 @@ class ServedPictures:
             store.after_fork()
 
     def place(self, picture: Picture) -> Place | None:
-        """Return the place of a picture, None if the setting names none.
+        """Return the place of an image, None if the setting names none.
 
         A link counts as the file that it leads to, so nothing outside of a folder is of it.
         """
@@ -85,20 +85,20 @@ class ServedPictures:
         return None
 
     def address(self, picture: Picture, place: Place) -> str:
-        """Return the address of a picture for the service; upload it if it goes into a store.
+        """Return the address of an image for the service; upload it if it goes into a store.
 
         Raises:
-            PictureError: what is served there is not this picture, or the store refuses.
+            PictureError: what is served there is not this image, or the store refuses.
             SettingsError: the store cannot be used.
         """
-        assert picture.data is not None, "a picture of this machine has its bytes"
+        assert picture.data is not None, "an image of this machine has its bytes"
         if place.url:
             self.check(picture.label, len(picture.data), place)
             return place.url
         return self._stores[place.address].address(picture.data, picture.suffix)
 
     def check(self, label: str, size: int, place: Place) -> None:
-        """Check that a picture is served as it is here, as far as the headers say.
+        """Check that an image is served as it is here, as far as the headers say.
 
         Args:
             label: its name.
@@ -116,7 +116,7 @@ class ServedPictures:
             raise PictureError(
                 f"{name} is served at {place.url}, which only this network reaches: Img Open "
                 "cannot fetch it",
-                hint="name a public address: %imgopen config pictures",
+                hint="name a public address: %imgopen config images",
             )
         try:
             length = self._downloader.length(place.url, SECONDS)
@@ -134,14 +134,14 @@ class ServedPictures:
                 self._checked.popitem(last=False)
 
     def examine(self) -> Iterator[str]:
-        """Yield what is found of each place of the setting; a folder's first picture is tried.
+        """Yield what is found of each place of the setting; a folder's first image is tried.
 
         Raises:
-            PictureError: a picture is not served as it is here.
+            PictureError: an image is not served as it is here.
             SettingsError: a store cannot be used.
         """
         for folder, address in self._folders:
-            what = clip_path(folder) or "all pictures"
+            what = clip_path(folder) or "all images"
             if not is_served(address):
                 check_store(address)
                 yield f"{what}: uploaded to {address}"
@@ -149,7 +149,7 @@ class ServedPictures:
             first = _first_picture(folder)
             place = self.place(first) if first else None
             if first is None or place is None or first.data is None:
-                yield f"{what}: served at {address}; no picture in it to try"
+                yield f"{what}: served at {address}; no image in it to try"
                 continue
             self.check(first.label, len(first.data), place)
             yield f"{what}: served at {address}, tried with {clip_path(short_path(first.label))}"

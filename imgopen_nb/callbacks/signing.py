@@ -1,6 +1,6 @@
 """The key that signs public addresses: made on first use, with mode 0600; it can be rotated.
 
-Anyone with a signed address may do what it names (report the end of one task, fetch one picture)
+Anyone with a signed address may do what it names (report the end of one task, fetch one image)
 and nothing else. The signature is HMAC-SHA256 (RFC 2104) of the purpose and its parts.
 """
 
@@ -22,7 +22,7 @@ FILE = "callbacks.key"
 BYTES = 32
 # A signature in an address: 43 letters, digits, - and _.
 SIGNATURE = r"[A-Za-z0-9_-]{43}"
-# What a signature allows: report the end of a task, fetch a picture, recognize a server.
+# What a signature allows: report the end of a task, fetch an image, recognize a server.
 CALLBACK, PICTURE, HELLO = "callback", "picture", "hello"
 
 

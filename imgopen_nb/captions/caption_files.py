@@ -1,7 +1,7 @@
-"""Caption files beside pictures, as trainers read them: cat.png is described by cat.txt.
+"""Caption files beside images, as trainers read them: cat.png is described by cat.txt.
 
-No caption reaches another picture's file: wherever a text file would lie beside a picture of the
-same name, that picture must be the captioned one.
+No caption reaches another image's file: wherever a text file would lie beside an image of the
+same name, that image must be the captioned one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..media.formats import FILE_SUFFIXES
 from ..media.stores import is_store
 from ..text import clip_path, in_words
 
-MAPPING = "imgopen-captions.json"  # which picture without a file here has which text file
+MAPPING = "imgopen-captions.json"  # which image without a file here has which text file
 MOST_NAME = 220  # bytes; file systems allow 255 with the suffix
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -32,12 +32,12 @@ _QUERY_NAMES = ("filename", "file")
 
 
 class Captioned(NamedTuple):
-    """A picture and its caption.
+    """An image and its caption.
 
     Attributes:
         image: an absolute path, a URL, "sample:NAME", "<PIL 640x480 ...>", or a name from an old
             history.
-        picture: which picture it is: "sha256:HEX" of its bytes, or another text where the bytes
+        picture: which image it is: "sha256:HEX" of its bytes, or another text where the bytes
             are not known.
         caption: the text.
     """
@@ -48,7 +48,7 @@ class Captioned(NamedTuple):
 
     @property
     def local(self) -> bool:
-        """Whether the picture is a file whose place is known."""
+        """Whether the image is a file whose place is known."""
         return os.path.isabs(self.image)
 
     @property
@@ -61,9 +61,9 @@ class _Target(NamedTuple):
     """A text file to be written.
 
     Attributes:
-        row: the picture and its caption.
+        row: the image and its caption.
         folder, stem, suffix: where the file goes, and its name.
-        beside: whether the picture lies in the same folder.
+        beside: whether the image lies in the same folder.
     """
 
     row: Captioned
@@ -101,12 +101,12 @@ def write_files(
     *,
     overwrite: bool,
 ) -> list[Path]:
-    """Write a text file for each caption, named after its picture; see `planned`.
+    """Write a text file for each caption, named after its image; see `planned`.
 
     Args:
         captioned: image, picture and caption of each, see `Captioned`.
         files: what writes them.
-        folder: where they go, made if it does not exist; None: each beside its own picture.
+        folder: where they go, made if it does not exist; None: each beside its own image.
         suffix: of the files.
         overwrite: whether to replace files of the user.
 
@@ -114,7 +114,7 @@ def write_files(
         The paths of the text files.
 
     Raises:
-        UsageError: a caption would lie beside another picture, two pictures would have the same
+        UsageError: a caption would lie beside another image, two images would have the same
             file, or a file is the user's; nothing was written.
         FileError: a file cannot be written.
     """
@@ -126,18 +126,18 @@ def write_files(
 def planned(
     captioned: Iterable[tuple[str, str, str]], folder: Path | None, suffix: str
 ) -> dict[Path, str | bytes]:
-    """Return the text files for captions, each named after its picture; nothing is written.
+    """Return the text files for captions, each named after its image; nothing is written.
 
-    A picture from a URL, a sample or an object has no name of its own: it gets one that is free,
+    An image from a URL, a sample or an object has no name of its own: it gets one that is free,
     and `imgopen-captions.json` in the same folder says which.
 
     Args:
         captioned: image, picture and caption of each, see `Captioned`.
-        folder: where they go; None: each beside its own picture.
+        folder: where they go; None: each beside its own image.
         suffix: of the files.
 
     Raises:
-        UsageError: a caption would lie beside another picture, or two pictures would have the
+        UsageError: a caption would lie beside another image, or two images would have the
             same file.
     """
     rows, suffix = [Captioned(*row) for row in captioned], _text_suffix(suffix)
@@ -160,7 +160,7 @@ def planned(
 
 
 class _Names:
-    """The names of pictures: a file's own; for others one that no other has in the folder."""
+    """The names of images: a file's own; for others one that no other has in the folder."""
 
     def __init__(self, rows: list[Captioned], folder: Path | None) -> None:
         self.mapping = _read_mapping(folder / MAPPING) if folder else {}
@@ -184,7 +184,7 @@ class _Names:
 
 
 def stem(image: str) -> str:
-    """Return a name for a picture that is no file here, safe as a file name on every system."""
+    """Return a name for an image that is no file here, safe as a file name on every system."""
     label = image.removeprefix("sample:")
     if label.startswith("<"):  # <PIL 640x480 3fa9c1d2>
         name = label.strip("<>")
@@ -230,14 +230,14 @@ def _homeless(row: Captioned) -> _Problem:
 
 
 def _collisions(targets: list[_Target]) -> Iterator[_Problem]:
-    """Yield a problem for each two pictures that would have the same file."""
+    """Yield a problem for each two images that would have the same file."""
     known: dict[tuple[str, str], list[_Target]] = {}
     for target in targets:
         others = known.setdefault(target.key, [])
         other = next((other for other in others if not target.may_share(other)), None)
         if other is not None:
             one, two = clip_path(other.row.image), clip_path(target.row.image)
-            said = f"two pictures would have the file {target.file.name}: {one} and {two}"
+            said = f"two images would have the file {target.file.name}: {one} and {two}"
             yield _Problem(said, _way_out(other, target))
         others.append(target)
 
@@ -246,12 +246,12 @@ def _way_out(one: _Target, two: _Target) -> str:
     if one.beside and two.beside:
         return "rename one of them, or put them into folders of their own"
     if one.row.local and two.row.local:
-        return "leave the folder out: each goes beside its picture"
+        return "leave the folder out: each goes beside its image"
     return "export them from boards of their own, into folders of their own"
 
 
 def _strangers(targets: list[_Target]) -> Iterator[_Problem]:
-    """Yield a problem for each picture that a caption of another would lie beside."""
+    """Yield a problem for each image that a caption of another would lie beside."""
     found: dict[Path, dict[str, list[Path]]] = {}
     digest = cache(_sha256)  # of this moment
     originals = {os.path.realpath(target.row.image) for target in targets if target.row.local}
@@ -261,12 +261,12 @@ def _strangers(targets: list[_Target]) -> Iterator[_Problem]:
             found[folder] = _pictures_in(folder)
         near = found[folder].get(_folded(target.stem), [])
         if target.beside:
-            # Here Cat.png and cat.png are two pictures; the own one may have any suffix.
+            # Here Cat.png and cat.png are two images; the own one may have any suffix.
             own = os.path.basename(target.row.image)
             others = (p for p in near if _stem(p.name) == target.stem and p.name != own)
             near = [folder / own, *others]
         if os.path.realpath(target.file) in originals:
-            said = f"{clip_path(target.file)} is a picture itself"
+            said = f"{clip_path(target.file)} is an image itself"
             yield _Problem(said, "give another suffix, or another folder")
             continue
         problems = (_stranger(target, picture, digest(picture)) for picture in near)
@@ -274,12 +274,12 @@ def _strangers(targets: list[_Target]) -> Iterator[_Problem]:
 
 
 def _stranger(target: _Target, picture: Path, sha256: str) -> _Problem | None:
-    """Return why a caption must not lie beside a picture, None if it may.
+    """Return why a caption must not lie beside an image, None if it may.
 
     Args:
         target: the caption and its file.
-        picture: a picture in the same folder.
-        sha256: that of the picture's bytes, "" if it cannot be read.
+        picture: an image in the same folder.
+        sha256: that of the image's bytes, "" if it cannot be read.
     """
     image, other = clip_path(target.row.image), clip_path(picture)
     own, elsewhere = _is_own(target.row, picture), "give another folder"
@@ -289,17 +289,17 @@ def _stranger(target: _Target, picture: Path, sha256: str) -> _Problem | None:
     if target.row.picture == f"sha256:{sha256}":
         return None
     if not target.row.picture.startswith("sha256:"):
-        same = "still the captioned picture" if own else f"the same picture as {image}"
+        same = "still the captioned image" if own else f"the same image as {image}"
         return _Problem(f"it is not known whether {other} is {same}", elsewhere)
     if own:
-        said = f"{image} is another picture than the captioned one: the file has changed since"
+        said = f"{image} is another image than the captioned one: the file has changed since"
         return _Problem(said, f"describe it again, or {elsewhere}")
-    said = f"{target.file.name} would lie beside {other}, another picture than {image}"
+    said = f"{target.file.name} would lie beside {other}, another image than {image}"
     return _Problem(said, elsewhere)
 
 
 def _is_own(row: Captioned, picture: Path) -> bool:
-    """Whether a picture is the very file that the row names."""
+    """Whether an image is the very file that the row names."""
     if not row.local or str(picture) == row.image:
         return row.local
     try:
@@ -309,7 +309,7 @@ def _is_own(row: Captioned, picture: Path) -> bool:
 
 
 def _pictures_in(folder: Path) -> dict[str, list[Path]]:
-    """Return the picture files of a folder by their folded stem; {} if it does not exist."""
+    """Return the image files of a folder by their folded stem; {} if it does not exist."""
     found: dict[str, list[Path]] = {}
     try:
         names = sorted(os.listdir(folder))

@@ -1,4 +1,4 @@
-"""What several models say about the same pictures, side by side and in numbers."""
+"""What several models say about the same images, side by side and in numbers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Comparison:
 
     Attributes:
         models: the names of the models, sorted.
-        rows: one for each picture, in the order of the input, or of their first task. Two files
+        rows: one for each image, in the order of the input, or of their first task. Two files
             with the same bytes are two rows that share captions.
         notes: what was left out, and why.
     """
@@ -53,14 +53,14 @@ class Comparison:
         thumbnail: Callable[[Row], bytes | None] | None = None,
     ) -> None:
         self.rows = tuple(rows)
-        # What is counted is pictures, not files.
+        # What is counted is images, not files.
         self.pictures = tuple({row.picture or row.image: row for row in self.rows}.values())
         self.models = tuple(sorted({model for row in self.rows for model in row.descriptions}))
         self.notes = tuple(notes)
         self._thumbnail = thumbnail
 
     def wide(self) -> pd.DataFrame:
-        """Return one row per picture and one column of captions per model."""
+        """Return one row per image and one column of captions per model."""
         return self._captions(self.rows)
 
     def tidy(self) -> pd.DataFrame:
@@ -88,20 +88,20 @@ class Comparison:
         return _frame(found, _AGREEMENT).set_index("image")
 
     def pairs(self) -> pd.DataFrame:
-        """Return per pair of models: mean Jaccard index, number of pictures that both described."""
+        """Return per pair of models: mean Jaccard index, number of images that both described."""
         pairs = itertools.combinations(self.models, 2)
         return _frame([(*pair, *self._pair(*pair)) for pair in pairs], _PAIRS)
 
     def summary(self) -> pd.DataFrame:
         """Return per model: answers, failures, median seconds, median words, vocabulary, novelty.
 
-        `own_terms` counts, over all pictures, the terms that no other model has for the same
-        picture; `novelty` is their share of the model's terms, NaN if no other model answered.
+        `own_terms` counts, over all images, the terms that no other model has for the same
+        image; `novelty` is their share of the model's terms, NaN if no other model answered.
         """
         return _frame([self._summary(m) for m in self.models], _SUMMARY).set_index("model")
 
     def disagreements(self, n: int = 10) -> pd.DataFrame:
-        """Return the `n` pictures on which the models agree least, with the captions."""
+        """Return the `n` images on which the models agree least, with the captions."""
         import numpy as np
 
         known = [row for row in self.rows if not math.isnan(row.agreement)]
@@ -111,7 +111,7 @@ class Comparison:
         return wide
 
     def thumbnail(self, row: Row) -> bytes | None:
-        """Return a 192 px JPEG of a picture, None if it cannot be read."""
+        """Return a 192 px JPEG of an image, None if it cannot be read."""
         from ..images.thumbnail import JPEG, thumbnail
 
         for get in self._sources(row):
@@ -187,18 +187,18 @@ def compare(
     *,
     thumbnail: Callable[[Row], bytes | None] | None = None,
 ) -> Comparison:
-    """Compare what models say about the same pictures.
+    """Compare what models say about the same images.
 
-    Only describe tasks count. If a model described a picture several times, its latest answer
+    Only describe tasks count. If a model described an image several times, its latest answer
     counts; a failure counts only if there is no answer. See `Comparison` for how a sentence is
     compared with tags.
 
     Args:
         source: a history (DataFrame), or results.
-        thumbnail: returns the JPEG of a row's picture, for the display.
+        thumbnail: returns the JPEG of a row's image, for the display.
 
     Raises:
-        UsageError: none of them describes a picture.
+        UsageError: none of them describes an image.
 
     Example:
         >>> comparison = compare(session.history(operation="describe"))
@@ -214,11 +214,11 @@ def compare_rows(
     notes: Iterable[str] = (),
     thumbnail: Callable[[Row], bytes | None] | None = None,
 ) -> Comparison:
-    """Return the comparison of certain pictures, with those that have no caption yet.
+    """Return the comparison of certain images, with those that have no caption yet.
 
     Args:
         described: the descriptions, oldest first.
-        rows: the pictures in their order; None for those that were described.
+        rows: the images in their order; None for those that were described.
         notes: what a reader should know beforehand.
         thumbnail: as for `compare`.
     """

@@ -20,7 +20,7 @@ from .descriptions import Description, Row, pictures
 if TYPE_CHECKING:
     import pandas as pd
 
-# 100 pictures at 192 px take about 0.9 MB; one output gives a notebook at most 1.5 MB.
+# 100 images at 192 px take about 0.9 MB; one output gives a notebook at most 1.5 MB.
 BUDGET = 1_400_000
 MAX_PICTURES = 200
 MAX_TERMS = 40
@@ -56,8 +56,8 @@ def comparison_view(comparison: Compared) -> dict[str, Any]:
     more = len(comparison.rows) - len(views)
     notes = [
         *comparison.notes,
-        f"{more} more pictures: comparison.wide()" if more else "",
-        f"{bare} pictures are not shown, to keep the notebook small" if bare else "",
+        f"{more} more images: comparison.wide()" if more else "",
+        f"{bare} images are not shown, to keep the notebook small" if bare else "",
     ]
     origins = {each.backend for each in _descriptions(comparison) if each.status != NOT_SENT}
     return {
@@ -88,7 +88,7 @@ def comparison_text(comparison: Compared, width: int | None = None) -> str:
     parts = [
         headline(comparison),
         text_table(rows, ["image", "agreement", *comparison.models], width),
-        f"… {more} more pictures" if more > 0 else "",
+        f"… {more} more images" if more > 0 else "",
         text_table(_summary(comparison), list(_SUMMARY), width),
         *comparison.notes,
     ]
@@ -96,7 +96,7 @@ def comparison_text(comparison: Compared, width: int | None = None) -> str:
 
 
 def headline(comparison: Compared) -> str:
-    """Return "12 pictures · clip, deepdanbooru · mean agreement 0.21"."""
+    """Return "12 images · clip, deepdanbooru · mean agreement 0.21"."""
     known = [row.agreement for row in comparison.rows if not math.isnan(row.agreement)]
     parts = [pictures(comparison.rows), ", ".join(comparison.models)]
     if known:
@@ -105,7 +105,7 @@ def headline(comparison: Compared) -> str:
 
 
 def _rows_within(comparison: Compared, budget: int) -> tuple[list[tuple[Row, dict[str, Any]]], int]:
-    """Return the rows that fit, without their pictures, and the number of bytes left."""
+    """Return the rows that fit, without their images, and the number of bytes left."""
     fitting: list[tuple[Row, dict[str, Any]]] = []
     for row in comparison.rows[:MAX_PICTURES]:
         view = _row(row)
@@ -117,7 +117,7 @@ def _rows_within(comparison: Compared, budget: int) -> tuple[list[tuple[Row, dic
 
 
 def _weight(view: Mapping[str, Any]) -> int:
-    """Return about how many bytes the row needs without its picture."""
+    """Return about how many bytes the row needs without its image."""
     models = view["said"]
     chips = 500 * len(models) + 130 * sum(len(m["terms"]) for m in models)
     texts = [
@@ -152,7 +152,7 @@ def _row(row: Row) -> dict[str, Any]:
         "image": row.image,
         "doubt": doubt(row.picture),
         "src": "",
-        "alt": next((d.caption for d in row.descriptions.values() if d.caption), "the picture"),
+        "alt": next((d.caption for d in row.descriptions.values() if d.caption), "the image"),
         "agreement": number(row.agreement),
         "percent": 0 if math.isnan(row.agreement) else round(100 * row.agreement),
         "shared": len(shared) if len(row.terms) > 1 else None,
@@ -206,7 +206,7 @@ def _said(description: Description | None) -> str:
 
 
 def comparison_bundle(comparison: Compared) -> Bundle:
-    """Return what a notebook shows: at most 1.5 MB for any number of pictures."""
+    """Return what a notebook shows: at most 1.5 MB for any number of images."""
     return {
         "text/plain": comparison_text(comparison),
         "text/html": render("comparison.html", **comparison_view(comparison)),

@@ -1,4 +1,4 @@
-"""Descriptions of pictures, read from a history or from results and grouped by picture."""
+"""Descriptions of images, read from a history or from results and grouped by image."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OPERATION = "describe"
-DESCRIBE_FIRST = "describe pictures first: %imgopen compare PICTURE... --models clip deepdanbooru"
+DESCRIBE_FIRST = "describe images first: %imgopen compare IMAGE... --models clip deepdanbooru"
 ENDED_BADLY = ("failed", "refused")
 _OPEN = frozenset(state.value for state in State if not state.final)
 
 
 @dataclass(frozen=True)
 class Description:
-    """What one model says about one picture; without caption and tags it gave no answer.
+    """What one model says about one image; without caption and tags it gave no answer.
 
-    `image` is the name that the picture had in that call, `picture` is its identity.
+    `image` is the name that the image had in that call, `picture` is its identity.
     """
 
     image: str
@@ -84,11 +84,11 @@ class Description:
 
 @dataclass(frozen=True)
 class Row:
-    """One picture and the description by each model.
+    """One image and the description by each model.
 
     Attributes:
         image: its name: a URL, an absolute path, sample:NAME or <...>.
-        descriptions: by model; those of the same picture under another name are among them.
+        descriptions: by model; those of the same image under another name are among them.
         picture: its identity, on which all that belongs to it hangs; "" if it cannot be read.
         trouble: why it cannot be read, or "".
     """
@@ -121,8 +121,8 @@ def group(
 
     Args:
         described: the descriptions; of those without a time, the last counts as the latest.
-        rows: the pictures that are meant, in their order. By default those that were described:
-            one row for each name of a picture.
+        rows: the images that are meant, in their order. By default those that were described:
+            one row for each name of an image.
     """
     said: dict[str, dict[str, Description]] = {}
     names: dict[tuple[str, str], None] = {}
@@ -153,15 +153,15 @@ def described_by(tasks: Iterable[Description | None]) -> tuple[list[Description]
     """Return the descriptions among tasks, as `read` yields them, and a note on the other tasks.
 
     Raises:
-        UsageError: none of them describes a picture.
+        UsageError: none of them describes an image.
     """
     found = list(tasks)
     described = [each for each in found if each is not None]
     if not described:
-        what = f"none of the {len(found)} tasks describes a picture" if found else "no task given"
+        what = f"none of the {len(found)} tasks describes an image" if found else "no task given"
         raise UsageError(f"nothing to compare: {what}", hint=DESCRIBE_FIRST)
     others = len(found) - len(described)
-    return described, count(others, "task does", "tasks do", "not describe a picture: left out")
+    return described, count(others, "task does", "tasks do", "not describe an image: left out")
 
 
 def state_notes(described: Iterable[Description]) -> Iterator[str]:
@@ -182,15 +182,15 @@ def state_notes(described: Iterable[Description]) -> Iterator[str]:
 
 
 def pictures(rows: Iterable[Row]) -> str:
-    """Return "2 pictures", or "2 pictures in 3 files". What cannot be read is none of them."""
+    """Return "2 images", or "2 images in 3 files". What cannot be read is none of them."""
     known = [row.picture or row.image for row in rows if not row.trouble and _was_sent(row)]
     number = len(set(known))
-    text = counted(number, "picture")
+    text = counted(number, "image")
     return f"{text} in {len(known)} files" if len(known) > number else text
 
 
 def _was_sent(row: Row) -> bool:
-    """Whether any call with the picture was sent, or none was made yet."""
+    """Whether any call with the image was sent, or none was made yet."""
     said = row.descriptions.values()
     return not said or any(each.status != NOT_SENT for each in said)
 

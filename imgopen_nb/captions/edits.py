@@ -1,9 +1,9 @@
 """Captions that people picked, merged or wrote, in a table of their own.
 
 Rows are never deleted: a newer row replaces an older one, and an undo only marks a row with a time.
-The current caption of a picture is its newest row that is not undone. A caption belongs to the
-identity of a picture (`images/identity.py`); in rows of earlier versions, which kept only a name,
-it belongs to that name. What was written for another picture of the same name is offered, and is
+The current caption of an image is its newest row that is not undone. A caption belongs to the
+identity of an image (`images/identity.py`); in rows of earlier versions, which kept only a name,
+it belongs to that name. What was written for another image of the same name is offered, and is
 neither applied nor exported by itself.
 """
 
@@ -73,7 +73,7 @@ class Draft(NamedTuple):
 class Edit:
     """A saved caption; `replaces` is the id of the one that it replaced.
 
-    `image` is the name that the picture had then, `picture` its identity.
+    `image` is the name that the image had then, `picture` its identity.
     """
 
     edit_id: int
@@ -112,10 +112,10 @@ def merged(
     models: Sequence[str] | None = None,
     least: int = 2,
 ) -> Draft:
-    """Return what all models say of a picture as one caption.
+    """Return what all models say of an image as one caption.
 
     Args:
-        row: the picture.
+        row: the image.
         how: one of `MERGES`; the default is the sentence and the tags that it does not say.
         threshold: for a vote, the share of the models that must be exceeded.
         min_score: tags with a lower score are left out; those without a score stay.
@@ -151,7 +151,7 @@ def merged(
 
 @dataclass(frozen=True)
 class Offer:
-    """A caption that a person wrote for another picture of the same name, or perhaps for this one.
+    """A caption that a person wrote for another image of the same name, or perhaps for this one.
 
     Attributes:
         edit: the caption.
@@ -163,7 +163,7 @@ class Offer:
 
 
 def accepted(offer: Offer) -> Draft:
-    """Return an offered caption as one for the picture that it is offered to."""
+    """Return an offered caption as one for the image that it is offered to."""
     edit = offer.edit
     return drafted(edit.caption, "edited", {**edit.origin, "edit": edit.edit_id}, edit.tags)
 
@@ -217,21 +217,21 @@ class Edits:
         self._database = database
 
     def current(self, pictures: Iterable[str]) -> dict[str, Edit]:
-        """Return the current captions by picture."""
+        """Return the current captions by image."""
         newest = f"{_NEWEST} AND {_AMONG} GROUP BY {_PICTURE}"
         sql = f"SELECT {_NAMES} FROM edits WHERE edit_id IN ({newest})"
         rows = self._database.read(sql, [_json(list(pictures))], COLUMNS)
         return {row["picture"]: _edit(row) for row in rows}
 
     def held(self, pictures: Iterable[str]) -> dict[str, Held]:
-        """Return the text of the current captions by picture, quickly for any number."""
+        """Return the text of the current captions by image, quickly for any number."""
         columns = f"{_PICTURE} AS meant, MAX(edit_id), caption, kind"
         sql = f"SELECT {columns} FROM edits WHERE undone IS NULL AND {_AMONG} GROUP BY meant"
         rows = self._database.read_rows(sql, [_json(list(pictures))])
         return {row[0]: Held(*row[1:]) for row in rows}
 
     def offers(self, pictures: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Offer]:
-        """Return captions that may be meant for pictures, by name and identity.
+        """Return captions that may be meant for images, by name and identity.
 
         Args:
             pictures: (name, identity) of each; in a history one name may stand for several.
@@ -239,8 +239,8 @@ class Edits:
         Returns:
             The present caption of an earlier version of the file that was captioned under this
             name, the newest if there are several, or what was written under its name before
-            pictures were told apart. One under a name by which a task knows the very picture comes
-            first. None is proved to be about this picture.
+            images were told apart. One under a name by which a task knows the very image comes
+            first. None is proved to be about this image.
         """
         sql = (
             f"WITH named AS (SELECT DISTINCT image AS name, {_PICTURE} AS meant FROM edits "
@@ -276,7 +276,7 @@ class Edits:
     def _names_of(
         self, images: Mapping[str, Iterable[tuple[str, str]]]
     ) -> dict[str, list[tuple[str, str]]]:
-        """Return (name, identity) by each name that a task, given the same picture, knows."""
+        """Return (name, identity) by each name that a task, given the same image, knows."""
         files: dict[str, list[tuple[str, str]]] = {}
         for named in (each for known in images.values() for each in known):
             if name_of(named[1]) is None:
@@ -292,7 +292,7 @@ class Edits:
         """Save a caption, which replaces the one that the user has seen.
 
         Args:
-            image: the picture's name.
+            image: the image's name.
             picture: its identity.
             draft: the caption.
             over: the `edit_id` of the current caption, None if there is none.
@@ -315,7 +315,7 @@ class Edits:
         It belongs into a transaction: no other kernel may write between the check and the insert.
 
         Args:
-            changes: name, identity, caption and the `edit_id` that is replaced, of each picture.
+            changes: name, identity, caption and the `edit_id` that is replaced, of each image.
             step: the step of a dataset that they belong to.
         """
         return sum(self.add_steps([(step, list(changes))]))
@@ -360,7 +360,7 @@ class Edits:
         return bool(self._database.run(f"{sql} AND edit_id = ?", values))
 
     def captioned(self, pictures: Iterable[str]) -> set[str]:
-        """Return those of the pictures that have a caption of a person."""
+        """Return those of the images that have a caption of a person."""
         sql = f"SELECT DISTINCT {_PICTURE} FROM edits WHERE undone IS NULL AND {_AMONG}"
         rows = self._database.read(sql, [_json(list(pictures))], ("picture",))
         return {row["picture"] for row in rows}
@@ -371,7 +371,7 @@ class Edits:
         return [row["caption"] for row in self._database.read(sql, [most], ("caption",))]
 
     def history(self, picture: str | None = None) -> list[Edit]:
-        """Return all captions ever saved, of one picture or of all, oldest first."""
+        """Return all captions ever saved, of one image or of all, oldest first."""
         where, values = ("", []) if picture is None else (f" WHERE {_PICTURE} = ?", [picture])
         sql = f"SELECT {_NAMES} FROM edits{where} ORDER BY edit_id"
         return [_edit(row) for row in self._database.read(sql, values, COLUMNS)]

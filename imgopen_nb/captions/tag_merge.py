@@ -1,4 +1,4 @@
-"""Merges what several models say of a picture: sentences stay whole, tags are compared.
+"""Merges what several models say of an image: sentences stay whole, tags are compared.
 
 Comparing never changes what is written: sentences and tags keep their spelling, and tags the order
 of their first occurrence. Tags are compared by the words of `terms`: case, plurals, spelling and
@@ -33,7 +33,7 @@ Words = frozenset[str]
 
 
 class Said(NamedTuple):
-    """What one model says of a picture.
+    """What one model says of an image.
 
     Attributes:
         sentence: its prose, "" if it gives tags only.

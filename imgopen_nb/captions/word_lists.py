@@ -31,7 +31,7 @@ STOP_WORDS = _set(
 )
 
 # "a close up of", "this image shows", "in the photo", "a black and white photo of" but not
-# "taking a picture" or "a picture frame".
+# "taking pictures" or "picture frame".
 _PICTURE = r"(?:picture|photograph|photo|image|snapshot|shot|view|pic)s?"
 BOILERPLATE = re.compile(
     rf"\bclose ?up\b(?: {_PICTURE})?(?: of\b)?"

@@ -98,7 +98,7 @@ HAIR_COLOURS = tuple(
 )  # fmt: skip
 _PIXELS = {"least": 1, "usual": (64, 4096), "unit": "in pixels"}
 
-# What the picture is called that receives a face: there, the source is the one that gives it.
+# What the image is called that receives a face: there, the source is the one that gives it.
 RECEIVERS = (
     "target", "target_image", "target_img", "img", "picture", "photo", "input_image",
     "base_image", "image_url", "init_image",
@@ -284,7 +284,7 @@ OTHER_NAMES = {
 
 # The part of a form in which parameters are shown; all others are in "Advanced".
 GROUPS: dict[Group, tuple[str, ...]] = {
-    "Picture": ("image", "images", "mask", "face", "faces", "watermark"),
+    "Image": ("image", "images", "mask", "face", "faces", "watermark"),
     "Prompt": ("prompt", "negative_prompt", "model", "control"),
     "Options": (
         "text", "position", "opacity", "scale", "hair", "fidelity", "mode", "preprocessor", "task",

@@ -206,7 +206,7 @@ class Operation:
         return tuple(filter(None, given))
 
     def body(self, values: Mapping[str, Any], task_id: str = "") -> dict[str, Any]:
-        """Return the JSON body for checked values, in which pictures are URLs already."""
+        """Return the JSON body for checked values, in which images are URLs already."""
         body: dict[str, Any] = {}
         # Objects first, so that a member that is given by its own name overrides theirs.
         for param in sorted(self.params, key=lambda p: p.type != "object"):

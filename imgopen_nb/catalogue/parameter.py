@@ -20,7 +20,7 @@ from .values import is_embedded, listed, scalar
 Known = Literal["documented", "client", "assumed"]
 Mark = Literal["required", "optional", "unmarked", "conflict"]
 Group = Literal[
-    "Picture", "Prompt", "Options", "Size", "Sampling", "High resolution", "Training", "Advanced"
+    "Image", "Prompt", "Options", "Size", "Sampling", "High resolution", "Training", "Advanced"
 ]
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
@@ -30,7 +30,7 @@ _WORDS = {
     "boolean": "true or false",
     "object": "a JSON object",
     "strings": "a list of strings",
-    "image": "a picture (URL, file, bytes, PIL image or array)",
+    "image": "an image (URL, file, bytes, PIL image or array)",
     "string": "a string",
     "text": "a string",
     "url": "an http(s) URL",
@@ -168,7 +168,7 @@ class Param:
 
     @property
     def picture(self) -> bool:
-        """Whether the value is a picture or several."""
+        """Whether the value is an image or several."""
         return self.type in ("image", "images")
 
     @property
@@ -198,7 +198,7 @@ class Param:
         return checked
 
     def _meant(self, value: Any) -> Any:
-        """Return what a user means: 1 for "crop", "clip" for "CLIP", the picture in a list."""
+        """Return what a user means: 1 for "crop", "clip" for "CLIP", the image in a list."""
         if self.type == "image" and isinstance(value, (list, tuple)) and len(value) == 1:
             return value[0] if isinstance(value[0], _BYTES) or _is_picture(value[0]) else value
         if isinstance(value, bool) and self.options == (0, 1):
@@ -342,7 +342,7 @@ def _strings(param: Param, value: Any) -> list[str]:
 def _image(param: Param, value: Any, label: str = "") -> Any:
     label = label or param.name
     if isinstance(value, (str, bytes)) and not value.strip():
-        raise ParameterError(f"{label} is empty: give a URL, a file or a picture")
+        raise ParameterError(f"{label} is empty: give a URL, a file or an image")
     if is_embedded(value):
         given = value.get("path") or ""
         return value if value.get("bytes") is not None else _image(param, given, label)
@@ -351,8 +351,8 @@ def _image(param: Param, value: Any, label: str = "") -> Any:
         if len(made) == 1:
             return _image(param, made[0], label)
         raise ParameterError(
-            f"{label}: this {type(value).__name__} holds {counted(len(made), 'picture')}",
-            hint="give one picture, such as result.images[0]",
+            f"{label}: this {type(value).__name__} holds {counted(len(made), 'image')}",
+            hint="give one image, such as result.images[0]",
         )
     if not isinstance(value, _BYTES) and not _is_picture(value):
         raise ParameterError(f"{label} must be {_WORDS['image']}, not {in_words(value)}")
@@ -367,7 +367,7 @@ def _images(param: Param, value: Any) -> list[Any]:
     items = listed(value, pictures=True)
     if items is None:
         return [_image(param, value)]
-    labels = (f"{param.name}, picture {number} of {len(items)}," for number in itertools.count(1))
+    labels = (f"{param.name}, image {number} of {len(items)}," for number in itertools.count(1))
     return list(map(_image, itertools.repeat(param), items, labels))
 
 
@@ -426,5 +426,5 @@ def _check_count(param: Param, value: Any) -> None:
         return
     low, high = param.min_items or 0, param.max_items or math.inf
     if not low <= len(value) <= high:
-        what = "pictures" if param.picture else "items"
+        what = "images" if param.picture else "items"
         raise ParameterError(f"{param.name} takes {low} to {high} {what}, not {len(value)}")

@@ -22,7 +22,7 @@ _SINGLE = (str, bytes, bytearray, memoryview, Mapping, os.PathLike)
 
 
 def is_embedded(value: Any) -> bool:
-    """Whether this is a picture as datasets keep them: {"bytes": ..., "path": ...}.
+    """Whether this is an image as datasets keep them: {"bytes": ..., "path": ...}.
 
     One of the two may be missing or None.
     """
@@ -86,11 +86,11 @@ def listed(value: Any, *, pictures: bool = False) -> list[Any] | None:
     """Return the items of a collection, None for what is a single value.
 
     A collection is a list, an array, a column of any library, a generator, a set or a view of a
-    dict; of arrays of numbers, those with two or three dimensions are a single picture.
+    dict; of arrays of numbers, those with two or three dimensions are a single image.
 
     Args:
         value: what was given.
-        pictures: whether pictures are wanted.
+        pictures: whether images are wanted.
 
     Raises:
         ParameterError: it has more than MOST_VALUES items or no end, or is a table.
@@ -143,6 +143,6 @@ def _is_plain(item: Any) -> bool:
 
 
 def _is_pixels(value: Any) -> bool:
-    """Whether this is an array of numbers with the shape of one picture."""
+    """Whether this is an array of numbers with the shape of one image."""
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     return kind not in tuple("OSUT") and getattr(value, "ndim", 1) in (2, 3)

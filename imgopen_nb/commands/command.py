@@ -31,7 +31,7 @@ class Invocation:
         variables: the variables of the notebook.
         typed: the words after the command's name, before variables were put in.
         files, said: the files that the command wrote, and what is to be said of them.
-        places: the file of each picture's address, for those that were saved.
+        places: the file of each image's address, for those that were saved.
         exit_code: what the command line ends with, unless there is an error.
     """
 
@@ -116,7 +116,7 @@ def wait(session: Session, task: Task, limit: TimeLimit) -> Any:
 
 
 def pictures(call: Invocation) -> Any:
-    """Return what a line says about which pictures are meant, None if it says nothing."""
+    """Return what a line says about which images are meant, None if it says nothing."""
     words = call.options.words
     for word in words:
         refuse_bare_name(word, call, "file or folder")
@@ -124,7 +124,7 @@ def pictures(call: Invocation) -> Any:
 
 
 def refuse_bare_name(word: Any, call: Invocation, what: str = "file") -> None:
-    """Refuse a picture that is named like a variable and is no file.
+    """Refuse an image that is named like a variable and is no file.
 
     Raises:
         ParameterError: it says how the variable is written.

@@ -1,4 +1,4 @@
-"""`%imgopen dataset ...`: from a folder of pictures to the files that a trainer reads.
+"""`%imgopen dataset ...`: from a folder of images to the files that a trainer reads.
 
 Each action is a command of two words with options of its own. The first word is the folder, unless
 it is an action's name: `dataset check photos`, `dataset photos`, `dataset ./undo`.
@@ -72,7 +72,7 @@ def _base(parser: Parser, out: str = "variable that takes the dataset") -> None:
     # Options that take several words would take the folder, too, if it stood behind them.
     parser.usage = "%(prog)s FOLDER [options]"
     parser.add_argument(
-        "words", nargs="+", metavar="FOLDER", help=f"a folder; or pictures, globs{_or_name(parser)}"
+        "words", nargs="+", metavar="FOLDER", help=f"a folder; or images, globs{_or_name(parser)}"
     )
     parser.option(
         "--name", metavar="NAME", help="keep its steps under this name (unless given: the folder)"
@@ -96,7 +96,7 @@ def _dataset(call: Invocation) -> Dataset:
 
 
 def _refuse_missing(words: Sequence[Any]) -> None:
-    """Refuse one of several words that is no picture: most often a part of a name with blanks.
+    """Refuse one of several words that is no image: most often a part of a name with blanks.
 
     Raises:
         UnknownNameError: it says so.
@@ -145,7 +145,7 @@ def _elsewhere(flag: str) -> str:
 
 
 def _which_options(parser: Parser) -> None:
-    names = f"these pictures: names, 'dog*'{_or_name(parser, 'mask')}"
+    names = f"these images: names, 'dog*'{_or_name(parser, 'mask')}"
     parser.option("--only", nargs="+", metavar="NAME", help=names)
     parser.option(
         "--has", nargs="+", metavar="TEXT", help="those whose captions have all of these words"
@@ -156,12 +156,12 @@ def _which_options(parser: Parser) -> None:
 
 
 def _which(call: Invocation, dataset: Dataset, *, every: bool = False) -> list[int] | None:
-    """Return the places of the pictures that a line means, None if it names none.
+    """Return the places of the images that a line means, None if it names none.
 
     Args:
         call: the line.
-        dataset: whose pictures.
-        every: whether --has and --lacks look at rejected pictures too.
+        dataset: whose images.
+        every: whether --has and --lacks look at rejected images too.
     """
     only, has, lacks = (getattr(call.options, name) for name in ("only", "has", "lacks"))
     if only is None and has is None and lacks is None:
@@ -225,7 +225,7 @@ def _table(call: Invocation, frame: pd.DataFrame) -> Any:
 
 
 def _cell(column: str, value: Any) -> Any:
-    """Return a value as it is printed: names of pictures and times in short."""
+    """Return a value as it is printed: names of images and times in short."""
     if column == "image" and isinstance(value, str):
         return short_path(value)
     return f"{value:%Y-%m-%d %H:%M}" if column == "created" else value
@@ -458,7 +458,7 @@ def _tags(call: Invocation) -> Any:
     from ..display.tables import Table
 
     rows = [(each.name, each.changed, "; ".join(each.notes)) for each in done]
-    return _answer(call, dataset, Table(("step", "pictures changed", "notes"), rows))
+    return _answer(call, dataset, Table(("step", "images changed", "notes"), rows))
 
 
 def _applied(
@@ -532,7 +532,7 @@ def _needed(call: Invocation, dataset: Dataset) -> list[int]:
     where = _which(call, dataset, every=True)
     if where is None:
         raise ParameterError(
-            "which pictures? Name them with --only, --has or --lacks",
+            "which images? Name them with --only, --has or --lacks",
             hint="--only cat.png 'blurred*', or --has blurry",
         )
     return where
@@ -590,11 +590,11 @@ def _audit(call: Invocation) -> Any:
 
 def _files_options(parser: Parser) -> None:
     parser.option("--trainer", metavar="TRAINER", help=f"{_trainers()} (kohya unless given)")
-    parser.option("--to", metavar="FOLDER", help="where the files go (beside the pictures)")
+    parser.option("--to", metavar="FOLDER", help="where the files go (beside the images)")
     parser.option(
         "--images",
         metavar="HOW",
-        help=f"what becomes of pictures: {', '.join(_IMAGES)} (stay unless given)",
+        help=f"what becomes of images: {', '.join(_IMAGES)} (stay unless given)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files of yours too")
 
@@ -643,7 +643,7 @@ def _undo(call: Invocation) -> Any:
     if undone is None:
         none = "there is no step to undo"
         if steps.empty:
-            none += ": steps belong to the folder of the pictures, not to one written into"
+            none += ": steps belong to the folder of the images, not to one written into"
         return _undone(call, dataset, none)
     counts = {"caption": "captions", "verdict": "verdicts", "file": "files"}
     back = [
@@ -678,7 +678,7 @@ def _train_options(parser: Parser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent")
     _which_options(parser)
     parser.epilog = (
-        f"It takes {_TRAINED.min_items} to {_TRAINED.max_items} pictures, and no captions."
+        f"It takes {_TRAINED.min_items} to {_TRAINED.max_items} images, and no captions."
     )
 
 

@@ -122,7 +122,7 @@ def _history(session: Session) -> str:
 
 
 def _pictures(session: Session) -> str:
-    return "; ".join(session.manager.served.examine()) or "none: local pictures have no address"
+    return "; ".join(session.manager.served.examine()) or "none: local images have no address"
 
 
 def _save(session: Session) -> str:
@@ -141,7 +141,7 @@ def callback_address(session: Session) -> str:
 
 
 def run_callback_test(session: Session) -> str:
-    """Have the sandbox fetch a published picture and call back, at each of our addresses.
+    """Have the sandbox fetch a published image and call back, at each of our addresses.
 
     Each test leaves a task of the sandbox in the history.
 
@@ -171,8 +171,8 @@ def _tested(settings: Settings, address: Address) -> str:
         except ImgOpenError as error:
             return f"TROUBLE: {error.message}"
         if task.queries:
-            return "TROUBLE: the sandbox fetched the picture, but no callback came"
-        return f"the sandbox fetched a picture and called back, {time.monotonic() - begun:.1f} s"
+            return "TROUBLE: the sandbox fetched the image, but no callback came"
+        return f"the sandbox fetched an image and called back, {time.monotonic() - begun:.1f} s"
 
 
 CALLBACK_CHECKS: Checks = {"callbacks": callback_address, "self-test": run_callback_test}

@@ -18,7 +18,7 @@ _FILTERS = {
     "status": "only this status: succeeded, failed, refused, running ...",
     "since": "only since a date, or back from now: 30min, 12h, 7d",
     "backend": "only real or only sandbox",
-    "picture": "only the picture with this identity: see the column picture",
+    "picture": "only the image with this identity: see the column picture",
 }
 
 

@@ -1,4 +1,4 @@
-"""`--save FOLDER`: the pictures (or captions) that a command made, as files with their origin."""
+"""`--save FOLDER`: the images (or captions) that a command made, as files with their origin."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def save_options(parser: Parser) -> None:
     parser.option(
         "--save",
         metavar="FOLDER",
-        help="write the pictures (or the caption, or the answer) and their origin into this "
-        "folder; the files are named after the picture, the operation and the task",
+        help="write the images (or the caption, or the answer) and their origin into this "
+        "folder; the files are named after the image, the operation and the task",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace files of yours too (--save, --out FILE)"

@@ -38,7 +38,7 @@ def _compare_options(parser: Parser) -> None:
         "words",
         nargs="*",
         metavar="IMAGE",
-        help="pictures: URLs, files, folders, globs, {names}; unless given: what was described",
+        help="images: URLs, files, folders, globs, {names}; unless given: what was described",
     )
     models = ", ".join(describe_models())
     parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (all unless given)")
@@ -69,7 +69,7 @@ def _compare(call: Invocation) -> Any:
     with batch_progress("describe", len(calls)) as count:
         results = call.session().run_all("describe", calls, seconds, watch=count)
     if all(result.error for result in results):
-        raise UsageError(f"no picture could be described: {results[0].error}")
+        raise UsageError(f"no image could be described: {results[0].error}")
     return compare(results)
 
 

@@ -1,4 +1,4 @@
-"""The setting `pictures`: where the service finds the pictures of a folder on this machine.
+"""The setting `pictures`: where the service finds the images of a folder on this machine.
 
 That is an address at which the folder is served, or a store into which they are uploaded.
 """
@@ -23,12 +23,12 @@ SERVED = ("http", "https")
 
 
 def is_served(address: str) -> bool:
-    """Whether pictures are fetched from an address as they lie, and not uploaded to it."""
+    """Whether images are fetched from an address as they lie, and not uploaded to it."""
     return address.partition(":")[0] in SERVED
 
 
 def read_places(value: Any, *, strict: bool = False) -> dict[str, str]:
-    """Return the address for each folder; the folder "" stands for all pictures.
+    """Return the address for each folder; the folder "" stands for all images.
 
     Args:
         value: `photos=https://pictures.example.org/`, several of them with commas in between, a
@@ -45,18 +45,18 @@ def read_places(value: Any, *, strict: bool = False) -> dict[str, str]:
             folder = _absolute(folder)
             if strict and not os.path.isdir(folder):
                 raise SettingsError(
-                    f"pictures: {in_words(folder)} is no folder",
+                    f"images: {in_words(folder)} is no folder",
                     hint="give the folder that is served",
                 )
         elif is_served(address):
             raise SettingsError(
-                f"pictures: {address} serves a folder, which is not named", hint=_EXAMPLES
+                f"images: {address} serves a folder, which is not named", hint=_EXAMPLES
             )
         if strict and not is_served(address):
             check_store(address)
         if folder in places:
-            what = in_words(folder) if folder else "the place of all pictures"
-            raise SettingsError(f"pictures: {what} is given twice", hint="give it once")
+            what = in_words(folder) if folder else "the place of all images"
+            raise SettingsError(f"images: {what} is given twice", hint="give it once")
         places[folder] = address
     return places
 
@@ -69,13 +69,13 @@ def _pairs(value: Any) -> list[tuple[str, str]]:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
-            raise SettingsError("pictures (IMGOPEN_PICTURES) is not valid JSON") from None
+            raise SettingsError("images (IMGOPEN_PICTURES) is not valid JSON") from None
     if value is None:
         return []
     if not isinstance(value, Mapping) or not all(
         isinstance(each, str) for pair in value.items() for each in pair
     ):
-        raise SettingsError("pictures must name folders and their addresses", hint=_EXAMPLES)
+        raise SettingsError("images must name folders and their addresses", hint=_EXAMPLES)
     return [(folder.strip(), address.strip()) for folder, address in value.items()]
 
 
@@ -100,15 +100,15 @@ def _checked(folder: str, address: str) -> str:
     secret = account if scheme in SERVED else ":" in account  # abfs://container@account is none
     if secret or "?" in address or "#" in address:
         raise SettingsError(
-            f"pictures: {of} must hold neither a password nor ? nor #",
+            f"images: {of} must hold neither a password nor ? nor #",
             hint="a store takes its account from its own configuration",
         )
     if not usable or "::" in address or not address.isprintable():
         shown, _ = hide_passwords(address)
-        raise SettingsError(f"pictures: {in_words(shown)} is not an address", hint=_EXAMPLES)
+        raise SettingsError(f"images: {in_words(shown)} is not an address", hint=_EXAMPLES)
     rest = address.partition("://")[2].rstrip("/")
     if scheme in SERVED and not parts.hostname:
-        raise SettingsError(f"pictures: {of} names no server", hint=_EXAMPLES)
+        raise SettingsError(f"images: {of} names no server", hint=_EXAMPLES)
     return f"{scheme}://{rest}" + ("/" if scheme in SERVED else "")
 
 
@@ -116,4 +116,4 @@ def _absolute(folder: str) -> str:
     try:
         return os.path.abspath(path_of(folder))
     except (ParameterError, OSError):
-        raise SettingsError(f"pictures: {in_words(folder)} is no path") from None
+        raise SettingsError(f"images: {in_words(folder)} is no path") from None

@@ -49,9 +49,9 @@ EDITABLE = {
     "rate": "requests per second at most, of all notebooks together; empty: as many as it takes",
     "settle": "seconds until a lost task that the service does not know is sent again",
     "cache": "on: what was asked before comes from the history; off: it is asked again",
-    "pictures": "where the service finds local pictures: photos=https://pictures.example.org/ "
+    "pictures": "where the service finds local images: photos=https://pictures.example.org/ "
     "where a folder is served, photos=s3://bucket/set to upload them there (signed for an hour)",
-    "save": "folder in which the pictures that the service makes are kept; empty: in none",
+    "save": "folder in which the images that the service makes are kept; empty: in none",
     **LOCAL_MODELS,
 }
 

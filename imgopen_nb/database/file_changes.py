@@ -36,7 +36,7 @@ class Content:
     Attributes:
         digest: as `spots` tells contents apart.
         load: returns the bytes; called when the file is written. Not for links.
-        text: the same as text, None for pictures and archives.
+        text: the same as text, None for images and archives.
         about: whose it is, for the caller.
     """
 

@@ -123,8 +123,8 @@ MIGRATIONS = (
     );
     """,
     "CREATE INDEX inbox_task ON inbox (task_id);",
-    # picture: which picture it is, by content (`images/identity.py`). It is null in the rows that
-    # earlier versions write; those pictures are known by name only. written_files: the SHA-256 of
+    # image: which image it is, by content (`images/identity.py`). It is null in the rows that
+    # earlier versions write; those images are known by name only. written_files: the SHA-256 of
     # each file that we wrote, so that a file that was edited since counts as the user's.
     # fresh_runs: when a batch that asks everything again began, until it has ended.
     """
@@ -153,7 +153,7 @@ MIGRATIONS = (
     CREATE INDEX tasks_untrusted ON tasks (image) WHERE imported = 'untrusted';
     """,
     # steps: what was done to a dataset, each to be undone; rule is JSON, for those that can be
-    # applied again. verdicts: whether a picture of a dataset is kept; those of undone steps do not
+    # applied again. verdicts: whether an image of a dataset is kept; those of undone steps do not
     # count. text_files: the content of each caption file when it was last read or written.
     # changed_files: the journal of files that a step wrote; before and after are SHA-256 ("link
     # TARGET" for a link, "folder" for a folder that was made), null where there was no file; backup

@@ -28,7 +28,7 @@ HISTORY_COLUMNS = (
     "caption", "tags", "image_urls", "submitted", "finished", "seconds", "queries", "attempts",
     "backend", "engine", "error", "imported",
 )  # fmt: skip
-# How a picture is identified in rows of earlier versions, which have no `picture`: by its name.
+# How an image is identified in rows of earlier versions, which have no `picture`: by its name.
 BY_NAME = "name "
 INTEGERS = frozenset({"queries", "attempts"})
 NUMBERS = frozenset({"created", "submitted", "finished", "pending", "seconds"})
@@ -43,7 +43,7 @@ def select(
 
     Args:
         filters: operation, model, backend: a name; status: one or several; since: seconds since
-            the epoch; limit: how many at most, the newest; pictures: a list of identities. None
+            the epoch; limit: how many at most, the newest; images: a list of identities. None
             means no filter.
         columns: the columns to read.
         span: read the rowids of this range only, in their order and without a limit.

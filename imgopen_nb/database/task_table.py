@@ -94,7 +94,7 @@ class TaskTable:
         return self.database.read(sql, (backend, base_url, base_url), COLUMNS)
 
     def unsaved(self, backend: str, base_url: str, since: float) -> list[dict[str, Any]]:
-        """Return the tasks of a backend that made pictures since then and kept none, oldest first.
+        """Return the tasks of a backend that made images since then and kept none, oldest first.
 
         Only the newest MOST_UNSAVED tasks are looked at.
         """
@@ -117,7 +117,7 @@ class TaskTable:
         return self.database.read(sql, (json.dumps(sorted(ids)),), COLUMNS)
 
     def pictures(self, ids: Iterable[str]) -> dict[str, str]:
-        """Return the identities of the pictures of tasks, by task, as far as they are known."""
+        """Return the identities of the images of tasks, by task, as far as they are known."""
         sql = (
             "SELECT task_id, picture FROM tasks WHERE picture IS NOT NULL "
             "AND task_id IN (SELECT value FROM json_each(?))"
@@ -126,12 +126,12 @@ class TaskTable:
         return {row["task_id"]: row["picture"] for row in rows}
 
     def pictures_named(self, image: str) -> set[str | None]:
-        """Return the identities of all pictures of this name, None for what is not known."""
+        """Return the identities of all images of this name, None for what is not known."""
         sql = f"SELECT DISTINCT picture FROM tasks WHERE image = ? AND {TRUSTED}"
         return {row["picture"] for row in self.database.read(sql, (key_of(image),), ("picture",))}
 
     def only_imported(self, image: str, picture: str | None) -> bool:
-        """Whether a picture's name comes from an untrusted file, and from no call made here."""
+        """Whether an image's name comes from an untrusted file, and from no call made here."""
         sql = (
             "SELECT EXISTS (SELECT 1 FROM tasks WHERE image = ? AND imported = 'untrusted') "
             f"AND NOT EXISTS (SELECT 1 FROM tasks WHERE picture = ? AND image = ? AND {TRUSTED})"
@@ -156,10 +156,10 @@ class TaskTable:
         )
 
     def identify(self, requests: Iterable[str], picture: str) -> int:
-        """Write down which picture tasks of earlier versions were given; return how many.
+        """Write down which image tasks of earlier versions were given; return how many.
 
         Args:
-            requests: the cache keys of calls with this picture: they are made of its content.
+            requests: the cache keys of calls with this image: they are made of its content.
             picture: its identity.
         """
         sql = (

@@ -1,1 +1,1 @@
-"""Pictures with captions: which ones somebody means, and what is known of them."""
+"""Images with captions: which ones somebody means, and what is known of them."""

@@ -1,8 +1,8 @@
-"""Which words are welded to the trigger word, and whether the pictures are the reason.
+"""Which words are welded to the trigger word, and whether the images are the reason.
 
 A word that stands in nearly all captions tells a trainer nothing: what it names becomes part of
 the trigger, and cannot be prompted away after training. Either the captions name it too often, or
-the pictures all show it. Captions cannot tell which; what models saw in the pictures can.
+the images all show it. Captions cannot tell which; what models saw in the images can.
 
 Counted is in how many captions a word, a pair or a triple stands, not how often; pairs and triples
 do not reach over commas or the ends of sentences.
@@ -64,9 +64,9 @@ class Word:
         verdict: "welded" (85 % of the captions and more), "strong" (60 %), "intended", "expected"
             (the trigger, a class word), or "" for rarer ones.
         part_of: a longer phrase that stands in just the same captions, or "".
-        seen: in how many pictures a model saw it; None if no model described any of them.
+        seen: in how many images a model saw it; None if no model described any of them.
         silent: those of them whose captions do not say it.
-        unseen: in how many pictures no model saw it though the caption says it.
+        unseen: in how many images no model saw it though the caption says it.
         remedy: what can be done about a welded or a strong word.
     """
 
@@ -87,7 +87,7 @@ class Audit:
     """What the captions of a dataset teach beside the trigger word; made by `Dataset.audit`.
 
     Args:
-        entries: the pictures; those without a caption do not count.
+        entries: the images; those without a caption do not count.
         trigger: the trigger word.
         class_word: what the trigger is a kind of, such as "woman": a word or several.
         intended: words that are meant to belong to the trigger.
@@ -95,13 +95,13 @@ class Audit:
     Attributes:
         trigger: the trigger word.
         words: the words that stand in 60 % of the captions and more, and those that were named.
-        missing: the pictures whose captions lack the trigger.
-        misspelt: what stands there in its stead, by picture.
+        missing: the images whose captions lack the trigger.
+        misspelt: what stands there in its stead, by image.
         places: in how many captions the trigger is the first word, the second ..., from 0.
-        alike: pictures whose captions differ in one word at most, a list for each group.
+        alike: images whose captions differ in one word at most, a list for each group.
 
     Raises:
-        UsageError: the trigger is no word, or no picture has a caption.
+        UsageError: the trigger is no word, or no image has a caption.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Audit:
         self._entries = [entry for entry in entries if entry.caption.strip()]
         if not self._entries:
             raise UsageError(
-                "no picture has a caption: there is nothing to audit",
+                "no image has a caption: there is nothing to audit",
                 hint="describe and merge come first",
             )
         self._trigger = Trigger(trigger)
@@ -168,7 +168,7 @@ class Audit:
         return pd.DataFrame(columns)
 
     def pictures(self, word: str, which: str = "silent") -> list[str]:
-        """Return the pictures of a word, for a gallery, a board, or as `where=` of a step.
+        """Return the images of a word, for a gallery, a board, or as `where=` of a step.
 
         Args:
             word: any word or phrase.
@@ -208,7 +208,7 @@ class Audit:
             in less than 35 % of both are left out.
 
         Raises:
-            UnknownNameError: no model of this name described the pictures.
+            UnknownNameError: no model of this name described the images.
             UsageError: it holds no captions.
         """
         import pandas as pd
@@ -339,21 +339,21 @@ class Audit:
     def _remedy(self, word: str, places: Sequence[int], seen: _Seen | None) -> str:
         """Return what can be done about a word, as sentences."""
         if seen is None:
-            which, why = "said", "no model described the pictures: ds.describe() tells what helps"
+            which, why = "said", "no model described the images: ds.describe() tells what helps"
         else:
-            of = counted(len(self._described), "picture")
+            of = counted(len(self._described), "image")
             which, why = "unseen", f"models saw it in {len(seen.seen):,} of {of}"
             if not seen.unseen:
-                return f"{why}: add pictures without it; to delete the word changes little"
+                return f"{why}: add images without it; to delete the word changes little"
         pictures = f'audit.pictures("{word}", "{which}")'
         tags = {tag for at in places[:50] for tag in split(self._entries[at].caption).tags}
         as_tag = any(words_in(tag) == word.split() for tag in tags)
         removal = (
-            f'delete it where the pictures vary: ds.tags.remove("{word}", where={pictures})'
+            f'delete it where the images vary: ds.tags.remove("{word}", where={pictures})'
             if as_tag
-            else f"delete it where the pictures vary: imgopen.board({pictures})"
+            else f"delete it where the images vary: imgopen.board({pictures})"
         )
-        return f"{why}; {removal}; or add pictures without it"
+        return f"{why}; {removal}; or add images without it"
 
     # What models saw.
 
@@ -395,7 +395,7 @@ class Audit:
         if isinstance(other, str):
             models = sorted({model for entry in self._entries for model in entry.said})
             if other not in models:
-                raise UnknownNameError("model that described these pictures:", other, models)
+                raise UnknownNameError("model that described these images:", other, models)
             found: list[Any] = [e.said[other].text for e in self._entries if other in e.said]
         elif hasattr(other, "columns"):  # ds.frame
             found = list(other["caption"]) if "caption" in other.columns else []
@@ -444,7 +444,7 @@ class _Comparable:
 
 
 def _answers(entry: Entry) -> list[str]:
-    """Return what models say of a picture."""
+    """Return what models say of an image."""
     return [
         ", ".join([said.caption or "", *said.tag_names])
         for said in entry.said.values()

@@ -32,10 +32,10 @@ class Card:
 
     Attributes:
         name: of the dataset.
-        entries: its pictures.
+        entries: its images.
         notes: what a user should know of the whole.
         next: what to do next, as a sentence.
-        thumbnail: returns the JPEG of a picture, None if there is none at hand.
+        thumbnail: returns the JPEG of an image, None if there is none at hand.
     """
 
     name: str
@@ -46,13 +46,13 @@ class Card:
 
     @property
     def head(self) -> str:
-        """The name and the number of pictures."""
-        name = short_path(self.name) if self.name else "pictures of no folder"
-        return f"{name} · {counted(len(self.entries), 'picture')}"
+        """The name and the number of images."""
+        name = short_path(self.name) if self.name else "images of no folder"
+        return f"{name} · {counted(len(self.entries), 'image')}"
 
     @property
     def facts(self) -> list[str]:
-        """How many pictures are kept, rejected, without a caption ..., in words."""
+        """How many images are kept, rejected, without a caption ..., in words."""
         rejected = sum(entry.rejected for entry in self.entries)
         unread = sum(bool(entry.trouble) for entry in self.entries)
         bare = sum(entry.kept and not entry.caption for entry in self.entries)
@@ -72,7 +72,7 @@ class Card:
         parts = [
             f"{self.head} · {' · '.join(self.facts)}",
             text_table(rows, ["image", "caption", "from", "note"]),
-            f"… {counted(more, 'more picture')}" if more else "",
+            f"… {counted(more, 'more image')}" if more else "",
             "\n".join(_few(self.notes)),
             f"Next: {self.next}",
         ]
@@ -113,19 +113,19 @@ def next_step(name: str, entries: Sequence[Entry], *, written: bool = False) -> 
 
     Args:
         name: its name.
-        entries: its pictures.
+        entries: its images.
         written: whether its last step wrote files.
     """
     kept = [entry for entry in entries if entry.kept]
     bare = [entry for entry in kept if not entry.caption]
     silent = [entry for entry in bare if not entry.said]
     if not kept:
-        return f"no picture is kept; {_call('keep', name, '--only NAME', 'keep([...])')} takes back"
+        return f"no image is kept; {_call('keep', name, '--only NAME', 'keep([...])')} takes back"
     if silent:
-        what = f"{counted(len(silent), 'picture')} to be described"
+        what = f"{counted(len(silent), 'image')} to be described"
         return f"{what}: {_call('describe', name)}"
     if bare:
-        what = f"captions for {counted(len(bare), 'picture')} from what models said"
+        what = f"captions for {counted(len(bare), 'image')} from what models said"
         return f"{what}: {_call('merge', name)}"
     if written:
         return f"train; {_call('undo', name)} takes the files back"
@@ -148,7 +148,7 @@ def _said(entry: Entry) -> str:
 
 
 def _note(entry: Entry) -> str:
-    """Return what a terminal says of a picture, for which a notebook has a badge too."""
+    """Return what a terminal says of an image, for which a notebook has a badge too."""
     if entry.trouble:
         return f"cannot be read: {entry.trouble}"
     return ": ".join(filter(None, ["rejected" if entry.rejected else "", entry.note]))

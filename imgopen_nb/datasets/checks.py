@@ -1,7 +1,7 @@
-"""Finds what would go wrong in training: in captions, in the files beside pictures, in pictures.
+"""Finds what would go wrong in training: in captions, in the files beside images, in images.
 
 Each kind of finding is a row of `KINDS`, with what a trainer would do. Severities: "error" stops
-the training, or loses a picture or its caption; "warning" trains on something else than was meant;
+the training, or loses an image or its caption; "warning" trains on something else than was meant;
 "note" is worth a look.
 """
 
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 
     from ..media.stores import Place
 
-AT_A_TIME, MAX_THREADS = 64, 8  # pictures whose thumbnails are made
-SHORTEST_SIDE = 256  # pixels; with less, a picture has to be enlarged in any training
+AT_A_TIME, MAX_THREADS = 64, 8  # images whose thumbnails are made
+SHORTEST_SIDE = 256  # pixels; with less, an image has to be enlarged in any training
 MOST_NARROW = 4  # times as long as wide
 MUCH_LARGER = 16  # times as many pixels as the median
-_ENOUGH = 5  # pictures that have a median
+_ENOUGH = 5  # images that have a median
 _MOST_BYTES = 200_000  # of a caption file; a longer one is no caption
 _METADATA_FILES = (METADATA_FILE, *OTHER_METADATA)
 _WILDCARD = re.compile(r"\{[^{}]*\|[^{}]*\}")
@@ -60,8 +60,8 @@ class Finding(NamedTuple):
     """One thing that was found.
 
     Attributes:
-        at: the place of its picture in the dataset; behind all of them for a file without one.
-        image: the picture, or the file.
+        at: the place of its image in the dataset; behind all of them for a file without one.
+        image: the image, or the file.
         kind: the name of its row in `KINDS`.
         detail: what it is here.
     """
@@ -106,7 +106,7 @@ def _with_metadata(text: str) -> Callable[[Trainer], str]:
 
 
 KINDS = {
-    "broken picture": Kind("error", _always(
+    "broken image": Kind("error", _always(
         _ERROR,
         ai_toolkit="leaves it out with a message, or stops if only its end is missing",
         simpletuner="leaves it out with a message; with delete_problematic_images it deletes it",
@@ -115,14 +115,14 @@ KINDS = {
     "empty caption": Kind("error", lambda trainer: trainer.empty or trainer.missing),
     "no text file": Kind("error", lambda trainer: trainer.missing if trainer.caption_files else ""),
     "not UTF-8": Kind("error", lambda trainer: trainer.encoding),
-    "one text file for two pictures": Kind("error", lambda trainer:
-        "gives both pictures the same caption" if trainer.caption_files else
-        "takes both for one picture" if trainer.layout == SHARDS else ""),
+    "one text file for two images": Kind("error", lambda trainer:
+        "gives both images the same caption" if trainer.caption_files else
+        "takes both for one image" if trainer.layout == SHARDS else ""),
     "mixed metadata": Kind("error", _with_metadata(_ERROR)),
     "unreadable metadata": Kind("error", _with_metadata(_ERROR)),
-    "listed picture is missing": Kind("error", _with_metadata(_ERROR)),
+    "listed image is missing": Kind("error", _with_metadata(_ERROR)),
     "not in the metadata": Kind("error", _with_metadata("leaves it out without a word")),
-    "trigger missing": Kind("error", _trained("learns the picture without the trigger word")),
+    "trigger missing": Kind("error", _trained("learns the image without the trigger word")),
     "trigger misspelt": Kind("error", _trained("learns another word than the trigger")),
     "byte order mark": Kind("warning", lambda trainer: trainer.bom),
     "line breaks": Kind("warning", lambda trainer: trainer.line_breaks),
@@ -139,7 +139,7 @@ KINDS = {
     )),
     "mixed underscores": Kind("warning", _trained("takes the two spellings for different words")),
     "duplicate tags": Kind("warning", _trained("reads the tag twice, within its token limit")),
-    "same caption": Kind("warning", _trained("has no words that tell these pictures apart")),
+    "same caption": Kind("warning", _trained("has no words that tell these images apart")),
     "near-duplicate": Kind("warning", _trained(_TWICE)),
     "exact copy": Kind("warning", _trained(_TWICE)),
     "too small": Kind("warning", _trained(
@@ -149,7 +149,7 @@ KINDS = {
     "long and narrow": Kind("warning", _trained("cuts off much of it")),
     "far larger": Kind("note", _trained("reduces it, and reads it slowly each time")),
     "implied tags": Kind("note", _trained("reads the same thing twice, within its token limit")),
-    "text file without a picture": Kind("note", _with_files("does not read it")),
+    "text file without an image": Kind("note", _with_files("does not read it")),
     **{
         f"over {window} tokens": Kind("warning", _trained(
             _CUT, kohya=f"leaves out what is behind {window} with max_token_length = {window}"
@@ -198,7 +198,7 @@ def check_captions(
     """Yield what is wrong with captions; no file is read.
 
     Args:
-        entries: the pictures.
+        entries: the images.
         trigger: the trigger word.
         limit: the most tokens; by default those of CLIP's windows.
     """
@@ -271,7 +271,7 @@ def _quoted(texts: Sequence[str], most: int = 3) -> str:
 
 
 def _same(entries: Iterable[Entry], trigger: Trigger | None) -> Iterator[Finding]:
-    """Yield the pictures whose caption is that of another picture, and more than the trigger."""
+    """Yield the images whose caption is that of another image, and more than the trigger."""
     by_caption: dict[str, list[Entry]] = {}
     for entry in entries:
         by_caption.setdefault(entry.caption.strip(), []).append(entry)
@@ -307,14 +307,14 @@ def _trigger(entries: Sequence[Entry], trigger: Trigger) -> Iterator[Finding]:
             yield _at(entry, "trigger not first", f"begins {clip(entry.caption, 40)!r}")
 
 
-# Files beside pictures.
+# Files beside images.
 
 
 def check_files(entries: Sequence[Entry], trainer: str | None = None) -> Iterator[Finding]:
-    """Yield what is wrong with captions that are missing, and with files beside pictures.
+    """Yield what is wrong with captions that are missing, and with files beside images.
 
     Args:
-        entries: the pictures.
+        entries: the images.
         trainer: the trainer that will read them; None if that is not known.
 
     Raises:
@@ -345,7 +345,7 @@ def _in_folder(folder: Place, entries: Sequence[Entry], behind: int) -> Iterator
     pictured = {_stem(name) for name in names if os.path.splitext(name)[1].lower() in FILE_SUFFIXES}
     for name in sorted(texts):
         if _stem(name) not in pictured:
-            yield Finding(behind, str(folder / name), "text file without a picture", name)
+            yield Finding(behind, str(folder / name), "text file without an image", name)
     of_stem: dict[str, list[Entry]] = {}
     for entry in entries:
         of_stem.setdefault(_stem(entry.image), []).append(entry)
@@ -355,7 +355,7 @@ def _in_folder(folder: Place, entries: Sequence[Entry], behind: int) -> Iterator
         file = next((stem + suffix for suffix in SUFFIXES if stem + suffix in texts), None)
         for entry in some:
             if len(images) > 1:
-                yield _at(entry, "one text file for two pictures", " and ".join(images))
+                yield _at(entry, "one text file for two images", " and ".join(images))
             if file is not None:
                 yield from _of_file(entry, folder / file)
             elif any_file:
@@ -371,7 +371,7 @@ def _names_in(folder: Place) -> list[str]:
         return [file.name for file in files_in(folder)]
     try:
         return sorted(item.name for item in os.scandir(folder) if item.is_file())
-    except OSError:  # each of its pictures says that it cannot be read
+    except OSError:  # each of its images says that it cannot be read
         return []
 
 
@@ -380,7 +380,7 @@ def _stem(name: str) -> str:
 
 
 def _of_file(entry: Entry, file: Place) -> Iterator[Finding]:
-    """Yield what is wrong with the caption file of a picture."""
+    """Yield what is wrong with the caption file of an image."""
     try:
         with file.open("rb") as opened:
             data = opened.read(_MOST_BYTES)
@@ -407,7 +407,7 @@ def _of_file(entry: Entry, file: Place) -> Iterator[Finding]:
 
 
 def _metadata(folders: dict[Path, list[Entry]], behind: int) -> Iterator[Finding]:
-    """Yield what is wrong with the metadata files above pictures, as Hugging Face reads them."""
+    """Yield what is wrong with the metadata files above images, as Hugging Face reads them."""
     if not folders:
         return
     top = Path(os.path.commonpath(folders))
@@ -434,7 +434,7 @@ def _metadata(folders: dict[Path, list[Entry]], behind: int) -> Iterator[Finding
         here = {os.path.normpath(path.parent / name) for name in names}
         listed.setdefault(path.parent, set()).update(here)
         for name in sorted(name for name in here if not os.path.isfile(name)):
-            yield Finding(behind, name, "listed picture is missing", path.name)
+            yield Finding(behind, name, "listed image is missing", path.name)
     for folder, some in folders.items():
         for nearest in [each for each in above[folder] if tables[each]][:1]:
             for entry in some:
@@ -448,7 +448,7 @@ def _up_to(top: Path, folder: Path) -> list[Path]:
 
 
 def _listed(path: Path) -> list[str]:
-    """Return the pictures that a metadata file lists.
+    """Return the images that a metadata file lists.
 
     Raises:
         ImgOpenError: it cannot be read, or does not say file_name.
@@ -463,11 +463,11 @@ def _listed(path: Path) -> list[str]:
     return [name for name in names if isinstance(name, str)]
 
 
-# Pictures.
+# Images.
 
 
 class _Seen(NamedTuple):
-    """A picture as it is: its size in pixels, its hash, and why it cannot be shown."""
+    """An image as it is: its size in pixels, its hash, and why it cannot be shown."""
 
     size: tuple[int, int] | None = None
     look: int | None = None
@@ -477,17 +477,17 @@ class _Seen(NamedTuple):
 def check_pictures(
     entries: Sequence[Entry], thumbnail: Callable[[Entry], Thumbnail | None]
 ) -> Iterator[Finding]:
-    """Yield what is wrong with pictures themselves; only their thumbnails are kept in memory.
+    """Yield what is wrong with images themselves; only their thumbnails are kept in memory.
 
     Args:
-        entries: the pictures, with those that cannot be read.
-        thumbnail: returns the thumbnail of a picture, None if there is none without a download;
-            raises PictureError if the picture is broken.
+        entries: the images, with those that cannot be read.
+        thumbnail: returns the thumbnail of an image, None if there is none without a download;
+            raises PictureError if the image is broken.
     """
     first: dict[str, Entry] = {}
     for entry in entries:
         if entry.trouble:
-            yield _at(entry, "broken picture", entry.trouble)
+            yield _at(entry, "broken image", entry.trouble)
             continue
         known = first.setdefault(entry.picture, entry)
         if known.image != entry.image and entry.verified:
@@ -500,12 +500,12 @@ def check_pictures(
             seen += pool.map(functools.partial(_seen, thumbnail=thumbnail), some)
     for entry, each in zip(single, seen, strict=True):
         if each.trouble:
-            yield _at(entry, "broken picture", each.trouble)
+            yield _at(entry, "broken image", each.trouble)
     yield from _sizes(single, seen)
     for group in groups([each.look for each in seen]):
         largest = max(group, key=lambda at: (_pixels(seen[at]), -at))
         others = [at for at in group if at != largest]
-        more = f", as {counted(len(others) - 1, 'other picture')}" if len(others) > 1 else ""
+        more = f", as {counted(len(others) - 1, 'other image')}" if len(others) > 1 else ""
         for at in others:
             yield _at(single[at], "near-duplicate", f"looks like {single[largest].name}{more}")
 

@@ -1,4 +1,4 @@
-"""Which pictures of a dataset somebody means, and which captions somebody gives them."""
+"""Which images of a dataset somebody means, and which captions somebody gives them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ..errors import UnknownNameError, UsageError
 from ..text import in_words
 from .entry import Entry
 
-_HINT = "give a mask as long as ds.frame, names of pictures, or a function of the frame"
+_HINT = "give a mask as long as ds.frame, names of images, or a function of the frame"
 
 
 def chosen(entries: Sequence[Entry], where: Any) -> list[Entry]:
-    """Return the pictures that somebody means.
+    """Return the images that somebody means.
 
     Args:
-        entries: the pictures of the dataset.
+        entries: the images of the dataset.
         where: a mask as long as they are, a mask of pandas with their places as its index, rows of
             `Dataset.frame`, names, patterns or places.
 
     Raises:
-        UsageError: the mask does not fit, or there is no such picture.
+        UsageError: the mask does not fit, or there is no such image.
     """
     where = scalar(where)
     if isinstance(where, (str, bytes, os.PathLike)) or type(where) is int:
@@ -35,9 +35,9 @@ def chosen(entries: Sequence[Entry], where: Any) -> list[Entry]:
     if hasattr(where, "columns"):  # rows of ds.frame
         where = list(where.index)
     if isinstance(where, Mapping) or not hasattr(where, "__iter__"):
-        raise UsageError(f"{in_words(where)} names no pictures", hint=_HINT)
+        raise UsageError(f"{in_words(where)} names no images", hint=_HINT)
     given = [scalar(each) for each in where]
-    # A mask of pandas may have gaps, and say nothing of some pictures.
+    # A mask of pandas may have gaps, and say nothing of some images.
     if hasattr(where, "reindex") and all(isinstance(e, bool) or missing(e) for e in given):
         flags = dict(zip(where.index, given, strict=True))
         if len(flags) < len(given) or not flags.keys() <= set(range(len(entries))):
@@ -47,7 +47,7 @@ def chosen(entries: Sequence[Entry], where: Any) -> list[Entry]:
         raise UsageError("a mask has True and False, not 1 and 0", hint="MASK.astype(bool)")
     if given and all(isinstance(each, bool) for each in given):
         if len(given) != len(entries):
-            said = f"the mask has {len(given):,} values, the dataset {len(entries):,} pictures"
+            said = f"the mask has {len(given):,} values, the dataset {len(entries):,} images"
             raise UsageError(said, hint=_HINT)
         return [entry for entry, wanted in zip(entries, given, strict=True) if wanted]
     named = _Named(entries)
@@ -55,15 +55,15 @@ def chosen(entries: Sequence[Entry], where: Any) -> list[Entry]:
 
 
 def captions_given(entries: Sequence[Entry], value: Any) -> dict[int, str]:
-    """Return the captions that were assigned, by the place of their picture.
+    """Return the captions that were assigned, by the place of their image.
 
     Args:
-        entries: the pictures of the dataset.
+        entries: the images of the dataset.
         value: a Series with their places as its index, a dict by name, or a function of a caption.
-            A picture for which it has nothing keeps its caption.
+            An image for which it has nothing keeps its caption.
 
     Raises:
-        UsageError: it is none of these, one of them is no caption, or a picture has two.
+        UsageError: it is none of these, one of them is no caption, or an image has two.
     """
     pairs: Iterable[tuple[Any, Any]]
     if hasattr(getattr(value, "__self__", None), "columns"):  # ds.frame.clip
@@ -97,7 +97,7 @@ def captions_given(entries: Sequence[Entry], value: Any) -> dict[int, str]:
                 what = "longer than a caption may be" if text.strip() else "empty"
                 raise UsageError(
                     f"the text for {entry.name} is {what}: nothing was changed",
-                    hint="ds.reject([NAME]) leaves a picture out",
+                    hint="ds.reject([NAME]) leaves an image out",
                 )
             found[entry.at] = text
     if not callable(value):
@@ -106,20 +106,20 @@ def captions_given(entries: Sequence[Entry], value: Any) -> dict[int, str]:
 
 
 def _refuse_two(entries: Sequence[Entry], captions: Mapping[int, str]) -> None:
-    """Refuse two captions for one picture, which may be there under several names."""
+    """Refuse two captions for one image, which may be there under several names."""
     first: dict[str, int] = {}
     for at, text in captions.items():
         same = first.setdefault(entries[at].picture or entries[at].image, at)
         if captions[same] != text:
             raise UsageError(
-                f"{entries[same].name} and {entries[at].name} are the same picture, which has one "
+                f"{entries[same].name} and {entries[at].name} are the same image, which has one "
                 "caption: nothing was changed",
                 hint="give both the same text, or only one of them",
             )
 
 
 class _Named:
-    """Finds pictures by a name, a pattern or a place; thousands of names take one pass."""
+    """Finds images by a name, a pattern or a place; thousands of names take one pass."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = entries
@@ -137,16 +137,16 @@ class _Named:
         if isinstance(name, int) and not isinstance(name, bool):
             if 0 <= name < len(entries):
                 return [entries[name]]
-            raise UsageError(f"there is no picture {name}: there are {len(entries):,}")
+            raise UsageError(f"there is no image {name}: there are {len(entries):,}")
         if isinstance(name, os.PathLike):
             name = os.fspath(name)
         if not isinstance(name, str):
-            raise UsageError(f"{in_words(name)} names no picture", hint=_HINT)
+            raise UsageError(f"{in_words(name)} names no image", hint=_HINT)
         here = os.path.abspath(os.path.expanduser(name))
         exact = self._by_name.get(name) or self._by_name.get(here)
         if not exact:
             exact = [e for e in entries if fnmatch.fnmatch(os.path.basename(e.image), name)]
         if not exact:
             known = [os.path.basename(entry.image) for entry in entries]
-            raise UnknownNameError("picture of this dataset called", name, known)
+            raise UnknownNameError("image of this dataset called", name, known)
         return exact

@@ -1,7 +1,7 @@
-"""A dataset: pictures with their captions, for trainers to read.
+"""A dataset: images with their captions, for trainers to read.
 
 Captions, verdicts and the steps that made them are in the history's file, so they are there
-tomorrow, and every step can be taken back. The files beside the pictures change only by `write`.
+tomorrow, and every step can be taken back. The files beside the images change only by `write`.
 """
 
 from __future__ import annotations
@@ -63,19 +63,19 @@ _AGAIN = "again"  # in a step's rule: the rule is in an earlier step too
 
 
 class Dataset(NotPickled, HasPictures):
-    """Pictures with captions; made by `imgopen.dataset`.
+    """Images with captions; made by `imgopen.dataset`.
 
     Args:
         manager: the parts of the session.
         source: a folder, a glob, a list, a frame, a batch: see `datasets/selection.py`.
-        name: the name under which its steps are kept; by default the folder of the pictures.
+        name: the name under which its steps are kept; by default the folder of the images.
 
     Attributes:
         name: its name.
-        notes: what a user should know, such as pictures that cannot be read.
+        notes: what a user should know, such as images that cannot be read.
 
     Raises:
-        UsageError: there is no picture.
+        UsageError: there is no image.
 
     Example:
         >>> ds = imgopen.dataset("photos")
@@ -100,8 +100,8 @@ class Dataset(NotPickled, HasPictures):
         self.name = key_of(name or folder or _name_of(self._rows))
         if not name and not folder:
             self.notes.append(
-                'the pictures lie in no common folder: with name="..." the steps and the rejected '
-                "pictures are found again when the list has changed"
+                'the images lie in no common folder: with name="..." the steps and the rejected '
+                "images are found again when the list has changed"
             )
         self._edits = Edits(manager.database)
         self._steps = Steps(manager.database, self.name)
@@ -124,7 +124,7 @@ class Dataset(NotPickled, HasPictures):
 
     @property
     def entries(self) -> list[Entry]:
-        """The pictures, as they are in the history now."""
+        """The images, as they are in the history now."""
         held = self._edits.held(row.picture for row in self._rows)
         verdicts, bare = self._steps.verdicts(), Held(0, "", "")
         found = []
@@ -144,22 +144,22 @@ class Dataset(NotPickled, HasPictures):
 
     @property
     def kept(self) -> list[Entry]:
-        """The pictures that are not rejected and can be read."""
+        """The images that are not rejected and can be read."""
         return [entry for entry in self.entries if entry.kept]
 
     @property
     def picture_rows(self) -> list[Row]:
-        """The kept pictures, as boards and galleries show them."""
+        """The kept images, as boards and galleries show them."""
         return [self._rows[entry.at] for entry in self.kept]
 
     @property
     def models(self) -> list[str]:
-        """The models that described any of the pictures."""
+        """The models that described any of the images."""
         return sorted({model for row in self._rows for model in row.descriptions})
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row for each picture: caption, tags, origin, each model's words, kept, note."""
+        """One row for each image: caption, tags, origin, each model's words, kept, note."""
         import pandas as pd
 
         entries = self.entries
@@ -201,24 +201,24 @@ class Dataset(NotPickled, HasPictures):
         dry_run: bool = False,
         progress: bool = True,
     ) -> Batch | Plan:
-        """Describe the kept pictures; what was described before comes from the history.
+        """Describe the kept images; what was described before comes from the history.
 
         Args:
             models: the models to ask.
             concurrency: how many tasks run at a time.
-            timeout: seconds for each picture; by default the session's setting.
+            timeout: seconds for each image; by default the session's setting.
             most: the most tasks that may be sent.
             fresh: ignore cached results.
             dry_run: send nothing and return the plan.
             progress: whether to show a progress bar.
 
         Raises:
-            UsageError: no picture is kept; nothing was sent.
+            UsageError: no image is kept; nothing was sent.
             TaskInterrupted: Ctrl-C was pressed.
         """
         images = [entry.image for entry in self.kept]
         if not images:
-            raise UsageError("no picture is kept: nothing was sent", hint=keep_hint())
+            raise UsageError("no image is kept: nothing was sent", hint=keep_hint())
         limits = Limits(concurrency, timeout, most, fresh or self._manager.settings.cache == "off")
         names = _models(models)
         batch = Batch(
@@ -244,8 +244,8 @@ class Dataset(NotPickled, HasPictures):
 
         Args:
             name: the step, in words.
-            change: returns the new caption of a picture; None, or the same, leaves it.
-            where: which pictures, as for `reject`; by default the kept ones.
+            change: returns the new caption of an image; None, or the same, leaves it.
+            where: which images, as for `reject`; by default the kept ones.
             kind: where the captions come from.
             rule: the rule as data, so that it can be applied again.
         """
@@ -260,9 +260,9 @@ class Dataset(NotPickled, HasPictures):
         """Change captions by several steps, all or none.
 
         Args:
-            steps: name, function and rule of each; the functions take a picture and its caption
+            steps: name, function and rule of each; the functions take an image and its caption
                 after the steps before.
-            where: which pictures.
+            where: which images.
             kind: where the captions come from.
         """
         changes: list[list[Change]] = [[] for _ in steps]
@@ -311,7 +311,7 @@ class Dataset(NotPickled, HasPictures):
             ]  # fmt: skip
             notes += [f"{counted(late, 'caption')} changed elsewhere meanwhile stay"] * bool(late)
             if bare and kind == RULE:
-                notes.append(f"{counted(bare, 'picture')} without a caption left so")
+                notes.append(f"{counted(bare, 'image')} without a caption left so")
             done.append(Done(name, saved[at], tuple(notes)))
         return done
 
@@ -339,7 +339,7 @@ class Dataset(NotPickled, HasPictures):
             blacklist: tags that are left out, or the path of a file with one a line; "*" stands for
                 any characters.
             models: which models, in this order; by default all.
-            where: which pictures, as for `reject`; by default the kept ones.
+            where: which images, as for `reject`; by default the kept ones.
             replace: whether captions that are there are replaced.
 
         Raises:
@@ -361,7 +361,7 @@ class Dataset(NotPickled, HasPictures):
         names = None if models is None else _models(models)
         for name in names or ():
             if name not in self.models:
-                raise UnknownNameError("model of these pictures called", name, self.models)
+                raise UnknownNameError("model of these images called", name, self.models)
         unwanted = tags_given(blacklist)
         asked = len(names or self.models)
         counts: Counter[str] = Counter()
@@ -388,7 +388,7 @@ class Dataset(NotPickled, HasPictures):
             return None
 
         done = self.rewrite(f"merge {how}", change, where=where, kind=MERGED)
-        notes = [f"{counted(n, 'picture')} {what}" for what, n in counts.items() if n]
+        notes = [f"{counted(n, 'image')} {what}" for what, n in counts.items() if n]
         if asked == 1:
             notes.append("only one model described them")
         return dataclasses.replace(done, notes=(*done.notes, *notes))
@@ -400,12 +400,12 @@ class Dataset(NotPickled, HasPictures):
 
     @property
     def rules(self) -> list[dict[str, Any]]:
-        """The rules that were applied to all kept pictures and not undone, in their order."""
+        """The rules that were applied to all kept images and not undone, in their order."""
         held = [dict(s.rule) for s in self._steps.all() if s.rule and s.undone is None]
         return [rule for rule in held if "rule" in rule and not rule.get(_AGAIN)]
 
     def save_rules(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write `rules` into a file, to be applied to other pictures by `apply`.
+        """Write `rules` into a file, to be applied to other images by `apply`.
 
         Args:
             path: the file, such as "rules.toml".
@@ -429,7 +429,7 @@ class Dataset(NotPickled, HasPictures):
 
         Args:
             rules: the path of a file, as `save_rules` writes it, or a list such as `rules`.
-            where: which pictures, as for `reject`; by default the kept ones.
+            where: which images, as for `reject`; by default the kept ones.
 
         Raises:
             UsageError: a rule is not valid; nothing was changed. The message names it.
@@ -449,7 +449,7 @@ class Dataset(NotPickled, HasPictures):
 
         Args:
             rules: the rules.
-            where: which pictures; if given, the rules do not belong to `rules`.
+            where: which images; if given, the rules do not belong to `rules`.
             again: whether rules that belong to `rules` already do so once only.
         """
         known = self.rules if again else []
@@ -460,15 +460,15 @@ class Dataset(NotPickled, HasPictures):
         return self._rewrite(steps, where, RULE)
 
     def reject(self, where: Any, note: str = "") -> Done:
-        """Leave pictures out of what is written, today and tomorrow.
+        """Leave images out of what is written, today and tomorrow.
 
         Args:
-            where: a mask as long as `frame`, names of pictures, their places, or a function of
+            where: a mask as long as `frame`, names of images, their places, or a function of
                 the frame that returns a mask.
             note: why.
 
         Raises:
-            UsageError: the mask does not fit, or there is no such picture.
+            UsageError: the mask does not fit, or there is no such image.
 
         Example:
             >>> ds.reject(ds.frame.caption.str.contains("blurry"), note="blurry")
@@ -477,7 +477,7 @@ class Dataset(NotPickled, HasPictures):
         return self._judge("reject", where, rejected=True, note=note)
 
     def keep(self, where: Any) -> Done:
-        """Take rejected pictures back; `where` is as for `reject`."""
+        """Take rejected images back; `where` is as for `reject`."""
         return self._judge("keep", where, rejected=False)
 
     # What is wrong with it.
@@ -492,8 +492,8 @@ class Dataset(NotPickled, HasPictures):
     ) -> pd.DataFrame:
         """Return what would go wrong in training, a row for each finding; no row: all is well.
 
-        Captions, the files beside pictures and the pictures themselves are checked; rejected
-        pictures are not. Nothing is changed.
+        Captions, the files beside images and the images themselves are checked; rejected
+        images are not. Nothing is changed.
 
         Args:
             trainer: who will read the dataset, as for `write`; `effect` says what it would do.
@@ -501,7 +501,7 @@ class Dataset(NotPickled, HasPictures):
             limit: the most CLIP tokens of a caption; by default the windows 75, 150 and 225. They
                 are counted exactly if `tokenizers` and CLIP's vocabulary are on this machine (the
                 setting `clip`, or the cache of Hugging Face), and estimated otherwise.
-            pictures: whether to look at the pictures too: broken ones, sizes, near-duplicates.
+            pictures: whether to look at the images too: broken ones, sizes, near-duplicates.
 
         Returns:
             A frame with image, finding, severity ("error", "warning", "note"), detail, effect.
@@ -532,7 +532,7 @@ class Dataset(NotPickled, HasPictures):
         class_word: str | Iterable[str] | None = None,
         intended: str | Iterable[str] = (),
     ) -> Audit:
-        """Return which words are welded to the trigger word, and whether the pictures show them.
+        """Return which words are welded to the trigger word, and whether the images show them.
 
         Args:
             trigger: the trigger word.
@@ -540,7 +540,7 @@ class Dataset(NotPickled, HasPictures):
             intended: words that are meant to belong to the trigger.
 
         Raises:
-            UsageError: the trigger is no word, or no kept picture has a caption.
+            UsageError: the trigger is no word, or no kept image has a caption.
 
         Example:
             >>> audit = ds.audit(trigger="ohwx", class_word="woman", intended=["red hair"])
@@ -556,7 +556,7 @@ class Dataset(NotPickled, HasPictures):
         return found.jpeg if found else None
 
     def _thumbnail(self, entry: Entry) -> Thumbnail | None:
-        """Return a picture's thumbnail; one at an address only if it was made before."""
+        """Return an image's thumbnail; one at an address only if it was made before."""
         if entry.image.lower().startswith(("http://", "https://")):
             return self._manager.thumbnails.stored(entry.picture)
         return self._manager.home.thumbnail(entry.image, SMALL, picture=entry.picture, trusted=True)
@@ -572,23 +572,23 @@ class Dataset(NotPickled, HasPictures):
         dry_run: bool = False,
         **params: Any,
     ) -> Task | TrainingPlan:
-        """Have the service train on the kept pictures, 10 to 100; captions do not go with them.
+        """Have the service train on the kept images, 10 to 100; captions do not go with them.
 
-        Local pictures are uploaded to the sandbox; the real service fetches them by the setting
+        Local images are uploaded to the sandbox; the real service fetches them by the setting
         `pictures`, or from the notebook server if it reaches that.
 
         Args:
             name: the training; by default the folder's name. The service takes none: it is noted
                 in the history alone.
-            where: which of the kept pictures, as for `reject`; by default all.
+            where: which of the kept images, as for `reject`; by default all.
             timeout: seconds until it must be accepted; by default as long as the service takes.
             dry_run: send nothing and return the plan.
             **params: the other parameters of `train`, such as `epochs`.
 
         Raises:
-            UsageError: there are too few pictures or too many, or a parameter does not fit;
+            UsageError: there are too few images or too many, or a parameter does not fit;
                 nothing was sent.
-            PictureError: a picture cannot be read, or the service could not fetch it.
+            PictureError: an image cannot be read, or the service could not fetch it.
 
         Example:
             >>> task = ds.train(name="ohwx", epochs=20)
@@ -670,24 +670,24 @@ class Dataset(NotPickled, HasPictures):
         *,
         overwrite: bool = False,
     ) -> Written:
-        """Write the kept pictures' captions as a trainer reads them, as one step.
+        """Write the kept images' captions as a trainer reads them, as one step.
 
         Each caption is one line in UTF-8. Files that this program did not write, or that were
         edited since, are left as they are; old content is backed up, and `undo` brings it back.
 
         Args:
-            folder: where the files go; by default beside each picture. An address such as
+            folder: where the files go; by default beside each image. An address such as
                 s3://bucket/set too.
             trainer: kohya, onetrainer, diffusers, imagefolder, ai-toolkit, simpletuner, musubi,
                 llava or webdataset.
-            images: "stay"; "copy" or "link" puts the pictures into the folder.
+            images: "stay"; "copy" or "link" puts the images into the folder.
             overwrite: whether to replace files of the user.
 
         Returns:
             The files, the trainer's command line, and what else a user should know.
 
         Raises:
-            UsageError: a picture has no caption, it is not known which picture it is, or the
+            UsageError: an image has no caption, it is not known which image it is, or the
                 trainer could not read what would be written; nothing was written.
             FileError: a file cannot be written; the message says how many were.
 
@@ -704,10 +704,10 @@ class Dataset(NotPickled, HasPictures):
         return self._writer.plan(self.entries, folder, trainer, images, overwrite=overwrite)
 
     def chosen(self, where: Any) -> list[Entry]:
-        """Return the pictures that somebody means; see `reject`.
+        """Return the images that somebody means; see `reject`.
 
         Raises:
-            UsageError: the mask does not fit, or there is no such picture.
+            UsageError: the mask does not fit, or there is no such image.
         """
         return chosen(self.entries, where(self.frame) if callable(where) else where)
 
@@ -718,7 +718,7 @@ class Dataset(NotPickled, HasPictures):
         entries = self.entries
         captioned = sum(bool(entry.caption) for entry in entries)
         rejected = sum(entry.rejected for entry in entries)
-        facts = [counted(len(entries), "picture"), f"{captioned:,} with a caption"]
+        facts = [counted(len(entries), "image"), f"{captioned:,} with a caption"]
         if rejected:
             facts.append(f"{rejected:,} rejected")
         return f"Dataset({short_path(self.name) if self.name else 'no folder'}: {', '.join(facts)})"
@@ -728,7 +728,7 @@ class Dataset(NotPickled, HasPictures):
 
     @property
     def card(self) -> Card:
-        """What is shown of it: its pictures, how many are kept, and what to do next."""
+        """What is shown of it: its images, how many are kept, and what to do next."""
         entries, last = self.entries, self._steps.last()
         written = last is not None and last.files > 0
         return Card(
@@ -743,7 +743,7 @@ class Dataset(NotPickled, HasPictures):
         found = [e for e in self.chosen(where) if e.picture and e.rejected != rejected]
         pictures = list(dict.fromkeys(entry.picture for entry in found))
         note = "" if missing(note) else valid(str(note))
-        name = f"{verb} {counted(len(pictures), 'picture')}" + (f" ({note})" if note else "")
+        name = f"{verb} {counted(len(pictures), 'image')}" + (f" ({note})" if note else "")
         if pictures:
             self._steps.judge(name, pictures, rejected=rejected, note=note)
         return Done(name, len(pictures))
@@ -764,7 +764,7 @@ def _models(given: Any) -> list[Any]:
 
 
 def _folder_of(source: Any, rows: Iterable[Row]) -> str:
-    """Return the folder of a dataset; "" if its pictures lie in none."""
+    """Return the folder of a dataset; "" if its images lie in none."""
     if isinstance(source, (str, os.PathLike)):
         path = os.path.expanduser(os.fspath(source))
         if os.path.isdir(path):
@@ -779,6 +779,6 @@ def _folder_of(source: Any, rows: Iterable[Row]) -> str:
 
 
 def _name_of(rows: Iterable[Row]) -> str:
-    """Return a name for pictures that lie in no folder: the same pictures have the same one."""
+    """Return a name for images that lie in no folder: the same images have the same one."""
     pictures = sorted({row.picture for row in rows})
-    return f"pictures {sha256(chr(10).join(pictures).encode()).hexdigest()[:8]}"
+    return f"images {sha256(chr(10).join(pictures).encode()).hexdigest()[:8]}"

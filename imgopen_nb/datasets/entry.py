@@ -1,4 +1,4 @@
-"""One picture of a dataset: its caption, what models say of it, and whether it is kept."""
+"""One image of a dataset: its caption, what models say of it, and whether it is kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A picture of a dataset.
+    """An image of a dataset.
 
     Attributes:
         at: its place in the dataset, from 0: the index of `Dataset.frame`.
@@ -50,13 +50,13 @@ class Entry:
 
     @cached_property
     def path(self) -> Path | None:
-        """The file on this machine, None if the picture is no file here."""
+        """The file on this machine, None if the image is no file here."""
         path = Path(self.image)
         return path if path.is_absolute() else None
 
     @cached_property
     def place(self) -> Place | None:
-        """The file on this machine or in a store, None if the picture is no file."""
+        """The file on this machine or in a store, None if the image is no file."""
         return store(self.image) if is_store(self.image) else self.path
 
     @property

@@ -69,7 +69,7 @@ class Files:
         trainer: whom the files are for.
         images: STAY, COPY or LINKS.
         overwrite: whether to replace files of the user.
-        spool: a folder for pictures that were fetched and for shards.
+        spool: a folder for images that were fetched and for shards.
 
     Attributes:
         title: the step.
@@ -139,7 +139,7 @@ class Files:
         self._notes_on(entries, changes)
         return changes
 
-    # Where pictures stay.
+    # Where images stay.
 
     def _beside(
         self, kept: Sequence[Entry], rejected: Sequence[Entry], folder: str | None, home: str
@@ -156,7 +156,7 @@ class Files:
         if folder is not None:
             copies = spelled('images="copy"', "--images copy")
             self.notes.append(
-                f"the pictures do not lie in {short_path(folder)}, where {self._trainer.title} "
+                f"the images do not lie in {short_path(folder)}, where {self._trainer.title} "
                 f"looks for them: {copies} puts them there"
             )
         return [*texts, *((spot, None) for spot in stale), *self._told(home, folders, [])]
@@ -164,11 +164,11 @@ class Files:
     def _text_files(
         self, kept: Sequence[Entry], folder: str | None
     ) -> list[tuple[Spot, Content | None]]:
-        """Return the text file of each picture.
+        """Return the text file of each image.
 
         Raises:
-            UsageError: two pictures would have one text file, or a caption would lie beside
-                another picture.
+            UsageError: two images would have one text file, or a caption would lie beside
+                another image.
         """
         if folder is None:
             here = [entry for entry in kept if not is_store(entry.image)]
@@ -193,14 +193,14 @@ class Files:
     def _in_store(
         self, entries: Sequence[Entry], folder: str | None
     ) -> list[tuple[Spot, Content | None]]:
-        """Return the text files of pictures that lie in a store, or of others that go to one."""
+        """Return the text files of images that lie in a store, or of others that go to one."""
         found: dict[str, Entry] = {}
         for entry in entries:
             place = _text_place(entry, folder)
             other = found.setdefault(place, entry)
             if one_line(other.caption) != one_line(entry.caption):
                 raise UsageError(
-                    f"two pictures would have the file {clip_path(place)}: {entry.name} and "
+                    f"two images would have the file {clip_path(place)}: {entry.name} and "
                     f"{other.name}: nothing was written",
                     hint=f"rename one of them, or write into another folder: {copy_hint()}",
                 )
@@ -213,20 +213,20 @@ class Files:
                 picture = os.path.splitext(near)[1].lower() in FILE_SUFFIXES
                 if picture and text in found and f"{parent}/{near}" not in own:
                     raise UsageError(
-                        f"{clip_path(text)} would lie beside {near}, another picture than "
+                        f"{clip_path(text)} would lie beside {near}, another image than "
                         f"{found[text].name}: nothing was written",
                         hint=f"write into a folder of its own: {copy_hint()}",
                     )
         return [(self._spot(p), _text(one_line(e.caption), e.picture)) for p, e in found.items()]
 
     def _places_of(self, entries: Iterable[Entry], folder: str | None) -> Iterator[str]:
-        """Yield where the text files of pictures would lie."""
+        """Yield where the text files of images would lie."""
         for entry in entries:
             if folder is not None or entry.path is not None or is_store(entry.image):
                 yield _text_place(entry, folder)
 
     def _relative(self, entry: Entry, home: str) -> str:
-        """Return the name of a picture relative to the folder of the metadata.
+        """Return the name of an image relative to the folder of the metadata.
 
         Raises:
             UsageError: it lies elsewhere, or its name is no text.
@@ -243,16 +243,16 @@ class Files:
         if not below or not is_valid(inside):
             why = "has a name that is no text" if below else f"does not lie in {short_path(home)}"
             raise UsageError(
-                f"{entry.name} {why}, and {self._trainer.title} reads only pictures below its "
+                f"{entry.name} {why}, and {self._trainer.title} reads only images below its "
                 "list: nothing was written",
                 hint=f"write into a folder of its own: {copy_hint()}",
             )
         return inside
 
-    # Where pictures are copied.
+    # Where images are copied.
 
     def _copies(self, entries: Sequence[Entry], home: str) -> list[tuple[Spot, Content | None]]:
-        """Return the pictures in a folder of their own, with what tells of their captions."""
+        """Return the images in a folder of their own, with what tells of their captions."""
         first: dict[str, Entry] = {}
         for entry in entries:
             if entry.verified and (entry.kept or entry.rejected):
@@ -260,7 +260,7 @@ class Files:
         kept = [entry for entry in first.values() if entry.kept]
         twice = sum(entry.kept for entry in entries) - len(kept)
         if twice:
-            self.notes.append(f"written once: {counted(twice, 'picture')} more of the same content")
+            self.notes.append(f"written once: {counted(twice, 'image')} more of the same content")
         originals = {entry.picture: self._original(entry) for entry in kept}
         names = self._free_names(first.values(), home, originals)
         pictures: list[tuple[Spot, Content | None]] = []
@@ -291,19 +291,19 @@ class Files:
         ]
         if earlier:
             self.notes.append(
-                f"{counted(len(earlier), 'picture')} of an earlier write that this one does not "
+                f"{counted(len(earlier), 'image')} of an earlier write that this one does not "
                 f"have ({clip(earlier[0], 60)}): {self._trainer.title} finds such a one too"
             )
         if self._images == LINKS:
             _refuse_others(entry for entry in kept if entry.path is not None)
             copied = sum(not (c and c.link) for _, c in pictures)
             if copied:
-                number = counted(copied, "picture")
+                number = counted(copied, "image")
                 self.notes.append(f"copied, not linked: {number} not on this machine")
         return [*pictures, *texts, *gone, *self._told(home, [home], rows)]
 
     def _original(self, entry: Entry) -> _Original:
-        """Return the file of a picture; one from a URL is fetched now.
+        """Return the file of an image; one from a URL is fetched now.
 
         Raises:
             UsageError: it cannot be had.
@@ -337,9 +337,9 @@ class Files:
     def _free_names(
         self, entries: Iterable[Entry], home: str, originals: dict[str, _Original]
     ) -> dict[str, str]:
-        """Return a name without suffix for each picture, that no other file in the folder has.
+        """Return a name without suffix for each image, that no other file in the folder has.
 
-        Rejected pictures have one too, so that the others keep theirs.
+        Rejected images have one too, so that the others keep theirs.
         """
         present: dict[str, list[tuple[str, Spot]]] = {}
         for name, spot in self._present(home):
@@ -362,7 +362,7 @@ class Files:
     def _is_strange(
         self, entry: Entry, stem: str, there: str, spot: Spot, originals: dict[str, _Original]
     ) -> bool:
-        """Whether a file that has the name of a picture already belongs to something else."""
+        """Whether a file that has the name of an image already belongs to something else."""
         suffix = os.path.splitext(there)[1].lower()
         if spot.stored in self._mine or suffix not in (*FILE_SUFFIXES, TEXT):
             return False
@@ -406,10 +406,10 @@ class Files:
     # Shards.
 
     def _shards(self, kept: Sequence[Entry], home: str) -> list[tuple[Spot, Content | None]]:
-        """Return the tar files; the files of a picture have a number as their name."""
+        """Return the tar files; the files of an image have a number as their name."""
         unique = list({entry.picture: entry for entry in reversed(kept)}.values())[::-1]
         if len(unique) < len(kept):
-            twice = counted(len(kept) - len(unique), "picture")
+            twice = counted(len(kept) - len(unique), "image")
             self.notes.append(f"written once: {twice} more of the same content")
         contents: list[tuple[Spot, Content | None]] = []
         suffixes = set()
@@ -432,7 +432,7 @@ class Files:
         if len(suffixes) > 1:
             several = ", ".join(sorted(suffixes))
             self.notes.append(
-                f"the pictures have several formats ({several}): read them with "
+                f"the images have several formats ({several}): read them with "
                 f'.to_tuple("{";".join(sorted(s[1:] for s in suffixes))}", "txt"); Hugging Face '
                 "datasets refuses such a set"
             )
@@ -485,7 +485,7 @@ class Files:
         return [(self._spot(_join(home, self._trainer.configuration)), _text(text))]
 
     def _home(self, kept: Sequence[Entry]) -> str:
-        """Return the folder of the pictures, in which the configuration goes.
+        """Return the folder of the images, in which the configuration goes.
 
         Raises:
             UsageError: they lie in none, or in folders that have nothing in common.
@@ -510,7 +510,7 @@ class Files:
             if found:
                 return found
         raise UsageError(
-            f"the pictures lie in {len(parents):,} folders that have none in common: nothing was "
+            f"the images lie in {len(parents):,} folders that have none in common: nothing was "
             "written",
             hint=f"write into a folder of its own: {copy_hint()}",
         )
@@ -536,60 +536,58 @@ class Files:
             suffixes = " and ".join(sorted({os.path.splitext(name)[1] for name in unread}))
             self.notes.append(
                 f"{title} does not take {suffixes}: it {self._trainer.unread} "
-                f"({counted(len(unread), 'picture')})"
+                f"({counted(len(unread), 'image')})"
             )
         stays = [e for e in entries if e.rejected and _has_place(e)]
         if stays and self._images == STAY and self._trainer.caption_files:
             stay, them = ("stays", "it") if len(stays) == 1 else ("stay", "them")
             self.notes.append(
-                f"{counted(len(stays), 'rejected picture')} {stay} in the folder, and without a "
+                f"{counted(len(stays), 'rejected image')} {stay} in the folder, and without a "
                 f"caption {title} {self._trainer.missing}; {copy_hint()} leaves {them} out"
             )
         unreadable = sum(bool(entry.trouble) for entry in entries)
         if unreadable:
-            self.notes.append(f"left out: {counted(unreadable, 'picture')} that cannot be read")
+            self.notes.append(f"left out: {counted(unreadable, 'image')} that cannot be read")
         split = [n for n in map(os.path.basename, names_of) if _SPLIT.search(_stem(n))]
         if split and self._trainer.layout == METADATA:
             self.notes.append(
-                f"by the names of {counted(len(split), 'picture')} ({clip(split[0], 60)}) Hugging "
+                f"by the names of {counted(len(split), 'image')} ({clip(split[0], 60)}) Hugging "
                 'Face datasets would take a part of the set for "train" or "test": give it '
                 "data_files as in the command below"
             )
         if self._trainer.name == "llava":
             tokens = sum("<image>" in entry.caption for entry in kept)
             if tokens:
-                said = (
-                    f"{counted(tokens, 'caption')} say <image>, which {title} takes for a picture"
-                )
+                said = f"{counted(tokens, 'caption')} say <image>, which {title} takes for an image"
                 self.notes.append(said)
 
 
 @dataclass(frozen=True)
 class _Original:
-    """The file of a picture as it is copied, and its suffix."""
+    """The file of an image as it is copied, and its suffix."""
 
     content: Content
     suffix: str
 
 
 def _refuse(kept: Sequence[Entry]) -> None:
-    """Refuse what no trainer could learn from, and captions of who knows which picture."""
+    """Refuse what no trainer could learn from, and captions of who knows which image."""
     if not kept:
-        raise UsageError("no picture is kept: nothing was written", hint=keep_hint())
+        raise UsageError("no image is kept: nothing was written", hint=keep_hint())
     unknown = [entry for entry in kept if not entry.verified]
     if unknown:
         why = doubt(unknown[0].picture) or "not known"
         raise UsageError(
-            f"it is not sure which picture {_among(unknown)} is ({why}): nothing was written",
+            f"it is not sure which image {_among(unknown)} is ({why}): nothing was written",
             hint=f"give the files themselves, or {reject_hint()} leaves them out",
         )
     silent = [entry for entry in kept if not one_line(entry.caption)]
     if silent:
         have = "has" if len(silent) == 1 else "have"
-        number = counted(len(silent), "picture")
+        number = counted(len(silent), "image")
         raise UsageError(
             f"{number} {have} no caption ({_among(silent)}): nothing was written",
-            hint=f"describe and merge give captions; {reject_hint()} leaves a picture out",
+            hint=f"describe and merge give captions; {reject_hint()} leaves an image out",
         )
 
 
@@ -599,7 +597,7 @@ def _refuse_others(entries: Iterable[Entry]) -> None:
         known = entry.picture.removeprefix("sha256:")
         if known != entry.picture and _present_sha256(entry) != known:
             raise UsageError(
-                f"{entry.name} is another picture than the captioned one: the file has changed "
+                f"{entry.name} is another image than the captioned one: the file has changed "
                 "since: nothing was written",
                 hint="open the dataset again",
             )
@@ -627,12 +625,12 @@ def _text(text: str, about: str | None = None) -> Content:
 
 
 def _has_place(entry: Entry) -> bool:
-    """Whether a picture lies in a folder, here or in a store."""
+    """Whether an image lies in a folder, here or in a store."""
     return entry.path is not None or is_store(entry.image)
 
 
 def _text_place(entry: Entry, folder: str | None) -> str:
-    """Return where the text file of a picture lies."""
+    """Return where the text file of an image lies."""
     if folder is None:
         return _join(_parent(entry.image), _stem(entry.image.rpartition("/")[2]) + TEXT)
     named = _stem(os.path.basename(entry.image)) if _has_place(entry) else stem(entry.image)
@@ -644,7 +642,7 @@ def _parent(image: str) -> str:
 
 
 def _lies_in(entry: Entry, folder: str) -> bool:
-    """Whether a picture lies in a folder, whatever links lead to it."""
+    """Whether an image lies in a folder, whatever links lead to it."""
     if is_store(entry.image) or is_store(folder):
         return _parent(entry.image) == folder
     return entry.path is not None and os.path.realpath(entry.path.parent) == os.path.realpath(

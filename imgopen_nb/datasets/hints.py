@@ -7,17 +7,17 @@ from ..text import in_terminal, spelled
 
 
 def keep_hint() -> str:
-    """Return how rejected pictures come back."""
+    """Return how rejected images come back."""
     return spelled("ds.keep([NAME])", "%imgopen dataset keep FOLDER --only NAME")
 
 
 def reject_hint() -> str:
-    """Return how a picture is left out."""
+    """Return how an image is left out."""
     return spelled("ds.reject([NAME])", "%imgopen dataset reject FOLDER --only NAME")
 
 
 def copy_hint() -> str:
-    """Return how the pictures are copied to where the captions are written."""
+    """Return how the images are copied to where the captions are written."""
     return spelled('a folder with images="copy"', "--to FOLDER --images copy")
 
 

@@ -1,4 +1,4 @@
-"""Takes in the captions that pictures have already: text files beside them, and metadata files.
+"""Takes in the captions that images have already: text files beside them, and metadata files.
 
 A text file counts for more than metadata, and a caption of the history that is newer than the file
 for more than both. Nothing is changed on the disk, and what is not taken in is said.
@@ -32,11 +32,11 @@ FILE, METADATA = "file", "metadata"
 
 @dataclass
 class Imports:
-    """What was found beside the pictures.
+    """What was found beside the images.
 
     Attributes:
         notes: what a user should know of the whole.
-        by_image: what a user should know of one picture, by its name.
+        by_image: what a user should know of one image, by its name.
     """
 
     notes: list[str] = field(default_factory=list)
@@ -54,12 +54,12 @@ def take_in(
     """Save the captions of files that are new or changed since they were last seen.
 
     Args:
-        entries: the pictures.
+        entries: the images.
         steps: the steps of the dataset.
         edits: the captions of the history.
         written: the files that we wrote: metadata among them says what the history knows.
         root: the folder of the dataset, None if it has none.
-        told: what the table says in which the pictures were given.
+        told: what the table says in which the images were given.
     """
     return _Reader(entries, steps, edits, written).read(root, told)
 
@@ -89,7 +89,7 @@ class _Reader:
         return self.found
 
     def _text_files(self) -> set[int]:
-        """Take text files in, and return the places of the pictures that have one."""
+        """Take text files in, and return the places of the images that have one."""
         files = list(text_files(self._entries))
         known = self._steps.files_seen(key_of(str(file.path)) for _, file in files)
         for entry, file in files:
@@ -145,7 +145,7 @@ class _Reader:
             return f"{path.name} is older than this caption"
         other = self._changes.get(entry.picture)
         if other and other.draft.caption != draft.caption:
-            return f"the same picture has another caption in {path.name}"
+            return f"the same image has another caption in {path.name}"
         over = edit.edit_id if edit else None
         self._changes[entry.picture] = Change(entry.image, entry.picture, draft, over)
         return ""

@@ -1,6 +1,6 @@
-"""Captions in files about many pictures: metadata.jsonl, .csv and .parquet, and kohya's JSON.
+"""Captions in files about many images: metadata.jsonl, .csv and .parquet, and kohya's JSON.
 
-The JSON is what kohya's scripts write, such as meta_cap.json: an object whose keys name pictures,
+The JSON is what kohya's scripts write, such as meta_cap.json: an object whose keys name images,
 with or without a suffix, and whose values hold `caption` and `tags`.
 """
 
@@ -40,10 +40,10 @@ _MOST_NAMED = 3
 
 
 class Told(NamedTuple):
-    """What a metadata file says of a picture.
+    """What a metadata file says of an image.
 
     Attributes:
-        entry: the picture.
+        entry: the image.
         path: the file.
         caption: the text.
         modified: when the file was last changed, in seconds since the epoch; 0 if it is none, but
@@ -58,7 +58,7 @@ class Told(NamedTuple):
 
 @dataclass
 class Metadata:
-    """What metadata files say of pictures: one caption for each, and notes for the user."""
+    """What metadata files say of images: one caption for each, and notes for the user."""
 
     told: list[Told] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -67,14 +67,14 @@ class Metadata:
 def read_metadata(
     entries: Sequence[Entry], root: Path | None, skipped: Callable[[Place], bool]
 ) -> Metadata:
-    """Return the captions of pictures that metadata files in their folders hold.
+    """Return the captions of images that metadata files in their folders hold.
 
-    Where several files name a picture, the newest one counts.
+    Where several files name an image, the newest one counts.
 
     Args:
-        entries: the pictures.
-        root: the folder of the dataset: files in it and above each picture are read. Without it,
-            only those in the folders of the pictures.
+        entries: the images.
+        root: the folder of the dataset: files in it and above each image are read. Without it,
+            only those in the folders of the images.
         skipped: whether a file is not to be read.
     """
     found = Metadata()
@@ -89,7 +89,7 @@ def read_metadata(
         except ImgOpenError as error:
             found.notes.append(f"{path.name} is not read: {error}")
             continue
-        except Exception as error:  # whatever its reader raises: the pictures can be opened
+        except Exception as error:  # whatever its reader raises: the images can be opened
             found.notes.append(f"{path.name} is not read: {clip(error)}")
             continue
         absent, unclear, long, others = [], [], [], defaultdict[str, int](int)
@@ -108,11 +108,11 @@ def read_metadata(
                 others[newer.path.name] += 1
         found.notes += [
             *_note(path, "names", absent, "that is not here", "that are not here"),
-            *_note(path, "may mean several pictures by", unclear, "", ""),
+            *_note(path, "may mean several images by", unclear, "", ""),
             *_note(path, "has too long a caption for", long, "", ""),
             *(
                 f"{path.name} has another caption than {newer}, which is newer and counts, for "
-                f"{counted(number, 'picture')}"
+                f"{counted(number, 'image')}"
                 for newer, number in others.items()
             ),
         ]
@@ -121,12 +121,12 @@ def read_metadata(
 
 
 def told_by(table: Table, source: Any, entries: Mapping[int, Entry]) -> list[Told]:
-    """Return the captions in the table in which the pictures of a dataset were given.
+    """Return the captions in the table in which the images of a dataset were given.
 
     Args:
         table: the table.
         source: what the user gave: a file, or a table in memory.
-        entries: the pictures by the number of their row.
+        entries: the images by the number of their row.
     """
     path, changed = Path(table.name), 0.0
     if isinstance(source, (str, os.PathLike)):
@@ -145,11 +145,11 @@ def _note(path: Place, verb: str, names: Sequence[str], one: str, several: str) 
         shown = ", ".join(clip(name, 60) for name in names[:_MOST_NAMED])
         more = f" ({shown}{', …' if len(names) > _MOST_NAMED else ''})"
         end = one if len(names) == 1 else several
-        yield f"{path.name} {verb} {counted(len(names), 'picture')}{' ' + end if end else ''}{more}"
+        yield f"{path.name} {verb} {counted(len(names), 'image')}{' ' + end if end else ''}{more}"
 
 
 class _Pictures:
-    """Pictures by the names that metadata may have for them."""
+    """Images by the names that metadata may have for them."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_path: dict[str, Entry] = {}
@@ -169,7 +169,7 @@ class _Pictures:
                 self._by_stem[os.path.splitext(path)[0]].append(entry)
 
     def folders(self, root: Path | None) -> list[Place]:
-        """Return the folders of the pictures, and those on this machine as far up as `root`."""
+        """Return the folders of the images, and those on this machine as far up as `root`."""
         found = {Path(path).parent for path in self._by_path if not is_store(path)}
         if root is not None:
             root = root.resolve()
@@ -178,7 +178,7 @@ class _Pictures:
         return [*sorted(found), *self._in_stores.values()]
 
     def named(self, folder: Place, name: str) -> list[Entry]:
-        """Return the picture of a name that a file in `folder` has; several if that is unclear."""
+        """Return the image of a name that a file in `folder` has; several if that is unclear."""
         for path in _paths(folder, name):
             if path in self._by_path:
                 return [self._by_path[path]]
@@ -188,7 +188,7 @@ class _Pictures:
 
     @staticmethod
     def exists(folder: Place, name: str) -> bool:
-        """Whether a picture is there that is no part of this dataset."""
+        """Whether an image is there that is no part of this dataset."""
         return any(map(os.path.exists, _paths(folder, name)))
 
 
@@ -234,7 +234,7 @@ def _on_disk(path: Place) -> Iterator[Path]:
 
 
 def _rows(path: Path, notes: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield the name of each picture with its caption.
+    """Yield the name of each image with its caption.
 
     Raises:
         Exception: the file cannot be read; which one depends on its format.

@@ -1,10 +1,10 @@
-"""Finds pictures that look the same: resized, saved again as JPEG, brighter, cropped by 3 %.
+"""Finds images that look the same: resized, saved again as JPEG, brighter, cropped by 3 %.
 
-A picture's hash has 64 bits: which of the low frequencies of its brightness are above their median
-(a DCT of 32 × 32 pixels). Pictures whose hashes differ in at most 8 bits look the same; colours do
+An image's hash has 64 bits: which of the low frequencies of its brightness are above their median
+(a DCT of 32 × 32 pixels). Images whose hashes differ in at most 8 bits look the same; colours do
 not count.
 
-No two pictures have to be compared one by one. Of four parts of two such hashes, one differs in at
+No two images have to be compared one by one. Of four parts of two such hashes, one differs in at
 most one bit, or each of them in two: so each part is looked up with the 17 values that differ in
 one bit at most, and the first one with those of two bits too.
 """
@@ -31,10 +31,10 @@ _MOST_PAIRS = 1_000_000  # that are compared at a time
 
 
 def look_of(jpeg: bytes) -> int | None:
-    """Return the hash of a picture, None if it is too plain to be told from others.
+    """Return the hash of an image, None if it is too plain to be told from others.
 
     Args:
-        jpeg: the picture in any size, such as its thumbnail.
+        jpeg: the image in any size, such as its thumbnail.
     """
     import numpy as np
     from PIL import Image
@@ -51,9 +51,9 @@ def look_of(jpeg: bytes) -> int | None:
 
 
 def groups(looks: Sequence[int | None]) -> list[list[int]]:
-    """Return the places of pictures that look the same, a list for each group, in order.
+    """Return the places of images that look the same, a list for each group, in order.
 
-    Each picture of a group looks like another one of it, not like all of them.
+    Each image of a group looks like another one of it, not like all of them.
     """
     import numpy as np
 

@@ -3,7 +3,7 @@ r"""Rules over captions: trigger words, renamed tags, their order ...; pure func
 A rule changes tags and leaves the sentence alone (`captions/parts.py`); `replace`, `prefix` and
 `suffix` change the whole text. Tags are compared without regard to case and underscores, and keep
 their spelling. What a rule does not change stays byte for byte. A rule that is applied again
-changes nothing, so that a list of rules can be applied to the pictures of tomorrow:
+changes nothing, so that a list of rules can be applied to the images of tomorrow:
 
     [[rules]]
     rule = "add"
@@ -45,7 +45,7 @@ _MOST_ROUNDS = 10  # of a replacement that leaves something to replace
 _WRAPPED = re.compile(r"[(\[]+[^()\[\]]*[)\]]+")
 _MARKUP = re.compile(r"<[^<>]*>")
 _HEADER = (
-    '# Rules for captions, in their order: ds.apply("{name}") applies them to other pictures.\n\n'
+    '# Rules for captions, in their order: ds.apply("{name}") applies them to other images.\n\n'
 )
 
 

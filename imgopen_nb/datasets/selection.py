@@ -1,6 +1,6 @@
-"""Which pictures somebody means: a folder, a glob, a list, a table, a batch, results, a history.
+"""Which images somebody means: a folder, a glob, a list, a table, a batch, results, a history.
 
-Boards, galleries, comparisons and the history's filter all read their pictures here, so that each
+Boards, galleries, comparisons and the history's filter all read their images here, so that each
 of them takes the same things and keeps the order of the input.
 """
 
@@ -41,22 +41,22 @@ from ..tasks.manager import TaskManager
 from ..tasks.result import Home
 from ..text import clip, counted, in_words, short_path
 
-AT_A_TIME = 64  # pictures that are held in memory
-MAX_THREADS = 8  # that ask servers for the version of a picture
+AT_A_TIME = 64  # images that are held in memory
+MAX_THREADS = 8  # that ask servers for the version of an image
 MAX_NAMES = 1000  # names of earlier versions that are looked up as files at a time
-_HINT = "give a folder, a glob, a list of pictures, a DataFrame, a batch or session.history()"
+_HINT = "give a folder, a glob, a list of images, a DataFrame, a batch or session.history()"
 _HISTORY = {"operation", "model", "image", "caption"}  # the columns that make a frame a history
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Pictures that somebody means, and what models say about them.
+    """Images that somebody means, and what models say about them.
 
     Attributes:
-        rows: the pictures in the order of the input; None for those that are described.
+        rows: the images in the order of the input; None for those that are described.
         described: their descriptions, oldest first.
-        notes: what a reader should know, such as where the pictures come from.
-        thumbnail: returns the JPEG of a row's picture, None if there is none.
+        notes: what a reader should know, such as where the images come from.
+        thumbnail: returns the JPEG of a row's image, None if there is none.
         table: the table that the rows come from, if it is one.
     """
 
@@ -67,33 +67,33 @@ class Selection:
     table: Table | None = None
 
     def comparison(self) -> Comparison:
-        """Return the pictures with their captions side by side.
+        """Return the images with their captions side by side.
 
         Raises:
-            UsageError: there is no picture.
+            UsageError: there is no image.
         """
         if not self.described and not self.rows:
-            raise UsageError("nothing to compare: no picture is described", hint=DESCRIBE_FIRST)
+            raise UsageError("nothing to compare: no image is described", hint=DESCRIBE_FIRST)
         return compare_rows(self.described, self.rows, self.notes, self.thumbnail)
 
 
 class HasPictures:
-    """Whatever has rows of pictures, and so can be shown on a board and in a gallery."""
+    """Whatever has rows of images, and so can be shown on a board and in a gallery."""
 
     __slots__ = ()
 
     @property
     def picture_rows(self) -> Sequence[Row]:
-        """The pictures, in their order."""
+        """The images, in their order."""
         raise NotImplementedError
 
 
 def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -> Selection:
-    """Return the pictures that somebody means.
+    """Return the images that somebody means.
 
     Args:
         manager: whose history knows the captions.
-        source: a folder, a glob, a list of pictures, a column or DataFrame with pictures, a table
+        source: a folder, a glob, a list of images, a column or DataFrame with images, a table
             file; a history DataFrame, results, a batch, its wide frame, a comparison. None means
             the last batch, or else the whole history.
         last_batch: the last batch of the session.
@@ -104,20 +104,20 @@ def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -
     found = _default(manager, last_batch) if source is None else _read(manager, source)
     rows, described, notes, table = found
     if described is None:
-        assert rows is not None, "pictures are given, or descriptions are"
+        assert rows is not None, "images are given, or descriptions are"
         described = described_in_history(manager, [row.picture for row in rows])
     unreadable = [row for row in rows or () if row.trouble]
     if rows and len(unreadable) == len(rows) and not described:
-        what = "the picture" if len(rows) == 1 else f"any of the {len(rows)} pictures"
+        what = "the image" if len(rows) == 1 else f"any of the {len(rows)} images"
         raise UsageError(f"cannot read {what}: {unreadable[0].trouble}", hint=_HINT)
     if unreadable:
         first = f"{short_path(unreadable[0].image)}: {unreadable[0].trouble}"
-        notes.append(f"{counted(len(unreadable), 'picture')} cannot be read ({clip(first)})")
+        notes.append(f"{counted(len(unreadable), 'image')} cannot be read ({clip(first)})")
     return Selection(rows, described, notes, partial(_jpeg, manager.home), table)
 
 
 def identities(manager: TaskManager, source: Any) -> list[str]:
-    """Return the identities of pictures that somebody means, for a filter of the history."""
+    """Return the identities of images that somebody means, for a filter of the history."""
     several = _is_column(source)
     named = [scalar(each) for each in source if not missing(each)] if several else [source]
     if named and all(isinstance(each, str) and is_identity(each) for each in named):
@@ -140,14 +140,14 @@ def _is_column(source: Any) -> bool:
 
 
 def described_in_history(manager: TaskManager, pictures: Iterable[str]) -> list[Description]:
-    """Return all descriptions of pictures in the history, oldest first."""
+    """Return all descriptions of images in the history, oldest first."""
     wanted = [picture for picture in dict.fromkeys(pictures) if picture]
     rows = _without_doubtful_twins(manager.table.rows(operation=OPERATION, pictures=wanted))
     return [said for said in map(from_row, rows) if said is not None]
 
 
 def _without_doubtful_twins(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out what an untrusted file says of a picture that was described here too."""
+    """Leave out what an untrusted file says of an image that was described here too."""
     own = {row["picture"] or row["image"] for row in tasks if row["imported"] != UNTRUSTED}
     return [
         row for row in tasks
@@ -171,7 +171,7 @@ def _default(manager: TaskManager, last_batch: Batch | None) -> Read:
         return Read(rows, described, [title_of(last_batch), *notes])
     tasks = manager.table.rows(operation=OPERATION)
     if not tasks:
-        raise UsageError("the history has no description of a picture", hint=DESCRIBE_FIRST)
+        raise UsageError("the history has no description of an image", hint=DESCRIBE_FIRST)
     rows, described, notes, _ = _of_tasks(manager, map(from_row, _without_doubtful_twins(tasks)))
     return Read(rows, described, [title_of(None), *notes])
 
@@ -184,7 +184,7 @@ def title_of(last_batch: Batch | None) -> str:
 
 
 def _read(manager: TaskManager, source: Any) -> Read:
-    """Return the pictures of a source, and what is said of them."""
+    """Return the images of a source, and what is said of them."""
     if isinstance(source, Comparison):
         said = [each for row in source.rows for each in row.descriptions.values()]
         return Read(source.rows, said, list(source.notes))
@@ -209,22 +209,22 @@ def _read(manager: TaskManager, source: Any) -> Read:
         return _of_tasks(manager, read(source), given)
     plain = isinstance(source, Mapping) and not is_embedded(source)
     if isinstance(source, (int, float)) or (plain and table_in_memory(source) is None):
-        raise UsageError(f"pictures cannot be read from {in_words(source)}", hint=_HINT)
+        raise UsageError(f"images cannot be read from {in_words(source)}", hint=_HINT)
     pictures, notes, table = pictures_in(source), list[str](), None
     if not isinstance(source, (list, tuple)) or is_table(source):
         found = source_of(source)
         pictures, notes, table = found.values(), [found.reads], found.table
     rows = identified(manager, pictures)
     if not rows:
-        raise UsageError("no picture is given", hint=f"{DESCRIBE_FIRST}; or {_HINT}")
+        raise UsageError("no image is given", hint=f"{DESCRIBE_FIRST}; or {_HINT}")
     return Read(rows, None, notes, table)
 
 
 def pictures_in(source: Any) -> Iterator[Any]:
-    """Yield the pictures of a source, not read yet; an item of a list may be a folder or a glob.
+    """Yield the images of a source, not read yet; an item of a list may be a folder or a glob.
 
     Raises:
-        UsageError: no pictures can be read from it.
+        UsageError: no images can be read from it.
     """
     if isinstance(source, (list, tuple)) and not is_table(source):
         for each in source:
@@ -248,14 +248,14 @@ def _item(item: Any) -> list[Any]:
 
 def _of_batch(manager: TaskManager, batch: Batch) -> Read:
     if not batch.param.picture:
-        raise UsageError(f"this batch of {batch.operation.name} was given no pictures", hint=_HINT)
+        raise UsageError(f"this batch of {batch.operation.name} was given no images", hint=_HINT)
     rows = _of_inputs(manager, batch.pictures())
     described = list(filter(None, read(batch))) if batch.operation.name == OPERATION else None
     return Read(rows, described, [])
 
 
 def _of_inputs(manager: TaskManager, inputs: Iterable[InputPicture | Any]) -> list[Row]:
-    """Return rows of pictures; those that no task was given are what is there now."""
+    """Return rows of images; those that no task was given are what is there now."""
     rows: list[Row | None] = []
     rest: list[Any] = []
     for each in inputs:
@@ -264,7 +264,7 @@ def _of_inputs(manager: TaskManager, inputs: Iterable[InputPicture | Any]) -> li
             gone = name is None or name.startswith("<")
             if trouble is None or gone:
                 known = "" if trouble else picture or by_name(name or "")
-                rows.append(Row(name or "no picture", {}, known, trouble or ""))
+                rows.append(Row(name or "no image", {}, known, trouble or ""))
                 continue
         rows.append(None)
         rest.append(each.image if isinstance(each, InputPicture) else each)
@@ -277,9 +277,9 @@ def _of_tasks(
     tasks: Iterable[Description | None],
     pictures: Iterable[tuple[Any, Any]] = (),
 ) -> Read:
-    """Return descriptions with the pictures that they are of, where that can be proved.
+    """Return descriptions with the images that they are of, where that can be proved.
 
-    If none of the tasks describes a picture, those that they were given are meant: `pictures`
+    If none of the tasks describes an image, those that they were given are meant: `pictures`
     yields name and identity.
     """
     every = list(tasks)
@@ -304,7 +304,7 @@ def _of_tasks(
 
 
 def _here(name: str) -> Picture | None:
-    """Return the picture that has a name of an earlier version now; perhaps it is the same one."""
+    """Return the image that has a name of an earlier version now; perhaps it is the same one."""
     if name.startswith("<") or is_store(name):
         return None
     try:
@@ -314,9 +314,9 @@ def _here(name: str) -> Picture | None:
 
 
 def identified(manager: TaskManager, values: Iterable[Any]) -> list[Row]:
-    """Return a row for each picture of an input, without descriptions, in the order of the input.
+    """Return a row for each image of an input, without descriptions, in the order of the input.
 
-    A picture that cannot be read has a row too, which says why. A few are read at a time: a
+    An image that cannot be read has a row too, which says why. A few are read at a time: a
     set holds more than the memory does.
     """
     rest = iter(values)
@@ -333,10 +333,10 @@ def _identified(manager: TaskManager, value: Any) -> tuple[Row, Identity | None]
         if isinstance(value, ImgOpenError):
             raise value
         if missing(value):
-            raise PictureError("there is no picture in this row")
+            raise PictureError("there is no image in this row")
         picture = read_picture(value)
     except ImgOpenError as error:
-        return Row(name_of_unread(value) or "no picture", {}, trouble=error.message), None
+        return Row(name_of_unread(value) or "no image", {}, trouble=error.message), None
     manager.thumbnails.remember(picture)
     identity = manager.identifier.current(picture)
     return Row(picture.label, {}, identity.picture), identity

@@ -9,7 +9,7 @@ MOST_PICTURES, MOST_BYTES = 1000, 100_000_000  # of one tar file
 
 
 class Shard:
-    """A tar file in the making; the same pictures and captions give the same bytes."""
+    """A tar file in the making; the same images and captions give the same bytes."""
 
     def __init__(self) -> None:
         self._out = io.BytesIO()
@@ -17,7 +17,7 @@ class Shard:
         self._members = 0
 
     def full(self, size: int) -> bool:
-        """Whether a picture of so many bytes goes into the next one."""
+        """Whether an image of so many bytes goes into the next one."""
         full = self._members >= 3 * MOST_PICTURES or self._out.tell() + size > MOST_BYTES
         return self._members > 0 and full
 

@@ -31,10 +31,10 @@ class Step:
     Attributes:
         step_id: its number.
         name: what it did, in words.
-        rule: the rule, so that it can be applied to other pictures; None for other steps.
+        rule: the rule, so that it can be applied to other images; None for other steps.
         created: when, in seconds since the epoch.
         undone: when it was taken back, or None.
-        captions, verdicts, files: how many captions, pictures kept or rejected, and files it has.
+        captions, verdicts, files: how many captions, images kept or rejected, and files it has.
     """
 
     step_id: int
@@ -53,7 +53,7 @@ class Done:
 
     Attributes:
         name: the step.
-        changed: how many pictures it changed.
+        changed: how many images it changed.
         notes: what else a user should know, such as captions that stay as they are.
     """
 
@@ -62,11 +62,11 @@ class Done:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return "; ".join([f"{self.name}: {counted(self.changed, 'picture')} changed", *self.notes])
+        return "; ".join([f"{self.name}: {counted(self.changed, 'image')} changed", *self.notes])
 
 
 class Verdict(NamedTuple):
-    """Whether a picture is rejected, and why."""
+    """Whether an image is rejected, and why."""
 
     rejected: bool
     note: str
@@ -76,7 +76,7 @@ class Change(NamedTuple):
     """A caption to be saved.
 
     Attributes:
-        image: the picture's name.
+        image: the image's name.
         picture: its identity.
         draft: the caption.
         over: the edit that it replaces, None if there is none.
@@ -125,7 +125,7 @@ class Steps:
     ) -> int:
         """Save captions as one step, and return how many were saved.
 
-        A picture whose caption was changed elsewhere meanwhile keeps that one.
+        An image whose caption was changed elsewhere meanwhile keeps that one.
         """
         return self.caption_all([(name, changes, rule)])[0]
 
@@ -143,7 +143,7 @@ class Steps:
             return self._edits.add_steps(begun)
 
     def judge(self, name: str, pictures: Iterable[str], *, rejected: bool, note: str = "") -> None:
-        """Keep or reject pictures, as one step."""
+        """Keep or reject images, as one step."""
         with self._database.transaction():
             step = self.begin(name)
             self._database.run_many(
@@ -153,7 +153,7 @@ class Steps:
             )
 
     def verdicts(self) -> dict[str, Verdict]:
-        """Return the verdict on each picture that has one."""
+        """Return the verdict on each image that has one."""
         sql = (
             "SELECT picture, rejected, note FROM verdicts JOIN steps ON step_id = step "
             "WHERE verdicts.dataset = ? AND undone IS NULL ORDER BY verdict_id"
@@ -162,7 +162,7 @@ class Steps:
         return {row["picture"]: Verdict(bool(row["rejected"]), row["note"] or "") for row in rows}
 
     def files_seen(self, paths: Iterable[str]) -> dict[str, tuple[str, str]]:
-        """Return picture and SHA-256 of caption files when they were last read or written."""
+        """Return image and SHA-256 of caption files when they were last read or written."""
         among = "path IN (SELECT value FROM json_each(?))"
         sql = f"SELECT path, picture, sha256 FROM text_files WHERE {among}"
         asked = json.dumps([key_of(path) for path in paths])
@@ -170,7 +170,7 @@ class Steps:
         return {row["path"]: (row["picture"], row["sha256"]) for row in rows}
 
     def take_in(self, changes: Iterable[Change], seen: Iterable[tuple[str, str, str]]) -> None:
-        """Save captions of files, with the path, picture and SHA-256 of each file that was read."""
+        """Save captions of files, with the path, image and SHA-256 of each file that was read."""
         with self._database.transaction():
             self._edits.add_all(changes, None)
             self._database.run_many(

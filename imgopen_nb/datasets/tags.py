@@ -28,10 +28,10 @@ class Captions(Protocol):
 
     @property
     def kept(self) -> list[Entry]:
-        """The pictures that are not rejected."""
+        """The images that are not rejected."""
 
     def chosen(self, where: Any) -> list[Entry]:
-        """Return the pictures that somebody means."""
+        """Return the images that somebody means."""
 
     def apply_rules(self, rules: Sequence[Rule], where: Any) -> list[Done]:
         """Apply rules, each as one step."""
@@ -42,8 +42,8 @@ class Tags:
 
     Each rule is one step. Tags are compared without regard to case and underscores; the sentence
     of a caption stays as it is, and so does what a rule does not change. By default a rule is
-    applied to the kept pictures and belongs to `ds.rules`; with `where`, as for `ds.reject`, it is
-    applied to those pictures, and is no part of `ds.rules`.
+    applied to the kept images and belongs to `ds.rules`; with `where`, as for `ds.reject`, it is
+    applied to those images, and is no part of `ds.rules`.
 
     Example:
         >>> ds.tags.add("ohwx", first=True)
@@ -92,7 +92,7 @@ class Tags:
         Args:
             tag: one tag, such as a trigger word.
             first: put it in front of everything; if it is elsewhere among the tags, it moves.
-            where: which pictures.
+            where: which images.
         """
         return self._run("add", where, tag=tag, **({"first": True} if first else {}))
 
@@ -111,7 +111,7 @@ class Tags:
             pattern: a text, in any case; or a regular expression, which heeds case.
             new: what stands there instead; with `regex`, `\1` is the first group.
             regex: whether it is a regular expression.
-            where: which pictures.
+            where: which images.
 
         Raises:
             UsageError: the expression is not valid, or matches what it has written, so that it
@@ -141,7 +141,7 @@ class Tags:
                 of the models first, "alphabet" sorts.
             trigger: the tag that goes first, if it is there.
             kept: how many tags behind the trigger stay in front, or which ones, in that order.
-            where: which pictures.
+            where: which images.
         """
         given = {"trigger": trigger, "kept": kept if isinstance(kept, int) else _listed(kept)}
         return self._run("order", where, by=by, **{n: v for n, v in given.items() if v})
@@ -162,7 +162,7 @@ class Tags:
 
         Args:
             keep: tags that keep theirs, such as "score_*".
-            where: which pictures.
+            where: which images.
         """
         return self._run("spaces", where, **({"keep": _listed(keep)} if keep else {}))
 
@@ -187,7 +187,7 @@ class Tags:
 
         Args:
             tags: the tags, or the path of a file, in which lines that begin with # are remarks.
-            where: which pictures.
+            where: which images.
 
         Raises:
             FileError: the file cannot be read.
@@ -209,7 +209,7 @@ class Tags:
 
 
 def rewriting(rule: Rule) -> Rewriting:
-    """Return a rule as a function of a picture and its caption."""
+    """Return a rule as a function of an image and its caption."""
     if rule.scored:
         return lambda entry, caption: rule.apply(caption, scores(entry))
     return lambda _, caption: rule.apply(caption)

@@ -1,4 +1,4 @@
-"""The captions that lie beside pictures already: cat.txt for cat.png."""
+"""The captions that lie beside images already: cat.txt for cat.png."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TextFile(NamedTuple):
 
 
 def text_files(entries: Iterable[Entry]) -> Iterator[tuple[Entry, TextFile]]:
-    """Yield the caption file of each picture that has one."""
+    """Yield the caption file of each image that has one."""
     listed: dict[str, set[str]] = {}  # the files of each folder in a store, which is asked once
     for entry in entries:
         if not entry.picture:

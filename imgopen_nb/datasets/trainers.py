@@ -33,8 +33,8 @@ class Setup:
     Attributes:
         name: the name of the dataset, a single word.
         home: the folder of the configuration: an absolute path, or an address.
-        folders: those of the pictures, in the same form.
-        rows: for layouts that list pictures: the name of each relative to `home`, and its caption.
+        folders: those of the images, in the same form.
+        rows: for layouts that list images: the name of each relative to `home`, and its caption.
     """
 
     name: str
@@ -62,15 +62,15 @@ class Trainer:
         title: its name in sentences.
         reads: what it reads, as a sentence.
         layout: CAPTION_FILES (cat.txt beside cat.png), METADATA (metadata.jsonl above the
-            pictures), LISTED (one JSON file) or SHARDS (tar files).
-        suffixes: of the pictures that it takes, in small letters.
+            images), LISTED (one JSON file) or SHARDS (tar files).
+        suffixes: of the images that it takes, in small letters.
         mixed_case: whether it takes suffixes such as ".Png" as well.
         line_breaks: what it does with line breaks in a caption file.
         empty: with an empty caption file.
         bom: with a byte order mark.
         encoding: with a file that is not UTF-8.
-        missing: with a picture without a caption.
-        unread: with a picture of a format that it does not take.
+        missing: with an image without a caption.
+        unread: with an image of a format that it does not take.
         configuration: the name of its configuration, "" if it has none.
         content: returns the text of the configuration for a setup and the command line.
         command: returns the command line.
@@ -94,11 +94,11 @@ class Trainer:
 
     @property
     def caption_files(self) -> bool:
-        """Whether it reads a text file beside each picture."""
+        """Whether it reads a text file beside each image."""
         return self.layout == CAPTION_FILES
 
     def takes(self, name: str) -> bool:
-        """Whether it takes a picture file of this name.
+        """Whether it takes an image file of this name.
 
         Example:
             >>> TRAINERS["kohya"].takes("cat.PNG"), TRAINERS["kohya"].takes("cat.gif")
@@ -155,7 +155,7 @@ def _diffusers_command(setup: Setup) -> str:
 
 
 def _imagefolder_command(setup: Setup) -> str:
-    # With data_dir, a picture called test.png would be all that is read.
+    # With data_dir, an image called test.png would be all that is read.
     files = json.dumps({"train": setup.at("**")}, ensure_ascii=False)
     return _loaded(f'load_dataset("imagefolder", data_files={files}, split="train")')
 
@@ -365,7 +365,7 @@ TRAINERS: dict[str, Trainer] = {
             empty=_ERROR,
             bom=_KEPT,
             encoding=_ERROR,
-            missing="warns, and trains on the picture with an empty caption",
+            missing="warns, and trains on the image with an empty caption",
             unread=_OUT,
             configuration="dataset.toml", content=_kohya_file, command=_kohya_command,
         ),
@@ -374,16 +374,16 @@ TRAINERS: dict[str, Trainer] = {
             "cat.txt beside cat.png; each line is a caption of its own",
             CAPTION_FILES, _KOHYA | {".tif", ".tiff"}, True,
             line_breaks="takes each line for a caption of its own, and draws one at each step",
-            empty="trains on the picture with an empty caption",
+            empty="trains on the image with an empty caption",
             bom=_KEPT,
             encoding=_ERROR,
-            missing="trains on the picture with an empty caption",
+            missing="trains on the image with an empty caption",
             unread=_OUT,
             configuration="concepts.json", content=_onetrainer_file, command=_onetrainer_command,
         ),
         Trainer(
             "diffusers", "diffusers",
-            "metadata.jsonl above the pictures, with file_name and text",
+            "metadata.jsonl above the images, with file_name and text",
             METADATA, _PILLOW, True,
             line_breaks="", empty="", bom="", encoding="",
             missing=_UNLISTED,
@@ -392,7 +392,7 @@ TRAINERS: dict[str, Trainer] = {
         ),
         Trainer(
             "imagefolder", "imagefolder",
-            "metadata.jsonl above the pictures, with file_name and text",
+            "metadata.jsonl above the images, with file_name and text",
             METADATA, _PILLOW, True,
             line_breaks="", empty="", bom="", encoding="",
             missing=_UNLISTED,
@@ -404,10 +404,10 @@ TRAINERS: dict[str, Trainer] = {
             "cat.txt beside cat.png as a whole; [trigger] in it is replaced",
             CAPTION_FILES, _COMMON, True,
             line_breaks="keeps line breaks in the caption",
-            empty="trains on the picture with an empty caption",
+            empty="trains on the image with an empty caption",
             bom=_KEPT,
             encoding=_ERROR,
-            missing="trains on the picture with an empty caption, or that of default.txt",
+            missing="trains on the image with an empty caption, or that of default.txt",
             unread=_OUT,
             configuration="ai-toolkit.yaml", content=_ai_toolkit_file,
             command=_ai_toolkit_command,
@@ -417,9 +417,9 @@ TRAINERS: dict[str, Trainer] = {
             "cat.txt beside cat.png; each line is a caption of its own",
             CAPTION_FILES, FILE_SUFFIXES, True,
             line_breaks="takes each line for a caption of its own, and draws one at each step",
-            empty="trains on the picture with an empty caption",
+            empty="trains on the image with an empty caption",
             bom=_KEPT,
-            encoding="reports an error, and has no caption for the picture",
+            encoding="reports an error, and has no caption for the image",
             missing=_ERROR,
             unread=_OUT,
             configuration="multidatabackend.json", content=_simpletuner_file,
@@ -430,7 +430,7 @@ TRAINERS: dict[str, Trainer] = {
             "cat.txt beside cat.png as a whole, if the configuration says caption_extension",
             CAPTION_FILES, _KOHYA, False,
             line_breaks="keeps line breaks in the caption",
-            empty="trains on the picture with an empty caption",
+            empty="trains on the image with an empty caption",
             bom=_KEPT,
             encoding=_ERROR,
             missing=_ERROR,
@@ -439,7 +439,7 @@ TRAINERS: dict[str, Trainer] = {
         ),
         Trainer(
             "llava", "LLaVA",
-            "one JSON list with picture and conversation",
+            "one JSON list with image and conversation",
             LISTED, FILE_SUFFIXES, True,
             line_breaks="", empty="", bom="", encoding="",
             missing=_UNLISTED,
@@ -448,7 +448,7 @@ TRAINERS: dict[str, Trainer] = {
         ),
         Trainer(
             "webdataset", "WebDataset",
-            "tar files, in which the files of one picture have the same name up to the first dot",
+            "tar files, in which the files of one image have the same name up to the first dot",
             SHARDS, FILE_SUFFIXES, True,
             line_breaks="", empty="", bom="", encoding="",
             missing="leaves it out: it is not in the shards",

@@ -1,4 +1,4 @@
-"""A dataset for the service's own training, which takes pictures and no captions."""
+"""A dataset for the service's own training, which takes images and no captions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TrainingPlan:
 
     Attributes:
         name: the training.
-        pictures: how many pictures.
+        pictures: how many images.
         where: which of them go where so that the service can fetch them, "" if all are there.
         notes: what does not go with them.
     """
@@ -41,7 +41,7 @@ class TrainingPlan:
     notes: tuple[str, ...]
 
     def __repr__(self) -> str:
-        said = [f"train {self.name}: {counted(self.pictures, 'picture')}", self.where, *self.notes]
+        said = [f"train {self.name}: {counted(self.pictures, 'image')}", self.where, *self.notes]
         return "\n  ".join([*filter(None, said), "nothing was sent"])
 
 
@@ -62,26 +62,26 @@ def train(
     params: Mapping[str, Any],
     limit: TimeLimit | None,
 ) -> Task:
-    """Send pictures to the operation `train`, each once, and return the task.
+    """Send images to the operation `train`, each once, and return the task.
 
     Args:
         manager: sends them.
-        entries: the pictures, 10 to 100.
+        entries: the images, 10 to 100.
         name: the training; the service takes no name, so it is noted in the history alone.
         params: the other parameters of the operation.
         limit: how long it may take to be accepted; None for as long as the service takes.
 
     Raises:
-        UsageError: there are too few pictures or too many, or a parameter does not fit; nothing
+        UsageError: there are too few images or too many, or a parameter does not fit; nothing
             was sent.
-        PictureError: a picture cannot be read, or the service could not fetch it.
+        PictureError: an image cannot be read, or the service could not fetch it.
         ImgOpenError: the same errors as `Session.submit`.
     """
     entries = _distinct(entries)
     call = _call(entries, params)
     task = Sending(ROW.name, partial(manager.submitter.submit, ROW, call)).task(limit)
     with contextlib.suppress(JournalError):  # it is sent, whatever can be noted
-        told = f"training {name}: {counted(len(entries), 'picture')}"
+        told = f"training {name}: {counted(len(entries), 'image')}"
         manager.table.add_event(task.id, "noted", told)
     for note in _notes(entries):
         task.remark(note)
@@ -98,26 +98,26 @@ def _call(entries: Sequence[Entry], params: Mapping[str, Any]) -> dict[str, Any]
     for given in params:
         if ROW.param(given) is IMAGES:
             raise ParameterError(
-                "the pictures of a training are those of the dataset: nothing was sent",
+                "the images of a training are those of the dataset: nothing was sent",
                 hint=f"{spelled('where=', '--only')} chooses among them",
             )
     found = len(entries)
     if LEAST <= found <= MOST:
         return {IMAGES.name: [entry.image for entry in entries], **params}
     hint = (
-        f"add pictures, or take rejected ones back: {keep_hint()}"
+        f"add images, or take rejected ones back: {keep_hint()}"
         if found < LEAST
         else "choose some: " + spelled(f"where=range({MOST})", "--only NAME")
     )
     raise UsageError(
-        f"training takes {LEAST} to {MOST} different pictures, and here are {found:,}: nothing "
+        f"training takes {LEAST} to {MOST} different images, and here are {found:,}: nothing "
         "was sent",
         hint=hint,
     )
 
 
 def _distinct(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the pictures that can be read, each once, whatever names it has."""
+    """Return the images that can be read, each once, whatever names it has."""
     found: dict[str, Entry] = {}
     for entry in entries:
         if entry.picture and not entry.trouble:
@@ -131,6 +131,6 @@ def _notes(entries: Sequence[Entry]) -> tuple[str, ...]:
         return ()
     do = "does" if captions == 1 else "do"
     return (
-        f"Img Open trains on pictures alone: the {counted(captions, 'caption')} {do} not go with "
+        f"Img Open trains on images alone: the {counted(captions, 'caption')} {do} not go with "
         "them",
     )

@@ -1,6 +1,6 @@
 """Writes a dataset as trainers read it: the diff of the files first, then the files, as one step.
 
-Only kept pictures are written, each with its caption as one line. A file of a user is left as it
+Only kept images are written, each with its caption as one line. A file of a user is left as it
 is; what is replaced or removed is backed up, and `undo` brings it back byte by byte.
 """
 
@@ -100,7 +100,7 @@ class FilePlan:
 
     @property
     def diffs(self) -> list[Diff]:
-        """The diff of each file; those of texts come before those of pictures."""
+        """The diff of each file; those of texts come before those of images."""
         found = sorted(self.changes, key=lambda c: c.content is not None and c.content.text is None)
         return [Diff(short_path(c.spot.name), c.action, *_texts(c)) for c in found]
 
@@ -128,10 +128,10 @@ class Writer:
         *,
         overwrite: bool = False,
     ) -> Iterator[FilePlan]:
-        """Yield what `write` would do; pictures that had to be fetched are kept as long.
+        """Yield what `write` would do; images that had to be fetched are kept as long.
 
         Raises:
-            UsageError: a picture has no caption, it is not known which picture it is, or the
+            UsageError: an image has no caption, it is not known which image it is, or the
                 trainer could not read what would be written; nothing was written.
             FileError: a file cannot be read.
         """

@@ -1,4 +1,4 @@
-"""Small parts of several cards: a duration, a number, a picture."""
+"""Small parts of several cards: a duration, a number, an image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def seconds(value: float | None) -> str:
 def shot(
     found: Thumbnail | None, label: str, alt: str, notes: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Return the values of one picture for a template."""
+    """Return the values of one image for a template."""
     view: dict[str, Any] = {"src": "", "label": label, "alt": alt, "notes": list(notes)}
     if found and found.jpeg.startswith(JPEG):
         view |= {"src": data_url(found.jpeg), "notes": [*found.notes, *notes]}
@@ -35,7 +35,7 @@ def shot(
 
 
 def thumbnail_of(call: Any, *args: Any) -> Thumbnail | None:
-    """Return call(*args), or None if a picture or the history cannot be read."""
+    """Return call(*args), or None if an image or the history cannot be read."""
     try:
         found: Thumbnail | None = call(*args)
     except (ImgOpenError, OSError):

@@ -1,6 +1,6 @@
 """A small JSON record beside each output: a saved notebook can restore its results from it.
 
-Front ends ignore the mime type and save it with the notebook. It never contains picture bytes.
+Front ends ignore the mime type and save it with the notebook. It never contains image bytes.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _row(task: Any, most: int, tags: int, params: bool) -> dict[str, Any]:
 
 
 def _named(value: Any) -> Any:
-    """Return names of pictures without folders that only this user has: notebooks are shared."""
+    """Return names of images without folders that only this user has: notebooks are shared."""
     if isinstance(value, (list, tuple)):
         return [_named(each) for each in value]
     return short_path(value) if isinstance(value, str) else value

@@ -28,8 +28,8 @@ _ENDED = (
     "status IN ('succeeded', 'failed', 'refused') "
     "AND coalesce(finished, created) < (SELECT moment FROM moment)"
 )
-# The identities of pictures, and all texts in the parameters and outputs of tasks: the addresses
-# of pictures are among them.
+# The identities of images, and all texts in the parameters and outputs of tasks: the addresses
+# of images are among them.
 _TEXTS = (
     "SELECT picture AS image FROM tasks WHERE {0} UNION SELECT image FROM tasks WHERE {0} UNION "
     "SELECT j.atom FROM tasks, json_tree(params) j WHERE j.type = 'text' AND {0} UNION "
@@ -52,7 +52,7 @@ class History(NotPickled):
 
     Args:
         table: the table of tasks.
-        identities: returns which pictures are meant by a filter (`datasets/selection.py`).
+        identities: returns which images are meant by a filter (`datasets/selection.py`).
 
     Raises:
         JournalError: by any method, if the file cannot be read or written.
@@ -90,9 +90,9 @@ class History(NotPickled):
             since: a datetime, an ISO date, a timedelta, or "30min", "12h", "7d" back from now.
             backend: "real" or "sandbox".
             limit: keep only the newest so many.
-            picture: keep only this picture, whatever it was called: a value of the column
-                `picture`, or the picture itself.
-            images: keep only these pictures: a folder, a glob, a list, a DataFrame ...
+            picture: keep only this image, whatever it was called: a value of the column
+                `picture`, or the image itself.
+            images: keep only these images: a folder, a glob, a list, a DataFrame ...
             columns: the names of the columns, in their order; the others are not read, which takes
                 less time where the history is long.
 

@@ -34,7 +34,7 @@ def history_text(rows: Sequence[Mapping[str, Any]], width: int | None = None) ->
     newest = [_task(row) for row in _newest(rows)]
     for task in newest:
         task["status"] += ", imported" * task["imported"]
-    columns = ["when", "operation", "model", "picture", "result", "status", "time", "task"]
+    columns = ["when", "operation", "model", "image", "result", "status", "time", "task"]
     table = text_table(newest, columns, width)
     more = len(rows) - len(newest)
     return f"{table}\n… {more} older tasks" if more else table
@@ -53,7 +53,7 @@ def _task(row: Mapping[str, Any]) -> dict[str, Any]:
         "when": _when(row.get("submitted")),
         "operation": row.get("operation") or "",
         "model": row.get("model") or "",
-        "picture": short_path(row.get("image") or ""),
+        "image": short_path(row.get("image") or ""),
         "result": _outcome(row),
         "status": status,
         "time": seconds(taken),
@@ -71,7 +71,7 @@ def _outcome(row: Mapping[str, Any]) -> str:
     if row.get("tags"):
         return ", ".join(str(name_and_score(tag)[0]) for tag in row["tags"])
     count = len(row.get("image_urls") or ())
-    return f"{count} picture{'s' * (count > 1)}" if count else ""
+    return f"{count} image{'s' * (count > 1)}" if count else ""
 
 
 def _when(moment: float | None) -> str:

@@ -1,1 +1,1 @@
-"""Pictures: from any source, downloaded, identified, cached, and as thumbnails."""
+"""Images: from any source, downloaded, identified, cached, and as thumbnails."""

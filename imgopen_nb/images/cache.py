@@ -23,9 +23,9 @@ _COLUMNS = ("jpeg", "width", "height", "original_width", "original_height")
 
 
 class ThumbnailCache:
-    """Thumbnails of the pictures that tasks were given or have made.
+    """Thumbnails of the images that tasks were given or have made.
 
-    Each hangs on the identity of its picture. If another picture lies under the name by now, the
+    Each hangs on the identity of its image. If another image lies under the name by now, the
     old one has no thumbnail, unless it was made before: the new one is never shown in its place.
     """
 
@@ -46,17 +46,17 @@ class ThumbnailCache:
     def thumbnail(
         self, image: str, size: int = SMALL, *, picture: str | None = None, trusted: bool = True
     ) -> Thumbnail:
-        """Return a thumbnail of a picture.
+        """Return a thumbnail of an image.
 
         Args:
             image: its name: a URL, a path, sample:NAME or <...>.
             size: the long side in pixels, 512 at most.
-            picture: its identity (`images/identity.py`); the URL itself for a picture that a task
+            picture: its identity (`images/identity.py`); the URL itself for an image that a task
                 made. None means whatever has this name now.
             trusted: whether the user gave the address (see `Downloader.download`).
 
         Raises:
-            PictureError: the picture is gone, cannot be fetched, or is not a picture, or another
+            PictureError: the image is gone, cannot be fetched, or is not an image, or another
                 one has its name by now.
         """
         data = None
@@ -77,7 +77,7 @@ class ThumbnailCache:
         return small if size <= SMALL else self._make_large(picture, data, size)
 
     def remember(self, picture: Picture) -> None:
-        """Keep a picture that cannot be read again: it has neither a URL nor a path of its own."""
+        """Keep an image that cannot be read again: it has neither a URL nor a path of its own."""
         data = picture.data
         if data is None or not (picture.embedded or picture.label.startswith("<")):
             return
@@ -91,7 +91,7 @@ class ThumbnailCache:
             self._originals.popitem(last=False)
 
     def download(self, url: str, *, trusted: bool = False) -> bytes:
-        """Return the bytes of a picture file, such as a result; see `Downloader.download`.
+        """Return the bytes of an image file, such as a result; see `Downloader.download`.
 
         What the sandbox made is read from its folder, so that no sandbox has to run.
         """
@@ -101,7 +101,7 @@ class ThumbnailCache:
         return self._downloader.download(self._backend.current_url(url), trusted=trusted)
 
     def original(self, image: str, picture: str, *, trusted: bool = True) -> bytes:
-        """Return the bytes of a picture's file.
+        """Return the bytes of an image's file.
 
         Args:
             image: its name.
@@ -109,14 +109,14 @@ class ThumbnailCache:
             trusted: as for `thumbnail`.
 
         Raises:
-            PictureError: it cannot be had, or another picture has its name by now.
+            PictureError: it cannot be had, or another image has its name by now.
         """
         return self._bytes(image, picture, trusted)
 
     def stored(self, picture: str) -> Thumbnail | None:
         """Return the thumbnail in the database, None if there is none."""
         name = name_of(picture)
-        # Earlier versions kept thumbnails by name. A path may name another picture by now.
+        # Earlier versions kept thumbnails by name. A path may name another image by now.
         key = name if name and (name.startswith("<") or _is_url(name)) else picture
         sql = f"SELECT {', '.join(_COLUMNS)} FROM thumbnails WHERE image = ?"
         for row in self._database.read(sql, (key,), _COLUMNS):
@@ -139,7 +139,7 @@ class ThumbnailCache:
         if is_store(image) and not trusted:
             raise PictureError(f"{clip(image)} comes from an imported history: it is not fetched")
         if name_of(picture) and not image.startswith("sample:"):
-            raise PictureError(f"which picture {clip(image)} was is not known: only its name is")
+            raise PictureError(f"which image {clip(image)} was is not known: only its name is")
         data = read_picture(image).data
         assert data is not None, "only a URL has no bytes here"
         return _checked(image, picture, data)
@@ -153,7 +153,7 @@ class ThumbnailCache:
 
     def _store(self, picture: str, data: bytes) -> Thumbnail:
         made = thumbnail(data, SMALL)
-        if verified(picture):  # the next picture at an unverified address may be another one
+        if verified(picture):  # the next image at an unverified address may be another one
             values = (picture, made.jpeg, made.width, made.height, *made.original, time.time())
             sql = "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?, ?, ?)"
             self._database.run(sql, values)
@@ -173,7 +173,7 @@ def _is_url(image: str) -> bool:
 
 
 def _checked(image: str, picture: str, data: bytes) -> bytes:
-    """Return the bytes, unless the picture is known by its content and they are another one's."""
+    """Return the bytes, unless the image is known by its content and they are another one's."""
     if picture.startswith("sha256:") and by_content(data).picture != picture:
-        raise PictureError(f"{clip(image)} is another picture by now")
+        raise PictureError(f"{clip(image)} is another image by now")
     return data

@@ -1,4 +1,4 @@
-"""Downloads pictures for the kernel, and says which version of a picture a server has."""
+"""Downloads images for the kernel, and says which version of an image a server has."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ..errors import PictureError
 from ..media.fetch import Fetcher, FetchError, server_in_trouble
 from ..text import clip
 
-CONNECTIONS = 16  # to one server, kept open for the next picture
+CONNECTIONS = 16  # to one server, kept open for the next image
 
 
 class Downloader:
-    """Downloads pictures without any keys; safe to use from several threads.
+    """Downloads images without any keys; safe to use from several threads.
 
     Args:
         own_address: returns the service's present address, or "" while there is none. The
-            service's own pictures may lie in a private network.
+            service's own images may lie in a private network.
 
     Example:
         data = Downloader().download("https://example.org/cat.jpg", trusted=True)
@@ -33,7 +33,7 @@ class Downloader:
         self._fetcher.after_fork()
 
     def download(self, url: str, *, trusted: bool = False, seconds: float = 15.0) -> bytes:
-        """Return the picture file at `url`; what is in it is not checked.
+        """Return the image file at `url`; what is in it is not checked.
 
         Args:
             url: an http(s) URL.
@@ -66,7 +66,7 @@ class Downloader:
             The version; None where the server cannot be reached, or must not be.
 
         Raises:
-            PictureError: the server has no such picture, or it has more than 50 MB.
+            PictureError: the server has no such image, or it has more than 50 MB.
         """
         own = self._own_address()
         try:
@@ -116,7 +116,7 @@ class Downloader:
     def download_version(
         self, url: str, version: str, *, trusted: bool = False, seconds: float = 15.0
     ) -> bytes:
-        """Return the picture file at `url` if it is still this version of it.
+        """Return the image file at `url` if it is still this version of it.
 
         Args:
             url: an http(s) URL.
@@ -125,7 +125,7 @@ class Downloader:
             seconds: for the whole transfer.
 
         Raises:
-            PictureError: it cannot be had, or another picture is there by now.
+            PictureError: it cannot be had, or another image is there by now.
         """
         try:
             with self._fetcher.open(
@@ -136,7 +136,7 @@ class Downloader:
             raise _about(url, error) from None
         same = version in (found, content_version(data))
         if not same and self.version(url, trusted=trusted) != version:  # HEAD may say more
-            raise PictureError(f"another picture is at {_named(url)} by now")
+            raise PictureError(f"another image is at {_named(url)} by now")
         return data
 
     def close(self) -> None:
@@ -145,7 +145,7 @@ class Downloader:
 
 
 def content_version(data: bytes) -> str:
-    """Return the version of a picture by the bytes of its file."""
+    """Return the version of an image by the bytes of its file."""
     return f"sha256 {hashlib.sha256(data).hexdigest()}"
 
 

@@ -1,6 +1,6 @@
-"""Which picture it is: known by its content, not by the name that somebody gave it.
+"""Which image it is: known by its content, not by the name that somebody gave it.
 
-What can be read here is known by the SHA-256 of its bytes. A picture at a URL is known by what its
+What can be read here is known by the SHA-256 of its bytes. An image at a URL is known by what its
 server says of its version, or by its content if it had to be fetched to find out. If neither can be
 had, it is known by its address alone, and is marked as unverified.
 """
@@ -37,10 +37,10 @@ _CONTENT = "sha256 "
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which picture it is.
+    """Which image it is.
 
     Attributes:
-        place: the URL of a picture that the service fetches; "" for one that was read here.
+        place: the URL of an image that the service fetches; "" for one that was read here.
         version: what tells its content from any other at that place: "sha256 ...", "etag ...",
             "date ... length ...", or "unchecked".
     """
@@ -50,14 +50,14 @@ class Identity:
 
     @property
     def cache_key(self) -> str:
-        """The part of a call's cache key that stands for the picture. It must not change."""
+        """The part of a call's cache key that stands for the image. It must not change."""
         return f"{self.place} {self.version}" if self.place else self.version
 
     @property
     def picture(self) -> str:
         """The identity as the history keeps it, such as "sha256:3fa9...".
 
-        A picture that is known by its content has the same identity wherever it lies.
+        An image that is known by its content has the same identity wherever it lies.
         """
         if self.version.startswith(_CONTENT):
             return f"sha256:{self.version.removeprefix(_CONTENT)}"
@@ -65,22 +65,22 @@ class Identity:
 
 
 def by_content(data: bytes) -> Identity:
-    """Return the identity of a picture by the bytes of its file."""
+    """Return the identity of an image by the bytes of its file."""
     return Identity("", content_version(data))
 
 
 def by_name(image: str) -> str:
-    """Return the identity of a picture in a row of an earlier version, which kept only its name."""
+    """Return the identity of an image in a row of an earlier version, which kept only its name."""
     return f"{BY_NAME}{image}"
 
 
 def name_of(picture: str) -> str | None:
-    """Return the name of a picture that is known by its name only, None of any other."""
+    """Return the name of an image that is known by its name only, None of any other."""
     return picture.removeprefix(BY_NAME) if picture.startswith(BY_NAME) else None
 
 
 def is_identity(text: str) -> bool:
-    """Whether a text is an identity, and not the name of a picture."""
+    """Whether a text is an identity, and not the name of an image."""
     url = re.match(r"(https?|sandbox):\S+ (etag|date|hash|unverified)", text)
     return text.startswith(("sha256:", BY_NAME)) or url is not None
 
@@ -91,14 +91,14 @@ def verified(picture: str) -> bool:
 
 
 def doubt(picture: str) -> str:
-    """Return why it is not sure which picture this is, in words for people; "" if it is."""
+    """Return why it is not sure which image this is, in words for people; "" if it is."""
     if picture.startswith(BY_NAME):
         return "known by its name only: not verified"
     return "known by its address only: not verified" if " unverified" in picture else ""
 
 
 class PictureIdentifier:
-    """Identifies pictures: by their bytes, or by what the server of a URL says.
+    """Identifies images: by their bytes, or by what the server of a URL says.
 
     If a URL cannot be checked now, its last known version counts; if there is none, its address
     alone. A URL with a password must be checked each time, because the password is not stored: the
@@ -118,10 +118,10 @@ class PictureIdentifier:
         self._slots = threading.Semaphore(MAX_CONCURRENT)
 
     def current(self, picture: Picture, *, max_age: float | None = None) -> Identity:
-        """Return the present identity of a picture; asks the server of a URL.
+        """Return the present identity of an image; asks the server of a URL.
 
         Args:
-            picture: the picture.
+            picture: the image.
             max_age: seconds for which an earlier answer of the server counts; FRESH by default.
 
         Raises:
@@ -140,11 +140,11 @@ class PictureIdentifier:
         if found:
             self._store(place, found, now)
         elif picture.hidden:
-            known = f"{UNCHECKED} {uuid.uuid4().hex}"  # equal to no other account's picture
+            known = f"{UNCHECKED} {uuid.uuid4().hex}"  # equal to no other account's image
         return Identity(place, found or known or UNCHECKED)
 
     def known(self, picture: Picture) -> Identity:
-        """Return the last known identity of a picture, without asking a server."""
+        """Return the last known identity of an image, without asking a server."""
         if picture.data is not None:
             return by_content(picture.data)
         place = self._backend.stable_url(picture.label)
@@ -162,7 +162,7 @@ class PictureIdentifier:
         """Return the version according to the server, None if it cannot be reached.
 
         Raises:
-            PictureError: the server has no such picture.
+            PictureError: the server has no such image.
         """
         host = urlsplit(url).netloc.rpartition("@")[2]
         with self._slots:

@@ -1,6 +1,6 @@
-"""Pictures in: a URL, a file, bytes, a PIL image or an array become a `Picture`.
+"""Images in: a URL, a file, bytes, a PIL image or an array become a `Picture`.
 
-Pillow is imported inside functions only, here and in `thumbnail`: a kernel that shows no picture
+Pillow is imported inside functions only, here and in `thumbnail`: a kernel that shows no image
 does not load it.
 """
 
@@ -60,16 +60,16 @@ _ACCEPTED = (
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture as it goes to the service.
+    """One image as it goes to the service.
 
     Attributes:
         label: its name in the history: the URL, the absolute path, `<PIL 640x480 3fa9c1d2>`, ...
-        url: set where the service fetches the picture itself; then `data` is None.
+        url: set where the service fetches the image itself; then `data` is None.
         data: the original bytes of a file; PNG for PIL images and arrays.
         suffix: of the format found in the bytes, such as ".jpg"; "" where it is not known.
         notes: what was changed before sending, in words for people.
         hidden: whether the label leaves out a password that the URL has.
-        embedded: whether the label is only a name: the picture lay in a dataset or an archive.
+        embedded: whether the label is only a name: the image lay in a dataset or an archive.
     """
 
     label: str
@@ -83,7 +83,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class ArchivedPicture:
-    """A picture in an archive, which is unpacked when its turn comes.
+    """An image in an archive, which is unpacked when its turn comes.
 
     Attributes:
         label: its name.
@@ -95,16 +95,16 @@ class ArchivedPicture:
 
 
 def read_picture(source: Any) -> Picture:
-    """Return any picture ready to be sent; local ones are opened and checked right away.
+    """Return any image ready to be sent; local ones are opened and checked right away.
 
     Args:
         source: an http(s) URL (not fetched), a `data:` URL, base64, a path or `file:` URL, an
             address in a store (s3://, memory:// ...: `media/stores.py`), bytes, an open binary
-            file, a PIL image, a numpy array (H×W, H×W×1, ×3 or ×4), `sample:NAME`, or a picture of
+            file, a PIL image, a numpy array (H×W, H×W×1, ×3 or ×4), `sample:NAME`, or an image of
             a dataset, {"bytes": ..., "path": ...}.
 
     Raises:
-        PictureError: it cannot be read, is too large or is not a picture.
+        PictureError: it cannot be read, is too large or is not an image.
         UnknownNameError: there is no such sample.
 
     Example:
@@ -114,35 +114,35 @@ def read_picture(source: Any) -> Picture:
         if fits(source):
             return read(source)
     kind = f"{type(source).__module__}.{type(source).__qualname__}".removeprefix("builtins.")
-    hint = "give its pictures one by one" if isinstance(source, (list, tuple, dict)) else _ACCEPTED
-    raise PictureError(f"a picture cannot be read from a {kind}", hint=hint)
+    hint = "give its images one by one" if isinstance(source, (list, tuple, dict)) else _ACCEPTED
+    raise PictureError(f"an image cannot be read from a {kind}", hint=hint)
 
 
 def decode(data: bytes) -> Image:
-    """Return a picture file's bytes as a PIL image, within the limits of `read_picture`.
+    """Return an image file's bytes as a PIL image, within the limits of `read_picture`.
 
     Raises:
-        PictureError: they are no picture, or hold too many pixels.
+        PictureError: they are no image, or hold too many pixels.
     """
     image = open_picture(data)
     try:
         image.load()
     except Exception as error:  # Pillow's decoders raise a dozen types on damaged files
-        raise damaged("the picture", error) from error
+        raise damaged("the image", error) from error
     return image
 
 
 def suffix_of(data: bytes) -> str:
-    """Return the usual suffix for a picture file's bytes, such as ".png".
+    """Return the usual suffix for an image file's bytes, such as ".png".
 
     Raises:
-        PictureError: they are no picture, or hold too many pixels.
+        PictureError: they are no image, or hold too many pixels.
     """
     return _suffix(open_picture(data))
 
 
 def samples() -> dict[str, Path]:
-    """Return the pictures that come with the package, by name."""
+    """Return the images that come with the package, by name."""
     files = (f for f in SAMPLES.glob("*") if f.suffix in MIME_TYPES)
     return {f.stem: f for f in sorted(files)}
 
@@ -158,7 +158,7 @@ def _from_text(given: str) -> Picture:
     if is_store(text):
         return _from_store(text)
     if rest.startswith("//"):
-        raise PictureError(f"pictures cannot be fetched from {clip(text, 60)!r}", hint=_ACCEPTED)
+        raise PictureError(f"images cannot be fetched from {clip(text, 60)!r}", hint=_ACCEPTED)
     return _from_path(_typed_path(given))
 
 
@@ -206,7 +206,7 @@ def _from_base64(text: str) -> bytes | None:
 
 
 def _bare_base64(text: str) -> bytes | None:
-    """Return the picture file that a text is in base64, None for any other text."""
+    """Return the image file that a text is in base64, None for any other text."""
     if len(text) < 64 or not (_BASE64_PICTURE.match(text) and _BASE64.fullmatch(text)):
         return None
     return None if os.path.lexists(absolute(text)) else _from_base64(text)
@@ -256,7 +256,7 @@ def _from_sample(text: str) -> Picture:
     known = samples()
     stem = name.rpartition(".")[0] if name.endswith(tuple(MIME_TYPES)) else name
     if stem not in known:
-        raise UnknownNameError("sample picture called", name, known)
+        raise UnknownNameError("sample image called", name, known)
     return Picture(f"sample:{stem}", None, known[stem].read_bytes(), known[stem].suffix)
 
 
@@ -269,7 +269,7 @@ def _from_path(path: str | os.PathLike[str]) -> Picture:
     given = os.fsdecode(path)
     name = clip(given, 120)
     if not given:
-        raise PictureError("the picture's name is empty", hint=_ACCEPTED)
+        raise PictureError("the image's name is empty", hint=_ACCEPTED)
     label = absolute(given)
     try:
         data = _file_bytes(Path(label), name)
@@ -287,7 +287,7 @@ def absolute(path: str) -> str:
 
 
 def name_of_unread(source: Any) -> str | None:
-    """Return what to call a picture that was not read: an absolute path, or what was typed.
+    """Return what to call an image that was not read: an absolute path, or what was typed.
 
     None if it has no name, such as an array.
     """
@@ -304,7 +304,7 @@ def name_of_unread(source: Any) -> str | None:
 
 
 def within(folder: str, source: Any) -> Any:
-    """Return a picture as it was meant in that working folder: a relative path with the folder."""
+    """Return an image as it was meant in that working folder: a relative path with the folder."""
     if not _is_local(source):
         return source
     path = as_meant(source) if isinstance(source, str) else os.fsdecode(source)
@@ -337,7 +337,7 @@ def _file_bytes(file: Path, name: str) -> bytes:
     except FileNotFoundError:
         raise PictureError(f"there is no file {name}", hint=_near_file(file, name)) from None
     if stat.S_ISDIR(facts.st_mode):
-        hint = f"for all of its pictures: --from {clip_path(name)}, or session.map in Python"
+        hint = f"for all of its images: --from {clip_path(name)}, or session.map in Python"
         raise PictureError(f"{name} is a folder", hint=hint)
     if not stat.S_ISREG(facts.st_mode):  # reading a pipe or a device may never end
         raise PictureError(f"{name} is not an ordinary file", hint=_ACCEPTED)
@@ -359,12 +359,12 @@ def _near_file(file: Path, name: str) -> str:
 
 def _from_bytes(data: bytes | bytearray | memoryview, kind: str = "bytes") -> Picture:
     data = bytes(data)
-    image = open_picture(data, f"the picture in this {kind}".replace("this bytes", "these bytes"))
+    image = open_picture(data, f"the image in this {kind}".replace("this bytes", "these bytes"))
     return Picture(_label(kind, image, data), None, data, _suffix(image))
 
 
 def _from_embedded(value: Mapping[str, Any]) -> Picture:
-    """Return a picture of a dataset; the path beside its bytes is its name."""
+    """Return an image of a dataset; the path beside its bytes is its name."""
     path = value.get("path")
     if value.get("bytes") is None:
         return read_picture(path or "")
@@ -392,7 +392,7 @@ def _from_file(file: Any) -> Picture:
 
 
 def _from_image(image: Image, kind: str = "PIL", notes: tuple[str, ...] = ()) -> Picture:
-    name = f"the {kind} picture"
+    name = f"the {kind} image"
     said = list(notes)
     check_size(image.size, name)
     try:
@@ -419,9 +419,7 @@ def _from_array(source: Any) -> Picture:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or array.size == 0 or array.shape[2:] not in ((), (3,), (4,)):
-        raise PictureError(
-            f"an array of shape {array.shape} is no picture", hint=_shape_hint(array)
-        )
+        raise PictureError(f"an array of shape {array.shape} is no image", hint=_shape_hint(array))
     check_size((array.shape[1], array.shape[0]), "the array")
     pixels, notes = _eight_bits(array)
     return _from_image(Image.fromarray(np.ascontiguousarray(pixels)), "array", notes)
@@ -433,7 +431,7 @@ def _shape_hint(array: Any) -> str:
     if array.ndim == 1 and array.dtype.kind not in "iufb":
         return _MANY
     if array.ndim == 4:
-        return "this is a batch of pictures: give one, array[0]"
+        return "this is a batch of images: give one, array[0]"
     return "use height × width, or height × width × 3 (RGB) or 4 (RGBA)"
 
 
@@ -450,9 +448,9 @@ def _eight_bits(array: Any) -> tuple[Any, tuple[str, ...]]:
     if array.dtype == np.uint16:
         return (array // 257).astype(np.uint8), ("16-bit values 0 to 65535 sent as 0 to 255",)
     if array.dtype.kind in "OSU":
-        raise PictureError("a table is no picture", hint=_MANY)
+        raise PictureError("a table is no image", hint=_MANY)
     if array.dtype.kind not in "iuf":
-        raise PictureError(f"an array of {array.dtype} is no picture", hint="use uint8 or 0..1")
+        raise PictureError(f"an array of {array.dtype} is no image", hint="use uint8 or 0..1")
     low, high = float(array.min()), float(array.max())
     most = 1 if array.dtype.kind == "f" else 255
     if not (low >= 0 and high <= most):  # a NaN fails both

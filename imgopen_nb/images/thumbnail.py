@@ -1,7 +1,7 @@
-"""Makes a small JPEG of any picture: checked before decoding, upright, in RGB.
+"""Makes a small JPEG of any image: checked before decoding, upright, in RGB.
 
-What is transparent lies on a checkerboard, as in programs that edit pictures: white would look like
-a white picture, and a JPEG shows it where a saved notebook loses its style too.
+What is transparent lies on a checkerboard, as in programs that edit images: white would look like
+a white image, and a JPEG shows it where a saved notebook loses its style too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 JPEG = b"\xff\xd8\xff"
-_KNOWN = f"give a {NAMES} picture"
+_KNOWN = f"give a {NAMES} image"
 _SMALLER = (
     f"make it smaller: at most {MAX_MEGAPIXELS} megapixels, {MAX_SIDE:,} pixels on a side, "
     f"{MAX_MEGABYTES} MB"
@@ -48,7 +48,7 @@ _MODE_NAMES = {"CMYK": "CMYK", "LAB": "Lab", "HSV": "HSV", "YCbCr": "YCbCr"}
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A small JPEG; `original` is the size of the full picture, `notes` say what was changed."""
+    """A small JPEG; `original` is the size of the full image, `notes` say what was changed."""
 
     jpeg: bytes
     width: int
@@ -64,7 +64,7 @@ def thumbnail(data: bytes, size: int) -> Thumbnail:
     add at most 1.5 MB to a notebook: the JPEG quality starts at 80 and is lowered until it fits.
 
     Raises:
-        PictureError: the bytes are not a picture, are damaged, or hold too many pixels.
+        PictureError: the bytes are not an image, are damaged, or hold too many pixels.
 
     Example:
         html = f'<img src="{data_url(thumbnail(data, 192).jpeg)}">'
@@ -78,7 +78,7 @@ def thumbnail(data: bytes, size: int) -> Thumbnail:
         original = original[::-1] if _orientation(image) >= 5 else original
         jpeg = _encoded(small, 8_000 if size <= 288 else 60_000 * size * size // 512**2)
     except Exception as error:  # Pillow's decoders raise a dozen types on damaged files
-        raise damaged("the picture", error) from error
+        raise damaged("the image", error) from error
     return Thumbnail(jpeg, small.width, small.height, original, tuple(notes))
 
 
@@ -89,8 +89,8 @@ def data_url(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
-def open_picture(data: bytes, name: str = "the picture") -> Image:
-    """Return the picture opened but not decoded; its format is known and its size within limits."""
+def open_picture(data: bytes, name: str = "the image") -> Image:
+    """Return the image opened but not decoded; its format is known and its size within limits."""
     from PIL import Image
 
     if not data:
@@ -109,13 +109,13 @@ def open_picture(data: bytes, name: str = "the picture") -> Image:
 
 
 def check_size(size: tuple[int, int], name: str) -> None:
-    """Refuse a picture that would take too much memory, before it is decoded."""
+    """Refuse an image that would take too much memory, before it is decoded."""
     if what := excess(*size):
         raise too_many_pixels(name, size, what)
 
 
 def too_many_pixels(name: str, size: tuple[int, int], what: str) -> PictureError:
-    """Return the error for a picture of this size, which has too much of something."""
+    """Return the error for an image of this size, which has too much of something."""
     megapixels = f"{size[0]}×{size[1]} = {size[0] * size[1] / 1e6:.2f} megapixels"
     return PictureError(f"{name} is too large: {megapixels}, {what}", hint=_SMALLER)
 
@@ -126,7 +126,7 @@ def too_large(name: str, size: int) -> PictureError:
 
 
 def damaged(name: str, error: Exception) -> PictureError:
-    """Return the error for a picture whose beginning is fine but which cannot be decoded."""
+    """Return the error for an image whose beginning is fine but which cannot be decoded."""
     reason = str(error) or type(error).__name__
     hint = "it may be cut off or damaged: open it in a viewer, save it again"
     return PictureError(f"{name} cannot be decoded: {reason}", hint=hint)
@@ -135,9 +135,9 @@ def damaged(name: str, error: Exception) -> PictureError:
 def _unknown(name: str, data: bytes) -> PictureError:
     if found := what_else(data):
         what, hint = found
-        but = "" if format_of(data) else "not a picture but "
+        but = "" if format_of(data) else "not an image but "
         return PictureError(f"{name} is {but}{what}", hint=hint)
-    return PictureError(f"{name} is not a picture, or damaged at its start", hint=_KNOWN)
+    return PictureError(f"{name} is not an image, or damaged at its start", hint=_KNOWN)
 
 
 def upright(image: Image, source: Image, notes: list[str]) -> Image:
@@ -154,7 +154,7 @@ def upright(image: Image, source: Image, notes: list[str]) -> Image:
 def _orientation(image: Image) -> int:
     try:
         turn = image.getexif().get(0x0112, 1)
-    except Exception:  # broken EXIF data are no reason to refuse the picture
+    except Exception:  # broken EXIF data are no reason to refuse the image
         return 1
     return turn if isinstance(turn, int) else 1
 
@@ -213,7 +213,7 @@ def _on_squares(image: Image) -> Image:
 
 
 def _range(image: Image, notes: list[str]) -> tuple[float, float]:
-    """Return the darkest and brightest value of a picture with more than 8 bits."""
+    """Return the darkest and brightest value of an image with more than 8 bits."""
     extremes: Any = image.getextrema()
     low, high = map(float, extremes)
     if not (math.isfinite(low) and math.isfinite(high)):

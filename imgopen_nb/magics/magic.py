@@ -85,7 +85,7 @@ class ImgOpenMagics(Magics):
         if out is not None and not (isinstance(out, str) and out.isidentifier()):
             raise ParameterError(
                 f"in a notebook --out takes the name of a variable, not {in_words(out)}",
-                hint="--out NAME, then NAME.to_csv(...) for a table; for pictures: --save FOLDER",
+                hint="--out NAME, then NAME.to_csv(...) for a table; for images: --save FOLDER",
             )
         if out in here.local:
             raise ParameterError(

@@ -23,7 +23,7 @@ class UnreadableEncodingError(DecodeError):
 def unpacked(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     """Yield the pieces of a body, unpacked, as they arrive.
 
-    A body that begins as a picture is one, whatever its header says.
+    A body that begins as an image is one, whatever its header says.
 
     Args:
         pieces: the body as it was sent.

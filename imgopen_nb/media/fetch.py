@@ -377,7 +377,7 @@ def _host(url: str) -> str:
         raise FetchError(f"the URL has more than {MAX_URL:,} characters")
     if parts.scheme.lower() not in _DEFAULT_PORTS or not host:
         named = f", not {clip(parts.scheme, 20)}" if parts.scheme else ""
-        raise FetchError(f"a picture is given as an http or https URL{named}")
+        raise FetchError(f"an image is given as an http or https URL{named}")
     return clip(host, 100)
 
 

@@ -1,4 +1,4 @@
-"""The picture formats and size limits that the kernel, the publisher and the sandbox share."""
+"""The image formats and size limits that the kernel, the publisher and the sandbox share."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ FORMATS = (
     _row("AVIF", ".avif", "image/avif", rb".{4}ftyp(.{4}){0,12}avi[fs]"),
 )
 _OTHERS = (
-    (rb"\s*<(!doctype\s+html|html)", "a web page", "give the address of the picture itself"),
+    (rb"\s*<(!doctype\s+html|html)", "a web page", "give the address of the image itself"),
     (rb"\s*<(\?xml|svg)", "SVG or XML", "draw it to PNG first"),
     (rb"%PDF", "a PDF", "export the page as PNG first"),
     (rb"%!PS", "PostScript", "export the page as PNG first"),
@@ -65,15 +65,15 @@ _OTHERS = (
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000", "convert it to PNG first"),
     (rb"8BPS", "a Photoshop file", "export it as PNG first"),
     (rb"\x1f\x8b|PK\x03\x04|7z\xbc\xaf|Rar!", "an archive", "unpack it first"),
-    (rb"\xd0\xcf\x11\xe0", "an old Office file", "export the picture as PNG first"),
+    (rb"\xd0\xcf\x11\xe0", "an old Office file", "export the image as PNG first"),
     (rb"version https://git-lfs", "a Git LFS pointer", "fetch the file with git lfs pull"),
-    (rb"\s*[{\[\"]", "text or JSON", "give the picture itself"),
+    (rb"\s*[{\[\"]", "text or JSON", "give the image itself"),
 )
 MIME_TYPES = {row.suffix: row.mime for row in FORMATS}
 FILE_SUFFIXES = frozenset((*MIME_TYPES, ".jpeg", ".tiff"))
 NAMES = " or ".join(", ".join(row.name for row in FORMATS).rsplit(", ", 1))
 _BY_PILLOW_NAME = {row.name.upper(): row for row in FORMATS}
-# A phone's JPEG that holds a second picture.
+# A phone's JPEG that holds a second image.
 _BY_PILLOW_NAME["MPO"] = _BY_PILLOW_NAME["JPEG"]
 _OPTIONAL = ("webp", "avif")
 _TILE_SIZE = (322, 323)
@@ -88,21 +88,21 @@ def format_of(data: bytes) -> PictureFormat | None:
 
 
 def what_else(data: bytes) -> tuple[str, str] | None:
-    """Return what a file is that is no picture to us, and what to do about it; None if unknown.
+    """Return what a file is that is no image to us, and what to do about it; None if unknown.
 
     Example:
         what_else(b"%PDF-1.7")  # ("a PDF", "export the page as PNG first")
     """
     found = format_of(data)
     if found and found.name.upper() not in decodable():
-        hint = "update it (python -m pip install -U pillow), or convert the picture to PNG"
+        hint = "update it (python -m pip install -U pillow), or convert the image to PNG"
         return f"{found.name}, which the installed Pillow cannot read", hint
     matches = (row for row in _OTHERS if re.match(row[0], data[:200], re.DOTALL | re.IGNORECASE))
     return next(((what, hint) for _, what, hint in matches), None)
 
 
 def open_image(data: bytes) -> Image:
-    """Open a picture, in one of the formats above, without decoding it: the one place that does.
+    """Open an image, in one of the formats above, without decoding it: the one place that does.
 
     What is odd beside its pixels does not matter: a profile or text of many megabytes, a wrong
     checksum of such a part, something behind the end.
@@ -137,14 +137,14 @@ def decodable() -> tuple[str, ...]:
 
 
 def excess(width: int, height: int) -> str:
-    """Return what a picture of this size has too much of, in words for people; "" if nothing."""
+    """Return what an image of this size has too much of, in words for people; "" if nothing."""
     if max(width, height) > MAX_SIDE:
         return f"more than {MAX_SIDE:,} pixels on a side"
     return f"more than {MAX_MEGAPIXELS} megapixels" if width * height > MAX_PIXELS else ""
 
 
 def excess_of(image: Image, data: bytes) -> str:
-    """Return what would make a picture too much to decode, "" if nothing would.
+    """Return what would make an image too much to decode, "" if nothing would.
 
     Args:
         image: opened, and not decoded yet.
@@ -156,7 +156,7 @@ def excess_of(image: Image, data: bytes) -> str:
         if all(isinstance(side, int) for side in tile) and (what := excess(*tile)):
             return f"tiles of {what}"
     animated = image.format == "WEBP" and getattr(image, "is_animated", False)
-    # Its decoder holds three pictures of full size beside the one that it returns.
+    # Its decoder holds three images of full size beside the one that it returns.
     if animated and 4 * image.width * image.height > MAX_PIXELS:
         return f"more than {MAX_MEGAPIXELS // 4} megapixels in an animation"
     if not found and image.format in ("JPEG", "MPO") and _scans(data) > MAX_SCANS:
@@ -202,7 +202,7 @@ def _palette(flags: bytes) -> int:
 
 
 def count_frames(image: Image, data: bytes) -> int:
-    """Return how many frames or pages a picture has; `MAX_FRAMES` + 1 stands for any more.
+    """Return how many frames or pages an image has; `MAX_FRAMES` + 1 stands for any more.
 
     A small file may have millions of them, which Pillow would go through one by one.
     """

@@ -1,7 +1,7 @@
-"""Picture files as viewers read them: what is odd beside the pixels is left out.
+"""Image files as viewers read them: what is odd beside the pixels is left out.
 
 Pillow refuses a whole PNG for a text or colour profile above 1 MB, which programs that draw
-pictures write (a workflow, a prompt), and for a wrong checksum in a chunk that it does not need.
+images write (a workflow, a prompt), and for a wrong checksum in a chunk that it does not need.
 """
 
 from __future__ import annotations

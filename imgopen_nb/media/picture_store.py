@@ -1,4 +1,4 @@
-"""A store of fsspec (`s3://bucket/set`, `gs://...`) whose pictures get signed addresses.
+"""A store of fsspec (`s3://bucket/set`, `gs://...`) whose images get signed addresses.
 
 A signed address is a secret while it is valid: it is in no message, and its repr hides it.
 """
@@ -20,7 +20,7 @@ from .formats import MIME_TYPES
 SIGNED_FOR = 3600  # seconds
 # An address is given again as long as so many seconds are left: the service may take its time.
 LEFT_AT_LEAST = 1800
-SEEN_FOR = 60.0  # seconds for which a picture that was there counts as there
+SEEN_FOR = 60.0  # seconds for which an image that was there counts as there
 KEPT = 1000  # addresses in memory
 LOCKS = 16
 # What the stores call the media type of a file; the others tell it by the name, or not at all.
@@ -37,7 +37,7 @@ class SignedUrl(str):
 
 
 class PictureStore:
-    """Pictures by content in one folder of a store; safe to use from several threads.
+    """Images by content in one folder of a store; safe to use from several threads.
 
     Args:
         url: the folder, such as "s3://bucket/set".
@@ -45,7 +45,7 @@ class PictureStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        # By name: the address, and when it was made and the picture last seen.
+        # By name: the address, and when it was made and the image last seen.
         self._known: OrderedDict[str, tuple[SignedUrl, float, float]] = OrderedDict()
         self.after_fork()
 
@@ -54,10 +54,10 @@ class PictureStore:
         self._locks = [threading.Lock() for _ in range(LOCKS)]
 
     def address(self, data: bytes, suffix: str) -> SignedUrl:
-        """Return an address of a picture that is signed for an hour; upload it if need be.
+        """Return an address of an image that is signed for an hour; upload it if need be.
 
         Args:
-            data: the picture's bytes.
+            data: the image's bytes.
             suffix: of its format, such as ".png".
 
         Raises:
@@ -80,7 +80,7 @@ class PictureStore:
             return address
 
     def _placed(self, name: str, data: bytes, address: SignedUrl | None) -> SignedUrl:
-        """Return the address, or a new one, of a picture that is in the store now."""
+        """Return the address, or a new one, of an image that is in the store now."""
         check_store(self.url)
         from fsspec.core import url_to_fs
 
@@ -98,7 +98,7 @@ class PictureStore:
             failure = type(error).__name__
         # Not in the block: the error's own text may hold the address or an account.
         raise PictureError(
-            f"the picture was not uploaded to {self.url} ({failure})",
+            f"the image was not uploaded to {self.url} ({failure})",
             hint="is the store's package configured with an account that may write there?",
         )
 
@@ -115,7 +115,7 @@ def check_store(url: str) -> None:
         from fsspec.spec import AbstractFileSystem
     except ImportError:
         raise SettingsError(
-            f"pictures in {scheme}:// need a package that is not installed",
+            f"images in {scheme}:// need a package that is not installed",
             hint=install_command("remote"),
         ) from None
     try:
@@ -131,7 +131,7 @@ def check_store(url: str) -> None:
         ) from None
     if kind.sign is AbstractFileSystem.sign:
         raise SettingsError(
-            f"{scheme}:// signs no addresses, so the service could not fetch pictures from there",
+            f"{scheme}:// signs no addresses, so the service could not fetch images from there",
             hint="give a store that does, such as s3:// or gs://, or a folder that is served",
         )
 

@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     # tornado quotes malformed requests in its warnings, and a header may hold a key.
     logging.getLogger("tornado").setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="PIL")  # the answers say what is wrong with pictures
+    warnings.filterwarnings("ignore", module="PIL")  # the answers say what is wrong with images
     if not 0 <= options.port < 65536 or not 0 <= options.delay < 86400:
         parser.error("--port is from 0 to 65535, --delay from 0 to 86400")
     if not 0 <= options.training_seconds < 86400:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from PIL import Image
 
-# The content check of the sd family: the sandbox has none and reports every picture as clean.
+# The content check of the sd family: the sandbox has none and reports every image as clean.
 CLEAN: dict[str, Any] = {
     "image_status": 1,
     "img_audit_status": True,
@@ -25,7 +25,7 @@ Fidelity = Literal["real", "approximate", "placeholder"]
 
 
 class EngineError(Exception):
-    """The picture or the parameters cannot be used; the message is shown to the user."""
+    """The image or the parameters cannot be used; the message is shown to the user."""
 
     code = "400"
 
@@ -61,7 +61,7 @@ class TaskLookup(Protocol):
 
 
 class Work(TaskLookup, Protocol):
-    """What an engine gets: checked parameters, pictures to read, a place to save."""
+    """What an engine gets: checked parameters, images to read, a place to save."""
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -72,19 +72,19 @@ class Work(TaskLookup, Protocol):
         """
 
     def picture(self, name: str) -> Image.Image:
-        """Return the picture of parameter `name`: decoded, upright by EXIF, mode RGB or RGBA."""
+        """Return the image of parameter `name`: decoded, upright by EXIF, mode RGB or RGBA."""
 
     def each_picture(self, name: str) -> Iterator[Image.Image]:
-        """Yield the pictures of a parameter one by one; an error names the picture."""
+        """Yield the images of a parameter one by one; an error names the image."""
 
     def picture_in(self, text: str, label: str) -> Image.Image:
-        """Return a picture that an object holds: an address, a data URL or base64."""
+        """Return an image that an object holds: an address, a data URL or base64."""
 
     def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
-        """Report how far the work is, from 0 to 1, with a preview of the picture."""
+        """Report how far the work is, from 0 to 1, with a preview of the image."""
 
     def pictures(self, name: str) -> list[Image.Image]:
-        """Return the pictures of parameter `name`, which takes several."""
+        """Return the images of parameter `name`, which takes several."""
 
     def save(self, image: Image.Image, suffix: str = "png") -> str:
         """Store a result and return the URL that serves it."""

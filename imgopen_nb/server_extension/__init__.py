@@ -1,1 +1,1 @@
-"""The Jupyter Server extension: takes callbacks, serves local pictures and the sandbox's page."""
+"""The Jupyter Server extension: takes callbacks, serves local images and the sandbox's page."""

@@ -1,4 +1,4 @@
-"""The Jupyter Server extension: takes callbacks, serves local pictures and the sandbox's page.
+"""The Jupyter Server extension: takes callbacks, serves local images and the sandbox's page.
 
 Installing the package enables it. It never breaks the server and adds only a few milliseconds to
 its start: what a request needs is imported by the first request.

@@ -119,7 +119,7 @@ class ReceiverPool:
         return await loop.run_in_executor(self._threads, lambda: do(self._open()))
 
     async def tidy_up(self) -> None:
-        """Remove expired pictures, and log a warning if callbacks cannot be taken."""
+        """Remove expired images, and log a warning if callbacks cannot be taken."""
         try:
             await self.run(lambda receiver: receiver.check())
             await self.run(lambda receiver: receiver.sweep())
@@ -290,7 +290,7 @@ class Callback(PublicHandler):
 
 
 class Picture(PublicHandler):
-    """GET files/<name>: an input picture of a call, while its task runs."""
+    """GET files/<name>: an input image of a call, while its task runs."""
 
     name = "picture"
 
@@ -300,7 +300,7 @@ class Picture(PublicHandler):
         return None if plain and self.tail else NOT_FOUND
 
     async def serve(self) -> Reply:
-        """Send the picture."""
+        """Send the image."""
         found = await self.receivers.run(lambda r: r.picture(self.tail))
         if found is None:
             return NOT_FOUND

@@ -1,4 +1,4 @@
-"""What a notebook server does for the service: takes callbacks and serves published pictures.
+"""What a notebook server does for the service: takes callbacks and serves published images.
 
 Plain Python; the HTTP part is in `handlers.py`. Safe to use from several threads, together with
 other servers and kernels that use the same history.
@@ -40,14 +40,14 @@ class CallbackOutcome(enum.Enum):
 
 
 class Receiver:
-    """Takes callbacks and serves pictures for the history in a home folder."""
+    """Takes callbacks and serves images for the history in a home folder."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self.signer = Signer(home)
         self.publisher = Publisher(home, self.signer)
         self._database = Database(home, busy_timeout=BUSY_TIMEOUT)
-        # A connection of its own: requests for pictures do not wait for callbacks.
+        # A connection of its own: requests for images do not wait for callbacks.
         self._pictures = TaskTable(Database(home, busy_timeout=BUSY_TIMEOUT))
         self._table = TaskTable(self._database)
         self._inbox = InboxTable(self._database)
@@ -90,7 +90,7 @@ class Receiver:
         return outcome
 
     def picture(self, name: str) -> Published | None:
-        """Return the picture with this name in its address, None if there is none (any more).
+        """Return the image with this name in its address, None if there is none (any more).
 
         Raises:
             JournalError, SettingsError: the history or the key cannot be read.
@@ -100,7 +100,7 @@ class Receiver:
         return found if row and not State(row["status"]).final else None
 
     def sweep(self) -> None:
-        """Remove the pictures whose addresses have expired."""
+        """Remove the images whose addresses have expired."""
         self.publisher.sweep()
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""Serves the sandbox's page, pictures and /openapi.json to the notebook server's own user.
+"""Serves the sandbox's page, images and /openapi.json to the notebook server's own user.
 
 Only the paths below are requested from the sandbox, without anything that the browser sent, and
 with the sandbox's token, which the browser never sees.
@@ -25,7 +25,7 @@ SECONDS = 60.0
 PAGE = "/"
 # The paths that are passed on to the sandbox, as in a request line.
 PROXIED_PATHS = re.compile(r"/|/openapi\.json|/health|/files/[0-9a-f]{32,64}\.[a-z]{3,4}", re.ASCII)
-# The page has inline styles and nothing else; nothing in pictures and JSON may run.
+# The page has inline styles and nothing else; nothing in images and JSON may run.
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 POLICY = "sandbox; default-src 'none'"
 

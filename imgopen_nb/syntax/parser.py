@@ -231,7 +231,7 @@ def whole_number_of(flag: str, text: Any, least: int = 0) -> int | None:
 
 
 def add_operation(parser: Parser, operation: Operation) -> None:
-    """Add what an operation takes: pictures and texts in order, and everything by its option."""
+    """Add what an operation takes: images and texts in order, and everything by its option."""
     parser.epilog = _epilog(operation, parser.prog)
     names = [p.name.upper() for p in operation.positional]
     if names:
@@ -283,7 +283,7 @@ def _too_many(operation: Operation, word: Any) -> str:
     if name == "#":
         return "a line cannot hold a comment: put it on a line of its own"
     if operation.name == "describe":
-        return "put a name with spaces in quotes; for several pictures: --from, or %imgopen compare"
+        return "put a name with spaces in quotes; for several images: --from, or %imgopen compare"
     return f"put text with spaces in quotes; see %imgopen {operation.name} --help"
 
 

@@ -85,7 +85,7 @@ def python_call(operation: Operation, values: Mapping[str, Any]) -> str:
 def curl(operation: Operation, values: Mapping[str, Any], base_url: str) -> str:
     """Return the shell command that submits this call; the access key is left in shell variables.
 
-    A picture that is not a URL becomes `URL-OF:...`, because the service fetches pictures itself.
+    An image that is not a URL becomes `URL-OF:...`, because the service fetches images itself.
     """
     sent = {p.name: p.preset for p in operation.user_params if p.preset is not None}
     for name, value in values.items():

@@ -147,7 +147,7 @@ def expand(words: Iterable[str], variables: Mapping[str, Any]) -> list[Any]:
     """Replace `{name}` by the variables of the notebook.
 
     A word that is just `{name}` becomes the object itself (a list becomes several words), so that
-    pictures and arrays can be passed. Inside a longer word, `{name}` is replaced by `str()` of it.
+    images and arrays can be passed. Inside a longer word, `{name}` is replaced by `str()` of it.
 
     Raises:
         UnknownNameError: there is no such variable.

@@ -1,6 +1,6 @@
 """The key of a call in the history: two calls with the same key have the same result.
 
-Pictures count by their content: the hash of their bytes, or the version that their server gives. A
+Images count by their content: the hash of their bytes, or the version that their server gives. A
 call with a random result has no key.
 """
 
@@ -26,7 +26,7 @@ def cache_key(
     Args:
         operation: the operation.
         values: its checked parameters by user-facing name.
-        pictures: the versions of the pictures, by parameter.
+        pictures: the versions of the images, by parameter.
         where: the backend, as `backend_of` names it.
     """
     if not reusable(operation, values):

@@ -19,11 +19,11 @@ from ..text import as_text, as_typed, in_terminal, short_path, shown, visible
 MAX_ROWS = 20
 MAX_COLUMNS = 8
 MAX_OUTPUTS = 32
-_LAID = 288  # pixels of a picture in a before/after pair: 8 kB at most
+_LAID = 288  # pixels of an image in a before/after pair: 8 kB at most
 _NOTHING = {
     "caption": "The answer holds no caption.",
     "style": "The answer names no style.",
-    "images": "The answer holds no picture.",
+    "images": "The answer holds no image.",
     "boxes": "No face was found.",
     "prompts": "The answer holds no prompt.",
     "rows": "The list is empty.",
@@ -32,7 +32,7 @@ _ADVICE = {
     "created": "Whether it was sent is not known yet. %imgopen resume finds out.",
     "lost": "Whether the service took it is not known. %imgopen resume looks for it there, and "
     "sends it again once that is safe.",
-    "failed": "The service took it and could not do it. Check the picture and the parameters, "
+    "failed": "The service took it and could not do it. Check the image and the parameters, "
     "then run the call again.",
     "refused": "The service did not take it, so nothing was done. See %imgopen config and "
     "%imgopen {operation} --help.",
@@ -47,7 +47,7 @@ def result_view(result: Any) -> dict[str, Any]:
     has_input = result.image and not failed and not change
     given = _given(result) if has_input else None
     columns, rows = _table(result)
-    alt = result.caption or "the given picture"
+    alt = result.caption or "the given image"
     return {
         "failed": failed,
         "change": change,
@@ -162,7 +162,7 @@ def _given(result: Any) -> Thumbnail | None:
 
 
 def _change(result: Any) -> dict[str, Any] | None:
-    """Return a before/after pair if one picture became one of the same shape, else None."""
+    """Return a before/after pair if one image became one of the same shape, else None."""
     if len(result.images) != 1 or not result.image:
         return None
     before = thumbnail_of(result.thumbnail, _LAID)
@@ -188,20 +188,20 @@ def _outputs(result: Any) -> list[dict[str, Any]]:
         _output(
             thumbnail_of(result.output_thumbnail, i, size),
             url,
-            f"picture {i + 1} of {len(result.images)}: {about}",
+            f"image {i + 1} of {len(result.images)}: {about}",
         )
         for i, url in enumerate(urls)
     ]
 
 
 def _output(found: Thumbnail | None, url: str, alt: str) -> dict[str, Any]:
-    """Return a picture with its size, and its address if others can open it too."""
+    """Return an image with its size, and its address if others can open it too."""
     size = [f"{found.original[0]} × {found.original[1]} px"] if found else []
     return shot(found, "" if found and is_local(url) else url, alt, size)
 
 
 def _title(result: Any) -> str:
-    """Return a heading for pictures that no prompt describes, as in "Remove background"."""
+    """Return a heading for images that no prompt describes, as in "Remove background"."""
     named = result.kind != "images" or _prompt(result)
     return "" if named else str(result.operation).replace("-", " ").capitalize()
 
@@ -213,7 +213,7 @@ def _prompt(result: Any) -> str:
 
 def _notes(result: Any) -> list[str]:
     more = [
-        (len(result.images) - MAX_OUTPUTS, "pictures: " + _all_of("images", "--save FOLDER")),
+        (len(result.images) - MAX_OUTPUTS, "images: " + _all_of("images", "--save FOLDER")),
         (len(result.prompts) - MAX_ROWS, "prompts: " + _all_of("prompts", "--json")),
         (len(result.rows) - MAX_ROWS, "rows: " + _all_of("rows", "--json")),
     ]
@@ -275,7 +275,7 @@ def _box(face: Mapping[str, Any]) -> list[float]:
 
 
 def _frames(result: Any, given: Thumbnail | None) -> list[dict[str, float]]:
-    """Return the boxes in per cent of the picture; none if they do not fit its size."""
+    """Return the boxes in per cent of the image; none if they do not fit its size."""
     boxes = [_box(face) for face in result.faces[:MAX_ROWS]]
     if given is None or not all(boxes):
         return []

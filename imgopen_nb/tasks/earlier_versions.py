@@ -1,6 +1,6 @@
-"""Finds out which pictures the tasks of earlier versions were given: they kept only a name.
+"""Finds out which images the tasks of earlier versions were given: they kept only a name.
 
-The cache key of such a task is made of its parameters and the content of its picture. So a picture
+The cache key of such a task is made of its parameters and the content of its image. So an image
 that is at hand now is the one that the task was given if the key can be made again with it. Its
 name proves nothing.
 """
@@ -21,13 +21,13 @@ from .cache_key import call_text, digest
 
 # The last version that kept only names: it is part of the cache keys of its sandbox.
 VERSION = "0.1.0"
-_PLACE = "the picture's place"
+_PLACE = "the image's place"
 _UNKNOWN = "picture IS NULL AND image IS NOT NULL AND request IS NOT NULL AND rowid > ?"
 _COLUMNS = ("rowid", "operation", "params", "backend", "base_url")
 
 
 class EarlierTasks:
-    """The tasks of the history whose picture is known by name only.
+    """The tasks of the history whose image is known by name only.
 
     Args:
         table: the table of tasks.
@@ -39,7 +39,7 @@ class EarlierTasks:
         self._backend_key = backend_key
         self.after_fork()
         self._read_to = 0
-        # The texts of their calls, before and after the place of the picture, and their cache keys.
+        # The texts of their calls, before and after the place of the image, and their cache keys.
         self._calls: set[tuple[str, str]] = set()
         self._requests: set[str] = set()
         self._tried: set[Identity] = set()
@@ -49,10 +49,10 @@ class EarlierTasks:
         self._lock = threading.Lock()
 
     def identify(self, pictures: Iterable[Identity]) -> int:
-        """Write down which tasks were given one of these pictures, as far as that is proved.
+        """Write down which tasks were given one of these images, as far as that is proved.
 
         Returns:
-            The number of tasks whose picture is known from now on.
+            The number of tasks whose image is known from now on.
         """
         found = set(pictures)
         with self._lock:
@@ -93,7 +93,7 @@ class EarlierTasks:
 
 
 def _one_picture(operation: Operation, params: Mapping[str, Any]) -> bool:
-    """Whether `image` is the only picture of a call; of others the content is not known."""
+    """Whether `image` is the only image of a call; of others the content is not known."""
     rows = [param for param in operation.user_params if param.picture]
     others = {param.name for param in rows} & params.keys()
     return not others and any(p.name == "image" and p.type == "image" for p in rows)

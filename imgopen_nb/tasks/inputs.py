@@ -1,4 +1,4 @@
-"""The pictures of a call: read, identified by content, and put where the service can fetch them."""
+"""The images of a call: read, identified by content, and put where the service can fetch them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Pictures = dict[str, list[Picture]]
 
 @dataclass(frozen=True)
 class Inputs:
-    """The values of a call, and its pictures by parameter.
+    """The values of a call, and its images by parameter.
 
     Attributes:
         values: the checked values, as given.
-        pictures: the pictures, read.
+        pictures: the images, read.
     """
 
     values: Mapping[str, Any]
@@ -40,32 +40,32 @@ class Inputs:
 
     @property
     def shown(self) -> dict[str, Any]:
-        """The values as the history shows them: a picture by its label."""
+        """The values as the history shows them: an image by its label."""
         return self.placed(lambda picture: picture.label)
 
     @property
     def first(self) -> str | None:
-        """The parameter of the picture that stands for the call, None if there is none."""
+        """The parameter of the image that stands for the call, None if there is none."""
         names = [name for name, each in self.pictures.items() if each]
         return "image" if "image" in names else next(iter(names), None)
 
     @property
     def name(self) -> str | None:
-        """The name of that picture."""
+        """The name of that image."""
         return self.pictures[self.first][0].label if self.first else None
 
     @property
     def remote(self) -> bool:
-        """Whether the service is given a URL for any of the pictures."""
+        """Whether the service is given a URL for any of the images."""
         return any(picture.url for each in self.pictures.values() for picture in each)
 
     @property
     def hidden(self) -> bool:
-        """Whether a picture's URL has a password, which must not be stored."""
+        """Whether an image's URL has a password, which must not be stored."""
         return any(picture.hidden for each in self.pictures.values() for picture in each)
 
     def placed(self, place: Callable[[Picture], Any]) -> dict[str, Any]:
-        """Return the values with `place(picture)` for each picture; errors name the parameter."""
+        """Return the values with `place(image)` for each image; errors name the parameter."""
         values = dict(self.values)
         for name, pictures in self.pictures.items():
             with naming(name):
@@ -76,7 +76,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a picture of this machine goes, so that the service can fetch it.
+    """Where an image of this machine goes, so that the service can fetch it.
 
     Attributes:
         label, picture: its name and its identity.
@@ -95,7 +95,7 @@ class Route:
 
 
 class InputResolver:
-    """Reads the pictures of calls, identifies them, and finds their URLs."""
+    """Reads the images of calls, identifies them, and finds their URLs."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class InputResolver:
         self._uploads: OrderedDict[str, str] = OrderedDict()
 
     def read(self, operation: Operation, values: Mapping[str, Any]) -> Inputs:
-        """Read the pictures of a call. Sends nothing and starts nothing.
+        """Read the images of a call. Sends nothing and starts nothing.
 
         Raises:
             PictureError: one cannot be read; the message names its parameter.
@@ -127,7 +127,7 @@ class InputResolver:
     def identify(
         self, inputs: Inputs, *, ask: bool, max_age: float | None = None
     ) -> dict[str, list[Identity]]:
-        """Return the identity of each picture, by parameter.
+        """Return the identity of each image, by parameter.
 
         Args:
             inputs: the call.
@@ -143,11 +143,11 @@ class InputResolver:
         return {name: [identity(p) for p in each] for name, each in inputs.pictures.items()}
 
     def exists(self, url: str) -> bool:
-        """Whether an output picture can still be fetched; True if its server does not answer."""
+        """Whether an output image can still be fetched; True if its server does not answer."""
         return self._identifier.exists(url)
 
     def place(self, picture: Picture) -> str | Picture:
-        """Return the URL of a picture for the service, or the picture if it must be published.
+        """Return the URL of an image for the service, or the image if it must be published.
 
         Raises:
             PictureError: the real service could not fetch it.
@@ -161,12 +161,12 @@ class InputResolver:
             if self._urls.address:
                 return picture
             raise PictureError(
-                f"{picture.label} is on this machine, and Img Open fetches pictures itself: "
+                f"{picture.label} is on this machine, and Img Open fetches images itself: "
                 f"{self._urls.why}",
                 hint="give a public URL, or say where its folder is served: %imgopen config "
-                "pictures FOLDER=https://...; without keys the sandbox takes local files",
+                "images FOLDER=https://...; without keys the sandbox takes local files",
             )
-        assert picture.data is not None, "a picture without a URL has its bytes"
+        assert picture.data is not None, "an image without a URL has its bytes"
         client = self._backend.http
         key = f"{client.base_url} {hashlib.sha256(picture.data).hexdigest()}"
         url = self._uploads.get(key)
@@ -177,7 +177,7 @@ class InputResolver:
         return url
 
     def route(self, picture: Picture, identity: Identity) -> Route | None:
-        """Return where a picture of this machine goes; None if it stays, or is on the web."""
+        """Return where an image of this machine goes; None if it stays, or is on the web."""
         if picture.data is None or not self._fetched:
             return None
         place = self._place(picture)
@@ -187,7 +187,7 @@ class InputResolver:
         return Route(picture.label, identity.picture, size, place, published, why)
 
     def check(self, route: Route) -> str:
-        """Return why the service cannot have a picture, "" if nothing is known against it."""
+        """Return why the service cannot have an image, "" if nothing is known against it."""
         try:
             if route.place:
                 self._served.check(route.label, route.size, route.place)
@@ -197,20 +197,20 @@ class InputResolver:
 
     @property
     def _fetched(self) -> bool:
-        """Whether the service fetches local pictures from an address; the sandbox gets copies."""
+        """Whether the service fetches local images from an address; the sandbox gets copies."""
         return self._urls.publish_always or not self._backend.local
 
     def _place(self, picture: Picture) -> Place | None:
         return None if self._urls.publish_always else self._served.place(picture)
 
     def _read_all(self, param: Param, value: Any) -> list[Picture]:
-        """Return the pictures of a parameter; an error names the one that cannot be read."""
+        """Return the images of a parameter; an error names the one that cannot be read."""
         if param.type == "image":
             with naming(param.name):
                 return [self._read(value)]
         pictures = []
         for number, source in enumerate(value, 1):
-            with naming(f"{param.name}, picture {number} of {len(value)}"):
+            with naming(f"{param.name}, image {number} of {len(value)}"):
                 pictures.append(self._read(source))
         return pictures
 
@@ -245,7 +245,7 @@ def _members(value: Any, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _check_mask(read: Mapping[str, list[Picture]]) -> None:
-    """Refuse a mask whose size differs from its picture's, if both are on this machine."""
+    """Refuse a mask whose size differs from its image's, if both are on this machine."""
     sizes = {}
     for name in ("mask", "image"):
         for picture in read.get(name, []):

@@ -72,7 +72,7 @@ class Home(str):
         return self
 
     def download(self, url: str, task_id: str, number: int) -> bytes:
-        """Return the bytes of a picture that a task made, from its file if it was kept.
+        """Return the bytes of an image that a task made, from its file if it was kept.
 
         Raises:
             PictureError: it cannot be fetched, or the history is not there any more.
@@ -81,7 +81,7 @@ class Home(str):
         return found.saver.read(task_id, number) or found.thumbnails.download(url)
 
     def kept(self, task_id: str) -> list[Path]:
-        """Return the files of the pictures that a task made, once they are saved.
+        """Return the files of the images that a task made, once they are saved.
 
         Raises:
             JournalError: the history is not there any more.
@@ -171,13 +171,13 @@ class TaskManager(NotPickled):
         database, table: the history's file, and its table of tasks.
         files: writes files where users have theirs.
         backend: the real service or the sandbox.
-        served: the places of local pictures by the setting `pictures`.
+        served: the places of local images by the setting `pictures`.
         urls, trust: addresses for the service, and how far its callbacks can be relied on.
-        identifier, thumbnails: which picture it is, and small versions of pictures.
+        identifier, thumbnails: which image it is, and small versions of images.
         store: task rows and task handles.
-        saver: keeps the pictures that tasks made, by the setting `save`.
+        saver: keeps the images that tasks made, by the setting `save`.
         submitter: turns calls into tasks.
-        earlier_tasks: those of earlier versions, whose pictures are known by name only.
+        earlier_tasks: those of earlier versions, whose images are known by name only.
         timing, scheduler: when to poll which task, and the threads that do it.
     """
 
@@ -241,7 +241,7 @@ class TaskManager(NotPickled):
         return [self.store.load(row) for row in rows]
 
     def save_recent(self) -> None:
-        """Save the pictures that tasks of this backend made lately, and that nobody saved."""
+        """Save the images that tasks of this backend made lately, and that nobody saved."""
         if self.saver.folder:
             place = self.settings.backend, self.settings.base_url
             for row in self.table.unsaved(*place, time.time() - RECENT):
@@ -252,11 +252,11 @@ class TaskManager(NotPickled):
     ) -> Thumbnail:
         """Return a thumbnail; see `ThumbnailCache.thumbnail`.
 
-        A picture of an earlier version, which is known by its name only, is looked for under that
+        An image of an earlier version, which is known by its name only, is looked for under that
         name; it is shown if it is the one that all tasks of this name were given.
 
         Raises:
-            PictureError: it cannot be read, or another picture has its name by now.
+            PictureError: it cannot be read, or another image has its name by now.
         """
         known_name = picture and name_of(picture) == image
         if known_name and not image.startswith("<") and not is_store(image):
@@ -271,7 +271,7 @@ class TaskManager(NotPickled):
         return self.thumbnails.thumbnail(image, size, picture=picture, trusted=trusted)
 
     def rotate(self) -> None:
-        """Make a new key for callbacks and published pictures; no earlier address works after.
+        """Make a new key for callbacks and published images; no earlier address works after.
 
         Raises:
             SettingsError: it cannot be written.

@@ -1,4 +1,4 @@
-"""The result of a task: caption, tags, pictures, faces, prompts or rows, and their origin."""
+"""The result of a task: caption, tags, images, faces, prompts or rows, and their origin."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 # What is taken of an answer that never ends; `Result.data` has the rest.
 MAX_CAPTION = 1_000_000
 MAX_ITEMS = 10_000
-# Fields of the JSON file that is saved beside the pictures.
+# Fields of the JSON file that is saved beside the images.
 _ORIGIN = (
     "task_id", "server_id", "operation", "model", "image", "picture", "params", "backend",
     "engine", "fidelity", "submitted", "finished",
@@ -52,13 +52,13 @@ class Tag:
 
 
 class Home(Protocol):
-    """Where a result comes from, which fetches its pictures and writes its files."""
+    """Where a result comes from, which fetches its images and writes its files."""
 
     def download(self, url: str, task_id: str, number: int) -> bytes:
-        """Return the bytes of a picture that a task made; `number` is its place in `images`."""
+        """Return the bytes of an image that a task made; `number` is its place in `images`."""
 
     def kept(self, task_id: str) -> list[Path]:
-        """Return the files of the pictures that a task made, once they are saved."""
+        """Return the files of the images that a task made, once they are saved."""
 
     def thumbnail(self, image: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
         """Return a thumbnail, as `ThumbnailCache.thumbnail` does."""
@@ -68,7 +68,7 @@ class Home(Protocol):
 
 
 class ResultImage(str):
-    """The URL of an output picture; `data()` and `pil()` fetch it, or read its saved file."""
+    """The URL of an output image; `data()` and `pil()` fetch it, or read its saved file."""
 
     home: Home | None
     task_id: str
@@ -77,13 +77,13 @@ class ResultImage(str):
     def __new__(
         cls, url: str, home: Home | None = None, task_id: str = "", number: int = 0
     ) -> ResultImage:
-        """Make a URL that `home` fetches: the picture of a task with this place in its result."""
+        """Make a URL that `home` fetches: the image of a task with this place in its result."""
         made = super().__new__(cls, url)
         made.home, made.task_id, made.number = home, task_id, number
         return made
 
     def data(self) -> bytes:
-        """Return the picture file's bytes.
+        """Return the image file's bytes.
 
         Raises:
             PictureError: it can no longer be fetched.
@@ -93,7 +93,7 @@ class ResultImage(str):
         return self.home.download(str(self), self.task_id, self.number)
 
     def pil(self) -> PIL.Image.Image:
-        """Return the picture as a PIL image."""
+        """Return the image as a PIL image."""
         image: PIL.Image.Image = decode(self.data())
         return image
 
@@ -106,8 +106,8 @@ class Result:
         task_id, server_id: our id and the service's.
         operation, kind: the operation, and the kind of result.
         model: the model, None if the operation has none.
-        image: the name that this call gave to its picture; a local path is absolute.
-        picture: which picture it was, by content: see `images/identity.py`.
+        image: the name that this call gave to its image; a local path is absolute.
+        picture: which image it was, by content: see `images/identity.py`.
         params: the parameters, by user-facing name.
         data: the service's answer as it came; if it echoed our keys, they are removed.
         backend: "real" or "sandbox"; `engine` and `fidelity` say how the sandbox made it.
@@ -116,7 +116,7 @@ class Result:
         status: "succeeded", or "failed" with `error`.
         cached: whether it was taken from the history; nothing was sent.
         notes: remarks for the reader.
-        home: the folder of the history, by which a pickled result finds its pictures again.
+        home: the folder of the history, by which a pickled result finds its images again.
     """
 
     task_id: str
@@ -183,7 +183,7 @@ class Result:
 
     @property
     def images(self) -> list[ResultImage]:
-        """URLs of the output pictures; `.data()` and `.pil()` fetch one."""
+        """URLs of the output images; `.data()` and `.pil()` fetch one."""
         if self.kind != "images":
             return []
         found = [find(self.data, self.output), self.data.get("outputImageUrls")]
@@ -215,7 +215,7 @@ class Result:
         return _items(find(self.data, self.output) if self.kind == "boxes" else None, dict)
 
     def thumbnail(self, size: int = 512) -> Thumbnail | None:
-        """Return the input picture, longest side `size` pixels, or None if it cannot be read."""
+        """Return the input image, longest side `size` pixels, or None if it cannot be read."""
         if not self.image:
             return None
         return self._thumbnail(self.image, size, self.picture or by_name(self.image), trusted=True)
@@ -230,11 +230,11 @@ class Result:
         return found
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
-        """Write the pictures (or the caption) and a JSON file of their origin into a folder.
+        """Write the images (or the caption) and a JSON file of their origin into a folder.
 
         For a result without either, such as a list, the JSON file has the answer itself.
 
-        Their names tell the picture, the operation and the task. What an earlier call wrote is
+        Their names tell the image, the operation and the task. What an earlier call wrote is
         replaced, unless it has been edited since.
 
         Args:
@@ -245,7 +245,7 @@ class Result:
             The paths of the files, the JSON file last.
 
         Raises:
-            PictureError: a picture can no longer be fetched; nothing was written.
+            PictureError: an image can no longer be fetched; nothing was written.
             UsageError: a file of yours is there; nothing was written.
             FileError: the folder cannot be written.
 
@@ -292,7 +292,7 @@ class Result:
 
 
 def _origin(image: str | None) -> str:
-    """Return a picture's name without its folder and suffix, "" if it has none."""
+    """Return an image's name without its folder and suffix, "" if it has none."""
     name = re.split(r"[/\\:]", re.split(r"[?#]", image or "")[0].rstrip("/\\"))[-1]
     return re.sub(r"\.\w{1,5}$", "", name).strip("<>. ")[:60]
 

@@ -1,4 +1,4 @@
-"""The setting `save`: pictures that the service made are kept in a folder when their task ends.
+"""The setting `save`: images that the service made are kept in a folder when their task ends.
 
 How long the service keeps them is not known. A task whose end this process does not live to save is
 saved when it is next seen: by `resume`, by its id, or when the same call is made again.
@@ -34,7 +34,7 @@ RECENT = 7 * 86400.0  # seconds; what is older and was not saved is not looked f
 
 
 class Saver:
-    """Saves the pictures of tasks in threads of its own, and knows the files that it wrote.
+    """Saves the images of tasks in threads of its own, and knows the files that it wrote.
 
     Args:
         folder: where to; "" saves nothing.
@@ -61,7 +61,7 @@ class Saver:
             self._closed.set()
 
     def ended(self, task: Task) -> None:
-        """Save the pictures of a task that has ended, if there are any; returns at once."""
+        """Save the images of a task that has ended, if there are any; returns at once."""
         makes = task.operation.kind == "images" and task.state is State.SUCCEEDED
         if not (self.folder and makes) or self._closed.is_set():
             return
@@ -77,22 +77,22 @@ class Saver:
                     self._threads += 1
 
     def wait(self, task_id: str, seconds: float) -> None:
-        """Wait until the pictures of a task are saved, if that is under way."""
+        """Wait until the images of a task are saved, if that is under way."""
         with self._lock:
             saving = self._open.get(task_id)
         if saving and seconds > 0:
             saving.wait(min(seconds, MOST_WAIT))
 
     def files(self, task_id: str) -> list[Path]:
-        """Return the pictures of a task that were saved and are still there, in their order."""
+        """Return the images of a task that were saved and are still there, in their order."""
         return [path for path, _ in self._saved(task_id) if path.is_file()]
 
     def read(self, task_id: str, number: int) -> bytes | None:
-        """Return a picture of a task from its file; None if there is none, or it was edited.
+        """Return an image of a task from its file; None if there is none, or it was edited.
 
         Args:
             task_id: the task.
-            number: the picture's place among `Result.images`.
+            number: the image's place among `Result.images`.
         """
         saved = self._saved(task_id)
         if number >= len(saved):
@@ -134,7 +134,7 @@ class Saver:
                     self._open.pop(task.id).set()
 
     def _save(self, task: Task) -> None:
-        """Save the pictures of a task, unless they are; a failure becomes a remark on it."""
+        """Save the images of a task, unless they are; a failure becomes a remark on it."""
         for last in (False, True):
             try:
                 if self._saved(task.id) or self._table.get(task.id)["imported"]:

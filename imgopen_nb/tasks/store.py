@@ -35,12 +35,12 @@ NEVER_LEFT = "never left"  # the owner of a task that was withdrawn before its r
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a call said, with the caller's own names for its pictures.
+    """What a call said, with the caller's own names for its images.
 
     Attributes:
         params: the parameters as the history shows them.
-        image: the name of the picture that stands for the call, None if it has none.
-        picture: which picture that was (`images/identity.py`).
+        image: the name of the image that stands for the call, None if it has none.
+        picture: which image that was (`images/identity.py`).
     """
 
     params: Mapping[str, Any]
@@ -55,10 +55,10 @@ class TaskStore:
         table: the table of tasks.
         timeout: default timeout of a wait, in seconds.
         watch: called with a task when polling should start; None in a program that never waits.
-        home: fetches the pictures of results, and finds a pickled task again.
+        home: fetches the images of results, and finds a pickled task again.
 
     Attributes:
-        saver: keeps the pictures that tasks made, if anything does.
+        saver: keeps the images that tasks made, if anything does.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class TaskStore:
         Args:
             task_id: id of the new task; an earlier task has a different one.
             operation: its operation.
-            call: its parameters and its picture.
+            call: its parameters and its image.
             since: count only earlier tasks that were made from then on; None counts all. The new
                 task counts as made then or later, even if the clock was set back.
             **columns: backend, base_url, owner, request (the cache key), body (the JSON to send,
@@ -134,7 +134,7 @@ class TaskStore:
     ) -> Task | None:
         """Return the earlier task with this cache key, finished (`cached`) or running, or None.
 
-        Its handle has the names that `call` gives to its pictures.
+        Its handle has the names that `call` gives to its images.
         """
         row = self._table.cached(request, since)
         return self._reuse(row, call) if row else None

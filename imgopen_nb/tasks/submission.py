@@ -115,7 +115,7 @@ class Submitter:
     def look(
         self, operation: Operation, params: Mapping[str, Any]
     ) -> tuple[str | None, list[Route]]:
-        """Return the cache key of a call, and where its local pictures go; sends nothing.
+        """Return the cache key of a call, and where its local images go; sends nothing.
 
         Raises:
             UsageError, PictureError: the call could not be sent.
@@ -131,7 +131,7 @@ class Submitter:
         return self._key(row, values, identities), [route for route in routes if route]
 
     def check_route(self, route: Route) -> str:
-        """Return why the service cannot have a picture, "" if nothing is known against it."""
+        """Return why the service cannot have an image, "" if nothing is known against it."""
         return self._inputs.check(route)
 
     def submit(
@@ -294,7 +294,7 @@ class Submitter:
 
     @contextlib.contextmanager
     def _withdrawn_unless_sent(self, task_id: str) -> Iterator[list[Task]]:
-        """Withdraw the pictures published for a task: at its end, or now if it is not sent."""
+        """Withdraw the images published for a task: at its end, or now if it is not sent."""
         sent: list[Task] = []
         try:
             yield sent
@@ -347,7 +347,7 @@ class Submitter:
         return f"{name} {json.dumps(wire, sort_keys=True)}" if any(wire) else name
 
     def _output_exists(self, task: Task) -> bool:
-        """Whether the first picture that an earlier task made was kept or can still be fetched."""
+        """Whether the first image that an earlier task made was kept or can still be fetched."""
         result = task.result(timeout=0)
         kept = bool(result.files)
         return kept or all(self._inputs.exists(url) for url in result.images[:1])
@@ -431,7 +431,7 @@ class Submitter:
 
 
 def _is_signed(values: Mapping[str, Any]) -> bool:
-    """Whether a picture's address among the values of a call is signed."""
+    """Whether an image's address among the values of a call is signed."""
     several = (each if isinstance(each, list) else [each] for each in values.values())
     return any(isinstance(one, SignedUrl) for each in several for one in each)
 

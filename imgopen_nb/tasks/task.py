@@ -64,7 +64,7 @@ class Event:
         seconds: seconds since the submission.
         status: the status as the service sent it, None if it sent none.
         progress: 0 to 1, None if the service does not report it (the sd family does).
-        preview: URL of an intermediate picture, or "".
+        preview: URL of an intermediate image, or "".
     """
 
     state: State
@@ -75,13 +75,13 @@ class Event:
 
 
 class Saver(Protocol):
-    """What keeps the pictures that tasks made."""
+    """What keeps the images that tasks made."""
 
     def ended(self, task: Task) -> None:
-        """Save the pictures of a task that has ended; returns at once."""
+        """Save the images of a task that has ended; returns at once."""
 
     def wait(self, task_id: str, seconds: float) -> None:
-        """Wait until the pictures of a task are saved, if that is under way."""
+        """Wait until the images of a task are saved, if that is under way."""
 
 
 class TaskHome(Home, Protocol):
@@ -101,7 +101,7 @@ class Task:
         id: our own id, which the service calls businessTaskId (or id_task).
         server_id: the service's id, once it is known.
         operation, params, model, image, backend: what was requested, and from which backend.
-        picture: which picture `image` was (`images/identity.py`), None if it is not known.
+        picture: which image `image` was (`images/identity.py`), None if it is not known.
         state: its state now; `status` is the last status as the service sent it.
         message: the service's reason for a failure.
         data: the last answer's data.
@@ -190,7 +190,7 @@ class Task:
         return True
 
     def alias(self, image: str | None, picture: str | None, params: Mapping[str, Any]) -> Task:
-        """Return a handle of this task for a call that gives the same picture another name."""
+        """Return a handle of this task for a call that gives the same image another name."""
         other = Task(
             self.id, self.operation, params, model=self.model, image=image, picture=picture,
             backend=self.backend, timeout=self.timeout, watch=None, build=self._build,
@@ -501,7 +501,7 @@ class Task:
 
     def _failed_error(self) -> TaskFailedError:
         name = self.operation.name
-        word, hint = "failed", "check the picture and the parameters, then run the call again"
+        word, hint = "failed", "check the image and the parameters, then run the call again"
         if self.state is State.REFUSED:
             word, hint = "was refused", f"see %imgopen config and %imgopen {name} --help"
         reason = f": {self.message}" if self.message else " without giving a reason"

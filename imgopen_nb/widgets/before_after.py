@@ -1,4 +1,4 @@
-"""Before and after: two pictures on top of each other, with a bar that uncovers one of them."""
+"""Before and after: two images on top of each other, with a bar that uncovers one of them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from . import script, style
 from .static_fallback import NotebookWidget
 
 VIEW = 1280  # pixels of the long side of what the browser shows
-STILL = 288  # of each picture in the static fallback: 8 kB at most
-_ALIKE = 0.02  # how much the aspect ratios of two pictures of the same shape may differ
-_MISSING = "the result has no {}: give two pictures, before_after(before, after)"
+STILL = 288  # of each image in the static fallback: 8 kB at most
+_ALIKE = 0.02  # how much the aspect ratios of two images of the same shape may differ
+_MISSING = "the result has no {}: give two images, before_after(before, after)"
 
-_Pair = tuple[Thumbnail, str]  # a picture and its name for people
+_Pair = tuple[Thumbnail, str]  # an image and its name for people
 
 
 class SliderView(anywidget.AnyWidget):
@@ -32,9 +32,9 @@ class SliderView(anywidget.AnyWidget):
 
     Attributes:
         before, after: the JPEGs.
-        names: the names of the two pictures.
-        width, height: size of the frame, which has the shape of the picture before.
-        alike: whether the picture after has that shape too, and fills the frame.
+        names: the names of the two images.
+        width, height: size of the frame, which has the shape of the image before.
+        alike: whether the image after has that shape too, and fills the frame.
         position: where the bar is, in per cent from the left.
     """
 
@@ -50,9 +50,9 @@ class SliderView(anywidget.AnyWidget):
 
 
 class BeforeAfter(NotebookWidget):
-    """Two pictures on top of each other; made by `before_after`.
+    """Two images on top of each other; made by `before_after`.
 
-    The picture after is scaled to the frame of the one before; if its shape differs, it is fitted
+    The image after is scaled to the frame of the one before; if its shape differs, it is fitted
     into the frame.
     """
 
@@ -76,7 +76,7 @@ class BeforeAfter(NotebookWidget):
         self.widget.position = position
 
     def static_html(self) -> str:
-        """Return both pictures, small and side by side, readable without our style too."""
+        """Return both images, small and side by side, readable without our style too."""
         before, after = (
             shot(thumbnail(found.jpeg, STILL), name, f"{when}: {name}", [when])
             for when, (found, name) in zip(("before", "after"), self._pair, strict=True)
@@ -88,16 +88,16 @@ class BeforeAfter(NotebookWidget):
 
 
 def before_after(before: Any, after: Any = None) -> BeforeAfter:
-    """Return two pictures on top of each other, to be shown as the last expression of a cell.
+    """Return two images on top of each other, to be shown as the last expression of a cell.
 
     Args:
-        before: a picture (URL, path, bytes, PIL image, array, sample), or a result of an
+        before: an image (URL, path, bytes, PIL image, array, sample), or a result of an
             operation that changes one.
-        after: a picture; left out with a result.
+        after: an image; left out with a result.
 
     Raises:
-        PictureError: a picture cannot be read.
-        ParameterError: only one picture is given.
+        PictureError: an image cannot be read.
+        ParameterError: only one image is given.
     """
     return BeforeAfter(before, after)
 
@@ -106,13 +106,13 @@ def _pair(before: Any, after: Any) -> tuple[_Pair, _Pair]:
     if after is None and isinstance(before, Result):
         return _of_result(before)
     if after is None:
-        raise ParameterError("one picture is not enough", hint="before_after(before, after)")
+        raise ParameterError("one image is not enough", hint="before_after(before, after)")
     return _small(before), _small(after)
 
 
 def _of_result(result: Result) -> tuple[_Pair, _Pair]:
     if not result.image or not result.images:
-        raise ParameterError(_MISSING.format("output" if result.image else "input picture"))
+        raise ParameterError(_MISSING.format("output" if result.image else "input image"))
     before, after = result.thumbnail(VIEW), result.output_thumbnail(0, VIEW)
     if before is None or after is None:
         gone = result.images[0] if before else result.image
@@ -121,16 +121,16 @@ def _of_result(result: Result) -> tuple[_Pair, _Pair]:
 
 
 def _small(source: Any) -> _Pair:
-    """Return a small version of a picture and its name; the current session fetches URLs."""
+    """Return a small version of an image and its name; the current session fetches URLs."""
     if isinstance(source, ResultImage):
         return thumbnail(source.data(), VIEW), clip(source, 200)
     picture = read_picture(source)
     name = (
-        clip(short_path(picture.label), 200) if isinstance(source, (str, PathLike)) else "a picture"
+        clip(short_path(picture.label), 200) if isinstance(source, (str, PathLike)) else "an image"
     )
     if picture.data is not None:
         return thumbnail(picture.data, VIEW), name
-    assert picture.url is not None, "a picture without bytes has a URL"
+    assert picture.url is not None, "an image without bytes has a URL"
     return current().small(picture.url, VIEW), name
 
 

@@ -1,4 +1,4 @@
-"""A mask painted over a picture, at its full resolution: for erase, outpaint and image2image.
+"""A mask painted over an image, at its full resolution: for erase, outpaint and image2image.
 
 The browser shows a small JPEG and paints a bit mask, which it sends to Python. Which pixels a
 stroke paints is defined at the top of `static/painter.js`.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 VIEW = 2048  # pixels of the long side of what the browser shows
-STILL = 400  # of the picture in the static fallback: 37 kB at most
+STILL = 400  # of the image in the static fallback: 37 kB at most
 TINT = (255, 45, 110)
 _OPAQUE = 140  # of 255: the opacity of the tint
 
@@ -43,11 +43,11 @@ def _from_browser(value: Any, _: Any) -> Any:
 
 
 class PaintCanvas(anywidget.AnyWidget):
-    """A picture, tools, and the mask in the browser.
+    """An image, tools, and the mask in the browser.
 
     Attributes:
         preview: the JPEG that is shown; `label` names it for screen readers.
-        width, height: size of the original picture in pixels.
+        width, height: size of the original image in pixels.
         value: the mask as `pack` returns it, b"" for nothing painted; both sides set it.
         number: number of the newest mask that the browser sent.
         taken: number of the newest mask that Python received.
@@ -67,19 +67,19 @@ class PaintCanvas(anywidget.AnyWidget):
 
 
 class MaskPainter(NotebookWidget):
-    """A picture with a mask that is painted in the browser and can be read and set in Python.
+    """An image with a mask that is painted in the browser and can be read and set in Python.
 
     Args:
-        image: a URL, path, bytes, PIL image, array, sample or picture of a result.
-        mask: the initial mask, of the picture's size.
+        image: a URL, path, bytes, PIL image, array, sample or image of a result.
+        mask: the initial mask, of the image's size.
 
     Attributes:
-        source: the picture as it was given.
+        source: the image as it was given.
         size: its (width, height) in pixels, upright.
         widget: the painter in the browser; its trait `value` can be observed.
 
     Raises:
-        PictureError: a picture cannot be read, or the mask is not of the picture's size.
+        PictureError: an image cannot be read, or the mask is not of the image's size.
     """
 
     widget: PaintCanvas
@@ -100,13 +100,13 @@ class MaskPainter(NotebookWidget):
 
     @cached_property
     def image(self) -> Image:
-        """The picture, upright and of the mask's size."""
+        """The image, upright and of the mask's size."""
         found = decode(self._data)
         return upright(plain(found, []), found, [])
 
     @property
     def mask(self) -> Image:
-        """The mask: of the picture's size and mode "L", 255 where painted and 0 elsewhere."""
+        """The mask: of the image's size and mode "L", 255 where painted and 0 elsewhere."""
         return _image(self._bits, self.size)
 
     @mask.setter
@@ -115,7 +115,7 @@ class MaskPainter(NotebookWidget):
 
     @property
     def share(self) -> float:
-        """The share of the picture that is painted, from 0 to 1."""
+        """The share of the image that is painted, from 0 to 1."""
         width, height = self.size
         return min(1.0, int.from_bytes(self._bits).bit_count() / (width * height))
 
@@ -127,7 +127,7 @@ class MaskPainter(NotebookWidget):
         self._callbacks.append(call)
 
     def static_html(self) -> str:
-        """Return a small version of the picture with the mask over it."""
+        """Return a small version of the image with the mask over it."""
         small = thumbnail(_png(self._tinted()), STILL)
         shot = {"src": data_url(small.jpeg), "width": small.width, "height": small.height}
         shot |= {"alt": f"the mask of {self._name}", "label": "", "notes": ()}
@@ -170,14 +170,14 @@ class MaskPainter(NotebookWidget):
 
 
 def paint(image: Any, mask: Any = None) -> MaskPainter:
-    """Return a picture to paint a mask on, to be shown as the last expression of a cell.
+    """Return an image to paint a mask on, to be shown as the last expression of a cell.
 
     Args:
-        image: a URL, path, bytes, PIL image, array, sample or picture of a result.
-        mask: the initial mask, of the picture's size.
+        image: a URL, path, bytes, PIL image, array, sample or image of a result.
+        mask: the initial mask, of the image's size.
 
     Raises:
-        PictureError: a picture cannot be read, or the mask is not of the picture's size.
+        PictureError: an image cannot be read, or the mask is not of the image's size.
     """
     return MaskPainter(image, mask)
 
@@ -195,7 +195,7 @@ def pack(mask: Image, size: Size) -> bytes:
     if mask.size != size:
         found, wanted = (f"{width}×{height}" for width, height in (mask.size, size))
         hint = f"mask.resize(({size[0]}, {size[1]})) makes it fit"
-        raise PictureError(f"the mask has {found} pixels, the picture {wanted}", hint=hint)
+        raise PictureError(f"the mask has {found} pixels, the image {wanted}", hint=hint)
     bits = mask.point(lambda value: 255 * (value > 127)).convert("1", dither=Image.Dither.NONE)
     return zlib.compress(bits.tobytes())
 
@@ -215,7 +215,7 @@ def unpack(packed: bytes, size: Size) -> bytes:
     except zlib.error as error:
         raise PictureError(f"the browser's mask cannot be read: {error}") from None
     if len(bits) != wanted or not reader.eof or reader.unused_data:
-        raise PictureError("the browser's mask is not of the picture's size")
+        raise PictureError("the browser's mask is not of the image's size")
     return bits
 
 
@@ -228,7 +228,7 @@ def _image(bits: bytes, size: Size) -> Image:
 
 
 def _grey(source: Any) -> Image:
-    """Return any picture in grey, upright; transparent pixels count as black."""
+    """Return any image in grey, upright; transparent pixels count as black."""
     from PIL import Image
 
     if isinstance(source, Image.Image) and source.mode in ("1", "L"):
@@ -239,14 +239,12 @@ def _grey(source: Any) -> Image:
 
 
 def _file_of(source: Any) -> tuple[bytes, str]:
-    """Return the encoded bytes and the name of any picture; a URL is fetched."""
+    """Return the encoded bytes and the name of any image; a URL is fetched."""
     if isinstance(source, ResultImage):
         return source.data(), clip(source, 200)
     picture = read_picture(source)
     name = (
-        clip(short_path(picture.label), 200)
-        if isinstance(source, (str, PathLike))
-        else "the picture"
+        clip(short_path(picture.label), 200) if isinstance(source, (str, PathLike)) else "the image"
     )
     data = current().download(str(picture.url)) if picture.data is None else picture.data
     return data, name

@@ -1,4 +1,4 @@
-"""Pictures for the gallery and the caption board, read in the background; a bounded cache."""
+"""Images for the gallery and the caption board, read in the background; a bounded cache."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ THREADS = 5
 MOST_WANTED = 500
 KEPT_BYTES = 32 * 2**20
 KEPT_PICTURES = 20_000
-Key = tuple[int, int]  # a picture's number, and the pixels of its long side
+Key = tuple[int, int]  # an image's number, and the pixels of its long side
 Read = Callable[[Key], bytes | None]
 
 
 class Loader:
-    """Reads pictures in threads of its own, which end when nothing is left to read.
+    """Reads images in threads of its own, which end when nothing is left to read.
 
     Args:
-        cached: returns a picture that can be had at once, None for one that must be read.
+        cached: returns an image that can be had at once, None for one that must be read.
         read: returns a JPEG, b"" if there is none; may take long.
-        on_loaded: called with the pictures that were read and are still wanted.
+        on_loaded: called with the images that were read and are still wanted.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Loader:
         self._cache: OrderedDict[Key, bytes] = OrderedDict()
 
     def request(self, keys: Iterable[Key], *, more: bool = False) -> None:
-        """Read these pictures first, and what was requested before only with `more`."""
+        """Read these images first, and what was requested before only with `more`."""
         with self._lock:
             wanted = [*keys, *(self._wanted if more else ())]
             self._wanted = dict.fromkeys(islice(wanted, MOST_WANTED))
@@ -48,7 +48,7 @@ class Loader:
             self._start(1 + self._reading)
 
     def get(self, key: Key) -> bytes | None:
-        """Return a cached picture, b"" for one that cannot be read, None if it must be read."""
+        """Return a cached image, b"" for one that cannot be read, None if it must be read."""
         with self._lock:
             if key in self._cache:
                 self._cache.move_to_end(key)
@@ -58,7 +58,7 @@ class Loader:
     def _start(self, most: int) -> None:
         while self._threads < min(most, THREADS):
             self._threads += 1
-            # Daemon threads: a picture that never arrives must not keep the kernel from exiting.
+            # Daemon threads: an image that never arrives must not keep the kernel from exiting.
             threading.Thread(target=self._work, name="imgopen-pictures", daemon=True).start()
 
     def _work(self) -> None:
@@ -69,11 +69,11 @@ class Loader:
             )
 
     def _next(self) -> tuple[list[Key], bool] | None:
-        """Take some pictures that may be cached, or else one that must be read."""
+        """Take some images that may be cached, or else one that must be read."""
         with self._lock:
             free = [key for key in self._wanted if key not in self._busy]
             quick = [key for key in free if key not in self._slow][:BATCH]
-            # One thread always stays free for cached pictures.
+            # One thread always stays free for cached images.
             slow = free[:1] if not quick and self._reading < THREADS - 1 else []
             self._busy.update(quick or slow)
             self._reading += len(slow)

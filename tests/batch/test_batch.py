@@ -47,7 +47,7 @@ EVIL = '<img src=x onerror="alert(1)">\x1b[31m'
 
 @dataclass
 class Odd(Service):
-    """A service that does what the name of a picture says, and counts what is open at a time."""
+    """A service that does what the name of an image says, and counts what is open at a time."""
 
     busiest: int = 0
     refuse_after: int | None = None
@@ -252,7 +252,7 @@ def test_failures_are_rows_with_their_reason_and_stop_no_other_row(
 ):
     """Missing, unreadable, refused, failed, too late: five reasons, and the rest has captions."""
     broken = tmp_path / "broken.jpg"
-    broken.write_text("no picture")
+    broken.write_text("no image")
     names = ["ok-1", "refused", "fails", "endless", "ok-2"]
     images = [*urls(*names), None, str(broken), str(tmp_path / "none.jpg"), 3.5]
 
@@ -265,7 +265,7 @@ def test_failures_are_rows_with_their_reason_and_stop_no_other_row(
         assert reason in wide["error"][at]
     assert "broken.jpg" in wide["error"][6]
     assert "none.jpg" in wide["error"][7]
-    assert "image must be a picture" in wide["error"][8]
+    assert "image must be an image" in wide["error"][8]
     statuses = list(batch.frame()["status"])
     assert statuses[:4] == ["succeeded", "refused", "failed", "running"]
     assert statuses[5:] == ["not sent"] * 4
@@ -327,7 +327,7 @@ def test_an_input_that_breaks_off_ends_with_a_row_that_says_so(session: Session,
 
 
 def test_trouble_on_the_way_costs_no_row_and_pays_no_picture_twice(session: Session, stub: Stub):
-    """A third of the requests goes wrong, each picture stands in the input four times."""
+    """A third of the requests goes wrong, each image stands in the input four times."""
     books = Odd(duration=lambda: 0.1, trouble=0.3, seed=3)
     books.on(stub)
     images = urls(*range(10)) * 4
@@ -634,7 +634,7 @@ def test_ctrl_c_in_the_notebook_leaves_the_kernel_as_it_was(session: Session, st
         ("describe", {"timeout": -1}, "timeout must be seconds"),
         ("face-swap", {}, "face-swap needs face"),
         ("face-swap", {"face": "/no/face.jpg"}, "there is no file /no/face.jpg"),
-        ("models", {}, "takes neither a picture nor a text"),
+        ("models", {}, "takes neither an image nor a text"),
         ("query-task", {}, "there is no operation"),
         ("watermark", {"text": "x", "opacity": [0.5, "much"]}, "opacity must be a number"),
     ],

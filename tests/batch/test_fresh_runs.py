@@ -69,7 +69,7 @@ def wait_for(true: Callable[[], bool]) -> None:
 
 
 def times_sent(books: Odd) -> Counter[str]:
-    """Return how often each picture was accepted."""
+    """Return how often each image was accepted."""
     return Counter(entry.image for entry in books.tasks.values())
 
 

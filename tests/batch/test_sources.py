@@ -96,7 +96,7 @@ def test_many_pictures_of_pixels_are_many(many: Any):
 def test_an_empty_text_is_not_the_working_folder(
     given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """A variable that holds nothing must not send all pictures that lie here."""
+    """A variable that holds nothing must not send all images that lie here."""
     (tmp_path / "a.png").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
 
@@ -144,7 +144,7 @@ def test_a_column_that_is_not_there_or_not_clear_is_explained():
     with pytest.raises(UnknownNameError, match="column of the DataFrame called 'link'") as caught:
         source_of(frame, "link")
     assert "links" in caught.value.hint
-    with pytest.raises(ParameterError, match=r"which column .* holds the pictures.*links, notes"):
+    with pytest.raises(ParameterError, match=r"which column .* holds the images.*links, notes"):
         source_of(frame)
     with pytest.raises(ParameterError, match="holds the prompts"):
         source_of(frame, param=PROMPT)
@@ -194,7 +194,7 @@ def test_the_home_folder_may_be_a_tilde(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("empty", "no pictures in the folder"),
+        ("empty", "no images in the folder"),
         ("empty/*.jpg", "no file matches"),
         ("none", "there is no file or folder"),
         ("none.csv", "there is no file or folder"),
@@ -245,7 +245,7 @@ def test_a_tsv_has_tabs(tmp_path: Path):
 def test_paths_in_a_table_are_looked_for_beside_it_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """A table and its pictures can be moved together; else a path counts from where one works."""
+    """A table and its images can be moved together; else a path counts from where one works."""
     beside, here = picture(tmp_path / "set/both.jpg"), picture(tmp_path / "work/both.jpg")
     picture(tmp_path / "work/here.jpg")
     table = tmp_path / "set/a.csv"
@@ -268,7 +268,7 @@ def test_prompts_of_a_table_are_no_paths(tmp_path: Path):
     [
         ("a.csv", b"", "a.csv has no columns: it is empty"),
         ("a.csv", "url\nкошка.jpg\n".encode("cp1251"), "a.csv is not UTF-8"),
-        ("a.csv", b"a,b\n1,2\n", "which column of a.csv holds the pictures"),
+        ("a.csv", b"a,b\n1,2\n", "which column of a.csv holds the images"),
         ("a.jsonl", b"", "a.jsonl has no columns: it is empty"),
         ("a.jsonl", b"[1]\n2\n", "a.jsonl holds no JSON objects"),
         ("a.jsonl", b'{"url": "caf\xe9"}', "a.jsonl is not UTF-8"),
@@ -371,5 +371,5 @@ def test_a_folder_without_rights_is_told_and_one_around_it_is_read(nobody: Path,
 
     with pytest.raises(ParameterError, match="Permission denied"):
         source_of(closed)
-    with pytest.raises(ParameterError, match="no pictures in the folder"):
+    with pytest.raises(ParameterError, match="no images in the folder"):
         source_of(closed.parent)

@@ -1,4 +1,4 @@
-"""Callbacks and published pictures, from the kernel to a true Jupyter Server and back."""
+"""Callbacks and published images, from the kernel to a true Jupyter Server and back."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ def test_after_a_rotation_old_addresses_fail_and_the_task_is_polled(session: Ses
     assert task.result(20).caption == "asked"
 
 
-# Published pictures
+# Published images
 
 
 def test_a_local_picture_is_fetched_from_here_while_its_task_runs(session: Session, stub: Stub):

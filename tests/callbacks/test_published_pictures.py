@@ -1,4 +1,4 @@
-"""Published pictures: what a call was given, while it runs, and not one byte of anything else."""
+"""Published images: what a call was given, while it runs, and not one byte of anything else."""
 
 from __future__ import annotations
 

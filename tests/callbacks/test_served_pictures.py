@@ -1,4 +1,4 @@
-"""Local pictures for the real service: of a folder that is served, or uploaded and signed."""
+"""Local images for the real service: of a folder that is served, or uploaded and signed."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_pictures_are_uploaded_by_content_once_and_signed_for_an_hour(
 def test_a_bucket_is_told_the_media_type(
     photos: Path, opened: Opening, stub: Stub, monkeypatch: pytest.MonkeyPatch
 ):
-    """Without it the store would serve the picture as a stream of bytes."""
+    """Without it the store would serve the image as a stream of bytes."""
     monkeypatch.setitem(importlib.import_module("fsspec.registry")._registry, "s3", SigningStore)
     monkeypatch.setattr(SigningStore, "protocol", ("signing", "s3"))
     opened("photos=s3://bucket/set").run("describe", image=photos / "cat.png")
@@ -290,11 +290,11 @@ def test_the_plan_says_which_pictures_go_where_and_sends_nothing(
         plan = session.map("describe", images, models=["clip", "deepdanbooru"], dry_run=True)
 
     assert plan.pictures == (  # type: ignore[union-attr]
-        f"13 pictures are served at {url}, "
+        f"13 images are served at {url}, "
         "2 are uploaded to signing://bucket/set (signed for an hour)"
     )
     assert plan.pictures in repr(plan)  # type: ignore[union-attr]
-    assert f"13 pictures are served at {url}" in plan._repr_mimebundle_()["text/html"]
+    assert f"13 images are served at {url}" in plan._repr_mimebundle_()["text/html"]
     assert len(asked) == 13  # once, whatever the number of models
     assert (stub.requests, SigningStore.uploads, session.history.count()) == ([], [], 0)
 
@@ -307,8 +307,8 @@ def test_the_plan_names_a_picture_that_cannot_be_reached(
         plan = session.map("describe", [photos / "cat.png"], dry_run=True)
         alone = session.map("describe", [tmp_path / "outside.png"], dry_run=True)
 
-    assert plan.pictures.startswith("1 picture cannot be reached: photos/cat.png: http")  # type: ignore[union-attr]
-    assert alone.pictures.startswith("1 picture cannot be reached: this kernel was not")  # type: ignore[union-attr]
+    assert plan.pictures.startswith("1 image cannot be reached: photos/cat.png: http")  # type: ignore[union-attr]
+    assert alone.pictures.startswith("1 image cannot be reached: this kernel was not")  # type: ignore[union-attr]
 
 
 def test_the_plan_of_the_sandbox_and_of_what_is_in_the_history_says_nothing(
@@ -339,6 +339,6 @@ def test_the_doctor_tries_a_picture_of_each_folder(photos: Path, opened: Opening
             bad = said(examine(opened(f"photos={wrong}"), checks))
 
     assert f"served at {url}, tried with photos/cat.png" in good
-    assert "all pictures: uploaded to signing://bucket" in good
+    assert "all images: uploaded to signing://bucket" in good
     assert "TROUBLE: photos/a.png" in bad
     assert "404" in bad

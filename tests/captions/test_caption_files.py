@@ -1,4 +1,4 @@
-"""Caption files: named as their pictures are, and never beside another picture."""
+"""Caption files: named as their images are, and never beside another image."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from imgopen_nb.captions.caption_files import write_files
 from imgopen_nb.database.database import Database
 from imgopen_nb.database.written_files import WrittenFiles
 home, folder, text = sys.argv[1:]
-pictures = sorted(Path(folder).glob("*.png"))
-known = [f"sha256:{hashlib.sha256(p.read_bytes()).hexdigest()}" for p in pictures]
-texts = [f"{text} {p.stem} " + "x" * 200 for p in pictures]
-rows = list(zip(map(str, pictures), known, texts))
+images = sorted(Path(folder).glob("*.png"))
+known = [f"sha256:{hashlib.sha256(p.read_bytes()).hexdigest()}" for p in images]
+texts = [f"{text} {p.stem} " + "x" * 200 for p in images]
+rows = list(zip(map(str, images), known, texts))
 print("begun", flush=True)
 write_files(rows, WrittenFiles(Database(Path(home))), None, ".txt", overwrite=False)
 print("done", flush=True)
@@ -54,14 +54,14 @@ def place(tmp_path: Path) -> Path:
 
 
 def picture(path: Path, content: str = "") -> Path:
-    """Write a picture, whose bytes are those of its name unless something else is given."""
+    """Write an image, whose bytes are those of its name unless something else is given."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"\x89PNG" + os.fsencode(content or path.name))
     return path
 
 
 def of(path: Path, caption: str = "a cat") -> Row:
-    """Return the row of a picture, known by its bytes."""
+    """Return the row of an image, known by its bytes."""
     return str(path), f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}", caption
 
 
@@ -230,7 +230,7 @@ def test_the_same_picture_with_the_same_caption_is_no_collision(
     one, two = picture(tmp_path / "a" / "1.png", "x"), picture(tmp_path / "b" / "1.png", "x")
 
     assert export(files, [of(one), of(two)], tmp_path / "new") == ["1.txt"]
-    refused(files, [of(one, "this"), of(two, "that")], tmp_path / "other", "two pictures", "leave")
+    refused(files, [of(one, "this"), of(two, "that")], tmp_path / "other", "two images", "leave")
 
 
 def test_two_formats_of_one_name_are_refused_unless_they_are_one_picture(
@@ -240,7 +240,7 @@ def test_two_formats_of_one_name_are_refused_unless_they_are_one_picture(
     assert export(files, [of(one), of(two)]) == ["cat.txt"]
 
     picture(two, "other")
-    refused(files, [of(one, "this"), of(two, "that")], None, "two pictures", "rename one")
+    refused(files, [of(one, "this"), of(two, "that")], None, "two images", "rename one")
     refused(files, [of(one, "this")], None, rf"cat.txt would lie beside {two}, another", "folder")
 
 
@@ -255,17 +255,17 @@ def test_names_that_differ_in_case_are_two_files_beside_their_pictures_alone(
     assert export(files, rows) == ["Cat.txt", "cat.txt"]
     assert export(files, rows, here) == ["Cat.txt", "cat.txt"]
     assert texts(here) == {"Cat.txt": "one\n", "cat.txt": "two\n"}
-    refused(files, rows, tmp_path / "new", "two pictures would have the file", "leave the folder")
+    refused(files, rows, tmp_path / "new", "two images would have the file", "leave the folder")
 
 
 def test_two_ways_of_writing_an_accent_collide_in_a_folder(files: WrittenFiles, tmp_path: Path):
     here = tmp_path / "here"
     rows = [of(picture(here / "\xe9.png")), of(picture(here / "e\N{COMBINING ACUTE ACCENT}.png"))]
 
-    refused(files, rows, tmp_path / "new", "two pictures would have", "leave the folder")
+    refused(files, rows, tmp_path / "new", "two images would have", "leave the folder")
 
 
-# Pictures without a file.
+# Images without a file.
 
 
 def test_urls_of_one_name_get_files_of_their_own_and_the_mapping_says_which(
@@ -335,24 +335,24 @@ def test_local_pictures_need_no_mapping(files: WrittenFiles, place: Path, tmp_pa
 def test_two_versions_of_one_url_do_not_share_a_file(files: WrittenFiles, place: Path):
     rows = [("https://e.org/a.png", f"https://e.org/a.png etag {n}", str(n)) for n in (1, 2)]
 
-    refused(files, rows, place, "two pictures would have the file a.txt", "boards of their own")
+    refused(files, rows, place, "two images would have the file a.txt", "boards of their own")
 
 
-# No caption reaches another picture's file.
+# No caption reaches another image's file.
 
 
 def test_a_text_never_lies_beside_another_picture_of_that_name(
     files: WrittenFiles, place: Path, tmp_path: Path
 ):
-    """In A a caption was written; in B lies another picture of the same name."""
+    """In A a caption was written; in B lies another image of the same name."""
     mine = picture(tmp_path / "a" / "1.png", "red")
     for name in ("1.png", "1.JPG", "1.tiff"):
         other = picture(place / name, "blue")
-        says = rf"1.txt would lie beside {other}, another picture than {mine}"
+        says = rf"1.txt would lie beside {other}, another image than {mine}"
         refused(files, [of(mine)], place, says, "another folder")
         other.unlink()
     picture(place / "1.png", "red")  # the same bytes
-    (place / "1.png.txt").write_text("no picture")
+    (place / "1.png.txt").write_text("no image")
     picture(place / "11.png")
 
     assert export(files, [of(mine)], place) == ["1.txt"]
@@ -363,7 +363,7 @@ def test_beside_another_picture_whose_name_differs_in_case_only_nothing_is_writt
 ):
     picture(place / "CAT.png", "other")
 
-    refused(files, [of(picture(tmp_path / "a" / "cat.png"))], place, "another picture", "another")
+    refused(files, [of(picture(tmp_path / "a" / "cat.png"))], place, "another image", "another")
 
 
 def test_where_it_is_not_known_whether_it_is_the_same_picture_nothing_is_written(
@@ -371,7 +371,7 @@ def test_where_it_is_not_known_whether_it_is_the_same_picture_nothing_is_written
 ):
     other = picture(place / "1.png", "blue")
     address = "https://e.org/1.png"
-    says = rf"it is not known whether {other} is the same picture as "
+    says = rf"it is not known whether {other} is the same image as "
 
     refused(files, [url(address)], place, says + address, "another folder")
     refused(files, [("set/1.png", "name set/1.png", "x")], place, says + "set/1", "another folder")
@@ -383,7 +383,7 @@ def test_a_name_that_a_url_gets_to_be_unique_is_checked_too(files: WrittenFiles,
     picture(place / "a-2.png")
     rows = [url("https://e.org/1/a.png"), url("https://e.org/2/a.png")]
 
-    refused(files, rows, place, "a-2.png is the same picture", "another folder")
+    refused(files, rows, place, "a-2.png is the same image", "another folder")
 
 
 def test_an_old_row_is_not_written_even_beside_the_file_that_it_names(
@@ -393,7 +393,7 @@ def test_an_old_row_is_not_written_even_beside_the_file_that_it_names(
     path = picture(place / "1.png")
     row = (str(path), f"name {path}", "x")
 
-    refused(files, [row], None, "still the captioned picture", "another folder")
+    refused(files, [row], None, "still the captioned image", "another folder")
 
 
 @pytest.mark.parametrize("folder", [None, "own"])
@@ -405,7 +405,7 @@ def test_a_picture_that_has_changed_since_gets_no_caption(
     picture(bad, "changed")
     picture(odd, "changed")
 
-    says = f"{bad} is another picture than the captioned one.*; {odd} is another picture"
+    says = f"{bad} is another image than the captioned one.*; {odd} is another image"
     refused(files, rows, place if folder else None, says, "describe it again")
     assert export(files, rows[:1], place if folder else None) == ["good.txt"]
 
@@ -434,11 +434,11 @@ def test_a_picture_that_cannot_be_read_is_not_taken_for_the_same(
 
 
 def test_a_text_never_replaces_a_picture(files: WrittenFiles, place: Path):
-    """A picture may be called cat.txt."""
+    """An image may be called cat.txt."""
     odd, other = picture(place / "cat.txt"), picture(place / "cat.png", "cat.txt")
 
-    refused(files, [of(odd)], None, "cat.txt is a picture itself", "another suffix")
-    refused(files, [of(other), of(odd)], None, "cat.txt is a picture itself", "another suffix")
+    refused(files, [of(odd)], None, "cat.txt is an image itself", "another suffix")
+    refused(files, [of(other), of(odd)], None, "cat.txt is an image itself", "another suffix")
     assert export(files, [of(odd)], suffix=".caption") == ["cat.caption"]
 
 

@@ -95,7 +95,7 @@ class TestCompare:
         comparison = compare([*PAIR, style, style])
 
         assert comparison.models == ("clip", "deepdanbooru")
-        assert comparison.notes == ("2 tasks do not describe a picture: left out",)
+        assert comparison.notes == ("2 tasks do not describe an image: left out",)
 
     def test_operation_may_be_an_object_with_a_name(self) -> None:
         answer = clip("a.png", "a cat")
@@ -141,8 +141,8 @@ class TestCompare:
         comparison = compare([*said, *lost])
 
         assert comparison.notes == ("2 descriptions were not sent: there is no file no.png",)
-        assert repr(comparison).startswith("Comparison(1 picture; ")
-        assert comparison_text(comparison).startswith("1 picture · clip, deepdanbooru, zoo")
+        assert repr(comparison).startswith("Comparison(1 image; ")
+        assert comparison_text(comparison).startswith("1 image · clip, deepdanbooru, zoo")
         assert comparison_view(comparison)["sandbox"]
         assert "no.png" in comparison.wide().index
 
@@ -303,7 +303,7 @@ class TestThumbnail:
 
 
 def test_repr_is_short_and_without_address() -> None:
-    assert repr(compare(MIXED)) == "Comparison(3 pictures; clip, deepdanbooru)"
+    assert repr(compare(MIXED)) == "Comparison(3 images; clip, deepdanbooru)"
 
 
 def test_a_thousand_pictures_are_compared_in_seconds() -> None:

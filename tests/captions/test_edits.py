@@ -271,7 +271,7 @@ class TestDrafts:
 
 
 class TestOffers:
-    """What was written for another picture of the same name is offered."""
+    """What was written for another image of the same name is offered."""
 
     def test_each_name_of_a_captioned_picture_has_an_offer(self, edits: Edits):
         """The same bytes were captioned in two places, and both files were replaced."""
@@ -280,7 +280,7 @@ class TestOffers:
         found = edits.offers([("/a.png", "sha256:new"), ("/b.png", "sha256:new")])
 
         assert {name: offer.edit.caption for (name, _), offer in found.items()} == {
-            "/a.png": "dog, mat",  # the present caption of the picture that it was
+            "/a.png": "dog, mat",  # the present caption of the image that it was
             "/b.png": "dog, mat",
         }
 

@@ -55,17 +55,17 @@ class TestTerms:
     @pytest.mark.parametrize(
         ("caption", "expected"),
         [
-            ("a picture of a dog", "dog"),
+            ("an image of a dog", "dog"),
             ("A photograph showing two dogs", "dog"),
             ("this image shows a dog in the foreground of a house", "dog house"),
             ("there is a dog that is possibly asleep", "dog asleep"),
             ("a black and white photo of a dog", "black white dog"),
             ("a close-up of a dog", "dog"),
-            ("a man taking a picture of a picture frame", "man taking picture frame"),
+            ("a man taking an image of an image frame", "man taking image frame"),
         ],
     )
     def test_saying_that_it_is_a_picture_says_nothing(self, caption: str, expected: str) -> None:
-        assert terms(caption) <= words(expected + " picture")
+        assert terms(caption) <= words(expected + " image")
         assert words(expected) - {"picture"} <= terms(caption)
 
     @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_vendor_oddities_are_kept():
     ] == ["http://a/f"]
 
 
-# The training example leaves out the required taskId and has no pictures.
+# The training example leaves out the required taskId and has no images.
 EXAMPLES = [
     op
     for op in OPERATIONS.runnable
@@ -189,7 +189,7 @@ def test_vendor_example_requests_are_read_back(op: Operation):
         ("outpaint", {"image": "http://a", "vertical": "nan", "horizontal": 1}, "a number"),
         ("flux", {"prompt": "a", "width": 1.5}, "a whole number"),
         ("flux", {"prompt": "a", "width": True}, "a whole number"),
-        ("train", {"images": ["http://a"]}, "10 to 100 pictures"),
+        ("train", {"images": ["http://a"]}, "10 to 100 images"),
         ("flux", {"prompt": "a", "callback_url": "ftp://x"}, "an http(s) URL"),
         ("controlnet", {"prompt": "a", "control": "[1]", "resize_mode": 0}, "a JSON object"),
     ],
@@ -221,5 +221,5 @@ class TestGroupsOfAForm:
     ):
         headings = [p.heading for p in row.user_params]
 
-        assert all((p.group == "Picture") is p.picture for p in row.user_params)
+        assert all((p.group == "Image") is p.picture for p in row.user_params)
         assert len(set(headings)) == len(headings)

@@ -270,7 +270,7 @@ def test_a_folder_or_a_glob_of_training_pictures_is_its_pictures(
         PIL.Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
 
     for words in (str(tmp_path), f"{tmp_path}/*.png"):
-        with pytest.raises(ParameterError, match="images takes 10 to 100 pictures, not 3"):
+        with pytest.raises(ParameterError, match="images takes 10 to 100 images, not 3"):
             line(shell, f"train {words}")
     assert stub.requests == []
 
@@ -294,7 +294,7 @@ def test_help_lists_the_options_of_a_batch(
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with a CSV of two pictures, before a service with keys."""
+    """The current folder, with a CSV of two images, before a service with keys."""
     (tmp_path / "pictures.csv").write_text("url\n" + "\n".join(URLS) + "\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -527,7 +527,7 @@ def test_a_folder_in_the_sandbox_becomes_a_csv_by_a_true_command(sandbox_url: st
     photos.mkdir()
     for at, name in enumerate(["b.png", "a.png"]):
         PIL.Image.new("RGB", (64, 64), (200 * at, 90, 30)).save(photos / name)
-    (photos / "broken.jpg").write_text("no picture")
+    (photos / "broken.jpg").write_text("no image")
     command = [sys.executable, "-m", "imgopen_nb.cli", "describe", "--from", "photos"]
     environment = {**os.environ, "IMGOPEN_BASE_URL": sandbox_url}
 

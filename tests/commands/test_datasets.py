@@ -122,7 +122,7 @@ def test_a_folder_becomes_files_by_magics_and_each_step_comes_back(
         magic(shell, "undo photos")
     said = capsys.readouterr().out
     assert "undone: write for kohya: 3 files as before" in said
-    assert "undone: reject 1 picture (dark): 1 verdict as before" in said
+    assert "undone: reject 1 image (dark): 1 verdict as before" in said
     assert (folder / "chelsea.txt").read_text() == "my cat, tabby_cat, cat\n"
     assert not (folder / "rocket.txt").exists()
     magic(shell, "undo photos")
@@ -140,7 +140,7 @@ def test_caption_is_the_short_form(shell: InteractiveShell, capsys: pytest.Captu
     assert ds.models == ["clip", "deepdanbooru"]
     assert captions(ds)["chelsea"] == "ohwx, my cat, tabby_cat, cat"
     assert captions(ds)["rocket"].startswith("ohwx, a ")
-    assert "1 picture already had a caption" in capsys.readouterr().out
+    assert "1 image already had a caption" in capsys.readouterr().out
     again = shell.run_line_magic("imgopen", "caption photos --first ohwx")
     assert captions(again) == captions(ds)
     replaced = shell.run_line_magic("imgopen", "caption photos --replace")
@@ -163,11 +163,11 @@ def test_a_folder_becomes_files_on_the_command_line_and_each_step_comes_back(
 ):
     code, said = terminal("photos")
     assert (code, "3 kept · 2 without a caption" in said) == (0, True)
-    assert "Next: 2 pictures to be described: imgopen dataset describe photos" in said
+    assert "Next: 2 images to be described: imgopen dataset describe photos" in said
     assert terminal("describe", "photos", "--models", "clip")[0] == 0
-    assert "1 picture changed" in terminal("reject", "photos", "--only", "coffee.png")[1]
-    assert "1 picture changed" in terminal("keep", "photos", "--only", "coffee.png")[1]
-    assert "2 pictures changed" in terminal("merge", "photos", "--models", "clip")[1]
+    assert "1 image changed" in terminal("reject", "photos", "--only", "coffee.png")[1]
+    assert "1 image changed" in terminal("keep", "photos", "--only", "coffee.png")[1]
+    assert "2 images changed" in terminal("merge", "photos", "--models", "clip")[1]
     assert "remove duplicate tags" in terminal("tags", "photos", "--dedupe", "--add", "x")[1]
     code, said = terminal("check", "photos", "--trigger", "ohwx")
     assert (code, "photos/chelsea.png" in said, "found: " in said) == (1, True, True)
@@ -208,7 +208,7 @@ def test_a_training_takes_ten_pictures_and_says_that_captions_stay(
     shell: InteractiveShell, folder: Path, terminal: Callable[..., tuple[int, str]]
 ):
     code, said = terminal("train", "photos")
-    assert (code, "10 to 100 different pictures, and here are 3" in said) == (2, True)
+    assert (code, "10 to 100 different images, and here are 3" in said) == (2, True)
     for number in range(7):
         Image.new("RGB", (64, 64), (number, 0, 0)).save(folder / f"{number}.png")
 
@@ -229,7 +229,7 @@ def test_an_action_wins_over_a_folder_of_its_name_and_a_path_means_the_folder(
     folder.rename("undo")
 
     assert terminal("undo")[0] == 2
-    assert "3 pictures" in terminal("./undo")[1]
+    assert "3 images" in terminal("./undo")[1]
     assert "no step" in terminal("undo", "undo")[1]
 
 
@@ -242,7 +242,7 @@ def test_the_pictures_are_a_folder_a_glob_or_several(
     code, said = terminal(*words.split())
 
     assert code == 0
-    assert re.match(r"photos · [23] pictures", said)
+    assert re.match(r"photos · [23] images", said)
 
 
 def test_a_variable_may_be_a_data_set_a_list_or_a_mask(shell: InteractiveShell, folder: Path):
@@ -270,7 +270,7 @@ def test_pictures_are_chosen_by_name_and_by_words(
     shell: InteractiveShell, options: str, expected: list[str] | None
 ):
     if expected is None:
-        with pytest.raises(ImgOpenError, match="no picture of this dataset"):
+        with pytest.raises(ImgOpenError, match="no image of this dataset"):
             magic(shell, f"reject photos {options}")
         return
     magic(shell, f"reject photos {options}")
@@ -346,15 +346,15 @@ WRONG = [
     ("check photos --limit x", "--limit must be a whole number", ""),
     ("write photos --folder x", "no option of imgopen dataset write", "did you mean --to?"),
     ("write photos --images move", "images must be one of stay, copy, link, not 'move'", ""),
-    ("write photos", "a picture has no caption|no caption", ""),
+    ("write photos", "an image has no caption|no caption", ""),
     ("audit photos", "audit needs --trigger", "--trigger ohwx"),
     ("audit photos --trigger", "--trigger needs a value", ""),
-    ("reject photos", "which pictures", "--only"),
-    ("keep photos", "which pictures", "--has"),
-    ("reject photos --only cats.png", "no picture of this dataset called 'cats.png'", ""),
+    ("reject photos", "which images", "--only"),
+    ("keep photos", "which images", "--has"),
+    ("reject photos --only cats.png", "no image of this dataset called 'cats.png'", ""),
     ("merge photos --how sum", "no merge 'sum'", ""),
     ("merge photos --min-score high", "--min-score must be a number", ""),
-    ("merge photos --models clipp", "no model of these pictures", ""),
+    ("merge photos --models clipp", "no model of these images", ""),
     ("describe photos --models clipp", "clipp", "clip"),
     ("describe photos --max -1", "--max", ""),
     ("tags photos --trigger x", "--trigger and --kept go with --order", "--first"),
@@ -481,7 +481,7 @@ def test_a_merge_counts_as_without_a_caption_only_what_has_none_afterwards(
 
     said = terminal("merge", "photos")[1]
 
-    assert "2 pictures changed" in said
+    assert "2 images changed" in said
     assert "without a caption" not in said
 
 
@@ -505,7 +505,7 @@ def test_undo_of_a_folder_that_was_written_into_says_where_steps_are(
     terminal("merge", "photos")
     terminal("write", "photos", "--to", "train", "--images", "copy")
 
-    assert "steps belong to the folder of the pictures" in terminal("undo", "train")[1]
+    assert "steps belong to the folder of the images" in terminal("undo", "train")[1]
     assert "undone: write" in terminal("undo", "photos")[1]
 
 
@@ -556,7 +556,7 @@ def test_the_card_says_how_many_and_what_is_next(folder: Path):
     html = ds._repr_mimebundle_()["text/html"]
 
     assert html.count("<img ") == 3
-    for words in ("photos · 3 pictures", "2 kept", "1 rejected", "1 without a caption", "dark"):
+    for words in ("photos · 3 images", "2 kept", "1 rejected", "1 without a caption", "dark"):
         assert words in html
     assert "ds.describe() or %imgopen dataset describe photos" in html
 

@@ -1,4 +1,4 @@
-"""Folders of pictures that change at random, as people copy, rename, replace and link them."""
+"""Folders of images that change at random, as people copy, rename, replace and link them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def sha256(data: bytes) -> str:
 
 
 class Folders:
-    """Two working folders, A and B, with pictures of plain colours; the truth is on the disk.
+    """Two working folders, A and B, with images of plain colours; the truth is on the disk.
 
     Attributes:
         root: holds both.
-        colours: the colour of each picture that was ever made, by the SHA-256 of its bytes.
+        colours: the colour of each image that was ever made, by the SHA-256 of its bytes.
         seen: each (path, SHA-256) that there ever was.
     """
 
@@ -50,13 +50,13 @@ class Folders:
     # What there is.
 
     def folders(self) -> list[Path]:
-        """Return all folders with pictures, links to folders among them."""
+        """Return all folders with images, links to folders among them."""
         own = [self.root / folder for folder in FOLDERS]
         links = [each for top in "AB" for each in sorted((self.root / top).glob("link*"))]
         return own + [link for link in links if link.is_dir()]
 
     def paths(self) -> list[str]:
-        """Return the paths of all pictures that can be read."""
+        """Return the paths of all images that can be read."""
         return [
             str(path)
             for folder in self.folders()
@@ -70,7 +70,7 @@ class Folders:
         return {os.path.realpath(path): path.read_bytes() for path in found if path.is_file()}
 
     def sha(self, path: str) -> str | None:
-        """Return which picture lies at a path, None if there is none."""
+        """Return which image lies at a path, None if there is none."""
         with contextlib.suppress(OSError):
             return sha256(Path(path).read_bytes())
         return None
@@ -82,7 +82,7 @@ class Folders:
     # What can be done.
 
     def new_bytes(self) -> bytes:
-        """Return a new picture: of any colour, or of the same pixels as another one."""
+        """Return a new image: of any colour, or of the same pixels as another one."""
         if self.colours and self.dice.random() < 0.2:
             colour = self.dice.choice(list(self.colours.values()))
         else:
@@ -91,7 +91,7 @@ class Folders:
         return self.encoded(colour, f"{self._made:08}")
 
     def encoded(self, colour: tuple[int, ...], text: str) -> bytes:
-        """Return a picture file; all PNG have the same size in bytes."""
+        """Return an image file; all PNG have the same size in bytes."""
         out, image = io.BytesIO(), Image.new("RGB", (6, 6), colour)
         if self.dice.random() < 0.8:
             info = PngInfo()
@@ -104,20 +104,20 @@ class Folders:
         return data
 
     def place(self) -> Path:
-        """Return a path for a picture, perhaps that of another one."""
+        """Return a path for an image, perhaps that of another one."""
         return self.dice.choice(self.folders()) / self.dice.choice(NAMES)
 
     def free_place(self) -> Path | None:
-        """Return the path of a new picture, None if there are enough."""
+        """Return the path of a new image, None if there are enough."""
         if len(self.paths()) >= MOST_FILES:
             return None
         path = self.place()
-        if path.is_symlink() and not path.exists():  # a link to a picture that is gone
+        if path.is_symlink() and not path.exists():  # a link to an image that is gone
             path.unlink()
         return None if os.path.lexists(path) else path
 
     def some(self) -> str | None:
-        """Return a picture."""
+        """Return an image."""
         found = self.paths()
         return self.dice.choice(found) if found else None
 
@@ -148,7 +148,7 @@ class Folders:
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     def move(self) -> None:
-        """Rename or move a picture, perhaps over another one, with its text file or without."""
+        """Rename or move an image, perhaps over another one, with its text file or without."""
         path, target = self.some(), self.place()
         if not path or (target.is_symlink() and not target.exists()):
             return
@@ -161,7 +161,7 @@ class Folders:
             os.replace(text, target.with_suffix(".txt"))
 
     def swap(self) -> None:
-        """Exchange the names of two pictures."""
+        """Exchange the names of two images."""
         one, two = self.some(), self.some()
         if one and two and not os.path.samefile(one, two):
             draft = self.root / "draft"
@@ -179,7 +179,7 @@ class Folders:
             os.unlink(path)
 
     def link(self) -> None:
-        """A symbolic or a hard link to a picture."""
+        """A symbolic or a hard link to an image."""
         if (path := self.free_place()) and (source := self.some()):
             link = self.dice.choice((os.symlink, os.link))
             link(os.path.realpath(source), path)

@@ -1,7 +1,7 @@
 """How each trainer reads a dataset, written down from its own source and documentation.
 
 Nothing here knows the product. Each reader takes what the trainer is given (a configuration, a
-folder) and returns the captions of the pictures that it finds, by the picture's path.
+folder) and returns the captions of the images that it finds, by the image's path.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _kohya_caption(picture: str, extension: str) -> str:
 
 
 def musubi(configuration: Path) -> dict[str, str]:
-    """The whole file, stripped; a picture without a file stops the run."""
+    """The whole file, stripped; an image without a file stops the run."""
     content = tomllib.loads(configuration.read_text("utf-8"))
     found, caches = {}, set()
     for dataset in content["datasets"]:
@@ -150,7 +150,7 @@ def simpletuner(configuration: Path) -> dict[str, str | list[str]]:
 
 
 def imagefolder(folder: Path) -> dict[str, str]:
-    """The pictures that the metadata above them lists; paths are relative to it."""
+    """The images that the metadata above them lists; paths are relative to it."""
     found = {}
     kinds = {path.name for path in folder.rglob("metadata.*")}
     if len(kinds) != 1:
@@ -177,14 +177,14 @@ def diffusers(folder: Path) -> dict[str, str]:
 
 
 def llava(data: Path, folder: Path) -> dict[str, str]:
-    """One JSON list; the picture is named in the question, and the caption is the answer."""
+    """One JSON list; the image is named in the question, and the caption is the answer."""
     found = {}
     for row in json.loads(data.read_text("utf-8")):
         question, answer = row["conversations"]
         if (question["from"], answer["from"]) != ("human", "gpt"):
             raise ReaderError("the first to speak is a person")
         if question["value"].count("<image>") != 1:
-            raise ReaderError("there is one place for the picture")
+            raise ReaderError("there is one place for the image")
         found[os.path.join(folder, row["image"])] = answer["value"]
     return found
 

@@ -1,4 +1,4 @@
-"""Datasets for tests: pictures that differ, and captions that are hard to write down."""
+"""Datasets for tests: images that differ, and captions that are hard to write down."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIRST = ("#", "@", "=", "-", "{", "[", '"', "\ufeff", "\u2028", " ", "---", "%Y
 
 
 def png(number: int) -> bytes:
-    """Return a tiny picture that no other number has."""
+    """Return a tiny image that no other number has."""
     pixel = b"\x00" + struct.pack(">I", number)[1:]
     header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(pixel)), (b"IEND", b""))
@@ -33,9 +33,9 @@ def png(number: int) -> bytes:
 
 
 def make_pictures(folder: Path, number: int) -> list[Path]:
-    """Write pictures into a folder."""
+    """Write images into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"picture {at:04}.png" for at in range(number)]
+    paths = [folder / f"image {at:04}.png" for at in range(number)]
     for at, path in enumerate(paths):
         path.write_bytes(png(at))
     return paths

@@ -1,4 +1,4 @@
-"""An audit counts words as `caption-audit` does, and adds what models saw in the pictures."""
+"""An audit counts words as `caption-audit` does, and adds what models saw in the images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ COUNTED_ELSEWHERE = {
 
 
 def entries(captions: Sequence[str], said: Sequence[dict[str, str]] = ()) -> list[Entry]:
-    """Pictures with captions, and what models say of them; a text with commas is a tag list."""
+    """Images with captions, and what models say of them; a text with commas is a tag list."""
     models = [*said, *({} for _ in range(len(captions) - len(said)))]
     return [
         Entry(
@@ -153,14 +153,14 @@ SAID = (
 
 
 def test_models_tell_whether_a_welded_word_is_in_the_pictures():
-    """Of four described pictures the captions say it of all; no model sees it in the third."""
+    """Of four described images the captions say it of all; no model sees it in the third."""
     audit = Audit(entries(CAPTIONS[:6], SAID), "ohwx", "woman")
     word = next(word for word in audit.words if word.word == "red scarf")
 
     assert (word.seen, word.silent, word.unseen) == (3, 0, 1)
     assert places(audit.pictures("red scarf", "unseen")) == [2]
     assert 'ds.tags.remove("red scarf", where=audit.pictures("red scarf", "unseen"))' in word.remedy
-    assert "models saw it in 3 of 4 pictures" in word.remedy
+    assert "models saw it in 3 of 4 images" in word.remedy
 
 
 def test_pictures_whose_captions_are_silent_are_listed():
@@ -182,7 +182,7 @@ def test_without_descriptions_nothing_is_said_of_the_pictures():
     word = Audit(entries(CAPTIONS[:6]), "ohwx", "woman").words[0]
 
     assert (word.seen, word.silent, word.unseen) == (None, None, None)
-    assert "no model described the pictures" in word.remedy
+    assert "no model described the images" in word.remedy
 
 
 def test_a_word_that_models_see_everywhere_needs_other_pictures():
@@ -191,8 +191,7 @@ def test_a_word_that_models_see_everywhere_needs_other_pictures():
     word = Audit(entries(CAPTIONS[:4], said), "ohwx", "woman").words[0]
 
     assert word.remedy == (
-        "models saw it in 4 of 4 pictures: add pictures without it; "
-        "to delete the word changes little"
+        "models saw it in 4 of 4 images: add images without it; to delete the word changes little"
     )
 
 
@@ -312,5 +311,5 @@ def test_a_data_set_is_audited_and_its_pictures_are_shown(
     ds.reject(audit.pictures("blue", "said"))
     assert [Path(entry.image).name for entry in ds.kept] == ["red.png"]
     ds.reject("red.png")
-    with pytest.raises(UsageError, match="no picture has a caption"):
+    with pytest.raises(UsageError, match="no image has a caption"):
         ds.audit(trigger="ohwx")

@@ -1,4 +1,4 @@
-"""The pictures of a batch on boards and in galleries, those that no task was given among them."""
+"""The images of a batch on boards and in galleries, those that no task was given among them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COFFEE, ROCKET = (samples()[name].read_bytes() for name in ("coffee", "rocket"))
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder, with one picture in it."""
+    """The working folder, with one image in it."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "1.jpg").write_bytes(COFFEE)
     monkeypatch.chdir(tmp_path / "a")
@@ -90,7 +90,7 @@ def test_no_other_picture_is_shown_for_one_that_could_not_be_read(session: Sessi
 
 
 def test_a_picture_is_shown_from_whichever_of_its_files_is_there(session: Session, folder: Path):
-    """Two files had the same bytes, and the one that was described is another picture by now."""
+    """Two files had the same bytes, and the one that was described is another image by now."""
     (folder / "2.jpg").write_bytes(COFFEE)
     tiles = gallery(["1.jpg", "2.jpg"], session=session)
     (folder / "1.jpg").write_bytes(ROCKET)

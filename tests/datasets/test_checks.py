@@ -1,4 +1,4 @@
-"""A check finds each kind of fault alone, with its picture, and nothing in a clean set."""
+"""A check finds each kind of fault alone, with its image, and nothing in a clean set."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CAPTIONS = {
 
 @pytest.fixture
 def folder(cached: None, local: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clean dataset: six pictures of different things, each with its caption file."""
+    """A clean dataset: six images of different things, each with its caption file."""
     made = tmp_path / "set"
     made.mkdir()
     for name, path in samples().items():
@@ -65,7 +65,7 @@ def truncate(name: str) -> None:
 
 
 def another(name: str, size: tuple[int, int]) -> None:
-    """One picture more, with its caption file."""
+    """One image more, with its caption file."""
     noise = Image.frombytes("L", (8, 8), bytes(range(3, 67)))
     noise.resize(size).save(name)
     text(name.replace(".png", ".txt"), "ohwx, dots in many greys")
@@ -121,24 +121,24 @@ FAULTS: list[Fault] = [
     ("over 225", lambda: text("chelsea.txt", "ohwx, " + "a large grey cat and " * 60),
      {("chelsea.jpg", "over 225 tokens")}),
     ("one text file", lambda: another("rocket.png", (300, 300)),
-     {("rocket.jpg", "one text file for two pictures"),
-      ("rocket.png", "one text file for two pictures"),
+     {("rocket.jpg", "one text file for two images"),
+      ("rocket.png", "one text file for two images"),
       ("rocket.jpg", "same caption"), ("rocket.png", "same caption")}),
     ("orphan", lambda: text("gone.txt", "ohwx, a cat"),
-     {("gone.txt", "text file without a picture")}),
+     {("gone.txt", "text file without an image")}),
     ("unlisted", lambda: metadata("metadata.jsonl", "coffee"),
      {("coffee.jpg", "not in the metadata")}),
     ("unlisted in a csv", lambda: metadata("metadata.csv", "coffee"),
      {("coffee.jpg", "not in the metadata")}),
     ("listed, but gone", lambda: (metadata("metadata.jsonl"), os.unlink("coffee.jpg"),
                                   os.unlink("coffee.txt")),
-     {("coffee.jpg", "listed picture is missing")}),
+     {("coffee.jpg", "listed image is missing")}),
     ("mixed metadata", lambda: (metadata("metadata.jsonl"), metadata("metadata.csv")),
      {("metadata.csv", "mixed metadata")}),
     ("no metadata", lambda: text("metadata.jsonl", "{not JSON"),
      {("metadata.jsonl", "unreadable metadata")}),
-    ("truncated", lambda: truncate("coffee.jpg"), {("coffee.jpg", "broken picture")}),
-    ("no picture", lambda: text("coffee.jpg", "<html>"), {("coffee.jpg", "broken picture")}),
+    ("truncated", lambda: truncate("coffee.jpg"), {("coffee.jpg", "broken image")}),
+    ("no image", lambda: text("coffee.jpg", "<html>"), {("coffee.jpg", "broken image")}),
     ("too small", lambda: another("dots.png", (200, 300)), {("dots.png", "too small")}),
     ("narrow", lambda: another("dots.png", (2000, 300)), {("dots.png", "long and narrow")}),
     ("far larger", lambda: another("dots.png", (2500, 1700)), {("dots.png", "far larger")}),
@@ -347,6 +347,6 @@ def test_files_in_a_store_are_checked(folder: Path):
     checked = imgopen.dataset("memory://checked/set").check(trainer="kohya", trigger="ohwx")
 
     assert found(checked) == {
-        ("coffee.jpg", "line breaks"), ("gone.txt", "text file without a picture"),
+        ("coffee.jpg", "line breaks"), ("gone.txt", "text file without an image"),
         ("rocket.jpg", "no text file"),
     }  # fmt: skip

@@ -24,7 +24,7 @@ COLOURS = {"a.png": "red", "b.png": "blue", "c.png": "green"}
 
 @pytest.fixture
 def folder(cached: None, local: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of three pictures; a.png has a caption file."""
+    """A folder of three images; a.png has a caption file."""
     for name, colour in COLOURS.items():
         (tmp_path / name).write_bytes(png(colour))
     (tmp_path / "a.txt").write_text("my own words\n")
@@ -104,7 +104,7 @@ def test_each_step_is_undone_in_turn_also_the_day_after(folder: Path):
 
     again = imgopen.dataset(folder)
     assert [again.undo() for _ in range(4)] == [
-        "captions by hand", "reject 1 picture", "captions by hand", None,
+        "captions by hand", "reject 1 image", "captions by hand", None,
     ]  # fmt: skip
     assert captions(again) == {"a.png": "my own words", "b.png": "", "c.png": ""}
     assert kept(again) == ["a.png", "b.png", "c.png"]
@@ -157,12 +157,12 @@ def test_copies_of_a_picture_share_captions_and_verdicts(folder: Path):
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ([True, False], "the mask has 2 values, the dataset 3 pictures"),
-        ("d.png", "no picture of this dataset called"),
-        (7, "there is no picture 7"),
-        ([7], "there is no picture 7"),
+        ([True, False], "the mask has 2 values, the dataset 3 images"),
+        ("d.png", "no image of this dataset called"),
+        (7, "there is no image 7"),
+        ([7], "there is no image 7"),
         (pd.Series([True], index=[99]), "not of this dataset's frame"),
-        ([object()], "names no picture"),
+        ([object()], "names no image"),
     ],
 )
 def test_a_mask_that_does_not_fit_changes_nothing(folder: Path, where: object, said: str):
@@ -208,7 +208,7 @@ def test_a_file_in_another_encoding_is_read_and_said(folder: Path):
 
 
 def test_an_empty_folder_is_refused(cached: None, local: Session, tmp_path: Path):
-    with pytest.raises(UsageError, match="no pictures in the folder"):
+    with pytest.raises(UsageError, match="no images in the folder"):
         imgopen.dataset(tmp_path)
 
 
@@ -217,7 +217,7 @@ def test_an_empty_folder_is_refused(cached: None, local: Session, tmp_path: Path
     [
         ({"a.png": 5}, "5 is no caption: nothing was changed"),
         (["a", "b", "c"], "captions cannot be read from"),
-        ({"d.png": "d"}, "no picture of this dataset called"),
+        ({"d.png": "d"}, "no image of this dataset called"),
     ],
 )
 def test_captions_that_do_not_fit_are_refused(folder: Path, value: object, said: str):
@@ -259,7 +259,7 @@ def test_pictures_in_folders_below_are_not_read_and_are_counted(folder: Path):
 
     (note,) = [note for note in imgopen.dataset(folder).notes if "below" in note]
 
-    assert note.startswith("1 picture in folders below not read: ")
+    assert note.startswith("1 image in folders below not read: ")
     pattern = note.partition(": ")[2].removesuffix(" reads them too")
     assert len(imgopen.dataset(pattern)) == len(imgopen.dataset(folder)) + 1
 
@@ -311,7 +311,7 @@ def test_one_picture_under_two_names_is_not_given_two_captions(folder: Path):
     ds = imgopen.dataset(folder)
 
     for given in ({"a.png": "one", "copy.png": "two"}, pd.Series(["one", "b", "c", "two"])):
-        with pytest.raises(UsageError, match="same picture"):
+        with pytest.raises(UsageError, match="same image"):
             ds.caption = given
     assert captions(ds)["a.png"] == "my own words"
     ds.caption = {"a.png": "one", "copy.png": "one", "b.png": "two"}

@@ -22,7 +22,7 @@ COLOURS = {"a.png": "red", "b.png": "blue", "sub/c.png": "green"}
 
 @pytest.fixture
 def folder(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of three pictures without captions, one of them in a folder below."""
+    """A folder of three images without captions, one of them in a folder below."""
     photos = tmp_path / "photos"
     (photos / "sub").mkdir(parents=True)
     for name, colour in COLOURS.items():
@@ -152,7 +152,7 @@ def test_the_newest_of_several_files_counts_and_the_others_are_named(folder: Pat
     assert captions(ds)["a.png"] == "new"
     assert ds.notes == [
         "metadata.csv has another caption than metadata.jsonl, which is newer and counts, for "
-        "1 picture"
+        "1 image"
     ]
 
 
@@ -175,9 +175,9 @@ def test_what_is_not_taken_in_is_said(folder: Path):
     }  # fmt: skip
     assert ds.notes == [
         "metadata.jsonl, line 4 is no JSON object",
-        "metadata.jsonl names 1 picture that is not here (gone.png)",
-        "metadata.jsonl may mean several pictures by 1 picture (a)",
-        "metadata.jsonl has too long a caption for 1 picture (b.png)",
+        "metadata.jsonl names 1 image that is not here (gone.png)",
+        "metadata.jsonl may mean several images by 1 image (a)",
+        "metadata.jsonl has too long a caption for 1 image (b.png)",
     ]
 
 
@@ -228,7 +228,7 @@ def test_a_copy_with_another_caption_is_said(folder: Path):
     ds = opened()
 
     assert captions(ds)["a.png"] == captions(ds)["copy.png"] == "one"
-    assert ds.frame.note[2] == "the same picture has another caption in copy.txt"
+    assert ds.frame.note[2] == "the same image has another caption in copy.txt"
 
 
 def test_captions_in_the_frame_of_the_pictures_are_taken_in(folder: Path):

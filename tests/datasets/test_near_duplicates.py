@@ -1,4 +1,4 @@
-"""Pictures that look the same are found however they were saved, and others are not."""
+"""Images that look the same are found however they were saved, and others are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each caption, thumbnail and text file is that of the picture's bytes, whatever happens to files.
+"""Each caption, thumbnail and text file is that of the image's bytes, whatever happens to files.
 
 Files are written, copied, replaced, renamed, moved and linked at random, in two working folders.
 Meanwhile two sessions on one history describe them in every way, and a person captions them on
@@ -49,8 +49,8 @@ NEAR = 12  # how far the colour of a thumbnail may be off
 
 
 def caption_of(sha: str, model: str) -> str:
-    """Return what the service says of a picture."""
-    return f"a picture of {sha[:20]}" if model == "clip" else f"picture, bytes_{sha[:20]}"
+    """Return what the service says of an image."""
+    return f"an image of {sha[:20]}" if model == "clip" else f"image, bytes_{sha[:20]}"
 
 
 class Service:
@@ -102,7 +102,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Meant:
-    """A picture that a source stands for: what it is called, and which one it is.
+    """An image that a source stands for: what it is called, and which one it is.
 
     Attributes:
         label: its name in the history.
@@ -130,7 +130,7 @@ class Written:
 
 @dataclass
 class Ran:
-    """A batch that was run, and the pictures that it was given."""
+    """A batch that was run, and the images that it was given."""
 
     batch: Batch
     meant: list[Meant]
@@ -140,7 +140,7 @@ class Ran:
 
 @dataclass
 class Opened:
-    """A board or a gallery, and the pictures that it shows."""
+    """A board or a gallery, and the images that it shows."""
 
     made: Any
     meant: list[Meant]
@@ -154,7 +154,7 @@ class Walk:
     Attributes:
         checks: how many checks of each kind were made.
         log: the last steps.
-        done: what the service has said of which picture, with which model.
+        done: what the service has said of which image, with which model.
         edits: the captions of the person, in their order.
         ours: the text files that exports wrote, with their content.
     """
@@ -209,13 +209,13 @@ class Walk:
         self.sessions[at], self.batches[at] = self.opened_session(), []
 
     def write_text(self) -> None:
-        """The user's own text file beside a picture, or one of ours edited by hand."""
+        """The user's own text file beside an image, or one of ours edited by hand."""
         if path := self.folders.some():
             text = f"by hand {next(self._numbers)}"
             Path(os.path.splitext(path)[0] + ".txt").write_text(text)
 
     def replace_captioned(self) -> None:
-        """Replace a picture that the person has captioned."""
+        """Replace an image that the person has captioned."""
         there = set(self.folders.paths())
         if labels := [edit.label for edit in self.edits if edit.label in there]:
             self.folders.replace(self.dice.choice(labels))
@@ -225,7 +225,7 @@ class Walk:
         session_module.set_current(session)
         return session
 
-    # Pictures as somebody gives them.
+    # Images as somebody gives them.
 
     def spelled(self, path: str) -> str | Path:
         """Return a way to write a path, in the present working folder."""
@@ -234,7 +234,7 @@ class Walk:
         return self.dice.choice((*ways, f"~/{inside}", os.path.join(".", os.path.relpath(path))))
 
     def as_object(self, path: str) -> tuple[Any, Meant]:
-        """Return the picture at a path as bytes or pixels."""
+        """Return the image at a path as bytes or pixels."""
         data = Path(path).read_bytes()
         kind = self.dice.choice(("bytes", "data", "PIL", "array", "file"))
         if kind in ("bytes", "data", "file"):
@@ -254,14 +254,14 @@ class Walk:
         return given, Meant(f"<{kind} 6x6 {sent[:8]}>", (sent,))
 
     def one(self, path: str) -> tuple[Any, Meant]:
-        """Return a picture as somebody gives it."""
+        """Return an image as somebody gives it."""
         if self.dice.random() < 0.2:
             value, meant = self.as_object(path)
             return value, meant
         return self.spelled(path), Meant(path, (self.folders.sha(path),))
 
     def several(self) -> list[tuple[Any, Meant]]:
-        """Return pictures with duplicates; some may not be there."""
+        """Return images with duplicates; some may not be there."""
         paths = self.folders.paths()
         chosen = self.dice.choices(paths, k=self.dice.randint(1, 6)) if paths else []
         found = [self.one(path) for path in chosen]
@@ -276,7 +276,7 @@ class Walk:
         return found
 
     def files(self) -> tuple[Any, list[Meant], Any] | None:
-        """Return a source of pictures, those it stands for, and its index; None if there is none.
+        """Return a source of images, those it stands for, and its index; None if there is none.
 
         It is a folder, a glob, a list, a column or a DataFrame.
         """
@@ -317,7 +317,7 @@ class Walk:
         return (source, meant, index) if meant else None
 
     def source(self, session: Session) -> tuple[Any, list[Meant] | None] | None:
-        """Return anything that stands for pictures; its rows are None if it is a history."""
+        """Return anything that stands for images; its rows are None if it is a history."""
         batches = self.batches[self.sessions.index(session)]
         kind = self.dice.choice(("files", "files", "files", "batch", "wide", "history", "none"))
         if kind in ("batch", "wide") and batches:
@@ -339,7 +339,7 @@ class Walk:
         return found and found[:2]
 
     def of_batch(self, ran: Ran) -> list[Meant]:
-        """Return the pictures of a batch; those that it did not read are what is there now."""
+        """Return the images of a batch; those that it did not read are what is there now."""
         now = {m.label: self.folders.sha(m.label) for m in ran.meant if os.path.isabs(m.label)}
         return [
             m if m.sha and ran.whole else Meant(m.label, (m.sha, now.get(m.label, m.sha)))
@@ -485,15 +485,15 @@ class Walk:
         self.check_board(opened, source)
 
     def check_empty(self, source: Any, meant: list[Meant] | None) -> None:
-        """Only a source without any picture has no board."""
-        assert not meant or all(None in m.shas for m in meant), "no board of pictures"
+        """Only a source without any image has no board."""
+        assert not meant or all(None in m.shas for m in meant), "no board of images"
         if meant is None:
             assert source is None or not len(source), "no board of a history"
 
     def settled(
         self, rows: Sequence[Any], meant: list[Meant] | None, session: Session
     ) -> list[Meant]:
-        """Check which pictures rows are, and return them."""
+        """Check which images rows are, and return them."""
         found = [Meant(r.image, (r.picture.removeprefix("sha256:") or None,)) for r in rows]
         if meant is None:
             assert len(set(found)) == len(found)
@@ -502,12 +502,12 @@ class Walk:
         else:
             assert len(found) == len(meant)
             for each, expected in zip(found, meant, strict=True):
-                assert each.sha in expected.shas, f"{each.label} is another picture"
+                assert each.sha in expected.shas, f"{each.label} is another image"
                 assert each.label == expected.label
         return found
 
     def check_seen(self, label: str, sha: str | None) -> None:
-        """The picture was once called so."""
+        """The image was once called so."""
         if not label.startswith("<"):
             assert (label, sha) in self.folders.seen, f"{label} was never {sha}"
         else:
@@ -562,18 +562,18 @@ class Walk:
                 assert text, f"{meant} lacks the caption of {model}"
 
     def human(self, sha: str | None) -> str | None:
-        """Return the person's present caption of a picture."""
+        """Return the person's present caption of an image."""
         texts = [e.text for e in self.edits if e.sha == sha and not e.undone]
         return texts[-1] if texts else None
 
     def earlier(self, meant: Meant) -> str | None:
-        """Return the newest caption of another picture that was captioned at this path."""
+        """Return the newest caption of another image that was captioned at this path."""
         there = {e.sha for e in self.edits if e.label == meant.label and not e.undone}
         texts = [e.text for e in self.edits if e.sha in there - {meant.sha} and not e.undone]
         return texts[-1] if texts and meant.sha else None
 
     def check_offer(self, meant: Meant, offered: str | None) -> None:
-        """Only captions of other pictures that had this path are offered, and the newest is."""
+        """Only captions of other images that had this path are offered, and the newest is."""
         fits = self.earlier(meant) if self.human(meant.sha) is None else None
         assert offered == fits, f"{meant} is offered {offered!r}, not {fits!r}"
         self.checks["offer" if fits else "no offer"] += 1
@@ -623,7 +623,7 @@ class Walk:
         self.checks["caption of the person"] += len(new)
 
     def held_id(self, sha: str | None) -> int | None:
-        """Return the id of the person's present caption of a picture."""
+        """Return the id of the person's present caption of an image."""
         ids = [at for at, e in enumerate(self.edits, 1) if e.sha == sha and not e.undone]
         return ids[-1] if ids else None
 
@@ -649,7 +649,7 @@ class Walk:
             assert (opened.meant[at].sha or "")[:20] in (self.human(opened.meant[at].sha) or "")
 
     def accept(self, opened: Opened, at: int) -> None:
-        """Take over what is offered; that alone makes it the picture's own."""
+        """Take over what is offered; that alone makes it the image's own."""
         bare = [m for m in opened.meant if self.earlier(m) and not self.human(m.sha)]
         at = opened.meant.index(self.dice.choice(bare)) if bare else at
         meant = opened.meant[at]
@@ -679,7 +679,7 @@ class Walk:
     # Text files.
 
     def export(self) -> None:
-        """A text beside a picture is what the person wrote about exactly its bytes."""
+        """A text beside an image is what the person wrote about exactly its bytes."""
         if not self.boards:
             return
         if self.dice.random() < 0.5:
@@ -717,7 +717,7 @@ class Walk:
         self.ours |= {path: after[path] for path in changed}
 
     def check_text(self, path: str, text: str) -> None:
-        """Each picture beside a text has this caption of the person."""
+        """Each image beside a text has this caption of the person."""
         stem, folder = Path(path).stem, Path(path).parent
         files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
         exact = any(each.stem == stem for each in files)  # then Cat.png is no concern of cat.txt
@@ -725,10 +725,10 @@ class Walk:
             if each.stem == stem or (not exact and each.stem.casefold() == stem.casefold()):
                 mine = self.human(self.folders.sha(str(each)))
                 assert mine == text, f"{path} says {text!r}, {each} is {mine!r}"
-                self.checks["picture beside a text"] += 1
+                self.checks["image beside a text"] += 1
 
     def must_work(self, opened: Opened, folder: Path | None) -> bool:
-        """Whether nothing stands in the way of an export beside the pictures."""
+        """Whether nothing stands in the way of an export beside the images."""
         mine = [m for m in opened.meant if m.sha and self.human(m.sha)]
         stems = Counter(os.path.splitext(m.label)[0].casefold() for m in mine)
         near = Counter(os.path.splitext(path)[0].casefold() for path in self.folders.paths())
@@ -757,7 +757,7 @@ class Walk:
         if meant is not None:
             assert [t.label for t in tiles] == [m.label for m in meant]
             for tile, expected in zip(tiles, meant, strict=True):
-                assert tile.sha in expected.shas, f"{tile} is another picture"
+                assert tile.sha in expected.shas, f"{tile} is another image"
         opened = Opened(made, tiles)
         self.galleries.append(opened)
         self.galleries[:-4] = []
@@ -805,7 +805,7 @@ class Walk:
             if self.dice.random() < 0.3:
                 self.check_thumbnail(picture, lambda row=row: made.thumbnail(row))  # type: ignore
         counted = len({m.sha for m in pictures if m.sha})
-        assert f"{counted} picture" in repr(made), f"{counted}: {made!r}"
+        assert f"{counted} image" in repr(made), f"{counted}: {made!r}"
 
     def filter_history(self) -> None:
         """`images` and `picture` keep the tasks of the bytes, and all of them."""
@@ -842,7 +842,7 @@ class Walk:
             self.check_jpeg(found.jpeg, (self.folders.sha(path),))
 
     def check_history(self) -> None:
-        """Each task has the name, the identity and the caption of one picture."""
+        """Each task has the name, the identity and the caption of one image."""
         for row in self.session().rows():
             sha = row["picture"].removeprefix("sha256:")
             self.check_seen(row["image"], sha)
@@ -850,7 +850,7 @@ class Walk:
             self.checks["row of the history"] += 1
 
     def check_edits(self) -> None:
-        """Nothing that the person wrote is lost, and it is kept with its picture."""
+        """Nothing that the person wrote is lost, and it is kept with its image."""
         from imgopen_nb.captions.edits import Edits
 
         kept = Edits(self.session().manager.database).history()
@@ -859,7 +859,7 @@ class Walk:
         self.checks["caption kept"] += len(kept)
 
     def check_stored_thumbnails(self) -> None:
-        """Each thumbnail in the history is that of its picture."""
+        """Each thumbnail in the history is that of its image."""
         rows = self.session().manager.database.read(
             "SELECT image, jpeg FROM thumbnails", (), ("image", "jpeg")
         )
@@ -877,18 +877,18 @@ class Walk:
         self.check_jpeg(jpeg, shas)
 
     def check_jpeg(self, jpeg: bytes | None, shas: Sequence[str | None]) -> None:
-        """A thumbnail shows the colour of the picture's bytes; there may be none."""
+        """A thumbnail shows the colour of the image's bytes; there may be none."""
         if not jpeg:
             self.checks["no thumbnail"] += 1
             return
         shown = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"), dtype=float).mean((0, 1))
         colours = [self.folders.colours[sha] for sha in shas if sha in self.folders.colours]
         near = [abs(shown - np.array(colour)).max() <= NEAR for colour in colours]
-        assert any(near), f"the thumbnail is {shown}, the picture {shas} {colours}"
+        assert any(near), f"the thumbnail is {shown}, the image {shas} {colours}"
         self.checks["thumbnail"] += 1
 
     def check_pictures_in(self, html: str, meant: Sequence[Meant]) -> None:
-        """The pictures in a page are those that are meant, in their order."""
+        """The images in a page are those that are meant, in their order."""
         found = [base64.b64decode(src) for src in SRC.findall(html)]
         shas = [m.sha for m in meant]
         if len(found) == len(meant):
@@ -912,7 +912,7 @@ STEPS = {
 
 
 def tile_picture(made: Gallery, key: tuple[int, int]) -> bytes | None:
-    """Return the picture of a tile as the loader gets it."""
+    """Return the image of a tile as the loader gets it."""
     found = made._cached(key)
     return made._read(key) if found is None else found
 

@@ -1,4 +1,4 @@
-"""In a real JupyterLab: captions belong to pictures, and what is not proved is offered only."""
+"""In a real JupyterLab: captions belong to images, and what is not proved is offered only."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_board_of_the_other_project_has_none_of_the_first_ones_captions(shee
 
 
 def test_a_card_shows_the_name_below_the_working_folder(sheet: Sheet):
-    cards = sheet.page.locator(".jp-OutputArea-output", has_text="plain yellow picture")
+    cards = sheet.page.locator(".jp-OutputArea-output", has_text="plain yellow image")
 
     assert re.search(r"(?<!/)images/edit\.png", cards.first.inner_text())
 
@@ -106,4 +106,4 @@ def test_without_an_argument_a_gallery_shows_the_last_batch_and_says_so(sheet: S
     snap(sheet.page, "pictures-gallery")
 
     said = sheet.page.locator(".imgopen-gallery").inner_text()
-    assert "2 pictures · the last batch of this session: describe" in said
+    assert "2 images · the last batch of this session: describe" in said

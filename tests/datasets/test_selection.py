@@ -1,4 +1,4 @@
-"""What one means by pictures: boards, galleries, comparisons and the history's filter agree."""
+"""What one means by images: boards, galleries, comparisons and the history's filter agree."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def png(colour: str, size: tuple[int, int] = (40, 30)) -> bytes:
 
 @pytest.fixture
 def here(cached: None, local: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A session on the sandbox, in a working folder with `set/`: three pictures and a note."""
+    """A session on the sandbox, in a working folder with `set/`: three images and a note."""
     (tmp_path / "set").mkdir()
     for name, colour in COLOURS.items():
         (tmp_path / "set" / name).write_bytes(png(colour))
-    (tmp_path / "set" / "notes.txt").write_text("not a picture")
+    (tmp_path / "set" / "notes.txt").write_text("not an image")
     monkeypatch.chdir(tmp_path)
     return local
 
@@ -107,7 +107,7 @@ def test_the_order_of_the_input_is_kept_and_repeats_stay(here: Session):
 
     for made in (imgopen.board(source), imgopen.compare(source), imgopen.gallery(source)):
         assert names(made) == ["c.png", "a.png", "c.png"]
-    assert imgopen.compare(source).__repr__().startswith("Comparison(2 pictures in 3 files")
+    assert imgopen.compare(source).__repr__().startswith("Comparison(2 images in 3 files")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_wide_frame_whose_rows_are_not_known_any_more_is_refused(here: Session
     wide = ran(here, [f"set/{name}" for name in COLOURS], models=["clip"]).wide()
     renamed = wide.head(2).set_axis(["one", "two"])
 
-    with pytest.raises(UsageError, match="not known any more which pictures"):
+    with pytest.raises(UsageError, match="not known any more which images"):
         imgopen.board(renamed)
 
 
@@ -151,10 +151,10 @@ def test_a_wide_frame_whose_rows_are_not_known_any_more_is_refused(here: Session
     ],
 )
 def test_rows_that_moved_to_the_label_of_another_are_never_taken_for_it(here: Session, moved: Any):
-    """A filter and `reset_index` would show the first pictures in place of those that passed."""
+    """A filter and `reset_index` would show the first images in place of those that passed."""
     wide = ran(here, [f"set/{name}" for name in COLOURS], models=["clip"]).wide()
 
-    with pytest.raises(UsageError, match="not known any more which pictures"):
+    with pytest.raises(UsageError, match="not known any more which images"):
         imgopen.board(moved(wide))
 
 
@@ -165,7 +165,7 @@ def test_rows_under_one_label_that_changed_places_are_refused_in_a_saved_frame_t
 
     for again in (wide, pd.read_parquet("wide.parquet")):
         assert names(imgopen.board(again)) == ["a.png", "b.png", "c.png"]
-        with pytest.raises(UsageError, match="not known any more which pictures"):
+        with pytest.raises(UsageError, match="not known any more which images"):
             imgopen.board(again.iloc[[1, 0, 2]])
 
 
@@ -258,7 +258,7 @@ def test_a_plan_is_not_the_last_batch(here: Session):
 def test_nothing_described_says_what_to_do(here: Session):
     for make in (imgopen.board, imgopen.compare):
         with pytest.raises(
-            UsageError, match=r"the history has no description of a picture\n.*compare"
+            UsageError, match=r"the history has no description of an image\n.*compare"
         ):
             make()
 
@@ -267,12 +267,12 @@ def test_nothing_described_says_what_to_do(here: Session):
 
 
 def test_an_unreadable_picture_keeps_its_row_and_is_not_counted(here: Session):
-    (Path("set") / "b.png").write_text("this is no picture")
+    (Path("set") / "b.png").write_text("this is no image")
     board = imgopen.board("set")
 
     assert names(board) == ["a.png", "b.png", "c.png"]
-    assert repr(board).startswith("Board(2 pictures")
-    assert any("1 picture cannot be read (set/b.png" in note for note in board.comparison.notes)
+    assert repr(board).startswith("Board(2 images")
+    assert any("1 image cannot be read (set/b.png" in note for note in board.comparison.notes)
     write(board, 1, "a caption for what nobody can see")
     assert board.frame["caption"].isna().all()
 
@@ -294,7 +294,7 @@ def test_an_interrupted_batch_shows_every_row_of_its_input(
     assert len(here.last_batch) < 3
 
 
-# Pictures, not names.
+# Images, not names.
 
 
 def test_copies_are_rows_of_their_own_that_share_captions(here: Session):
@@ -308,7 +308,7 @@ def test_copies_are_rows_of_their_own_that_share_captions(here: Session):
     assert frame["clip"].notna().tolist() == [True, False, False, True]
     assert frame["caption"].fillna("").tolist() == ["a red sheet", "", "", "a red sheet"]
     assert board.widget.written == 2
-    assert repr(board).startswith("Board(3 pictures in 4 files")
+    assert repr(board).startswith("Board(3 images in 4 files")
 
 
 def test_a_batch_of_copies_has_a_row_for_each_with_its_own_name(here: Session):
@@ -390,7 +390,7 @@ def test_the_old_picture_has_its_own_thumbnail_or_none(here: Session):
 
 
 def test_the_bytes_of_a_sample_are_the_sample(here: Session):
-    """As `doctor` describes them: they are one picture, and the sample's name is shown."""
+    """As `doctor` describes them: they are one image, and the sample's name is shown."""
     data = imgopen.samples()["coffee"].read_bytes()
     here.run("describe", image=data, model="clip")
     result = here.run("describe", image="sample:coffee", model="clip")
@@ -401,7 +401,7 @@ def test_the_bytes_of_a_sample_are_the_sample(here: Session):
     assert names(imgopen.compare(here.history())) == ["sample:coffee"]
 
 
-# A picture at a URL.
+# An image at a URL.
 
 
 def at_once(stub: Stub) -> None:
@@ -425,7 +425,7 @@ def test_a_url_whose_content_changed_is_another_picture(
     second = session.run("describe", image=pictures.url, fresh=True)
 
     assert first.picture != second.picture
-    assert first.thumbnail() is None  # the address has another picture by now
+    assert first.thumbnail() is None  # the address has another image by now
     assert second.thumbnail() is not None
     board = imgopen.board([pictures.url])
     assert board.frame["caption"].isna().all()
@@ -490,9 +490,9 @@ def test_a_filter_by_no_picture_finds_none(here: Session):
 
 
 def test_a_gallery_says_how_many_of_its_pictures_cannot_be_read(here: Session):
-    Path("set/b.png").write_text("this is no picture")
+    Path("set/b.png").write_text("this is no image")
 
-    assert repr(imgopen.gallery("set")) == "Gallery(3 pictures · 1 cannot be read)"
+    assert repr(imgopen.gallery("set")) == "Gallery(3 images · 1 cannot be read)"
 
 
 # On a line.

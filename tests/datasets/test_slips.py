@@ -1,4 +1,4 @@
-"""Slips of people who caption pictures: each is refused in a sentence, or does what was meant."""
+"""Slips of people who caption images: each is refused in a sentence, or does what was meant."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["folder"]
 
 @pytest.fixture
 def ds(folder: Path) -> Dataset:
-    """Three pictures with captions."""
+    """Three images with captions."""
     made = imgopen.dataset(folder)
     made.caption = {"a.png": "red, cat", "b.png": "blue, cat", "c.png": "green, cat"}
     return made
@@ -155,7 +155,7 @@ def test_undo_brings_a_file_back_that_somebody_removed(ds: Dataset, folder: Path
 
 
 def test_names_are_looked_up_in_one_pass(ds: Dataset, monkeypatch: pytest.MonkeyPatch):
-    """Captions of 10,000 pictures by name took half an hour."""
+    """Captions of 10,000 images by name took half an hour."""
     shortened: list[str] = []
     monkeypatch.setattr(entry, "short_path", lambda path: shortened.append(path) or path)
 

@@ -24,7 +24,7 @@ from .sets import png
 
 @pytest.fixture
 def folder() -> Iterator[UPath]:
-    """A folder in memory: three pictures, of which the first has a caption file."""
+    """A folder in memory: three images, of which the first has a caption file."""
     fsspec.filesystem("memory").store.clear()
     made = UPath("memory://photos/set")
     made.mkdir(parents=True)
@@ -195,7 +195,7 @@ def test_a_caption_does_not_lie_beside_another_picture_in_a_store(session: Sessi
     (folder / "a.jpg").write_bytes(png(9))
     ds = session.dataset(["memory://photos/set/a.png"])
 
-    with pytest.raises(UsageError, match=r"beside a\.jpg, another picture"):
+    with pytest.raises(UsageError, match=r"beside a\.jpg, another image"):
         ds.write()
 
 
@@ -244,7 +244,7 @@ def test_what_is_not_there_is_told(session: Session, folder: UPath):
     with pytest.raises(ParameterError, match="no file or folder"):
         session.dataset("memory://photos/nowhere")
     (UPath("memory://photos/empty") / "x.txt").write_bytes(b"x")
-    with pytest.raises(ParameterError, match="no pictures"):
+    with pytest.raises(ParameterError, match="no images"):
         session.dataset("memory://photos/empty")
     with pytest.raises(PictureError, match="there is no file"):
         read_picture("memory://photos/set/none.png")
@@ -277,7 +277,7 @@ def test_a_store_that_only_an_imported_history_names_is_not_asked(
     image, picture = "memory://photos/set/a.png", by_content(png(0)).picture
     session.manager.database.run(
         "INSERT INTO tasks (task_id, operation, model, image, params, status, caption, created, "
-        "backend, picture, imported) VALUES ('t', 'describe', 'clip', ?, '{}', 'success', 'a cat', "
+        "backend, image, imported) VALUES ('t', 'describe', 'clip', ?, '{}', 'success', 'a cat', "
         "1.0, 'real', ?, 'untrusted')",
         (image, picture),
     )

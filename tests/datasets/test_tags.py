@@ -27,7 +27,7 @@ SAID: dict[str, dict[str, object]] = {
 
 
 def described(folder: Path) -> Dataset:
-    """Return a dataset whose history has what both models said of each picture."""
+    """Return a dataset whose history has what both models said of each image."""
     table = imgopen.current().manager.table
     for at, entry in enumerate(imgopen.dataset(folder).entries):
         for model, said in SAID.items():
@@ -178,7 +178,7 @@ def test_a_merge_keeps_the_models_own_spelling(how: str, folder: Path):
     done = ds.merge(how)
 
     assert texts(ds) == [MERGED[how], MERGED[how], "mine"]
-    assert "1 picture already had a caption" in repr(done)
+    assert "1 image already had a caption" in repr(done)
     assert "without a caption" not in repr(done), "all got one"
 
 

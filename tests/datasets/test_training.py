@@ -1,4 +1,4 @@
-"""`ds.train`: the kept pictures go to the service's training, and captions stay."""
+"""`ds.train`: the kept images go to the service's training, and captions stay."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ..folder_server import register_stores, serving
 from ..stub import Stub, ok
 from .test_selection import png
 
-SENTENCE = "Img Open trains on pictures alone: the 2 captions do not go with them"
+SENTENCE = "Img Open trains on images alone: the 2 captions do not go with them"
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Twelve pictures and a copy of one; the first two have captions."""
+    """Twelve images and a copy of one; the first two have captions."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(12):
@@ -65,7 +65,7 @@ def test_the_kept_pictures_are_uploaded_to_the_sandbox_each_once(folder: Path, l
     for shown in task._repr_mimebundle_().values():
         assert SENTENCE in str(shown) or isinstance(shown, dict)
     noted = [event["detail"] for event in local.manager.table.events(task.id)]
-    assert "training ohwx: 11 pictures" in noted
+    assert "training ohwx: 11 images" in noted
     result = task.result(60)
     assert result.data["pictures"] == 11
     assert SENTENCE in result.notes
@@ -88,8 +88,8 @@ def test_with_a_key_they_go_by_the_address_of_their_folder(
     assert "caption" not in json.dumps(request.body)
     assert isinstance(plan, TrainingPlan)
     assert repr(plan).splitlines() == [
-        "train photos: 11 pictures",
-        f"  11 pictures are served at {url}",
+        "train photos: 11 images",
+        f"  11 images are served at {url}",
         f"  {SENTENCE}",
         "  nothing was sent",
     ]
@@ -114,8 +114,8 @@ def test_with_a_store_they_are_uploaded_and_signed(
 @pytest.mark.parametrize(
     ("where", "said", "hint"),
     [
-        (range(9), "takes 10 to 100 different pictures, and here are 9: nothing was sent", "keep"),
-        (range(11, 13), "and here are 1:", "add pictures"),  # two files, one picture
+        (range(9), "takes 10 to 100 different images, and here are 9: nothing was sent", "keep"),
+        (range(11, 13), "and here are 1:", "add images"),  # two files, one image
         (None, "and here are 101:", "where="),
     ],
 )
@@ -161,12 +161,12 @@ def test_rejected_pictures_are_not_sent_whatever_is_chosen(folder: Path, session
 def test_a_picture_that_is_gone_is_named(folder: Path, session: Session):
     ds = session.dataset(folder)
     (folder / "05.png").unlink()
-    with pytest.raises(PictureError, match=r"images, picture 6 of 12: there is no file .*05\.png"):
+    with pytest.raises(PictureError, match=r"images, image 6 of 12: there is no file .*05\.png"):
         ds.train()
 
 
 def test_text2image_draws_from_the_captions(folder: Path, session: Session, stub: Stub):
-    """A picture without a caption is a row without a prompt; with `dropna` it is none."""
+    """An image without a caption is a row without a prompt; with `dropna` it is none."""
     stub.replies(ok(status=2, differentialImageRspList=[{"image_url": "https://e.org/1.png"}]))
     ds = session.dataset(folder)
     batch = session.map("text2image", ds.caption.dropna(), progress=False)

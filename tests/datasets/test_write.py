@@ -31,7 +31,7 @@ from .sets import make_pictures, png
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three pictures; the first has a caption file of its user."""
+    """Three images; the first has a caption file of its user."""
     made = tmp_path / "set"
     made.mkdir()
     for at, name in enumerate(("a.png", "b.png", "c.png")):
@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def ds(session: Session, folder: Path) -> Dataset:
-    """The same as a dataset: every picture has a caption."""
+    """The same as a dataset: every image has a caption."""
     made = session.dataset(folder)
     made.caption = {"b.png": "blue", "c.png": "green"}
     return made
@@ -235,7 +235,7 @@ def test_the_old_files_are_kept_where_others_cannot_read_them_and_go_with_the_st
     assert list(backups.iterdir()) == []
 
 
-# Rejected pictures.
+# Rejected images.
 
 
 def test_the_text_file_of_a_rejected_picture_goes_if_it_is_ours_and_a_note_says_what_stays(
@@ -249,7 +249,7 @@ def test_the_text_file_of_a_rejected_picture_goes_if_it_is_ours_and_a_note_says_
 
     assert "b.txt" not in content(folder)
     assert content(folder)["a.txt"] == b"my own words\r\n"
-    assert "2 rejected pictures stay in the folder" in " ".join(done.notes)
+    assert "2 rejected images stay in the folder" in " ".join(done.notes)
     assert 'images="copy"' in " ".join(done.notes)
     ds.undo()
     assert content(folder)["b.txt"] == b"blue"
@@ -279,9 +279,7 @@ def test_a_picture_without_a_caption_is_refused_before_anything_is_written(
     ds = session.dataset(folder)
 
     for call in (ds.write, ds.preview):
-        with pytest.raises(
-            UsageError, match=r"2 pictures have no caption \(b.png, c.png\)"
-        ) as said:
+        with pytest.raises(UsageError, match=r"2 images have no caption \(b.png, c.png\)") as said:
             call()
         assert "ds.reject" in said.value.hint
     ds.caption = {"b.png": "\u2028 \ufeff\nx", "c.png": "x"}
@@ -294,7 +292,7 @@ def test_a_caption_that_is_only_marks_counts_as_none(session: Session, folder: P
     ds = session.dataset(folder)
     ds.caption = {"b.png": "\ufeff", "c.png": "c"}
 
-    with pytest.raises(UsageError, match="1 picture has no caption"):
+    with pytest.raises(UsageError, match="1 image has no caption"):
         ds.write()
 
 
@@ -302,7 +300,7 @@ def test_a_picture_that_is_known_by_its_address_only_is_refused(session: Session
     ds = session.dataset(["http://127.0.0.1:1/cat.png"])
     ds.caption = {0: "a cat"}
 
-    with pytest.raises(UsageError, match="it is not sure which picture") as said:
+    with pytest.raises(UsageError, match="it is not sure which image") as said:
         ds.write(tmp_path / "out", images="copy")
     assert "ds.reject" in said.value.hint
     assert not (tmp_path / "out").exists()
@@ -313,9 +311,9 @@ def test_a_file_that_is_another_picture_by_now_is_refused(
 ):
     (folder / "b.png").write_bytes(png(77))
 
-    with pytest.raises(UsageError, match="another picture"):
+    with pytest.raises(UsageError, match="another image"):
         ds.write()
-    with pytest.raises(UsageError, match="another picture"):
+    with pytest.raises(UsageError, match="another image"):
         ds.write(tmp_path / "out", images="copy")
     assert "b.txt" not in content(folder)
 
@@ -327,7 +325,7 @@ def test_two_pictures_of_one_stem_with_two_captions_are_refused_and_can_be_copie
     made = session.dataset(folder)
     made.caption = {"b.webp": "other"}
 
-    with pytest.raises(UsageError, match=r"two pictures would have the file b\.txt"):
+    with pytest.raises(UsageError, match=r"two images would have the file b\.txt"):
         made.write()
     made.write(tmp_path / "out", images="copy")
     texts = {n: d for n, d in content(tmp_path / "out").items() if n.startswith("b")}
@@ -352,7 +350,7 @@ def test_slips_are_told(ds: Dataset, folder: Path, tmp_path: Path):
     with pytest.raises(UsageError, match=r"metadata\.csv"):
         ds.write(trainer="imagefolder")
     ds.reject("*")
-    with pytest.raises(UsageError, match="no picture is kept"):
+    with pytest.raises(UsageError, match="no image is kept"):
         ds.write()
 
 
@@ -391,9 +389,9 @@ def test_no_caption_is_listed_or_linked_for_a_file_that_is_another_picture_by_no
 ):
     (folder / "b.png").write_bytes(png(77))
 
-    with pytest.raises(UsageError, match="another picture"):
+    with pytest.raises(UsageError, match="another image"):
         ds.write(trainer=trainer)
-    with pytest.raises(UsageError, match="another picture"):
+    with pytest.raises(UsageError, match="another image"):
         ds.write(tmp_path / "out", trainer=trainer, images="link")
     assert not (tmp_path / "out").exists()
 
@@ -419,17 +417,15 @@ def test_copies_of_pictures_that_the_set_no_longer_has_are_said(
 
     done = session.dataset(folder).write(tmp_path / "out", images="copy")
 
-    assert "1 picture of an earlier write that this one does not have (c.png)" in " ".join(
-        done.notes
-    )
+    assert "1 image of an earlier write that this one does not have (c.png)" in " ".join(done.notes)
 
 
 def test_copies_keep_off_files_of_users_and_go_with_the_step(ds: Dataset, tmp_path: Path):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "a.jpg").write_bytes(png(50))  # another picture of the same stem
+    (out / "a.jpg").write_bytes(png(50))  # another image of the same stem
     (out / "B.txt").write_text("not ours")
-    (out / "c.png").write_bytes(png(2))  # the very picture
+    (out / "c.png").write_bytes(png(2))  # the very image
     before = content(out)
 
     ds.write(out, images="copy")
@@ -485,7 +481,7 @@ def test_pictures_from_urls_samples_and_objects_are_copied_with_their_own_format
     assert found["cat.png"] == png(3)
     assert found[f"coffee{image.suffix}"] == image.read_bytes()
     assert png(4) in found.values()
-    assert "copied, not linked: 3 pictures" in " ".join(done.notes)
+    assert "copied, not linked: 3 images" in " ".join(done.notes)
     with pytest.raises(UsageError, match="no folder of its own"):
         ds.write()
 

@@ -1,4 +1,4 @@
-"""A picture that became another of its shape is shown as before and after, without JavaScript."""
+"""An image that became another of its shape is shown as before and after, without JavaScript."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imgopen_nb.tasks.result import Result
 
 
 def made(sizes: dict[str, tuple[int, int]]) -> Result:
-    """A result whose pictures, by label, have these sizes; others cannot be had."""
+    """A result whose images, by label, have these sizes; others cannot be had."""
 
     class Pictures:
         def thumbnail(self, image: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
@@ -52,4 +52,4 @@ def test_a_picture_that_is_gone_leaves_the_other():
     html = result_bundle(made({AFTER: (300, 200)}))["text/html"]
 
     assert html.count("data:image/jpeg;base64,") == 1
-    assert "The picture is not available." in html
+    assert "The image is not available." in html

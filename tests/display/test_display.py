@@ -157,7 +157,7 @@ ATTRIBUTES = {"class", "dir", "src", "alt", "width", "height", "href", "target",
 
 
 def check(html: str, more: frozenset[str] = frozenset()) -> Page:
-    """Read a fragment and hold it to the rules: known tags, our pictures, safe links."""
+    """Read a fragment and hold it to the rules: known tags, our images, safe links."""
     page = Page(html)
     assert not page.open
     for tag, attributes in page.tags:
@@ -329,10 +329,10 @@ class TestCard:
         page = check(result_bundle(result)["text/html"])
 
         assert [link["href"] for link in page.all("a")] == urls
-        assert page.all("img")[1]["alt"] == "picture 2 of 3: a red fox"
+        assert page.all("img")[1]["alt"] == "image 2 of 3: a red fox"
 
     def test_addresses_of_this_machine_are_no_links(self) -> None:
-        """The sandbox's pictures: in a saved notebook their addresses lead nowhere."""
+        """The sandbox's images: in a saved notebook their addresses lead nowhere."""
         urls = ["http://127.0.0.1:9/1.png", "http://localhost/2.png"]
         result = Result(kind="images", images=urls, image=None, photo=photograph)
 
@@ -373,7 +373,7 @@ class TestCard:
         ("kind", "text"),
         [
             ("caption", "holds no caption"),
-            ("images", "holds no picture"),
+            ("images", "holds no image"),
             ("boxes", "No face was found"),
             ("prompts", "holds no prompt"),
             ("rows", "The list is empty"),
@@ -417,7 +417,7 @@ class TestCard:
         [
             ("running", "%imgopen wait nb1"),
             ("submitted", "%imgopen wait nb1"),
-            ("failed", "Check the picture"),
+            ("failed", "Check the image"),
             ("refused", "%imgopen describe --help"),
             ("lost", "%imgopen resume"),
             ("created", "%imgopen resume"),
@@ -507,7 +507,7 @@ class TestComparison:
         bundle = comparison_bundle(compare(self.ANSWERS))
 
         page = check(bundle["text/html"])
-        for text in ("2 pictures · clip, deepdanbooru · mean agreement 0.50", "too dark", "a dog"):
+        for text in ("2 images · clip, deepdanbooru · mean agreement 0.50", "too dark", "a dog"):
             assert text in page.text
             assert text in bundle["text/plain"]
         assert [image["alt"] for image in page.all("img")] == ["a tabby cat on a mat"]
@@ -576,7 +576,7 @@ class TestBudget:
 
         page = check(bundle["text/html"])
         bare = 100 - len(page.all("img"))
-        assert f"{bare} pictures are not shown, to keep the notebook small" in page.text
+        assert f"{bare} images are not shown, to keep the notebook small" in page.text
         assert notebook_bytes(bundle) <= 1_500_000
 
     def test_a_hundred_cards_of_photographs_add_at_most_a_megabyte_and_a_half(self) -> None:
@@ -672,7 +672,7 @@ class TestHistory:
         text = check(HistoryView(self.ROWS)._repr_mimebundle_()["text/html"]).text
 
         assert text.index("nb3") < text.index("nb2") < text.index("nb1")
-        for part in ("✓ succeeded", "✗ failed", "too dark", "2 pictures", "3.0 s", "sandbox"):
+        for part in ("✓ succeeded", "✗ failed", "too dark", "2 images", "3.0 s", "sandbox"):
             assert part in text
 
     def test_long_histories_are_cut_and_say_so(self) -> None:

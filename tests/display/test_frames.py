@@ -26,7 +26,7 @@ def test_a_caption_is_whole_and_numbers_are_on_the_right() -> None:
 
 
 def test_a_frame_with_a_row_for_each_image_is_shown_so_too() -> None:
-    """As `Comparison.wide` returns it: the pictures are the index, each model is a column."""
+    """As `Comparison.wide` returns it: the images are the index, each model is a column."""
     frame = pd.DataFrame({"clip": [LONG]}, index=pd.Index(["cat.png"], name="image"))
 
     assert LONG in (frame_html(frame) or "")

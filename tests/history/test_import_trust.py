@@ -100,7 +100,7 @@ class TestWithoutTrust:
         assert ("imported" in bundle["text/plain"], "imported" in bundle["text/html"]) == (1, 1)
 
     def test_it_says_nothing_of_a_picture_of_ones_own(self, mine: Session):
-        """Its file names the picture by the identity that everybody can compute."""
+        """Its file names the image by the identity that everybody can compute."""
         assert [r.caption for r in compared(mine)] == ["a lie"]
         mine.run("describe", **CALL)
         pictures = {row["picture"] for row in mine.rows()}

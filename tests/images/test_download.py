@@ -1,4 +1,4 @@
-"""Pictures downloaded by the kernel: without keys, within limits, from public addresses only."""
+"""Images downloaded by the kernel: without keys, within limits, from public addresses only."""
 
 from __future__ import annotations
 

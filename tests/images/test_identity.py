@@ -1,4 +1,4 @@
-"""The version of a picture at a URL, asked of real picture servers: good, broken and hostile."""
+"""The version of an image at a URL, asked of real image servers: good, broken and hostile."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def of(versions: PictureIdentifier, url: str) -> str:
 
 @contextmanager
 def raw_picture(speak: Talk) -> Iterator[str]:
-    """The address of a picture whose server reads the request, and then says what it likes."""
+    """The address of an image whose server reads the request, and then says what it likes."""
 
     def answer(talk: socket.socket) -> None:
         talk.recv(65536)
@@ -267,7 +267,7 @@ def test_a_bad_server_costs_a_bounded_time_and_then_is_left_alone(
     monkeypatch: pytest.MonkeyPatch,
     speak: Callable[[socket.socket], None],
 ):
-    """The first picture waits for as long as is allowed, the other fifty of that host do not."""
+    """The first image waits for as long as is allowed, the other fifty of that host do not."""
     monkeypatch.setattr(identity_module, "TIMEOUT", 0.25)
     with raw_picture(speak) as url:
         begun = time.monotonic()
@@ -334,7 +334,7 @@ def test_a_huge_etag_takes_little_room(versions: PictureIdentifier, pictures: Pi
 
 @pytest.mark.parametrize(
     "etag",
-    ['"a\r\n b"', "'; DROP TABLE pictures; --", '"\xff\xfe"', "<script>alert(1)</script>", " "],
+    ['"a\r\n b"', "'; DROP TABLE images; --", '"\xff\xfe"', "<script>alert(1)</script>", " "],
 )
 def test_an_odd_etag_is_a_version_like_any_other(
     versions: PictureIdentifier, pictures: Pictures, database: Database, etag: str

@@ -287,7 +287,7 @@ class TestReadPicture:
         image = Image.open(tmp_path / "a.png")
         image.close()
 
-        with pytest.raises(PictureError, match="PIL picture cannot be decoded"):
+        with pytest.raises(PictureError, match="PIL image cannot be decoded"):
             read_picture(image)
 
     @pytest.mark.parametrize(
@@ -440,7 +440,7 @@ class TestThumbnail:
 
     @pytest.mark.parametrize("turn", range(1, 9))
     def test_exif_rotation_is_applied(self, turn: int) -> None:
-        """Whatever way the camera was held, the picture shows red left of blue."""
+        """Whatever way the camera was held, the image shows red left of blue."""
         undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the inverse turns
         stored = halves()
         if turn in undo:

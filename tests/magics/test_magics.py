@@ -139,7 +139,7 @@ SLIPS = [
     ("history --limit few", ParameterError, "whole number"),
     ("config timeout never", SettingsError, "timeout must be seconds"),
     ("config tiemout 5", UnknownNameError, "did you mean timeout?"),
-    ("compare", UsageError, "the history has no description of a picture"),
+    ("compare", UsageError, "the history has no description of an image"),
     (f"compare {URL} --models clp", ParameterError, "clip or deepdanbooru"),
 ]
 
@@ -357,7 +357,7 @@ def test_compare_takes_its_pictures_from_the_cell_or_a_list(shell: InteractiveSh
 
 
 def test_compare_says_that_an_unreadable_file_was_not_sent(shell: InteractiveShell, stub: Stub):
-    """It has not been left under way, and is no second picture."""
+    """It has not been left under way, and is no second image."""
     stub.replies(ok(status=2, caption="a cat"))
 
     comparison = line(shell, f"compare {URL} nosuch.png --models clip deepdanbooru")
@@ -365,7 +365,7 @@ def test_compare_says_that_an_unreadable_file_was_not_sent(shell: InteractiveShe
     (note,) = comparison.notes
     assert note.startswith("2 descriptions were not sent: image: there is no file")
     assert "not ended" not in repr(comparison._repr_mimebundle_())
-    assert repr(comparison).startswith("Comparison(1 picture;")
+    assert repr(comparison).startswith("Comparison(1 image;")
 
 
 def test_compare_raises_if_nothing_could_be_described(shell: InteractiveShell, stub: Stub):

@@ -142,7 +142,7 @@ def test_a_semicolon_hides_the_output(
     [
         ("def f(pic, *more, size=3):\n    %imgopen describe {pi", "{pic}"),
         ("def f():\n    photo = 1\n    %imgopen describe {pho", "{photo}"),
-        ("for picture in range(3):\n    %imgopen describe {pict", "{picture}"),
+        ("for image in range(3):\n    %imgopen describe {pict", "{picture}"),
         ("%imgopen describe {globa", "{global_one}"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The table of picture formats: the kernel, the publisher and the sandbox read it alike."""
+"""The table of image formats: the kernel, the publisher and the sandbox read it alike."""
 
 from __future__ import annotations
 

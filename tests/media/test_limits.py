@@ -74,7 +74,7 @@ def tiff_pages(number: int) -> bytes:
 
 
 def tiff_tile(side: int) -> bytes:
-    """A picture of 16 × 16 pixels that lies in one tile of side × side."""
+    """An image of 16 × 16 pixels that lies in one tile of side × side."""
     packer = zlib.compressobj(9)
     pixels = b"".join(packer.compress(bytes(side)) for _ in range(side)) + packer.flush()
     tags = [(256, 4, 1, 16), (257, 4, 1, 16), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1),
@@ -120,7 +120,7 @@ ONLY_MANY: dict[str, Callable[[], bytes]] = {
 
 
 def measured(where: str, data: bytes, folder: Path) -> tuple[str, int]:
-    """Return what a process of its own says of a picture, and its peak in megabytes."""
+    """Return what a process of its own says of an image, and its peak in megabytes."""
     (folder / "picture").write_bytes(data)
     line = [sys.executable, "-c", MEASURE, where, str(folder / "picture")]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)

@@ -1,4 +1,4 @@
-"""What programs write into a picture file beside the pixels is no reason to refuse it."""
+"""What programs write into an image file beside the pixels is no reason to refuse it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ OTHERS = {
     "animated WebP": saved("WEBP", save_all=True, append_images=[photograph()]),
     "animated GIF": saved("GIF", save_all=True, append_images=[photograph().rotate(90)]),
     "GIF without an end": saved("GIF")[:-1],
-    "two pictures of a telephone": saved("MPO", save_all=True, append_images=[photograph()]),
+    "two images of a telephone": saved("MPO", save_all=True, append_images=[photograph()]),
     "CMYK": encoded(photograph(mode="CMYK"), "JPEG"),
     "16 bits": encoded(Image.new("I;16", (64, 48), 40_000), "PNG"),
     "palette with transparency": encoded(photograph(mode="P"), "PNG", transparency=3),
@@ -121,7 +121,7 @@ def test_a_rare_kind_of_picture_is_read(name: str):
 
 
 def test_a_usual_text_stays():
-    """A1111 keeps there what a picture was made with."""
+    """A1111 keeps there what an image was made with."""
     data = first(
         chunk(b"tEXt", b"parameters\0a fox"), chunk(b"zTXt", b"n\0\0" + zlib.compress(b"x"))
     )
@@ -163,6 +163,6 @@ def test_what_is_no_picture_is_named_with_what_to_do(data: bytes, said: str):
     assert found is not None
     assert found[0] == said
     for read in (read_picture, decode_in_sandbox):
-        with pytest.raises(PictureError, match=f"not a picture but {said}") as caught:
+        with pytest.raises(PictureError, match=f"not an image but {said}") as caught:
             read(data)
         assert found[1] in str(caught.value)

@@ -228,7 +228,7 @@ def test_a_delivery_that_is_owed_outlives_the_process(tmp_path: Path):
 def test_a_task_that_a_killed_process_left_is_finished_and_told_without_being_asked_for(
     tmp_path: Path,
 ):
-    """The picture drips for 20 s, so the first process surely ends before its task."""
+    """The image drips for 20 s, so the first process surely ends before its task."""
     with Receiver() as receiver:
         with SandboxProcess.start(tmp_path) as first, socket_that_drips() as drip:
             described(Api(first), receiver.url, drip, key="left")

@@ -99,7 +99,7 @@ def photo(size: tuple[int, int] = (96, 64)) -> Image.Image:
 
 
 def test_image2image_starts_from_the_picture_as_far_as_denoising_says(drawing: Session):
-    """Without noise the picture comes back as the autoencoder knows it; with noise it changes."""
+    """Without noise the image comes back as the autoencoder knows it; with noise it changes."""
     asked = {"image": photo(), "model": "any", "prompt": PROMPT, "steps": 10, "seed": 7}
     little = drawing.run("image2image", denoising=0.1, **asked)
     much = drawing.run("image2image", denoising=1.0, **asked)

@@ -1,4 +1,4 @@
-"""One sandbox for a long day: every engine in turn, 10,000 requests, and 100 broken pictures."""
+"""One sandbox for a long day: every engine in turn, 10,000 requests, and 100 broken images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MOST_MEMORY = 1_000_000_000
 THREADS = 4
 SLOW = 200.0  # seconds; only a task that hangs takes so long
 
-# What each operation is given beside its pictures; "FACE" ... stand for their URLs.
+# What each operation is given beside its images; "FACE" ... stand for their URLs.
 CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("describe", {"image": "FACE", "model": "clip"}),
     ("describe", {"image": "PHONE", "model": "deepdanbooru"}),
@@ -86,7 +86,7 @@ def photo(name: str) -> Image.Image:
 
 
 def hole(size: tuple[int, int]) -> Image.Image:
-    """A mask of a tenth of a picture."""
+    """A mask of a tenth of an image."""
     mask = Image.new("L", size)
     mask.paste(255, (size[0] // 3, size[1] // 3, size[0] * 2 // 3, size[1] * 2 // 3))
     return mask
@@ -117,7 +117,7 @@ def api(sandbox: SandboxProcess) -> Api:
 
 @pytest.fixture(scope="module")
 def pictures(sandbox: SandboxProcess) -> dict[str, str]:
-    """The URL of each picture of the album."""
+    """The URL of each image of the album."""
     api = Api(sandbox)
     return {name: api.picture(jpeg(image)) for name, image in album().items()}
 
@@ -133,7 +133,7 @@ def memory(sandbox: SandboxProcess) -> int:
 def test_all_engines_in_turn_stay_below_a_gigabyte(
     sandbox: SandboxProcess, api: Api, pictures: dict[str, str]
 ):
-    """Every operation, with pictures up to the 12 megapixels of a telephone's camera."""
+    """Every operation, with images up to the 12 megapixels of a telephone's camera."""
     assert {name for name, _ in CALLS} == set(OPERATIONS) - QUERIES
     known = dict(pictures)
     for name, given in CALLS:
@@ -198,14 +198,14 @@ def test_a_refusal_before_the_body_is_read_says_that_the_connection_ends(sandbox
     connection.close()
 
 
-# Broken pictures
+# Broken images
 
 # Those that make sense where a refusal is an answer of status 200.
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance",
     "response_schema_conformance",
 )  # fmt: skip
-# Operation, the wire field of the broken picture, what else it is given, and of how many pictures
+# Operation, the wire field of the broken image, what else it is given, and of how many images
 # that can be read one is taken: those cost the time of a network.
 TAKERS: tuple[tuple[str, str, dict[str, Any], int], ...] = (
     ("describe", "image", {"model": "clip"}, 2),
@@ -219,7 +219,7 @@ TAKERS: tuple[tuple[str, str, dict[str, Any], int], ...] = (
 
 
 def unreadable(data: bytes) -> str:
-    """What is to be said of a file, "" where there is a picture to be had from it."""
+    """What is to be said of a file, "" where there is an image to be had from it."""
     try:
         decode(data)
     except PictureError as error:
@@ -228,7 +228,7 @@ def unreadable(data: bytes) -> str:
 
 
 class Shelf(http.server.BaseHTTPRequestHandler):
-    """Serves the files of the corpus as pictures, whatever they are."""
+    """Serves the files of the corpus as images, whatever they are."""
 
     files: dict[str, bytes]
 

@@ -50,7 +50,7 @@ def gradient() -> Image.Image:
 
 
 def sketch(image: Image.Image) -> Image.Image:
-    """Draw by the dodge trick: the grey picture over its blurred self."""
+    """Draw by the dodge trick: the grey image over its blurred self."""
     grey = ImageOps.grayscale(image)
     blurred = np.asarray(grey.filter(ImageFilter.GaussianBlur(6)), np.float32)
     lines = np.clip(np.asarray(grey, np.float32) * 255 / (blurred + 1), 0, 255) / 255

@@ -127,7 +127,7 @@ def test_the_same_pictures_give_the_same_bytes() -> None:
 def test_a_picture_without_a_face_is_named(
     operation: str, face: str, image: str, which: str
 ) -> None:
-    with pytest.raises(EngineError, match=f"no face was found in the picture that {which}"):
+    with pytest.raises(EngineError, match=f"no face was found in the image that {which}"):
         run(operation, face=sample(face), image=sample(image))
 
 
@@ -243,7 +243,7 @@ def test_hair_takes_the_colour_of_the_word_and_all_else_keeps_its_own() -> None:
 
 
 def hair_of(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    """Return how much of each pixel is hair, in a picture of the given size."""
+    """Return how much of each pixel is hair, in an image of the given size."""
     part, box = find_hair(image, largest_mesh(image))
     whole = Image.new("L", image.size)
     whole.paste(part, box[:2])

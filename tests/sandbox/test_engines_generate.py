@@ -304,7 +304,7 @@ def test_controlnet_without_a_picture_draws_the_scene_alone_and_says_so() -> Non
 
 
 class Pipeline:
-    """What a diffusers pipeline looks like from outside: no weights, flat pictures."""
+    """What a diffusers pipeline looks like from outside: no weights, flat images."""
 
     calls: list[dict[str, Any]] = []  # noqa: RUF012 - one list for all, emptied by the fixture
 

@@ -132,7 +132,7 @@ def test_upscaling_by_two_gives_twice_the_size_and_keeps_transparency() -> None:
 
 
 def test_tiles_leave_no_seams() -> None:
-    """Beside a seam the tiled picture differs from the whole one as little as anywhere."""
+    """Beside a seam the tiled image differs from the whole one as little as anywhere."""
     image = sample("coffee").crop((150, 60, 150 + TILE + 24, 100))
     from imgopen_nb.sandbox.editing.super_resolution import enhanced
 
@@ -215,7 +215,7 @@ def test_a_transparent_picture_keeps_its_alpha_where_no_mark_is() -> None:
 
 
 def test_a_mark_is_needed_and_only_one() -> None:
-    with pytest.raises(EngineError, match="give text, or a picture as watermark"):
+    with pytest.raises(EngineError, match="give text, or an image as watermark"):
         run("watermark", image=sample("coffee"))
     with pytest.raises(EngineError, match="not both"):
         run("watermark", {"text": "a", "watermark": "b"}, image=sample("coffee"))
@@ -307,7 +307,7 @@ def test_a_small_mask_over_a_plain_area_gets_no_note() -> None:
     ("box", "note"),
     [
         ((110, 20, 140, 80), "go on beyond the edge"),
-        ((4, 4, 195, 95), "covers 88% of the picture"),
+        ((4, 4, 195, 95), "covers 88% of the image"),
     ],
     ids=["half a coin", "nearly all"],
 )
@@ -334,7 +334,7 @@ def test_erasing_twice_gives_the_same_bytes() -> None:
         (Image.new("L", (512, 341)), "mask .* is empty"),
         (Image.new("L", (512, 341), 1), "mask .* has no value above 1 of 255"),
         (Image.new("RGBA", (512, 341), (255, 255, 255, 0)), "mask .* is empty"),
-        (Image.new("L", (512, 341), 255), "covers the whole picture"),
+        (Image.new("L", (512, 341), 255), "covers the whole image"),
     ],
     ids=["size", "black", "zeros and ones", "transparent", "white"],
 )

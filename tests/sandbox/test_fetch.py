@@ -1,4 +1,4 @@
-"""Pictures from elsewhere: what is taken, what is refused, and in which words."""
+"""Images from elsewhere: what is taken, what is refused, and in which words."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ def test_decode_reads_each_of_the_six_formats_as_rgb(kind: str):
     ("data", "said"),
     [
         (b"", "empty"),
-        (b"<html><p>hello", "not a picture but a web page"),
-        (b"hello", "not a picture that can be read"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture but SVG or XML"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not a picture but PostScript"),
+        (b"<html><p>hello", "not an image but a web page"),
+        (b"hello", "not an image that can be read"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image but SVG or XML"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image but PostScript"),
         (noisy_jpeg()[:4000], "truncated"),
         (picture_bytes()[:60], "truncated"),
-        (picture_bytes()[:20], "damaged|not a picture"),
-        (noisy_jpeg()[:20], "damaged|not a picture"),
+        (picture_bytes()[:20], "damaged|not an image"),
+        (noisy_jpeg()[:20], "damaged|not an image"),
     ],
 )
 def test_decode_says_what_is_wrong_with_the_bytes(data: bytes, said: str):

@@ -35,7 +35,7 @@ def trainer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 def trained(api: Api, *more: str, key: str = "", **values: Any) -> str:
-    """Submit a training job on nine good pictures and `more`."""
+    """Submit a training job on nine good images and `more`."""
     key = key or new_key("training")
     pictures = [api.picture(picture_bytes(colour=(n, 0, 0))) for n in range(10 - len(more))]
     answer = api.call("train", {"fileUrlList": [*pictures, *more], "taskId": key, **values})
@@ -51,14 +51,14 @@ def stands(api: Api, key: str) -> dict[str, Any]:
 
 
 def checked(api: Api, key: str) -> dict[str, Any]:
-    """Wait until the pictures have been looked at, which is not training yet."""
+    """Wait until the images have been looked at, which is not training yet."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         api.post("/_sandbox/clock", {"advance": 20})
         if (data := stands(api, key))["status"] == 0 or data["percentage"] > 0:
             return data
         time.sleep(0.05)
-    raise AssertionError("the pictures were not checked in time")
+    raise AssertionError("the images were not checked in time")
 
 
 def move(api: Api, seconds: float) -> None:
@@ -163,19 +163,19 @@ def test_what_was_trained_is_in_models_and_loras_once_it_is_done(trainer: Api):
 
 
 def test_a_picture_that_cannot_be_read_fails_the_training_and_is_named(trainer: Api, gallery: str):
-    said = {"text": "this is not a picture", "truncated.jpg": "the picture is truncated"}
+    said = {"text": "this is not an image", "truncated.jpg": "the image is truncated"}
     for bad, why in said.items():
         key = trained(trainer, f"{gallery}/{bad}")
         data = checked(trainer, key)
         assert data["status"] == 0
-        assert data["message"].startswith(f"images (fileUrlList), picture 10 of 10: {why}")
+        assert data["message"].startswith(f"images (fileUrlList), image 10 of 10: {why}")
         assert data["errorMessage"] == data["message"]
 
 
 def test_a_picture_that_cannot_be_fetched_is_named_too(trainer: Api):
     data = checked(trainer, trained(trainer, "http://127.0.0.1:9/x.png"))
     assert data["message"].startswith(
-        "images (fileUrlList), picture 10 of 10: 127.0.0.1 is not reachable"
+        "images (fileUrlList), image 10 of 10: 127.0.0.1 is not reachable"
     )
 
 

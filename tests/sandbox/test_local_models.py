@@ -1,4 +1,4 @@
-"""The settings that name a user's own models, the hub's cache, and how pictures are prepared."""
+"""The settings that name a user's own models, the hub's cache, and how images are prepared."""
 
 from __future__ import annotations
 

@@ -169,14 +169,14 @@ def test_a_face_that_was_not_used_is_named(local: Session):
         ("face-swap", {"face": "sample:coffee", "image": "sample:astronaut"}, r"\(face\)"),
         ("face-swap", {"face": "sample:astronaut", "image": "sample:coffee"}, r"\(image\)"),
         ("face-fusion", {"faces": ["sample:astronaut", "sample:coffee"],
-                         "image": "sample:astronaut"}, r"\(faces, picture 2\)"),
+                         "image": "sample:astronaut"}, r"\(faces, image 2\)"),
         ("hairstyle", {"image": "sample:coffee", "hair": "red"}, r"\(image\)"),
     ],
 )  # fmt: skip
 def test_no_face_names_the_picture_by_its_parameter(
     local: Session, name: str, given: dict[str, Any], field: str
 ):
-    with pytest.raises(TaskFailedError, match=f"no face was found in the picture .*{field}"):
+    with pytest.raises(TaskFailedError, match=f"no face was found in the image .*{field}"):
         local.run(name, **given)
 
 

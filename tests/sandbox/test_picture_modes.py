@@ -1,4 +1,4 @@
-"""What each operation that returns a picture makes of odd ones: modes, alpha, size, turned."""
+"""What each operation that returns an image makes of odd ones: modes, alpha, size, turned."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "outpaint": {"horizontal": 1.5, "vertical": 1, "seed": 1},
     "erase": {},
 }
-# What is said of a picture of one pixel.
-REFUSED = {"erase": "covers the whole picture", "watermark": "text is too long for a picture of 1"}
+# What is said of an image of one pixel.
+REFUSED = {"erase": "covers the whole image", "watermark": "text is too long for an image of 1"}
 
 
 # Decoding leaves two modes; what an operation makes of them does not depend on the file's.

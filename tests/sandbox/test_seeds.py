@@ -1,6 +1,6 @@
 """The same request twice gives the same bytes, in one sandbox and in a fresh one elsewhere.
 
-What is compared is the whole result, its pictures by their bytes; only ids and times are left out.
+What is compared is the whole result, its images by their bytes; only ids and times are left out.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def trained(api: Api, key: str) -> dict[str, Any]:
 
 
 def comparable(node: Any, api: Api) -> Any:
-    """Return a result without ids and times, each picture as a digest of its bytes."""
+    """Return a result without ids and times, each image as a digest of its bytes."""
     if isinstance(node, dict):
         return {k: comparable(v, api) for k, v in node.items() if k not in TOLD_ANEW}
     if isinstance(node, list):
@@ -134,7 +134,7 @@ def comparable(node: Any, api: Api) -> Any:
 
 
 def seeds_of(result: dict[str, Any]) -> list[int]:
-    """Return the seeds that a result tells: of the sd family one a picture, as documented."""
+    """Return the seeds that a result tells: of the sd family one an image, as documented."""
     rows = result.get("differentialImageRspList") or [result]
     return [row["seed"] for row in rows]
 
@@ -173,7 +173,7 @@ def test_without_a_seed_and_with_minus_one_it_is_a_new_one_each_time_which_is_to
 
 
 def pictures_of(result: dict[str, Any]) -> set[str]:
-    """Return the digests of all pictures in a result."""
+    """Return the digests of all images in a result."""
     rows = result.get("differentialImageRspList")
     if rows is not None:
         return {row["image_url"] for row in rows}

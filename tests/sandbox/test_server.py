@@ -91,7 +91,7 @@ def test_an_asynchronous_operation_is_acknowledged_in_its_familys_shape(api: Api
 
 @pytest.mark.parametrize("op", [o for o in LATER if o.name != "train"], ids=lambda op: op.name)
 def test_every_task_ends_and_one_without_its_picture_says_so(api: Api, op: Operation):
-    """With status 0 and a text where a picture or an engine is missing, else with a result."""
+    """With status 0 and a text where an image or an engine is missing, else with a result."""
     key = new_key(op.name)
     api.call(op.name, full_body(op, key))
     answer = api.ended(op.name, key)
@@ -167,15 +167,15 @@ def test_a_body_that_is_no_json_object_is_400(api: Api, body: bytes, said: str):
         ("describe", {"businessTaskId": " "}, "field businessTaskId is required"),
         ("describe", {"model": "blip"}, "model must be clip or deepdanbooru, not 'blip'"),
         ("describe", {"imgae": "x"}, "unknown field imgae; did you mean image?"),
-        ("describe", {"image": 5}, "field image must be the URL of a picture"),
-        ("describe", {"image": {"a": 1}}, "field image must be the URL of a picture"),
+        ("describe", {"image": 5}, "field image must be the URL of an image"),
+        ("describe", {"image": {"a": 1}}, "field image must be the URL of an image"),
         ("describe", {"image": ""}, "image is empty"),
         ("describe", {"callbackUrl": "ftp://x"}, "callbackUrl must be an http(s) URL"),
         ("outpaint", {"verticalExpansionRatio": 9}, "verticalExpansionRatio must be from 1 to 4"),
         ("outpaint", {"imageCount": "two"}, "imageCount must be a whole number"),
-        ("face-fusion", {"sourceUrl": ["http://a"] * 3}, "sourceUrl takes 1 to 2 pictures, not 3"),
+        ("face-fusion", {"sourceUrl": ["http://a"] * 3}, "sourceUrl takes 1 to 2 images, not 3"),
         ("face-fusion", {"sourceUrl": [1]}, "field sourceUrl must be the URL"),
-        ("train", {"fileUrlList": ["http://a"]}, "fileUrlList takes 10 to 100 pictures"),
+        ("train", {"fileUrlList": ["http://a"]}, "fileUrlList takes 10 to 100 images"),
         ("image2image", {"alwayson_scripts": {}}, "alwayson_scripts.image_link is required"),
         ("models", {"pageSize": None}, "field pageSize is required"),
         ("query-v2", {"businessTaskId": None}, "field businessTaskId is required"),
@@ -409,7 +409,7 @@ def test_an_upload_is_served_again_with_its_type(api: Api, kind: str, media: str
 
 
 def test_an_upload_named_mpo_by_pillow_is_still_a_jpeg(api: Api):
-    """Phones write several pictures into one JPEG."""
+    """Phones write several images into one JPEG."""
     import io
 
     from PIL import Image
@@ -425,7 +425,7 @@ def test_an_upload_named_mpo_by_pillow_is_still_a_jpeg(api: Api):
     [
         (b"", "400", "empty"),
         (b"<html>", "400", "web page"),
-        (b"<svg/>", "400", "not a picture"),
+        (b"<svg/>", "400", "not an image"),
         (png_bomb(9000), "400", "too many pixels"),
         (b"\x89PNG" * 13_000_000, "413", "at most 50 MB"),
     ],
@@ -448,16 +448,16 @@ def test_only_plain_names_of_files_that_exist_are_served(api: Api, name: str):
     assert (answer.status_code, answer.json()["code"]) == (404, "404")
 
 
-# Bad pictures
+# Bad images
 
 BAD = {
     "http://127.0.0.1:9/x.png": "image: 127.0.0.1 is not reachable: connection refused",
-    "file:///etc/hostname": "image: a picture is given as an http or https URL, not file",
-    "GALLERY/page.html": "image: this is not a picture but a web page",
-    "GALLERY/text": "image: this is not a picture that can be read",
+    "file:///etc/hostname": "image: an image is given as an http or https URL, not file",
+    "GALLERY/page.html": "image: this is not an image but a web page",
+    "GALLERY/text": "image: this is not an image that can be read",
     "GALLERY/empty": "image: the file is empty (0 bytes)",
-    "GALLERY/truncated.jpg": "image: the picture is truncated",
-    "GALLERY/bomb.png": "image: the picture has too many pixels: at most 64 megapixels",
+    "GALLERY/truncated.jpg": "image: the image is truncated",
+    "GALLERY/bomb.png": "image: the image has too many pixels: at most 64 megapixels",
     "GALLERY/large": "image: the file is too large: at most 50 MB are taken",
     "GALLERY/endless": "image: the file is too large: at most 50 MB are taken",
     "GALLERY/to/file": "image: 127.0.0.1 redirects to an address that is not followed",
@@ -471,7 +471,7 @@ BAD = {
 
 @pytest.fixture(scope="module", autouse=True)
 def bad_tasks(api: Api, gallery: str) -> dict[str, str]:
-    """All bad pictures, submitted at the start as some take 20 s: {URL: id of its task}."""
+    """All bad images, submitted at the start as some take 20 s: {URL: id of its task}."""
     keys = {url: new_key("bad") for url in reversed(BAD)}
     for url, key in keys.items():
         image = url.replace("GALLERY", gallery)
@@ -502,7 +502,7 @@ def test_slow_pictures_do_not_keep_others_waiting(api: Api, gallery: str):
 
 
 def test_memory_stays_bounded_after_all_this(api: Api, sandbox: SandboxProcess):
-    """Also with the largest picture that is taken, in RGBA and turned."""
+    """Also with the largest image that is taken, in RGBA and turned."""
     big = Path("/proc/self/status")
     if not big.exists():
         pytest.skip("needs /proc")

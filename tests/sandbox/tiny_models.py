@@ -72,7 +72,7 @@ def follows(*pairs: tuple[str, str]) -> np.ndarray:
     return table
 
 
-# After "a" both colours are as likely, and the picture decides.
+# After "a" both colours are as likely, and the image decides.
 TABLE = follows(
     ("<s>", "a"), ("a", "red"), ("a", "blue"), ("red", "square"), ("blue", "square"),
     ("square", "</s>"),

@@ -1,4 +1,4 @@
-"""Behind a real JupyterHub: callbacks and published pictures come through its proxy."""
+"""Behind a real JupyterHub: callbacks and published images come through its proxy."""
 
 from __future__ import annotations
 
@@ -65,26 +65,26 @@ def test_a_callback_arrives_through_the_proxy_and_no_query_is_made(public: Hub):
 
 
 def test_a_local_picture_is_fetched_through_the_proxy(public: Hub):
-    log = public.log.read_text("utf-8").count("imgopen picture: 200")
+    log = public.log.read_text("utf-8").count("imgopen image: 200")
     with public.kernel("alice") as kernel:
         kernel.printed(PUBLISH)
         assert "espresso" in kernel.printed(SUBMIT)
         assert (
             kernel.printed("print(list((session.settings.home / 'published').iterdir()))") == "[]"
         )
-    assert public.log.read_text("utf-8").count("imgopen picture: 200") == log + 1
+    assert public.log.read_text("utf-8").count("imgopen image: 200") == log + 1
 
 
 def test_the_doctor_tests_both_addresses(public: Hub):
     with public.kernel("bob") as kernel:
         kernel.printed("from imgopen_nb import current; from imgopen_nb import selftest")
         said = kernel.printed("print(selftest.reached(current()))")
-    assert said.count("the sandbox fetched a picture and called back") == 2
+    assert said.count("the sandbox fetched an image and called back") == 2
     assert f"{public.url}user/bob/" in said
 
 
 def test_what_is_signed_for_one_user_is_nothing_at_anothers_server(public: Hub):
-    """Alice's true callback, and the link to her picture, at Bob's server: the same 404."""
+    """Alice's true callback, and the link to her image, at Bob's server: the same 404."""
     receiver = Receiver(public.folder / "alice" / "imgopen")
     signature = receiver.signer.sign("callback", "nb20260101aaaaaaaaaaaaaaaa")
     name = receiver.publisher.publish("nb20260101aaaaaaaaaaaaaaaa", b"bytes", ".png")

@@ -23,7 +23,7 @@ from ..conftest import often
 
 NAMES = [row.name for row in OPERATIONS.runnable]
 TEXT = st.text(max_size=40)
-# Addresses that exist: a form looks at its pictures.
+# Addresses that exist: a form looks at its images.
 PICTURES = st.sampled_from(["sample:coffee", "sample:chelsea", "sample:rocket"])
 
 

@@ -190,7 +190,7 @@ def test_another_path_or_field_of_the_same_operation_is_another_call(
     assert [path.rpartition("/")[2] for path in stub.paths()] == ["a", "b", "b"]
 
 
-# Pictures.
+# Images.
 
 
 def test_the_same_bytes_are_the_same_picture_however_they_are_given(
@@ -244,7 +244,7 @@ def test_a_changed_remote_picture_is_sent_again(session: Session, stub: Stub, pi
 def test_a_picture_that_its_server_does_not_have_is_the_services_to_judge(
     session: Session, stub: Stub, pictures: Pictures
 ):
-    stub.replies(refusal("400", "the picture cannot be fetched"))
+    stub.replies(refusal("400", "the image cannot be fetched"))
     pictures.status = 404
 
     for _ in range(2):
@@ -451,7 +451,7 @@ def test_what_is_in_the_history_needs_no_permission(session: Session, service: S
 
 
 def test_a_password_in_an_address_is_kept_nowhere(session: Session, stub: Stub, tmp_path: Path):
-    """Neither in the tasks nor their bodies, pictures or events, whatever becomes of the task."""
+    """Neither in the tasks nor their bodies, images or events, whatever becomes of the task."""
     address = "http://me:s3same-open@127.0.0.1:9/cat.png"
     stub.replies(ok(taskId="s", status=1))
     task = session.submit("describe", image=address)

@@ -1,4 +1,4 @@
-"""What makes two calls the same: operation, values, pictures by content, and who is asked."""
+"""What makes two calls the same: operation, values, images by content, and who is asked."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_same_call_has_the_same_fingerprint_whatever_the_order_of_its_values
         of(held={"image": ["sha256 aa", "sha256 aa"]}),
         of(model="deepdanbooru"),
     ],
-    ids=["operation", "backend", "content", "number of pictures", "parameter"],
+    ids=["operation", "backend", "content", "number of images", "parameter"],
 )
 def test_whatever_differs_makes_another_fingerprint(other: str | None):
     assert other not in (None, of())

@@ -70,7 +70,7 @@ def test_a_cached_call_starts_no_sandbox_and_leaves_no_trace(
 
 
 def test_a_picture_that_the_service_could_not_fetch_may_still_be_cached(stub: Stub, tmp_path: Path):
-    """The early look comes before the question where the service would find the picture."""
+    """The early look comes before the question where the service would find the image."""
     path = tmp_path / "red.png"
     Image.new("RGB", (9, 7), "red").save(path)
     with Session(stub.url, KEY_ID, KEY_SECRET) as session:

@@ -124,7 +124,7 @@ def test_chaos_on_every_fifth_request_loses_nothing_and_pays_nothing_twice(
 
 
 def test_two_kernels_with_one_journal_do_the_same_batch_once(stub: Stub, tmp_path: Path):
-    """Side by side on the same 200 pictures: each has all rows, and a third one asks nothing."""
+    """Side by side on the same 200 images: each has all rows, and a third one asks nothing."""
     service = Service(duration=lambda: 0.3).on(stub)
 
     both = [kernel(BATCH, stub, tmp_path) for _ in range(2)]

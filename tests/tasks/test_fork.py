@@ -51,12 +51,12 @@ def service(stub: Stub) -> Service:
 
 @pytest.fixture
 def swatches(tmp_path: Path) -> dict[str, str]:
-    """Pictures of one colour each, and what the sandbox says of them."""
+    """Images of one colour each, and what the sandbox says of them."""
     found = {}
     for colour, word in COLOURS.items():
         path = tmp_path / f"{colour}.png"
         Image.new("RGB", (32, 32), colour).save(path)
-        found[str(path)] = f"a plain {word} picture"
+        found[str(path)] = f"a plain {word} image"
     return found
 
 
@@ -70,7 +70,7 @@ def caption(image: str) -> str:
 
 
 def address(name: object) -> str:
-    """Return the URL of a picture that nobody can fetch: the service makes a caption of it."""
+    """Return the URL of an image that nobody can fetch: the service makes a caption of it."""
     return f"http://127.0.0.1:9/{name}.png"
 
 
@@ -79,7 +79,7 @@ def said_of(image: str) -> str:
 
 
 def check_history(home: Path, right: Callable[[str], str]) -> list[dict[str, Any]]:
-    """Return the tasks; the file is sound, and each caption in it is that of its picture."""
+    """Return the tasks; the file is sound, and each caption in it is that of its image."""
     with contextlib.closing(sqlite3.connect(home / "imgopen.sqlite")) as file:
         assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     rows = open_table(home).rows()

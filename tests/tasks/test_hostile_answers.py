@@ -182,7 +182,7 @@ BROKEN: dict[str, tuple[Speak, Errors]] = {
     "redirect 308": (moved(b"//[", b"308 Permanent"), RedirectError),
     "300": (moved(b"", b"300 Multiple"), RedirectError),
 }  # fmt: skip
-# Broken answers that are no trouble for a picture, or another one.
+# Broken answers that are no trouble for an image, or another one.
 NOT_ABOUT_PICTURES = {
     "empty", "a web page", "length too short", "length 0", "gzip of 200 MB", "204 with a body",
 }  # fmt: skip
@@ -238,8 +238,8 @@ TAKEN: dict[str, tuple[str, Callable[[Any], bool]]] = {
             "an engine of numbers": '"engine": 7, "fidelity": [1], "backend": {"a": 1}',
             "an engine of half a letter": '"engine": "\\ud800", "fidelity": "\\udc00"',
             "a message of a list": '"msg": [1], "error": {"a": 1}, "errorMessage": 7',
-            "pictures of numbers": '"outputImageUrls": [1, null, {"a": 1}]',
-            "pictures of text": '"outputImageUrls": "http://a"',
+            "images of numbers": '"outputImageUrls": [1, null, {"a": 1}]',
+            "images of text": '"outputImageUrls": "http://a"',
             "a status twice": '"status": 2',
             "a seed of -0": '"seed": -0, "more": -0.0, "most": 1E-999',
             "an empty key": '"": ""',
@@ -531,7 +531,7 @@ SMALL = [f'"status": 2, {fields}' for fields, _ in TAKEN.values() if len(fields)
 
 
 PICTURE = "https://example.org/a.png"
-# The field of a picture, as JSON, for a tool and for the sd family.
+# The field of an image, as JSON, for a tool and for the sd family.
 PICTURES = {
     "blanks": f'" {PICTURE}\\n"',
     "a scheme in capitals": '"HTTPS://example.org/a.png"',

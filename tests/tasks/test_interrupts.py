@@ -43,7 +43,7 @@ AT_RANDOM = often(60, 900)
 STEPS = often(60, 3000)
 PICTURE = "https://pictures.invalid/x.jpg"
 
-# Presses Ctrl-C during an action, then does the same again without it, for each picture.
+# Presses Ctrl-C during an action, then does the same again without it, for each image.
 PRESS = """
 import json, os, random, signal, sys, threading, time
 from imgopen_nb.errors import ImgOpenError
@@ -184,7 +184,7 @@ def test_a_time_limit_holds_while_the_service_takes_its_time_to_accept(
 
 
 def test_a_time_limit_before_anything_was_sent_says_so(session: Session, stub: Stub):
-    """The picture's server does not answer, so nothing was sent yet, and nothing is sent later."""
+    """The image's server does not answer, so nothing was sent yet, and nothing is sent later."""
     service = Service().on(stub)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         image = f"http://127.0.0.1:{silent.getsockname()[1]}/x.png"

@@ -122,7 +122,7 @@ def test_a_sandbox_picture_is_found_from_another_process_and_after_a_restart(
 def test_after_a_restart_the_keys_are_those_of_the_new_process(
     session: Session, stub: Stub, result: Result, monkeypatch: pytest.MonkeyPatch
 ):
-    """Without them a picture is fetched all the same, but not from this machine's networks."""
+    """Without them an image is fetched all the same, but not from this machine's networks."""
     session.close()
     told = pickle.dumps(result)
 

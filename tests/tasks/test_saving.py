@@ -25,7 +25,7 @@ def picture(kind: str = "PNG") -> bytes:
 
 
 def serving(stub: Stub, count: int, data: bytes) -> None:
-    """Have the stub finish a drawing with so many pictures, and serve them."""
+    """Have the stub finish a drawing with so many images, and serve them."""
 
     def answer(request: Request) -> Reply:
         if request.body is None:
@@ -71,7 +71,7 @@ def test_what_was_saved_is_replaced_by_a_later_save_unless_it_was_edited(
     result = session.run("text2image", prompt="a fox", seed=7)
     one, two, origin = result.save(tmp_path)
     stub.answer = lambda request: Reply(picture("JPEG"))
-    assert result.save(tmp_path)[2] == origin  # new pictures, and an origin that names them
+    assert result.save(tmp_path)[2] == origin  # new images, and an origin that names them
 
     two.write_bytes(b"edited")
     serving(stub, 2, picture())
@@ -117,7 +117,7 @@ def test_a_result_with_no_or_several_pictures_is_no_picture(
     serving(stub, several, picture())
     result = session.run("text2image", prompt="a fox")
 
-    with pytest.raises(ParameterError, match=f"image: this Result holds {several} pictures"):
+    with pytest.raises(ParameterError, match=f"image: this Result holds {several} images"):
         OPERATIONS["upscale"].check({"image": result})
 
 
@@ -125,9 +125,9 @@ def test_an_output_that_is_not_a_picture_is_an_error(session: Session, stub: Stu
     serving(stub, 1, b"<html>gone</html>")
     result = session.run("text2image", prompt="a fox")
 
-    with pytest.raises(PictureError, match="not a picture"):
+    with pytest.raises(PictureError, match="not an image"):
         result.images[0].pil()
-    with pytest.raises(PictureError, match="not a picture"):
+    with pytest.raises(PictureError, match="not an image"):
         result.save(tmp_path)
 
 

@@ -115,7 +115,7 @@ class TestSources:
             assert made.frame["clip"].tolist() == ["a tabby cat on a mat", "a dog"]
 
     def test_nothing_described_says_what_to_do(self, session: Session):
-        with pytest.raises(UsageError, match="describe pictures first"):
+        with pytest.raises(UsageError, match="describe images first"):
             board([])
 
     @pytest.mark.parametrize("threshold", [1, -0.1, 5, float("nan")])
@@ -127,7 +127,7 @@ class TestSources:
         made._ipython_display_()
 
         said = capsys.readouterr().out
-        assert said.startswith("Board(2 pictures · clip, deepdanbooru")
+        assert said.startswith("Board(2 images · clip, deepdanbooru")
 
 
 class TestRows:
@@ -477,7 +477,7 @@ class TestStandIn:
 
         assert len(html.encode()) < 300_000
         assert html.count("<tr>") == 25
-        assert "76 more pictures" in html
+        assert "76 more images" in html
         assert 10 < html.count("<img") < 24
 
     def test_it_is_made_anew_once_all_is_quiet(

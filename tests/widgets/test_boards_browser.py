@@ -149,13 +149,13 @@ def press(sheet: Sheet, *keys: str) -> None:
 
 
 def focus_by_tab(sheet: Sheet) -> None:
-    """Reach the marked picture from the buttons above it, as Tab does."""
+    """Reach the marked image from the buttons above it, as Tab does."""
     tool(sheet, "Help").focus()
     for _ in range(4):  # the buttons that turn the pages may be between
         press(sheet, "Tab")
         if sheet.page.evaluate("document.activeElement.classList.contains('row')"):
             return
-    pytest.fail("no picture comes after the buttons")
+    pytest.fail("no image comes after the buttons")
 
 
 def cells(sheet: Sheet) -> list[str]:
@@ -351,7 +351,7 @@ def test_screen_readers_are_told_what_is_what(sheet: Sheet):
 
     assert root.get_attribute("aria-label") == "caption board; press ? for its keys"
     assert sheet.page.locator(f"{BOARD} .status").get_attribute("aria-live") == "polite"
-    assert row(sheet, 0).get_attribute("aria-label") == "picture 1 of 6: sample:chelsea"
+    assert row(sheet, 0).get_attribute("aria-label") == "image 1 of 6: sample:chelsea"
     assert sheet.page.locator(f"{BOARD} [aria-current]").count() == 1
     nameless = "all => all.filter(e => !(e.textContent.trim() || e.ariaLabel)).length"
     assert sheet.page.locator(f"{BOARD} button").evaluate_all(nameless) == 0
@@ -407,7 +407,7 @@ def test_the_page_fetches_nothing_and_complains_about_nothing(sheet: Sheet, lab:
     assert (sheet.complaints, foreign) == ([], [])
 
 
-# Many pictures, and captions that want to be more than text
+# Many images, and captions that want to be more than text
 
 
 @pytest.fixture(scope="module")
@@ -427,7 +427,7 @@ def test_only_a_page_of_many_pictures_is_in_the_page(large: Sheet):
     assert large.page.locator(f"{BOARD} .row").count() == 25
     press(large, "k")
     large.page.locator(f"{BOARD} .row", has_text="img24").wait_for()
-    assert large.page.evaluate("document.activeElement.ariaLabel").startswith("picture 25 of 130")
+    assert large.page.evaluate("document.activeElement.ariaLabel").startswith("image 25 of 130")
     press(large, "1")
     said(large, "picked")
 

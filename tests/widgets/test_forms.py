@@ -147,7 +147,7 @@ class TestFields:
         opened = form("describe")
         opened.fields["image"].control.value = "sample:nope"
 
-        assert "no sample picture called 'nope'" in note(opened, "image")
+        assert "no sample image called 'nope'" in note(opened, "image")
         assert opened.run_button.disabled
 
     def test_a_missing_value_is_no_error_before_the_first_try(self):
@@ -277,13 +277,13 @@ class TestRunning:
     def test_a_failure_is_told_in_the_form_and_the_next_run_works(
         self, session: Session, stub: Stub
     ):
-        stub.replies(refusal("400", "no such picture <b>"), ok(status=2, caption="a cat"))
+        stub.replies(refusal("400", "no such image <b>"), ok(status=2, caption="a cat"))
         opened = form("describe", session, image=URL)
         opened.run()
         opened.wait()
 
         assert opened.result is None
-        assert "no such picture &lt;b&gt;" in opened._card.value
+        assert "no such image &lt;b&gt;" in opened._card.value
         assert opened.error is not None
         opened.run()
         opened.wait()

@@ -33,7 +33,7 @@ PLACES = ("on a sofa", "in the snow", "by the sea", "under a tree")
 
 
 def picture(at: int) -> bytes:
-    """Return a small picture that looks like no other one."""
+    """Return a small image that looks like no other one."""
     image = Image.effect_noise((240, 160 + 20 * (at % 5)), 40).convert("RGB")
     draw = ImageDraw.Draw(image, "RGBA")
     draw.rectangle((0, 0, 240, 240), fill=(at * 37 % 256, at * 91 % 256, at * 53 % 256, 150))
@@ -44,7 +44,7 @@ def picture(at: int) -> bytes:
 
 
 def fill_history(home: Path, count: int, different: int = 50) -> None:
-    """Write a history of `count` described pictures quickly, every tenth by two models."""
+    """Write a history of `count` described images quickly, every tenth by two models."""
     journal = open_table(home)
     journal.rows()
     journal.database.close()
@@ -128,7 +128,7 @@ def until(done: Callable[[], bool], seconds: float = 10) -> None:
 
 @pytest.fixture
 def history(clean_world: Path, stub: Stub) -> Iterator[Session]:
-    """A session whose history has 40 pictures, four of them described twice."""
+    """A session whose history has 40 images, four of them described twice."""
     fill_history(clean_world, 40, different=5)
     with Session(stub.url, "an-id", "a-secret") as made:
         set_current(made)
@@ -330,7 +330,7 @@ class TestTheStandIn:
 
 class TestTheLoader:
     def test_what_has_scrolled_away_is_not_read(self) -> None:
-        """Four slow pictures hold all slow threads; those behind them are given up."""
+        """Four slow images hold all slow threads; those behind them are given up."""
         gate, read, told = threading.Event(), [], {}
 
         def slow(key: Key) -> bytes:
@@ -383,7 +383,7 @@ class TestTheLoader:
 
 
 def test_the_kernel_never_waits_for_pictures(history: Session) -> None:
-    """A message is answered while every picture takes its time."""
+    """A message is answered while every image takes its time."""
     shown = gallery(["sample:chelsea", *(f"{i}.png" for i in range(30))])
     ears = Ears(shown)
     gate = threading.Event()

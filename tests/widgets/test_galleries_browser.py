@@ -1,4 +1,4 @@
-"""The gallery in a real JupyterLab: 10,000 pictures, mouse, keyboard, both themes, no kernel."""
+"""The gallery in a real JupyterLab: 10,000 images, mouse, keyboard, both themes, no kernel."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_the_newest_pictures_are_shown_with_their_captions(sheet: Sheet):
     first = tile(sheet, 0)
 
     said = sheet.page.locator(f"{ROOT} .count").inner_text()
-    assert said == "10,000 pictures · the whole history"
+    assert said == "10,000 images · the whole history"
     assert "number 9999" in first.inner_text()
     assert first.locator("img").get_attribute("alt") == first.locator(".text").inner_text()
     assert grid(sheet).get_attribute("role") == "listbox"
@@ -137,22 +137,22 @@ def test_the_stand_in_is_not_seen_while_the_widget_lives(sheet: Sheet):
 def test_search_and_filters_leave_what_fits(sheet: Sheet):
     page = sheet.page
     page.locator(f"{ROOT} input").fill("fox snow")
-    wait_count(sheet, "500 of 10,000 pictures")
+    wait_count(sheet, "500 of 10,000 images")
     page.locator(f"{ROOT} select[aria-label=model]").select_option("clip")
     page.locator(f"{ROOT} input").fill("TABBY sofa")
-    wait_count(sheet, "500 of 10,000 pictures")
+    wait_count(sheet, "500 of 10,000 images")
     texts = page.locator(f"{TILE} .text")
     wait_until(lambda: all("tabby cat on a sofa" in t for t in texts.all_inner_texts()))
 
     page.locator(f"{ROOT} input").fill("nothing says this")
-    wait_count(sheet, "0 of 10,000 pictures")
+    wait_count(sheet, "0 of 10,000 images")
     assert page.locator(f"{ROOT} .none").is_visible()
     assert page.locator(TILE).count() == 0
 
     page.locator(f"{ROOT} input").fill("")
     page.locator(f"{ROOT} select[aria-label=model]").select_option("")
     page.locator(f"{ROOT} select[aria-label=tag]").select_option("no_humans")
-    wait_count(sheet, "1,000 of 10,000 pictures")
+    wait_count(sheet, "1,000 of 10,000 images")
 
 
 def test_letters_typed_into_the_search_are_no_commands_of_the_notebook(sheet: Sheet):
@@ -162,7 +162,7 @@ def test_letters_typed_into_the_search_are_no_commands_of_the_notebook(sheet: Sh
     sheet.page.keyboard.type("add bdd fox")
     sheet.page.keyboard.press("Control+a")
     sheet.page.keyboard.type("fox")
-    wait_count(sheet, "2,000 of 10,000 pictures")
+    wait_count(sheet, "2,000 of 10,000 images")
     grid(sheet).focus()
     sheet.page.keyboard.type("abdd")
 
@@ -180,7 +180,7 @@ def test_the_mouse_selects(sheet: Sheet):
     tile(sheet, 6).click(modifiers=["Shift"])
     wait_until(lambda: chosen(sheet) == [1, 2, 3, 4, 5, 6])  # from where it was clicked last
     tile(sheet, 8).locator(".check").click()
-    wait_count(sheet, "10,000 pictures · 7 selected")
+    wait_count(sheet, "10,000 images · 7 selected")
 
     said = "print(len(shown.pictures), shown.pictures[0])"
     wait_until(lambda: python(sheet, said) == "7 photos/picture-09998.jpg")
@@ -210,20 +210,20 @@ def test_the_keyboard_does_everything(sheet: Sheet):
     wait_until(lambda: tile(sheet, 0).is_visible())
 
     page.keyboard.press("Control+a")
-    wait_count(sheet, "10,000 pictures · 10,000 selected")
+    wait_count(sheet, "10,000 images · 10,000 selected")
     wait_until(lambda: python(sheet, "print(len(shown.selected))") == "11000")
 
 
 def test_control_a_selects_what_the_filter_leaves(sheet: Sheet):
     sheet.page.locator(f"{ROOT} input").fill("red fox sofa")
-    wait_count(sheet, "500 of 10,000 pictures")
+    wait_count(sheet, "500 of 10,000 images")
     grid(sheet).focus()
     sheet.page.keyboard.press("Control+a")
-    wait_count(sheet, "500 of 10,000 pictures · 500 selected")
+    wait_count(sheet, "500 of 10,000 images · 500 selected")
     wait_until(lambda: python(sheet, "print(len(shown.pictures))") == "500")
 
     sheet.page.get_by_role("button", name="Select none").click()
-    wait_count(sheet, "500 of 10,000 pictures")
+    wait_count(sheet, "500 of 10,000 images")
     wait_until(lambda: python(sheet, "print(len(shown.selected))") == "0")
 
 
@@ -245,7 +245,7 @@ def test_enter_shows_the_details_with_captions_side_by_side(sheet: Sheet):
     page = sheet.page
     python(sheet, "shown.filter('heron', tag='no_humans')")
     python(sheet, "shown.filter('number 9990')")
-    wait_count(sheet, "1 of 10,000 pictures")
+    wait_count(sheet, "1 of 10,000 images")
     grid(sheet).focus()
     page.keyboard.press("Enter")
     pane = page.locator(f"{ROOT} .pane")
@@ -301,7 +301,7 @@ def test_scrolling_to_the_end_keeps_the_page_small(sheet: Sheet):
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_it_is_readable_in_both_themes(sheet: Sheet, theme: str):
     python(sheet, "shown.filter('', tag='no_humans')")
-    wait_count(sheet, "1,000 of 10,000 pictures")
+    wait_count(sheet, "1,000 of 10,000 images")
     sheet.theme(theme)
     tile(sheet, 2).click()
     tile(sheet, 4).click(modifiers=["Shift"])

@@ -22,14 +22,14 @@ def below(opened: HistoryBrowser) -> str:
 
 
 def test_the_newest_task_comes_first_with_its_state_and_code(session: Session, stub: Stub):
-    stub.replies(ok(status=2, caption="a <b>cat</b>"), refusal("400", "no such picture"))
+    stub.replies(ok(status=2, caption="a <b>cat</b>"), refusal("400", "no such image"))
     session.run("describe", image=URL)
-    with pytest.raises(Exception, match="no such picture"):
+    with pytest.raises(Exception, match="no such image"):
         session.run("describe", image=f"{URL}2", model="clip")
     first, second = browse(session).table.rows
 
     assert (first["status"], first["open"]) == ("refused", False)
-    assert first["said"].endswith("no such picture")
+    assert first["said"].endswith("no such image")
     assert (second["status"], second["said"]) == ("succeeded", "a <b>cat</b>")
     assert first["line"] == f"%imgopen describe {URL}2 --model clip"
 

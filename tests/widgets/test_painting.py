@@ -140,14 +140,14 @@ def test_a_mask_can_be_given_at_once_and_goes_through_unchanged():
 
 
 def test_a_mask_of_another_size_is_refused_and_says_how_to_fit_it(painter: MaskPainter):
-    with pytest.raises(PictureError, match=r"10×10 pixels, the picture 37×23") as caught:
+    with pytest.raises(PictureError, match=r"10×10 pixels, the image 37×23") as caught:
         painter.mask = np.ones((10, 10), bool)
 
     assert "mask.resize((37, 23))" in caught.value.hint
     assert not pixels(painter).any()
 
 
-# The picture
+# The image
 
 
 def test_the_picture_is_upright_and_of_the_masks_size():
@@ -176,7 +176,7 @@ def test_any_picture_will_do(tmp_path: Path):
 
     assert {painter.size for painter in painters} == {SIZE}
     assert painters[0].widget.label == str(file)
-    assert painters[3].widget.label == "the picture"
+    assert painters[3].widget.label == "the image"
     assert painters[0].source is file
     with pytest.raises(PictureError, match="there is no file"):
         paint("nowhere.png")
@@ -192,7 +192,7 @@ def test_a_picture_at_a_url_is_fetched_by_the_session(local: Session):
 
 
 def test_painter_and_sandbox_agree_on_the_mask(local: Session):
-    """What is painted can be erased: picture and mask go to the service as they are."""
+    """What is painted can be erased: image and mask go to the service as they are."""
     painter = paint("sample:chelsea")
     mask = np.zeros(painter.size[::-1], bool)
     mask[100:140, 200:260] = True

@@ -29,9 +29,9 @@ from imgopen_nb.widgets.mask_painter import paint
 
 rows, columns = np.mgrid[0:{high}, 0:{wide}]
 waves = 128 + 100 * np.sin(rows / 30) * np.cos(columns / 40)
-picture = np.stack([waves, rows * 255 / {high}, columns * 255 / {wide}], -1).astype("uint8")
+image = np.stack([waves, rows * 255 / {high}, columns * 255 / {wide}], -1).astype("uint8")
 name = {name!r}
-Image.fromarray(picture).save(name)
+Image.fromarray(image).save(name)
 arrivals = []
 painter = paint(name)
 painter.on_change(lambda p: arrivals.append((time.time(), float(p.share))))
@@ -114,7 +114,7 @@ class Bench:
         return self.page.locator(CANVAS).bounding_box()
 
     def drag(self, *points: Point, steps: int = 6) -> list[Point]:
-        """Drag the mouse over points of the canvas; return the positions in the picture."""
+        """Drag the mouse over points of the canvas; return the positions in the image."""
         self.page.evaluate("window.positions = []")
         box = self.box()
         for place, (x, y) in enumerate(points):
@@ -125,7 +125,7 @@ class Bench:
         return self.positions()
 
     def positions(self) -> list[Point]:
-        """Return the recorded positions in the picture, in eighths of a pixel, as documented."""
+        """Return the recorded positions in the image, in eighths of a pixel, as documented."""
         view = self.page.locator(CANVAS).evaluate("e => ({...e.dataset})")
         scale, left, top = (float(view[name]) for name in ("scale", "left", "top"))
         found = self.page.evaluate("window.positions")
@@ -211,7 +211,7 @@ BLANK = (HIGH, WIDE)
 
 
 def test_a_stroke_at_full_size_is_exact(bench: Bench):
-    """A picture that fits is shown pixel by pixel; the mouse's way is what is painted."""
+    """An image that fits is shown pixel by pixel; the mouse's way is what is painted."""
     box = bench.box()
     assert (box["width"], box["height"]) == (WIDE, HIGH)
 

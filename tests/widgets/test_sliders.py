@@ -1,4 +1,4 @@
-"""Before and after from Python: which pictures it takes, and what stands in without a kernel."""
+"""Before and after from Python: which images it takes, and what stands in without a kernel."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def png(size: tuple[int, int], colour: str = "teal") -> bytes:
 def result(
     sizes: dict[str, tuple[int, int]], image: str | None = "before.png", url: str = AFTER
 ) -> Result:
-    """A result whose pictures, by label, have these sizes; others cannot be had."""
+    """A result whose images, by label, have these sizes; others cannot be had."""
 
     class Pictures:
         def thumbnail(self, image: str, size: int, *, picture: str, trusted: bool) -> Thumbnail:
@@ -56,9 +56,9 @@ def test_two_pictures_of_any_kind_and_size(tmp_path: Path):
     assert size_of(slider.widget.before) == (300, 200)
     assert size_of(slider.widget.after) == (1280, 853)
     assert (slider.widget.width, slider.widget.height) == (300, 200)
-    assert slider.widget.names == (str(file), "a picture")
+    assert slider.widget.names == (str(file), "an image")
     assert slider.widget.alike
-    assert repr(slider) == f"BeforeAfter({file} → a picture)"
+    assert repr(slider) == f"BeforeAfter({file} → an image)"
 
 
 def test_a_result_with_what_went_in_and_what_came_out():
@@ -78,11 +78,11 @@ def test_a_real_result_of_the_sandbox(local: Session):
 @pytest.mark.parametrize(
     ("given", "error", "text"),
     [
-        ((result({}, image=None),), ParameterError, "no input picture"),
+        ((result({}, image=None),), ParameterError, "no input image"),
         ((result({}, url=""),), ParameterError, "no output"),
         ((result({"before.png": (3, 2)}),), PictureError, "after.png cannot be fetched"),
         ((result({AFTER: (3, 2)}),), PictureError, "before.png cannot be fetched"),
-        ((png((3, 2)),), ParameterError, "one picture is not enough"),
+        ((png((3, 2)),), ParameterError, "one image is not enough"),
         ((png((3, 2)), "nowhere.png"), PictureError, "no file nowhere.png"),
     ],
 )

@@ -22,13 +22,13 @@ from PIL import Image, ImageFilter, ImageOps
 from imgopen_nb.images.picture import decode, read_picture
 from imgopen_nb.widgets.before_after import before_after
 
-picture = decode(read_picture("sample:chelsea").data).convert("RGB")
+image = decode(read_picture("sample:chelsea").data).convert("RGB")
 picture.save({HOSTILE!r})
-large = ImageOps.grayscale(picture).resize((2 * picture.width, 2 * picture.height))
+large = ImageOps.grayscale(image).resize((2 * picture.width, 2 * picture.height))
 slider = before_after({HOSTILE!r}, large)
 slider
 """,
-    "before_after(picture, ImageOps.expand(picture, (0, 200), 'teal'))",
+    "before_after(image, ImageOps.expand(image, (0, 200), 'teal'))",
 ]
 BAR = ".imgopen-slider [role=slider]"
 

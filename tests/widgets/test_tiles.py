@@ -1,4 +1,4 @@
-"""From any source to tiles: one for each picture, with every task that has to do with it."""
+"""From any source to tiles: one for each image, with every task that has to do with it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class TestSources:
 
         assert (first.label, first.picture) == (str(tmp_path / "a.jpg"), by_content(data).picture)
         assert first.tasks[0].tags == ("cat", "mat")
-        assert [tile.label for tile in others] == ["no picture", str(tmp_path / "b.jpg")]
+        assert [tile.label for tile in others] == ["no image", str(tmp_path / "b.jpg")]
 
     def test_results_are_read_by_themselves(self) -> None:
         source = read_source([result("a.png", "a cat"), result("b.png", "a dog")], current())

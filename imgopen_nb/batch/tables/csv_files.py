@@ -54,7 +54,7 @@ def read_csv(path: Path, param: Param, errors: str = "strict") -> Table:
     """Return the table in a .csv or .tsv file.
 
     The separator is the one that gives each of the first rows the same number of cells. The first
-    row is the header, unless it is plainly a row: it has an address, or the name of a picture.
+    row is the header, unless it is plainly a row: it has an address, or the name of an image.
     Then the columns are numbered from 1.
     """
     with open_text(path, errors) as file:
@@ -201,7 +201,7 @@ def _is_row(header: list[str], path: Path, param: Param) -> bool:
 
 
 def _is_file(cell: str, path: Path) -> bool:
-    """Whether a cell is the name of a picture, or of a file that is there."""
+    """Whether a cell is the name of an image, or of a file that is there."""
     if has_picture_suffix(cell):
         return True
     return bool(os.path.splitext(cell)[1]) and any(

@@ -1,4 +1,4 @@
-"""Reads tables in files: .csv, .tsv, .jsonl, .json, .parquet, .txt and pictures in a .zip.
+"""Reads tables in files: .csv, .tsv, .jsonl, .json, .parquet, .txt and images in a .zip.
 
 The text files among them may be packed (.csv.gz, .jsonl.bz2).
 """
@@ -202,7 +202,7 @@ def _lines(path: Path, param: Param, errors: str = "strict") -> Table:
 
 
 def _zip(path: Path, param: Param) -> Table:
-    """Return the pictures in a .zip file; each is unpacked when its turn comes."""
+    """Return the images in a .zip file; each is unpacked when its turn comes."""
     if not param.picture:
         raise ParameterError(f"no {param.name}s are read from a .zip file", hint="unpack it")
     with zipfile.ZipFile(path) as archive:
@@ -216,22 +216,22 @@ def _zip(path: Path, param: Param) -> Table:
     if not found:
         holds = f"only {clip(', '.join(names[:3]))}" if names else "nothing"
         raise ParameterError(
-            f"there are no pictures in {path.name}: it holds {holds}",
+            f"there are no images in {path.name}: it holds {holds}",
             hint="unpack it, and give the file or folder in it",
         )
 
-    archive = zipfile.ZipFile(path)  # closed when the last of its pictures is forgotten
+    archive = zipfile.ZipFile(path)  # closed when the last of its images is forgotten
     where = os.path.abspath(path)
     pictures = [
         ArchivedPicture(os.path.join(where, name), partial(_unpacked, archive, name))
         for name in found
     ]
-    remarks = (f"{counted(len(found), 'picture')} in it",)
+    remarks = (f"{counted(len(found), 'image')} in it",)
     return Table(path.name, ["image"], lambda _: iter(pictures), len(found), found, remarks)
 
 
 def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return a picture of an archive; no more is unpacked than the largest picture has."""
+    """Return an image of an archive; no more is unpacked than the largest image has."""
     try:
         with archive.open(name) as file:
             return file.read(MAX_BYTES + 1)

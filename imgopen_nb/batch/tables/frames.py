@@ -30,7 +30,7 @@ def table_in_memory(given: Any) -> Table | None:
     """Return the table that an object is; a single column is a table of one.
 
     Returns:
-        None for what is none: a list, a single picture, an array of pixels.
+        None for what is none: a list, a single image, an array of pixels.
 
     Raises:
         ParameterError: it is a table that cannot be read; the message says why.
@@ -77,7 +77,7 @@ def _array(given: Any) -> Table | None:
         column = given if len(shape) == 1 else given.reshape(-1)
         return Table("the array", ["values"], lambda _: map(_plain, column), len(column))
     first = given.flat[0]
-    if len(shape) > 2 and isinstance(first, Number):  # pictures that became an array of objects
+    if len(shape) > 2 and isinstance(first, Number):  # images that became an array of objects
         pixels = given.astype(type(first))
         return Table("the array", ["values"], lambda _: iter(pixels), len(pixels))
     if len(shape) != 2:
@@ -103,7 +103,7 @@ def _plain(value: Any) -> Any:
 
 
 def _dataset(given: Any) -> Table | None:
-    """Return a dataset of the library `datasets`; its pictures stay the bytes that they are."""
+    """Return a dataset of the library `datasets`; its images stay the bytes that they are."""
     if isinstance(given, dict) and given and all(map(_is_dataset, given.values())):
         if len(given) > 1:
             first = next(iter(given))
@@ -114,7 +114,7 @@ def _dataset(given: Any) -> Table | None:
         given = next(iter(given.values()))
     of, name = getattr(given, "source", None), getattr(given, "column_name", None)
     if isinstance(name, str) and (_is_dataset(of) or hasattr(of, "column_name")):
-        inner = _dataset(of)  # data["image"], which would decode each picture
+        inner = _dataset(of)  # data["image"], which would decode each image
         if inner is not None and name in inner.columns:
             return replace(inner, columns=[name], name=f"the column {name!r}")
         return None
@@ -148,13 +148,13 @@ def _is_dataset(given: Any) -> bool:
 
 
 def _undecoded(feature: Any) -> Any:
-    """Return the type of a column with its pictures left as bytes; None if it has no pictures."""
+    """Return the type of a column with its images left as bytes; None if it has no images."""
     if isinstance(feature, (list, tuple)) and len(feature) == 1:
         inner = _undecoded(feature[0])
         return None if inner is None else [inner]
     if type(feature).__name__ == "Image" and hasattr(feature, "decode"):
         return replace(feature, decode=False)
-    inner = getattr(feature, "feature", None)  # a list of pictures in each row
+    inner = getattr(feature, "feature", None)  # a list of images in each row
     found = None if inner is None else _undecoded(inner)
     return None if found is None else replace(feature, feature=found)
 

@@ -59,7 +59,7 @@ def table_from_collection(given: Any, param: Param) -> Table | None:
 
 
 def row_of(row: Any, param: Param) -> Mapping[Any, Any] | None:
-    """Return a row of any library by column, None for what is a value: a picture, a text.
+    """Return a row of any library by column, None for what is a value: an image, a text.
 
     The cells of a tuple or list have numbers.
     """
@@ -86,7 +86,7 @@ def table_from_json(content: Any, name: str, folder: Path | None = None) -> Tabl
     Known are lists of values, of objects and of lists, an object with a list for each column, and
     what pandas writes: `orient` "columns", "index", "records", "split", "table" and "values". Of
     other objects, a list called "images", "data" or the like is taken, or their only list. Where
-    the keys are pictures, such as "cat.jpg" or, in this folder, the "cat" of cat.jpg, so is theirs.
+    the keys are images, such as "cat.jpg" or, in this folder, the "cat" of cat.jpg, so is theirs.
     """
     if isinstance(content, list):
         return _of_list(content, name)
@@ -118,7 +118,7 @@ def table_from_json(content: Any, name: str, folder: Path | None = None) -> Tabl
 
 
 def _with_pictures(content: dict[str, Any], folder: Path | None) -> list[dict[str, Any]] | None:
-    """Return rows for what is told of pictures by their names, None if the keys are no pictures."""
+    """Return rows for what is told of images by their names, None if the keys are no images."""
     if not content or not all(isinstance(value, (dict, str)) for value in content.values()):
         return None
     named = usual_names() & {

@@ -1,4 +1,4 @@
-"""A table that a batch goes through, and which of its columns holds the pictures or the texts."""
+"""A table that a batch goes through, and which of its columns holds the images or the texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...errors import ImgOpenError, ParameterError, UnknownNameError
 from ...media.formats import FILE_SUFFIXES
 from ...text import clip
 
-# Usual names of a column of pictures, in order of preference.
+# Usual names of a column of images, in order of preference.
 PICTURE_COLUMNS = (
     "image", "url", "image_url", "picture", "path", "file", "filename", "file_name", "img",
     "photo", "image_path", "file_path", "filepath", "picture_url", "img_url", "photo_url",
@@ -23,7 +23,7 @@ PICTURE_COLUMNS = (
 PICTURE = Param("image", "image", "image")  # what gets the values unless another is named
 TEXT_COLUMNS = ("prompt", "text")
 URL = re.compile(r"(https?|data|sample|file):", re.IGNORECASE)
-ROWS = 64  # of a file that are held at a time: each may be a large picture
+ROWS = 64  # of a file that are held at a time: each may be a large image
 _LOOKED_AT = 10  # values of a column whose name says nothing
 _MOST_COLUMNS = 50  # that are looked at
 
@@ -88,8 +88,8 @@ class Table:
         if usual:
             return (pictured or usual)[0], "the usual name"
         if len(pictured) == 1:
-            return pictured[0], "the only one with pictures"
-        what = "pictures" if param.picture else f"{param.name}s"
+            return pictured[0], "the only one with images"
+        what = "images" if param.picture else f"{param.name}s"
         names = clip(", ".join(map(str, pictured or self.columns)))
         raise ParameterError(
             f"which column of {self.name} holds the {what}? It has {names}",
@@ -119,7 +119,7 @@ def usual_names(param: Param | None = None) -> KeysView[str]:
 
 
 def looks_like_picture(value: Any) -> bool:
-    """Whether a value is plainly a picture: an address, a file's name, bytes, an object."""
+    """Whether a value is plainly an image: an address, a file's name, bytes, an object."""
     if isinstance(value, str):
         text = value.strip()
         return bool(URL.match(text)) or has_picture_suffix(text)
@@ -129,7 +129,7 @@ def looks_like_picture(value: Any) -> bool:
 
 
 def has_picture_suffix(name: str | os.PathLike[str]) -> bool:
-    """Whether a file is called like a picture."""
+    """Whether a file is called like an image."""
     return os.path.splitext(name)[1].lower() in FILE_SUFFIXES
 
 
@@ -146,7 +146,7 @@ def missing(value: Any) -> bool:
     kind = type(value).__name__
     if kind in ("NoneType", "NAType", "NaTType", "MaskedConstant"):
         return True
-    if isinstance(value, dict):  # a picture of a dataset that has neither bytes nor a path
+    if isinstance(value, dict):  # an image of a dataset that has neither bytes nor a path
         return is_embedded(value) and value.get("bytes") is None and not value.get("path")
     return (kind.startswith("float") or kind == "Decimal") and value != value
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 from ...errors import ParameterError
 from ...media.formats import MAX_BYTES
 
-# Characters of the longest line, or cell of one: a `data:` URL of the largest picture.
+# Characters of the longest line, or cell of one: a `data:` URL of the largest image.
 LONGEST = MAX_BYTES * 4 // 3 + 100_000
 _PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open}
 PACKED_SUFFIXES = frozenset((".gz", ".bz2"))
@@ -79,12 +79,12 @@ def lines(file: io.TextIOWrapper, name: str) -> Iterator[str]:
     """Yield the lines of an open text file, with their ends.
 
     Raises:
-        ParameterError: a line is longer than any picture.
+        ParameterError: a line is longer than any image.
     """
     number = 1
     while line := file.readline(LONGEST):
         if len(line) == LONGEST:
-            raise ParameterError(f"{name}, line {number} is longer than the largest picture")
+            raise ParameterError(f"{name}, line {number} is longer than the largest image")
         yield line
         number += 1
 

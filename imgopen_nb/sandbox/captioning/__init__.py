@@ -1,1 +1,1 @@
-"""Describes a picture in a sentence or in tags."""
+"""Describes an image in a sentence or in tags."""

@@ -24,7 +24,7 @@ FEW_GREYS = 0.8
 A_PHOTO, WRITTEN = 0.12, 0.7
 
 SURFACES = {
-    "plain": "a plain {colours} picture",
+    "plain": "a plain {colours} image",
     "gradient": "a smooth gradient of {colours}",
     "noise": "random noise in {colours}, no subject to be seen",
     "pattern": "an even texture or pattern in {colours}",
@@ -37,7 +37,7 @@ def is_counted(scene: Scene) -> bool:
 
 
 def _tones(scene: Scene) -> str:
-    """Return the picture's leading colours."""
+    """Return the image's leading colours."""
     return listed(leading(scene.palette.whole, 0.15)) or next(iter(scene.palette.whole))
 
 
@@ -121,9 +121,9 @@ MEDIA = {
     "diagram": "a diagram or plot",
     "drawing": "a drawing or graphic in {colours}",
     "graphic": "a drawing, diagram or other graphic in {colours}",
-    "photo": "a picture in {colours}, no clear subject",
+    "photo": "an image in {colours}, no clear subject",
     "object": "an object in {colours}",
-    "": "a picture in {colours}, no clear subject",
+    "": "an image in {colours}, no clear subject",
 }
 
 
@@ -141,7 +141,7 @@ def guessed_medium(scene: Scene) -> str:
 
 
 def is_plain(scene: Scene) -> bool:
-    """Whether the picture's backdrop has one colour."""
+    """Whether the image's backdrop has one colour."""
     return scene.backdrop > PLAIN and not scene.framed
 
 
@@ -208,7 +208,7 @@ def _light(scene: Scene, findings: Findings) -> list[str]:
 
 
 def _colours(scene: Scene, said: str) -> list[str]:
-    """Return the picture's leading colours, unless they are grey or some are already mentioned."""
+    """Return the image's leading colours, unless they are grey or some are already mentioned."""
     if scene.people or scene.tone.chroma <= 12:
         return []
     found = leading(scene.palette.whole, 0.15, 3)

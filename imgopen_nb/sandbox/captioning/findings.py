@@ -28,12 +28,12 @@ BESIDE_PEOPLE = frozenset({"thing", "vehicle"})
 IN_DRAWINGS = frozenset({"animal", "vehicle", "food", "plant"})
 # Less is enough for a thing in what is clearly a photograph, if nothing else is nearly as likely.
 CLEAR_PHOTO, CLEAR_THING = 0.85, 0.5
-# Pictures of hardly more than two colours are never photographs, whatever they remind of.
+# Images of hardly more than two colours are never photographs, whatever they remind of.
 FEW_TONES = 0.95
 # A face that is not seen must never be named as one of these.
 LIKE_PEOPLE = frozenset({"ape", "monkey", "wild boar or pig", "seal", "sloth"})
 SIGN_OF_PERSON = 0.4
-# The least sign of a person that keeps a picture from being one of nobody.
+# The least sign of a person that keeps an image from being one of nobody.
 FAINT_SIGN = 0.25
 LEAST, TIMES = 0.3, 3.5
 FOLIAGE = 0.6
@@ -75,7 +75,7 @@ SEEN, SUPPORT, UNAIDED, ANIMAL_SEEN = 0.55, 0.3, 0.8, 0.6
 
 @dataclass(frozen=True)
 class Findings:
-    """Conclusions about one picture.
+    """Conclusions about one image.
 
     `medium` is photo, drawing, text, screenshot, diagram or "" if unsure; `subject` is the main
     thing besides people, None if nothing is probable; `things` are the other objects with their
@@ -115,7 +115,7 @@ def _subject(scene: Scene) -> tuple[Subject | None, Certainty]:
 
 
 def _is_sure_in_a_drawing(scene: Scene, best: Subject) -> bool:
-    """Whether a picture that is no sure photograph shows `best` all the same."""
+    """Whether an image that is no sure photograph shows `best` all the same."""
     if scene.people or scene.tones_share > FEW_TONES or scene.medium not in ("", "drawing"):
         return False
     if scene.medium == "" and scene.media["photo"] > PERHAPS_PHOTO:
@@ -143,7 +143,7 @@ def _stands_out(scene: Scene) -> bool:
 
 
 def _kind(scene: Scene) -> Subject | None:
-    """Return the kind of thing that the picture shows, if no family is probable enough."""
+    """Return the kind of thing that the image shows, if no family is probable enough."""
     kind, mass = max(
         ((kind, scene.reading.kinds[kind]) for kind in GENERAL), key=lambda each: each[1]
     )

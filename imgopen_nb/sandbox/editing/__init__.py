@@ -1,1 +1,1 @@
-"""Changes to pictures: faces, hair, inpainting, size, watermarks."""
+"""Changes to images: faces, hair, inpainting, size, watermarks."""

@@ -1,4 +1,4 @@
-"""Blending one picture into another without a seam: colours matched, gradients kept (Poisson)."""
+"""Blending one image into another without a seam: colours matched, gradients kept (Poisson)."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def _square(mesh: Mesh) -> tuple[Array, float]:
 
 
 def enhance(image: Image.Image, mesh: Mesh, weight: float) -> Image.Image:
-    """Return the picture (mode RGB) with one face enhanced; nothing changes far from it."""
+    """Return the image (mode RGB) with one face enhanced; nothing changes far from it."""
     box = mesh.region(image.size)
     centre, length = _square(mesh)
     side = min(LARGEST, max(32, round(length)))

@@ -1,4 +1,4 @@
-"""Text on pictures: fonts that have its signs, and lines that fit.
+"""Text on images: fonts that have its signs, and lines that fit.
 
 Pillow's own font has little beyond ASCII; the others are those that a system may have.
 """

@@ -37,7 +37,7 @@ COLOURS = {
     "silver": "b9bcc2", "grey": "8c8e93", "gray": "8c8e93", "white": "ededf0",
 }  # fmt: skip
 # The head, in sizes of the face mesh around its middle, and the size of the mesh in pixels at which
-# hair is looked for, whatever the picture's.
+# hair is looked for, whatever the image's.
 AROUND, FACE = 1.1, 70
 # The colour is measured on a copy of the hair of at most this side.
 SIDE = 288
@@ -70,20 +70,20 @@ BESIDE = 0.3
 # face; how much more the background's colours count where the mask of the subject is 0 than where
 # it is 1.
 SKIN, SOFT, FRINGE, AROUND_FACE, CERTAIN = 9.0, 3.0, 3.0, 3.0, 30.0
-# The skull around the face must be in the picture (in squares of the face's height), and its top
+# The skull around the face must be in the image (in squares of the face's height), and its top
 # be hair on this share, each pixel counted by how likely it is: a bald head has less.
 LEAST_SKULL, LEAST_TOP = 0.06, 0.35
 # ImageNet's hats and its baseball player, and how sure the classifier must be of them together:
 # it saw 14 of 19 hats on 115 portraits, at most 0.22 where hair was seen, and a hat in a drawing.
 HATS = (433, 439, 452, 515, 518, 560, 667, 715, 793, 796, 808, 981)
 HATTED = 0.25
-HAT = "no hair found: a hat or a cap seems to cover the head; use a picture without it"
+HAT = "no hair found: a hat or a cap seems to cover the head; use an image without it"
 NO_HAIR = (
-    "no hair found around the face; use a picture of the whole head, where hair stands out from "
+    "no hair found around the face; use an image of the whole head, where hair stands out from "
     "skin and background"
 )
 TURNED = (
-    "no hair found: the face is turned too far aside to tell hair from skin; use a picture where "
+    "no hair found: the face is turned too far aside to tell hair from skin; use an image where "
     "it looks towards the camera"
 )
 # Recoloured at a time, to limit the memory.
@@ -186,7 +186,7 @@ def _lit(colours: Array, sure: Mask, skull: Mask, cheeks: Mask, seen: Mask) -> M
 
 
 def _hair_in(small: Image.Image, mesh: Mesh, alpha: Array) -> Array:
-    """Return where hair is in a small picture of a head, 0 or 1; all 0 if hardly any is sure.
+    """Return where hair is in a small image of a head, 0 or 1; all 0 if hardly any is sure.
 
     Colours of hair come from the skull above the face, those of skin from the cheeks and the face.
     Each pixel goes to the nearest of hair, skin, clothes and background.
@@ -252,7 +252,7 @@ def _is_hatted(image: Image.Image, mesh: Mesh, box: Region) -> bool:
 
 
 def find_hair(image: Image.Image, mesh: Mesh) -> tuple[Image.Image, Region]:
-    """Return how much of each pixel of a box is hair (mode L), and the box in the picture.
+    """Return how much of each pixel of a box is hair (mode L), and the box in the image.
 
     Raises:
         EngineError: hardly any hair is sure, the face is seen from aside, or a hat is on the head.
@@ -276,7 +276,7 @@ def find_hair(image: Image.Image, mesh: Mesh) -> tuple[Image.Image, Region]:
 
 
 def recoloured(image: Image.Image, hair: Image.Image, box: Region, colour: str) -> Image.Image:
-    """Return the picture (mode RGB) with its hair in another colour: light and shadow stay."""
+    """Return the image (mode RGB) with its hair in another colour: light and shadow stay."""
     result = flatten(image).copy()
     wanted, mean = lab_of(COLOURS[colour])[0], _brightness(result.crop(box), hair)
     for top in range(0, hair.height, ROWS):

@@ -1,4 +1,4 @@
-"""Filling gaps in pictures by PatchMatch: with patches from elsewhere in the picture."""
+"""Filling gaps in images by PatchMatch: with patches from elsewhere in the image."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ALIKE, STILL_THERE = 0.75, 0.5
 # An object is cut if its colours lie on so much of the outer rim of the gap.
 CUT = 0.05
 # A border repeats no head (how far it reaches around the box of a face: to the sides, up and down),
-# and the subject only from the picture's rim, this wide by its short side, to continue it there.
+# and the subject only from the image's rim, this wide by its short side, to continue it there.
 HEAD, RIM = (0.4, 0.8, 0.3), 0.12
 # At the edge of a border: where the step is measured, smoothed over how much, fading how fast.
 STEP, REACH, DECAY, MOST_STEP = 6, 8, 60.0, 40.0
@@ -66,7 +66,7 @@ _lock = Lock()
 
 
 def fill(image: Image.Image, holes: Mask, seed: int, never: Mask | None = None) -> Image.Image:
-    """Return the picture (mode RGB) with its holes patched; nothing is copied from `never`."""
+    """Return the image (mode RGB) with its holes patched; nothing is copied from `never`."""
     import patchmatch
 
     with _lock:
@@ -109,7 +109,7 @@ class Surroundings:
 
 
 def _look(image: Image.Image, holes: Mask, unknown: Mask) -> Surroundings:
-    """Compare what is in the holes of a picture (mode RGB) with what is around them."""
+    """Compare what is in the holes of an image (mode RGB) with what is around them."""
     left, top, right, bottom = as_mask(holes).getbbox() or (0, 0, 0, 0)
     reach = max(4, round(RING * min(right - left, bottom - top)))
     ring = grown(holes, np.ones_like(holes), reach, 1) & ~holes & ~unknown
@@ -174,7 +174,7 @@ def _roughness(image: Image.Image, where: Mask) -> float:
 
 
 def _filled(image: Image.Image, holes: Mask, unknown: Mask, seed: int) -> tuple[Image.Image, Flaws]:
-    """Return a picture with its holes filled, and what may be wrong with the fill."""
+    """Return an image with its holes filled, and what may be wrong with the fill."""
     around = _look(image, holes, unknown)
     if around.near.any() and _roughness(image, around.near) < SMOOTH:
         patch = as_image(_diffused(np.asarray(image, np.float32), holes | unknown))
@@ -210,7 +210,7 @@ def _scale(mask: Image.Image) -> float:
 
 
 def _shrunk(image: Image.Image, mask: Image.Image, scale: float) -> tuple[Image.Image, Mask]:
-    """Return picture and holes at a scale, without losing small holes."""
+    """Return image and holes at a scale, without losing small holes."""
     if scale == 1:
         return image, np.asarray(mask) > 0
     size = scaled(image.size, scale)
@@ -221,9 +221,9 @@ def _shrunk(image: Image.Image, mask: Image.Image, scale: float) -> tuple[Image.
 
 
 def patched(image: Image.Image, holes: Mask, seed: int) -> tuple[Image.Image, Flaws]:
-    """Return the picture with its holes filled, and what may be wrong with one of the fills.
+    """Return the image with its holes filled, and what may be wrong with one of the fills.
 
-    All other pixels stay as they were. The alpha of a picture in mode RGBA is filled likewise.
+    All other pixels stay as they were. The alpha of an image in mode RGBA is filled likewise.
     Gaps that lie apart are filled one after the other, as each has its own surroundings.
     """
     result, left = image.copy(), holes
@@ -257,7 +257,7 @@ def _separate(holes: Mask) -> list[Mask]:
 
 
 def _patch_one(image: Image.Image, gap: Mask, others: Mask, seed: int) -> Flaws:
-    """Fill one gap of a picture, in place; nothing is copied from the other gaps."""
+    """Fill one gap of an image, in place; nothing is copied from the other gaps."""
     box = _surroundings(gap)
     mask, part = as_mask(gap).crop(box), image.crop(box)
     scale = _scale(mask)
@@ -281,9 +281,9 @@ def _patched_alpha(alpha: Image.Image, mask: Image.Image, seed: int, scale: floa
 
 
 def expanded(image: Image.Image, size: tuple[int, int], seeds: list[int]) -> Iterator[Image.Image]:
-    """Yield a picture of a larger size for each seed, with this one in its middle, unchanged.
+    """Yield an image of a larger size for each seed, with this one in its middle, unchanged.
 
-    The border of a picture in mode RGBA is opaque; it continues the picture as seen on white.
+    The border of an image in mode RGBA is opaque; it continues the image as seen on white.
     """
     if size == image.size:
         yield from [image] * len(seeds)
@@ -330,14 +330,14 @@ def _recognisable(picture: Image.Image) -> Mask:
 
 
 def _extended(picture: Image.Image, size: tuple[int, int], corner: tuple[int, int]) -> Image.Image:
-    """Return the picture on a canvas that repeats its edge, as shrinking would darken that."""
+    """Return the image on a canvas that repeats its edge, as shrinking would darken that."""
     right, bottom = (size[i] - picture.size[i] - corner[i] for i in (0, 1))
     margins = ((corner[1], bottom), (corner[0], right), (0, 0))
     return Image.fromarray(np.pad(np.asarray(picture), margins, mode="edge"))
 
 
 def _smoothed(filled: NDArray[np.uint8], kept: Mask) -> Image.Image:
-    """Return the filled picture without the step in brightness around the kept part.
+    """Return the filled image without the step in brightness around the kept part.
 
     The step is measured along the edge, smoothed, and added with less weight further out.
     """

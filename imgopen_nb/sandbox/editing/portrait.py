@@ -93,7 +93,7 @@ def _letter(poster: Image.Image, prompt: str) -> None:
 def poster(
     image: Image.Image, mesh: Mesh, prompt: str, size: tuple[int, int], seed: int
 ) -> Image.Image:
-    """Return a poster with the face of a picture; its colours come from prompt and seed."""
+    """Return a poster with the face of an image; its colours come from prompt and seed."""
     random = np.random.default_rng([seed, zlib.crc32(prompt.encode())])
     palette = _palette(random)
     result = _backdrop(size, palette, random)

@@ -37,7 +37,7 @@ def _spans(length: int) -> list[tuple[int, int]]:
 
 
 def quadrupled(image: Image.Image) -> Image.Image:
-    """Return the picture (mode RGB) four times as wide and high."""
+    """Return the image (mode RGB) four times as wide and high."""
     picture = flatten(image)
     result = Image.new("RGB", (FACTOR * picture.width, FACTOR * picture.height))
     for (top, bottom), (left, right) in product(_spans(picture.height), _spans(picture.width)):
@@ -51,7 +51,7 @@ def quadrupled(image: Image.Image) -> Image.Image:
 
 
 def upscaled(image: Image.Image, scale: int) -> Image.Image:
-    """Return the picture `scale` times (up to 4) as wide and high; transparency is kept."""
+    """Return the image `scale` times (up to 4) as wide and high; transparency is kept."""
     size = (scale * image.width, scale * image.height)
     result = quadrupled(image.convert("RGB"))
     if result.size != size:

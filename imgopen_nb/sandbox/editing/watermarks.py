@@ -1,4 +1,4 @@
-"""Watermarks: a text or a picture, once in a corner or the middle, or all over."""
+"""Watermarks: a text or an image, once in a corner or the middle, or all over."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from PIL import Image, ImageDraw
 from ..vision.arrays import scaled
 from .fonts import font_for, wrapped
 
-SHARE = 0.25  # of the picture's width, for a mark that is a picture
-LINE = 0.05  # of the picture's shorter side, for the height of a text
-MOST = 0.9  # of the picture's width and height
+SHARE = 0.25  # of the image's width, for a mark that is an image
+LINE = 0.05  # of the image's shorter side, for the height of a text
+MOST = 0.9  # of the image's width and height
 # A text is in one line if that takes no more than this from its size, else in several; these are
 # made smaller step by step until they fit.
 LEAST_SHARE, SMALLER, MOST_LINES = 0.7, 0.9, 1000
-MARGIN = 0.03  # of the picture's shorter side
+MARGIN = 0.03  # of the image's shorter side
 TURN = 30
 PLACES = {
     "top-left": (0.0, 0.0),
@@ -25,7 +25,7 @@ PLACES = {
 
 
 def text_mark(text: str, size: tuple[int, int]) -> Image.Image:
-    """Return a text in white with a dark rim, fit for a picture of that size."""
+    """Return a text in white with a dark rim, fit for an image of that size."""
     points = max(10.0, LINE * min(size))
     text, points = _fitted(text, points, (MOST * size[0], MOST * size[1]))
     left, top, right, bottom = _bounds(text, points)
@@ -66,7 +66,7 @@ def _bounds(text: str, points: float) -> tuple[float, float, float, float]:
 
 
 def picture_mark(mark: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return a picture shrunk to a mark for a picture of that size."""
+    """Return an image shrunk to a mark for an image of that size."""
     scale = min(SHARE * size[0] / mark.width, SHARE * 2 * size[1] / mark.height)
     return mark.convert("RGBA").resize(scaled(mark.size, scale), Image.Resampling.LANCZOS)
 
@@ -87,7 +87,7 @@ def _tiled(mark: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _placed(
     mark: Image.Image, size: tuple[int, int], position: str
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Return the layer for a picture of that size, and its top left corner."""
+    """Return the layer for an image of that size, and its top left corner."""
     if position == "tile":
         return _tiled(mark, size), (0, 0)
     margin = round(MARGIN * min(size))
@@ -98,7 +98,7 @@ def _placed(
 
 
 def marked(image: Image.Image, mark: Image.Image, position: str, opacity: float) -> Image.Image:
-    """Return the picture under the mark; pixels that the mark does not touch stay as they are."""
+    """Return the image under the mark; pixels that the mark does not touch stay as they are."""
     layer, corner = _placed(mark, image.size, position)
     weights = layer.getchannel("A").point([round(level * opacity) for level in range(256)])
     result = image.copy()

@@ -21,7 +21,7 @@ NAME = "local-caption"
     "Danbooru tagger, unless the settings captioner, clip and tagger name models.",
 )
 def describe(work: Work) -> dict[str, Any]:
-    """Return a caption ("clip") or tags with scores ("deepdanbooru") of the picture `image`."""
+    """Return a caption ("clip") or tags with scores ("deepdanbooru") of the image `image`."""
     model = work.params.get("model", "clip")
     if model not in ("clip", "deepdanbooru"):
         raise EngineError(f"model must be 'clip' or 'deepdanbooru', not {model!r}")
@@ -69,7 +69,7 @@ def _mentions(text: str, term: str) -> bool:
     "it knows filters better than real art.",
 )
 def style(work: Work) -> dict[str, Any]:
-    """Return the likeliest style of the picture `image`, and the probability of each."""
+    """Return the likeliest style of the image `image`, and the probability of each."""
     from ..vision.styles import recognise
 
     found = recognise(work.picture("image"))

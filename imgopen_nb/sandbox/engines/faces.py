@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MARGIN = 0.35
 POSTER_SIDE = 960
-# How an error about a picture names it: by its parameter.
+# How an error about an image names it: by its parameter.
 GIVES, RECEIVES, IMAGE = "that gives the face (face)", "that receives the face (image)", "(image)"
 SWAP = (
     "Face mesh, warped and blended (Poisson); keeps the receiver's outline and hair, carries over "
@@ -33,7 +33,7 @@ SWAP = (
     "guesses nothing about people.",
 )
 def detect(work: Work) -> dict[str, Any]:
-    """Return the faces of the picture `image`, left to right, in its pixels."""
+    """Return the faces of the image `image`, left to right, in its pixels."""
     from ..vision.faces import detect_faces
     from ..vision.mesh import no_face
 
@@ -60,7 +60,7 @@ def _row(work: Work, image: Image.Image, face: Face) -> dict[str, Any]:
 
 @engine("face-swap", name="mesh-swap", fidelity="real", about=SWAP)
 def swap_one(work: Work) -> dict[str, Any]:
-    """Return the picture `image` with the face of `face`; its transparency is kept."""
+    """Return the image `image` with the face of `face`; its transparency is kept."""
     from ..vision.arrays import seen_through
 
     return {"outputImageUrl": work.save(seen_through(_swapped(work)[0], work.picture("image")))}
@@ -73,7 +73,7 @@ def swap_one(work: Work) -> dict[str, Any]:
     about=SWAP + " Then enhanced by super resolution: fidelity 0 most, 1 least.",
 )
 def swap_and_enhance(work: Work) -> dict[str, Any]:
-    """Return the picture `image` with the face of `face`, which is then enhanced."""
+    """Return the image `image` with the face of `face`, which is then enhanced."""
     from ..editing.face_restore import enhance, strength
     from ..vision.arrays import seen_through
 
@@ -95,13 +95,13 @@ def _swapped(work: Work) -> tuple[Image.Image, Mesh]:
 
 @engine("face-fusion", name="mesh-swap-many", fidelity="real", about=SWAP)
 def swap_many(work: Work) -> dict[str, Any]:
-    """Return the picture `image` with its faces replaced by those of `faces` in turn."""
+    """Return the image `image` with its faces replaced by those of `faces` in turn."""
     from ..editing.face_swap import swap
     from ..vision.arrays import flatten, seen_through
     from ..vision.mesh import largest_mesh
 
     pictures = work.pictures("faces")
-    named = "that gives face {0} (faces, picture {0})"
+    named = "that gives face {0} (faces, image {0})"
     givers = [(each, largest_mesh(each, named.format(n))) for n, each in enumerate(pictures, 1)]
     receiver = work.picture("image")
     image = flatten(receiver)
@@ -125,9 +125,7 @@ def _places(image: Image.Image, index: int | None) -> list[Mesh]:
     if not 1 <= index <= len(places):
         faces = "1 face" if len(places) == 1 else f"{len(places)} faces"
         field = OPERATIONS["face-fusion"].param("face_index").label
-        raise EngineError(
-            f"{field} is {index}, but the picture that receives the faces has {faces}"
-        )
+        raise EngineError(f"{field} is {index}, but the image that receives the faces has {faces}")
     return [places[index - 1]]
 
 
@@ -139,7 +137,7 @@ def _places(image: Image.Image, index: int | None) -> list[Mesh]:
     "lost features; not CodeFormer.",
 )
 def restore(work: Work) -> dict[str, Any]:
-    """Return the picture `image` with all its faces enhanced; fidelity 0 most, 1 least."""
+    """Return the image `image` with all its faces enhanced; fidelity 0 most, 1 least."""
     from ..editing.face_restore import enhance, strength
     from ..vision.arrays import flatten, seen_through
     from ..vision.mesh import read_meshes
@@ -161,7 +159,7 @@ def restore(work: Work) -> dict[str, Any]:
     "around the face; refuses where little is sure, and most hats.",
 )
 def hairstyle(work: Work) -> dict[str, Any]:
-    """Return the picture `image` with the hair in the colour that `hair` names."""
+    """Return the image `image` with the hair in the colour that `hair` names."""
     from ..editing.hair import COLOURS, colour_in, find_hair, recoloured
     from ..vision.arrays import seen_through
     from ..vision.mesh import largest_mesh
@@ -188,7 +186,7 @@ def hairstyle(work: Work) -> dict[str, Any]:
     '"sandbox placeholder" on it.',
 )
 def instant_id(work: Work) -> dict[str, Any]:
-    """Return a poster with the face of the picture `image`, coloured by prompt and seed."""
+    """Return a poster with the face of the image `image`, coloured by prompt and seed."""
     from ..editing.portrait import poster
     from ..vision.mesh import largest_mesh
 

@@ -1,6 +1,6 @@
 """The engines that draw: text2image, image2image, controlnet and flux.
 
-Without an image model they draw placeholders, which say so on the picture itself; with the
+Without an image model they draw placeholders, which say so on the image itself; with the
 setting and the package `diffusers`, that model draws instead (but for controlnet).
 """
 
@@ -31,7 +31,7 @@ PLACEHOLDER = "local-placeholder"
     "unless the setting diffusers names one.",
 )
 def text2image(work: Work) -> dict[str, Any]:
-    """Draw `batches` times `batch_size` pictures after `prompt`."""
+    """Draw `batches` times `batch_size` images after `prompt`."""
     from ..generation import placeholder, request
 
     draw, about = _artist(placeholder.text2image)
@@ -69,7 +69,7 @@ def controlnet(work: Work) -> dict[str, Any]:
     `module` (or `preprocessor`), a name that `control-preview` takes, "canny" by default, "none"
     for an image that is a map already; `input_image` (or `image`), an address or base64, which goes
     before the call's `image`; and `args` or `units`, a list whose first object holds these. Without
-    a picture it draws the scene alone.
+    an image it draws the scene alone.
     """
     from ..generation import placeholder, request
 
@@ -86,7 +86,7 @@ def controlnet(work: Work) -> dict[str, Any]:
 
 
 def _own_picture(work: Work, unit: Mapping[str, Any]) -> Image.Image | None:
-    """Return the picture that a control unit brings along."""
+    """Return the image that a control unit brings along."""
     for name in ("input_image", "image"):
         if (held := unit.get(name)) and isinstance(held, str):
             return work.picture_in(held, f"control.{name}")
@@ -101,7 +101,7 @@ def _own_picture(work: Work, unit: Mapping[str, Any]) -> Image.Image | None:
     "unless the setting diffusers names one. The seed follows from the prompt.",
 )
 def flux(work: Work) -> dict[str, Any]:
-    """Draw one picture after `prompt`; the operation takes no seed, so equal calls are equal."""
+    """Draw one image after `prompt`; the operation takes no seed, so equal calls are equal."""
     from ..generation import diffusion, placeholder, request
 
     seed = request.seed_of(str(work.params.get("prompt") or ""))
@@ -145,7 +145,7 @@ def _noted(work: Work, found: dict[str, Any], about: Mapping[str, Any]) -> dict[
 
 
 def _drawn(work: Work, request: GenerationRequest, draw: Draw) -> dict[str, Any]:
-    """Draw and save all pictures; return them as the sd family lists them."""
+    """Draw and save all images; return them as the sd family lists them."""
     report, rows = getattr(work, "progress", None), list[dict[str, Any]]()
 
     def on_progress(fraction: float, preview: Image.Image | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The engines `erase` and `outpaint`: gaps and new borders, patched from the picture itself."""
+"""The engines `erase` and `outpaint`: gaps and new borders, patched from the image itself."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 MOST_PICTURES = 4
 MOST_GROWTH = 4
 SEEDS = 2**31
-NOTE = "The border is patched from the picture itself."
-SAME_SIZE = "Both factors are 1: the picture is as large as before, and nothing was added."
+NOTE = "The border is patched from the image itself."
+SAME_SIZE = "Both factors are 1: the image is as large as before, and nothing was added."
 STILL = (
     "The filled area looks much like what was removed: there is little else around the mask to "
     "copy. Paint a larger or a smaller mask."
@@ -25,7 +25,7 @@ CUT = (
     "Colours of what was removed go on beyond the edge of the mask: if a part of it is left there, "
     "paint a larger mask."
 )
-# From this share of the picture on a mask leaves too little to copy from.
+# From this share of the image on a mask leaves too little to copy from.
 MOST_ERASED = 0.6
 
 
@@ -37,7 +37,7 @@ MOST_ERASED = 0.6
     "object's colours; it knows no objects, so it cannot complete one.",
 )
 def erase(work: Work) -> dict[str, Any]:
-    """Return the picture `image` without what is white in `mask`."""
+    """Return the image `image` without what is white in `mask`."""
     import numpy as np
 
     from ..editing.inpaint import patched
@@ -53,11 +53,11 @@ def erase(work: Work) -> dict[str, Any]:
         what = f"has no value above {brightest} of 255" if brightest else "is empty"
         raise EngineError(f"{field} {what}: paint white what is to be removed")
     if holes.all():
-        raise EngineError(f"{field} covers the whole picture: nothing is left to fill it from")
+        raise EngineError(f"{field} covers the whole image: nothing is left to fill it from")
     result, flaws = patched(image, holes, seed=0)
     answer, share = {"outputImageUrl": work.save(result)}, float(holes.mean())
     if share > MOST_ERASED:
-        note = f"{field} covers {share:.0%} of the picture: too little is left to fill it from."
+        note = f"{field} covers {share:.0%} of the image: too little is left to fill it from."
         return {**answer, "note": note}
     note = STILL if flaws.alike else CUT if flaws.cut else ""
     return {**answer, "note": note} if note else answer
@@ -71,7 +71,7 @@ def erase(work: Work) -> dict[str, Any]:
     "new is invented.",
 )
 def outpaint(work: Work) -> dict[str, Any]:
-    """Return `count` pictures with the picture `image` in the middle of new borders."""
+    """Return `count` images with the image `image` in the middle of new borders."""
     from ..editing.inpaint import expanded
 
     image = work.picture("image")

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 MOST_UPSCALED = 640_000
 MOST_RESULT = 36_000_000
 MOST_TEXT = 1000  # characters
-# From this alpha on a pixel belongs to the subject; some share of the picture must be background.
+# From this alpha on a pixel belongs to the subject; some share of the image must be background.
 VISIBLE, LEAST_BACKGROUND = 128, 0.001
-NOTHING_LEFT = "no subject found in the picture: what stands out in it is transparent"
-NO_BACKGROUND = "no background found in the picture: the subject fills it"
+NOTHING_LEFT = "no subject found in the image: what stands out in it is transparent"
+NO_BACKGROUND = "no background found in the image: the subject fills it"
 
 
 @engine(
     "remove-background",
     name="u2netp",
     fidelity="real",
-    about="U2-Net's small version at 320 pixels, drawn to the picture's edges by a guided filter; "
+    about="U2-Net's small version at 320 pixels, drawn to the image's edges by a guided filter; "
     "hair comes out roughly.",
 )
 def remove_background(work: Work) -> dict[str, Any]:
-    """Return the picture `image` with everything but its subject made transparent."""
+    """Return the image `image` with everything but its subject made transparent."""
     from PIL import ImageChops
 
     from ..vision.cutout import cut_out
@@ -56,7 +56,7 @@ def remove_background(work: Work) -> dict[str, Any]:
     "fur or skin. At most 0.64 megapixels.",
 )
 def upscale(work: Work) -> dict[str, Any]:
-    """Return the picture `image` twice or four times as wide and high."""
+    """Return the image `image` twice or four times as wide and high."""
     from ..editing.super_resolution import upscaled
 
     image, scale = work.picture("image"), int(work.params.get("scale", 2))
@@ -64,7 +64,7 @@ def upscale(work: Work) -> dict[str, Any]:
         raise EngineError(
             f"{OPERATIONS['upscale'].param('image').label} has {image.width} × {image.height} "
             "pixels: the sandbox upscales at most "
-            f"{MOST_UPSCALED:,} (about 800 × 800); use enlarge, or a smaller picture"
+            f"{MOST_UPSCALED:,} (about 800 × 800); use enlarge, or a smaller image"
         )
     check_size((scale * image.width, scale * image.height))
     return _sized(work, upscaled(image, scale))
@@ -77,7 +77,7 @@ def upscale(work: Work) -> dict[str, Any]:
     about="Pillow's Lanczos interpolation: larger and smooth, no detail is added.",
 )
 def enlarge(work: Work) -> dict[str, Any]:
-    """Return the picture `image` made `scale` times as wide and high."""
+    """Return the image `image` made `scale` times as wide and high."""
     from PIL import Image
 
     image, scale = work.picture("image"), float(work.params.get("scale", 2))
@@ -93,7 +93,7 @@ def enlarge(work: Work) -> dict[str, Any]:
     about="Drawn by Pillow: its own font for plain Latin text, else one that the system has.",
 )
 def watermark(work: Work) -> dict[str, Any]:
-    """Return the picture `image` under the text `text`, or under the picture `watermark`."""
+    """Return the image `image` under the text `text`, or under the image `watermark`."""
     from ..editing.watermarks import marked
 
     image = work.picture("image")
@@ -113,19 +113,19 @@ def _mark(work: Work, size: tuple[int, int]) -> Image.Image:
             raise EngineError(f"give either text or {field}, not both")
         return picture_mark(work.picture("watermark"), size)
     if not text:
-        raise EngineError(f"give text, or a picture as {field}: there is nothing to put over")
+        raise EngineError(f"give text, or an image as {field}: there is nothing to put over")
     if len(text) > MOST_TEXT:
         raise EngineError(f"text is too long: {len(text):,} characters, at most {MOST_TEXT:,}")
     missing = undrawable(text)
     if missing:
         raise EngineError(
-            f"text: no font here has a sign for {missing[:20]!r}; give a picture as {field}"
+            f"text: no font here has a sign for {missing[:20]!r}; give an image as {field}"
         )
     try:
         return text_mark(text, size)
     except OSError:  # Pillow draws no letters as small as that
         raise EngineError(
-            f"text is too long for a picture of {size[0]} × {size[1]} pixels: {len(text)} signs"
+            f"text is too long for an image of {size[0]} × {size[1]} pixels: {len(text)} signs"
         ) from None
 
 
@@ -137,7 +137,7 @@ def _mark(work: Work, size: tuple[int, int]) -> Image.Image:
     "image arithmetic, segmentation is subject against background, depth a placeholder.",
 )
 def control_preview(work: Work) -> dict[str, Any]:
-    """Return the preprocessor's map of the picture `image`, and what that map really is."""
+    """Return the preprocessor's map of the image `image`, and what that map really is."""
     from ..vision import control_maps
 
     name = str(work.params.get("preprocessor") or "canny")

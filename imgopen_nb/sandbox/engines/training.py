@@ -1,4 +1,4 @@
-"""The engines of training: they check the pictures and let time pass, but train no weights."""
+"""The engines of training: they check the images and let time pass, but train no weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from ..engine import AbsentError, TaskView, Work, engine
 
-ABOUT = "Checks the pictures and lets time pass; no weights are trained."
+ABOUT = "Checks the images and lets time pass; no weights are trained."
 NOTE = "the sandbox trained no weights"
 STATUSES = {"running": 1, "succeeded": 2, "failed": 0}
 SAID = {"running": "Training", "succeeded": "Success"}
@@ -15,7 +15,7 @@ SAID = {"running": "Training", "succeeded": "Success"}
 
 @engine("train", name="training", fidelity="placeholder", about=ABOUT)
 def train(work: Work) -> dict[str, Any]:
-    """Check every picture and invent a model's name; `Jobs` lets the time pass."""
+    """Check every image and invent a model's name; `Jobs` lets the time pass."""
     digest, count = hashlib.sha256(), 0
     for image in work.each_picture("images"):
         digest.update(image.resize((8, 8)).tobytes())

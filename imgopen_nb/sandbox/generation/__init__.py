@@ -1,1 +1,1 @@
-"""Draws pictures from a prompt: by a diffusion model, or as placeholders."""
+"""Draws images from a prompt: by a diffusion model, or as placeholders."""

@@ -1,7 +1,7 @@
 """A real image model: a pipeline that the setting `diffusers` names.
 
 The setting is a model's folder or its id on the hub; the packages come with the extra `diffusers`.
-They are imported when the first picture is drawn.
+They are imported when the first image is drawn.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CLASSES = {
     "image2image": "AutoPipelineForImage2Image",
     "inpaint": "AutoPipelineForInpainting",
 }
-# The latent picture has an eighth of the sides, and Flux packs two by two of its points.
+# The latent image has an eighth of the sides, and Flux packs two by two of its points.
 GRID = 16
 
 
@@ -49,7 +49,7 @@ def is_flux(found: Model) -> bool:
 
 
 def draw(request: GenerationRequest, seed: int, report: OnProgress) -> Image.Image:
-    """Draw a picture with the pipeline, from the input if there is one.
+    """Draw an image with the pipeline, from the input if there is one.
 
     With a mask, everything outside its white is put back.
     """

@@ -1,4 +1,4 @@
-"""The text on a placeholder picture: what was asked for, and that no image model drew it."""
+"""The text on a placeholder image: what was asked for, and that no image model drew it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUND = (12, 14, 20, 185)
 
 
 def mark(image: Image.Image, prompt: str, accent: Colour, box: Box | None = None) -> Image.Image:
-    """Return the picture with mark and prompt on a panel at the foot of `box`, or of all of it."""
+    """Return the image with mark and prompt on a panel at the foot of `box`, or of all of it."""
     left, top, right, bottom = box or (0, 0, *image.size)
     short, long = sorted((right - left, bottom - top))
     unit = max(SMALLEST, round(min(short / 12, 4 + long / 32)))

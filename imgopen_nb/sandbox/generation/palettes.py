@@ -1,4 +1,4 @@
-"""The colours of a placeholder picture: those that its prompt names or suggests."""
+"""The colours of a placeholder image: those that its prompt names or suggests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Placeholder pictures: procedural, seeded, marked as such. No image model draws them."""
+"""Placeholder images: procedural, seeded, marked as such. No image model draws them."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def unit_of(control: object) -> Mapping[str, Any]:
 def control_map(
     unit: Mapping[str, Any], image: Image.Image | None
 ) -> tuple[Image.Image | None, dict[str, Any]]:
-    """Return what the unit's module makes of the picture, and what the answer says of it.
+    """Return what the unit's module makes of the image, and what the answer says of it.
 
-    With the module "none" the picture is a map already.
+    With the module "none" the image is a map already.
     """
     name = str(unit.get("module") or unit.get("preprocessor") or "canny")
     if name.lower() == "none":
@@ -91,7 +91,7 @@ def _finished(
     report: OnProgress,
     box: tuple[int, int, int, int] | None = None,
 ) -> Image.Image:
-    """Report progress as a diffusion model would, and return the picture with its mark."""
+    """Report progress as a diffusion model would, and return the image with its mark."""
     small = shrink(picture, PREVIEW_SIDE)
     noise = np.random.default_rng(seed).integers(0, 256, (small.height, small.width, 3), np.uint8)
     for share in STAGES:
@@ -125,7 +125,7 @@ def _feathered(mask: Image.Image) -> Image.Image:
 
 
 def _mosaic(request: GenerationRequest, image: Image.Image, seed: int) -> Image.Image:
-    """Return the picture in cells of even colour, tinted with the prompt's palette."""
+    """Return the image in cells of even colour, tinted with the prompt's palette."""
     strength = request.denoising
     if not strength:
         return image

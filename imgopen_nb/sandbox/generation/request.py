@@ -20,13 +20,13 @@ SUFFIXES = {"png": "png", "jpg": "jpg", "jpeg": "jpg", "webp": "webp"}
 # The web UI's values of resize_mode, which the vendor does not document.
 STRETCH, CROP, PAD = 0, 1, 2
 
-# Called with how far a picture is, from 0 to 1, and a preview of it.
+# Called with how far an image is, from 0 to 1, and a preview of it.
 OnProgress = Callable[[float, "Image.Image | None"], None]
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One call: what to draw, how large, and the seed of each picture.
+    """One call: what to draw, how large, and the seed of each image.
 
     What only some artists use is read from `params` when it is asked for, so that the answer can
     name what nobody used.
@@ -93,7 +93,7 @@ def read(
 
 
 def check_mask(operation: str, mask: Image.Image, image: Image.Image) -> None:
-    """Raise EngineError for a mask that is not of its picture's size."""
+    """Raise EngineError for a mask that is not of its image's size."""
     if mask.size != image.size:
         row = OPERATIONS[operation]
         raise EngineError(
@@ -104,7 +104,7 @@ def check_mask(operation: str, mask: Image.Image, image: Image.Image) -> None:
 
 
 def fitted(image: Image.Image, size: tuple[int, int], mode: int) -> Image.Image:
-    """Return the picture in the requested size, as resize_mode says."""
+    """Return the image in the requested size, as resize_mode says."""
     if image.size == size:
         return image
     resize = {CROP: ImageOps.fit, PAD: ImageOps.pad}.get(mode, Image.Image.resize)
@@ -129,7 +129,7 @@ def _blurred(mask: Image.Image, params: Mapping[str, Any]) -> Image.Image:
 
 
 def _size(params: Mapping[str, Any], image: Image.Image | None) -> tuple[int, int]:
-    """Return the size: as given, else the picture's own, else 512; the second pass enlarges it."""
+    """Return the size: as given, else the image's own, else 512; the second pass enlarges it."""
     width, height = params.get("width"), params.get("height")
     if image is not None and not (width and height):
         width, height = _proportional(image, width, height)
@@ -148,7 +148,7 @@ def _size(params: Mapping[str, Any], image: Image.Image | None) -> tuple[int, in
 
 
 def _proportional(image: Image.Image, width: int | None, height: int | None) -> tuple[int, int]:
-    """Return both sides in the picture's proportions, within the limits if none is given."""
+    """Return both sides in the image's proportions, within the limits if none is given."""
     least = min(1.0, MOST / max(image.size))
     scale = width / image.width if width else height / image.height if height else least
     across, down = (max(LEAST, min(MOST, round(side * scale))) for side in image.size)
@@ -156,7 +156,7 @@ def _proportional(image: Image.Image, width: int | None, height: int | None) -> 
 
 
 def _seeds(params: Mapping[str, Any], fixed: int | None) -> tuple[int, ...]:
-    """Return a seed for each picture; -1 stands for a new one."""
+    """Return a seed for each image; -1 stands for a new one."""
     batches, each = (int(params.get(name, 1)) for name in ("batches", "batch_size"))
     number = batches * each
     if not (batches > 0 and each > 0 and number <= MOST_PICTURES):
@@ -173,7 +173,7 @@ def _seeds(params: Mapping[str, Any], fixed: int | None) -> tuple[int, ...]:
 
 
 def seed_of(prompt: str) -> int:
-    """Return the seed of an operation that takes none: the same prompt gets the same picture."""
+    """Return the seed of an operation that takes none: the same prompt gets the same image."""
     return zlib.crc32(prompt.encode())
 
 

@@ -1,4 +1,4 @@
-"""Procedural pictures: seeded gradients, ridges, waves, towers, stars and tiles. No image model."""
+"""Procedural images: seeded gradients, ridges, waves, towers, stars and tiles. No image model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUARTERS, DISCS = (1.0, 0.55, 0.28), (0.38, 0.2)
 
 
 def draw(prompt: str, seed: int, size: tuple[int, int]) -> Image.Image:
-    """Return a picture in the prompt's colours, of the kind of scene that its words name."""
+    """Return an image in the prompt's colours, of the kind of scene that its words name."""
     random = np.random.default_rng([zlib.crc32(prompt.encode()), seed])
     kind = next((kind for kind in kinds_of(prompt) if kind in SCENES), "")
     if kind == "landscape" and any(word in prompt.lower() for word in FORESTS):

@@ -1,7 +1,7 @@
 """Who may use a sandbox: whoever sends its token or, where keys are demanded, the keys.
 
 Any user of the machine can connect to it, and what it does is done in its owner's name. Open to all
-are only /health and single pictures, whose names nobody can guess: an `<img>` sends no header.
+are only /health and single images, whose names nobody can guess: an `<img>` sends no header.
 """
 
 from __future__ import annotations

@@ -35,14 +35,14 @@ def read_submission(operation: Operation, body: dict[str, Any]) -> tuple[str, di
 
 
 def _check_pictures(operation: Operation, body: dict[str, Any]) -> None:
-    """Refuse pictures that are not strings: on the wire a picture is a URL."""
+    """Refuse images that are not strings: on the wire an image is a URL."""
     for param in operation.params:
         node: Any = body
         for part in (*filter(None, param.inside.split(".")), param.wire):
             node = node.get(part) if isinstance(node, dict) else None
         items = node if param.type == "images" and isinstance(node, list) else [node]
         if param.picture and any(not isinstance(i, str) and i is not None for i in items):
-            raise WireError("400", f"field {param.field} must be the URL of a picture, as a string")
+            raise WireError("400", f"field {param.field} must be the URL of an image, as a string")
 
 
 def _refuse_constant(constant: str) -> None:

@@ -178,12 +178,12 @@ class OperationHandler(BodyHandler):
 
 
 class UploadHandler(BodyHandler):
-    """POST /upload: the bytes of a picture in, its URL out."""
+    """POST /upload: the bytes of an image in, its URL out."""
 
     limit = MAX_BYTES
 
     async def post(self) -> None:
-        """Store a picture."""
+        """Store an image."""
         self.sandbox.service.access.check_keys(self.request.headers)
         url = await asyncio.to_thread(self._store, self.whole_body())
         self.finish(responses.envelope({"url": url}))

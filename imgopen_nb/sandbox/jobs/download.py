@@ -1,4 +1,4 @@
-"""Pictures from elsewhere: fetched within limits. `pictures.py` decodes them."""
+"""Images from elsewhere: fetched within limits. `pictures.py` decodes them."""
 
 from __future__ import annotations
 

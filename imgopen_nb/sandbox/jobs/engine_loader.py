@@ -53,7 +53,7 @@ class EngineLoader:
 
 
 def _preload_networks() -> None:
-    """Load the networks before the first picture comes."""
+    """Load the networks before the first image comes."""
     try:
         from ..vision.networks import MODELS, session
 

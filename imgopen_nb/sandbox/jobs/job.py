@@ -66,7 +66,7 @@ def new_server_id() -> str:
 
 
 def _digest(values: Mapping[str, Any]) -> str:
-    """Return the same text for the same values, whatever port served their pictures."""
+    """Return the same text for the same values, whatever port served their images."""
     plain = {name: _plain(value) for name, value in _without_passwords(values).items()}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 

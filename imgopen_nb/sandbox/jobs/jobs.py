@@ -39,7 +39,7 @@ class Jobs:
     """All tasks of one sandbox: the open ones in memory, every one in a file.
 
     Args:
-        files: where pictures are kept.
+        files: where images are kept.
         tasks: where tasks are kept.
         engines: what does the work.
         base_url: the address of this sandbox.
@@ -227,11 +227,11 @@ class Jobs:
         return JobWork(operation, job.values, self.files, self.base_url, self, report)
 
     def _fetch(self, run: _Run) -> None:
-        """Fetch a task's pictures, then wait for a slot: fetched pictures fill the memory."""
+        """Fetch a task's images, then wait for a slot: fetched images fill the memory."""
         try:
             run.work.fetch()
         except Exception as error:
-            self._explain(run.job, error, "the pictures could not be fetched")
+            self._explain(run.job, error, "the images could not be fetched")
         else:
             self._slots.acquire()
             run.slots = self._slots
@@ -313,7 +313,7 @@ class Jobs:
 
 @dataclass(slots=True)
 class _Run:
-    """A job in the queue, and the slot that its fetched pictures hold."""
+    """A job in the queue, and the slot that its fetched images hold."""
 
     job: Job
     work: JobWork

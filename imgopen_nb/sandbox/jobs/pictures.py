@@ -1,4 +1,4 @@
-"""Bytes to pictures and back: limits first, then upright and in RGB or RGBA."""
+"""Bytes to images and back: limits first, then upright and in RGB or RGBA."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ SAVING = {"png": {"compress_level": 4}, "jpg": {"quality": 92}, "webp": {"qualit
 
 
 def identify(data: bytes) -> Image.Image:
-    """Return the picture in data, not decoded yet, or raise PictureError."""
+    """Return the image in data, not decoded yet, or raise PictureError."""
     if not data:
         raise PictureError("the file is empty (0 bytes)")
     try:
         image = open_image(data)
     except Image.DecompressionBombError:
-        raise PictureError(f"the picture has too many pixels: {_MOST}") from None
+        raise PictureError(f"the image has too many pixels: {_MOST}") from None
     except UnidentifiedImageError:
         raise PictureError(_not_a_picture(data)) from None
     except Exception:
-        raise PictureError("the picture is damaged: its header cannot be read") from None
+        raise PictureError("the image is damaged: its header cannot be read") from None
     width, height = image.size
     if what := excess_of(image, data):
-        raise PictureError(f"the picture ({width} × {height}) has too many pixels: {what}; {_MOST}")
+        raise PictureError(f"the image ({width} × {height}) has too many pixels: {what}; {_MOST}")
     return image
 
 
 def decode(data: bytes) -> Image.Image:
-    """Return the picture in data: first frame, upright by its EXIF, mode RGB or RGBA."""
+    """Return the image in data: first frame, upright by its EXIF, mode RGB or RGBA."""
     image = identify(data)
     try:
         image.load()
     except Exception as error:
         what = "truncated" if "truncated" in str(error).lower() else "damaged or truncated"
-        raise PictureError(f"the picture is {what}: not all of it can be decoded") from None
+        raise PictureError(f"the image is {what}: not all of it can be decoded") from None
     with contextlib.suppress(Exception):  # broken EXIF turns nothing
         ImageOps.exif_transpose(image, in_place=True)
     return _plain(image)
 
 
 def encode(image: Image.Image, suffix: str) -> bytes:
-    """Return the file of a picture."""
+    """Return the file of an image."""
     buffer = io.BytesIO()
     drawn = image.convert("RGB") if suffix in ("jpg", "bmp") else image
     drawn.save(buffer, _NAMES[suffix], **SAVING.get(suffix, {}))
@@ -66,12 +66,12 @@ def encode(image: Image.Image, suffix: str) -> bytes:
 def _not_a_picture(data: bytes) -> str:
     if found := what_else(data):
         what, hint = found
-        return f"this is {'' if format_of(data) else 'not a picture but '}{what}: {hint}"
-    return f"this is not a picture that can be read ({NAMES})"
+        return f"this is {'' if format_of(data) else 'not an image but '}{what}: {hint}"
+    return f"this is not an image that can be read ({NAMES})"
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Return the picture in 8 bits of RGB or RGBA."""
+    """Return the image in 8 bits of RGB or RGBA."""
     if image.mode in ("RGB", "RGBA") and "transparency" not in image.info:
         return image
     if image.mode.startswith(("I", "F")):
@@ -81,7 +81,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return a picture of 16 or more bits or of floats scaled to 8 bits."""
+    """Return an image of 16 or more bits or of floats scaled to 8 bits."""
     wide = image.convert("F")
     top = wide.getextrema()[1]
     sixteen = image.mode.startswith("I;16") or 255 < _number(top) <= 65535

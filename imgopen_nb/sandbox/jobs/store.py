@@ -1,4 +1,4 @@
-"""The sandbox's folder: pictures under secret names, tasks as small JSON files."""
+"""The sandbox's folder: images under secret names, tasks as small JSON files."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 
 
 class FileStore:
-    """Uploaded pictures and results, served under /files/ to whoever knows their names.
+    """Uploaded images and results, served under /files/ to whoever knows their names.
 
-    A name is the hash of the content with a secret of this folder: the same picture keeps its name,
-    and who has a copy of a picture cannot find out whether it is here.
+    A name is the hash of the content with a secret of this folder: the same image keeps its name,
+    and who has a copy of an image cannot find out whether it is here.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What an engine gets: checked parameters, the pictures that they name, a place for results."""
+"""What an engine gets: checked parameters, the images that they name, a place for results."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class JobWork:
     Args:
         operation: what the engine does.
         values: the caller's parameters, checked.
-        files: where pictures are read from and results go.
+        files: where images are read from and results go.
         base_url: the address that serves `files`.
         tasks: finds other tasks.
         report: is called with how far the work is, and the URL of a preview or "".
@@ -128,7 +128,7 @@ class JobWork:
         }
 
     def fetch(self) -> None:
-        """Download the pictures that are not in the sandbox's folder."""
+        """Download the images that are not in the sandbox's folder."""
         ends = time.monotonic() + ALL_SECONDS
         for url, field in self.remote.items():
             with naming(field):
@@ -138,15 +138,15 @@ class JobWork:
                     raise PictureError(f"more than {ALL_BYTES // 1_000_000} MB in all")
 
     def picture(self, name: str) -> Image.Image:
-        """Return the picture of a parameter: upright, RGB or RGBA."""
+        """Return the image of a parameter: upright, RGB or RGBA."""
         return self.pictures(name)[0]
 
     def pictures(self, name: str) -> list[Image.Image]:
-        """Return the pictures of a parameter that takes several."""
+        """Return the images of a parameter that takes several."""
         return list(self.each_picture(name))
 
     def each_picture(self, name: str) -> Iterator[Image.Image]:
-        """Yield the pictures of a parameter one by one; an error names the picture."""
+        """Yield the images of a parameter one by one; an error names the image."""
         field = self._operation.param(name).label
         for label, url in _labelled(field, self.params[name]):
             with naming(label):
@@ -154,10 +154,10 @@ class JobWork:
             yield image
 
     def picture_in(self, text: str, label: str) -> Image.Image:
-        """Return a picture that an object holds: an address, a data URL or base64.
+        """Return an image that an object holds: an address, a data URL or base64.
 
         Raises:
-            PictureError: it is none of these, or no picture.
+            PictureError: it is none of these, or no image.
         """
         with naming(label):
             if re.match(r"https?://", text, re.IGNORECASE):
@@ -171,7 +171,7 @@ class JobWork:
             return decode(data)
 
     def progress(self, fraction: float, preview: Image.Image | None = None) -> None:
-        """Report how far the work is, from 0 to 1, with a preview of the picture."""
+        """Report how far the work is, from 0 to 1, with a preview of the image."""
         if self._report is None:
             return
         url = ""
@@ -206,10 +206,10 @@ def with_defaults(operation: Operation, values: Mapping[str, Any]) -> dict[str, 
 
 
 def _labelled(field: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Yield each URL of a picture field after what messages call it."""
+    """Yield each URL of an image field after what messages call it."""
     if not isinstance(value, list):
         if value is not None:
             yield field, value
         return
     for number, url in enumerate(value, 1):
-        yield f"{field}, picture {number} of {len(value)}", url
+        yield f"{field}, image {number} of {len(value)}", url

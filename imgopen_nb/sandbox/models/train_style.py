@@ -123,7 +123,7 @@ STYLES: dict[str, Filter] = {
 
 
 def crops(image: Image.Image, random: Random) -> Iterator[Image.Image]:
-    """Yield the picture and random parts of it, mirrored or not, long side `SIDE` at most."""
+    """Yield the image and random parts of it, mirrored or not, long side `SIDE` at most."""
     for number in range(CROPS):
         share = 1.0 if number == 0 else random.uniform(0.5, 0.9)
         width, height = max(64, int(image.width * share)), max(64, int(image.height * share))

@@ -49,7 +49,7 @@ class Captioner:
         return self.model.name
 
     def caption(self, image: Image.Image) -> str:
-        """Return the sentence of a picture.
+        """Return the sentence of an image.
 
         Raises:
             EngineError: the model cannot be run, or its sentence is empty.
@@ -61,7 +61,7 @@ class Captioner:
         except Exception as error:  # the package's errors have no class of their own
             raise self.model.fault("tokenizer.json cannot decode the tokens") from error
         if not text.strip():
-            raise self.model.fault("it says nothing about this picture")
+            raise self.model.fault("it says nothing about this image")
         return " ".join(text.split()).rstrip(" .")
 
     def _tokens(self, states: Array) -> Iterator[int]:

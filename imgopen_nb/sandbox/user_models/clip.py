@@ -1,4 +1,4 @@
-"""A real CLIP that a user has: which of our terms fit a picture, as in CLIP interrogators.
+"""A real CLIP that a user has: which of our terms fit an image, as in CLIP interrogators.
 
 The setting `clip` names a folder or a hub repository with `vision_model.onnx` and
 `text_model.onnx`, or `model.onnx` of both (in `onnx/` or not), `tokenizer.json` and
@@ -63,9 +63,9 @@ class Clip:
         ]
 
     def _similarity(self, picture: Array) -> Array:
-        """Return the cosine of each term's embedding and the picture's."""
+        """Return the cosine of each term's embedding and the image's."""
         if picture.shape != (1, self.embedded.shape[1]):
-            raise self.model.fault("the embeddings of pictures and of texts differ in length")
+            raise self.model.fault("the embeddings of images and of texts differ in length")
         return np.asarray(self.embedded @ self._unit(picture)[0], np.float32)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Turns a picture into a network's input, as the preprocessor_config.json beside it says."""
+"""Turns an image into a network's input, as the preprocessor_config.json beside it says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STRIP = 16
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How pictures are resized, cropped and scaled.
+    """How images are resized, cropped and scaled.
 
     Sizes are (width, height) in pixels; `shortest` is the shorter side of a `size` that keeps the
     proportions.
@@ -35,12 +35,12 @@ class Preprocessing:
 
     @property
     def blank(self) -> Array:
-        """Zeros in the shape of a preprocessed picture."""
+        """Zeros in the shape of a preprocessed image."""
         width, height = self.crop or self.size or (self.shortest, self.shortest)
         return np.zeros((1, 3, height, width), np.float32)
 
     def pixels(self, image: Image.Image) -> Array:
-        """Return a picture as RGB numbers (1, 3, height, width)."""
+        """Return an image as RGB numbers (1, 3, height, width)."""
         longest = STRIP * min(image.size)
         picture = middle(flatten(image), (longest, longest))
         picture = picture.resize(self.size or self._size(*picture.size), self.resampling)

@@ -118,7 +118,7 @@ def _lines(path: Path) -> Tags:
 
 
 def _on_white(picture: Image.Image, side: int) -> Array:
-    """Return a picture as WD14 was trained: in a white square, BGR in 0..255."""
+    """Return an image as WD14 was trained: in a white square, BGR in 0..255."""
     longest = max(picture.size)
     square = Image.new("RGB", (longest, longest), "white")
     square.paste(picture, ((longest - picture.width) // 2, (longest - picture.height) // 2))
@@ -127,10 +127,10 @@ def _on_white(picture: Image.Image, side: int) -> Array:
 
 
 def _on_its_edges(picture: Image.Image, side: int) -> Array:
-    """Return a picture as DeepDanbooru was trained: its edges drawn out to a square, RGB in 0..1.
+    """Return an image as DeepDanbooru was trained: its edges drawn out to a square, RGB in 0..1.
 
     DeepDanbooru shrinks by the mean of areas, which is the box filter here; where the margins are
-    unlike, it puts the picture half a pixel further.
+    unlike, it puts the image half a pixel further.
     """
     scale = side / max(picture.size)
     width, height = (max(1, round(each * scale)) for each in picture.size)

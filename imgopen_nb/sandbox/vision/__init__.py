@@ -1,1 +1,1 @@
-"""Recognises what is in a picture: objects, faces, poses, scenes, colours, edges."""
+"""Recognises what is in an image: objects, faces, poses, scenes, colours, edges."""

@@ -1,4 +1,4 @@
-"""Pictures as numpy arrays and back: sizes, boxes, masks and means that several rooms share."""
+"""Images as numpy arrays and back: sizes, boxes, masks and means that several rooms share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Region = tuple[int, int, int, int]
 
 
 def flatten(image: Image.Image) -> Image.Image:
-    """Return the picture in mode RGB, what is transparent shown on white."""
+    """Return the image in mode RGB, what is transparent shown on white."""
     if image.mode == "RGB":
         return image
     layer = image.convert("RGBA")
@@ -25,7 +25,7 @@ def flatten(image: Image.Image) -> Image.Image:
 
 
 def seen_through(result: Image.Image, image: Image.Image) -> Image.Image:
-    """Return a picture made from `image`, of its size, with the alpha that this has, if any."""
+    """Return an image made from `image`, of its size, with the alpha that this has, if any."""
     if image.mode == "RGBA":
         result = result.convert("RGB")
         result.putalpha(image.getchannel("A"))
@@ -38,37 +38,37 @@ def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def shrink(image: Image.Image, side: int) -> Image.Image:
-    """Return the picture in mode RGB with its long side at most `side` pixels."""
+    """Return the image in mode RGB with its long side at most `side` pixels."""
     size = scaled(image.size, min(1.0, side / max(image.size)))
     picture = flatten(image)
     return picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def middle(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the middle of a picture, at most of that size."""
+    """Return the middle of an image, at most of that size."""
     width, height = min(size[0], image.width), min(size[1], image.height)
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
 
 def clipped(box: Box, size: tuple[int, int]) -> Box:
-    """Return the part of a box that lies within a picture of that size."""
+    """Return the part of a box that lies within an image of that size."""
     left, top, right, bottom = box
     return max(0, left), max(0, top), min(size[0], right), min(size[1], bottom)
 
 
 def grey(image: Image.Image) -> Array:
-    """Return the picture's brightness, 0..1."""
+    """Return the image's brightness, 0..1."""
     return np.asarray(np.asarray(image.convert("L"), np.float32) / 255, np.float32)
 
 
 def as_image(pixels: Floats) -> Image.Image:
-    """Return the picture of pixels in 0..255, rounded and clipped."""
+    """Return the image of pixels in 0..255, rounded and clipped."""
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
 
 
 def as_mask(mask: Mask) -> Image.Image:
-    """Return the picture (mode L) that is white where the mask is true."""
+    """Return the image (mode L) that is white where the mask is true."""
     return Image.fromarray(mask.astype(np.uint8) * 255)
 
 

@@ -1,4 +1,4 @@
-"""Names of colours, and how much of a picture each covers."""
+"""Names of colours, and how much of an image each covers."""
 
 from __future__ import annotations
 

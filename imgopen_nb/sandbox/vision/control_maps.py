@@ -22,7 +22,7 @@ Drawn = tuple[Image.Image, dict[str, Any]]
 def _openpose(image: Image.Image) -> Drawn:
     people = pose.poses(image)
     if not people:
-        raise EngineError("openpose: no person was found in the picture")
+        raise EngineError("openpose: no person was found in the image")
     note = "1 person was found." if len(people) == 1 else f"{len(people)} people were found."
     return pose.draw(people, image.size), {"people": len(people), "note": note}
 
@@ -76,7 +76,7 @@ MODULES = (
            "A ramp with the subject laid in front: no depth was measured.",
            ("depth", "depth_midas", "depth_zoe", "depth_leres", "depth_leres++", "depth_anything",
             "depth_anything_v2", "depth_hand_refiner", "midas", "zoe")),
-    Module("invert", edge_maps.invert, "real", "The negative of the picture.",
+    Module("invert", edge_maps.invert, "real", "The negative of the image.",
            ("inverted", "negative", "invert_from_white_bg_&_black_line")),
 )  # fmt: skip
 _BY_NAME = {name: module for module in MODULES for name in (module.name, *module.aliases)}

@@ -1,4 +1,4 @@
-"""Cutting the subject out: U2-Net-p's coarse mask, refined along the picture's edges."""
+"""Cutting the subject out: U2-Net-p's coarse mask, refined along the image's edges."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ FLAT = 1e-4
 # The network is rarely quite sure; below and above these values it counts as sure.
 LOW, HIGH = 0.12, 0.88
 ROWS = 512
-# On 60 pictures the network was this sure of a subject (`LIKELY` of one that fills `LARGE` of the
-# picture), and less than `DOUBTFUL` of most plain and patterned areas. In between the colour
+# On 60 images the network was this sure of a subject (`LIKELY` of one that fills `LARGE` of the
+# image), and less than `DOUBTFUL` of most plain and patterned areas. In between the colour
 # decides: it must differ from the mean of the others by so many times their spread.
 SURE, LIKELY, LARGE, DOUBTFUL, STANDS_OUT = 0.99, 0.9, 0.05, 0.5, 3.0
 # The colours of the sixteen parts of an even surface differ less than this (in Lab).
 EVEN = 6.0
-NO_SUBJECT = (
-    "no subject found in the picture; use one where something stands out from its background"
-)
+NO_SUBJECT = "no subject found in the image; use one where something stands out from its background"
 
 
 def guided(
@@ -39,7 +37,7 @@ def guided(
 
 
 def refined(image: Image.Image, mask: Array) -> Image.Image:
-    """Return a coarse mask (0..1) on the edges of the picture and in its size (mode L).
+    """Return a coarse mask (0..1) on the edges of the image and in its size (mode L).
 
     The filter's factors are found on a small copy and applied to the whole, strip by strip.
     """
@@ -74,7 +72,7 @@ def found_subject(image: Image.Image, side: int = 320) -> Array:
 
 
 def _is_surface(image: Image.Image) -> bool:
-    """Return whether a picture is one colour, an even pattern or noise, the same all over."""
+    """Return whether an image is one colour, an even pattern or noise, the same all over."""
     picture = flatten(image)
     if len(picture.getcolors(1) or "") == 1:
         return True
@@ -106,7 +104,7 @@ def cut_out(image: Image.Image) -> Image.Image:
 
 
 def alpha_of(image: Image.Image) -> Image.Image:
-    """Return how much of each pixel belongs to the subject (mode L, the picture's size).
+    """Return how much of each pixel belongs to the subject (mode L, the image's size).
 
     There is always one: where nothing stands out, it is a guess.
     """

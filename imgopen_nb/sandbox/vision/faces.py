@@ -1,4 +1,4 @@
-"""Faces in a picture: found by BlazeFace, in all of it and in tiles, confirmed by the face mesh."""
+"""Faces in an image: found by BlazeFace, in all of it and in tiles, confirmed by the face mesh."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIDE, MESH_SIDE = 256, 192
 # The face mesh wants half as much again around the face.
 AROUND = 1.5
 ANCHOR_GRIDS = ((16, 2), (8, 6))
-# On 100 pictures, true faces score above 0.8 and 0.98; a baboon, a squirrel and a lamp below.
+# On 100 images, true faces score above 0.8 and 0.98; a baboon, a squirrel and a lamp below.
 CANDIDATE, CONFIRMED = 0.6, 0.9
 # A tile's share of the long side: four tiles cover a square; halves would take nine.
 TILE, OVERLAP = 0.55, 0.1
@@ -35,7 +35,7 @@ class Face(Detection):
     points: dict[str, Point]
 
     def moved(self, across: float, down: float) -> Face:
-        """Return the face in a larger picture that has its tile at (across, down)."""
+        """Return the face in a larger image that has its tile at (across, down)."""
         left, top, right, bottom = self.box
         points = {name: (x + across, y + down) for name, (x, y) in self.points.items()}
         box = (left + across, top + down, right + across, bottom + down)
@@ -54,7 +54,7 @@ class Face(Detection):
 
 
 def view(centre: Array, side: float, turn: float, pixels: int) -> Array:
-    """Return the matrix (2, 3) from a square of pixels to the picture: centred and turned."""
+    """Return the matrix (2, 3) from a square of pixels to the image: centred and turned."""
     cosine, sine = math.cos(turn), math.sin(turn)
     linear = side / pixels * np.array([[cosine, -sine], [sine, cosine]], np.float32)
     half = np.full(2, pixels / 2, np.float32)
@@ -67,7 +67,7 @@ def look(
     pixels: int,
     resampling: Image.Resampling = Image.Resampling.BICUBIC,
 ) -> Image.Image:
-    """Return the square of the picture that a matrix of `view` describes."""
+    """Return the square of the image that a matrix of `view` describes."""
     numbers = tuple(matrix.ravel().tolist())
     return image.transform((pixels, pixels), Image.Transform.AFFINE, numbers, resampling)
 
@@ -130,9 +130,9 @@ def _edges(length: int, side: int) -> list[int]:
 
 
 def tiles(width: int, height: int) -> list[Region]:
-    """Return overlapping tiles, squares mostly, that cover a large picture, none for a small one.
+    """Return overlapping tiles, squares mostly, that cover a large image, none for a small one.
 
-    BlazeFace sees 256 pixels: in the whole picture it misses faces below a fifteenth of its side.
+    BlazeFace sees 256 pixels: in the whole image it misses faces below a fifteenth of its side.
     """
     long, short = max(width, height), min(width, height)
     if long < 1.5 * SIDE:
@@ -144,7 +144,7 @@ def tiles(width: int, height: int) -> list[Region]:
 
 
 def detect_faces(image: Image.Image, *, tiled: bool = True) -> list[Face]:
-    """Return the faces of a picture, left to right, in its pixels; small ones only if `tiled`."""
+    """Return the faces of an image, left to right, in its pixels; small ones only if `tiled`."""
     picture = flatten(image)
     found = _candidates(picture)
     for box in tiles(*picture.size) if tiled else []:

@@ -1,4 +1,4 @@
-"""What kind of picture it is (photograph, drawing, page ...), before anything in it is named.
+"""What kind of image it is (photograph, drawing, page ...), before anything in it is named.
 
 The head was trained by `models/train_medium.py`, on EfficientNet's features and on the numbers of
 `statistics`: drawings and pages have few colours, flat areas and a backdrop of one colour.
@@ -22,7 +22,7 @@ FRAME, WITHIN = 0.08, 0.2
 
 
 def border(pixels: Array) -> tuple[Array, float]:
-    """Return the median colour of a picture's outermost pixels, and the share that have it."""
+    """Return the median colour of an image's outermost pixels, and the share that have it."""
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     colour = np.median(edge, axis=0)
     return colour, float((np.abs(edge - colour).max(-1) < ALIKE).mean())
@@ -45,7 +45,7 @@ def inked(pixels: Array) -> Mask:
 
 
 def tones_share(pixels: Array) -> float:
-    """Return the share of the pixels that have one of the picture's two commonest colours."""
+    """Return the share of the pixels that have one of the image's two commonest colours."""
     coarse = (pixels // 32).astype(np.int32) @ np.array([64, 8, 1])
     return float(np.sort(np.bincount(coarse.ravel()))[-2:].sum() / coarse.size)
 
@@ -80,7 +80,7 @@ def _head() -> tuple[tuple[str, ...], Array, Array]:
 
 
 def recognise(image: Image.Image, features: Array) -> dict[str, float]:
-    """Return the probability of each medium, from EfficientNet's features of the whole picture."""
+    """Return the probability of each medium, from EfficientNet's features of the whole image."""
     names, weights, offsets = _head()
     odds = softmax(np.concatenate([features, statistics(image)]) @ weights + offsets)
     return dict(zip(names, odds.tolist(), strict=True))

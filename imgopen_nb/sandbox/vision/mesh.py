@@ -20,7 +20,7 @@ from .objects import area
 RIGHT_EYE, LEFT_EYE = 33, 263
 # The inner rim of the lips, and its middle and corners.
 LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
-# The rim of the face, from the forehead's middle clockwise in the picture.
+# The rim of the face, from the forehead's middle clockwise in the image.
 OVAL = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
@@ -53,12 +53,12 @@ class Mesh:
         return float(gap / (np.linalg.norm(self.points[RIGHT_CORNER] - self.points[LEFT_CORNER])))
 
     def placed(self, corner: tuple[float, float], scale: float) -> Mesh:
-        """Return the mesh in a part of the picture that begins at corner, scaled."""
+        """Return the mesh in a part of the image that begins at corner, scaled."""
         points = (self.points - np.array(corner, np.float32)) * scale
         return replace(self, points=np.asarray(points, np.float32))
 
     def region(self, size: tuple[int, int], margin: float = 0.12) -> Region:
-        """Return the box around the face, with a margin, inside a picture of that size."""
+        """Return the box around the face, with a margin, inside an image of that size."""
         reach = margin * self.size + 4
         (left, top), (right, bottom) = self.points.min(0).tolist(), self.points.max(0).tolist()
         box = clipped((left - reach, top - reach, right + reach, bottom + reach), size)
@@ -89,11 +89,11 @@ def read_mesh(image: Image.Image, face: Face) -> Mesh:
 
 
 def read_meshes(image: Image.Image, what: str = "") -> list[Mesh]:
-    """Return the meshes of all faces of a picture, left to right.
+    """Return the meshes of all faces of an image, left to right.
 
     Args:
-        image: the picture.
-        what: what to add to "the picture" in a message, such as "that gives the face".
+        image: the image.
+        what: what to add to "the image" in a message, such as "that gives the face".
 
     Raises:
         EngineError: there is no face in it.
@@ -111,15 +111,15 @@ def largest_mesh(image: Image.Image, what: str = "") -> Mesh:
 
 
 def no_face(what: str = "") -> NoReturn:
-    """Raise the error of a picture without a face."""
-    where = " ".join(filter(None, ["the picture", what]))
+    """Raise the error of an image without a face."""
+    where = " ".join(filter(None, ["the image", what]))
     raise EngineError(
         f"no face was found in {where}; use one where a face looks towards the camera"
     )
 
 
 def outlined(mesh: Mesh, rim: tuple[int, ...], size: tuple[int, int]) -> Image.Image:
-    """Return a picture (mode L) that is white within the landmarks of a rim."""
+    """Return an image (mode L) that is white within the landmarks of a rim."""
     canvas = Image.new("L", size)
     ImageDraw.Draw(canvas).polygon(mesh.points[list(rim)].ravel().tolist(), fill=255)
     return canvas

@@ -1,4 +1,4 @@
-"""Everyday objects in a picture, found by NanoDet-m (COCO's 80 classes)."""
+"""Everyday objects in an image, found by NanoDet-m (COCO's 80 classes)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def distinct(found: list[D], limit: float) -> list[D]:
 
 
 def detect_objects(image: Image.Image, threshold: float = 0.4) -> list[Detection]:
-    """Return the objects scored above `threshold`, best first, boxes in the picture's pixels."""
+    """Return the objects scored above `threshold`, best first, boxes in the image's pixels."""
     picture = flatten(image)
     scale = SIDE / max(picture.size)
     outputs = list(run("nanodet", _feed(picture, scale)).values())

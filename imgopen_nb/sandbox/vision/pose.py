@@ -1,4 +1,4 @@
-"""Body key points of all people in a picture, by MoveNet, and skeletons as OpenPose draws them."""
+"""Body key points of all people in an image, by MoveNet, and skeletons as OpenPose draws them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Pose:
 
 
 def _read(picture: Image.Image, box: Box) -> Array:
-    """Return MoveNet's 17 rows of x, y (in the picture's pixels) and score for one person.
+    """Return MoveNet's 17 rows of x, y (in the image's pixels) and score for one person.
 
     The network wants the whole body in the middle of a square.
     """
@@ -129,7 +129,7 @@ def _same(one: Pose, other: Pose) -> bool:
 
 
 def poses(image: Image.Image) -> list[Pose]:
-    """Return the poses of the people in a picture, the surest first."""
+    """Return the poses of the people in an image, the surest first."""
     picture = flatten(image)
     places = _places(picture).items()
     found = filter(None, (_pose(_read(picture, box), least) for box, least in places))

@@ -1,4 +1,4 @@
-"""Everything that the sandbox measures in a picture before describing it."""
+"""Everything that the sandbox measures in an image before describing it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ PERHAPS_PHOTO, PAPER = 0.25, 0.85
 NO_PHOTO, UNPHOTOGRAPHIC = 0.07, {"text": 0.55, "screenshot": 0.65, "diagram": 0.65}
 # A person needs this score if no face confirms it, and this much beside another person.
 CLEAR_BODY, LIKELY_BODY = 0.69, 0.5
-# What is less sure is no object; a faint person only keeps a picture from being one of nobody.
+# What is less sure is no object; a faint person only keeps an image from being one of nobody.
 OBJECT, FAINT = 0.4, 0.2
 MASK_SIDE = 224
-# Kinds of pictures that are all subject, so that cutting it out would not help.
+# Kinds of images that are all subject, so that cutting it out would not help.
 VIEWS = ("landscape", "building", "vehicle")
 
 
@@ -53,7 +53,7 @@ class Palette:
 
 @dataclass(frozen=True)
 class Scene:
-    """What was measured in one picture.
+    """What was measured in one image.
 
     `people` are those counted, `somebody` is the best sign of a person, counted or not, 0..1;
     `media` has the probability of each medium (photo, drawing, text, screenshot, diagram);
@@ -82,7 +82,7 @@ class Scene:
 
     @property
     def face_share(self) -> float:
-        """Return the largest face's height as a share of the picture's height."""
+        """Return the largest face's height as a share of the image's height."""
         return max(((face.box[3] - face.box[1]) / self.height for face in self.faces), default=0.0)
 
     @property
@@ -114,7 +114,7 @@ def _views(picture: Image.Image) -> list[Image.Image]:
 
 
 def _frame(mask: Array, size: tuple[int, int], margin: float = 0.1) -> Region:
-    """Return the box around a mask's subject in the picture's pixels, with a margin."""
+    """Return the box around a mask's subject in the image's pixels, with a margin."""
     rows, columns = np.nonzero((mask > 0.5).any(1))[0], np.nonzero((mask > 0.5).any(0))[0]
     (width, height), (tall, wide) = size, mask.shape
     left, right = columns[0] / wide * width, (columns[-1] + 1) / wide * width
@@ -256,7 +256,7 @@ def _key(image: Image.Image) -> str:
 
 
 def analyse(image: Image.Image) -> Scene:
-    """Measure a picture; the same pixels are measured once, for all engines."""
+    """Measure an image; the same pixels are measured once, for all engines."""
     key = _key(image)
     with _lock:
         if key in _scenes:

@@ -1,4 +1,4 @@
-"""The style of a picture (photo, sketch, ...), by the head that `models/train_style.py` trained."""
+"""The style of an image (photo, sketch, ...), by the head that `models/train_style.py` trained."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _head() -> tuple[tuple[str, ...], Array, Array]:
 
 
 def features(image: Image.Image) -> Array:
-    """Return 2560 features: EfficientNet's of the whole picture, and of its enlarged middle."""
+    """Return 2560 features: EfficientNet's of the whole image, and of its enlarged middle."""
     picture = shrink(image, SIDE)
     side = max(1, min(picture.size) // 2)
     near = middle(picture, (side, side))

@@ -1,4 +1,4 @@
-"""What a picture shows, by ImageNet's classes: a thing if it is sure, else its family or kind."""
+"""What an image shows, by ImageNet's classes: a thing if it is sure, else its family or kind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GENERAL = {
 
 @dataclass(frozen=True)
 class Subject:
-    """What a picture may show: its noun, the family and the kind that it belongs to."""
+    """What an image may show: its noun, the family and the kind that it belongs to."""
 
     noun: str
     group: str

@@ -1,4 +1,4 @@
-"""Light, colourfulness and texture of a picture, measured without any network."""
+"""Light, colourfulness and texture of an image, measured without any network."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Texture = Literal["plain", "gradient", "noise", "pattern", "picture"]
 
 @dataclass(frozen=True)
 class Tone:
-    """Lightness and contrast in L* (0..100), mean chroma, and what kind of surface the picture is.
+    """Lightness and contrast in L* (0..100), mean chroma, and what kind of surface the image is.
 
     `sky` is how much more smooth blue there is in the upper third than in the lower, `green` the
-    share of plant-green pixels, `lights` that of bright pixels in an otherwise dark picture.
+    share of plant-green pixels, `lights` that of bright pixels in an otherwise dark image.
     """
 
     lightness: float
@@ -51,7 +51,7 @@ def _evenness(detail: Array) -> float:
 
 
 def _likeness(light: Array) -> float:
-    """Return the correlation of neighbouring pixels: near 1 for pictures, near 0 for noise."""
+    """Return the correlation of neighbouring pixels: near 1 for images, near 0 for noise."""
     if min(light.shape) < 8 or float(light.std()) < 1:
         return 1.0
     return float(np.corrcoef(light[:, 1:].ravel(), light[:, :-1].ravel())[0, 1])
@@ -81,7 +81,7 @@ def _lights(light: Array) -> float:
 
 
 def measure(picture: Image.Image) -> Tone:
-    """Measure a picture in mode RGB."""
+    """Measure an image in mode RGB."""
     pixels = lab(np.asarray(shrink(picture, 256)))
     detail = _gradient(pixels[..., 0])
     chroma = np.hypot(pixels[..., 1], pixels[..., 2])

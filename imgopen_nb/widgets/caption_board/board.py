@@ -73,7 +73,7 @@ class Board(NotebookWidget, HasPictures):
         self.edits = Edits(session.manager.database)
         self._rows = comparison.rows
         self._pictures = list({row.picture: None for row in self._rows})
-        self._seen: dict[str, int | None] = {}  # by picture: the caption that the browser shows
+        self._seen: dict[str, int | None] = {}  # by image: the caption that the browser shows
         self._done: list[Edit] = []
         self._callbacks: list[Callable[[str, str | None], None]] = []
         self._timer: threading.Timer | None = None
@@ -86,12 +86,12 @@ class Board(NotebookWidget, HasPictures):
 
     @property
     def picture_rows(self) -> Sequence[Row]:
-        """The pictures, in their order: a dataset or a gallery can be made of a board."""
+        """The images, in their order: a dataset or a gallery can be made of a board."""
         return self._rows
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row per picture: captions of the models, then the person's with tags and origin."""
+        """One row per image: captions of the models, then the person's with tags and origin."""
         mine = self.edits.frame(self._pictures).drop(columns="image").set_index("picture")
         taken = {model: f"{model} (model)" for model in self.comparison.models if model in mine}
         wide = self.comparison.wide().rename(columns=taken)
@@ -101,21 +101,21 @@ class Board(NotebookWidget, HasPictures):
 
     @property
     def offers(self) -> dict[str, Offer]:
-        """Captions that may be meant for pictures without one of a person, by image.
+        """Captions that may be meant for images without one of a person, by image.
 
-        They were written for an earlier version of the file, or under its name before pictures were
+        They were written for an earlier version of the file, or under its name before images were
         told apart. `accept` takes one over; until then none is exported.
         """
         return {image: offer for image, (_, offer) in self._offers().items()}
 
     def accept(self, image: str) -> str:
-        """Take over the caption that is offered for a picture, and return it.
+        """Take over the caption that is offered for an image, and return it.
 
         Args:
-            image: the picture's name, as in `offers`.
+            image: the image's name, as in `offers`.
 
         Raises:
-            UsageError: there is no such picture, or nothing is offered for it.
+            UsageError: there is no such image, or nothing is offered for it.
         """
         offers = self._offers()
         name = next((name for name in offers if image in (name, short_path(name))), None)
@@ -131,7 +131,7 @@ class Board(NotebookWidget, HasPictures):
         self._callbacks.append(call)
 
     def undo(self) -> str | None:
-        """Undo the last change made with this board and return its picture, None if there is none.
+        """Undo the last change made with this board and return its image, None if there is none.
 
         Raises:
             UsageError: the caption has been changed elsewhere since.
@@ -156,26 +156,26 @@ class Board(NotebookWidget, HasPictures):
         *,
         overwrite: bool = False,
     ) -> list[Path]:
-        """Write the captions of people, one file per picture: cat.txt for cat.png.
+        """Write the captions of people, one file per image: cat.txt for cat.png.
 
-        Trainers read one line, so line breaks become spaces. Pictures without a caption of a
+        Trainers read one line, so line breaks become spaces. Images without a caption of a
         person are left out. Files that already have the same content are not touched, and those
         of an earlier export are replaced unless they have been edited since.
 
         Args:
             folder: where the files go, made if it does not exist. If not given, each goes beside
-                its own picture. Pictures from URLs get names from them, which
+                its own image. Images from URLs get names from them, which
                 `imgopen-captions.json` in the folder tells.
             suffix: of the files.
             overwrite: whether to replace files of yours too. No caption is ever written beside
-                another picture of the same name.
+                another image of the same name.
 
         Returns:
             The paths of the caption files.
 
         Raises:
-            UsageError: a file of yours is there, two pictures would have the same file, the
-                picture of that name is another one, or a picture is no local file and there is no
+            UsageError: a file of yours is there, two images would have the same file, the
+                image of that name is another one, or an image is no local file and there is no
                 folder; nothing was written.
             FileError: a file cannot be written.
 
@@ -192,7 +192,7 @@ class Board(NotebookWidget, HasPictures):
         return write_files(rows, files, place, suffix, overwrite=overwrite)
 
     def static_html(self) -> str:
-        """Return the first pictures with their captions as a table, without reading pictures."""
+        """Return the first images with their captions as a table, without reading images."""
         first = self._rows[:SHOWN_STATIC]
         mine = self.edits.current(row.picture for row in first)
         views, left = [], STATIC_BYTES
@@ -217,7 +217,7 @@ class Board(NotebookWidget, HasPictures):
         return f"Board({self._headline()})"
 
     def _headline(self) -> str:
-        """Return "12 pictures · clip, deepdanbooru", quickly for any number of pictures."""
+        """Return "12 images · clip, deepdanbooru", quickly for any number of images."""
         parts = [pictures(self._rows), ", ".join(self.comparison.models)]
         return " · ".join(filter(None, parts))
 
@@ -325,7 +325,7 @@ class Board(NotebookWidget, HasPictures):
         self.widget.send({**ask, "name": middle(name, 60), "held": shown(held.caption, 300)})
 
     def _say(self, text: str, *, trouble: bool = False, at: int = -1) -> None:
-        """Show a text in the browser; `at` is the picture to go to."""
+        """Show a text in the browser; `at` is the image to go to."""
         if text:
             content = {"text": shown(text, 500), "trouble": trouble, "image": at}
             self.widget.send({"kind": "said", **content})
@@ -341,7 +341,7 @@ class Board(NotebookWidget, HasPictures):
         return sum(row.picture in captioned for row in self._rows)
 
     def _show(self, picture: str, done: bool = False) -> Edit | None:
-        """Send the rows of a picture again; `done` if this completes a request of the browser."""
+        """Send the rows of an image again; `done` if this completes a request of the browser."""
         for view in self._views([at for at, r in enumerate(self._rows) if r.picture == picture]):
             self.widget.send({"kind": "row", "row": view, "done": done})
         return self.edits.current([picture]).get(picture)
@@ -389,10 +389,10 @@ def board(
     session: Session | None = None,
     threshold: float = MAJORITY,
 ) -> Board:
-    """Return the caption board of pictures, to be shown as the last expression of a cell.
+    """Return the caption board of images, to be shown as the last expression of a cell.
 
     Args:
-        source: a folder, a glob, a list of pictures, a DataFrame with a column of pictures: those
+        source: a folder, a glob, a list of images, a DataFrame with a column of images: those
             without a caption are there too. Or a history DataFrame, results, a batch, its wide
             frame, a comparison. Without a source it is the last batch of the session, or else the
             whole history.
@@ -400,7 +400,7 @@ def board(
         threshold: the share of the models that a vote must exceed, from 0 to below 1.
 
     Raises:
-        UsageError: there is no picture, or the threshold is out of range.
+        UsageError: there is no image, or the threshold is out of range.
 
     Example:
         >>> imgopen.board("photos")

@@ -19,7 +19,7 @@ from ...images.identity import doubt
 from ...text import cut, short_path, shown
 from .. import script, style
 
-PAGE = 25  # pictures in the browser at a time
+PAGE = 25  # images in the browser at a time
 SHOWN_TEXT, SHOWN_TAGS, STATIC_TEXT = 2_000, 60, 400
 # The messages of the browser: the type of each value.
 _MESSAGES: dict[str, dict[str, tuple[type, ...]]] = {
@@ -35,7 +35,7 @@ _REPLACING = {"replacing": (int, type(None))}
 
 
 class BoardView(anywidget.AnyWidget):
-    """The board in the browser; it requests rows and pictures when it shows them."""
+    """The board in the browser; it requests rows and images when it shows them."""
 
     _esm = script("board")
     _css = style("board")
@@ -61,14 +61,14 @@ def checked(content: Any, total: int) -> dict[str, Any]:
             raise UsageError(f"ignored: {kind} with a {name} of another type")
     for image in [content["image"]] if "image" in wanted else content.get("images", []):
         if type(image) is not int or not 0 <= image < total:
-            raise UsageError(f"ignored: there is no picture {shown(image, 40)}")
+            raise UsageError(f"ignored: there is no image {shown(image, 40)}")
     return {name: content.get(name) for name in ("kind", *wanted, *_REPLACING)}
 
 
 def row_view(
     row: Row, models: Sequence[str], held: Edit | None, offer: Offer | None
 ) -> dict[str, Any]:
-    """Return what the browser shows of a picture."""
+    """Return what the browser shows of an image."""
     described = [row.descriptions.get(model) for model in models]
     lists = {d.model: tags_of(d) for d in described if d and d.answered}
     marks = dict(zip(lists, whose(list(lists.values())), strict=True))
@@ -85,7 +85,7 @@ def row_view(
 
 
 def static_view(row: Row, models: Sequence[str], held: Edit | None) -> dict[str, Any]:
-    """Return what the static HTML shows of a picture, without the picture itself."""
+    """Return what the static HTML shows of an image, without the image itself."""
     described = [row.descriptions.get(model) for model in models]
     texts = [shown(d.trouble, 300) or d.text if d else "" for d in described]
     cells = [shown(text, STATIC_TEXT) for text in (*texts, held.caption if held else "")]

@@ -324,7 +324,7 @@ _FIELDS: dict[str, type[Field]] = {
 
 
 def field_for(operation: Operation, param: Param) -> Field:
-    """Return the field that suits a parameter that is not a picture."""
+    """Return the field that suits a parameter that is not an image."""
     kind = _FIELDS.get(param.type, Field)
     if param.options and len(param.options) <= MOST_IN_A_MENU:
         kind = ChoiceField

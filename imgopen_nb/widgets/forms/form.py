@@ -34,7 +34,7 @@ from .picture_fields import MaskField, PictureField, PicturesField
 from .run import Run
 
 # The groups above the Run button; the others fold below it.
-ALWAYS_OPEN = ("Picture", "Prompt", "Options")
+ALWAYS_OPEN = ("Image", "Prompt", "Options")
 # What a list of the service calls the values that a field takes.
 LISTED = {
     "models": "sdModelCheckpoint", "vaes": "sdVaeFileName", "loras": "sdLoraFileSimplifyName",
@@ -51,7 +51,7 @@ class Form(NotebookWidget):
         result: the last result, None before the first.
         error: why the last run has no result, None if it has one.
         run_button, cancel_button: can be pressed from Python with `click()`.
-        on_use: called with an operation and a picture of the result that it is to take.
+        on_use: called with an operation and an image of the result that it is to take.
         widget: the complete form.
     """
 
@@ -191,7 +191,7 @@ class Form(NotebookWidget):
         self.widget.on_order(self._orders())
 
     def _join_mask(self) -> None:
-        """Have the painter open over the picture of the form."""
+        """Have the painter open over the image of the form."""
         mask, image = self.fields.get("mask"), self.fields.get("image")
         if isinstance(mask, MaskField) and isinstance(image, PictureField):
             mask.picture, mask.opened = (lambda: image.value), image.hide_preview
@@ -301,7 +301,7 @@ class Form(NotebookWidget):
         self.on_use(operation, image)
 
     def _open_below(self, operation: str, image: str) -> None:
-        """Give a picture to this form, or to one of another operation that opens below."""
+        """Give an image to this form, or to one of another operation that opens below."""
         if operation == self.operation.name:
             self.values = {"image": image}
         else:

@@ -31,11 +31,11 @@ class Outcome:
         frame: where it is shown.
         operation: the form's operation.
         session: whose history; a function, as making one may take time.
-        use: called with the name of an operation and a picture that it is to take.
+        use: called with the name of an operation and an image that it is to take.
 
     Attributes:
         place: holds the before/after slider.
-        uses: the operations that take a picture, as (name, text).
+        uses: the operations that take an image, as (name, text).
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Outcome:
     ) -> None:
         self._frame, self._operation, self._session, self._use = frame, operation, session, use
         self._result: Result | None = None
-        self._before: Any = None  # of the run before, if the operation takes no picture
+        self._before: Any = None  # of the run before, if the operation takes no image
         self._has_film = False
         self.place = widgets.VBox()
         self.uses = [
@@ -77,7 +77,7 @@ class Outcome:
         self._frame.outcome = {**self._frame.outcome, "error": told, "said": ""}
 
     def choose(self, number: str) -> None:
-        """Show one of the pictures large."""
+        """Show one of the images large."""
         if number.isdecimal() and int(number) < len(self._frame.pictures):
             self._choose(int(number))
 
@@ -94,7 +94,7 @@ class Outcome:
     def _told(self, result: Result, size: tuple[int, int] | None, number: int) -> dict[str, Any]:
         count = len(result.images)
         facts = [
-            f"picture {number + 1} of {count}" if count > 1 else "",
+            f"image {number + 1} of {count}" if count > 1 else "",
             f"{size[0]} × {size[1]}" if size else "",
             f"seed {result.params['seed']}" if result.params.get("seed") is not None else "",
             result.engine or "",
@@ -119,14 +119,14 @@ class Outcome:
         return result.image or self._before
 
     def save(self, _: str = "") -> None:
-        """Write the pictures or the caption into the folder `pictures`."""
+        """Write the images or the caption into the folder `pictures`."""
         if self._result is not None:
             paths = self._result.save(FOLDER)
             more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
             self._say(f"Saved {paths[0]}{more}")
 
     def compare(self, _: str = "") -> None:
-        """Show the slider between the picture before and the one shown, or put it away."""
+        """Show the slider between the image before and the one shown, or put it away."""
         if self.place.children or self._result is None or not self._result.images:
             self.place.children = []
             return
@@ -136,7 +136,7 @@ class Outcome:
             self.place.children = [before_after(before, after).widget]
 
     def use(self, operation: str) -> None:
-        """Give the picture that is shown to another operation."""
+        """Give the image that is shown to another operation."""
         if self._result is not None and self._result.images:
             self._use(operation, str(self._result.images[self._frame.chosen]))
 
@@ -159,7 +159,7 @@ class Outcome:
 
 
 def _title(row: Mapping[str, Any]) -> str:
-    """Return what tells a run from the others: its caption, prompt, seed or picture."""
+    """Return what tells a run from the others: its caption, prompt, seed or image."""
     params = row["params"] or {}
     seed = f"seed {params['seed']}" if params.get("seed") is not None else ""
     said = row["caption"] or params.get("prompt") or row["image"] or row["task_id"]

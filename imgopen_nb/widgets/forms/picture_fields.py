@@ -1,4 +1,4 @@
-"""Fields for pictures: a URL or path, a file from the browser, a sample, or an earlier result."""
+"""Fields for images: a URL or path, a file from the browser, a sample, or an earlier result."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ RECENT = 30
 MOST_NAME = 200
 UPLOADS = "uploads"
 SAMPLES_TITLE, RESULTS_TITLE = "Samples", "Results"
-INVITATION = "Drop, paste or choose a picture"
+INVITATION = "Drop, paste or choose an image"
 SAMPLE = "sample:"
-PAUSE = 0.3  # seconds after the last key before a picture is fetched
+PAUSE = 0.3  # seconds after the last key before an image is fetched
 
 
 class DropZone(anywidget.AnyWidget):
-    """A place to drop, paste or choose a picture, with a preview and a line of text.
+    """A place to drop, paste or choose an image, with a preview and a line of text.
 
     Attributes:
         preview: the JPEG that is shown, b"" for none; the original never stays in the widget.
@@ -45,7 +45,7 @@ class DropZone(anywidget.AnyWidget):
         alt: the description of the preview.
         label: the name for screen readers.
         several: whether more than one file can be chosen at once.
-        compact: whether the picture is shown elsewhere, so that the zone is a line of text.
+        compact: whether the image is shown elsewhere, so that the zone is a line of text.
     """
 
     _esm = script("dropzone")
@@ -74,7 +74,7 @@ class DropZone(anywidget.AnyWidget):
 
 
 class PictureField(Field):
-    """One picture, by its address; any other kind of picture is turned into an address."""
+    """One image, by its address; any other kind of image is turned into an address."""
 
     def __init__(self, operation: Operation, param: Param, session: Callable[[], Session]) -> None:
         self._session = session
@@ -100,15 +100,15 @@ class PictureField(Field):
         return {"picture": True}
 
     def on_seen(self, call: Callable[[str], None]) -> None:
-        """Have `call(address)` called once a picture has been read, in another thread."""
+        """Have `call(address)` called once an image has been read, in another thread."""
         self._seen = call
 
     def hide_preview(self) -> None:
-        """Leave the picture to a painter that shows it too."""
+        """Leave the image to a painter that shows it too."""
         self._zone.compact = True
 
     def offer_results(self) -> None:
-        """List the pictures of the newest results."""
+        """List the images of the newest results."""
         options = [(RESULTS_TITLE, RESULTS_TITLE), *_recent(self._session())]
         if self._results.options != tuple(options):
             self._results.options = options
@@ -120,7 +120,7 @@ class PictureField(Field):
         return self._address(value)
 
     def _address(self, value: Any) -> str:
-        """Return a picture as text; one that exists in the kernel only is saved as a file."""
+        """Return an image as text; one that exists in the kernel only is saved as a file."""
         if isinstance(value, (str, os.PathLike)):
             return str(value)
         picture = read_picture(value)
@@ -129,10 +129,10 @@ class PictureField(Field):
         return str(self._save(self.param.name, picture.data))
 
     def _save(self, name: str, data: bytes) -> Path:
-        """Write a picture into the data folder, once for the same bytes, and return its path.
+        """Write an image into the data folder, once for the same bytes, and return its path.
 
         Raises:
-            PictureError: the bytes are no picture.
+            PictureError: the bytes are no image.
             OSError: the folder cannot be written to.
         """
         safe = re.sub(r"[^\w-]+", "-", Path(name).stem, flags=re.ASCII).strip("-")[:40]
@@ -158,10 +158,10 @@ class PictureField(Field):
         return str(self.control.value).strip()
 
     def _update_preview(self) -> None:
-        """Show the picture, which is fetched in another thread once nothing more is typed."""
+        """Show the image, which is fetched in another thread once nothing more is typed."""
         self._requested = address = self._first()
         self.remark = ""
-        self._show(b"", "Reading the picture …" if address else INVITATION)
+        self._show(b"", "Reading the image …" if address else INVITATION)
         if self._wait is not None:
             self._wait.cancel()
         if address and not self.problem():
@@ -191,7 +191,7 @@ class PictureField(Field):
 
 
 class MaskField(PictureField):
-    """A mask: an address like any picture, or painted over the picture of another field.
+    """A mask: an address like any image, or painted over the image of another field.
 
     What is painted is saved as a file at each stroke; the file before it is deleted unless a run
     has used it.
@@ -204,7 +204,7 @@ class MaskField(PictureField):
         self._draft: Path | None = None
         self._painter: MaskPainter | None = None
         self.paint_button = widgets.Button(
-            description="Paint the mask", tooltip="Paint the mask over the picture"
+            description="Paint the mask", tooltip="Paint the mask over the image"
         )
         self.paint_button.on_click(lambda _: self.paint())
         self._canvas = widgets.VBox()
@@ -221,10 +221,10 @@ class MaskField(PictureField):
         self._draft = None
 
     def paint(self) -> MaskPainter | None:
-        """Open the painter over the picture; if that fails, the field shows why."""
+        """Open the painter over the image; if that fails, the field shows why."""
         picture = self.picture()
         if not picture:
-            self.show_error("choose the picture first, then paint over it")
+            self.show_error("choose the image first, then paint over it")
             return None
         try:
             painter = MaskPainter(picture, self.value)
@@ -239,7 +239,7 @@ class MaskField(PictureField):
         return painter
 
     def paint_over(self, address: str) -> None:
-        """Open the painter over another picture than before; its mask does not fit that one."""
+        """Open the painter over another image than before; its mask does not fit that one."""
         if self._painter is None or self._painter.source != address:
             if self._painter is not None:
                 self.value = None
@@ -264,7 +264,7 @@ class MaskField(PictureField):
 
 
 class PicturesField(PictureField):
-    """Several pictures, one address a line."""
+    """Several images, one address a line."""
 
     def _make_control(self) -> Any:
         return widgets.Textarea(
@@ -297,7 +297,7 @@ def _unknown_sample(value: Any) -> str:
 
 
 def _recent(session: Session) -> list[tuple[str, str]]:
-    """Return (name, address) of the pictures of the newest results."""
+    """Return (name, address) of the images of the newest results."""
     rows = session.rows(status="succeeded", limit=RECENT)
     return [
         (f"{row['operation']} {row['task_id'][-6:]} · {number}", url)

@@ -68,7 +68,7 @@ class Studio(NotebookWidget):
         return "%imgopen studio"
 
     def _use(self, operation: str, image: str) -> None:
-        """Show the form of an operation with a picture of a result."""
+        """Show the form of an operation with an image of a result."""
         self.choose(operation).values = {"image": image}
 
     def _show(self) -> Any:

@@ -1,1 +1,1 @@
-"""Pictures as a grid of any size, to search and to choose from."""
+"""Images as a grid of any size, to search and to choose from."""

@@ -1,10 +1,10 @@
-"""A gallery: pictures as a grid that can be searched, filtered and selected from.
+"""A gallery: images as a grid that can be searched, filtered and selected from.
 
 The browser holds little more than the visible tiles. It exchanges custom messages with the kernel
 (`kind` says which), with tiles as 32-bit numbers in a buffer, so a saved notebook does not grow:
 
     from the browser   open, view [tiles], select [tiles], query {search, model, ...}, details
-    to the browser     state, order [tiles], selected [tiles], captions, pictures [JPEGs], details
+    to the browser     state, order [tiles], selected [tiles], captions, images [JPEGs], details
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Grid(anywidget.AnyWidget):
 
 
 class Gallery(NotebookWidget):
-    """Pictures as a grid; made by `gallery`.
+    """Images as a grid; made by `gallery`.
 
     Attributes:
-        tiles: the pictures, each with its tasks.
+        tiles: the images, each with its tasks.
         query: which of them are shown; changed by `filter`.
         widget: the grid in the browser.
     """
@@ -73,10 +73,10 @@ class Gallery(NotebookWidget):
 
     @property
     def selected(self) -> pd.DataFrame:
-        """The rows of the selected pictures, with the index of the source.
+        """The rows of the selected images, with the index of the source.
 
         Set it to a boolean mask, to labels of the index or to a DataFrame of such rows to select
-        the pictures of these rows; None or [] selects nothing.
+        the images of these rows; None or [] selects nothing.
         """
         places = {place for at in self._chosen for place in self.tiles[at].places}
         return self._source.frame.iloc[sorted(places)]
@@ -88,7 +88,7 @@ class Gallery(NotebookWidget):
 
     @property
     def pictures(self) -> list[str]:
-        """The addresses of the selected pictures, as in the history."""
+        """The addresses of the selected images, as in the history."""
         return [self.tiles[at].label for at in self._chosen]
 
     def on_select(self, call: Callable[[Gallery], None]) -> None:
@@ -96,7 +96,7 @@ class Gallery(NotebookWidget):
         self._callbacks.append(call)
 
     def filter(self, search: str = "", **exact: str) -> None:
-        """Show the pictures with a task that matches all of this; without arguments, show all.
+        """Show the images with a task that matches all of this; without arguments, show all.
 
         Args:
             search: words of the caption, the tags, the prompt or the file's name.
@@ -105,7 +105,7 @@ class Gallery(NotebookWidget):
         self._set_query(Query(search, **exact), "")
 
     def static_html(self) -> str:
-        """Return the first pictures as HTML, without those that must be read first."""
+        """Return the first images as HTML, without those that must be read first."""
         shots, left = [], STATIC_BYTES
         self._missing = set()
         for at, tile in enumerate(self.tiles[:SHOWN_STATIC]):
@@ -125,7 +125,7 @@ class Gallery(NotebookWidget):
         return f"Gallery({self._head()})"
 
     def _head(self) -> str:
-        return " · ".join(filter(None, [counted(len(self), "picture"), self._source.title]))
+        return " · ".join(filter(None, [counted(len(self), "image"), self._source.title]))
 
     def _ipython_display_(self, **options: Any) -> None:
         super()._ipython_display_(**options)
@@ -201,7 +201,7 @@ class Gallery(NotebookWidget):
 
     def _cached(self, key: Key) -> bytes | None:
         at, size = key
-        if not self.tiles[at].picture:  # which picture it is is not known
+        if not self.tiles[at].picture:  # which image it is is not known
             return b""
         if size > SMALL:
             return None
@@ -239,13 +239,13 @@ class Gallery(NotebookWidget):
 
 
 def gallery(source: Any = None, *, session: Session | None = None) -> Gallery:
-    """Return a gallery of pictures, to be shown as the last expression of a cell.
+    """Return a gallery of images, to be shown as the last expression of a cell.
 
     Args:
-        source: a folder, a glob, a list of paths and URLs, a DataFrame with a column of pictures, a
+        source: a folder, a glob, a list of paths and URLs, a DataFrame with a column of images, a
             history DataFrame, results, a batch, its wide frame, a comparison. Without a source it
             is the last batch of the session, or else the whole history, newest first.
-        session: the session that reads the pictures; the current one if not given.
+        session: the session that reads the images; the current one if not given.
 
     Raises:
         UsageError: the source is none of these.

@@ -1,6 +1,6 @@
-"""Pictures of a history as tiles: read from any source, filtered by a query, shown in detail.
+"""Images of a history as tiles: read from any source, filtered by a query, shown in detail.
 
-A tile is one picture with all its tasks, so the captions of several models are shown together. Two
+A tile is one image with all its tasks, so the captions of several models are shown together. Two
 files with the same bytes are two tiles that share their tasks.
 pandas is imported only if a DataFrame is needed.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MOST_CAPTION, MOST_NAME, MOST_SEARCHED = 160, 200, 20_000  # characters
 MOST_TASKS, MOST_TAGS, MOST_OUTPUTS, MOST_CHOICES = 20, 60, 100, 100
-Fetch = Callable[[int], Thumbnail | None]  # (pixels) -> a small version of one picture
+Fetch = Callable[[int], Thumbnail | None]  # (pixels) -> a small version of one image
 _COLUMNS = (
     "task_id", "operation", "model", "image", "picture", "params", "status", "caption", "tags",
     "image_urls", "submitted", "finished", "seconds", "backend", "engine", "error",
@@ -47,12 +47,12 @@ _WITH_PICTURES = {"image", "image_urls"}
 
 @dataclass
 class Source:
-    """Where a gallery's pictures come from.
+    """Where a gallery's images come from.
 
     Attributes:
         rows: tasks as rows of the history; only `image` if there is no task.
-        meant: the pictures to show, in their order; None for those of the rows.
-        fetch: by identity, how to read the pictures that the session cannot read.
+        meant: the images to show, in their order; None for those of the rows.
+        fetch: by identity, how to read the images that the session cannot read.
         newest_first: whether the last row is shown first.
         given: the user's own DataFrame, whose index is kept.
         title: what is shown, if nothing was given.
@@ -105,7 +105,7 @@ def read_source(source: Any, session: Session) -> Source:
 
 
 def _is_of_tasks(frame: pd.DataFrame) -> bool:
-    """Whether the rows are tasks, and not only pictures with a caption."""
+    """Whether the rows are tasks, and not only images with a caption."""
     from ...batch.frame import is_wide
 
     names = set(frame.columns)
@@ -113,14 +113,14 @@ def _is_of_tasks(frame: pd.DataFrame) -> bool:
 
 
 def _has_captions(frame: pd.DataFrame) -> bool:
-    """Whether the user has put captions into a table of pictures."""
+    """Whether the user has put captions into a table of images."""
     from ...batch.frame import is_wide
 
     return bool(set(frame.columns) & _CAPTIONS) and not is_wide(frame)
 
 
 def _selected(manager: TaskManager, source: Any) -> Source:
-    """Return pictures that somebody means, with the tasks that describe them."""
+    """Return images that somebody means, with the tasks that describe them."""
     selection = select(manager, source)
     tasks = _tasks([said.source or said for said in selection.described])
     meant = selection.rows
@@ -131,7 +131,7 @@ def _selected(manager: TaskManager, source: Any) -> Source:
 
 
 def _captioned(manager: TaskManager, frame: pd.DataFrame) -> Source:
-    """Return the pictures of a DataFrame with the user's own captions."""
+    """Return the images of a DataFrame with the user's own captions."""
     meant = identified(manager, pictures_in(frame))
     rows = [
         {**row, "image": each.image, "picture": each.picture or None}
@@ -148,7 +148,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _tasks(items: Iterable[Any]) -> Source:
-    """Return results or descriptions as rows; their pictures are read through the results."""
+    """Return results or descriptions as rows; their images are read through the results."""
     rows: list[dict[str, Any]] = []
     known: dict[str, Fetch] = {}
     for item in items:
@@ -180,14 +180,14 @@ class TileTask:
 
 @dataclass(slots=True)
 class Tile:
-    """One picture and its tasks.
+    """One image and its tasks.
 
     Attributes:
-        label: the picture's name in the history; "" if a task has no picture.
+        label: the image's name in the history; "" if a task has no image.
         picture: its identity; its URL if a task made it.
         made: whether the address came from the service: then no local file is read.
         tasks: its tasks, whatever they called it.
-        place: of its row in the source, if the source is a list of pictures.
+        place: of its row in the source, if the source is a list of images.
     """
 
     label: str
@@ -203,11 +203,11 @@ class Tile:
 
     @property
     def caption(self) -> str:
-        """A caption, a prompt, tags, or else the picture's name."""
+        """A caption, a prompt, tags, or else the image's name."""
         sentences = [t.caption for t in self.tasks if t.caption and t.caption != ", ".join(t.tags)]
         lists = [", ".join(task.tags[:20]) for task in self.tasks]
         text = next(filter(None, [*sentences, *lists]), "") or _name(self.label)
-        return shown(text or "no picture", 2000)
+        return shown(text or "no image", 2000)
 
     @property
     def mark(self) -> str:
@@ -217,7 +217,7 @@ class Tile:
 
 
 def tiles_of(source: Source) -> list[Tile]:
-    """Return one tile for each picture, in the order of the source."""
+    """Return one tile for each image, in the order of the source."""
     tasks: dict[str, list[TileTask]] = {}
     tiles: dict[tuple[str, str], Tile] = {}
     rows = [(place, row, _pictures(place, row)) for place, row in enumerate(source.rows)]
@@ -225,7 +225,7 @@ def tiles_of(source: Source) -> list[Tile]:
     for place, row, pictures in reversed(rows) if source.newest_first else rows:
         task = _task(place, row)
         for label, picture in pictures:
-            # The user may have given an address that the service returned: then it is one picture.
+            # The user may have given an address that the service returned: then it is one image.
             key = label if label in made else picture
             said = tasks.setdefault(key, [])
             said.append(task)
@@ -246,9 +246,9 @@ def _is_url(label: str) -> bool:
 
 
 def _pictures(place: int, row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (name, identity) of a task's output pictures, or of its input if it has none.
+    """Return (name, identity) of a task's output images, or of its input if it has none.
 
-    The identity of a picture that a task made is its address.
+    The identity of an image that a task made is its address.
     """
     urls = [u for u in _several(row.get("image_urls")) if isinstance(u, str)]
     made = dict.fromkeys(filter(_is_url, urls))
@@ -321,7 +321,7 @@ class Query:
 
 
 def choices(tiles: Sequence[Tile]) -> dict[str, list[tuple[str, int]]]:
-    """Return the values of each filter as (value, number of pictures), most frequent first."""
+    """Return the values of each filter as (value, number of images), most frequent first."""
     found = {}
     for name in ("model", "status", "operation", "tag"):
         sets = ({v for task in tile.tasks for v in task.values(name)} for tile in tiles)
@@ -331,7 +331,7 @@ def choices(tiles: Sequence[Tile]) -> dict[str, list[tuple[str, int]]]:
 
 
 def details(tile: Tile, source: Source) -> dict[str, Any]:
-    """Return everything that is known about a picture, as short visible texts."""
+    """Return everything that is known about an image, as short visible texts."""
     return {
         "label": shown(short_path(tile.label), 500),
         "doubt": doubt(tile.picture),
@@ -381,7 +381,7 @@ def _line(row: Mapping[str, Any]) -> str:
     try:
         params = {key: operation.param(key) for key in given}
         pictures = [given[key] for key, param in params.items() if param.picture]
-        # A picture that existed only in a kernel cannot be named again.
+        # An image that existed only in a kernel cannot be named again.
         gone = '"<' in json.dumps(pictures)
         values = {key: tidy(operation, param, given[key]) for key, param in params.items()}
         return "" if gone else magic_line(operation, values)

@@ -1,5 +1,5 @@
 // The caption board: the captions of several models and those of a person, used by keyboard or
-// mouse. The kernel has all data; the browser has one page of pictures and the text being written.
+// mouse. The kernel has all data; the browser has one page of images and the text being written.
 //
 // Captions are not trusted: they are only set as textContent.
 
@@ -16,7 +16,7 @@ const MERGES = [
   ["v", "vote", "Vote", "the tags that most models share"],
 ];
 const HELP = [
-  ["↑ ↓ or k j", "the picture before, the next"],
+  ["↑ ↓ or k j", "the image before, the next"],
   ["Page ↑ Page ↓", "the page before, the next"],
   ["1 … 9", "pick the caption of that model"],
   ...MERGES.map(([key, , label, about]) => [key, `${label}: ${about}`]),
@@ -91,7 +91,7 @@ function fill(board, data) {
 function fillRow(board, row, data) {
   row.data = data;
   const place = `${data.image + 1} of ${board.model.get("total")}`;
-  row.element.setAttribute("aria-label", `picture ${place}: ${data.name}`);
+  row.element.setAttribute("aria-label", `image ${place}: ${data.name}`);
   row.head.replaceChildren(make("b", "", String(data.image + 1)), words("bdi", "", data.name));
   if (data.agreement) row.head.append(make("span", "quiet", `agreement ${data.agreement}`));
   if (data.doubt) row.head.append(make("span", "quiet", data.doubt));
@@ -139,7 +139,7 @@ function mine(board, data) {
   return make("section", "mine", top, words("div", "text", held.shown), words("div", "quiet", from));
 }
 
-// A caption that may be meant for this picture. It counts only once it is taken over.
+// A caption that may be meant for this image. It counts only once it is taken over.
 function offered(board, data) {
   const { text, why, when } = data.offer;
   const accept = button({ class: "accept", title: "take it over as your caption (a)" },
@@ -414,7 +414,7 @@ function toolbar(board) {
   board.helper = tool("Help", "?", "the keys", () => toggleHelp(board));
   board.helper.setAttribute("aria-expanded", "false");
   return make("div",
-    { class: "tools", role: "toolbar", "aria-label": "what to do with the marked picture" },
+    { class: "tools", role: "toolbar", "aria-label": "what to do with the marked image" },
     ...MERGES.map(([key, how, label, about]) =>
       tool(label, key, about, () => act(board, board.at, { kind: "merge", how }))),
     tool("Undo", "z", "undo the last change", () => board.keys.z()), board.helper);

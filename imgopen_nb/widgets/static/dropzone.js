@@ -1,4 +1,4 @@
-// The preview of a picture; another one can be dropped, pasted or chosen.
+// The preview of an image; another one can be dropped, pasted or chosen.
 
 const MOST_BYTES = 50_000_000;
 

@@ -200,7 +200,7 @@ function makeField(about, order) {
   return { box, show, fill, focus };
 }
 
-// Usual shapes of a picture: one sets the width and the height together.
+// Usual shapes of an image: one sets the width and the height together.
 const SHAPES = { "1:1": [1, 1], "3:2": [3, 2], "2:3": [2, 3], "16:9": [16, 9] };
 const STEP = 8; // pixels
 
@@ -362,7 +362,7 @@ function makeResult(model, root, order) {
   const empty = add(root, "div", "empty", "The result appears here.");
   const figure = add(root, "figure", "io-stack");
   const main = add(figure, "img", { class: "io-pic main" });
-  const others = add(figure, "div", { class: "others", role: "group", "aria-label": "Pictures of this run" });
+  const others = add(figure, "div", { class: "others", role: "group", "aria-label": "Images of this run" });
   const progress = add(root, "div", "io-stack");
   const compare = add(root, "div", "slot compare");
   const actions = add(root, "div", { class: "io-row", role: "group", "aria-label": "Next steps" });
@@ -401,7 +401,7 @@ function makeResult(model, root, order) {
     others.replaceChildren(...pictures.map((data, at) => {
       const image = make("img", { class: "io-pic", alt: "" });
       jpeg(image, data);
-      return button({ "aria-pressed": at === model.get("chosen"), "aria-label": `Picture ${at + 1}` },
+      return button({ "aria-pressed": at === model.get("chosen"), "aria-label": `Image ${at + 1}` },
         () => order("choose", String(at)), image);
     }));
     const can = outcome.can ?? [];
@@ -477,7 +477,7 @@ function makeResult(model, root, order) {
   return { places: { card, compare, next }, stop };
 }
 
-// A menu of the operations that take the picture shown.
+// A menu of the operations that take the image shown.
 function makeUses(model, order) {
   const menu = make("select", { "aria-label": "Use as input" }, make("option", { value: "" }, "Use as input"));
   for (const [name, text] of model.get("about").uses) add(menu, "option", { value: name }, text);

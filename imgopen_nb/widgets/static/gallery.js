@@ -1,11 +1,11 @@
-// A grid of pictures. The page has only the visible tiles and half a screen around them.
+// A grid of images. The page has only the visible tiles and half a screen around them.
 // `g` is the state of one view; a place is a position in the grid, a tile is the kernel's number.
 // Texts are not trusted: they are only set as textContent, and every `src` is a blob: URL of a JPEG
 // that the kernel has made.
 
 const GAP = 10;
-const TEXT = 46; // pixels for the two lines below a picture
-const KEPT = 1500; // pictures that this page keeps
+const TEXT = 46; // pixels for the two lines below an image
+const KEPT = 1500; // images that this page keeps
 const FILTERS = ["model", "operation", "status", "tag"];
 const HELP = "Arrow keys move, Space selects, Shift extends, Ctrl+A selects all, Enter shows details";
 let views = 0;
@@ -56,7 +56,7 @@ function sort(g) {
 
 function known(g, tile) {
   const kept = g.kept.get(tile);
-  // Pictures for the static HTML are sent without a request, maybe before the captions.
+  // Images for the static HTML are sent without a request, maybe before the captions.
   return kept && kept.text !== undefined && (kept.url || kept.lost);
 }
 
@@ -252,7 +252,7 @@ function point(g) {
 
 function tellCount(g) {
   const [all, here, chosen] = [g.total, count(g), g.chosen.size].map((n) => n.toLocaleString("en"));
-  const pictures = g.total === 1 ? "picture" : "pictures";
+  const pictures = g.total === 1 ? "image" : "images";
   const parts = [all === here ? `${all} ${pictures}` : `${here} of ${all} ${pictures}`];
   if (g.title) parts.push(g.title);
   if (g.chosen.size) parts.push(`${chosen} selected`);
@@ -430,7 +430,7 @@ function fillDetails(g, message) {
   if (message.doubt) add(g.pane, "div", "quiet", message.doubt);
   const list = add(g.pane, "div", "said");
   for (const said of message.said) addSaid(list, said);
-  if (message.more) add(g.pane, "div", "quiet", `${message.more} more tasks of this picture`);
+  if (message.more) add(g.pane, "div", "quiet", `${message.more} more tasks of this image`);
 }
 
 function addSaid(list, said) {
@@ -455,7 +455,7 @@ function buildFrame(g) {
   const body = add(g.root, "div", "body");
   g.frame = add(body, "div", {
     class: "frame", tabindex: "0", role: "listbox", "aria-multiselectable": "true",
-    "aria-label": "pictures", "aria-description": HELP,
+    "aria-label": "images", "aria-description": HELP,
   });
   g.space = add(g.frame, "div", "space");
   g.none = add(g.frame, "div", "none", "No image matches.");

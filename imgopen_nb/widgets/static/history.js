@@ -1,7 +1,7 @@
 // The history as a table. While it is visible it polls the kernel, one request at a time.
 
 const SOON = 1000, LATER = 5000;
-const HEADINGS = ["operation", "model", "status", "time", "picture", "caption or error", ""];
+const HEADINGS = ["operation", "model", "status", "time", "image", "caption or error", ""];
 
 function seconds(row, now) {
   if (!row.submitted) return "";

@@ -1,20 +1,20 @@
-// A mask painted over a picture, at the full resolution of the picture.
+// A mask painted over an image, at the full resolution of the image.
 //
 // The rule by which the same mask can be computed elsewhere: pointer positions are rounded to
-// eighths of a pixel of the picture. A stroke paints a pixel if and only if the distance of its
+// eighths of a pixel of the image. A stroke paints a pixel if and only if the distance of its
 // centre to the line through the pointer positions is at most half the brush size (with size 1,
 // positions are moved to the centre of their pixel first). A rectangle paints the pixels whose
 // centres are in it or on its border.
 
 const MOST_UNDO = 32_000_000; // bytes of the undo history
-const MOST_HEIGHT = 560; // of the picture on the page, in CSS pixels
+const MOST_HEIGHT = 560; // of the image on the page, in CSS pixels
 const MOST_ZOOM = 32;
 const TINT = [255, 45, 110, 140]; // red, green, blue, alpha
 const PAUSE = 200; // milliseconds between two masks that are sent
 const TOOLS = { b: "brush", e: "eraser", r: "rectangle", m: "move" };
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const HELP =
-  "Keys in the picture: B brush, E eraser, R rectangle, M move · [ ] size · arrows move the cursor "
+  "Keys in the image: B brush, E eraser, R rectangle, M move · [ ] size · arrows move the cursor "
   + "(Shift: one pixel) · Enter paints a dot, Space puts the brush down and lifts it; both mark "
   + "the corners of a rectangle · Escape gives up · Ctrl+Z, Ctrl+Shift+Z undo, redo · I inverts, "
   + "Delete clears · + − zoom, 1 100 %, 0 all. Shift while painting erases. Ctrl+wheel or two "
@@ -204,13 +204,13 @@ class Mask {
   }
 }
 
-// The visible part of the picture: `scale` in CSS pixels per pixel, `left` and `top` in pixels.
+// The visible part of the image: `scale` in CSS pixels per pixel, `left` and `top` in pixels.
 class View {
   constructor(width, height) {
     Object.assign(this, { width, height, scale: 1, left: 0, top: 0, wide: 1, high: 1, fit: 0 });
   }
 
-  // Fits the picture into a width of `room` CSS pixels; small ones grow by integer factors.
+  // Fits the image into a width of `room` CSS pixels; small ones grow by integer factors.
   resize(room) {
     const most = Math.min(MOST_HEIGHT, Math.max(240, innerHeight * 0.7));
     const fit = Math.min(room / this.width, most / this.height);
@@ -241,12 +241,12 @@ class View {
   }
 }
 
-// The pixels of the picture sampled by a row or column of screen pixels, `several` for each.
+// The pixels of the image sampled by a row or column of screen pixels, `several` for each.
 function samples(start, length, perPixel, offset, limit, several) {
   const found = new Int32Array(length * several);
   for (let i = 0; i < found.length; i++) {
     const at = Math.floor((start + (i + 0.5) / several) / perPixel + offset);
-    found[i] = at < limit ? at : -1; // negative: outside of the picture
+    found[i] = at < limit ? at : -1; // negative: outside of the image
   }
   return found;
 }
@@ -352,7 +352,7 @@ class Painter {
     this.button(zoom, "−", "zoom out (−)", () => this.zoom(this.view.scale / 1.5));
     this.button(zoom, "+", "zoom in (+)", () => this.zoom(this.view.scale * 1.5));
     this.button(zoom, "100 %", "actual size (1)", () => this.zoom(1));
-    this.button(zoom, "all", "the whole picture (0)", () => this.zoom(this.view.fit));
+    this.button(zoom, "all", "the whole image (0)", () => this.zoom(this.view.fit));
   }
 
   group(name) {
@@ -421,7 +421,7 @@ class Painter {
       this.picture = await createImageBitmap(jpeg);
       this.draw();
     } catch (error) {
-      this.showError(`the picture cannot be shown: ${error.message}`);
+      this.showError(`the image cannot be shown: ${error.message}`);
     }
   }
 
@@ -454,7 +454,7 @@ class Painter {
     this.report();
   }
 
-  // Redraws the visible part of a box, which is in pixels of the picture.
+  // Redraws the visible part of a box, which is in pixels of the image.
   drawMask(box) {
     if (!this.ratio || !box) return;
     const { view, canvas } = this;
@@ -814,7 +814,7 @@ class Painter {
     return true;
   }
 
-  // Moves the picture until the cursor is visible.
+  // Moves the image until the cursor is visible.
   follow() {
     const { view, cursor } = this;
     const seen = { x: view.wide / view.scale, y: view.high / view.scale };

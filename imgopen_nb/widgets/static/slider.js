@@ -1,4 +1,4 @@
-// Two pictures on top of each other: left of the bar the one before, right of it the one after.
+// Two images on top of each other: left of the bar the one before, right of it the one after.
 
 const KEYS = {
   ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10,
@@ -13,7 +13,7 @@ function render({ model, el }) {
   add(frame, "span", { class: "tag", "aria-hidden": "true" }, "before");
   add(frame, "span", { class: "tag right", "aria-hidden": "true" }, "after");
   const bar = add(frame, "div", {
-    class: "bar", role: "slider", tabindex: "0", "aria-label": "share of the picture before",
+    class: "bar", role: "slider", tabindex: "0", "aria-label": "share of the image before",
     "aria-valuemin": "0", "aria-valuemax": "100", "aria-orientation": "horizontal", ...NO_SHORTCUTS,
   });
   const line = add(root, "div", "line");

@@ -59,7 +59,7 @@ def read(name: str, content: str | bytes, column: Any = None, **more: Any) -> li
 # .csv
 
 CSV: dict[str, tuple[str | bytes, list[Any]]] = {
-    "a title above": (f"My pictures,,\n,,\nid,url,x\n1,{ONE},\n", [ONE]),
+    "a title above": (f"My images,,\n,,\nid,url,x\n1,{ONE},\n", [ONE]),
     "a remark above": (f"# exported\nid,url\n1,{ONE}\n", [ONE]),
     "a number sign in the header": (f"#,url\n1,{ONE}\n", [ONE]),
     "a blank line of blanks": (f"url\n  \n{ONE}\n", [ONE]),
@@ -136,9 +136,9 @@ def test_prompts_keep_their_commas(content: str, expected: list[str]):
             f"url\n{ONE}?\xe9\n".encode("cp1252"),
             "a.csv: read as Windows-1252, since it is not UTF-8",
         ),
-        (f"1\t{ONE}\n", "a.csv: column '2' (the only one with pictures), no header, so its "
+        (f"1\t{ONE}\n", "a.csv: column '2' (the only one with images), no header, so its "
          "columns are numbered, separated by tabs"),
-        (f"name,see\nx,{ONE}\n", "a.csv: column 'see' (the only one with pictures)"),
+        (f"name,see\nx,{ONE}\n", "a.csv: column 'see' (the only one with images)"),
         ("cats\ncat.png\n", "a.csv: the first line, 'cats', taken for the header"),
         (f"url\n{ONE}\n", ""),
     ],
@@ -158,13 +158,13 @@ def test_columns_without_names_have_numbers():
     ("content", "says"),
     [
         (f"id,url,url\n1,{ONE},{TWO}\n", "a.csv has several columns called 'url'"),
-        ("name,score\nhi,3\n", "which column of a.csv holds the pictures"),
+        ("name,score\nhi,3\n", "which column of a.csv holds the images"),
         ("url\nкошка.jpg\n".encode("cp1251"), "a.csv is not UTF-8: it has the byte 0xea"),
         ("url\n编号.jpg\n".encode("gbk"), "a.csv is not UTF-8: it has the byte 0xb1"),
         ("url\n番号.jpg\n".encode("shift-jis"), "a.csv is not UTF-8: it has the byte 0x94"),
         (b"\x89PNG\r\n\x1a\n\x00\xff", "a.csv is not UTF-8: it has the byte 0x89"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1" + bytes(90), "a.csv is not a table but an old Office file"),
-        (f"{ONE},{TWO}\n", "which column of a.csv holds the pictures.* It has 1, 2"),
+        (f"{ONE},{TWO}\n", "which column of a.csv holds the images.* It has 1, 2"),
     ],
 )
 def test_what_cannot_be_known_is_said(content: str | bytes, says: str):
@@ -228,11 +228,11 @@ JSON: dict[str, tuple[str, list[Any]]] = {
         [(0, "./cat.png")],
     ),
     "an answer of an API": (json.dumps({"count": 1, "results": [{"url": ONE}]}), [(0, ONE)]),
-    "pictures by their names": (
+    "images by their names": (
         json.dumps({"cat.png": {"caption": "x"}, "b.png": {}}),
         [(0, "./cat.png"), (1, "b.png")],
     ),
-    "pictures by their stems": (json.dumps({"cat": {"tags": "x"}}), [(0, "./cat.png")]),
+    "images by their stems": (json.dumps({"cat": {"tags": "x"}}), [(0, "./cat.png")]),
     "captions by name": (json.dumps({"cat.png": "a cat"}), [(0, "./cat.png")]),
     "a single row": (json.dumps({"image": "cat.png", "caption": "x"}), [(0, "./cat.png")]),
     "a list of another name": (json.dumps({"page": 1, "hits": [{"url": ONE}]}), [(0, ONE)]),
@@ -260,11 +260,11 @@ def test_json_has_rows_in_any_of_the_usual_ways(content: str, expected: list[Any
         ("a.csv.gz", b"\x1f\x8bnot gzip", "a.csv.gz cannot be read"),
         ("a.zip", b"PK no zip", "a.zip cannot be read"),
         ("a.xlsx", b"PK\x03\x04", "a.xlsx is a workbook"),
-        ("a.tar.gz", b"\x1f\x8b", "a.tar.gz is neither a picture nor a table"),
-        ("a.parquet.gz", b"\x1f\x8b", "a.parquet.gz is neither a picture nor a table"),
-        ("a.yaml", b"a: 1", "a.yaml is neither a picture nor a table that is read"),
-        ("a", b"PAR1", "a is neither a picture nor a table that is read"),
-        ("a.pdf", b"%PDF-1.7", "a.pdf is not a picture but a PDF"),
+        ("a.tar.gz", b"\x1f\x8b", "a.tar.gz is neither an image nor a table"),
+        ("a.parquet.gz", b"\x1f\x8b", "a.parquet.gz is neither an image nor a table"),
+        ("a.yaml", b"a: 1", "a.yaml is neither an image nor a table that is read"),
+        ("a", b"PAR1", "a is neither an image nor a table that is read"),
+        ("a.pdf", b"%PDF-1.7", "a.pdf is not an image but a PDF"),
         ("a.dat", b"", "a.dat is empty"),
     ],
 )
@@ -307,7 +307,7 @@ def test_a_folder_without_pictures_names_the_table_in_it():
     Path("data").mkdir()
     written("data/train.csv", "url\n")
 
-    with pytest.raises(ParameterError, match="no pictures in the folder data") as caught:
+    with pytest.raises(ParameterError, match="no images in the folder data") as caught:
         source_of("data")
     assert caught.value.hint == "it holds train.csv: give that"
 
@@ -343,7 +343,7 @@ def test_the_pictures_of_an_archive_are_named_by_their_places_in_it(local: Sessi
 def test_an_archive_without_pictures_says_what_it_holds(members: dict[str, bytes]):
     holds = "only data.csv" if members else "nothing"
 
-    with pytest.raises(ParameterError, match=f"no pictures in a.zip: it holds {holds}"):
+    with pytest.raises(ParameterError, match=f"no images in a.zip: it holds {holds}"):
         source_of(zipped("a.zip", members))
 
 

@@ -80,7 +80,7 @@ FRAMES: dict[str, Callable[[], Any]] = {
     "polars column": lambda: pl.Series("url", URLS),
     "polars query": lambda: pl.LazyFrame({"no": [1, 2], "url": URLS}),
     "frame of one column": lambda: pl.DataFrame({"whatever": URLS}),
-    "only column with pictures": lambda: pl.DataFrame({"a": [1, 2], "b": URLS, "c": ["x", "y"]}),
+    "only column with images": lambda: pl.DataFrame({"a": [1, 2], "b": URLS, "c": ["x", "y"]}),
     "other library's frame": lambda: Stream(pl.from_arrow(TABLE)),
     "other library's column": lambda: Stream(pl.Series(URLS)),
     "interchange": Interchanged,
@@ -144,7 +144,7 @@ def test_a_generator_may_yield_rows_or_frames(make: Callable[[], Any]):
         (np.zeros((4, 1), "uint8"), 1),
         (np.zeros((4, 5, 3), "uint8"), 1),
         (np.zeros((3, 40, 50), "uint8"), 1),  # channels first: the error says so
-        (np.zeros((7, 40, 50), "uint8"), 7),  # grey pictures
+        (np.zeros((7, 40, 50), "uint8"), 7),  # grey images
         (np.zeros((7, 4, 5, 3), "uint8"), 7),
         (np.array([np.zeros((40, 50), "uint8")] * 2, dtype=object), 2),
         (np.array([PIL.Image.new("L", (2, 2)), None], dtype=object), 2),
@@ -167,7 +167,7 @@ def test_a_column_may_be_called_by_a_number():
 @pytest.mark.parametrize(
     ("given", "column", "says"),
     [
-        (pl.DataFrame({"a": [1], "b": [2]}), None, "which column of the frame holds the pictures"),
+        (pl.DataFrame({"a": [1], "b": [2]}), None, "which column of the frame holds the images"),
         (pl.DataFrame({"one": URLS, "two": URLS}), None, "which column .* It has one, two"),
         (TABLE, "link", "no column of the frame called 'link'"),
         (pl.DataFrame(), None, "the frame has no columns: it is empty"),
@@ -189,7 +189,7 @@ def test_the_plan_says_which_column_it_takes_and_why(session: Session):
     found = session.map("describe", pl.DataFrame({"no": [1], "b": URLS[:1]}), dry_run=True)
 
     assert "the frame: column 'url' (the usual name)" in repr(named)
-    assert found.reads == "the frame: column 'b' (the only one with pictures)"
+    assert found.reads == "the frame: column 'b' (the only one with images)"
     assert found.reads in found._repr_mimebundle_()["text/html"].replace("&#39;", "'")
 
 
@@ -220,7 +220,7 @@ def test_narwhals_is_loaded_by_such_a_frame_alone():
     assert done.stdout.split() == ["False"] * 3
 
 
-# Pictures as datasets keep them.
+# Images as datasets keep them.
 
 ROWS = [
     {"bytes": png("red"), "path": "set/red.png"},
@@ -233,7 +233,7 @@ ROWS = [
 
 @pytest.fixture
 def dataset(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A dataset of Hugging Face whose pictures nobody may decode."""
+    """A dataset of Hugging Face whose images nobody may decode."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("USE_TORCH", "0")  # its import takes seconds
     datasets = pytest.importorskip("datasets")
@@ -245,7 +245,7 @@ def dataset(monkeypatch: pytest.MonkeyPatch) -> Any:
     )
 
     def decode(*_: Any, **__: Any) -> None:
-        raise AssertionError("a picture was decoded")
+        raise AssertionError("an image was decoded")
 
     monkeypatch.setattr(datasets.Image, "decode_example", decode)
     return made
@@ -296,7 +296,7 @@ def test_a_list_of_pictures_in_each_row_is_not_decoded(dataset: Any):
 def test_rows_of_a_parquet_file_are_named_by_their_paths(
     local: Session, dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Described, compared and shown: pictures that lie nowhere else, two of five are broken."""
+    """Described, compared and shown: images that lie nowhere else, two of five are broken."""
     monkeypatch.chdir(tmp_path)
     pd.DataFrame({"id": range(5), "image": ROWS}).to_parquet("hf.parquet")
 
@@ -340,12 +340,12 @@ def test_a_picture_of_a_data_set_is_a_picture_anywhere(value: Any, label: str):
     "value", [{}, {"bytes": 3, "path": "x"}, {"path": 3}, {"bytes": None, "path": None}, {"a": 1}]
 )
 def test_another_dict_is_no_picture(value: dict[str, Any]):
-    with pytest.raises(ParameterError, match=r"image (must be a picture|is empty)"):
+    with pytest.raises(ParameterError, match=r"image (must be an image|is empty)"):
         OPERATIONS["describe"].check({"image": value, "model": "clip"})
 
 
 def test_pictures_of_the_same_name_are_not_mixed_up(local: Session):
-    """A dataset may call all its pictures alike."""
+    """A dataset may call all its images alike."""
     given = [{"bytes": png(colour), "path": "image.png"} for colour in ("red", "blue")]
 
     rows = imgopen.gallery(given)
