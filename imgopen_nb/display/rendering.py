@@ -41,13 +41,18 @@ class Rule:
         found = re.search(r"\.imgopen-(\w+)", self.selectors)
         return found[1] if found else ""
 
+    @property
+    def keyframes(self) -> str:
+        """The animation that it is a step of, or ""."""
+        return self.within.partition("@keyframes ")[2].strip()
+
 
 @functools.cache
 def rules() -> tuple[Rule, ...]:
     """Return the rules of the style sheet in its order, without comments and spare spaces."""
     css = re.sub(r"/\*.*?\*/", "", SHEET.read_text("utf-8"), flags=re.DOTALL)
     css = re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r"\s+", " ", css)).strip()
-    css = re.sub(r"([\w-]): ", r"\1:", css).replace(";}", "}")
+    css = re.sub(r"([\w-]): ", r"\1:", css).replace(";}", "}").replace(" > ", ">")
     css = _constants_in_place(css)
     found = []
     for at in re.finditer(r"(@[^{]*)\{((?:[^{}]*\{[^{}]*\})*)\}|([^{}]+)\{([^{}]*)\}", css):
@@ -96,7 +101,7 @@ _USED = re.compile(r"var\((--[\w-]+)")
 def _scoped(html: str) -> str:
     """Return the rules that apply to an output, nested in its class; each output has its own copy.
 
-    The class is doubled, as Jupyter's own rules for rendered HTML are stronger than one.
+    The class is written three times: JupyterLab's rules for rendered HTML have two classes.
     """
     names = {f".{name}" for part in re.findall(r'class="([^"]*)"', html) for name in part.split()}
     names |= set(re.findall(r"<(\w+)", html)) | {".imgopen", "body"}
@@ -106,29 +111,37 @@ def _scoped(html: str) -> str:
     }
     kept = (replace(rule, selectors=_applying(rule.selectors, names)) for rule in _still())
     css = css_of(rule for rule in kept if rule.selectors)
-    return f".{_scope()}.{_scope()}{{{_ROOT.sub('&', css)}}}"
+    frames = css_of(r for r in rules() if r.keyframes and r.keyframes in css)  # cannot be nested
+    return f"{f'.{_scope()}' * 3}{{{_ROOT.sub('&', css)}}}{frames}"
 
 
 @functools.cache
 def _still() -> list[Rule]:
-    """Return the rules for outputs, where nothing moves and the browser itself marks the focus."""
-    return [r for r in rules() if "motion" not in r.within and ":focus" not in r.selectors]
+    """Return the rules for outputs, where nothing moves by itself.
+
+    The browser itself marks the focus, unless an element hides the mark of what is inside.
+    """
+    unmarked = re.compile(r"(?<!:has\():focus")
+    return [r for r in rules() if "motion" not in r.within and not unmarked.search(r.selectors)]
 
 
 def _applying(selectors: str, names: set[str]) -> str:
     """Return the selectors that can match elements, classes and attributes of these names."""
-    return ",".join(s for s in _COMMA.split(selectors) if _applies(s, names))
+    return ",".join(filter(None, (_kept(s, names) for s in _COMMA.split(selectors))))
 
 
-def _applies(selector: str, names: set[str]) -> bool:
+def _kept(selector: str, names: set[str]) -> str:
+    """Return a selector with the alternatives that can match; "" if it cannot."""
     if found := _CHOICE.search(selector):
         before, after = selector[: found.start()], selector[found.end() :]
-        return any(_applies(f"{before}{one}{after}", names) for one in found[1].split(","))
-    return all(part in names for part in _NAME.findall(_STATE.sub("", selector)))
+        fits = [each for each in _COMMA.split(found[2]) if _kept(f"{before}{each}{after}", names)]
+        return f"{before}:{found[1]}({','.join(fits)}){after}" if fits else ""
+    known = all(part in names for part in _NAME.findall(_STATE.sub("", selector)))
+    return selector if known else ""
 
 
 _COMMA = re.compile(r",(?![^()]*\))")
-_CHOICE = re.compile(r":(?:is|where)\(((?:[^()]|\([^()]*\))*)\)")
+_CHOICE = re.compile(r":(is|where)\(((?:[^()]|\([^()]*\))*)\)")
 _STATE = re.compile(r"::?[\w-]+(\((?:[^()]|\([^()]*\))*\))?|=[^\]]*\]")
 _NAME = re.compile(r"[.\[][\w-]+|(?<![\w.\[-])[a-z]+\d?")
 _ROOT = re.compile(r"\.imgopen(?![\w-])")

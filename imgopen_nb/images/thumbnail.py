@@ -60,8 +60,9 @@ class Thumbnail:
 def thumbnail(data: bytes, size: int) -> Thumbnail:
     """Return a JPEG of at most `size` pixels on its long side, small enough for a notebook.
 
-    At 512 pixels it has at most 60 kB, at up to 288 pixels at most 8 kB, so that a hundred cards
-    add at most 1.5 MB to a notebook: the JPEG quality starts at 80 and is lowered until it fits.
+    At 512 pixels it has at most 60 kB, at up to 288 pixels 8 kB, and at up to 256 pixels 7 kB, so
+    that a hundred cards add at most 1.5 MB to a notebook: the JPEG quality starts at 80 and is
+    lowered until it fits.
 
     Raises:
         PictureError: the bytes are not an image, are damaged, or hold too many pixels.
@@ -76,10 +77,16 @@ def thumbnail(data: bytes, size: int) -> Thumbnail:
         image.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded no larger than needed
         small = upright(_shrunk(image, size, notes), image, notes)
         original = original[::-1] if _orientation(image) >= 5 else original
-        jpeg = _encoded(small, 8_000 if size <= 288 else 60_000 * size * size // 512**2)
+        jpeg = _encoded(small, _most_bytes(size))
     except Exception as error:  # Pillow's decoders raise a dozen types on damaged files
         raise damaged("the image", error) from error
     return Thumbnail(jpeg, small.width, small.height, original, tuple(notes))
+
+
+def _most_bytes(size: int) -> int:
+    if size <= 288:
+        return 7_000 if size <= 256 else 8_000
+    return 60_000 * size * size // 512**2
 
 
 def data_url(jpeg: bytes) -> str:

@@ -1,4 +1,7 @@
-"""A call as code: the magic line, the Python call and the curl command that do the same."""
+"""A call as code: the magic line, the Python call and the curl command that do the same.
+
+Forms, cards, gallery and history all take their lines from here.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..catalogue.operation import Operation
+from ..catalogue.operations import OPERATIONS
 from ..catalogue.parameter import Param
 from ..config.credentials import KEY_ID, KEY_SECRET
+from ..text import short_path
 from .words import quote
 
 # All that ends a line in Python or in IPython.
@@ -41,6 +46,47 @@ def magic_line(operation: Operation, values: Mapping[str, Any]) -> str:
         return " ".join(["%imgopen", operation.name, *_words(operation, values)])
     others = {name: value for name, value in values.items() if name != body.name}
     return " ".join(["%%imgopen", operation.name, *_words(operation, others)]) + f"\n{text}"
+
+
+def repeat_line(name: str, params: Any) -> str:
+    """Return the magic line that makes a call of the history again, "" if no line can.
+
+    Paths below the working folder or the home folder are written without it, as notebooks are
+    shared.
+
+    Args:
+        name: the operation's name; it may be one that this version does not have.
+        params: the parameters of the task, by the user's names; anything, if it was imported.
+    """
+    if name not in OPERATIONS or not isinstance(params, Mapping) or not params:
+        return ""
+    operation = OPERATIONS[name]
+    try:
+        rows = {key: operation.param(key) for key in params}
+        # An image that existed only in a kernel cannot be named again.
+        if '"<' in json.dumps([params[key] for key, row in rows.items() if row.picture]):
+            return ""
+        given = settable(operation, params)
+        named = {k: _short(v) if rows[k].picture else v for k, v in given.items()}
+        return magic_line(operation, {k: tidy(operation, rows[k], v) for k, v in named.items()})
+    except (ValueError, TypeError, LookupError):
+        return ""
+
+
+def settable(operation: Operation, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that a user can set, without the presets."""
+    rows = {param.name: param for param in operation.user_params}
+    return {
+        name: value
+        for name, value in params.items()
+        if name in rows and value is not None and value != rows[name].preset
+    }
+
+
+def _short(image: Any) -> Any:
+    if isinstance(image, list):
+        return [_short(each) for each in image]
+    return short_path(image) if isinstance(image, str) else image
 
 
 def _words(operation: Operation, values: Mapping[str, Any]) -> list[str]:

@@ -14,11 +14,13 @@ from ..display.record import MIME, name_and_score, record
 from ..display.rendering import is_local, render
 from ..display.tables import text_table
 from ..images.thumbnail import Thumbnail
+from ..syntax.snippets import repeat_line
 from ..text import as_text, as_typed, in_terminal, short_path, shown, visible
 
 MAX_ROWS = 20
 MAX_COLUMNS = 8
 MAX_OUTPUTS = 32
+_ALONE = 256  # pixels of the given image where nothing else is shown: a card has 232 for it
 _LAID = 288  # pixels of an image in a before/after pair: 8 kB at most
 _NOTHING = {
     "caption": "The answer holds no caption.",
@@ -28,16 +30,18 @@ _NOTHING = {
     "prompts": "The answer holds no prompt.",
     "rows": "The list is empty.",
 }
+# What to do about a task without a result. A line in backticks stands below as code.
 _ADVICE = {
-    "created": "Whether it was sent is not known yet. %imgopen resume finds out.",
-    "lost": "Whether the service took it is not known. %imgopen resume looks for it there, and "
-    "sends it again once that is safe.",
+    "created": "Whether it was sent is not known yet. To find out: `%imgopen resume`",
+    "lost": "Whether the service took it is not known. To look for it there, and to send it again "
+    "once that is safe: `%imgopen resume`",
     "failed": "The service took it and could not do it. Check the image and the parameters, "
     "then run the call again.",
     "refused": "The service did not take it, so nothing was done. See %imgopen config and "
     "%imgopen {operation} --help.",
 }
-_GOES_ON = "It goes on at the service. To get its result: %imgopen wait {id}"
+_GOES_ON = "It goes on at the service. To get its result: `%imgopen wait {id}`"
+MAX_LINE = 2000  # characters; a line that is cut would be another call
 
 
 def result_view(result: Any) -> dict[str, Any]:
@@ -70,6 +74,7 @@ def result_view(result: Any) -> dict[str, Any]:
         "fidelity": result.fidelity or "",
         "scored": any(tag.score is not None for tag in result.tags),
         "details": _details(result),
+        "line": _line(result.operation, result.params),
     }
 
 
@@ -79,14 +84,17 @@ def task_view(task: Any) -> dict[str, Any]:
     looked_for = getattr(task, "looked_for", "")
     advice = f"{looked_for.capitalize()}." if looked_for else _ADVICE.get(state, _GOES_ON)
     names = {"operation": task.operation.name, "id": task.id}
+    said, _, line = as_typed(advice.format(**names)).partition("`")
     known = [task.params.get("model"), seconds(task.seconds)]
+    failed = state in ("failed", "refused")
     return {
-        "failed": state in ("failed", "refused"),
+        "failed": failed,
         "state": state,
         "operation": task.operation.name,
         "image": getattr(task, "image", None),
         "message": str(task.message or ""),
-        "advice": as_typed(advice.format(**names)),
+        "advice": said.strip(),
+        "line": line.rstrip("`") or (_line(task.operation.name, task.params) if failed else ""),
         "notes": list(map(str, getattr(task, "remarks", ()))),
         "facts": [str(k) for k in known if k],
         "details": [("Task", task.id)],
@@ -150,6 +158,12 @@ def engine(result: Any) -> str:
     return ", ".join(filter(None, [result.engine, result.fidelity]))
 
 
+def _line(operation: str, params: Any) -> str:
+    """Return the line that makes a call again, "" if there is none of a sensible length."""
+    line = repeat_line(operation, params)
+    return visible(line) if len(line) <= MAX_LINE else ""
+
+
 def _same(caption: str | None, tags: Sequence[Any]) -> bool:
     """Whether the caption is just the list of tags."""
     names = [part.strip() for part in (caption or "").split(",")]
@@ -158,7 +172,7 @@ def _same(caption: str | None, tags: Sequence[Any]) -> bool:
 
 def _given(result: Any) -> Thumbnail | None:
     alone = result.kind in ("caption", "style", "boxes")
-    return thumbnail_of(result.thumbnail, 288 if alone else 192)
+    return thumbnail_of(result.thumbnail, _ALONE if alone else 192)
 
 
 def _change(result: Any) -> dict[str, Any] | None:
@@ -175,8 +189,6 @@ def _change(result: Any) -> dict[str, Any] | None:
     return {
         "before": shot(before, result.image, f"before {result.operation}"),
         "after": _output(after, str(result.images[0]), f"after {result.operation}"),
-        "width": max(before.width, after.width),
-        "ratio": f"{after.width} / {after.height}",
     }
 
 
@@ -313,7 +325,7 @@ def task_bundle(task: Any) -> Bundle:
         return result_bundle(result)
     view = task_view(task)
     said = [f"{view['operation']}: {view['state']}", view["message"], view["advice"]]
-    said += view["notes"]
+    said += [as_typed(view["line"]), *view["notes"]]
     facts = [*view["facts"], f"task {task.id}"]
     row = {name: getattr(task, name, None) for name in ("server_id", "image", "params", "backend")}
     row |= {"task_id": task.id, "operation": view["operation"], "model": task.params.get("model")}

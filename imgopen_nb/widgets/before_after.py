@@ -76,12 +76,13 @@ class BeforeAfter(NotebookWidget):
         self.widget.position = position
 
     def static_html(self) -> str:
-        """Return both images, small and side by side, readable without our style too."""
+        """Return both images, small, readable without our style too."""
+        alike = self.widget.alike
         before, after = (
-            shot(thumbnail(found.jpeg, STILL), name, f"{when}: {name}", [when])
+            shot(thumbnail(found.jpeg, STILL), name, f"{when}: {name}", [] if alike else [when])
             for when, (found, name) in zip(("before", "after"), self._pair, strict=True)
         )
-        return render("slider.html", before=before, after=after)
+        return render("slider.html", before=before, after=after, alike=alike)
 
     def __repr__(self) -> str:
         return f"BeforeAfter({' → '.join(name for _, name in self._pair)})"

@@ -10,14 +10,12 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from ..catalogue.operation import Operation
-from ..catalogue.operations import OPERATIONS
 from ..catalogue.status import State
 from ..display.rendering import render
 from ..errors import ImgOpenError
 from ..history.table import history_bundle
 from ..session import Session
-from ..syntax.snippets import magic_line
+from ..syntax.snippets import repeat_line, settable
 from ..tasks.cards import task_bundle
 from ..text import short_path
 from . import script, style
@@ -80,7 +78,8 @@ class HistoryBrowser(NotebookWidget):
     def again(self, task_id: str) -> None:
         """Open the form of a task below the table, filled in with its parameters."""
         task = self.session.task(task_id)
-        self.form = Form(task.operation, self._given_session, _named(task.operation, task.params))
+        values = settable(task.operation, task.params)
+        self.form = Form(task.operation, self._given_session, values)
         self._below.children = [self.form.widget]
 
     def static_html(self) -> str:
@@ -105,7 +104,6 @@ class HistoryBrowser(NotebookWidget):
                 self._below.children = [widgets.HTML(html)]
 
     def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        operation = OPERATIONS.get(row["operation"])
         said = row["caption"] or row["error"] or ""
         return {
             "task": row["task_id"],
@@ -118,7 +116,7 @@ class HistoryBrowser(NotebookWidget):
             "submitted": row["submitted"],
             "finished": row["finished"],
             "said": said[:MOST_TEXT],
-            "line": magic_line(operation, _named(operation, row["params"])) if operation else "",
+            "line": repeat_line(row["operation"], row["params"]),
         }
 
     def _progress(self, row: Mapping[str, Any]) -> float | None:
@@ -127,16 +125,6 @@ class HistoryBrowser(NotebookWidget):
 
 def _is_open(row: Mapping[str, Any]) -> bool:
     return not State(row["status"]).final
-
-
-def _named(operation: Operation, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that a user can set, without the presets."""
-    rows = {param.name: param for param in operation.user_params}
-    return {
-        name: value
-        for name, value in params.items()
-        if name in rows and value is not None and value != rows[name].preset
-    }
 
 
 def browse(session: Session | None = None) -> HistoryBrowser:

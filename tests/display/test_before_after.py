@@ -37,7 +37,8 @@ def test_one_picture_of_the_same_shape_lies_over_the_other():
 
     assert 'alt="before upscale"' in html
     assert 'alt="after upscale"' in html
-    assert "resize:horizontal" in html
+    assert '<input type="range"' in html
+    assert html.count("@keyframes io-uncover{") == 1
     assert "<script" not in html
 
 

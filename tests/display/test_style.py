@@ -26,7 +26,7 @@ OWN = [
     r"\bhsla?\(\d",
     r"(?<![\w-])font(?:-size|-family)?: ",
     r"\.style\.(?:color|background|font|padding|margin|border)",
-    r'style="[^"]*(?<!width:{{ change\.width }})\d(?:px|rem|em)',
+    r'style="[^"]*\d(?:px|rem|em)',
 ]
 # Each component in its states, as widgets and cards use them.
 SPECIMEN = """
@@ -56,7 +56,7 @@ SPECIMEN = """
 <span class="io-badge mine">open</span></div>
 <article class="io-card"><div class="io-caption">A caption <a href="https://example.org">link</a></div>
 <div class="io-from">facts</div><details class="io-more" open><summary>Details</summary>
-<table class="io-facts"><tr><td>Task</td><td>nb1</td></tr></table></details></article>
+<dl class="io-facts"><dt>Task</dt><dd>nb1</dd></dl></details></article>
 <section class="io-panel"><header>head</header><footer>foot</footer></section>
 <div class="io-note">note</div><div class="io-note bad">bad</div><div class="io-note odd">odd</div>
 <div class="io-scroll"><table class="io-table"><thead><tr><th>a</th></tr></thead>

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from imgopen_nb.catalogue.parameter import Param
 from imgopen_nb.commands.registry import find
 from imgopen_nb.syntax import words as tokens
 from imgopen_nb.syntax.parser import given as parsed
-from imgopen_nb.syntax.snippets import curl, magic_line, python_call
+from imgopen_nb.syntax.snippets import curl, magic_line, python_call, repeat_line
 from imgopen_nb.widgets.forms.form import Form, form
 
 from ..conftest import often
@@ -135,3 +136,35 @@ def test_a_prompt_of_several_lines_becomes_a_cell():
 )
 def test_lines_read_as_a_person_would_write_them(values: dict[str, Any], line: str):
     assert magic_line(OPERATIONS["text2image"], values) == line
+
+
+def test_a_call_of_the_history_becomes_its_line_without_presets_and_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Notebooks are shared: folders that only this user has are left out where they can be."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    below, home = str(tmp_path / "set/a b.png"), str(tmp_path.parent / "c.png")
+
+    assert repeat_line("describe", {"image": below}) == '%imgopen describe "set/a b.png"'
+    assert repeat_line("describe", {"image": home}) == "%imgopen describe ~/c.png"
+    assert repeat_line("upscale", {"image": "x.png", "scale": 2}) == "%imgopen upscale x.png"
+    swapped = repeat_line("text2image", {"prompt": "a fox\nin snow", "batch_size": 2})
+    assert swapped == "%%imgopen text2image --batch-size 2\na fox\nin snow"
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("describe", {"image": "<PIL 2x2 ab>"}),
+        ("train", {"images": ["a.png", "<2 kB>"]}),
+        ("describe", {"nonsense": 1}),
+        ("unknown", {"image": "a.png"}),
+        ("describe", None),
+        ("describe", {}),
+        ("describe", ["image"]),
+        ("describe", {"image": {"a": {1}}}),
+    ],
+)
+def test_what_no_line_can_say_has_none(name: str, params: Any):
+    assert repeat_line(name, params) == ""

@@ -102,13 +102,14 @@ def test_the_bar_can_be_set_within_the_frame():
 
 
 @pytest.mark.parametrize(("size", "alike"), [((1200, 800), True), ((300, 300), False)])
-def test_the_stand_in_has_them_abreast(size: tuple[int, int], alike: bool):
+def test_the_stand_in_has_both_and_a_slider_if_they_are_alike(size: tuple[int, int], alike: bool):
     slider = before_after(png((300, 200)), png(size))
     html = slider.static_html()
 
     assert slider.widget.alike == alike
     assert html.count("data:image/jpeg;base64,") == 2
     assert 0 < html.index(">before<") < html.index(">after<")
+    assert ('<input type="range"' in html) == alike
     assert "<script" not in html
 
 

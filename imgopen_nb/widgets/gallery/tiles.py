@@ -7,7 +7,6 @@ pandas is imported only if a DataFrame is needed.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -24,7 +23,7 @@ from ...display.record import name_and_score
 from ...images.identity import by_name, doubt
 from ...images.thumbnail import Thumbnail
 from ...session import Session
-from ...syntax.snippets import magic_line, tidy
+from ...syntax.snippets import repeat_line
 from ...tasks.manager import TaskManager
 from ...text import short_path, shown, visible
 
@@ -351,7 +350,7 @@ def _details(task: TileTask, row: Mapping[str, Any]) -> dict[str, Any]:
         "trouble": shown(row.get("error") or task.status, 500) if failed else "",
         "backend": _short(row.get("backend")),
         "facts": [fact for fact in facts if fact],
-        "line": _line(row),
+        "line": repeat_line(str(row.get("operation")), row.get("params")),
     }
 
 
@@ -370,20 +369,3 @@ def _epoch(moment: Any) -> float | None:
     except (ValueError, TypeError):
         return None
     return found if 0 <= found < 1e11 else None
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    """Return the magic line that repeats this call, "" if it cannot be repeated."""
-    name, given = str(row.get("operation")), row.get("params")
-    if name not in OPERATIONS or not isinstance(given, Mapping) or not given:
-        return ""
-    operation = OPERATIONS[name]
-    try:
-        params = {key: operation.param(key) for key in given}
-        pictures = [given[key] for key, param in params.items() if param.picture]
-        # An image that existed only in a kernel cannot be named again.
-        gone = '"<' in json.dumps(pictures)
-        values = {key: tidy(operation, param, given[key]) for key, param in params.items()}
-        return "" if gone else magic_line(operation, values)
-    except (ValueError, TypeError, LookupError):
-        return ""
