@@ -6,6 +6,7 @@ import functools
 import hashlib
 import itertools
 import re
+import secrets
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHEET = Path(__file__).parent / "imgopen.css"
+RUN = secrets.token_hex(3)  # marks the cards of this process: its kernel alone answers for them
 
 
 def render(template: str, **values: Any) -> str:
@@ -194,5 +196,5 @@ def environment() -> jinja2.Environment:
     )
     env.filters |= {"cut": cut, "say": shown, "middle": middle, "short": short_path}
     env.tests["public_link"] = lambda text: is_link(text) and not is_local(text)
-    env.globals |= {"scope": _scope()}
+    env.globals |= {"scope": _scope(), "run": RUN}
     return env

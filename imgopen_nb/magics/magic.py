@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from IPython.core.getipython import get_ipython
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
@@ -15,6 +16,7 @@ from ..commands.command import Command, Invocation
 from ..commands.registry import find_in, overview
 from ..config.settings import home_folder
 from ..display.frames import frame_html
+from ..display.rendering import environment
 from ..errors import ImgOpenError, ParameterError, SettingsError
 from ..syntax.parser import HelpAsked
 from ..syntax.words import expand, split
@@ -143,10 +145,22 @@ def load(shell: InteractiveShell) -> None:
         home_folder()  # a relative IMGOPEN_HOME is relative to the folder of now, before any %cd
     shell.register_magics(ImgOpenMagics)
     shell.Completer.custom_matchers.append(Completion(shell).matcher)
+    shell.events.register("post_run_cell", _after_cell)
     html = _html_formatter(shell)
     for module in FRAMES if html else ():
         if (module, "DataFrame") not in html.deferred_printers:  # somebody else's stays
             html.for_type_by_name(module, "DataFrame", frame_html)
+
+
+def _after_cell(_: Any) -> None:
+    """Give the cards their buttons once there are cards, and somebody to press the buttons."""
+    shell = get_ipython()
+    # A program that runs a notebook cannot be asked for input, and would save the widget in it.
+    attended = getattr(getattr(shell, "kernel", None), "_allow_stdin", False)
+    if attended and environment.cache_info().currsize:
+        from ..widgets.card_actions import begin
+
+        begin()
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -156,6 +170,8 @@ def unload(shell: InteractiveShell) -> None:
     shell.magics_manager.registry.pop("ImgOpenMagics", None)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [m for m in matchers if not getattr(m, "of_imgopen", False)]
+    with contextlib.suppress(ValueError):
+        shell.events.unregister("post_run_cell", _after_cell)
     html = _html_formatter(shell)
     for printers in (html.deferred_printers, html.type_printers) if html else ():
         for kind in [kind for kind, printer in printers.items() if printer is frame_html]:

@@ -58,6 +58,7 @@ def result_view(result: Any) -> dict[str, Any]:
         "operation": result.operation,
         "error": result.error or "The service gives no reason.",
         "image": result.image,
+        "use": _nameable(result.image if failed or not result.images else str(result.images[0])),
         "given": shot(given, result.image, alt) if has_input else None,
         "faces": _frames(result, given),
         "prompt": _prompt(result),
@@ -92,6 +93,7 @@ def task_view(task: Any) -> dict[str, Any]:
         "state": state,
         "operation": task.operation.name,
         "image": getattr(task, "image", None),
+        "use": _nameable(getattr(task, "image", None)),
         "message": str(task.message or ""),
         "advice": said.strip(),
         "line": line.rstrip("`") or (_line(task.operation.name, task.params) if failed else ""),
@@ -162,6 +164,12 @@ def _line(operation: str, params: Any) -> str:
     """Return the line that makes a call again, "" if there is none of a sensible length."""
     line = repeat_line(operation, params)
     return visible(line) if len(line) <= MAX_LINE else ""
+
+
+def _nameable(image: str | None) -> str:
+    """Return an image as another call can name it, "" if it existed only in a kernel."""
+    name = visible(short_path(image or ""))
+    return "" if name.startswith(("<", "data:")) or len(name) > MAX_LINE else name
 
 
 def _same(caption: str | None, tags: Sequence[Any]) -> bool:

@@ -156,7 +156,7 @@ TAGS = {
 }  # fmt: skip
 ATTRIBUTES = {
     "class", "dir", "src", "alt", "width", "height", "href", "target", "rel", "style",
-    "type", "hidden", "aria-label", "data-lm-suppress-shortcuts",
+    "type", "hidden", "aria-label", "data-lm-suppress-shortcuts", "data-run", "data-image",
 }  # fmt: skip
 
 
