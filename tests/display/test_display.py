@@ -156,7 +156,7 @@ TAGS = {
 }  # fmt: skip
 ATTRIBUTES = {
     "class", "dir", "src", "alt", "width", "height", "href", "target", "rel", "style",
-    "type", "hidden", "aria-label", "data-lm-suppress-shortcuts", "data-run", "data-image",
+    "type", "aria-label", "data-lm-suppress-shortcuts", "data-run", "data-image",
 }  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def check(html: str, more: frozenset[str] = frozenset()) -> Page:
         assert tag in TAGS | more
         assert set(attributes) <= ATTRIBUTES or tag in more
         assert not any(name.startswith("on") for name in attributes)
-        assert re.fullmatch(r"(\w+:[\d.]+%;?|--\w+:\d+;?)*", attributes.get("style") or "")
+        assert re.fullmatch(r"(\w+:[\d.]+%;?|--\w+:\d+;?|display:none)*", attributes.get("style") or "")
     for image in page.all("img"):
         assert (image["src"] or "").startswith("data:image/jpeg;base64,")
         assert image["alt"] is not None

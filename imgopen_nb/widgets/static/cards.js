@@ -6,7 +6,8 @@ const PATIENCE = 10000; // milliseconds until a kernel that does not answer is s
 // Returns the text of a card that is worth copying, as [button, text], or null. What was cut is not.
 function said(card) {
   const caption = card.querySelector(".io-caption");
-  if (caption) return caption.querySelector(".io-quiet") ? null : ["Copy caption", caption.textContent];
+  const label = caption?.classList.contains("prompt") ? "Copy prompt" : "Copy caption";
+  if (caption) return caption.querySelector(".io-quiet") ? null : [label, caption.textContent];
   const failed = card.querySelector(".io-message");
   if (failed) return ["Copy the error", failed.textContent];
   const tags = [...card.querySelectorAll(".io-stack > .io-chips bdi")].map((tag) => tag.textContent);
@@ -38,7 +39,7 @@ function initialize({ model }) {
 
   const dress = (card) => {
     card.dataset.live = "";
-    const bar = make("div", { class: "imgopen imgopen-cards", ...NO_SHORTCUTS });
+    const bar = make("div", "imgopen imgopen-cards");
     const row = add(bar, "div", "io-row");
     const below = make("div", "below"), status = make("span", { class: "io-help", role: "status" });
     const code = card.querySelector(".io-code > code");
@@ -74,7 +75,9 @@ function initialize({ model }) {
     else waiting.below.replaceChildren(await viewOf(model, content.model));
   };
   model.on("msg:custom", answer);
+  const quiet = suppressShortcuts((target) => target.closest?.(".imgopen-cards, .io-pair"));
   return () => {
+    quiet();
     observer.disconnect();
     model.off("msg:custom", answer);
   };
