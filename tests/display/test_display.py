@@ -168,7 +168,9 @@ def check(html: str, more: frozenset[str] = frozenset()) -> Page:
         assert tag in TAGS | more
         assert set(attributes) <= ATTRIBUTES or tag in more
         assert not any(name.startswith("on") for name in attributes)
-        assert re.fullmatch(r"(\w+:[\d.]+%;?|--\w+:\d+;?|display:none)*", attributes.get("style") or "")
+        assert re.fullmatch(
+            r"(\w+:[\d.]+%;?|--\w+:\d+;?|display:none)*", attributes.get("style") or ""
+        )
     for image in page.all("img"):
         assert (image["src"] or "").startswith("data:image/jpeg;base64,")
         assert image["alt"] is not None

@@ -148,9 +148,7 @@ def test_cards_can_be_read_and_used_in_both_themes(sheet: Sheet, theme: str):
 
 
 def test_several_images_lie_beside_each_other(sheet: Sheet):
-    boxes = [
-        each.bounding_box() for each in sheet.cell("text2image").locator(".io-grid img").all()
-    ]
+    boxes = [each.bounding_box() for each in sheet.cell("text2image").locator(".io-grid img").all()]
 
     assert len({round(box["y"]) for box in boxes if box}) < len(boxes) == 4
 
