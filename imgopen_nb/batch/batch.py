@@ -26,6 +26,7 @@ from ..tasks.result import Result
 from ..tasks.submission import TRANSIENT_ERRORS
 from ..tasks.task import time_limit
 from ..text import counted, in_terminal
+from .card import SHOWN, batch_html
 from .fresh_runs import FreshRun, run_key
 from .plan import Plan, make_plan
 from .progress import batch_progress
@@ -37,6 +38,7 @@ from .tables.table import missing
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_CALLS = 8  # of a row of the input, on the card
 # Stands for the image while the other parameters are checked.
 _PLACEHOLDER = "https://imgopen.invalid/picture"
 
@@ -302,8 +304,27 @@ class Batch(NotPickled):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         from .frame import overview
 
-        bundle = overview(self._calls)._repr_mimebundle_()
-        return {**bundle, "text/plain": f"{self!r}\n{bundle['text/plain']}"}
+        table = overview(self._calls)
+        head, *notes = repr(self).split("\n")
+        notes = [note.strip() for note in notes]
+        rows = self._first(SHOWN)
+        total = len({place // len(self._calls.grid) for place in self._calls.records})
+        html = batch_html(head, notes, table, rows, total)
+        return {"text/plain": f"{self!r}\n{table!r}", "text/html": html}
+
+    def _first(self, count: int) -> list[list[Result]]:
+        """Return the results of the first rows of the input, at most eight calls of each."""
+        width = len(self._calls.grid)
+        rows: dict[int, list[int]] = {}
+        for place in sorted(self._calls.records):
+            if place // width not in rows and len(rows) == count:
+                break
+            rows.setdefault(place // width, []).append(place)
+        places = [found[:MOST_CALLS] for found in rows.values()]
+        records = self._calls.records
+        ids = {records[place].task_id for found in places for place in found}
+        known = {row["task_id"]: row for row in self._manager.table.by_ids(filter(None, ids))}
+        return [[self._result(p, records[p], known) for p in found] for found in places]
 
     def _ids(self) -> Iterable[str]:
         return {record.task_id for record in self._calls.records.values() if record.task_id}

@@ -782,3 +782,30 @@ def test_rows_that_were_not_sent_show_no_password_and_no_data(session: Session, 
 
     assert "pass" not in str(frame["image"].to_list())
     assert frame["image"].str.len().max() <= 200
+
+
+def test_a_batch_shows_its_first_images_with_what_each_model_said(local: Session):
+    batch = local.map(
+        "describe",
+        [f"sample:{name}" for name in ("coffee", "rocket", "chelsea")] * 3 + ["nowhere.png"],
+        models=["clip", "deepdanbooru"],
+        progress=False,
+    )
+    html = batch._repr_mimebundle_()["text/html"]
+
+    assert html.count("data:image/jpeg;base64,") == 8
+    assert "2 more rows" in html
+    for result in batch.results()[:4]:
+        assert (result.caption or "x") in html
+    for line in ("%imgopen board", "%imgopen compare", "%imgopen gallery"):
+        assert f"<code>{line}</code>" in html
+    assert len(html) < 100_000
+    assert "127.0.0.1" not in html
+
+
+def test_a_batch_of_failures_says_why_beside_each_image(local: Session):
+    html = local.map("describe", ["nowhere.png"], progress=False)._repr_mimebundle_()["text/html"]
+
+    assert "no file nowhere.png" in html
+    assert "not available" in html
+    assert "%imgopen board" not in html
