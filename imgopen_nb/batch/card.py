@@ -14,8 +14,12 @@ from ..text import counted, short_path, shown
 SHOWN = 8  # rows of the input
 SMALL = 192  # pixels of the long side: 7 kB at most
 _NEXT = {
-    "caption": ("%imgopen board", "%imgopen compare", "%imgopen gallery"),
-    "images": ("%imgopen gallery",),
+    "caption": (
+        ("Edit the captions", "%imgopen board"),
+        ("Compare the models", "%imgopen compare"),
+        ("Browse the images", "%imgopen gallery"),
+    ),
+    "images": (("Browse the images", "%imgopen gallery"),),
 }
 
 
@@ -36,7 +40,7 @@ def batch_html(
     pictured = kind == "images" or any(result.image for result in results)
     shots = [_shot(row) for row in rows] if pictured else []
     more = total - len(shots) if shots else 0
-    next_lines = _NEXT.get(kind, ()) if any(r.status == "succeeded" for r in results) else ()
+    steps = _NEXT.get(kind, ()) if any(r.status == "succeeded" for r in results) else ()
     return render(
         "batch.html",
         head=head,
@@ -46,7 +50,7 @@ def batch_html(
         counts=overview.rows,
         shots=shots,
         more=f"{counted(more, 'more row')}" if more else "",
-        lines=[line for line in next_lines if line != "%imgopen compare" or len(rows[0]) > 1],
+        steps=[step for step in steps if "compare" not in step[1] or len(rows[0]) > 1],
     )
 
 

@@ -27,6 +27,19 @@ _AUDITED = (
 
 
 @dataclass(frozen=True)
+class NextStep:
+    """What to do next, and how it is asked for in Python and on the line."""
+
+    said: str
+    python: str
+    line: str
+
+    def __str__(self) -> str:
+        calls = self.line if in_terminal() else f"{self.python} or {self.line}"
+        return f"{self.said}: {calls}"
+
+
+@dataclass(frozen=True)
 class Card:
     """What a dataset shows of itself.
 
@@ -34,14 +47,14 @@ class Card:
         name: of the dataset.
         entries: its images.
         notes: what a user should know of the whole.
-        next: what to do next, as a sentence.
+        steps: what to do next, in order.
         thumbnail: returns the JPEG of an image, None if there is none at hand.
     """
 
     name: str
     entries: Sequence[Entry]
     notes: Sequence[str]
-    next: str
+    steps: Sequence[NextStep]
     thumbnail: Callable[[Entry], bytes | None]
 
     @property
@@ -49,6 +62,11 @@ class Card:
         """The name and the number of images."""
         name = short_path(self.name) if self.name else "images of no folder"
         return f"{name} · {counted(len(self.entries), 'image')}"
+
+    @property
+    def next(self) -> str:
+        """What to do next, as a sentence."""
+        return "; then ".join(map(str, self.steps))
 
     @property
     def facts(self) -> list[str]:
@@ -103,13 +121,13 @@ class Card:
             shots=shots,
             more=len(self.entries) - len(shots),
             notes=_few(self.notes),
-            next=self.next,
+            steps=[(step.said.capitalize(), step.line) for step in self.steps],
         )
         return {"text/plain": self.text(), "text/html": html}
 
 
-def next_step(name: str, entries: Sequence[Entry], *, written: bool = False) -> str:
-    """Return what to do next with a dataset, as a sentence.
+def next_steps(name: str, entries: Sequence[Entry], *, written: bool = False) -> list[NextStep]:
+    """Return what to do next with a dataset, in order.
 
     Args:
         name: its name.
@@ -119,28 +137,25 @@ def next_step(name: str, entries: Sequence[Entry], *, written: bool = False) -> 
     kept = [entry for entry in entries if entry.kept]
     bare = [entry for entry in kept if not entry.caption]
     silent = [entry for entry in bare if not entry.said]
+
+    def step(said: str, action: str, python: str = "", options: str = "") -> NextStep:
+        folder = quoted(short_path(name)) if os.path.isdir(name) else "FOLDER"
+        line = " ".join(filter(None, ["%imgopen dataset", action, folder, options]))
+        return NextStep(said, f"ds.{python or f'{action}()'}", as_typed(line))
+
     if not kept:
-        return f"no image is kept; {_call('keep', name, '--only NAME', 'keep([...])')} takes back"
+        return [step("no image is kept; to take one back", "keep", "keep([...])", "--only NAME")]
     if silent:
-        what = f"{counted(len(silent), 'image')} to be described"
-        return f"{what}: {_call('describe', name)}"
+        return [step(f"{counted(len(silent), 'image')} to be described", "describe")]
     if bare:
         what = f"captions for {counted(len(bare), 'image')} from what models said"
-        return f"{what}: {_call('merge', name)}"
+        return [step(what, "merge")]
     if written:
-        return f"train; {_call('undo', name)} takes the files back"
-    check, write = _call("check", name, "--trainer kohya"), _call("write", name, "--trainer kohya")
-    return f"{check}, then {write}"
-
-
-def _call(action: str, name: str, options: str = "", python: str = "") -> str:
-    """Return how an action is asked for: on the line, and in a notebook in Python too."""
-    folder = quoted(short_path(name)) if os.path.isdir(name) else "FOLDER"
-    line = as_typed(" ".join(filter(None, ["%imgopen dataset", action, folder, options])))
-    if in_terminal():
-        return line
-    trainer = 'trainer="kohya"' if "trainer" in options else ""
-    return f"ds.{python or f'{action}({trainer})'} or {line}"
+        return [step("train, or take the files back", "undo")]
+    return [
+        step("check the captions", "check", 'check(trainer="kohya")', "--trainer kohya"),
+        step("write the files", "write", 'write(trainer="kohya")', "--trainer kohya"),
+    ]
 
 
 def _said(entry: Entry) -> str:

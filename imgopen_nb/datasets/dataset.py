@@ -40,7 +40,7 @@ from ..tasks.manager import TaskManager
 from ..tasks.task import Task, time_limit
 from ..text import counted, in_words, short_path, spelled, valid
 from .audit import Audit
-from .cards import Card, next_step
+from .cards import Card, next_steps
 from .checks import check_captions, check_files, check_pictures, frame_of
 from .choices import captions_given, chosen
 from .entry import Entry, common_folder
@@ -735,7 +735,7 @@ class Dataset(NotPickled, HasPictures):
             self.name,
             entries,
             self.notes,
-            next_step(self.name, entries, written=written),
+            next_steps(self.name, entries, written=written),
             self._jpeg,
         )
 

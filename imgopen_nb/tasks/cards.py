@@ -31,6 +31,7 @@ _NOTHING = {
     "rows": "The list is empty.",
 }
 # What to do about a task without a result. A line in backticks stands below as code.
+_PLACEHOLDER = "The sandbox has no model for this, so the image only stands for the result."
 _ADVICE = {
     "created": "Whether it was sent is not known yet. To find out: `%imgopen resume`",
     "lost": "Whether the service took it is not known. To look for it there, and to send it again "
@@ -242,7 +243,13 @@ def _notes(result: Any) -> list[str]:
     filled = (result.caption, result.tags, result.images, result.faces, result.prompts, result.rows)
     if any(filled) or _fields(result) or result.notes:
         empty = ""
-    return [*map(str, result.notes), *left, *([empty] if empty else [])]
+    stands = result.kind == "images" and result.fidelity == "placeholder" and result.images
+    return [
+        *([_PLACEHOLDER] if stands else []),
+        *map(str, result.notes),
+        *left,
+        *([empty] if empty else []),
+    ]
 
 
 def _all_of(name: str, option: str) -> str:

@@ -56,7 +56,8 @@ class NotebookWidget:
             return
         self.widget.add_class("jupyter-widgets")  # the CSS rules find live widgets by this class
         view = {"model_id": self.widget.model_id, "version_major": 2, "version_minor": 0}
-        bundle = {VIEW: view, "text/plain": repr(self)}
+        # A page that knows no widgets shows the text of this output, and the HTML of the next.
+        bundle = {VIEW: view, "text/plain": ""}
         display(bundle, raw=True)  # type: ignore[no-untyped-call]
         handle = DisplayHandle()  # type: ignore[no-untyped-call]
         handle.display(self._static(), raw=True)  # type: ignore[no-untyped-call]
@@ -64,4 +65,4 @@ class NotebookWidget:
 
     def _static(self) -> dict[str, str]:
         html = render("standin.html", content=markupsafe.Markup(self.static_html()))
-        return {"text/html": html, "text/plain": ""}
+        return {"text/html": html, "text/plain": repr(self)}

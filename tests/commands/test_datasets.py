@@ -102,7 +102,7 @@ def test_a_folder_becomes_files_by_magics_and_each_step_comes_back(
     assert captions(ds)["chelsea"] == "my cat, tabby_cat, cat"
     capsys.readouterr()
     magic(shell, "tags photos --spaces --remove cat --first ohwx")
-    assert "Next: ds.check(" in capsys.readouterr().out
+    assert "Next: check the captions: ds.check(" in capsys.readouterr().out
     assert captions(ds)["chelsea"] == "ohwx, my cat, tabby cat"
     assert captions(ds)["rocket"].startswith(("ohwx, a ", "ohwx, an "))
 
@@ -558,7 +558,7 @@ def test_the_card_says_how_many_and_what_is_next(folder: Path):
     assert html.count("<img ") == 3
     for words in ("photos · 3 images", "2 kept", "1 rejected", "1 without a caption", "dark"):
         assert words in html
-    assert "ds.describe() or %imgopen dataset describe photos" in html
+    assert "<code>%imgopen dataset describe photos</code>" in html
 
 
 def test_a_preview_shows_what_changes_first_and_counts_the_rest(folder: Path):

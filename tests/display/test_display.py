@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, ClassVar
 
 import nbformat
 import pytest
@@ -750,3 +750,86 @@ def test_the_record_names_pictures_without_the_folders_of_this_machine():
     (row,) = record([{"operation": "train", "params": params}])["tasks"]
 
     assert row["params"] == {"images": ["a.png", "b.png"], "image": "c.png"}
+
+
+class Elsewhere(HTMLParser):
+    """What GitHub leaves of an output: no style, no classes, no controls, no scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.lines: list[str] = [""]
+        self.images: list[str] = []
+        self.skipped = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.skipped += tag == "style"
+        if tag == "img":
+            self.images.append(dict(attrs)["alt"] or "")
+        if tag in ("div", "dt", "dd", "li", "tr", "figure", "summary", "figcaption"):
+            self.lines.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.skipped -= tag == "style"
+        if tag in ("div", "td", "th", "dd"):
+            self.lines.append("")
+
+    def handle_data(self, data: str) -> None:
+        self.lines[-1] += "" if self.skipped else data
+
+    @property
+    def said(self) -> list[str]:
+        return [line.strip() for line in self.lines if line.strip()]
+
+
+class TestElsewhere:
+    """Where a notebook loses its style, each card is read from above to below."""
+
+    PARAMS: ClassVar = {"image": "photos/cat.png", "model": "clip"}
+
+    def test_a_caption(self) -> None:
+        result = Result(caption="a cat on a mat", params=self.PARAMS, photo=photograph)
+
+        page = Elsewhere(result_bundle(result)["text/html"])
+
+        assert page.images == ["a cat on a mat"]
+        assert page.said[:3] == ["cat.png", "a cat on a mat", "describe · clip · 3.2 s"]
+        assert page.said[-1] == "%imgopen describe photos/cat.png --model clip"
+
+    def test_tags_are_words_apart(self) -> None:
+        tags = [Tag("cat", 0.9), Tag("red mat", 0.8)]
+
+        said = Elsewhere(result_bundle(Result(tags=tags))["text/html"]).said
+
+        assert "cat red mat" in said
+        assert "Scores" in said
+        assert "0.90" in said
+
+    def test_before_and_after_are_two_images_with_their_names(self) -> None:
+        result = Result(
+            operation="upscale", kind="images", images=["http://127.0.0.1:9/1.png"],
+            params={"image": "photos/cat.png"}, photo=photograph,
+        )  # fmt: skip
+
+        html = result_bundle(result)["text/html"]
+        page = Elsewhere(html)
+
+        assert page.images == ["before upscale", "after upscale"]
+        assert page.said[:2] == ["before", "after"]
+        assert "127.0.0.1" not in "".join(page.lines)
+        assert "href" not in html
+        assert page.said[-1] == "%imgopen upscale photos/cat.png"
+
+    @pytest.mark.parametrize(
+        ("state", "line"),
+        [("running", "%imgopen wait nb1"), ("failed", "%imgopen describe cat.png")],
+    )
+    def test_a_task_ends_with_the_line_that_goes_on(self, state: str, line: str) -> None:
+        task = Task(state, message="too dark", params={"image": "cat.png"})
+
+        assert line in Elsewhere(task_bundle(task)["text/html"]).said
+
+    def test_a_line_that_nobody_would_copy_is_left_out(self) -> None:
+        result = Result(caption="a", params={"image": "x" * 3000})
+
+        assert "%imgopen" not in "".join(Elsewhere(result_bundle(result)["text/html"]).lines)

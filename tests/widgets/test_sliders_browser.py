@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator
 
@@ -23,8 +25,8 @@ from imgopen_nb.images.picture import decode, read_picture
 from imgopen_nb.widgets.before_after import before_after
 
 image = decode(read_picture("sample:chelsea").data).convert("RGB")
-picture.save({HOSTILE!r})
-large = ImageOps.grayscale(image).resize((2 * picture.width, 2 * picture.height))
+image.save({HOSTILE!r})
+large = ImageOps.grayscale(image).resize((2 * image.width, 2 * image.height))
 slider = before_after({HOSTILE!r}, large)
 slider
 """,
@@ -171,3 +173,17 @@ def test_saved_and_reopened_without_a_kernel_both_pictures_are_seen(
     assert (again.page.evaluate("window.hacked"), again.complaints) == (None, [])
     again.shot("lab-slider-untrusted")
     again.leave()
+
+
+def test_as_a_page_of_its_own_it_is_shown_once(sheet: Sheet, browser: Browser, tmp_path: Path):
+    """As nbconvert writes it: the images, and no text of a widget beside them."""
+    sheet.save()
+    html, _ = HTMLExporter().from_notebook_node(nbformat.read(sheet.path, as_version=4))
+    path = tmp_path / "slider.html"
+    path.write_text(html, "utf-8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+
+    assert "BeforeAfter(" not in page.locator("body").inner_text()
+    assert page.locator(".imgopen-static:visible img").count() == 4
+    page.close()
