@@ -244,6 +244,7 @@ def _notes(result: Any) -> list[str]:
     if any(filled) or _fields(result) or result.notes:
         empty = ""
     stands = result.kind == "images" and result.fidelity == "placeholder" and result.images
+    stands = stands and not result.notes  # which say more
     return [
         *([_PLACEHOLDER] if stands else []),
         *map(str, result.notes),
