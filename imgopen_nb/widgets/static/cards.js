@@ -39,6 +39,7 @@ function initialize({ model }) {
 
   const dress = (card) => {
     card.dataset.live = "";
+    if (card.closest(".imgopen-form")) return; // which has its own
     const bar = make("div", "imgopen imgopen-cards");
     const row = add(bar, "div", "io-row");
     const below = make("div", "below"), status = make("span", { class: "io-help", role: "status" });
