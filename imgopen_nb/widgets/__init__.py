@@ -11,9 +11,9 @@ from ..display.rendering import css_of, rules
 STATIC = Path(__file__).parent / "static"
 
 
-def script(name: str) -> str:
+def script(*names: str) -> str:
     """Return the ES module of a widget, which begins with the helpers that all of them share."""
-    return "".join((STATIC / f"{file}.js").read_text("utf-8") for file in ("shared", name))
+    return "".join((STATIC / f"{file}.js").read_text("utf-8") for file in ("shared", *names))
 
 
 def style(*names: str) -> str:

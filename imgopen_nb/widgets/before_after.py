@@ -38,7 +38,7 @@ class SliderView(anywidget.AnyWidget):
         position: where the bar is, in per cent from the left.
     """
 
-    _esm = script("slider")
+    _esm = script("before_after", "slider")
     _css = style("slider")
     before = traitlets.Bytes(b"").tag(sync=True)
     after = traitlets.Bytes(b"").tag(sync=True)

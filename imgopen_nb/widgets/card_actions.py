@@ -27,8 +27,8 @@ class CardActions(anywidget.AnyWidget):
         uses: the operations that take an image, as (name, text).
     """
 
-    _esm = script("cards")
-    _css = style("cards")
+    _esm = script("before_after", "cards")
+    _css = style("cards", "slider")
     run = traitlets.Unicode(RUN).tag(sync=True)
     uses: traitlets.List[Any] = traitlets.List().tag(sync=True)
 

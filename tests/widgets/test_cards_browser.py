@@ -201,6 +201,27 @@ def test_as_a_page_of_its_own_the_slider_still_moves(
     context.close()
 
 
+def test_a_browser_that_cannot_slide_without_a_script_gets_one(sheet: Sheet):
+    """As Firefox, where the kernel's widget does what the style sheet cannot."""
+    sheet.page.evaluate("CSS.supports = () => false")
+    sheet.cell("upscale").locator(".jp-InputArea-editor").click()
+    sheet.command("notebook:run-cell")
+    frame = sheet.cell("upscale").locator(".io-card .imgopen-slider .frame")
+    frame.wait_for()
+    frame.scroll_into_view_if_needed()
+    box = frame.bounding_box()
+    assert box is not None
+    assert box["width"] == pytest.approx(288, abs=6)
+    bar = sheet.cell("upscale").locator(".imgopen-slider [role=slider]")
+    sheet.page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 20)
+    assert bar.get_attribute("aria-valuenow") == "25"
+    sheet.page.keyboard.press("PageUp")
+
+    assert bar.get_attribute("aria-valuenow") == "35"
+    assert broken_pictures(sheet.page, ".imgopen-slider img") == []
+    assert sheet.complaints == []
+
+
 def test_a_hundred_cards_are_one_widget(sheet: Sheet):
     sheet.page.evaluate(
         """async code => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel

@@ -15,6 +15,23 @@ function said(card) {
   return all ? ["Copy tags", tags.join(", ")] : null;
 }
 
+// Whether the browser moves a card's before/after slider without a script: see imgopen.css.
+const slides = () => CSS.supports("animation-timeline: view()") && CSS.supports("selector(::-webkit-slider-thumb)");
+
+// Puts the slider of the widget in the place of two images side by side.
+function slide(pair) {
+  const root = make("div", "imgopen imgopen-slider");
+  const { frame, place, ...images } = beforeAfter(root, (position) => place(position));
+  for (const [name, image] of [["before", images.before], ["after", images.after]]) {
+    const given = pair.querySelector(name === "before" ? ".io-over img" : ":scope > div:not(.io-over) img");
+    image.src = given.src;
+    image.alt = given.alt;
+  }
+  for (const name of ["--wide", "--high"]) frame.style.setProperty(name, pair.style.getPropertyValue(name));
+  root.style.width = `${pair.style.getPropertyValue("--wide")}px`;
+  pair.replaceWith(root);
+}
+
 function initialize({ model }) {
   const asked = new Map(); // what waits for a form, by number
   let number = 0;
@@ -39,6 +56,7 @@ function initialize({ model }) {
 
   const dress = (card) => {
     card.dataset.live = "";
+    if (!slides()) card.querySelectorAll(".io-pair").forEach(slide);
     if (card.closest(".imgopen-form")) return; // which has its own
     const bar = make("div", "imgopen imgopen-cards");
     const row = add(bar, "div", "io-row");
