@@ -144,11 +144,11 @@ def next_steps(name: str, entries: Sequence[Entry], *, written: bool = False) ->
         return NextStep(said, f"ds.{python or f'{action}()'}", as_typed(line))
 
     if not kept:
-        return [step("no image is kept; to take one back", "keep", "keep([...])", "--only NAME")]
+        return [step("no image is kept; to bring one back", "keep", "keep([...])", "--only NAME")]
     if silent:
-        return [step(f"{counted(len(silent), 'image')} to be described", "describe")]
+        return [step(f"describe {counted(len(silent), 'image')}", "describe")]
     if bare:
-        what = f"captions for {counted(len(bare), 'image')} from what models said"
+        what = f"merge the models' descriptions into captions for {counted(len(bare), 'image')}"
         return [step(what, "merge")]
     if written:
         return [step("train, or take the files back", "undo")]

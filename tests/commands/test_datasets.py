@@ -163,7 +163,7 @@ def test_a_folder_becomes_files_on_the_command_line_and_each_step_comes_back(
 ):
     code, said = terminal("photos")
     assert (code, "3 kept · 2 without a caption" in said) == (0, True)
-    assert "Next: 2 images to be described: imgopen dataset describe photos" in said
+    assert "Next: describe 2 images: imgopen dataset describe photos" in said
     assert terminal("describe", "photos", "--models", "clip")[0] == 0
     assert "1 image changed" in terminal("reject", "photos", "--only", "coffee.png")[1]
     assert "1 image changed" in terminal("keep", "photos", "--only", "coffee.png")[1]
