@@ -45,7 +45,7 @@ def path_of(given: Any) -> Path:
     """Return a path that a user gave, with ~ as the home folder.
 
     Raises:
-        ParameterError: it is no path.
+        ParameterError: it is not a path.
     """
     try:
         path = Path(given).expanduser()
@@ -54,7 +54,9 @@ def path_of(given: Any) -> Path:
         path = None
     empty = isinstance(given, str) and not given.strip()
     if path is None or empty or "\0" in str(path):
-        raise ParameterError(f"{in_words(given)} is no path", hint='give one such as "folder/name"')
+        raise ParameterError(
+            f"{in_words(given)} is not a path", hint='give one such as "folder/name"'
+        )
     return path
 
 
@@ -63,7 +65,7 @@ def not_writable(folder: Path) -> str:
     folder = folder.absolute()
     there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not os.path.isdir(there):
-        return f"{clip_path(there)} is no folder"
+        return f"{clip_path(there)} is not a folder"
     return "" if os.access(there, os.W_OK | os.X_OK) else f"{clip_path(there)} cannot be written to"
 
 

@@ -157,8 +157,8 @@ def test_save_replaces_only_what_it_wrote(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--save", "cup.png"], "is no folder"),
-        (["--save", "cup.png/x"], "is no folder"),
+        (["--save", "cup.png"], "is not a folder"),
+        (["--save", "cup.png/x"], "is not a folder"),
         (["--save", "made", "--no-wait"], "imgopen wait TASK --save FOLDER"),
         (["--save", "made", "--form"], "--save does not go with --form"),
         (["--overwrite"], "--overwrite goes with --save FOLDER"),

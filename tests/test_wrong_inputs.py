@@ -254,7 +254,7 @@ def test_an_operation_that_there_is_not_is_a_sentence(unsent: Session, stub: Stu
 
 
 def line_of(op: Operation, slip: Slip, shell: InteractiveShell) -> str:
-    """Return a slip as a magic line; what is no text becomes a variable."""
+    """Return a slip as a magic line; what is not text becomes a variable."""
     words = [op.name]
     for name, value in slip.given.items():
         words.append("--" + name.replace("_", "-"))

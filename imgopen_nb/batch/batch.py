@@ -60,7 +60,7 @@ class Batch(NotPickled):
         >>> batch.wide()  # one row for each image, one column for each model
     """
 
-    instead = "it belongs to its session; take batch.results() or batch.frame()"
+    instead = "it belongs to its session; use batch.results() or batch.frame()"
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Batch(NotPickled):
         for number, (index, value) in enumerate(self._source.pairs()):
             trouble = value if isinstance(value, ImgOpenError) else None
             if missing(value):
-                trouble = ParameterError(f"there is no {self.param.name} in this row")
+                trouble = ParameterError(f"this row has no {self.param.name}")
             given = {} if trouble else {self.param.name: value}
             for column, combination in enumerate(self._calls.grid):
                 params = {**given, **self._calls.fixed, **combination}
@@ -145,7 +145,7 @@ class Batch(NotPickled):
 
     def _begin(self) -> None:
         if self._source.once and self._calls.records:
-            raise UsageError("this input can be read only once", hint="give it as a list")
+            raise UsageError("this input can be read only once", hint="pass it as a list")
         self._calls.records.clear()
         self._limits.sent = 0
         self._unfinished = False
@@ -204,8 +204,8 @@ class Batch(NotPickled):
         """
         if self._source.total is None and self._source.once:
             raise UsageError(
-                "a plan would use up this input: it can be read only once",
-                hint="give it as a list",
+                "a dry run would use up this input, which can be read only once",
+                hint="pass it as a list",
             )
         rows, width, limits = self.rows(), len(self._calls.grid), copy(self._limits)
         if run := self._new_fresh_run():
@@ -280,7 +280,7 @@ class Batch(NotPickled):
             f"{sum(record.cached for record in calls):,} from the history",
             f"{len(without) - unsent - late:,} failed",
             f"{unsent:,} not sent" if unsent else "",
-            f"{late:,} not ended in time" if late else "",
+            f"{late:,} not finished in time" if late else "",
         ]
         done = len(calls) - unsent - late
         facts = ", ".join([*filter(None, counts), *self._taken_up()])
@@ -292,12 +292,12 @@ class Batch(NotPickled):
     def _same_again(self) -> str:
         """Return what the same batch would do if it was run again."""
         if True not in self._reusable or self._manager.settings.cache == "off":
-            return "the same again sends everything again"
+            return "running it again sends everything again"
         run = self._fresh_run
-        anew = " and what has a random result" if False in self._reusable else ""
+        anew = " and those with random results" if False in self._reusable else ""
         if run is None or (self._unfinished and run.kept_until()):
-            return f"the same again tries them{anew} again"
-        return f"the same without fresh tries them{anew} again"
+            return f"running it again retries them{anew}"
+        return f"running it without fresh retries them{anew}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         from .frame import overview
@@ -332,7 +332,9 @@ def main_param(operation: Operation) -> Param:
     names = {param.name: param for param in operation.user_params}
     first = names.get("image") if "image" in names else next(iter(operation.positional), None)
     if first is None:
-        raise ParameterError(f"{operation.name} takes neither an image nor a text: run it alone")
+        raise ParameterError(
+            f"{operation.name} takes neither an image nor a text: run it without rows"
+        )
     return first
 
 
@@ -345,12 +347,12 @@ def _normalized(operation: Operation, params: Mapping[str, Any], main: Param) ->
             name, value = "model", [value] if several is None else several
         param = operation.param(name)
         if param.name in given:
-            raise ParameterError(f"{param.name} is given twice")
+            raise ParameterError(f"{param.name} was given twice")
         items = listed(value, pictures=param.picture) if param.several else None
         given[param.name] = value if items is None else items
     if main.name in given:
         raise ParameterError(
-            f"{main.name} is given twice: it is what the batch goes through",
+            f"{main.name} was given twice: the rows already give it",
             hint=f"leave {main.name}=... out",
         )
     return given

@@ -80,15 +80,15 @@ class Plan:
         return f"{calls}; takes up {self.takes_up}" if self.takes_up else calls
 
     def _counts(self) -> list[tuple[int, str]]:
-        most = f", of which at most {self.most:,} may go" if self.most is not None else ""
+        most = f", but at most {self.most:,} will be" if self.most is not None else ""
         counts = [
-            (self.repeated, "that stand in the input once more, at no cost"),
-            (self.under_way, "under way already"),
-            (self.unsure, "begun earlier, sent only if the service does not have them"),
+            (self.repeated, "repeated in the input, at no cost"),
+            (self.under_way, "already running"),
+            (self.unsure, "begun earlier, sent again only if the service does not know them"),
             (self.unusable, f"that cannot be sent: {shown(self.reason, 200)}"),
         ]
         makes = OPERATIONS[self.operation].kind == "images"
-        there = ", where the images can still be fetched" if makes and self.cached else ""
+        there = ", if the images can still be downloaded" if makes and self.cached else ""
         first = [
             (self.new, f"to send{most}"),
             (self.cached, f"from the history, at no cost{there}"),
@@ -190,7 +190,7 @@ def _expected_seconds(
 
 def _duration(seconds: float | None) -> str:
     if seconds is None:
-        return "time unknown: no earlier task to go by"
+        return "time unknown: no earlier task to estimate from"
     if seconds < 90:
         return f"about {seconds:.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

@@ -226,7 +226,7 @@ def compare_rows(
     said = [
         *notes,
         count(
-            repeated, "description was", "descriptions were", "repeated: the latest answer counts"
+            repeated, "description was", "descriptions were", "repeated; the latest answer is shown"
         ),
         *state_notes(d for row in full for d in row.descriptions.values()),
     ]

@@ -44,10 +44,12 @@ def _options(parser: Parser) -> None:
         "--leaks",
         nargs="+",
         metavar="FILE",
-        help="look for the access key in notebooks, IPython's history and the data folder",
+        help="search notebooks, IPython's history and the data folder for the access key",
     )
     parser.add_argument(
-        "--callbacks", action="store_true", help="only try whether the service could reach us"
+        "--callbacks",
+        action="store_true",
+        help="only check whether the service could reach this server",
     )
 
 
@@ -129,7 +131,7 @@ def _save(session: Session) -> str:
     folder = session.settings.save
     if trouble := not_writable(Path(folder)) if folder else "":
         return f"TROUBLE: {trouble}"
-    return f"what the service makes is kept in {folder}" if folder else "none"
+    return f"new images are saved in {folder}" if folder else "none"
 
 
 def callback_address(session: Session) -> str:
@@ -137,7 +139,7 @@ def callback_address(session: Session) -> str:
     address = session.manager.urls.address
     if address:
         return f"come to {address.url} ({address.source})"
-    return f"none: {session.manager.urls.why}; results are asked for instead"
+    return f"none: {session.manager.urls.why}; tasks are polled instead"
 
 
 def run_callback_test(session: Session) -> str:
@@ -146,7 +148,7 @@ def run_callback_test(session: Session) -> str:
     Each test leaves a task of the sandbox in the history.
 
     Raises:
-        SettingsError: IMGOPEN_PUBLIC_URL is no address.
+        SettingsError: IMGOPEN_PUBLIC_URL is not an address.
     """
     from ..config.server_address import addresses, why_not_public
 

@@ -44,10 +44,10 @@ _FEWEST = 4  # words that captions share at least
 Phrase = tuple[str, ...]
 Segments = tuple[Phrase, ...]  # the words of a caption, apart where a comma is
 WHICH = {
-    "silent": "a model saw it, and the caption does not say it",
-    "unseen": "the caption says it, and no model saw it",
-    "said": "the caption says it",
-    "unsaid": "the caption does not say it",
+    "silent": "a model saw it, but the caption does not mention it",
+    "unseen": "the caption mentions it, but no model saw it",
+    "said": "the caption mentions it",
+    "unsaid": "the caption does not mention it",
 }
 
 
@@ -101,7 +101,7 @@ class Audit:
         alike: images whose captions differ in one word at most, a list for each group.
 
     Raises:
-        UsageError: the trigger is no word, or no image has a caption.
+        UsageError: the trigger is not a word, or no image has a caption.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Audit:
         if not self._entries:
             raise UsageError(
                 "no image has a caption: there is nothing to audit",
-                hint="describe and merge come first",
+                hint="describe and merge first",
             )
         self._trigger = Trigger(trigger)
         self.trigger = self._trigger.text
@@ -176,7 +176,7 @@ class Audit:
                 caption says it, and no model saw it), "said" or "unsaid" (by the caption).
 
         Raises:
-            UsageError: it is no word.
+            UsageError: it is not a word.
             UnknownNameError: there is no such choice.
 
         Example:
@@ -186,7 +186,7 @@ class Audit:
             raise UnknownNameError("choice", which, WHICH)
         phrase = tuple(words_in(word)) if isinstance(word, str) else ()
         if not phrase:
-            raise UsageError(f"{in_words(word)} is no word", hint='give a word, as "scarf"')
+            raise UsageError(f"{in_words(word)} is not a word", hint='pass a word, such as "scarf"')
         said = self._said(phrase)
         if which == "said":
             return self._names(said)
@@ -216,7 +216,7 @@ class Audit:
         texts = self._texts(other)
         if not texts:
             raise UsageError(
-                f"{in_words(other)} holds no captions", hint="give a model or a Series"
+                f"{in_words(other)} has no captions", hint="pass a model's name or a Series"
             )
         both = [self._segments, [segments(text) for text in texts]]
         found = [frequent(each, COMPARED) for each in both]
@@ -247,7 +247,7 @@ class Audit:
         if self.alike:
             several = counted(sum(map(len, self.alike)), "caption")
             lines.append(f"  nearly the same: {several} in {counted(len(self.alike), 'group')}")
-        end = "mend this before training" if self.failed else "nothing to mend"
+        end = "fix this before training" if self.failed else "nothing to fix"
         return "\n".join([*lines, f"  {end}"])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
@@ -261,7 +261,7 @@ class Audit:
             facts.append("only with the trigger")
         if word.seen is not None:
             facts.append(
-                f"models saw it in {word.seen:,}; silent in {word.silent:,}, unseen in "
+                f"models saw it in {word.seen:,}: captions silent in {word.silent:,}, unseen in "
                 f"{word.unseen:,}"
             )
         return ", ".join(facts)
@@ -339,19 +339,20 @@ class Audit:
     def _remedy(self, word: str, places: Sequence[int], seen: _Seen | None) -> str:
         """Return what can be done about a word, as sentences."""
         if seen is None:
-            which, why = "said", "no model described the images: ds.describe() tells what helps"
+            which, why = "said", "no model described the images: run ds.describe() to learn more"
         else:
             of = counted(len(self._described), "image")
             which, why = "unseen", f"models saw it in {len(seen.seen):,} of {of}"
             if not seen.unseen:
-                return f"{why}: add images without it; to delete the word changes little"
+                return f"{why}: add images without it; deleting the word changes little"
         pictures = f'audit.pictures("{word}", "{which}")'
         tags = {tag for at in places[:50] for tag in split(self._entries[at].caption).tags}
         as_tag = any(words_in(tag) == word.split() for tag in tags)
         removal = (
-            f'delete it where the images vary: ds.tags.remove("{word}", where={pictures})'
+            f'delete it where the image does not show it: ds.tags.remove("{word}", '
+            f"where={pictures})"
             if as_tag
-            else f"delete it where the images vary: imgopen.board({pictures})"
+            else f"delete it where the image does not show it: imgopen.board({pictures})"
         )
         return f"{why}; {removal}; or add images without it"
 
@@ -553,13 +554,15 @@ def _phrases(given: str | Iterable[str]) -> list[Phrase]:
     """Return words and phrases that somebody named.
 
     Raises:
-        UsageError: one of them is no word.
+        UsageError: one of them is not a word.
     """
     found = []
     for each in [given] if isinstance(given, str) else given:
         words = tuple(words_in(each)) if isinstance(each, str) else ()
         if not words:
-            raise UsageError(f"{in_words(each)} is no word", hint='give words, as ["red scarf"]')
+            raise UsageError(
+                f"{in_words(each)} is not a word", hint='pass words, such as ["red scarf"]'
+            )
         found.append(words)
     return found
 

@@ -47,7 +47,7 @@ class Card:
     @property
     def head(self) -> str:
         """The name and the number of images."""
-        name = short_path(self.name) if self.name else "images of no folder"
+        name = short_path(self.name) if self.name else "images without a common folder"
         return f"{name} · {counted(len(self.entries), 'image')}"
 
     @property
@@ -59,7 +59,7 @@ class Card:
         kept = sum(entry.kept for entry in self.entries)
         found = [f"{kept:,} kept"]
         found += [f"{rejected:,} rejected"] if rejected else []
-        found += [f"{unread:,} cannot be read"] if unread else []
+        found += [f"{unread:,} unreadable"] if unread else []
         return [*found, f"{bare:,} without a caption" if bare else "all with a caption"]
 
     def text(self) -> str:
@@ -120,15 +120,17 @@ def next_step(name: str, entries: Sequence[Entry], *, written: bool = False) -> 
     bare = [entry for entry in kept if not entry.caption]
     silent = [entry for entry in bare if not entry.said]
     if not kept:
-        return f"no image is kept; {_call('keep', name, '--only NAME', 'keep([...])')} takes back"
+        return (
+            f"no image is kept; {_call('keep', name, '--only NAME', 'keep([...])')} brings one back"
+        )
     if silent:
-        what = f"{counted(len(silent), 'image')} to be described"
+        what = f"describe {counted(len(silent), 'image')}"
         return f"{what}: {_call('describe', name)}"
     if bare:
-        what = f"captions for {counted(len(bare), 'image')} from what models said"
+        what = f"merge the models' descriptions into captions for {counted(len(bare), 'image')}"
         return f"{what}: {_call('merge', name)}"
     if written:
-        return f"train; {_call('undo', name)} takes the files back"
+        return f"train; {_call('undo', name)} undoes the files"
     check, write = _call("check", name, "--trainer kohya"), _call("write", name, "--trainer kohya")
     return f"{check}, then {write}"
 

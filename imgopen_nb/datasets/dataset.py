@@ -89,7 +89,7 @@ class Dataset(NotPickled, HasPictures):
         "__weakref__", "_edits", "_file_notes", "_manager", "_rows", "_steps", "_writer",
         "name", "notes",
     )  # fmt: skip
-    instead = "it belongs to its session; take ds.frame"
+    instead = "it belongs to its session; use ds.frame"
 
     def __init__(self, manager: TaskManager, source: Any, name: str | None = None) -> None:
         self._manager = manager
@@ -100,8 +100,8 @@ class Dataset(NotPickled, HasPictures):
         self.name = key_of(name or folder or _name_of(self._rows))
         if not name and not folder:
             self.notes.append(
-                'the images lie in no common folder: with name="..." the steps and the rejected '
-                "images are found again when the list has changed"
+                'the images share no folder: set name="..." so that steps and rejected images '
+                "are found again after the list changes"
             )
         self._edits = Edits(manager.database)
         self._steps = Steps(manager.database, self.name)
@@ -218,7 +218,7 @@ class Dataset(NotPickled, HasPictures):
         """
         images = [entry.image for entry in self.kept]
         if not images:
-            raise UsageError("no image is kept: nothing was sent", hint=keep_hint())
+            raise UsageError("there are no kept images: nothing was sent", hint=keep_hint())
         limits = Limits(concurrency, timeout, most, fresh or self._manager.settings.cache == "off")
         names = _models(models)
         batch = Batch(
@@ -285,7 +285,7 @@ class Dataset(NotPickled, HasPictures):
                     new = drafted(new, kind, {})
                 elif not isinstance(new, Draft):
                     if not missing(new):
-                        raise UsageError(f"{in_words(new)} is no caption: nothing was changed")
+                        raise UsageError(f"{in_words(new)} is not a caption: nothing was changed")
                     continue
                 if new.caption == now:
                     continue
@@ -306,12 +306,14 @@ class Dataset(NotPickled, HasPictures):
         for at, (name, _, _) in enumerate(steps):
             late = len(changes[at]) - saved[at]
             notes = [
-                f"{counted(n, 'caption')} would be {what}, and stay as they are"
+                f"{counted(n, 'caption')} would become {what} and stayed as they are"
                 for what, n in left[at].items() if n
             ]  # fmt: skip
-            notes += [f"{counted(late, 'caption')} changed elsewhere meanwhile stay"] * bool(late)
+            notes += [
+                f"{counted(late, 'caption')} changed elsewhere in the meantime and stayed"
+            ] * bool(late)
             if bare and kind == RULE:
-                notes.append(f"{counted(bare, 'image')} without a caption left so")
+                notes.append(f"{counted(bare, 'image')} without a caption left without one")
             done.append(Done(name, saved[at], tuple(notes)))
         return done
 
@@ -354,7 +356,7 @@ class Dataset(NotPickled, HasPictures):
         threshold, min_score = scalar(threshold), scalar(min_score)
         if not (_is_number(threshold) and 0 <= threshold < 1 and _is_number(min_score)):
             said = (
-                "threshold must be from 0 to less than 1, and min_score a number, not "
+                "threshold must be at least 0 and less than 1, and min_score a number, not "
                 f"{threshold!r} and {min_score!r}"
             )
             raise UsageError(said, hint="a threshold of 0.5 is a majority; scores go from 0 to 1")
@@ -381,9 +383,9 @@ class Dataset(NotPickled, HasPictures):
                         min_score=min_score, blacklist=unwanted, models=said, least=1,
                     )  # fmt: skip
                 except UsageError:
-                    counts[f"without a caption: the {how} is empty"] += 1
+                    counts[f"without a caption, because the {how} is empty"] += 1
                     return None
-                counts["described by some of the models only"] += len(said) < asked
+                counts["described by only some of the models"] += len(said) < asked
                 return draft
             return None
 
@@ -517,7 +519,7 @@ class Dataset(NotPickled, HasPictures):
         limit = scalar(limit)
         if limit is not None and (type(limit) is not int or limit < 1):
             raise UsageError(
-                f"{in_words(limit)} is no number of tokens", hint="give 75, 150 or 225"
+                f"{in_words(limit)} is not a number of tokens", hint="use 75, 150 or 225"
             )
         entries = [entry for entry in self.entries if not entry.rejected]
         readable = [entry for entry in entries if not entry.trouble]
@@ -540,7 +542,7 @@ class Dataset(NotPickled, HasPictures):
             intended: words that are meant to belong to the trigger.
 
         Raises:
-            UsageError: the trigger is no word, or no kept image has a caption.
+            UsageError: the trigger is not a word, or no kept image has a caption.
 
         Example:
             >>> audit = ds.audit(trigger="ohwx", class_word="woman", intended=["red hair"])
@@ -633,7 +635,11 @@ class Dataset(NotPickled, HasPictures):
             self._writer.clean(step.step_id)
             return step.name
         names = ", ".join(left[:3]) + (f" and {len(left) - 3:,} more" if len(left) > 3 else "")
-        what = "was changed since, and stays" if len(left) == 1 else "were changed since, and stay"
+        what = (
+            "was changed since and stays as it is"
+            if len(left) == 1
+            else "were changed since and stay as they are"
+        )
         return f"{step.name}; {names} {what}"
 
     # Its files.
@@ -759,7 +765,9 @@ def _is_number(value: Any) -> bool:
 
 def _models(given: Any) -> list[Any]:
     if not isinstance(given, Iterable):
-        raise UsageError(f"{in_words(given)} names no models", hint=f"models={list(MODELS)}")
+        raise UsageError(
+            f"{in_words(given)} is not a list of models", hint=f"models={list(MODELS)}"
+        )
     return [given] if isinstance(given, str) else list(given)
 
 

@@ -68,7 +68,7 @@ def _part(batch: Any) -> tuple[Any, dict[str, list[Any]]]:
 def query(
     span: tuple[int, int], filters: Mapping[str, Any], columns: Sequence[str] = _COLUMNS
 ) -> str:
-    """Return the SQL of one reader; its first row is no task but tells ADBC the column types.
+    """Return the SQL of one reader; its first row is not a task but tells ADBC the column types.
 
     The values are literals, as binding them as Arrow arrays would load pandas in each reader.
     """

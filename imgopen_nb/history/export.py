@@ -212,7 +212,7 @@ def _read_jsonl(path: Path) -> Rows:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError):
-                raise _wrong(number, "a line that is no JSON, or longer than is taken") from None
+                raise _wrong(number, "a line that is not JSON, or longer than is taken") from None
             if not isinstance(row, dict):
                 raise _wrong(number, f"{in_words(row)} instead of a task")
             yield row
@@ -231,7 +231,7 @@ def _read_parquet(path: Path) -> Rows:
     except (pa.ArrowException, ValueError) as error:
         if isinstance(error, ArchiveError):
             raise
-        raise ArchiveError(f"{path.name} is no Parquet file that can be read") from None
+        raise ArchiveError(f"{path.name} is not a Parquet file that can be read") from None
 
 
 def _unflat(row: Row, number: int) -> Row:

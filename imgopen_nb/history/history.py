@@ -264,7 +264,7 @@ def checked(filters: Mapping[str, Any]) -> dict[str, Any]:
     known = dict(filters)
     for name in known:
         if name not in _FILTERS:
-            raise ParameterError(f"{name!r} is no filter", hint="one of " + ", ".join(_FILTERS))
+            raise ParameterError(f"{name!r} is not a filter", hint="one of " + ", ".join(_FILTERS))
     for name in ("operation", "model", "status", "backend"):
         known[name] = _texts(name, known.get(name))
     for name in known["operation"]:

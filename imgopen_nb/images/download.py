@@ -45,7 +45,7 @@ class Downloader:
             PictureError: it cannot be had, in time or at all, or has more than 50 MB.
         """
         if not re.match("https?://", url, re.IGNORECASE):
-            raise PictureError(f"{_named(url)} is no http(s) URL")
+            raise PictureError(f"{_named(url)} is not an http(s) URL")
         own = self._own_address()
         try:
             return self._fetcher.fetch(url, trusted=trusted, seconds=seconds, own=own)

@@ -415,11 +415,13 @@ def _from_array(source: Any) -> Picture:
     try:
         array = np.asarray(source)
     except Exception as error:  # tensors on a graphics card, objects that pretend to be arrays
-        raise PictureError(f"this is no array of pixels: {error}", hint=_ACCEPTED) from error
+        raise PictureError(f"this is not an array of pixels: {error}", hint=_ACCEPTED) from error
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or array.size == 0 or array.shape[2:] not in ((), (3,), (4,)):
-        raise PictureError(f"an array of shape {array.shape} is no image", hint=_shape_hint(array))
+        raise PictureError(
+            f"an array of shape {array.shape} is not an image", hint=_shape_hint(array)
+        )
     check_size((array.shape[1], array.shape[0]), "the array")
     pixels, notes = _eight_bits(array)
     return _from_image(Image.fromarray(np.ascontiguousarray(pixels)), "array", notes)
@@ -448,9 +450,9 @@ def _eight_bits(array: Any) -> tuple[Any, tuple[str, ...]]:
     if array.dtype == np.uint16:
         return (array // 257).astype(np.uint8), ("16-bit values 0 to 65535 sent as 0 to 255",)
     if array.dtype.kind in "OSU":
-        raise PictureError("a table is no image", hint=_MANY)
+        raise PictureError("a table is not an image", hint=_MANY)
     if array.dtype.kind not in "iuf":
-        raise PictureError(f"an array of {array.dtype} is no image", hint="use uint8 or 0..1")
+        raise PictureError(f"an array of {array.dtype} is not an image", hint="use uint8 or 0..1")
     low, high = float(array.min()), float(array.max())
     most = 1 if array.dtype.kind == "f" else 255
     if not (low >= 0 and high <= most):  # a NaN fails both

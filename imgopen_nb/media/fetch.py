@@ -401,7 +401,7 @@ def _same_server(url: str, target: str) -> bool:
     """Whether a redirect stays at its server; to change from http to https is to stay."""
     try:
         (host, port), (there, other) = _origin(url), _origin(target)
-    except ValueError:  # a port that is no number; sending says so
+    except ValueError:  # a port that is not a number; sending says so
         return False
     return host == there and (port == other or (port, other) == (80, 443))
 
@@ -439,7 +439,7 @@ def announced(response: requests.Response) -> int | None:
         return None
     lengths = {one.strip() for one in said.split(",")}
     if len(lengths) > 1 or not re.fullmatch("[0-9]{1,18}", min(lengths)):
-        raise http.client.HTTPException("a Content-Length that is no number")
+        raise http.client.HTTPException("a Content-Length that is not a number")
     return int(min(lengths))
 
 

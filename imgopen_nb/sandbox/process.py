@@ -59,7 +59,7 @@ def given_token() -> Secret | None:
         return None
     if not _TOKEN.fullmatch(token.reveal()):
         raise SettingsError(
-            f"{TOKEN_VARIABLE} is no token: 16 to 256 printable ASCII characters without spaces",
+            f"{TOKEN_VARIABLE} is not a token: 16 to 256 printable ASCII characters without spaces",
             hint="take what `imgopen sandbox` prints, or unset it",
         )
     return token

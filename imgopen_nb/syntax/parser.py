@@ -66,7 +66,7 @@ class _Once(argparse.Action):
     ) -> None:
         if getattr(namespace, self.dest, None) is not None:
             raise ParameterError(
-                f"{option_string} is given twice", hint="put all of it behind one of them"
+                f"{option_string} was given twice", hint="put all of it behind one of them"
             )
         setattr(namespace, self.dest, values)
 
@@ -202,7 +202,7 @@ def seconds_of(text: Any) -> float | None:
     """Return the value of --timeout, None if it was not given.
 
     Raises:
-        ParameterError: it is no number of seconds.
+        ParameterError: it is not a number of seconds.
     """
     if text is None:
         return None

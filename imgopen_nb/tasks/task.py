@@ -539,7 +539,7 @@ def time_limit(timeout: Any, default: float) -> TimeLimit:
     """Return how long somebody wants to wait at most, from now on; None stands for the default.
 
     Raises:
-        ParameterError: it is no number from 0.
+        ParameterError: it is not a number from 0.
     """
     if isinstance(timeout, TimeLimit):
         return timeout

@@ -418,7 +418,7 @@ def test_other_pictures_under_the_same_relative_path_are_another_input(
         prompts.add(key(["1.png"], "text2image"))
 
     assert len(keys) == 2
-    assert len(prompts) == 1  # a prompt is no path
+    assert len(prompts) == 1  # a prompt is not a path
 
 
 def test_other_calls_have_another_key():

@@ -272,8 +272,8 @@ def test_prompts_of_a_table_are_no_paths(tmp_path: Path):
         ("a.jsonl", b"", "a.jsonl has no columns: it is empty"),
         ("a.jsonl", b"[1]\n2\n", "a.jsonl holds no JSON objects"),
         ("a.jsonl", b'{"url": "caf\xe9"}', "a.jsonl is not UTF-8"),
-        ("a.parquet", b"", "a.parquet is no Parquet file"),
-        ("a.parquet", b"PAR1 and so on", "a.parquet is no Parquet file"),
+        ("a.parquet", b"", "a.parquet is not a Parquet file"),
+        ("a.parquet", b"PAR1 and so on", "a.parquet is not a Parquet file"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_refused_with_one_sentence(
@@ -309,8 +309,8 @@ def test_a_broken_line_in_the_middle_of_jsonl_is_one_row(tmp_path: Path):
     first, broken, number, second, without = values(tmp_path / "a.jsonl")
 
     assert [first, second, without] == [*URLS, None]
-    assert str(broken) == "a.jsonl, line 2 is no JSON object"
-    assert str(number) == "a.jsonl, line 4 is no JSON object"
+    assert str(broken) == "a.jsonl, line 2 is not a JSON object"
+    assert str(number) == "a.jsonl, line 4 is not a JSON object"
     assert source_of(tmp_path / "a.jsonl").total == 5
 
 

@@ -108,9 +108,9 @@ def test_no_word_means_two_parameters_and_none_hides_an_option(op: Operation):
 
 
 def test_a_parameter_under_two_names_is_given_twice():
-    with pytest.raises(ParameterError, match="guidance is given twice: as guidance and cfg_scale"):
+    with pytest.raises(ParameterError, match="guidance was given twice: as guidance and cfg_scale"):
         OPERATIONS["text2image"].check({"prompt": "a", "guidance": 7, "cfg_scale": 8})
-    with pytest.raises(ParameterError, match="--guidance is given twice"):
+    with pytest.raises(ParameterError, match="--guidance was given twice"):
         find("text2image").parser().read(["--cfg-scale", "7", "--guidance", "8"])
 
 

@@ -215,7 +215,7 @@ def test_an_empty_folder_is_refused(cached: None, local: Session, tmp_path: Path
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ({"a.png": 5}, "5 is no caption: nothing was changed"),
+        ({"a.png": 5}, "5 is not a caption: nothing was changed"),
         (["a", "b", "c"], "captions cannot be read from"),
         ({"d.png": "d"}, "no image of this dataset called"),
     ],
@@ -267,7 +267,7 @@ def test_pictures_in_folders_below_are_not_read_and_are_counted(folder: Path):
 def test_a_function_that_returns_no_text_changes_nothing(folder: Path):
     ds = imgopen.dataset(folder)
 
-    with pytest.raises(UsageError, match="3 is no caption: nothing was changed"):
+    with pytest.raises(UsageError, match="3 is not a caption: nothing was changed"):
         ds.rewrite("numbers", lambda entry: 3)  # type: ignore[arg-type, return-value]
     ds.rewrite("gaps", lambda entry: float("nan"))  # type: ignore[arg-type, return-value]
 

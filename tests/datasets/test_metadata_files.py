@@ -174,7 +174,7 @@ def test_what_is_not_taken_in_is_said(folder: Path):
         "a.jpg": "", "a.png": "", "b.png": "", "c.png": "half a pair ?, a bell",
     }  # fmt: skip
     assert ds.notes == [
-        "metadata.jsonl, line 4 is no JSON object",
+        "metadata.jsonl, line 4 is not a JSON object",
         "metadata.jsonl names 1 image that is not here (gone.png)",
         "metadata.jsonl may mean several images by 1 image (a)",
         "metadata.jsonl has too long a caption for 1 image (b.png)",

@@ -241,7 +241,7 @@ class TestFiles:
             ('[[rules]]\nrule = "add"\ntag = 3', "tag is 3, not a text"),
             ('[[rules]]\nrule = "add"\ntag = "a, b"', "'a, b' is 2 tags"),
             ('[[rules]]\nrule = "remove"\ntags = "x"', "tags is 'x', not a list of texts"),
-            ('[[rules]]\nrule = "order"\nby = "size"', "'size' is no order"),
+            ('[[rules]]\nrule = "order"\nby = "size"', "'size' is not an order"),
             ('[[rules]]\nrule = "order"\nby = "alphabet"\nkept = true', "kept is True"),
             ('[[rules]]\nrule = "replace"\npattern = "("\nnew = ""\nregex = true', "not valid"),
             ('[[rules]]\nrule = "blacklist"', "either tags or a file"),

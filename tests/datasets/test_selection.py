@@ -267,7 +267,7 @@ def test_nothing_described_says_what_to_do(here: Session):
 
 
 def test_an_unreadable_picture_keeps_its_row_and_is_not_counted(here: Session):
-    (Path("set") / "b.png").write_text("this is no image")
+    (Path("set") / "b.png").write_text("this is not an image")
     board = imgopen.board("set")
 
     assert names(board) == ["a.png", "b.png", "c.png"]
@@ -490,7 +490,7 @@ def test_a_filter_by_no_picture_finds_none(here: Session):
 
 
 def test_a_gallery_says_how_many_of_its_pictures_cannot_be_read(here: Session):
-    Path("set/b.png").write_text("this is no image")
+    Path("set/b.png").write_text("this is not an image")
 
     assert repr(imgopen.gallery("set")) == "Gallery(3 images · 1 cannot be read)"
 

@@ -532,7 +532,7 @@ def test_names_that_are_no_text_are_written_and_undone(session: Session, tmp_pat
     assert repr(ds.write()).encode()
     ds.write(overwrite=True)
     ds.write(tmp_path / "out", trainer="imagefolder", images="copy")
-    with pytest.raises(UsageError, match="a name that is no text"):
+    with pytest.raises(UsageError, match="a name that is not text"):
         ds.write(trainer="imagefolder")
 
     assert {t for t in content(folder).values() if t.startswith(b"caption")} == {

@@ -127,7 +127,7 @@ SLIPS = [
     (f"describe {URL} --model", ParameterError, "needs a value"),
     ("status", ParameterError, "status needs TASK"),
     (f"describe {URL} --save {{nothing}}", ParameterError, "--save: the variable is None"),
-    (f"describe {URL} --save ''", ParameterError, "is no path"),
+    (f"describe {URL} --save ''", ParameterError, "is not a path"),
     (f"describe {URL} --timeout soon", ParameterError, "must be seconds"),
     (f"describe {URL} --out 1x", ParameterError, "name of a variable"),
     (f"describe {URL} --out {{Out}}", ParameterError, "name of a variable"),

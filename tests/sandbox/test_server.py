@@ -148,7 +148,7 @@ def test_an_unknown_path_is_404_with_the_nearest_ones(api: Api):
         (b"[]", "must be a JSON object"),
         (b"{", "not JSON"),
         (b"\xff\xfe{}", "not JSON"),
-        (b'{"businessTaskId": NaN}', "not JSON: NaN is no JSON number"),
+        (b'{"businessTaskId": NaN}', "not JSON: NaN is not a JSON number"),
         (b"[" * 100_000, "not JSON"),
         (b'{"a": ' + b"1" * 5000 + b"}", "not JSON"),
     ],

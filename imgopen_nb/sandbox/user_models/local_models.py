@@ -103,7 +103,7 @@ class Model:
         except (OSError, ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
-            raise self.fault(f"{name} is no JSON object; save the model again")
+            raise self.fault(f"{name} is not a JSON object; save the model again")
         return content
 
     def tokenizer(self) -> Any:
@@ -170,7 +170,7 @@ class Network:
                 f"{self.path.name} cannot be run on {shapes} ({type(error).__name__})"
             ) from error
         if np.isnan(read).any():
-            raise self.model.fault(f"{self.path.name} computes what is no number (NaN)")
+            raise self.model.fault(f"{self.path.name} computes what is not a number (NaN)")
         return read
 
     def _fed(self, wanted: Any, offered: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

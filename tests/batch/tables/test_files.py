@@ -250,8 +250,8 @@ def test_json_has_rows_in_any_of_the_usual_ways(content: str, expected: list[Any
     ("name", "content", "says"),
     [
         ("a.json", "3", "a.json holds no rows"),
-        ("a.json", "{", "a.json is no JSON"),
-        ("a.json", "[" * 100_000, "a.json is no JSON"),
+        ("a.json", "{", "a.json is not JSON"),
+        ("a.json", "[" * 100_000, "a.json is not JSON"),
         (
             "a.csv.gz",
             gzip.compress(b"url\n" + ONE.encode(), mtime=0)[:-12],
