@@ -59,8 +59,8 @@ def add_batch_options(parser: Parser, operation: Operation) -> None:
         nargs="+",
         metavar="NAME=A,B",
         help=(
-            "with --from: one task for each model combination; a value with a comma or a blank "
-            "is quoted: 'NAME=\"a, b\",c'"
+            "with --from: one task for each combination; quote a value with a comma or a space: "
+            "'NAME=\"a, b\",c'"
         ),
     )
     parser.option(

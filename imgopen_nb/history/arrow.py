@@ -105,4 +105,4 @@ def _batches(path: Path, sql: str) -> Iterator[Any]:
         for number, batch in enumerate(pa.ipc.open_stream(reader.stdout)):
             yield batch.slice(1) if number == 0 else batch
     if reader.returncode:
-        raise OSError(f"the reader ended with {reader.returncode}")
+        raise OSError(f"the reader exited with code {reader.returncode}")

@@ -61,7 +61,7 @@ class History(NotPickled):
         >>> session.history(operation="describe", since="7d")
     """
 
-    instead = "it belongs to its session; take the DataFrame that it returns when it is called"
+    instead = "it belongs to its session; use the DataFrame that it returns when called"
 
     def __init__(self, table: TaskTable, identities: Callable[[Any], list[str]]) -> None:
         self._table = table
@@ -269,9 +269,7 @@ def checked(filters: Mapping[str, Any]) -> dict[str, Any]:
         known[name] = _texts(name, known.get(name))
     for name in known["operation"]:
         if OPERATIONS[name].kind == "status":
-            raise UsageError(
-                f"{name} is not run by itself: tasks ask it, so it is not in the history"
-            )
+            raise UsageError(f"{name} is a query that tasks send, so it is not in the history")
     if known.get("since") is not None:
         from .frame import since
 

@@ -136,7 +136,7 @@ class Downloader:
             raise _about(url, error) from None
         same = version in (found, content_version(data))
         if not same and self.version(url, trusted=trusted) != version:  # HEAD may say more
-            raise PictureError(f"another image is at {_named(url)} by now")
+            raise PictureError(f"{_named(url)} is a different image now")
         return data
 
     def close(self) -> None:

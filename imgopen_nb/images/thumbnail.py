@@ -128,7 +128,7 @@ def too_large(name: str, size: int) -> PictureError:
 def damaged(name: str, error: Exception) -> PictureError:
     """Return the error for an image whose beginning is fine but which cannot be decoded."""
     reason = str(error) or type(error).__name__
-    hint = "it may be cut off or damaged: open it in a viewer, save it again"
+    hint = "it may be truncated or damaged: open it in a viewer and save it again"
     return PictureError(f"{name} cannot be decoded: {reason}", hint=hint)
 
 
@@ -137,7 +137,7 @@ def _unknown(name: str, data: bytes) -> PictureError:
         what, hint = found
         but = "" if format_of(data) else "not an image but "
         return PictureError(f"{name} is {but}{what}", hint=hint)
-    return PictureError(f"{name} is not an image, or damaged at its start", hint=_KNOWN)
+    return PictureError(f"{name} is not an image, or damaged at the beginning", hint=_KNOWN)
 
 
 def upright(image: Image, source: Image, notes: list[str]) -> Image:
@@ -147,7 +147,7 @@ def upright(image: Image, source: Image, notes: list[str]) -> Image:
     turn = _orientation(source)
     if turn not in _TRANSPOSE:
         return image
-    notes.append("turned upright as its EXIF data say")
+    notes.append("turned upright, as its EXIF data say")
     return image.transpose(Transpose(_TRANSPOSE[turn]))
 
 

@@ -89,7 +89,7 @@ class ResultImage(str):
             PictureError: it can no longer be fetched.
         """
         if self.home is None:
-            raise PictureError(f"{self} cannot be fetched: the session is not known any more")
+            raise PictureError(f"{self} cannot be fetched: its session no longer exists")
         return self.home.download(str(self), self.task_id, self.number)
 
     def pil(self) -> PIL.Image.Image:
@@ -253,7 +253,7 @@ class Result:
             >>> session.run("upscale", image="sample:coffee").save("pictures")
         """
         if self.home is None:
-            raise UsageError("this result has no files to save: it comes from no task")
+            raise UsageError("this result does not come from a task, so it has no files to save")
         # All names may come from an imported file.
         name = "-".join(filter(None, (_origin(self.image), self.operation, self.task_id)))
         stem = path_of(folder) / re.sub(r"[^\w.-]", "_", name)[:180]
@@ -301,7 +301,7 @@ def missing_note(operation: Operation, data: Mapping[str, Any]) -> tuple[str, ..
     """Return a note if a result lacks its output."""
     if not operation.output or find(data, operation.output) not in (None, "", []):
         return ()
-    return (f"the service reports success, but the answer holds no {operation.output}",)
+    return (f"the service reports success, but the answer has no {operation.output}",)
 
 
 def _items(given: Any, kind: type[T]) -> list[T]:

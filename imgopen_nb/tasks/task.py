@@ -393,8 +393,8 @@ class Task:
             A sentence that explains this.
         """
         if self.state.final:
-            return f"{self.id} has ended already: {self.state}"
-        said = f"{self.id}: no longer waited for. Img Open has no cancel"
+            return f"{self.id} has already finished: {self.state}"
+        said = f"stopped waiting for {self.id}: Img Open cannot cancel a task"
         self.withdraw()
         outlook = self.outlook
         self.abort_waits(WaitCancelledError(said, task=self, hint=outlook))
@@ -404,17 +404,17 @@ class Task:
     def outlook(self) -> str:
         """What becomes of the task if nobody waits for it, and how to get its result later."""
         if self.state.final:
-            return f"it has ended: {self.state}"
+            return f"it has finished: {self.state}"
         sent, wait = self._original or self, as_typed(f"%imgopen wait {self.id}")
         if self.state in UNSENT and sent.sending and not sent.withdrawn:
-            return f"it goes on being sent; to get its result later: {wait}"
+            return f"it is still being sent; to get its result later: {wait}"
         if self.state in UNSENT:
             return (
-                f"it is not known whether it has reached the service: {wait} looks for it, and "
-                "sends it again once that is safe "
-                f"({as_typed('%imgopen resume --send-lost')}: at once)"
+                f"it may or may not have reached the service: {wait} looks for it, and sends it "
+                f"again once that is safe ({as_typed('%imgopen resume --send-lost')}: "
+                "immediately)"
             )
-        return f"it goes on at the service; to get its result later: {wait}"
+        return f"it is still running at the service; to get its result later: {wait}"
 
     @property
     def looked_for_until(self) -> float | None:
@@ -429,8 +429,8 @@ class Task:
         if (until := self.looked_for_until) is None:
             return ""
         return (
-            "its answer was lost: it is looked for at the service, and sent again after "
-            f"{clock(until)} if it is still unknown there"
+            "its answer was lost: the service is asked for it, and it is sent again after "
+            f"{clock(until)} if the service does not know it"
         )
 
     def add_done_callback(self, call: Callable[[Task], None]) -> None:
@@ -485,7 +485,8 @@ class Task:
 
     def _timeout_error(self, limit: float) -> TaskTimeoutError:
         text = (
-            f"{self.operation.name} {self.id} did not end within {limit:g} s (it is {self.state})"
+            f"{self.operation.name} {self.id} did not finish within {limit:g} s (it is "
+            f"{self.state})"
         )
         hint = self.outlook
         if self.status is not None and self.state is State.SUBMITTED:
@@ -495,7 +496,7 @@ class Task:
         output = self.operation.output.partition("[")[0]
         if output and self.data.get(output):
             text += (
-                "; the last answer holds a result although its status says generating: task.data"
+                "; the last answer has a result although its status says generating: see task.data"
             )
         return TaskTimeoutError(text, task=self, hint=hint)
 
@@ -550,5 +551,5 @@ def time_limit(timeout: Any, default: float) -> TimeLimit:
         seconds = timeout.astype("timedelta64[ms]").item()
     seconds = seconds.total_seconds() if hasattr(seconds, "total_seconds") else scalar(seconds)
     if not (isinstance(seconds, (int, float)) and seconds >= 0):
-        raise ParameterError(f"timeout must be seconds, not {in_words(timeout)}")
+        raise ParameterError(f"timeout must be a number of seconds, not {in_words(timeout)}")
     return TimeLimit(min(seconds, threading.TIMEOUT_MAX))
