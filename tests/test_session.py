@@ -177,7 +177,7 @@ def test_nothing_is_sent_when_the_history_cannot_be_written(stub: Stub, tmp_path
         ("descripe", {"image": URL}, UnknownNameError, "did you mean describe"),
         ("describe", {"imgae": URL}, UnknownNameError, "did you mean image"),
         ("describe", {}, UsageError, "needs image"),
-        ("query-tool", {}, UsageError, "tasks ask it"),
+        ("query-tool", {}, UsageError, "a query that tasks send"),
         ("erase", {"image": URL, "mask": URL}, AssumedPathError, "IMGOPEN_PATHS"),
         ("describe", {"image": "sample:chelsea"}, PictureError, "public URL"),
         ("describe", {"image": "/no/such/file.png"}, PictureError, "/no/such/file.png"),
@@ -380,7 +380,7 @@ def test_history_filters(session: Session, stub: Stub):
     assert len(session.history(backend="sandbox")) == 0
     assert len(session.history(since="1h")) == 3
     assert len(session.history(since="2999-01-01")) == 0
-    with pytest.raises(UsageError, match="is no moment"):
+    with pytest.raises(UsageError, match="is not a time"):
         session.history(since="yesteryear")
     with pytest.raises(UnknownNameError):
         session.history(operation="nonsense")

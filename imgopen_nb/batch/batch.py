@@ -42,13 +42,13 @@ _PLACEHOLDER = "https://imgopen.invalid/picture"
 
 
 class Batch(NotPickled):
-    """Many calls of one operation, made by `Session.map`; gives their results, also as frames.
+    """Many calls of one operation and their results; created by `Session.map`.
 
     Args:
         manager: sends the calls.
         operation: the operation to run.
         source: the images (or prompts).
-        params: the other parameters; a list in place of a single value is an axis of the grid.
+        params: the other parameters; a list instead of a single value is an axis of the grid.
         limits: how many calls at a time, how long, and how many in all.
 
     Raises:
@@ -117,7 +117,7 @@ class Batch(NotPickled):
             progress: whether to show a progress bar.
 
         Raises:
-            TaskInterrupted: Ctrl-C; calls under way go on at the service and into the history.
+            TaskInterrupted: Ctrl-C; running tasks keep running, and the history gets their results.
         """
         self._begin()
         name = ", ".join([self.operation.name, *self._taken_up()])
@@ -126,14 +126,14 @@ class Batch(NotPickled):
         return self
 
     def outcomes(self, watch: Callable[[Outcome | None], None] | None = None) -> Iterator[Outcome]:
-        """Run all calls and yield their outcomes as they come.
+        """Run all calls and yield their outcomes as they arrive.
 
         Args:
             watch: called with each outcome, and with None several times a second as time passes.
 
         Raises:
-            UsageError: the batch has run already, and its input can be read only once.
-            TaskInterrupted: Ctrl-C; calls under way go on at the service and into the history.
+            UsageError: the batch has already run, and its input can be read only once.
+            TaskInterrupted: Ctrl-C; running tasks keep running, and the history gets their results.
         """
         self._begin()
         return self._outcomes(watch)
@@ -197,10 +197,10 @@ class Batch(NotPickled):
         return iter(self.results())
 
     def plan(self) -> Plan:
-        """Return what `run` would do; reads the input and the history, and sends nothing.
+        """Return what `run` would do. This reads the input and the history, and sends nothing.
 
         Raises:
-            UsageError: the input can be read only once, so that a plan would use it up.
+            UsageError: the input can be read only once, so a plan would use it up.
         """
         if self._source.total is None and self._source.once:
             raise UsageError(
@@ -235,8 +235,8 @@ class Batch(NotPickled):
     def wide(self) -> pd.DataFrame:
         """Return one row for each row of the input, in its order and with its index.
 
-        Each combination of the grid has a column, named by its values ("clip"). Without a grid, one
-        column is named after the kind of result ("caption"). The last column is `error`.
+        Each combination of the grid has a column named after its values ("clip"). Without a grid,
+        there is one column named after the kind of result ("caption"). The last column is `error`.
 
         Example:
             >>> df.join(batch.wide())
@@ -249,8 +249,8 @@ class Batch(NotPickled):
     def pictures(self) -> Iterator[InputPicture | Any]:
         """Yield the image of each row of the input, in its order.
 
-        For a row without a task (after Ctrl-C, or if the budget was spent), what the input has for
-        it is yielded instead.
+        For a row without a task (after Ctrl-C, or beyond the budget), the value from the input is
+        yielded instead.
         """
         from .frame import input_pictures
 

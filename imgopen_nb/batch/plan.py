@@ -22,26 +22,26 @@ from .stream import FATAL
 
 @dataclass(frozen=True)
 class Plan:
-    """What a batch would do, judged by the input and the history; nothing was sent.
+    """What a batch would do, going by the input and the history; nothing was sent.
 
     Attributes:
         operation: the name of the operation.
         rows: the number of rows in the input.
         combinations: the number of calls for each row.
         cached: calls whose result is in the history.
-        under_way: calls whose task was sent earlier and has not ended.
-        unsure: calls whose task may not have reached the service: it is asked for them, and they
-            are sent if it does not have them.
+        under_way: calls whose task was sent earlier and is unfinished.
+        unsure: calls whose task may not have reached the service; it is asked for them, and they
+            are sent again if it does not know them.
         new: calls that would be sent.
-        repeated: calls that occur earlier in the input and need not be sent again.
+        repeated: calls that already occur in the input and need not be sent again.
         unusable: calls that cannot be sent.
-        reason: why the first of those cannot be sent, "" if there is none.
-        most: how many may be sent; None for any number.
-        concurrency: calls under way at a time.
+        reason: why the first unusable call cannot be sent, "" if there is none.
+        most: how many may be sent at most; None for any number.
+        concurrency: how many tasks run at a time.
         seconds: the expected time in seconds, None if no such task is in the history.
-        takes_up: which interrupted run with `fresh` this takes up, "" if none.
-        pictures: which local images of the new calls go where, "" if all are on the web or stay.
-        reads: which column of which table is read, and why it; "" where that is plain.
+        takes_up: which interrupted run with `fresh` this continues, "" if none.
+        pictures: where local images of the new calls are sent, "" if none are.
+        reads: which column of which table is read, and why; "" where that is obvious.
 
     Example:
         >>> plan = session.map("describe", "photos/", model="clip", dry_run=True)

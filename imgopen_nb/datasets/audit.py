@@ -84,7 +84,7 @@ class Word:
 
 
 class Audit:
-    """What the captions of a dataset teach beside the trigger word; made by `Dataset.audit`.
+    """What else the captions of a dataset teach with the trigger word; created by `Dataset.audit`.
 
     Args:
         entries: the images; those without a caption do not count.
@@ -94,11 +94,12 @@ class Audit:
 
     Attributes:
         trigger: the trigger word.
-        words: the words that stand in 60 % of the captions and more, and those that were named.
+        words: the words in at least 60 % of the captions, and those that were named.
         missing: the images whose captions lack the trigger.
-        misspelt: what stands there in its stead, by image.
-        places: in how many captions the trigger is the first word, the second ..., from 0.
-        alike: images whose captions differ in one word at most, a list for each group.
+        misspelt: what the captions have instead of the trigger, by image.
+        places: the position of the trigger in the caption (in words, from 0), and in how many
+            captions it is there.
+        alike: images whose captions differ by one word at most, a list for each group.
 
     Raises:
         UsageError: the trigger is not a word, or no image has a caption.
@@ -134,7 +135,7 @@ class Audit:
 
     @property
     def faults(self) -> list[str]:
-        """What should be mended before training, in sentences; [] if nothing."""
+        """What should be fixed before training, as sentences; [] if nothing."""
         total = len(self._entries)
         found = []
         lacking = len(self.missing) - len(self.misspelt)
@@ -151,12 +152,12 @@ class Audit:
 
     @property
     def failed(self) -> bool:
-        """Whether anything should be mended before training; scripts end with 1 then."""
+        """Whether anything should be fixed before training; scripts exit with 1 then."""
         return bool(self.faults)
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A row for each word, pair and triple; the columns are the attributes of `Word`."""
+        """One row for each word, pair and triple; the columns are the attributes of `Word`."""
         import pandas as pd
 
         texts, whole = ("word", "verdict", "part_of", "remedy"), ("seen", "silent", "unseen")
@@ -172,11 +173,11 @@ class Audit:
 
         Args:
             word: any word or phrase.
-            which: "silent" (a model saw it, and the caption does not say it), "unseen" (the
-                caption says it, and no model saw it), "said" or "unsaid" (by the caption).
+            which: "silent" (a model saw it, but the caption does not mention it), "unseen" (the
+                caption mentions it, but no model saw it), "said" or "unsaid" (by the caption).
 
         Raises:
-            UsageError: it is not a word.
+            UsageError: `word` is not a word.
             UnknownNameError: there is no such choice.
 
         Example:
@@ -197,19 +198,19 @@ class Audit:
         return self._names(seen.silent if which == "silent" else seen.unseen)
 
     def compare(self, other: Any) -> pd.DataFrame:
-        """Return the share of captions for each word, beside that of other captions.
+        """Return in what share of the captions each word is, compared with other captions.
 
         Args:
-            other: a model, whose descriptions are taken; a Series with the index of `ds.frame`, a
-                list of captions, or another dataset.
+            other: a model's name (its descriptions are used), a Series with the index of
+                `ds.frame`, a list of captions, or another dataset.
 
         Returns:
-            A frame with word, captions, other, difference, sorted by difference; words that stand
-            in less than 35 % of both are left out.
+            A frame with the columns word, captions, other (shares from 0 to 1) and difference,
+            sorted by difference. Words in less than 35 % of both are left out.
 
         Raises:
             UnknownNameError: no model of this name described the images.
-            UsageError: it holds no captions.
+            UsageError: `other` has no captions.
         """
         import pandas as pd
 

@@ -142,7 +142,7 @@ def suffix_of(data: bytes) -> str:
 
 
 def samples() -> dict[str, Path]:
-    """Return the images that come with the package, by name."""
+    """Return the paths of the sample photographs that come with the package, by name."""
     files = (f for f in SAMPLES.glob("*") if f.suffix in MIME_TYPES)
     return {f.stem: f for f in sorted(files)}
 

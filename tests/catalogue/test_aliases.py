@@ -260,7 +260,7 @@ def test_a_watermark_is_a_text_or_a_picture(values: dict[str, Any], said: str):
                          "also cfg_scale", "Euler a", "1: black is redrawn"]),
         ("control-preview", ["canny", "openpose: skeletons"]),
         ("hairstyle", ["blonde", "auburn"]),
-        ("watermark", ["tile repeats it all over", "from 0 to 1",
+        ("watermark", ["tile repeats it across the image", "from 0 to 1",
                        "Example: %imgopen watermark IMAGE TEXT"]),
         ("expand-prompt", ["0: SD", "1: SDXL"]),
         ("outpaint", ["from -1 to 2147483647"]),

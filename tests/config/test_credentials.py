@@ -325,7 +325,7 @@ class TestWhatIsNoKey:
             return bad.get().encode("utf-8", "surrogatepass").decode("ascii") + b"\xff".decode()
 
         monkeypatch.setattr(getpass, "getpass", unreadable)
-        self.refused(_ask_and_store_key, bad, "nobody can be asked")
+        self.refused(_ask_and_store_key, bad, "nowhere to type")
 
 
 class TestErrorsUnderWay:

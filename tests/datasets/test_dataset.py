@@ -50,9 +50,9 @@ def test_a_caption_file_is_the_pictures_caption(folder: Path):
 
 def test_a_file_that_was_edited_since_is_taken_in_again(folder: Path):
     imgopen.dataset(folder)
-    (folder / "a.txt").write_text("other words")
+    (folder / "a.txt").write_text("wrong words")
 
-    assert captions(imgopen.dataset(folder))["a.png"] == "other words"
+    assert captions(imgopen.dataset(folder))["a.png"] == "wrong words"
 
 
 def test_a_file_that_was_seen_before_does_not_come_back_over_a_later_step(folder: Path):
@@ -157,7 +157,7 @@ def test_copies_of_a_picture_share_captions_and_verdicts(folder: Path):
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ([True, False], "the mask has 2 values, the dataset 3 images"),
+        ([True, False], "the mask has 2 values, but the dataset has 3 images"),
         ("d.png", "no image of this dataset called"),
         (7, "there is no image 7"),
         ([7], "there is no image 7"),
@@ -178,7 +178,7 @@ def test_no_caption_becomes_empty(folder: Path):
 
     done = ds.rewrite("empty", lambda entry: "")
 
-    assert "1 caption would be empty, and stay as they are" in repr(done)
+    assert "1 caption would become empty and stayed as they are" in repr(done)
     assert captions(ds)["a.png"] == "my own words"
 
 
@@ -278,7 +278,7 @@ def test_a_misspelt_attribute_is_refused_as_its_captions_would_be_lost(folder: P
     ds = imgopen.dataset(folder)
 
     with pytest.raises(AttributeError, match="captions"):
-        ds.captions = {"a.png": "other words"}  # type: ignore[attr-defined]
+        ds.captions = {"a.png": "wrong words"}  # type: ignore[attr-defined]
 
 
 def test_a_merge_takes_numbers_of_numpy(folder: Path):

@@ -258,7 +258,7 @@ def test_a_plan_is_not_the_last_batch(here: Session):
 def test_nothing_described_says_what_to_do(here: Session):
     for make in (imgopen.board, imgopen.compare):
         with pytest.raises(
-            UsageError, match=r"the history has no description of an image\n.*compare"
+            UsageError, match=r"the history contains no descriptions of images\n.*compare"
         ):
             make()
 
@@ -452,7 +452,7 @@ def test_an_address_that_cannot_be_checked_is_marked(cached: None, session: Sess
     result = session.run("describe", image="http://127.0.0.1:9/cat.png")
 
     assert result.picture == "http://127.0.0.1:9/cat.png unverified"
-    assert "known by its address only: not verified" in result.notes
+    assert "not verified: only its address is known" in result.notes
     assert "known by its address only" in imgopen.compare([result])._repr_mimebundle_()["text/html"]
 
 

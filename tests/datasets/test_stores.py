@@ -302,9 +302,9 @@ def test_a_file_in_a_store_that_somebody_changed_since_it_was_looked_at_is_not_r
     folder: UPath,
 ):
     spot = spot_of(str(folder / "a.txt"))
-    (folder / "a.txt").write_bytes(b"other words")
+    (folder / "a.txt").write_bytes(b"wrong words")
 
     with pytest.raises(UsageError, match="changed by another program"):
         spot.remove()
 
-    assert (folder / "a.txt").read_bytes() == b"other words"
+    assert (folder / "a.txt").read_bytes() == b"wrong words"

@@ -141,7 +141,7 @@ class TestNothingIsLost:
         assert by_image["images/1.png"] == "the red one of project A"
         assert by_image["../projB/images/1.png"] == "the blue one of project B"
         assert by_image["<bytes 24x16 628b6b20>"] == "brown bytes"
-        unsure = "known by its name only: not verified"
+        unsure = "not verified: only its name is known"
         assert unsure in shown.static_html()
         source = read_source(None, old)
         doubts = {tile.label: details(tile, source)["doubt"] for tile in tiles_of(source)}

@@ -59,5 +59,5 @@ def test_an_endless_picture_is_cut_off(downloader: Downloader, stub: Stub):
 
     stub.replies(Reply(write=flood))
 
-    with pytest.raises(PictureError, match="too large: at most 50 MB"):
+    with pytest.raises(PictureError, match="too large: the limit is 50 MB"):
         downloader.download(f"{stub.url}/p.png")

@@ -136,12 +136,12 @@ def test_redirects_share_one_deadline(fetcher: Fetcher):
         (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nx", "its answer is not HTTP"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nx", "its answer is not HTTP"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\n\r\nx", "its answer is not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "broke off after 4 of 10 bytes"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "was lost after 4 of 10 bytes"),
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal",
             "not reachable: the answer was cut off",
         ),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 60000000\r\n\r\n", "too large: at most 50 MB"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 60000000\r\n\r\n", "too large: the limit is 50 MB"),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "answered 404 Not Found"),
         (b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", "answered 999$"),
         (

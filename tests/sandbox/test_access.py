@@ -476,7 +476,7 @@ def test_a_redirect_to_another_server_inside_is_refused_without_a_word_about_its
             said.append(failed(api, f"{first.url}/x.png"))
 
         assert said[0] == said[1]
-        assert "lies in a private network; not fetched" in said[0]
+        assert "is in a private network, so it was not fetched" in said[0]
         assert inner.requests == []
 
 

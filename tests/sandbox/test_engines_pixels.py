@@ -223,7 +223,7 @@ def test_a_mark_is_needed_and_only_one() -> None:
 
 def test_signs_that_the_font_lacks_are_named() -> None:
     assert undrawable("© Img Open 2026, all rights reserved!") == ""
-    with pytest.raises(EngineError, match="no font here has a sign for"):
+    with pytest.raises(EngineError, match="no font here has a character for"):
         run("watermark", {"text": "mark \ue123"}, image=sample("coffee"))
 
 
@@ -306,7 +306,7 @@ def test_a_small_mask_over_a_plain_area_gets_no_note() -> None:
 @pytest.mark.parametrize(
     ("box", "note"),
     [
-        ((110, 20, 140, 80), "go on beyond the edge"),
+        ((110, 20, 140, 80), "continue beyond the mask"),
         ((4, 4, 195, 95), "covers 88% of the image"),
     ],
     ids=["half a coin", "nearly all"],

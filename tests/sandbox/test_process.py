@@ -240,7 +240,7 @@ def test_a_process_that_dies_at_its_start_is_reported_with_its_last_words(
 ):
     (tmp_path / "sandbox").mkdir()
     (tmp_path / "sandbox/tasks").write_text("in the way")
-    with pytest.raises(SandboxError, match="ended at its start") as caught:
+    with pytest.raises(SandboxError, match="exited while starting") as caught:
         SandboxProcess.start(tmp_path)
     assert "the sandbox cannot start" in str(caught.value)
 

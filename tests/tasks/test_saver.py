@@ -167,7 +167,7 @@ def test_a_failure_is_a_note_and_the_result_is_there(
     painter.done = True
     result = task.result(20)
 
-    assert [note for note in result.notes if note.startswith(f"not kept in {made}: ")]
+    assert [note for note in result.notes if note.startswith(f"not saved in {made}: ")]
     assert (result.status, len(result.images), session.rows()[0]["status"]) == (
         "succeeded", 1, "succeeded",
     )  # fmt: skip

@@ -42,7 +42,7 @@ ADDRESS = "127.0.0.1"
 MAX_DRAINED = 1 << 30
 API = "/AIGCImgOpenServ/"
 LONGEST_WAIT = 600.0
-ABSENT = "not ready yet"
+ABSENT = "not there yet"
 
 
 @dataclass(frozen=True, slots=True)
