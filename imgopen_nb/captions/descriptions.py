@@ -217,7 +217,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     missing = {"operation", "model", "image", "caption"} - set(frame.columns)
     if missing:
         raise UsageError(
-            f"this DataFrame is not a history: it has no column {', '.join(sorted(missing))}",
+            f"this DataFrame is not a history: it lacks the columns {', '.join(sorted(missing))}",
             hint="get one from session.history()",
         )
     from ..history.frame import records

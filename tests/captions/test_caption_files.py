@@ -180,7 +180,7 @@ def test_a_caption_is_one_line_of_utf8(files: WrittenFiles, place: Path):
 def test_a_suffix_that_would_hit_pictures_or_folders_is_refused(
     files: WrittenFiles, place: Path, suffix: str
 ):
-    with pytest.raises(UsageError, match="no suffix"):
+    with pytest.raises(UsageError, match="not a suffix"):
         export(files, [url("https://e.org/a.png")], place, suffix, overwrite=True)
 
 
@@ -369,7 +369,7 @@ def test_beside_another_picture_whose_name_differs_in_case_only_nothing_is_writt
 ):
     picture(place / "CAT.png", "other")
 
-    refused(files, [of(picture(tmp_path / "a" / "cat.png"))], place, "another image", "another")
+    refused(files, [of(picture(tmp_path / "a" / "cat.png"))], place, "which is not", "another")
 
 
 def test_where_it_is_not_known_whether_it_is_the_same_picture_nothing_is_written(

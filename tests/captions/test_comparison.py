@@ -176,7 +176,7 @@ class TestCompare:
             compare(source)
 
     def test_a_frame_that_is_no_history_names_what_it_lacks(self) -> None:
-        with pytest.raises(UsageError, match="lacks caption, image, model, operation"):
+        with pytest.raises(UsageError, match="lacks the columns caption, image, model, operation"):
             compare(pd.DataFrame({"x": [1]}))
 
     @pytest.mark.parametrize("source", ["cat.png", 3, None, {"a": 1}])

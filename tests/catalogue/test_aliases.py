@@ -249,7 +249,7 @@ def test_a_text_without_quotes_is_still_one_word_too_many():
     [({}, "neither is"), ({"text": " "}, "neither is"), ({"text": "a", "logo": URL}, "both are")],
 )
 def test_a_watermark_is_a_text_or_a_picture(values: dict[str, Any], said: str):
-    with pytest.raises(ParameterError, match=f"takes text or watermark: {said} given"):
+    with pytest.raises(ParameterError, match=f"takes either text or watermark: {said} given"):
         OPERATIONS["watermark"].check({"image": URL, **values})
 
 

@@ -246,7 +246,7 @@ class TestWhatHoldsKeys:
 class TestWhatIsNoKey:
     """17 values, by each source, in four modes of tracebacks and with all variables: 0 shown."""
 
-    def refused(self, action: Callable[[], object], bad: Hidden, quoted: str = "no access key"):
+    def refused(self, action: Callable[[], object], bad: Hidden, quoted: str = "not an access key"):
         error = caught(action)
         assert isinstance(error, SettingsError)
         assert quoted in str(error)

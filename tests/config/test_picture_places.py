@@ -115,7 +115,7 @@ def test_a_file_with_a_password_in_it_is_told_without_it(
 
     assert cli.main(["history"]) != 0
     said = capsys.readouterr().err
-    assert said.startswith("imgopen: images:")
+    assert said.startswith("imgopen: pictures:")
     assert PASSWORD not in said
 
 

@@ -350,7 +350,7 @@ def test_slips_are_told(ds: Dataset, folder: Path, tmp_path: Path):
     with pytest.raises(UsageError, match=r"metadata\.csv"):
         ds.write(trainer="imagefolder")
     ds.reject("*")
-    with pytest.raises(UsageError, match="no image is kept"):
+    with pytest.raises(UsageError, match="no kept images"):
         ds.write()
 
 

@@ -95,7 +95,7 @@ class TestFilters:
     @pytest.mark.parametrize(
         ("filters", "said"),
         [({"since": "soon"}, "since='soon' is not a time"), ({"limit": "many"}, "whole number"),
-         ({"limit": -1}, "whole number"), ({"colour": "red"}, "no filter"),
+         ({"limit": -1}, "whole number"), ({"colour": "red"}, "not a filter"),
          ({"operation": "discribe"}, "describe")],
     )  # fmt: skip
     def test_a_slip_is_told(self, history: History, filters: dict[str, Any], said: str):

@@ -31,7 +31,7 @@ def test_pictures_are_downloaded_without_keys(downloader: Downloader, stub: Stub
 @pytest.mark.parametrize(
     ("url", "part"),
     [
-        ("file:///etc/passwd", "no http"),
+        ("file:///etc/passwd", "not an http"),
         ("http://127.0.0.1:1/x", "private network"),
         ("http://169.254.169.254/latest/meta-data", "private network"),
         ("http://[::1]:1/x", "private network"),
