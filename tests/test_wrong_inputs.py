@@ -444,7 +444,7 @@ def test_a_mask_at_hand_is_measured_before_anything_is_sent(unsent: Session, stu
 # Images from elsewhere, and the sandbox's own limits
 
 ELSEWHERE = {
-    "http://127.0.0.1:9/x.png": "127.0.0.1 is not reachable: connection refused",
+    "http://127.0.0.1:9/x.png": "127.0.0.1 cannot be reached: connection refused",
     "GALLERY/missing": "127.0.0.1 answered 404 Not Found",
     "GALLERY/page.html": "this is not an image but a web page",
     "GALLERY/text": "this is not an image that can be read",

@@ -191,7 +191,7 @@ class Batch(NotPickled):
     def _taken_up(self) -> list[str]:
         """Return [what this batch takes up], [] if it is not an interrupted run."""
         run = self._fresh_run
-        return [f"takes up {run}"] if run and run.taken_up else []
+        return [f"continues {run}"] if run and run.taken_up else []
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self.results())
@@ -284,7 +284,7 @@ class Batch(NotPickled):
         ]
         done = len(calls) - unsent - late
         facts = ", ".join([*filter(None, counts), *self._taken_up()])
-        why = "--json shows each error" if in_terminal() else ".errors() tells why"
+        why = "--json shows each error" if in_terminal() else ".errors() says why"
         advice = f"\n  → {why}; {self._same_again()}" if without else ""
         reads = f"\n  {self._source.reads}" if self._source.reads else ""
         return f"{self.operation.name}: {counted(done, 'call')} done: {facts}{reads}{advice}"
@@ -353,7 +353,7 @@ def _normalized(operation: Operation, params: Mapping[str, Any], main: Param) ->
     if main.name in given:
         raise ParameterError(
             f"{main.name} was given twice: the rows already give it",
-            hint=f"leave {main.name}=... out",
+            hint=f"leave out {main.name}=...",
         )
     return given
 

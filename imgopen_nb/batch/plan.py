@@ -77,7 +77,7 @@ class Plan:
         calls = counted(self.rows, "row")
         if self.combinations != 1:
             calls += f" × {self.combinations:,} = {counted(self.rows * self.combinations, 'call')}"
-        return f"{calls}; takes up {self.takes_up}" if self.takes_up else calls
+        return f"{calls}; continues {self.takes_up}" if self.takes_up else calls
 
     def _counts(self) -> list[tuple[int, str]]:
         most = f", but at most {self.most:,} will be" if self.most is not None else ""

@@ -149,7 +149,7 @@ class _Stream:
                     call.task.withdraw()
 
     def interrupted_message(self, kept_until: float | None) -> str:
-        """Return the message for Ctrl-C: where the calls stand, and what the same again would do.
+        """Return the message for Ctrl-C: where the calls stand, and what running it again would do.
 
         Args:
             kept_until: until when a run with `fresh` can be taken up; None if it cannot.

@@ -224,7 +224,7 @@ def _target(row: Captioned, folder: Path | None, stem: str, suffix: str) -> _Tar
 
 
 def _homeless(row: Captioned) -> _Problem:
-    return _Problem(f"{clip_path(row.image)} is in no folder", "give a folder: export(FOLDER)")
+    return _Problem(f"{clip_path(row.image)} is in no folder", "name a folder: export(FOLDER)")
 
 
 def _collisions(targets: list[_Target]) -> Iterator[_Problem]:
@@ -355,7 +355,5 @@ def _is_safe(name: str) -> bool:
 def _text_suffix(suffix: str) -> str:
     fits = isinstance(suffix, str) and re.fullmatch(r"\.[A-Za-z0-9_-]{1,20}", suffix)
     if not fits or suffix.lower() in (*FILE_SUFFIXES, ".json"):
-        raise UsageError(
-            f"{in_words(suffix)} is not a suffix for caption files", hint='give ".txt"'
-        )
+        raise UsageError(f"{in_words(suffix)} is not a suffix for caption files", hint='use ".txt"')
     return suffix

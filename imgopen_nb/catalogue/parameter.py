@@ -326,7 +326,7 @@ def _object(param: Param, value: Any) -> dict[str, Any]:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            raise _fail(param, value, "in quotes: '{\"name\": 1}'") from None
+            raise _fail(param, value, "put it in quotes: '{\"name\": 1}'") from None
     if not isinstance(value, dict):
         raise _fail(param, value)
     return value

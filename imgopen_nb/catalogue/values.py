@@ -117,7 +117,7 @@ def listed(value: Any, *, pictures: bool = False) -> list[Any] | None:
     items = list(itertools.islice(iter(value), MOST_VALUES + 1))
     if len(items) > MOST_VALUES:
         raise ParameterError(
-            f"{in_words(value)} gives more than {MOST_VALUES:,} values", hint="give a list"
+            f"{in_words(value)} gives more than {MOST_VALUES:,} values", hint="pass a list"
         )
     if isinstance(value, (set, frozenset)):  # in an order that is the same the next time
         items.sort(key=lambda item: (isinstance(item, str), item if _is_plain(item) else str(item)))

@@ -266,7 +266,7 @@ def _show(call: Invocation) -> Any:
 def _describe_options(parser: Parser) -> None:
     _base(parser)
     models = ", ".join(describe_models())
-    parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (all unless given)")
+    parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (default: all)")
     parser.option("--max", dest="most", metavar="N", help="send at most this many tasks")
     parser.option("--concurrency", metavar="N", help="how many run at a time (default: 16)")
     parser.option("--timeout", metavar="SECONDS", help="longest time to wait for each task")
@@ -578,7 +578,7 @@ def _check(call: Invocation) -> Any:
 def _audit_options(parser: Parser) -> None:
     _base(parser, "variable for the audit")
     parser.option("--trigger", metavar="WORD", help="the trigger word (required)")
-    parser.option("--class-word", metavar="WORD", help='what it is: "woman"')
+    parser.option("--class-word", metavar="WORD", help='what the trigger is, such as "woman"')
     parser.option("--intended", nargs="+", metavar="WORD", help="words that belong to the trigger")
     parser.epilog = (
         "On the command line, the exit code is 1 if anything should be fixed before training.\n"
@@ -600,7 +600,7 @@ def _audit(call: Invocation) -> Any:
 
 
 def _files_options(parser: Parser) -> None:
-    parser.option("--trainer", metavar="TRAINER", help=f"{_trainers()} (kohya unless given)")
+    parser.option("--trainer", metavar="TRAINER", help=f"{_trainers()} (default: kohya)")
     parser.option(
         "--to", metavar="FOLDER", help="where to write the files (default: beside the images)"
     )

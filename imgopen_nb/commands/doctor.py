@@ -138,7 +138,7 @@ def callback_address(session: Session) -> str:
     """Return where callbacks of this session's tasks go, or why it asks for none."""
     address = session.manager.urls.address
     if address:
-        return f"come to {address.url} ({address.source})"
+        return f"arrive at {address.url} ({address.source})"
     return f"none: {session.manager.urls.why}; tasks are polled instead"
 
 
@@ -154,7 +154,7 @@ def run_callback_test(session: Session) -> str:
 
     found = addresses()
     if not found:
-        return f"not done: {why_not_public()}"
+        return f"not run: {why_not_public()}"
     return "; ".join(f"{address.url}: {_tested(session.settings, address)}" for address in found)
 
 

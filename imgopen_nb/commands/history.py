@@ -23,7 +23,9 @@ _FILTERS = {
 
 
 def _filter_options(parser: Parser, limit: str = "") -> None:
-    parser.option("--images", nargs="+", metavar="IMAGE", help="only these: a folder, files, URLs")
+    parser.option(
+        "--images", nargs="+", metavar="IMAGE", help="only these images: a folder, files, URLs"
+    )
     for name, about in {**_FILTERS, "limit": f"only this many of the newest{limit}"}.items():
         parser.option(f"--{name}", metavar=name.upper(), help=about)
 

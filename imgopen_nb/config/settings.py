@@ -287,7 +287,7 @@ def _folder(value: Any) -> str:
     if "://" in str(value):
         raise SettingsError(
             f"save must be a folder on this machine, not {in_words(value)}",
-            hint="give a folder",
+            hint="use a local folder",
         )
     try:
         return os.path.abspath(path_of(value))

@@ -268,7 +268,7 @@ def audit_bundle(text: str, faults: Sequence[str], words: Sequence[Mapping[str, 
 
     Args:
         text: it for terminals; the first line is the headline.
-        faults: what should be mended, in sentences.
+        faults: what should be fixed, in sentences.
         words: the attributes of each `Word` to be shown.
     """
     rows = [

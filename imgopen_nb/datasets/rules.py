@@ -482,7 +482,7 @@ def rules_of(given: Any) -> list[Rule]:
     if isinstance(given, (Mapping, Rule)):
         given = [given]
     if not isinstance(given, Iterable):
-        raise UsageError(f"{in_words(given)} is not a list of rules", hint='give "rules.toml"')
+        raise UsageError(f"{in_words(given)} is not a list of rules", hint='pass "rules.toml"')
     return [rule_of(each, f"rule {number}") for number, each in enumerate(given, 1)]
 
 

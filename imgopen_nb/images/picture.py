@@ -190,7 +190,7 @@ def _from_data_url(url: str) -> Picture:
         return _from_bytes(unquote_to_bytes(body), "data URL")
     data = _from_base64(unquote(body) if "%" in body else body)
     if data is None:
-        raise PictureError("the data: URL is not valid base64", hint="was it cut?")
+        raise PictureError("the data: URL is not valid base64", hint="it may be cut off")
     if len(data) > MAX_BYTES:
         raise too_large("the data: URL", len(data))
     return _from_bytes(data, "data URL")
@@ -456,7 +456,9 @@ def _eight_bits(array: Any) -> tuple[Any, tuple[str, ...]]:
     if array.dtype.kind in "OSU":
         raise PictureError("a table is not an image", hint=_MANY)
     if array.dtype.kind not in "iuf":
-        raise PictureError(f"an array of {array.dtype} is not an image", hint="use uint8 or 0..1")
+        raise PictureError(
+            f"an array of {array.dtype} is not an image", hint="use uint8, or numbers from 0 to 1"
+        )
     low, high = float(array.min()), float(array.max())
     most = 1 if array.dtype.kind == "f" else 255
     if not (low >= 0 and high <= most):  # a NaN fails both

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 JPEG = b"\xff\xd8\xff"
-_KNOWN = f"give a {NAMES} image"
+_KNOWN = f"use a {NAMES} image"
 _SMALLER = (
     f"make it smaller: at most {MAX_MEGAPIXELS} megapixels, {MAX_SIDE:,} pixels on a side, "
     f"{MAX_MEGABYTES} MB"

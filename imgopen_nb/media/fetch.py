@@ -509,4 +509,4 @@ def _explained(error: Exception, host: str, deadline: Deadline) -> FetchError:
             return FetchError(f"{host} {one}", final=True)
         if isinstance(one, NameResolutionError):
             return FetchError(f"{host} cannot be reached: no such host, or no network")
-    return FetchError(f"{host} is not reachable: {reason(error)}")
+    return FetchError(f"{host} cannot be reached: {reason(error)}")

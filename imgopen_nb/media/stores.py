@@ -61,7 +61,7 @@ def store(address: str) -> UPath:
     if _PASSWORD.search(address) or _SECRET.search(address):
         raise UsageError(f"{shown} contains a password or key", hint=_CREDENTIALS)
     if "::" in address:
-        raise UsageError(f"{shown} is a chain of addresses", hint="give one, without ::")
+        raise UsageError(f"{shown} is a chain of addresses", hint="use one address, without ::")
     try:
         from upath import UPath
 

@@ -317,7 +317,7 @@ def _help(param: Param) -> str:
             ]
         ).strip(),
         f"default {param.default}" if param.default is not None else "",
-        f"sent unless given: {param.preset}" if param.preset is not None else "",
+        f"{param.preset} is sent by default" if param.preset is not None else "",
         _KNOWN[param.known],
         _values(param),
         f"also {', '.join(param.aliases[:MOST_ALIASES])}" if param.aliases else "",

@@ -209,8 +209,8 @@ def test_pictures_that_are_no_local_files_need_a_folder(files: WrittenFiles, pla
     rows = [of(picture(place / "a.png")), url("https://e.org/1.png"), url("sample:coffee")]
     says = r"https://e.org/1.png is in no folder; sample:coffee is in no folder"
 
-    refused(files, rows, None, says, "give a folder")
-    refused(files, [("images/1.png", "name images/1.png", "x")], None, "no folder", "give a folder")
+    refused(files, rows, None, says, "name a folder")
+    refused(files, [("images/1.png", "name images/1.png", "x")], None, "no folder", "name a folder")
 
 
 def test_two_pictures_of_one_name_are_refused_in_a_folder_and_go_beside_their_pictures(

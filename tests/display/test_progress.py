@@ -65,7 +65,7 @@ def test_the_share_is_shown_and_the_bar_is_gone_at_the_end(
 
     shares = [line for line in drawn if "%" in line and "text2image" in line]
     assert shares
-    assert "usually 4 s, 90 % under 9 s" in shares[-1]
+    assert "usually 4 s; 90 % take less than 9 s" in shares[-1]
     assert drawn[-1].strip() == ""
     assert task.progress is not None
 

@@ -374,7 +374,7 @@ class TestCommands:
 
     @pytest.mark.parametrize(
         ("words", "said"),
-        [(["prune"], "needs --before"), (["prune", "--before", "x", "--yes"], "no moment"),
+        [(["prune"], "needs --before"), (["prune", "--before", "x", "--yes"], "not a time"),
          (["export", "h.txt"], "parquet"), (["export", "/nowhere/h.csv"], "cannot be written"),
          (["export", "h.csv", "--limit", "x"], "whole number"), (["import", "h.csv"], "jsonl"),
          (["import", "/nowhere/h.jsonl"], "cannot be read")],

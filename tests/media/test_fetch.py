@@ -261,7 +261,7 @@ def test_what_comes_compressed_in_another_way_is_refused(fetcher: Fetcher, stub:
     [
         (gzip.compress(TEXT)[:-20], "cut off"),
         (zlib.compress(TEXT)[:-1], "cut off"),
-        (gzip.compress(TEXT) + b"junk", "something follows"),
+        (gzip.compress(TEXT) + b"junk", "extra data after it"),
         (b"\x1f\x8b" + TEXT, "broken"),
         (TEXT, "broken"),
     ],

@@ -451,7 +451,7 @@ def test_only_plain_names_of_files_that_exist_are_served(api: Api, name: str):
 # Bad images
 
 BAD = {
-    "http://127.0.0.1:9/x.png": "image: 127.0.0.1 is not reachable: connection refused",
+    "http://127.0.0.1:9/x.png": "image: 127.0.0.1 cannot be reached: connection refused",
     "file:///etc/hostname": "image: an image needs an http or https URL, not file",
     "GALLERY/page.html": "image: this is not an image but a web page",
     "GALLERY/text": "image: this is not an image that can be read",

@@ -109,7 +109,7 @@ def _dataset(given: Any) -> Table | None:
             first = next(iter(given))
             raise ParameterError(
                 f"choose a split of the dataset: it has {clip(', '.join(map(str, given)))}",
-                hint=f"give one: data[{first!r}]",
+                hint=f"pass one split: data[{first!r}]",
             )
         given = next(iter(given.values()))
     of, name = getattr(given, "source", None), getattr(given, "column_name", None)

@@ -281,7 +281,7 @@ def test_of_several_splits_one_is_to_be_named(dataset: Any):
     ) as caught:
         source_of({"train": dataset, "test": dataset})
 
-    assert caught.value.hint == "give one: data['train']"
+    assert caught.value.hint == "pass one split: data['train']"
 
 
 def test_a_list_of_pictures_in_each_row_is_not_decoded(dataset: Any):
