@@ -81,7 +81,7 @@ def test_by_the_mouse_a_sample_is_chosen_and_described(sheet: Sheet):
     form.get_by_label("Image: Samples").select_option(label="chelsea")
     expect(form.get_by_text("451 × 300 pixels")).to_be_visible()
     run_button(form).click()
-    expect(form.locator(f"{OURS} .caption")).to_contain_text("cat", timeout=30_000)
+    expect(form.locator(f"{OURS} .io-caption")).to_contain_text("cat", timeout=30_000)
 
     expect(run_button(form)).to_be_enabled()
     assert form.locator(".imgopen-drop img").first.evaluate("e => e.naturalWidth") == 192
@@ -358,7 +358,7 @@ def test_in_voila_a_form_works_on_a_narrow_screen(voila: Page):
     form.get_by_label("Image: Samples").select_option(label="coffee")
     expect(form.get_by_text("512 × 341 pixels")).to_be_visible()
     run_button(form).click()
-    expect(form.locator(f"{OURS} .caption")).to_contain_text("espresso", timeout=30_000)
+    expect(form.locator(f"{OURS} .io-caption")).to_contain_text("espresso", timeout=30_000)
     snap(voila, "forms-voila-360")
 
     assert voila.evaluate(TOO_WIDE) == []

@@ -56,7 +56,7 @@ def test_open_and_run_again_by_the_keyboard(sheet: Sheet):
     row = page.locator(f"{TABLE} tbody tr", has_text="describe")
     row.get_by_role("button", name="open describe").focus()
     page.keyboard.press("Enter")
-    expect(page.locator(".caption", has_text="espresso").first).to_be_visible()
+    expect(page.locator(".io-caption", has_text="espresso").first).to_be_visible()
     row.get_by_role("button", name="run again describe").focus()
     page.keyboard.press("Space")
 
