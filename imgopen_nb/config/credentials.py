@@ -219,7 +219,7 @@ def find_keys(key_id: Secret | None, secret: Secret | None, folder: Path) -> Key
     """Return the access key from the first source that has one, or None.
 
     Raises:
-        SettingsError: half a key pair, something that is no key, or an unreadable file.
+        SettingsError: half a key pair, something that is not a key, or an unreadable file.
     """
     sources: tuple[tuple[str, Callable[[], tuple[Secret | None, Secret | None]]], ...] = (
         ("arguments", lambda: (key_id, secret)),

@@ -306,7 +306,7 @@ class Files:
         """Return the file of an image; one from a URL is fetched now.
 
         Raises:
-            UsageError: it cannot be had.
+            UsageError: it cannot be fetched.
         """
         known = entry.picture.removeprefix("sha256:")
         suffix = os.path.splitext(entry.image)[1].lower() if _has_place(entry) else ""

@@ -109,7 +109,7 @@ class ThumbnailCache:
             trusted: as for `thumbnail`.
 
         Raises:
-            PictureError: it cannot be had, or another image has its name by now.
+            PictureError: it cannot be fetched, or another image has its name now.
         """
         return self._bytes(image, picture, trusted)
 

@@ -37,12 +37,12 @@ class Downloader:
 
         Args:
             url: an http(s) URL.
-            trusted: the user gave it. Otherwise it came over the wire, and addresses inside this
+            trusted: the user gave it. Otherwise it came from a server, and addresses inside this
                 machine's own networks are refused (the service's own address excepted).
             seconds: for the whole transfer.
 
         Raises:
-            PictureError: it cannot be had, in time or at all, or has more than 50 MB.
+            PictureError: it cannot be fetched in time, or has more than 50 MB.
         """
         if not re.match("https?://", url, re.IGNORECASE):
             raise PictureError(f"{_named(url)} is not an http(s) URL")
@@ -125,7 +125,7 @@ class Downloader:
             seconds: for the whole transfer.
 
         Raises:
-            PictureError: it cannot be had, or another image is there by now.
+            PictureError: it cannot be fetched, or another image is there now.
         """
         try:
             with self._fetcher.open(

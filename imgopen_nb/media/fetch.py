@@ -112,7 +112,7 @@ class Fetcher:
     def after_fork(self) -> None:
         """Make the pools of connections; a forked child does so again."""
         # Two pools: a connection that was made for a trusted address, perhaps into a private
-        # network, never serves one that came over the wire.
+        # network, never serves one that came from a server.
         self._trusted, self._untrusted = (Adapter(self._connections) for _ in range(2))
 
     def fetch(self, url: str, *, trusted: bool, seconds: float, own: str = "") -> bytes:

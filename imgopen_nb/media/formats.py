@@ -88,7 +88,7 @@ def format_of(data: bytes) -> PictureFormat | None:
 
 
 def what_else(data: bytes) -> tuple[str, str] | None:
-    """Return what a file is that is no image to us, and what to do about it; None if unknown.
+    """Return what a file is if it is not an image, and what to do about it; None if unknown.
 
     Example:
         what_else(b"%PDF-1.7")  # ("a PDF", "export the page as PNG first")

@@ -175,7 +175,7 @@ class TestReadPicture:
         assert read_picture(file).data == file.getvalue()
 
     def test_text_file_is_explained(self) -> None:
-        with pytest.raises(PictureError, match=r"open as text\n.*\"rb\""):
+        with pytest.raises(PictureError, match=r"open in text mode\n.*\"rb\""):
             read_picture(io.StringIO("GIF89a"))
 
     def test_data_url_is_decoded(self) -> None:
@@ -226,8 +226,8 @@ class TestReadPicture:
             ("file://", "names no file"),
             ("file:///no%20such.png", "no file /no such.png"),
             ("iVBORw0KGgo" + "A" * 100, "base64 text"),
-            ("data:image/png", "no comma"),
-            ("data:text/plain,hello", "picture"),
+            ("data:image/png", "lacks a comma"),
+            ("data:text/plain,hello", "not an image"),
         ],
     )
     def test_a_pasted_text_that_is_no_picture_is_one_sentence(self, given: str, said: str) -> None:
@@ -340,7 +340,7 @@ class TestReadPicture:
 
     @pytest.mark.parametrize("source", [None, 7, 3.5, object(), [PNG], {"a": 1}, Image, bytes])
     def test_anything_else_is_a_picture_error_with_a_hint(self, source: Any) -> None:
-        with pytest.raises(PictureError, match=r"cannot read an image from a .*\n  → use"):
+        with pytest.raises(PictureError, match=r"cannot read an image from a .*\n  → (use|pass)"):
             read_picture(source)
 
     def test_picture_stays_itself(self) -> None:

@@ -288,7 +288,7 @@ class Jobs:
         result: dict[str, Any] | None = None,
         seconds: float = 0.0,
     ) -> None:
-        json.dumps(result, allow_nan=False)  # a result that is no JSON is the engine's failure
+        json.dumps(result, allow_nan=False)  # a result that is not JSON is the engine's failure
         with self._lock:
             if job.ended:
                 return
