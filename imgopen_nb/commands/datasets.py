@@ -72,7 +72,7 @@ def _base(parser: Parser, out: str = "variable for the dataset") -> None:
     # Options that take several words would take the folder, too, if it stood behind them.
     parser.usage = "%(prog)s FOLDER [options]"
     parser.add_argument(
-        "words", nargs="+", metavar="FOLDER", help=f"a folder; or images, globs{_or_name(parser)}"
+        "words", nargs="+", metavar="FOLDER", help=f"a folder, images, globs{_or_name(parser)}"
     )
     parser.option(
         "--name", metavar="NAME", help="keep its steps under this name (default: the folder)"
@@ -399,7 +399,7 @@ class _InOrder(argparse.Action):
 
 # Option -> how many words it takes, their name in the help, and what it does.
 _RULES: dict[str, tuple[Any, str | tuple[str, str], str]] = {
-    "first": (None, "TAG", "put this tag first: the trigger word"),
+    "first": (None, "TAG", "put this tag first, such as the trigger word"),
     "add": ("+", "TAG", "add tags at the end"),
     "remove": ("+", "TAG", "remove tags; sentences stay"),
     "rename": (2, ("OLD", "NEW"), "rename a tag"),

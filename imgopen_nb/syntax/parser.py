@@ -235,9 +235,9 @@ def add_operation(parser: Parser, operation: Operation) -> None:
     parser.epilog = _epilog(operation, parser.prog)
     names = [p.name.upper() for p in operation.positional]
     if names:
-        text = "or use its option"
+        text = f"the same as {operation.positional[0].flag}"
         if len(names) > 1:
-            text = f"{' '.join(names)}, in this order, or use their options"
+            text = f"{' '.join(names)}, in this order; the same as their options"
         parser.add_argument("words", nargs="*", metavar=names[0], help=text)
     for param in operation.user_params:
         add_param(parser, param)
@@ -310,12 +310,7 @@ def _help(param: Param) -> str:
     parts = [
         "required" if param.required else "",
         param.unit,
-        " ".join(
-            [
-                "" if low is None else f"from {plain(low)}",
-                "" if high is None else f"to {plain(high)}",
-            ]
-        ).strip(),
+        _range(low, high),
         f"default {param.default}" if param.default is not None else "",
         f"{param.preset} is sent by default" if param.preset is not None else "",
         _KNOWN[param.known],
@@ -324,6 +319,13 @@ def _help(param: Param) -> str:
     ]
     facts = "; ".join(part for part in parts if part)
     return (param.help + (f" ({facts})" if facts else "")).replace("%", "%%")
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        least = "" if low is None else f"at least {plain(low)}"
+        return least if high is None else f"at most {plain(high)}"
+    return f"from {plain(low)} to {plain(high)}"
 
 
 def _values(param: Param) -> str:
