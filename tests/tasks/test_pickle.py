@@ -157,7 +157,7 @@ def test_an_open_task_says_that_its_service_needs_a_session(session: Session, st
     told = pickle.dumps(session.submit("describe", image=URL))
     session.close()
 
-    with pytest.raises(SettingsError, match=r"was sent to .*no session for\n.*access key"):
+    with pytest.raises(SettingsError, match=r"was sent to .*no session for it\n.*access key"):
         pickle.loads(told)
 
 
