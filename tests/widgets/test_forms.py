@@ -235,7 +235,7 @@ class TestPictures:
     def test_a_dropped_file_that_is_no_picture_is_refused_beside_the_field(self, opened: Form):
         self.zone(opened)._handle_custom_msg({"kind": "file", "name": "x.png"}, [b"hello"])
 
-        assert "picture" in note(opened, "image")
+        assert "image" in note(opened, "image")
         assert opened.values == {}
 
     def test_a_sample_and_an_earlier_result_can_be_chosen(self, local: Session):
