@@ -113,7 +113,7 @@ def test_the_variable_that_is_the_input_is_never_replaced(
 ):
     shell.user_ns["df"] = frame = pd.DataFrame({"url": ["https://example.org/1.png"]})
 
-    with pytest.raises(ParameterError, match="df is the input of this batch: nothing was sent"):
+    with pytest.raises(ParameterError, match="df is the input of this line: nothing was sent"):
         line(shell, f"describe --from {given} --out df")
     assert shell.user_ns["df"] is frame
     assert stub.requests == []
