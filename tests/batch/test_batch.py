@@ -260,7 +260,7 @@ def test_failures_are_rows_with_their_reason_and_stop_no_other_row(
     wide = batch.wide()
 
     assert list(wide.iloc[:, 0].notna()) == [True, False, False, False, True] + [False] * 4
-    reasons = ["cannot be read", "too dark", "did not finish in time", "there is no image"]
+    reasons = ["cannot be read", "too dark", "did not finish in time", "this row has no image"]
     for at, reason in zip([1, 2, 3, 5], reasons, strict=True):
         assert reason in wide["error"][at]
     assert "broken.jpg" in wide["error"][6]
@@ -368,7 +368,7 @@ def test_a_plan_tells_what_would_be_sent_and_sends_nothing(
     assert (made.cached, made.new, made.repeated, made.unusable) == (2, 2, 1, 2)
     assert made.seconds is not None
     assert len(stub.requests) == before
-    for words in ("7 rows", "2 to send", "2 from the history", "2 that cannot be sent: there is"):
+    for words in ("7 rows", "2 to send", "2 from the history", "2 that cannot be sent: this row"):
         assert words in repr(made)
 
 

@@ -106,21 +106,21 @@ def test_a_fresh_batch_that_is_stopped_anywhere_sends_each_call_once_until_it_ha
         _, said = process.communicate(timeout=60)
         if how == signal.SIGINT:
             assert re.search(
-                r"run the same again before [-\d: ]+: it takes up this --fresh run, "
+                r"run it again before [-\d: ]+: it continues this --fresh run, "
                 r"and sends nothing twice",
                 said.decode(),
             )
 
     out, _ = start(stub, tmp_path).communicate(timeout=120)
 
-    assert re.search(r"takes up the --fresh run of \d\d:\d\d", out.decode())
+    assert re.search(r"continues the --fresh run of \d\d:\d\d", out.decode())
     assert times_sent(books) == Counter(urls(*range(60)))
     assert set(books.accepted.values()) == {1}
 
     out, _ = start(stub, tmp_path).communicate(timeout=120)
 
     assert b"60 calls done: 60 sent, 0 from the history" in out
-    assert b"takes up" not in out
+    assert b"continues" not in out
     assert set(times_sent(books).values()) == {2}
 
 
@@ -135,7 +135,7 @@ def test_what_the_history_had_before_the_run_began_does_not_count(
 
     assert "5 still running at the service; the history gets their results, 7 not sent" in said
     assert (made.under_way + made.cached, made.new) == (5, 7)
-    assert "takes up the --fresh run of" in repr(made)
+    assert "continues the --fresh run of" in repr(made)
     assert "7 sent" in repr(batch)
     assert set(times_sent(books).values()) == {2}
 
@@ -284,7 +284,7 @@ def test_rows_of_ones_own_with_fresh_promise_nothing(session: Session, stub: Stu
     stub.answer = gated(books, threading.Event())
     rows = [Row(n, n, {"image": url, "model": "clip"}) for n, url in enumerate(urls(*range(3)))]
 
-    fresh = "sends everything again, because it is fresh"
+    fresh = "to send everything again, or without fresh to continue here"
     with ctrl_c(1.0), pytest.raises(TaskInterrupted, match=fresh):
         list(stream(session, OPERATIONS["describe"], rows, Limits(fresh=True)))
 
@@ -294,7 +294,7 @@ def test_failed_rows_are_not_among_what_is_sent_once(session: Session, stub: Stu
 
     said = interrupt(session, stub, books, images, fresh=False)
 
-    assert "1 done (1 without a result), 5 under way" in said
+    assert "1 done (1 without a result), 5 still running" in said
     assert "it continues here, and sends only what failed again" in said
 
 

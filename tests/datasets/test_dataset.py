@@ -161,8 +161,8 @@ def test_copies_of_a_picture_share_captions_and_verdicts(folder: Path):
         ("d.png", "no image of this dataset called"),
         (7, "there is no image 7"),
         ([7], "there is no image 7"),
-        (pd.Series([True], index=[99]), "not of this dataset's frame"),
-        ([object()], "names no image"),
+        (pd.Series([True], index=[99]), "belongs to another frame"),
+        ([object()], "not the name of an image"),
     ],
 )
 def test_a_mask_that_does_not_fit_changes_nothing(folder: Path, where: object, said: str):
@@ -257,10 +257,10 @@ def test_pictures_in_folders_below_are_not_read_and_are_counted(folder: Path):
     (folder / ".hidden").mkdir()
     (folder / ".hidden" / "y.png").write_bytes(png("black"))
 
-    (note,) = [note for note in imgopen.dataset(folder).notes if "below" in note]
+    (note,) = [note for note in imgopen.dataset(folder).notes if "subfolders" in note]
 
-    assert note.startswith("1 image in folders below not read: ")
-    pattern = note.partition(": ")[2].removesuffix(" reads them too")
+    assert note.startswith("1 image in subfolders not read: ")
+    pattern = note.partition(": use ")[2].removesuffix(" to read them too")
     assert len(imgopen.dataset(pattern)) == len(imgopen.dataset(folder)) + 1
 
 

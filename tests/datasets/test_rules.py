@@ -251,7 +251,7 @@ class TestFiles:
             ("a = " + "[" * 5_000, "not valid TOML"),
             ("a = " + "9" * 5_000, "not valid TOML"),
             ("[[rules]", "not valid TOML"),
-            ('[[rules]]\ntag = "x"', "has no rule"),
+            ('[[rules]]\ntag = "x"', "does not say which rule"),
         ],
     )
     def test_an_error_names_the_file_the_rule_and_what_is_allowed(

@@ -115,8 +115,8 @@ def test_with_a_store_they_are_uploaded_and_signed(
     ("where", "said", "hint"),
     [
         (range(9), "takes 10 to 100 different images, but there are 9: nothing was sent", "keep"),
-        (range(11, 13), "and here are 1:", "add images"),  # two files, one image
-        (None, "and here are 101:", "where="),
+        (range(11, 13), "but there are 1:", "add images"),  # two files, one image
+        (None, "but there are 101:", "where="),
     ],
 )
 def test_too_few_and_too_many_are_refused_with_what_to_do(
@@ -154,7 +154,7 @@ def test_what_cannot_be_sent_is_told_and_nothing_is_paid(
 def test_rejected_pictures_are_not_sent_whatever_is_chosen(folder: Path, session: Session):
     ds = session.dataset(folder)
     ds.reject(["00.png", "01.png", "02.png"])
-    with pytest.raises(UsageError, match="and here are 9"):
+    with pytest.raises(UsageError, match="but there are 9"):
         ds.train(where=ds.frame.index >= 0)
 
 

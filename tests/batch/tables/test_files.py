@@ -343,7 +343,7 @@ def test_the_pictures_of_an_archive_are_named_by_their_places_in_it(local: Sessi
 def test_an_archive_without_pictures_says_what_it_holds(members: dict[str, bytes]):
     holds = "only data.csv" if members else "nothing"
 
-    with pytest.raises(ParameterError, match=f"no images in a.zip: it holds {holds}"):
+    with pytest.raises(ParameterError, match=f"a.zip holds no images, only {holds}"):
         source_of(zipped("a.zip", members))
 
 
