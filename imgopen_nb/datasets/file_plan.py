@@ -589,7 +589,7 @@ def _refuse(kept: Sequence[Entry]) -> None:
         number = counted(len(silent), "image")
         raise UsageError(
             f"{number} {have} no caption ({_among(silent)}): nothing was written",
-            hint=f"describe and merge make captions; {reject_hint()} leaves an image out",
+            hint=f"make captions with describe and merge, or leave images out with {reject_hint()}",
         )
 
 

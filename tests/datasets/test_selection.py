@@ -136,7 +136,7 @@ def test_a_wide_frame_whose_rows_are_not_known_any_more_is_refused(here: Session
     wide = ran(here, [f"set/{name}" for name in COLOURS], models=["clip"]).wide()
     renamed = wide.head(2).set_axis(["one", "two"])
 
-    with pytest.raises(UsageError, match="not known any more which images"):
+    with pytest.raises(UsageError, match="no longer says which images"):
         imgopen.board(renamed)
 
 
@@ -154,7 +154,7 @@ def test_rows_that_moved_to_the_label_of_another_are_never_taken_for_it(here: Se
     """A filter and `reset_index` would show the first images in place of those that passed."""
     wide = ran(here, [f"set/{name}" for name in COLOURS], models=["clip"]).wide()
 
-    with pytest.raises(UsageError, match="not known any more which images"):
+    with pytest.raises(UsageError, match="no longer says which images"):
         imgopen.board(moved(wide))
 
 
@@ -165,7 +165,7 @@ def test_rows_under_one_label_that_changed_places_are_refused_in_a_saved_frame_t
 
     for again in (wide, pd.read_parquet("wide.parquet")):
         assert names(imgopen.board(again)) == ["a.png", "b.png", "c.png"]
-        with pytest.raises(UsageError, match="not known any more which images"):
+        with pytest.raises(UsageError, match="no longer says which images"):
             imgopen.board(again.iloc[[1, 0, 2]])
 
 
@@ -453,7 +453,7 @@ def test_an_address_that_cannot_be_checked_is_marked(cached: None, session: Sess
 
     assert result.picture == "http://127.0.0.1:9/cat.png unverified"
     assert "not verified: only its address is known" in result.notes
-    assert "known by its address only" in imgopen.compare([result])._repr_mimebundle_()["text/html"]
+    assert "only its address is known" in imgopen.compare([result])._repr_mimebundle_()["text/html"]
 
 
 def test_the_history_is_filtered_by_identity_or_by_the_picture_itself(

@@ -311,9 +311,9 @@ def test_a_file_that_is_another_picture_by_now_is_refused(
 ):
     (folder / "b.png").write_bytes(png(77))
 
-    with pytest.raises(UsageError, match="another image"):
+    with pytest.raises(UsageError, match="another image now"):
         ds.write()
-    with pytest.raises(UsageError, match="another image"):
+    with pytest.raises(UsageError, match="a different image now"):
         ds.write(tmp_path / "out", images="copy")
     assert "b.txt" not in content(folder)
 
