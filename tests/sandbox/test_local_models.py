@@ -213,7 +213,7 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("onnx/encoder_model.onnx", b"", "cannot be loaded"),
         ("onnx/encoder_model.onnx", decoder(), "wants input_ids as .* not supported here"),
         ("onnx/decoder_model.onnx", encoder(), "has no output logits"),
-        ("onnx/decoder_model.onnx", decoder(TABLE * np.nan), "NaN (not a number)"),
+        ("onnx/decoder_model.onnx", decoder(TABLE * np.nan), "computes NaN"),
         ("onnx/decoder_model.onnx", decoder(TABLE[:1]), "cannot be run on input_ids"),
         ("onnx/decoder_model.onnx", decoder(more=(value("inputs_embeds", 1),)), "inputs_embeds"),
         ("tokenizer.json", b"{}", "tokenizer.json cannot be read"),
@@ -233,7 +233,7 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("onnx/vision_model.onnx", b"\x00", "cannot be loaded"),
         ("onnx/vision_model.onnx", clip_text(), "has no output image_embeds"),
         ("onnx/text_model.onnx", clip_vision(), "has no output text_embeds"),
-        ("onnx/text_model.onnx", clip_text(VECTORS * np.float32("nan")), "NaN (not a number)"),
+        ("onnx/text_model.onnx", clip_text(VECTORS * np.float32("nan")), "computes NaN"),
         (
             "onnx/text_model.onnx",
             clip_text(np.full_like(VECTORS, np.inf)),
@@ -248,7 +248,7 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
     "tagger": [
         ("model.onnx", b"no onnx", "cannot be loaded"),
         ("model.onnx", tagger_network(DANBOORU[:2], OFFSETS, side=512), "cannot be (loaded|run)"),
-        ("model.onnx", tagger_network(DANBOORU * np.float32("nan"), OFFSETS), "NaN (not a number)"),
+        ("model.onnx", tagger_network(DANBOORU * np.float32("nan"), OFFSETS), "computes NaN"),
         ("tags.txt", b"", "holds no tags"),
         ("tags.txt", b"\xff\xfe\xff", "does not hold"),
         ("selected_tags.csv", b"id,tag\n1,x\n", "does not hold"),

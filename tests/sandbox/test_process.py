@@ -169,7 +169,7 @@ def test_a_task_that_keeps_ending_the_sandbox_is_given_up(tmp_path: Path):
         record = json.loads(path.read_text())
         path.write_text(json.dumps({**record, "state": "accepted", "error": "", "revivals": 2}))
         answer = Api(sandbox).ended("describe", "x")
-    assert "ended 3 times" in answer["data"]["errorMessage"]
+    assert "stopped 3 times" in answer["data"]["errorMessage"]
 
 
 def test_old_tasks_and_files_are_deleted_at_the_start(tmp_path: Path):
