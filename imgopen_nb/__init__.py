@@ -1,7 +1,7 @@
 """Img Open in Jupyter: magics, results inline, a history, and a sandbox that needs no key.
 
 `%load_ext imgopen_nb` registers the magics; `import imgopen_nb as imgopen` gives the names below.
-Everything is loaded on first use, so that importing the package costs next to nothing.
+Everything is loaded on first use, so importing the package takes almost no time.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ MOST_PICTURES = 20
 # What a terminal has instead of --out NAME.
 _INSTEAD = {"history": "imgopen export FILE.csv", "dataset": "--json prints it as JSON"}
 _KEPT = "  → the sandbox keeps images for a week; --save FOLDER keeps them for good"
-_GONE = "  → an image is not in the sandbox any more; --fresh makes it again"
+_GONE = "  → an image is no longer in the sandbox; --fresh makes it again"
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "grace_hopper", "rocket")
 
 
@@ -117,7 +117,7 @@ def _run_command(words: list[str]) -> int:
     if out:
         hint = _INSTEAD.get(words[0], "for images: --save FOLDER")
         raise UsageError(
-            "in a terminal, --out is the file for the table of a batch: it goes with --from",
+            "in a terminal, --out is the file for the table of a batch: use it with --from",
             hint=hint,
         )
     value = command.run(call)
@@ -145,7 +145,7 @@ def _write_batch(command: Command, call: Invocation, name: str, *, as_json: bool
         facts = {"file": str(path), "rows": len(value), "errors": failed}
         _say(json.dumps({**facts, "files": list(map(str, call.files))}, indent=2))
     else:
-        errors = f", {failed:,} of them with an error" if failed else ""
+        errors = f", {failed:,} with an error" if failed else ""
         _say("\n".join([*call.said, f"{counted(len(value), 'row')} written to {path}{errors}"]))
         if "images" in value and not (call.files or call.places):
             _say(_KEPT)
@@ -247,8 +247,8 @@ def _plain(value: Any) -> str:
 def _demo(words: list[str]) -> int:
     """Describe six photographs with every model in the sandbox; print and write the comparison."""
     parser = Parser(PREFIX + "demo", TERMINAL_COMMANDS["demo"][0])
-    parser.option("--report", metavar="FILE", help="where the HTML report goes")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file of yours too")
+    parser.option("--report", metavar="FILE", help="where to write the HTML report")
+    parser.add_argument("--overwrite", action="store_true", help="also replace a file of yours")
     options = parser.read(words)
     path = Path(options.report or "imgopen-demo.html")
 
@@ -272,7 +272,7 @@ def _demo(words: list[str]) -> int:
     failed = [result for result in results if result.error]
     _say(f"\n{len(results) - len(failed)} captions in {time.monotonic() - begun:.1f} s.")
     _say(f"Report with images:  {path.resolve()}")
-    _say("Go on in JupyterLab:   make lab")
+    _say("Next, in JupyterLab:   make lab")
     for result in failed:
         print(f"failed: {result.image} ({result.model}): {result.error}", file=sys.stderr)
     return 1 if failed else 0

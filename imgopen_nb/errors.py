@@ -1,8 +1,8 @@
 """All errors of imgopen_nb. Each says what happened, and in `hint` what to do next.
 
 ImgOpenError
-├── UsageError                  a slip in the call: nothing was sent
-│   ├── UnknownNameError        no such operation, verb, option, task (similar ones in the hint)
+├── UsageError                  a mistake in the call: nothing was sent
+│   ├── UnknownNameError        no such operation, command, option, task (similar ones in the hint)
 │   ├── ParameterError          a value that does not fit its parameter
 │   └── BudgetError             the allowed number of tasks has been sent
 ├── SettingsError               keys or settings that are missing or unusable
@@ -79,7 +79,7 @@ class UsageError(ImgOpenError):
 
 
 class UnknownNameError(UsageError, LookupError):
-    """A name that does not exist; the hint names similar ones."""
+    """A name that does not exist; the hint suggests similar ones."""
 
     def __init__(self, what: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
         known = list(known)
@@ -107,15 +107,15 @@ class PictureError(ImgOpenError, ValueError):
 
 
 class FileError(ImgOpenError, OSError):
-    """A file cannot be written; one that was there is unchanged."""
+    """A file cannot be written; an existing one is unchanged."""
 
 
 class AssumedPathError(UsageError):
-    """The operation's path is a guess, so it is not sent to the real service."""
+    """The operation's path is a guess, so nothing is sent to the real service."""
 
 
 class AssumedFieldError(UsageError):
-    """A field's name on the wire is a guess, so it is not sent to the real service."""
+    """A field's name in the request is a guess, so nothing is sent to the real service."""
 
 
 class JournalError(ImgOpenError):
@@ -123,7 +123,7 @@ class JournalError(ImgOpenError):
 
 
 class SandboxError(ImgOpenError):
-    """The sandbox process does not start, or has ended."""
+    """The sandbox does not start, or has stopped."""
 
 
 class APIError(ImgOpenError):
@@ -164,7 +164,7 @@ class RefusedError(APIError):
 
 
 class ServerError(APIError):
-    """The service failed on its side."""
+    """The service has a problem."""
 
 
 class MalformedAnswerError(APIError):
@@ -184,7 +184,7 @@ class NetworkError(APIError):
 
 
 class RequestTimeoutError(NetworkError, TimeoutError):
-    """The answer did not come in time."""
+    """The answer did not arrive in time."""
 
 
 class TaskError(ImgOpenError):
@@ -196,9 +196,9 @@ class TaskFailedError(TaskError):
 
 
 class SubmissionLostError(TaskError):
-    """The answer to a submission was lost, and whether it was accepted is not known now.
+    """The answer to a submission was lost: it is unknown whether it was accepted.
 
-    `again` has the seconds until the task is looked for again, None if that would not help.
+    `again` is the number of seconds until the service is asked again, None if that would not help.
     """
 
     def __init__(self, message: str, *, again: float | None = None, **more: Any) -> None:
@@ -207,19 +207,19 @@ class SubmissionLostError(TaskError):
 
 
 class WaitCancelledError(TaskError):
-    """`cancel()` was called: waiting has ended, but the task goes on at the service."""
+    """`cancel()` was called: waiting has ended, but the task is still running at the service."""
 
 
 class TaskTimeoutError(TaskError, TimeoutError):
-    """The task did not end in time; it goes on at the service and can be waited for again."""
+    """The task did not finish in time; it is still running, and you can wait for it again."""
 
 
 class UnknownStatusError(TaskTimeoutError):
-    """The last status before the deadline is one that the documentation does not name."""
+    """The last status before the timeout is one that the documentation does not name."""
 
 
 class TaskInterrupted(_ShortTraceback, KeyboardInterrupt):
-    """Ctrl-C while waiting: says which task goes on and how to come back to it."""
+    """Ctrl-C while waiting: says which task is still running, and how to get its result."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(as_typed(message))

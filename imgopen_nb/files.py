@@ -33,11 +33,11 @@ _NO_LINKS = {
     errno.EINVAL,
 }  # fmt: skip
 _HINTS = {
-    errno.ENOSPC: "free some space on the disk, then do the same again",
-    errno.EDQUOT: "free some space on the disk, then do the same again",
-    errno.ENAMETOOLONG: "give a shorter name",
-    errno.ENOENT: "give a folder that exists",
-    errno.ENOTDIR: "give a folder that exists",
+    errno.ENOSPC: "free some space on the disk, then try again",
+    errno.EDQUOT: "free some space on the disk, then try again",
+    errno.ENAMETOOLONG: "use a shorter name",
+    errno.ENOENT: "choose a folder that exists",
+    errno.ENOTDIR: "choose a folder that exists",
 }
 
 
@@ -45,7 +45,7 @@ def path_of(given: Any) -> Path:
     """Return a path that a user gave, with ~ as the home folder.
 
     Raises:
-        ParameterError: it is no path.
+        ParameterError: it is not a path.
     """
     try:
         path = Path(given).expanduser()
@@ -54,7 +54,9 @@ def path_of(given: Any) -> Path:
         path = None
     empty = isinstance(given, str) and not given.strip()
     if path is None or empty or "\0" in str(path):
-        raise ParameterError(f"{in_words(given)} is no path", hint='give one such as "folder/name"')
+        raise ParameterError(
+            f"{in_words(given)} is not a path", hint='use one such as "folder/name"'
+        )
     return path
 
 
@@ -63,8 +65,8 @@ def not_writable(folder: Path) -> str:
     folder = folder.absolute()
     there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not os.path.isdir(there):
-        return f"{clip_path(there)} is no folder"
-    return "" if os.access(there, os.W_OK | os.X_OK) else f"{clip_path(there)} cannot be written to"
+        return f"{clip_path(there)} is not a folder"
+    return "" if os.access(there, os.W_OK | os.X_OK) else f"{clip_path(there)} is not writable"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -76,7 +78,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     content, trouble = _read_json(path)
     if trouble:
-        raise SettingsError(f"{path} {trouble}", hint="mend or remove the file")
+        raise SettingsError(f"{path} {trouble}", hint="repair or remove the file")
     return content
 
 
@@ -84,7 +86,7 @@ def _read_json(path: Path) -> tuple[dict[str, Any], str]:
     """Return the object and ""; or {} and what is wrong, without the error, which has the text."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe may never end
-            return {}, f"is {'a folder' if path.is_dir() else 'no ordinary file'}"
+            return {}, f"is {'a folder' if path.is_dir() else 'not an ordinary file'}"
         with path.open("rb") as file:
             data = file.read(MAX_JSON + 1)
         if len(data) > MAX_JSON:
@@ -95,7 +97,7 @@ def _read_json(path: Path) -> tuple[dict[str, Any], str]:
     except UnicodeDecodeError:
         return {}, "is not UTF-8 text"
     except RecursionError:
-        return {}, "cannot be read as JSON: too many brackets within each other"
+        return {}, "cannot be read as JSON: its brackets are nested too deeply"
     except OSError as error:
         return {}, f"cannot be read: {error.strerror}"
     except ValueError:
@@ -103,7 +105,7 @@ def _read_json(path: Path) -> tuple[dict[str, Any], str]:
     if not isinstance(content, dict):
         return {}, "must hold a JSON object"
     return (
-        (content, "") if _is_shallow(content) else ({}, "has too many brackets within each other")
+        (content, "") if _is_shallow(content) else ({}, "has brackets that are nested too deeply")
     )
 
 
@@ -161,7 +163,7 @@ def refuse_planted(path: Path) -> None:
     except OSError:  # there is none, or using it says what is wrong
         return
     if is_strangers(seen) and folder.st_mode & stat.S_IWOTH:
-        text = f"{path.name} belongs to another user, in a folder that everybody may write to"
+        text = f"{path.name} belongs to another user, in a folder that everybody can write to"
         raise PermissionError(errno.EACCES, text)
 
 
@@ -215,7 +217,7 @@ def tighten_home(home: Path) -> None:
             close_to_others(home)
     if is_strangers(seen) or home.stat().st_mode & stat.S_IWOTH:
         warnings.warn(
-            f"other users of this machine can put files into {home}, which holds your history and "
+            f"other users of this machine can write to {home}, which holds your history and "
             "keys; set IMGOPEN_HOME to a folder of your own (mode 0700)",
             stacklevel=2,
         )
@@ -278,7 +280,7 @@ def draft(
                 rest = rest[os.write(descriptor, rest) :]
             yield part
             if not os.path.samestat(os.fstat(descriptor), os.lstat(part)):
-                raise FileExistsError(errno.EEXIST, "another program replaced it meanwhile")
+                raise FileExistsError(errno.EEXIST, "another program replaced it in the meantime")
             if durable:
                 os.fsync(descriptor)
             if exact_mode is not None:
@@ -329,7 +331,7 @@ def file_error(path: Path | str, error: OSError, after: str = "nothing was writt
     """
     made = FileError(
         f"{clip_path(path)} cannot be written ({error.strerror or error}): {after}",
-        hint=_HINTS.get(error.errno or 0, "give a place that can be written to"),
+        hint=_HINTS.get(error.errno or 0, "choose a place that you can write to"),
     )
     made.errno = error.errno
     return made

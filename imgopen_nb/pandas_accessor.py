@@ -60,7 +60,7 @@ class Accessor:
         return sorted(_operations())
 
     def __repr__(self) -> str:
-        return f"The operations on a column, as in df.{NAME}.describe('url'): " + ", ".join(
+        return f"The operations, each on one column, as in df.{NAME}.describe('url'): " + ", ".join(
             dir(self)
         )
 
@@ -77,7 +77,7 @@ def _help(operation: Operation) -> str:
         operation.about,
         "",
         "Args:",
-        "    column: the column to go through; by default the one that is called image, url ...",
+        "    column: the column of images or prompts; by default the one named image, url ...",
         *(f"    {param.name}: {param.help}" for param in operation.user_params),
         "    **options: as for `Session.map`: dry_run, most, concurrency, timeout, fresh.",
         "",

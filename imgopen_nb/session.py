@@ -45,10 +45,10 @@ class Session(NotPickled):
         backend: "sandbox" uses the sandbox even if there are keys; also from IMGOPEN_BACKEND.
 
     Attributes:
-        settings: the settings it was made with.
+        settings: the settings it was created with.
         history: the tasks so far; `history()` returns them as a DataFrame.
-        last_batch: what `map` ran last; boards and galleries show it unless told otherwise.
-        manager: the parts behind it, connected to each other.
+        last_batch: the last batch that `map` ran; boards and galleries show it by default.
+        manager: the parts behind the session; not for direct use.
 
     Raises:
         SettingsError: only half of a key pair or no key is given, or the address cannot be used.
@@ -85,7 +85,7 @@ class Session(NotPickled):
 
     @property
     def links(self) -> PublicUrls:
-        """Makes the addresses that the service uses: for callbacks, and for local images."""
+        """The addresses that the service uses for callbacks and for local images."""
         return self.manager.urls
 
     def submit(
@@ -97,24 +97,25 @@ class Session(NotPickled):
         timeout: float | None = None,
         **params: Any,
     ) -> Task:
-        """Check the parameters, write the task to the history, send it, and return its handle.
+        """Check the parameters, write the task to the history, send it, and return it.
 
         Args:
             operation: the name of an operation in the catalogue, e.g. "describe".
             fresh: send it even if the same call was made before. Otherwise the earlier task is
                 returned, still running or with its result (`task.cached`).
-            timeout: seconds until it must be accepted; by default as long as the service takes.
+            timeout: seconds until the service must accept it; by default there is no limit.
             **params: its parameters; an image is a URL, path, bytes, PIL image or array.
 
         Raises:
             UsageError: nothing was sent; the message says what is wrong.
             PictureError: an image cannot be read, or the real service cannot reach it.
             JournalError: the history cannot be written; nothing was sent.
-            SubmissionLostError: the task may have been accepted, and this cannot be found out. If
-                it can, the task is returned with the state LOST, and looked for while it is
-                waited for; it is sent again if the service does not know it for `settle` seconds.
+            SubmissionLostError: the task may have been accepted, and there is no way to tell. If
+                there is one, the task is returned with the state LOST instead; waiting for it asks
+                the service, and sends it again if the service does not know it for `settle`
+                seconds.
             APIError: the service did not accept it.
-            TaskTimeoutError, TaskInterrupted: it goes on being sent, or nothing was sent; the
+            TaskTimeoutError, TaskInterrupted: it is still being sent, or nothing was sent; the
                 message says which.
 
         Example:
@@ -125,7 +126,7 @@ class Session(NotPickled):
         return self.sending(operation, fresh=fresh, **params).task(limit)
 
     def sending(self, operation: str, /, *, fresh: bool = False, **params: Any) -> Sending:
-        """Return a call that another thread can stop; its method `task` sends it as `submit` does.
+        """Return a call that another thread can stop; its method `task` sends it like `submit`.
 
         Args:
             operation: the name of an operation in the catalogue.
@@ -141,8 +142,8 @@ class Session(NotPickled):
 
         Args:
             path: e.g. "/tool/video/expand"; the vendor's prefix may be left out.
-            body: the JSON object; our task id is added if paths of this family take one.
-            timeout: seconds until it must be accepted, as for `submit`.
+            body: the JSON object; a task id is added if paths of this family take one.
+            timeout: seconds until the service must accept it, as for `submit`.
 
         Raises:
             ImgOpenError: the same errors as `submit`.
@@ -159,16 +160,16 @@ class Session(NotPickled):
         fresh: bool = False,
         **params: Any,
     ) -> Result:
-        """Submit an operation, wait until it ends and return the result.
+        """Submit an operation, wait until it finishes, and return the result.
 
         Args:
             operation: the name of an operation in the catalogue, e.g. "describe".
-            timeout: seconds to wait at most; by default the session's setting (600).
+            timeout: the longest time to wait, in seconds; by default the session's setting (600).
             fresh: send it even if the same call was made before.
             **params: its parameters, as for `submit`.
 
         Raises:
-            TaskError: it failed, or did not end in time.
+            TaskError: it failed, or did not finish in time.
             ImgOpenError: the same errors as `submit`.
 
         Example:
@@ -189,8 +190,8 @@ class Session(NotPickled):
     ) -> list[Result]:
         """Run several calls of one operation and return a result for each, in the given order.
 
-        A call that fails gives a result with `status` and `error`; the others go on. All calls are
-        checked first: if one has a mistake, an error is raised and none is sent.
+        A call that fails gives a result with `status` and `error`; the others continue. All calls
+        are checked first: if one has a mistake, an error is raised and nothing is sent.
 
         Args:
             operation: the name of an operation in the catalogue.
@@ -222,8 +223,8 @@ class Session(NotPickled):
     ) -> Batch | Plan:
         """Run an operation on many images (or prompts), with every combination of a grid.
 
-        A row that fails keeps its place in the batch, and the others go on. Rows that were done
-        before come from the history: after Ctrl-C or a kernel crash, run the same call again.
+        A row that fails keeps its place in the batch, and the others continue. Rows that are
+        already done come from the cache: after Ctrl-C or a kernel crash, run the same call again.
 
         Args:
             operation: the name of an operation in the catalogue.
@@ -231,18 +232,18 @@ class Session(NotPickled):
                 library; a Hugging Face dataset; a folder or glob; a .csv, .tsv, .jsonl, .json,
                 .parquet or .txt file; images in a .zip file. Prompts for operations that take
                 no image.
-            column: the column of a table to use; the plan says which one is taken without it.
+            column: the column of a table to use; without it one is chosen, and the plan says which.
             concurrency: how many tasks run at a time.
             timeout: seconds for each row, or a timedelta; by default the session's setting (600).
-            most: the most tasks that may be sent; rows from the history do not count.
-            fresh: send them even if the same calls were made before; an image that is in the
-                input twice is sent once. If such a batch is interrupted, or `most` ends it, the
-                same call within 24 hours takes it up: what it has sent is not sent again. This
-                needs an input that can be recognized: paths, URLs, texts or bytes.
+            most: how many tasks may be sent at most; rows from the cache do not count.
+            fresh: send them even if the same calls were made before; an image that is in the input
+                twice is sent once. If such a batch is interrupted, or `most` ends it, the same call
+                within 24 hours continues it without sending anything again. This needs an input
+                that can be recognized: paths, URLs, texts or bytes.
             dry_run: send nothing and return the plan.
             progress: whether to show a progress bar.
-            **grid: the other parameters. Each value of a list, an array, a column or another
-                collection is run (`models=` means `model=`).
+            **grid: the other parameters. A list, an array, a column or another collection runs each
+                of its values (`models=` means `model=`).
 
         Returns:
             The batch (`.wide()`, `.frame()`, `.results()`, `.errors()`), or its plan.
@@ -266,16 +267,16 @@ class Session(NotPickled):
     def dataset(self, source: Any = None, name: str | None = None) -> Dataset:
         """Return images with their captions, to be cleaned and written for a trainer.
 
-        Caption files that lie beside the images are their captions. All steps are kept in the
-        history, so that the same call has them again tomorrow.
+        Caption files beside the images are read. All steps are kept in the history, so the same
+        call has them again tomorrow.
 
         Args:
-            source: a folder, a glob, a list of images, a DataFrame, a batch; the last batch of
-                the session if not given, or else the whole history.
+            source: a folder, a glob, a list of images, a DataFrame or a batch; by default the last
+                batch of the session, or else the whole history.
             name: the name under which its steps are kept; by default the folder of the images.
 
         Raises:
-            UsageError: there is no image.
+            UsageError: there are no images.
 
         Example:
             >>> ds = session.dataset("photos")
@@ -286,9 +287,9 @@ class Session(NotPickled):
         return Dataset(self.manager, self.last_batch if source is None else source, name)
 
     def task(self, task_id: str | Task | Result) -> Task:
-        """Return the handle of a task in the history, by its id or the beginning of its id.
+        """Return a task from the history, by its id or the beginning of its id.
 
-        A task or a result stands for its id.
+        A task or a result can be given instead of its id.
 
         Raises:
             UnknownNameError: the history has no such task.
@@ -299,13 +300,13 @@ class Session(NotPickled):
         return task
 
     def resume(self, *, send_lost: bool = False) -> list[Task]:
-        """Poll every task of this backend that has not ended, and return the handles.
+        """Poll every unfinished task of this backend, and return the tasks.
 
-        A task that may or may not have been sent is looked for at the service, and sent only if the
-        service does not know it although the setting `settle` (120 s) has passed since.
+        If it is unknown whether a task was sent, the service is asked. The task is sent only if the
+        service does not know it, and the time in the setting `settle` (120 s) has passed since.
 
         Args:
-            send_lost: do not wait so long, for those who know that it did not arrive.
+            send_lost: skip that wait, if you know that it did not arrive.
 
         Example:
             >>> [task.result() for task in session.resume()]  # after a restart of the kernel
@@ -322,11 +323,11 @@ class Session(NotPickled):
         return tasks
 
     def rows(self, **filters: Any) -> list[dict[str, Any]]:
-        """Return the task history as dictionaries; takes the same filters as `history()`."""
+        """Return the history as dictionaries; takes the same filters as `history()`."""
         return self.history.rows(**filters)
 
     def reach(self) -> float:
-        """Return how many seconds the service takes to answer, whatever the answer is.
+        """Return how many seconds the service takes to answer; any answer counts.
 
         Raises:
             NetworkError: there is no answer.
@@ -334,7 +335,7 @@ class Session(NotPickled):
         return self.manager.backend.http.ping()
 
     def download(self, url: str) -> bytes:
-        """Return the bytes of the image at a URL that the user gave.
+        """Return the bytes of the image at a URL.
 
         Raises:
             PictureError: it cannot be fetched, or is too large.
@@ -342,7 +343,7 @@ class Session(NotPickled):
         return self.manager.thumbnails.download(url, trusted=True)
 
     def small(self, label: str, size: int = 192) -> Thumbnail:
-        """Return a small version of an image, by its URL, path, sample or name in the history.
+        """Return a thumbnail of an image, by its URL, path, sample or name in the history.
 
         Args:
             label: the URL, path, "sample:..." or name.
@@ -354,15 +355,15 @@ class Session(NotPickled):
         return self.manager.thumbnails.thumbnail(label, size)
 
     def thumbnail(self, label: str, size: int = 192) -> Thumbnail | None:
-        """Return a small version of an image as `small` does, or None if it cannot be read."""
+        """Return a thumbnail of an image like `small`, or None if it cannot be read."""
         with contextlib.suppress(PictureError):
             return self.small(label, size)
         return None
 
     def close(self) -> None:
-        """End all waits, close the connections and the history, and stop the sandbox.
+        """Stop waiting, close the connections and the history, and stop the sandbox.
 
-        Tasks that were sent go on at the service; `resume` of another session takes them up.
+        Tasks that were sent keep running at the service; `resume` in a new session waits for them.
         """
         self.manager.close()
 
@@ -398,7 +399,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def current() -> Session:
-    """Return the session that magics and forms use; it is made on first use."""
+    """Return the session that magics and forms use; it is created on first use."""
     global _current
     with _current_lock:
         if _current is None:
@@ -418,9 +419,9 @@ def compare(source: Any = None) -> Comparison:
 
     Args:
         source: a history DataFrame (`session.history()`), a batch, or results of describe: their
-            captions are compared. Or images: a folder, a glob, a list of paths and URLs, a
-            DataFrame with a column of images; then all captions in the history are. Without a
-            source it is the last batch of the session, or else the whole history.
+            captions are compared. Or images (a folder, a glob, a list of paths and URLs, a
+            DataFrame with a column of images): all their captions in the history are compared. By
+            default the last batch of the session, or else the whole history.
 
     Returns:
         The comparison, shown as a table; `wide()`, `tidy()` and `agreement()` return DataFrames.
@@ -441,17 +442,17 @@ def dataset(source: Any = None, name: str | None = None, session: Session | None
     """Return images with their captions, to be cleaned and written for a trainer.
 
     Args:
-        source: a folder, a glob, a list of images, a DataFrame, a batch; the last batch if not
-            given, or else the whole history.
+        source: a folder, a glob, a list of images, a DataFrame or a batch; by default the last
+            batch, or else the whole history.
         name: the name under which its steps are kept; by default the folder of the images.
-        session: the session to use; the current one if not given.
+        session: the session to use; by default the current one.
 
     Raises:
-        UsageError: there is no image.
+        UsageError: there are no images.
 
     Example:
         >>> ds = imgopen.dataset("photos")
-        >>> ds.describe()  # what was described before is not paid for again
+        >>> ds.describe()  # cached results cost nothing
         >>> ds.merge()
         >>> ds.write(trainer="kohya")
     """

@@ -19,17 +19,17 @@ def stream(
     limits: Limits | None = None,
     watch: Watch | None = None,
 ) -> Iterator[Outcome]:
-    """Run a call for each row and yield the outcomes as they come, each row once.
+    """Run a call for each row and yield the outcomes as they arrive, each row once.
 
     Args:
-        session: where the calls go.
-        operation: what is run.
-        rows: taken one by one, only as many as there is room for.
-        limits: see Limits.
+        session: sends the calls.
+        operation: the operation to run.
+        rows: read one by one, only as many as can run.
+        limits: how many at a time, how long, how many in all; see `Limits`.
         watch: called with each outcome, and with None several times a second as time passes.
 
     Raises:
-        TaskInterrupted: Ctrl-C; what is under way goes on.
+        TaskInterrupted: Ctrl-C; running tasks keep running at the service.
 
     Example:
         >>> rows = (Row(i, i, {"image": url}) for i, url in enumerate(urls))

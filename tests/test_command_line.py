@@ -157,11 +157,11 @@ def test_save_replaces_only_what_it_wrote(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--save", "cup.png"], "is no folder"),
-        (["--save", "cup.png/x"], "is no folder"),
+        (["--save", "cup.png"], "is not a folder"),
+        (["--save", "cup.png/x"], "is not a folder"),
         (["--save", "made", "--no-wait"], "imgopen wait TASK --save FOLDER"),
-        (["--save", "made", "--form"], "--save does not go with --form"),
-        (["--overwrite"], "--overwrite goes with --save FOLDER"),
+        (["--save", "made", "--form"], "--save cannot be used with --form"),
+        (["--overwrite"], "--overwrite needs --save FOLDER"),
         (["--out", "x.csv"], "--out is the file for the table of a batch"),
         (["--out", "x.png"], "for images: --save FOLDER"),
     ],
@@ -181,7 +181,7 @@ def test_the_input_s_own_folder_takes_no_pictures(
 ):
     assert main(["enlarge", "--from", ".", "--save", "."]) == 2
 
-    assert "is the input itself" in capsys.readouterr().err
+    assert "is the input" in capsys.readouterr().err
     assert stub.requests == []
 
 

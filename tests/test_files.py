@@ -182,7 +182,7 @@ def test_a_private_home_gives_no_warning(tmp_path: Path):
 def test_a_key_file_that_others_can_read_is_closed_and_that_is_said_once(tmp_path: Path):
     store_keys(tmp_path, "an-id-1", "a-secret-1").chmod(0o644)
 
-    with pytest.warns(UserWarning, match=r"could read the access key.*private now"):
+    with pytest.warns(UserWarning, match=r"could read the access key.*made private"):
         assert load(home=tmp_path).keys
     assert mode(tmp_path / "keys.json") == 0o600
     with warnings.catch_warnings():

@@ -120,7 +120,7 @@ def test_without_a_server_results_are_asked_for(tmp_path: Path):
     said = json.dumps(alone.cells)
 
     assert [cell.source for cell in code_cells(alone) if failed(cell) != may_fail(cell)] == []
-    assert "results are asked for instead" in said
+    assert "tasks are polled instead" in said
     assert not re.search(r"\b0 queries", said)
 
 

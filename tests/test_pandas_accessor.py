@@ -104,7 +104,7 @@ def test_an_operation_returns_a_frame_that_joins(frame: pd.DataFrame):
 
     assert list(joined.columns) == ["url", "no", "clip", "deepdanbooru", "error"]
     assert joined.loc["y", "clip"] == caption_of(URLS[1], "clip")
-    assert joined.loc["z", "error"] == "there is no image in this row"
+    assert joined.loc["z", "error"] == "this row has no image"
 
 
 def test_the_column_may_be_left_out_where_it_is_clear(frame: pd.DataFrame):

@@ -77,6 +77,22 @@ def test_the_table_of_operations_is_made_from_the_catalogue():
     assert TABLE.sub(lambda m: m[1] + operations_table() + m[2], text) == text
 
 
+@pytest.mark.parametrize(
+    ("operations", "fidelities"),
+    [
+        (["describe"], {"approximate"}),
+        (["erase", "upscale", "remove-background", "face-swap", "face-restore"], {"real"}),
+        (["hairstyle", "outpaint"], {"approximate"}),
+        (["text2image", "image2image", "controlnet", "flux", "train"], {"placeholder"}),
+    ],
+)
+def test_the_sandbox_is_as_real_as_the_readme_says(operations: list[str], fidelities: set[str]):
+    """The table "With and without an access key"."""
+    known = engines.load()
+
+    assert {known[name].fidelity for name in operations} == fidelities
+
+
 @pytest.fixture
 def notebook(
     local: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

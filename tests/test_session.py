@@ -177,7 +177,7 @@ def test_nothing_is_sent_when_the_history_cannot_be_written(stub: Stub, tmp_path
         ("descripe", {"image": URL}, UnknownNameError, "did you mean describe"),
         ("describe", {"imgae": URL}, UnknownNameError, "did you mean image"),
         ("describe", {}, UsageError, "needs image"),
-        ("query-tool", {}, UsageError, "tasks ask it"),
+        ("query-tool", {}, UsageError, "a query that tasks send"),
         ("erase", {"image": URL, "mask": URL}, AssumedPathError, "IMGOPEN_PATHS"),
         ("describe", {"image": "sample:chelsea"}, PictureError, "public URL"),
         ("describe", {"image": "/no/such/file.png"}, PictureError, "/no/such/file.png"),
@@ -243,7 +243,7 @@ def test_cancel_says_that_the_task_goes_on(session: Session, stub: Stub):
     stub.answer = answering(ok(taskId="1"), ok(status=1))
     task = session.submit("describe", image=URL)
 
-    assert "no cancel" in task.cancel()
+    assert "cannot cancel" in task.cancel()
 
     assert not task.done
     stub.answer = answering(ok(), ok(status=2, caption="still came"))
@@ -380,7 +380,7 @@ def test_history_filters(session: Session, stub: Stub):
     assert len(session.history(backend="sandbox")) == 0
     assert len(session.history(since="1h")) == 3
     assert len(session.history(since="2999-01-01")) == 0
-    with pytest.raises(UsageError, match="is no moment"):
+    with pytest.raises(UsageError, match="is not a time"):
         session.history(since="yesteryear")
     with pytest.raises(UnknownNameError):
         session.history(operation="nonsense")
@@ -392,7 +392,7 @@ def test_a_missing_caption_is_noted(session: Session, stub: Stub):
     result = session.run("describe", image=URL)
 
     assert result.caption is None
-    assert "holds no caption" in result.notes[0]
+    assert "has no caption" in result.notes[0]
 
 
 def test_half_a_key_pair_is_an_error(stub: Stub, monkeypatch: pytest.MonkeyPatch):

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from imgopen_nb.commands.registry import COMMANDS
+from imgopen_nb.config.settings import EDITABLE
+
 from .test_install_texts import ROOT, texts
 
 DETERMINER = "an?|the|each|every|no|any|one|other|another|this|that|these|those|more|your|local"
@@ -35,6 +38,19 @@ AVOIDED = {
     r"there is no verb": "command",
     r"asked before was|ask again what was asked": "cached",
     rf"({DETERMINER}) pictures?\b(?!`)": "image",
+    r"over the wire": "from a server",
+    r"unless given|variable that takes": "default, variable for",
+    r"(is|are) not known (any more|now)|it is not known whether": "unknown, no longer known",
+    r"takes? up (here|again|this)": "continues",
+    r"no ordinary file": "not an ordinary file",
+    r"(?<!there )(is|was) no (path|object|list|word|moment|filter|suffix|token|JSON)\b": "is not a",
+    r"(is|are) asked for instead": "polled instead",
+    r"in its stead": "instead of it",
+    r"give yourself the right": "change the permissions",
+    r"does not go with --": "cannot be used with",
+    r"a line cannot hold": "needs a line of its own",
+    r"the present folder": "the current folder",
+    r"throw(s|n)? a (dice|seed)": "pick a random seed",
 }
 SUFFIXES = (".py", ".md", ".html", ".js", ".css", ".ipynb", ".toml")
 
@@ -71,3 +87,19 @@ def test_a_sentence_over_two_lines_is_read_as_one(tmp_path: Path):
 
     assert "one word too many" in read(source)
     assert "a data set" in read(source)
+
+
+def test_every_command_and_setting_that_a_message_names_exists(project: dict[str, str]):
+    """Such as "%imgopen config pictures": a hint that cannot be typed is worse than none."""
+    named = re.compile(r"%imgopen ([a-z][a-z-]*)(?: ([a-z_]+))?")
+    prose = {"and", "in", "lists", "needs", "text"}  # "%imgopen and %%imgopen"
+    unknown = [
+        f"{name}: {match[0]}"
+        for name, text in project.items()
+        if name.startswith(("imgopen_nb/", "docs/", "README"))
+        for match in named.finditer(text)
+        if match[1] not in COMMANDS.keys() | {"help"} | prose
+        or (match[1] == "config" and match[2] and match[2] not in EDITABLE.keys() | {"and"})
+    ]
+
+    assert unknown == []

@@ -61,7 +61,7 @@ WRONG: dict[str, dict[str, tuple[Any, ...]]] = {
     "boolean": {TRUTH: ("maybe", "", 2, -1, {"a": 1}, [], math.nan, *ODD)},
     "object": {OBJECT: ("[1]", "{", "", 5, [1], {"a": math.nan}, {"a": {1}}, '{"a": NaN}', *ODD)},
     "string": {TEXT: ({"a": 1}, ["x"], True, math.nan, b"x", *ODD),
-               "must be proper Unicode": ("a \ud800",)},
+               "must be valid Unicode": ("a \ud800",)},
     "url": {ADDRESS: ("ftp://x", "x", "http://", "https:// x", {"a": 1}),
             TEXT.replace("a string", "an http(s) URL"): (5, True)},
     "image": {PICTURE: ({"a": 1}, [5], 5, True, math.nan, object(), 10**5000),
@@ -137,7 +137,7 @@ def off_values(param: Param) -> Iterator[tuple[Any, str]]:
             if isinstance(choice, str)
         )
     if param.required and param.type in ("text", "string"):
-        yield from ((value, "is empty: give some text") for value in ("", "  \n"))
+        yield from ((value, "is empty: it needs some text") for value in ("", "  \n"))
 
 
 def unknown_choice(param: Param) -> tuple[Any, str]:
@@ -254,7 +254,7 @@ def test_an_operation_that_there_is_not_is_a_sentence(unsent: Session, stub: Stu
 
 
 def line_of(op: Operation, slip: Slip, shell: InteractiveShell) -> str:
-    """Return a slip as a magic line; what is no text becomes a variable."""
+    """Return a slip as a magic line; what is not text becomes a variable."""
     words = [op.name]
     for name, value in slip.given.items():
         words.append("--" + name.replace("_", "-"))
@@ -306,9 +306,12 @@ def test_a_number_below_zero_is_a_value_and_no_option(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (f"describe {URL} --timeout {{odd}}", "--timeout must be seconds, not {'a': 1}"),
-        ("history --limit {odd}", "--limit must be a whole number from 0, not {'a': 1}"),
-        ("history --limit ²", "--limit must be a whole number from 0, not '²'"),
+        (
+            f"describe {URL} --timeout {{odd}}",
+            "--timeout must be a number of seconds, not {'a': 1}",
+        ),
+        ("history --limit {odd}", "--limit must be a whole number of at least 0, not {'a': 1}"),
+        ("history --limit ²", "--limit must be a whole number of at least 0, not '²'"),
         ("call /tool/x --body {odd}", "the body is not JSON"),
     ],
 )
@@ -427,7 +430,7 @@ def test_all_pictures_are_read_before_the_first_is_sent(unsent: Session, stub: S
 
 def test_a_mask_at_hand_is_measured_before_anything_is_sent(unsent: Session, stub: Stub):
     """As people see it: a photograph that its EXIF data turn has the size of its upright mask."""
-    with pytest.raises(PictureError, match=r"^mask has 9 × 6 pixels, but image has 96 × 64: "):
+    with pytest.raises(PictureError, match=r"^mask is 9 × 6 pixels, but image is 96 × 64: "):
         unsent.submit("erase", image=picture_bytes(), mask=picture_bytes(size=(9, 6)))
     assert stub.requests == []
 
@@ -441,7 +444,7 @@ def test_a_mask_at_hand_is_measured_before_anything_is_sent(unsent: Session, stu
 # Images from elsewhere, and the sandbox's own limits
 
 ELSEWHERE = {
-    "http://127.0.0.1:9/x.png": "127.0.0.1 is not reachable: connection refused",
+    "http://127.0.0.1:9/x.png": "127.0.0.1 cannot be reached: connection refused",
     "GALLERY/missing": "127.0.0.1 answered 404 Not Found",
     "GALLERY/page.html": "this is not an image but a web page",
     "GALLERY/text": "this is not an image that can be read",

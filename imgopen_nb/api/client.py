@@ -99,7 +99,7 @@ class Client(NotPickled):
         answer = self._post("/upload", data, "application/octet-stream")
         url = answer.data.get("url")
         if not isinstance(url, str) or not re.fullmatch(r"https?://\S{1,4000}", url):
-            raise MalformedAnswerError("the sandbox's answer to the upload holds no URL")
+            raise MalformedAnswerError("the sandbox's answer to the upload has no URL")
         return url
 
     def ping(self) -> float:

@@ -56,9 +56,9 @@ HINTS: dict[type[APIError], str] = {
     AuthenticationError: "check the access key: %imgopen login, or the two environment variables",
     BadRequestError: "check the parameters (--help) and the address (%imgopen config)",
     NotFoundError: "",
-    RateLimitError: "wait a little and run it again",
-    ServerError: "the trouble is on the service's side; try again later",
-    RefusedError: "the vendor does not document its failure codes; the text above is all it says",
+    RateLimitError: "wait a moment, then run it again",
+    ServerError: "the service has a problem; try again later",
+    RefusedError: "the vendor does not document its error codes; the message above is all it says",
 }
 
 
@@ -163,7 +163,7 @@ def parse_answer(
     except MalformedAnswerError as error:
         if http_status >= 400:
             failure = _failure(str(http_status), "", http_status, headers)
-            failure.message = f"the service answered HTTP {http_status}, and not with JSON"
+            failure.message = f"the service answered HTTP {http_status} without JSON"
             failure.by_service = False
             raise failure from None
         error.http_status = http_status
@@ -195,14 +195,14 @@ def _ids(fields: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
 
 def _envelope(body: bytes | str, hide: Callable[[str], str]) -> tuple[str, str, Mapping[str, Any]]:
     if not body.strip():
-        raise MalformedAnswerError("the service answered with nothing", hint=_HINT)
+        raise MalformedAnswerError("the service's answer is empty", hint=_HINT)
     try:
         content = decode_json(body, hide)
     except (ValueError, RecursionError):
         text = f"the service answered with {_description(body)}"
         raise MalformedAnswerError(text, hint=_HINT) from None
     if not isinstance(content, dict):
-        raise MalformedAnswerError("the service answered with JSON that is no object", hint=_HINT)
+        raise MalformedAnswerError("the service's answer is JSON, but not an object", hint=_HINT)
     code, msg, data = _whole(content.get("code")), content.get("msg"), content.get("data")
     # The documentation says string. A number is accepted too, so that no paid answer is lost.
     usable = isinstance(code, (str, int)) and not isinstance(code, bool)
@@ -210,14 +210,16 @@ def _envelope(body: bytes | str, hide: Callable[[str], str]) -> tuple[str, str, 
     if not 0 < len(code) <= MAX_CODE:
         raise MalformedAnswerError("the service's answer has no usable code", hint=_HINT)
     if data is not None and not isinstance(data, dict):
-        raise MalformedAnswerError("the service's answer has data that is no object", hint=_HINT)
+        raise MalformedAnswerError("the data in the service's answer is not an object", hint=_HINT)
     if data is None and "status" in content:  # as in a callback, data alone is taken too
         data = {name: value for name, value in content.items() if name not in ("code", "msg")}
     return code, clip(msg, 500) if isinstance(msg, str) else "", data or {}
 
 
 _TOKEN_HINT = f"set {TOKEN_VARIABLE} to that token, then start this program or kernel again"
-_HINT = "JSON with code, msg and data was expected: is the address right, or a proxy in between?"
+_HINT = (
+    "expected JSON with code, msg and data: check the address, and whether a proxy is in between"
+)
 
 
 def _description(body: bytes | str) -> str:
@@ -250,9 +252,9 @@ def _failure(code: str, msg: str, http_status: int, headers: Mapping[str, str]) 
 def _redirect(host: str, http_status: int) -> RedirectError:
     host = clip(host, 100) or "another address"
     return RedirectError(
-        f"the service redirects to {host}; the request was not repeated there, "
-        "because the keys would have gone along",
-        hint="if that is the true address, set IMGOPEN_BASE_URL to it",
+        f"the service redirects to {host}; the request was not repeated there, because that "
+        "would send your keys along",
+        hint="if that is the right address, set IMGOPEN_BASE_URL to it",
         http_status=http_status,
     )
 

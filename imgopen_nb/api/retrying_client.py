@@ -135,8 +135,8 @@ class RetryingClient(NotPickled):
             )
             asked = error.retry_after if isinstance(error, RateLimitError) else None
             raise SubmissionLostError(
-                f"the answer to {operation.name} was lost, and whether it was accepted cannot be "
-                f"found out ({error.message})",
+                f"the answer to {operation.name} was lost, and there is no way to tell whether "
+                f"it was accepted ({error.message})",
                 hint=f"nothing was sent twice; %imgopen resume looks for task {task_id} again",
                 again=(asked or 0.0) if may_pass else None,
             ) from None
@@ -147,15 +147,15 @@ class RetryingClient(NotPickled):
         text = f"the answer to {operation.name} was lost ({cause.message})"
         if not operation.query:
             return SubmissionLostError(
-                f"{text}, and this path cannot be asked whether it was accepted",
-                hint="nothing was sent twice: look at the service before you run it again",
+                f"{text}, and this path has no query that tells whether it was accepted",
+                hint="nothing was sent twice: check with the service before you run it again",
             )
         try:
             for query in _queries(operation):
                 self.path(OPERATIONS[query])
         except AssumedPathError as error:
             return SubmissionLostError(
-                f"{text}, and whether it was accepted cannot be found out ({error.message})",
+                f"{text}, and there is no way to tell whether it was accepted ({error.message})",
                 hint=f"nothing was sent twice; %imgopen resume looks for task {task_id} again",
             )
         return SubmissionLostError(text, again=0.0)
@@ -166,7 +166,7 @@ class RetryingClient(NotPickled):
         if key not in self._unknown_signatures:
             probe = self._signature(operation, query, f"imgopen-nb-unused-{uuid.uuid4().hex}")
             if isinstance(probe, Answer):
-                text = "the service claims to know an id that nobody used"
+                text = "the service claims to know an id that was never used"
                 raise SubmissionLostError(text, again=0.0)
             self._unknown_signatures[key] = probe[:2]
         return self._unknown_signatures[key]
@@ -232,7 +232,10 @@ class RetryingClient(NotPickled):
         if answer.foreign(own, server_id):
             raise MalformedAnswerError(
                 "the service's answer is about another task",
-                hint="it was not used; if this goes on, ask the service or a proxy in between",
+                hint=(
+                    "it was ignored; if this keeps happening, ask the vendor, or check the "
+                    "proxy in between"
+                ),
             )
         return answer
 
@@ -250,8 +253,8 @@ class RetryingClient(NotPickled):
             return self.client.exchange(path, body, read=read)
         closed = throttle.closed_for()
         if closed > MAX_DELAY:
-            text = f"the service asked for a pause, of which {closed:.0f} s are left"
-            raise RateLimitError(text, retry_after=closed, hint="run it again then")
+            text = f"the service asked for a pause; {closed:.0f} s of it are left"
+            raise RateLimitError(text, retry_after=closed, hint="run it again after that")
         throttle.wait()
         sending()
         try:
@@ -283,8 +286,10 @@ def path_of(operation: Operation, paths: Mapping[str, str], *, assumed: bool) ->
         raise AssumedPathError(
             f"the path of {operation.name} on the real service is not documented; "
             f"{operation.path} is a guess, so nothing was sent",
-            hint=f"set the true one: IMGOPEN_PATHS={operation.name}=/path, or "
-            f"%imgopen config paths {operation.name}=/path; the sandbox runs it as it is",
+            hint=(
+                f"set the real path: IMGOPEN_PATHS={operation.name}=/path, or %imgopen config "
+                f"paths {operation.name}=/path; the sandbox needs no such setting"
+            ),
         )
     return paths.get(operation.name, operation.path)
 

@@ -44,13 +44,13 @@ _PLACEHOLDER = "https://imgopen.invalid/picture"
 
 
 class Batch(NotPickled):
-    """Many calls of one operation, made by `Session.map`; gives their results, also as frames.
+    """Many calls of one operation and their results; created by `Session.map`.
 
     Args:
         manager: sends the calls.
         operation: the operation to run.
         source: the images (or prompts).
-        params: the other parameters; a list in place of a single value is an axis of the grid.
+        params: the other parameters; a list instead of a single value is an axis of the grid.
         limits: how many calls at a time, how long, and how many in all.
 
     Raises:
@@ -62,7 +62,7 @@ class Batch(NotPickled):
         >>> batch.wide()  # one row for each image, one column for each model
     """
 
-    instead = "it belongs to its session; take batch.results() or batch.frame()"
+    instead = "it belongs to its session; use batch.results() or batch.frame()"
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Batch(NotPickled):
         for number, (index, value) in enumerate(self._source.pairs()):
             trouble = value if isinstance(value, ImgOpenError) else None
             if missing(value):
-                trouble = ParameterError(f"there is no {self.param.name} in this row")
+                trouble = ParameterError(f"this row has no {self.param.name}")
             given = {} if trouble else {self.param.name: value}
             for column, combination in enumerate(self._calls.grid):
                 params = {**given, **self._calls.fixed, **combination}
@@ -119,7 +119,7 @@ class Batch(NotPickled):
             progress: whether to show a progress bar.
 
         Raises:
-            TaskInterrupted: Ctrl-C; calls under way go on at the service and into the history.
+            TaskInterrupted: Ctrl-C; running tasks keep running, and the history gets their results.
         """
         self._begin()
         name = ", ".join([self.operation.name, *self._taken_up()])
@@ -128,14 +128,14 @@ class Batch(NotPickled):
         return self
 
     def outcomes(self, watch: Callable[[Outcome | None], None] | None = None) -> Iterator[Outcome]:
-        """Run all calls and yield their outcomes as they come.
+        """Run all calls and yield their outcomes as they arrive.
 
         Args:
             watch: called with each outcome, and with None several times a second as time passes.
 
         Raises:
-            UsageError: the batch has run already, and its input can be read only once.
-            TaskInterrupted: Ctrl-C; calls under way go on at the service and into the history.
+            UsageError: the batch has already run, and its input can be read only once.
+            TaskInterrupted: Ctrl-C; running tasks keep running, and the history gets their results.
         """
         self._begin()
         return self._outcomes(watch)
@@ -147,7 +147,7 @@ class Batch(NotPickled):
 
     def _begin(self) -> None:
         if self._source.once and self._calls.records:
-            raise UsageError("this input can be read only once", hint="give it as a list")
+            raise UsageError("this input can be read only once", hint="pass it as a list")
         self._calls.records.clear()
         self._limits.sent = 0
         self._unfinished = False
@@ -193,21 +193,21 @@ class Batch(NotPickled):
     def _taken_up(self) -> list[str]:
         """Return [what this batch takes up], [] if it is not an interrupted run."""
         run = self._fresh_run
-        return [f"takes up {run}"] if run and run.taken_up else []
+        return [f"continues {run}"] if run and run.taken_up else []
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self.results())
 
     def plan(self) -> Plan:
-        """Return what `run` would do; reads the input and the history, and sends nothing.
+        """Return what `run` would do. This reads the input and the history, and sends nothing.
 
         Raises:
-            UsageError: the input can be read only once, so that a plan would use it up.
+            UsageError: the input can be read only once, so a plan would use it up.
         """
         if self._source.total is None and self._source.once:
             raise UsageError(
-                "a plan would use up this input: it can be read only once",
-                hint="give it as a list",
+                "a dry run would use up this input, which can be read only once",
+                hint="pass it as a list",
             )
         rows, width, limits = self.rows(), len(self._calls.grid), copy(self._limits)
         if run := self._new_fresh_run():
@@ -237,8 +237,8 @@ class Batch(NotPickled):
     def wide(self) -> pd.DataFrame:
         """Return one row for each row of the input, in its order and with its index.
 
-        Each combination of the grid has a column, named by its values ("clip"). Without a grid, one
-        column is named after the kind of result ("caption"). The last column is `error`.
+        Each combination of the grid has a column named after its values ("clip"). Without a grid,
+        there is one column named after the kind of result ("caption"). The last column is `error`.
 
         Example:
             >>> df.join(batch.wide())
@@ -251,8 +251,8 @@ class Batch(NotPickled):
     def pictures(self) -> Iterator[InputPicture | Any]:
         """Yield the image of each row of the input, in its order.
 
-        For a row without a task (after Ctrl-C, or if the budget was spent), what the input has for
-        it is yielded instead.
+        For a row without a task (after Ctrl-C, or beyond the budget), the value from the input is
+        yielded instead.
         """
         from .frame import input_pictures
 
@@ -282,11 +282,11 @@ class Batch(NotPickled):
             f"{sum(record.cached for record in calls):,} from the history",
             f"{len(without) - unsent - late:,} failed",
             f"{unsent:,} not sent" if unsent else "",
-            f"{late:,} not ended in time" if late else "",
+            f"{late:,} not finished in time" if late else "",
         ]
         done = len(calls) - unsent - late
         facts = ", ".join([*filter(None, counts), *self._taken_up()])
-        why = "--json shows each error" if in_terminal() else ".errors() tells why"
+        why = "--json shows each error" if in_terminal() else ".errors() says why"
         advice = f"\n  → {why}; {self._same_again()}" if without else ""
         reads = f"\n  {self._source.reads}" if self._source.reads else ""
         return f"{self.operation.name}: {counted(done, 'call')} done: {facts}{reads}{advice}"
@@ -294,12 +294,12 @@ class Batch(NotPickled):
     def _same_again(self) -> str:
         """Return what the same batch would do if it was run again."""
         if True not in self._reusable or self._manager.settings.cache == "off":
-            return "the same again sends everything again"
+            return "running it again sends everything again"
         run = self._fresh_run
-        anew = " and what has a random result" if False in self._reusable else ""
+        anew = " and those with random results" if False in self._reusable else ""
         if run is None or (self._unfinished and run.kept_until()):
-            return f"the same again tries them{anew} again"
-        return f"the same without fresh tries them{anew} again"
+            return f"running it again retries them{anew}"
+        return f"running it without fresh retries them{anew}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         from .frame import overview
@@ -353,7 +353,9 @@ def main_param(operation: Operation) -> Param:
     names = {param.name: param for param in operation.user_params}
     first = names.get("image") if "image" in names else next(iter(operation.positional), None)
     if first is None:
-        raise ParameterError(f"{operation.name} takes neither an image nor a text: run it alone")
+        raise ParameterError(
+            f"{operation.name} takes neither an image nor a text: run it without rows"
+        )
     return first
 
 
@@ -366,13 +368,13 @@ def _normalized(operation: Operation, params: Mapping[str, Any], main: Param) ->
             name, value = "model", [value] if several is None else several
         param = operation.param(name)
         if param.name in given:
-            raise ParameterError(f"{param.name} is given twice")
+            raise ParameterError(f"{param.name} was given twice")
         items = listed(value, pictures=param.picture) if param.several else None
         given[param.name] = value if items is None else items
     if main.name in given:
         raise ParameterError(
-            f"{main.name} is given twice: it is what the batch goes through",
-            hint=f"leave {main.name}=... out",
+            f"{main.name} was given twice: the rows already give it",
+            hint=f"leave out {main.name}=...",
         )
     return given
 

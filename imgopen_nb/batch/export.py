@@ -33,7 +33,9 @@ def writable(
     """
     path = Path(os.path.expanduser(name))
     if path.suffix.lower() not in _WRITERS:
-        raise ParameterError(f"{path.name} is no .csv, .jsonl or .parquet", hint="--out NAME.csv")
+        raise ParameterError(
+            f"{path.name} is not a .csv, .jsonl or .parquet file", hint="--out NAME.csv"
+        )
     if path.suffix.lower() == ".parquet":
         try:
             import pyarrow  # noqa: F401
@@ -46,7 +48,8 @@ def writable(
         raise ParameterError(f"{clip(path)} cannot be written", hint=f"is {clip(folder)} a folder?")
     if any(_is_same_file(source, path) for source in sources):
         raise ParameterError(
-            f"{clip(path)} is the input itself: nothing was sent", hint="--out ANOTHER_NAME.csv"
+            f"{clip(path)} is the input of this batch: nothing was sent",
+            hint="--out ANOTHER_NAME.csv",
         )
     files.check(path, overwrite=overwrite)
     return path

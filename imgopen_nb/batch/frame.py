@@ -125,8 +125,8 @@ def pictures_of(frame: pd.DataFrame) -> list[InputPicture] | None:
     places = _places(frame, getattr(kept, "index", None), len(rows))
     if places is None or _moved(frame, kept["hashes"], places):
         raise UsageError(
-            "it is not known any more which images the rows of this frame are",
-            hint="give the batch, or a DataFrame with a column of images",
+            "this frame no longer says which images its rows describe",
+            hint="use the batch, or a DataFrame with a column of images",
         )
     return [rows[place] for place in places]
 

@@ -22,26 +22,26 @@ from .stream import FATAL
 
 @dataclass(frozen=True)
 class Plan:
-    """What a batch would do, judged by the input and the history; nothing was sent.
+    """What a batch would do, going by the input and the history; nothing was sent.
 
     Attributes:
         operation: the name of the operation.
         rows: the number of rows in the input.
         combinations: the number of calls for each row.
         cached: calls whose result is in the history.
-        under_way: calls whose task was sent earlier and has not ended.
-        unsure: calls whose task may not have reached the service: it is asked for them, and they
-            are sent if it does not have them.
+        under_way: calls whose task was sent earlier and is unfinished.
+        unsure: calls whose task may not have reached the service; it is asked for them, and they
+            are sent again if it does not know them.
         new: calls that would be sent.
-        repeated: calls that occur earlier in the input and need not be sent again.
+        repeated: calls that already occur in the input and need not be sent again.
         unusable: calls that cannot be sent.
-        reason: why the first of those cannot be sent, "" if there is none.
-        most: how many may be sent; None for any number.
-        concurrency: calls under way at a time.
+        reason: why the first unusable call cannot be sent, "" if there is none.
+        most: how many may be sent at most; None for any number.
+        concurrency: how many tasks run at a time.
         seconds: the expected time in seconds, None if no such task is in the history.
-        takes_up: which interrupted run with `fresh` this takes up, "" if none.
-        pictures: which local images of the new calls go where, "" if all are on the web or stay.
-        reads: which column of which table is read, and why it; "" where that is plain.
+        takes_up: which interrupted run with `fresh` this continues, "" if none.
+        pictures: where local images of the new calls are sent, "" if none are.
+        reads: which column of which table is read, and why; "" where that is obvious.
 
     Example:
         >>> plan = session.map("describe", "photos/", model="clip", dry_run=True)
@@ -77,18 +77,18 @@ class Plan:
         calls = counted(self.rows, "row")
         if self.combinations != 1:
             calls += f" × {self.combinations:,} = {counted(self.rows * self.combinations, 'call')}"
-        return f"{calls}; takes up {self.takes_up}" if self.takes_up else calls
+        return f"{calls}; continues {self.takes_up}" if self.takes_up else calls
 
     def _counts(self) -> list[tuple[int, str]]:
-        most = f", of which at most {self.most:,} may go" if self.most is not None else ""
+        most = f", but at most {self.most:,} will be" if self.most is not None else ""
         counts = [
-            (self.repeated, "that stand in the input once more, at no cost"),
-            (self.under_way, "under way already"),
-            (self.unsure, "begun earlier, sent only if the service does not have them"),
+            (self.repeated, "repeated in the input, at no cost"),
+            (self.under_way, "already running"),
+            (self.unsure, "begun earlier, sent again only if the service does not know them"),
             (self.unusable, f"that cannot be sent: {shown(self.reason, 200)}"),
         ]
         makes = OPERATIONS[self.operation].kind == "images"
-        there = ", where the images can still be fetched" if makes and self.cached else ""
+        there = ", if the images can still be downloaded" if makes and self.cached else ""
         first = [
             (self.new, f"to send{most}"),
             (self.cached, f"from the history, at no cost{there}"),
@@ -190,7 +190,7 @@ def _expected_seconds(
 
 def _duration(seconds: float | None) -> str:
     if seconds is None:
-        return "time unknown: no earlier task to go by"
+        return "time unknown: no earlier task to estimate from"
     if seconds < 90:
         return f"about {seconds:.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

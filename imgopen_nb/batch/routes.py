@@ -36,7 +36,7 @@ def in_words(routes: Iterable[Route], check: Callable[[Route], str]) -> str:
     numbers = [counted(said[0][0], "image"), *(f"{n:,}" for n, _ in said[1:])]
     text = ", ".join(f"{n} {what}" for n, (_, what) in zip(numbers, said, strict=True))
     unasked = len(distinct) - MOST_CHECKED
-    return f"{text}; {unasked:,} were not tried" if unasked > 0 else text
+    return f"{text}; {unasked:,} were not checked" if unasked > 0 else text
 
 
 def _where(route: Route) -> str:
@@ -44,4 +44,4 @@ def _where(route: Route) -> str:
         return f"served at {route.place.address}"
     if route.place:
         return f"uploaded to {route.place.address} (signed for an hour)"
-    return f"published at {route.published} while their tasks run"
+    return f"published at {route.published} until their tasks finish"

@@ -110,7 +110,7 @@ def not_run(
     )
 
 
-NOT_IN_HISTORY = "it is not in the history any more"
+NOT_IN_HISTORY = "it is no longer in the history"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from .tables.table import PICTURE, URL, Table, guarded, has_picture_suffix, miss
 
 _GLOB = re.compile(r"[*?\[]")
 _HINT = (
-    "give a list, a column, a folder, a glob, or a .csv, .tsv, .jsonl, .json, .parquet, .txt or "
+    "pass a list, a column, a folder, a glob, or a .csv, .tsv, .jsonl, .json, .parquet, .txt or "
     ".zip file"
 )
 _MOST_SEEN = 20_000  # files and folders below one, to tell that images are among them
@@ -103,7 +103,7 @@ def _read(given: Any, column: Any, param: Param) -> Source:
     if not isinstance(given, (str, os.PathLike, Mapping)) and not _is_picture(given):
         return _from_iterable(given, column, param)
     if column is not None:
-        raise ParameterError(f"column {column!r} goes with a table", hint=_HINT)
+        raise ParameterError(f"column {column!r} needs a table as input", hint=_HINT)
     if isinstance(given, (str, os.PathLike)):
         return _from_text(os.fspath(given), param)
     if is_embedded(given):
@@ -139,7 +139,7 @@ def _from_pandas(given: Any, column: Any, param: Param) -> Source:
         name, why = table.column(column, param)
         series, reads = given[name], _reads(table, name, why)
     elif column is not None and str(column) != str(given.name):
-        raise ParameterError(f"column {column!r} goes with a table", hint=_HINT)
+        raise ParameterError(f"column {column!r} needs a table as input", hint=_HINT)
 
     def pairs() -> Iterator[tuple[Any, Any]]:
         return zip(series.index, series, strict=True)
@@ -175,7 +175,7 @@ def _from_iterable(given: Any, column: Any, param: Param) -> Source:
     if _is_frame(first):
         total = None
     elif column is not None and not once:
-        raise ParameterError(f"column {column!r} goes with a table", hint=_HINT)
+        raise ParameterError(f"column {column!r} needs a table as input", hint=_HINT)
     return Source(guarded(lambda: enumerate(_values(iter(given), column, param))), total, once=once)
 
 
@@ -220,7 +220,7 @@ def _from_text(text: str, param: Param) -> Source:
         raise ParameterError("the input is an empty text", hint=_HINT)
     if not param.picture:
         if reader_of(path) or os.path.exists(path):
-            raise ParameterError(f"no {param.name}s can be read from {clip(text)}", hint=_HINT)
+            raise ParameterError(f"cannot read {param.name}s from {clip(text)}", hint=_HINT)
         return _one_value(text)
     if os.path.isdir(path):
         source = _files(path, _pictures(path), f"no images in the folder {clip(text)}")
@@ -233,7 +233,7 @@ def _from_text(text: str, param: Param) -> Source:
         pictures = list(filter(has_picture_suffix, found)) or found  # captions lie beside them
         source = _files(path, pictures, f"no file matches {clip(text)}")
         others = len(found) - len(pictures)
-        reads = f"{counted(len(pictures), 'image')}, {counted(others, 'other file')} left out"
+        reads = f"{counted(len(pictures), 'image')}; {counted(others, 'other file')} ignored"
         return replace(source, reads=reads) if others else source
     raise ParameterError(f"there is no file or folder {clip(text)}", hint=_near(path) or _HINT)
 
@@ -274,11 +274,11 @@ def _check_picture(path: Path) -> None:
     try:
         read_picture(path)
     except ImgOpenError as error:
-        unknown = ("damaged at its start", "but an archive")  # the others are a PDF, HEIC ...
+        unknown = ("damaged at the beginning", "but an archive")  # the others are a PDF, HEIC ...
         if not any(words in error.message for words in unknown):
             raise ParameterError(error.message, hint=error.hint) from None
         raise ParameterError(
-            f"{clip(path.name)} is neither an image nor a table that is read", hint=_HINT
+            f"{clip(path.name)} is neither an image nor a table of a known format", hint=_HINT
         ) from None
 
 
@@ -330,7 +330,7 @@ def _pictures(folder: Path) -> list[Path]:
         why = error.strerror or type(error).__name__
         raise ParameterError(
             f"the folder {clip(folder)} cannot be read ({why})",
-            hint="give yourself the right to read it, or give another folder",
+            hint="change its permissions, or choose another folder",
         ) from None
 
 
@@ -346,7 +346,7 @@ def _left_below(folder: Path, shown: str) -> str:
             break
     found = counted(number, "image")
     pattern = os.path.join(shown, "**", "*")
-    return f"{found} in folders below not read: {clip(pattern)} reads them too" if number else ""
+    return f"{found} in subfolders not read: use {clip(pattern)} to read them too" if number else ""
 
 
 def _files(given: Path, found: list[Path], none: str) -> Source:
@@ -373,15 +373,15 @@ def _inside(folder: Path) -> str:
         if reader_of(path) and path.suffix.lower() not in (".json", ".txt")
     ]
     if tables:
-        return f"it holds {clip(tables[0])}: give that"
+        return f"it holds {clip(tables[0])}: use that"
     deeper = next(
         (path for path in inside if os.path.isdir(path) and _holds_pictures(path)),
         None,
     )
     return (
-        f"it holds the folder {clip(deeper.name)}: give that, or {clip(folder)}/**/*"
+        f"it holds the folder {clip(deeper.name)}: use that, or {clip(folder)}/**/*"
         if deeper
-        else "put images into it, or give another folder"
+        else "put images into it, or choose another folder"
     )
 
 
@@ -444,7 +444,7 @@ def axes_of(operation: Operation, params: Mapping[str, Any]) -> dict[str, list[A
             axes[name] = values
     for name, values in axes.items():
         if not values:
-            raise ParameterError(f"{name} is an empty list: there would be nothing to do")
+            raise ParameterError(f"{name} is an empty list: there is nothing to do")
     return axes
 
 

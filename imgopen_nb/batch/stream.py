@@ -149,7 +149,7 @@ class _Stream:
                     call.task.withdraw()
 
     def interrupted_message(self, kept_until: float | None) -> str:
-        """Return the message for Ctrl-C: where the calls stand, and what the same again would do.
+        """Return the message for Ctrl-C: where the calls stand, and what running it again would do.
 
         Args:
             kept_until: until when a run with `fresh` can be taken up; None if it cannot.
@@ -159,9 +159,9 @@ class _Stream:
         unsent = at["waiting"] + (max(0, self._total - self._begun) if self._total else 0)
         counts = [
             f"{done:,} done" + (f" ({self._failed:,} without a result)" if self._failed else ""),
-            f"{at['under way']:,} under way go on at the service and into the history",
-            f"{at['sending']:,} perhaps not sent yet" if at["sending"] else "",
-            f"{at['looked for']:,} not known to have arrived, as their answers were lost"
+            f"{at['under way']:,} still running at the service; the history gets their results",
+            f"{at['sending']:,} possibly not sent yet" if at["sending"] else "",
+            f"{at['looked for']:,} whose answers were lost, so it is unknown whether they arrived"
             if at["looked for"]
             else "",
             f"{unsent:,} not sent" if unsent else "",
@@ -170,28 +170,28 @@ class _Stream:
 
     def _same_again(self, kept_until: float | None) -> str:
         """Return what the same rows would do if they were run again."""
-        all_again = "run the same again: it sends everything again"
+        all_again = "run it again to send everything again"
         if self._reusable == {False}:
-            return f"{all_again}, because such results are never taken from the history"
+            return f"{all_again}: random results are never cached"
         if self._manager.settings.cache == "off":
-            return f"{all_again}, because the cache is off"
+            return f"{all_again}: the cache is off"
         if not self._limits.fresh:
-            start = "run the same again: it takes up here"
+            start = "run it again: it continues here"
         elif kept_until is not None:
-            start = f"run the same again before {moment(kept_until)}: it takes up this --fresh run"
+            start = f"run it again before {moment(kept_until)}: it continues this --fresh run"
         else:
-            return f"{all_again}, because it is fresh; otherwise it takes up here"
-        anew = ["what has a random result"] * (False in self._reusable)
+            return f"{all_again}, or without fresh to continue here"
+        anew = ["what has random results"] * (False in self._reusable)
         anew += ["what failed"] * bool(self._ended_badly)
-        what = f"again only {' and '.join(anew)}" if anew else "nothing twice"
+        what = f"only {' and '.join(anew)} again" if anew else "nothing twice"
         return f"{start}, and sends {what}"
 
     def outcomes(self, rows: Iterator[Row]) -> Iterator[Outcome]:
         while True:
             if self._pid != os.getpid():  # its calls are under way in the parent
                 raise UsageError(
-                    "this batch goes on in the process that began it, not in its forked child",
-                    hint="begin a batch of its own here: what is done comes from the history",
+                    "this batch runs in the process that started it, not in a forked child",
+                    hint="start a new batch here: finished rows come from the cache",
                 )
             while self._has_room():
                 row = next(rows, None)
@@ -305,7 +305,10 @@ class _Stream:
     def _timed_out(self, call: _Call) -> Outcome:
         task, name = call.task, self._operation.name
         if task:
-            text, hint = f"{name} {task.id} did not end in time (it is {task.state})", task.outlook
+            text, hint = (
+                f"{name} {task.id} did not finish in time (it is {task.state})",
+                task.outlook,
+            )
         elif call.stage == "waiting":
             text, hint = f"{name} was not sent in time", "give a longer timeout"
         else:

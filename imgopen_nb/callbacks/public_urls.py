@@ -96,7 +96,7 @@ class PublicUrls:
         if self._noted or self._settings.backend == "sandbox" or not in_a_server() or self.address:
             return ()
         self._noted = True
-        return (f"Img Open cannot call back ({self._why}): results are asked for instead",)
+        return (f"Img Open cannot call back ({self._why}): tasks are polled instead",)
 
     def _publish(self, picture: Picture, task_id: str) -> str:
         address = self.address
@@ -117,7 +117,7 @@ class PublicUrls:
                     continue
                 if self._reaches_our_server(address):
                     return address
-                self._why = f"{address.url} ({address.source}) does not lead to this server"
+                self._why = f"{address.url} ({address.source}) does not reach this server"
         except ImgOpenError as error:
             self._why = error.message
         return None

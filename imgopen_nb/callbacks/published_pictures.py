@@ -62,9 +62,9 @@ class Publisher:
             SettingsError: there is no key to sign with.
         """
         if not re.fullmatch(TASK, task_id, re.ASCII):  # it names a folder
-            raise ValueError("no id of a task")
+            raise ValueError("not the id of a task")
         if suffix not in MIME_TYPES:
-            raise PictureError(f"an image of the kind {suffix or 'unknown'} cannot be published")
+            raise PictureError(f"an image of type {suffix or 'unknown'} cannot be published")
         content, ends = hashlib.sha256(data).hexdigest(), str(int(time.time()) + LIFETIME)
         signature = self._signer.sign(PICTURE, task_id, content, ends, suffix)
         try:

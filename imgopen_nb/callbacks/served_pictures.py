@@ -25,7 +25,7 @@ CHECKED_FOR = 300.0  # seconds for which a served image that was there counts as
 KEPT = 10_000
 MOST_LISTED = 100  # files among which an image is looked for
 SECONDS = 10.0  # for the headers of a served image
-_HINT = "correct what is served there, or %imgopen config images"
+_HINT = "correct what is served there, or change the address: %imgopen config pictures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class ServedPictures:
             PictureError: what is served there is not this image, or the store refuses.
             SettingsError: the store cannot be used.
         """
-        assert picture.data is not None, "an image of this machine has its bytes"
+        assert picture.data is not None, "an image on this machine has its bytes"
         if place.url:
             self.check(picture.label, len(picture.data), place)
             return place.url
@@ -114,9 +114,9 @@ class ServedPictures:
         host = urlsplit(place.url).hostname or ""
         if self._settings.needs_public and is_private(host):
             raise PictureError(
-                f"{name} is served at {place.url}, which only this network reaches: Img Open "
-                "cannot fetch it",
-                hint="name a public address: %imgopen config images",
+                f"{name} is served at {place.url}, which is only reachable in this network: Img "
+                "Open cannot fetch it",
+                hint="set a public address: %imgopen config pictures",
             )
         try:
             length = self._downloader.length(place.url, SECONDS)
@@ -124,7 +124,7 @@ class ServedPictures:
             raise PictureError(f"{name}: {error.message}", hint=_HINT) from None
         if length is not None and length != size:
             raise PictureError(
-                f"{name} is not what {place.url} serves: it has {size:,} bytes here and "
+                f"{place.url} serves another file than {name}: it has {size:,} bytes here and "
                 f"{length:,} there",
                 hint=_HINT,
             )
@@ -149,10 +149,12 @@ class ServedPictures:
             first = _first_picture(folder)
             place = self.place(first) if first else None
             if first is None or place is None or first.data is None:
-                yield f"{what}: served at {address}; no image in it to try"
+                yield f"{what}: served at {address}; it holds no image to try"
                 continue
             self.check(first.label, len(first.data), place)
-            yield f"{what}: served at {address}, tried with {clip_path(short_path(first.label))}"
+            yield (
+                f"{what}: served at {address}; {clip_path(short_path(first.label))} was found there"
+            )
 
     def _seen(self, url: str, size: int) -> bool:
         with self._lock:

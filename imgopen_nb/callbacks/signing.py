@@ -85,12 +85,12 @@ class Signer:
         if self._known and self._known[0] == mark:
             return self._known[1]
         if not stat.S_ISREG(seen.st_mode) or seen.st_size != BYTES:  # reading a pipe would block
-            raise OSError(0, "it is no key of ours")
+            raise OSError(0, "it is not a key of imgopen_nb")
         if is_strangers(seen):  # whoever made it could sign addresses
             raise OSError(0, "it belongs to another user")
         key = self._path.read_bytes()
         if len(key) != BYTES:
-            raise OSError(0, "it changed meanwhile")
+            raise OSError(0, "it was changed in the meantime")
         if stat.S_IMODE(seen.st_mode) & 0o077:  # a backup or a copy may have lost the mode
             os.chmod(self._path, 0o600)
         self._known = mark, key
@@ -99,7 +99,7 @@ class Signer:
     def _key_error(self, done: str, error: OSError) -> SettingsError:
         return SettingsError(
             f"the key of the callbacks, {self._path}, cannot be {done} ({error.strerror})",
-            hint="mend or remove the file; without it results are asked for as usual",
+            hint="repair or remove the file; without callbacks, tasks are polled as usual",
         )
 
     def __repr__(self) -> str:
@@ -109,6 +109,6 @@ class Signer:
 def _signature(key: bytes, purpose: str, parts: tuple[str, ...]) -> str:
     text = "\n".join((purpose, *parts))
     if text.count("\n") != len(parts):
-        raise ValueError("a signed part holds a line break")
+        raise ValueError("a signed part contains a line break")
     made = hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(made).rstrip(b"=").decode()

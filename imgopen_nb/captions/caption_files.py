@@ -150,7 +150,7 @@ def planned(
     if problems:
         said = "; ".join(problem.message for problem in problems[:3])
         more = f"; and {len(problems) - 3:,} more" if len(problems) > 3 else ""
-        raise UsageError(f"{said}{more}: nothing was written", hint=problems[0].hint)
+        raise UsageError(f"{said}{more}; nothing was written", hint=problems[0].hint)
     contents: dict[Path, str | bytes] = {target.file: target.row.line for target in targets}
     mapping = {t.file.name: t.row.image for t in targets if not t.row.local}
     if folder and mapping:
@@ -184,7 +184,7 @@ class _Names:
 
 
 def stem(image: str) -> str:
-    """Return a name for an image that is no file here, safe as a file name on every system."""
+    """Return a name for an image that is not a file here, safe as a file name on every system."""
     label = image.removeprefix("sample:")
     if label.startswith("<"):  # <PIL 640x480 3fa9c1d2>
         name = label.strip("<>")
@@ -224,9 +224,7 @@ def _target(row: Captioned, folder: Path | None, stem: str, suffix: str) -> _Tar
 
 
 def _homeless(row: Captioned) -> _Problem:
-    return _Problem(
-        f"{clip_path(row.image)} has no folder of its own", "give a folder: export(FOLDER)"
-    )
+    return _Problem(f"{clip_path(row.image)} is in no folder", "name a folder: export(FOLDER)")
 
 
 def _collisions(targets: list[_Target]) -> Iterator[_Problem]:
@@ -237,17 +235,17 @@ def _collisions(targets: list[_Target]) -> Iterator[_Problem]:
         other = next((other for other in others if not target.may_share(other)), None)
         if other is not None:
             one, two = clip_path(other.row.image), clip_path(target.row.image)
-            said = f"two images would have the file {target.file.name}: {one} and {two}"
+            said = f"two images would share the file {target.file.name}: {one} and {two}"
             yield _Problem(said, _way_out(other, target))
         others.append(target)
 
 
 def _way_out(one: _Target, two: _Target) -> str:
     if one.beside and two.beside:
-        return "rename one of them, or put them into folders of their own"
+        return "rename one of them, or put them into separate folders"
     if one.row.local and two.row.local:
-        return "leave the folder out: each goes beside its image"
-    return "export them from boards of their own, into folders of their own"
+        return "leave out the folder: then each caption goes beside its image"
+    return "export them from separate boards into separate folders"
 
 
 def _strangers(targets: list[_Target]) -> Iterator[_Problem]:
@@ -266,8 +264,8 @@ def _strangers(targets: list[_Target]) -> Iterator[_Problem]:
             others = (p for p in near if _stem(p.name) == target.stem and p.name != own)
             near = [folder / own, *others]
         if os.path.realpath(target.file) in originals:
-            said = f"{clip_path(target.file)} is an image itself"
-            yield _Problem(said, "give another suffix, or another folder")
+            said = f"{clip_path(target.file)} is one of the images"
+            yield _Problem(said, "choose another suffix or another folder")
             continue
         problems = (_stranger(target, picture, digest(picture)) for picture in near)
         yield from itertools.islice(filter(None, problems), 1)
@@ -282,19 +280,19 @@ def _stranger(target: _Target, picture: Path, sha256: str) -> _Problem | None:
         sha256: that of the image's bytes, "" if it cannot be read.
     """
     image, other = clip_path(target.row.image), clip_path(picture)
-    own, elsewhere = _is_own(target.row, picture), "give another folder"
+    own, elsewhere = _is_own(target.row, picture), "choose another folder"
     if not sha256:
-        said = f"{other} cannot be read, so it is not known whether it is {image}"
-        return _Problem(f"there is no {image} any more" if own else said, elsewhere)
+        said = f"{other} cannot be read, so it may or may not be {image}"
+        return _Problem(f"{image} is gone" if own else said, elsewhere)
     if target.row.picture == f"sha256:{sha256}":
         return None
     if not target.row.picture.startswith("sha256:"):
-        same = "still the captioned image" if own else f"the same image as {image}"
-        return _Problem(f"it is not known whether {other} is {same}", elsewhere)
+        same = "still the image that was captioned" if own else f"the same image as {image}"
+        return _Problem(f"there is no way to tell whether {other} is {same}", elsewhere)
     if own:
-        said = f"{image} is another image than the captioned one: the file has changed since"
+        said = f"{image} has changed since it was captioned: it is another image now"
         return _Problem(said, f"describe it again, or {elsewhere}")
-    said = f"{target.file.name} would lie beside {other}, another image than {image}"
+    said = f"{target.file.name} would be beside {other}, which is not {image}"
     return _Problem(said, elsewhere)
 
 
@@ -318,7 +316,7 @@ def _pictures_in(folder: Path) -> dict[str, list[Path]]:
     except OSError as error:
         raise UsageError(
             f"{clip_path(folder)} cannot be read ({error.strerror}): nothing was written",
-            hint="give another folder",
+            hint="choose another folder",
         ) from None
     for path in map(folder.joinpath, names):
         if path.suffix.lower() in FILE_SUFFIXES and not path.is_dir():
@@ -357,5 +355,5 @@ def _is_safe(name: str) -> bool:
 def _text_suffix(suffix: str) -> str:
     fits = isinstance(suffix, str) and re.fullmatch(r"\.[A-Za-z0-9_-]{1,20}", suffix)
     if not fits or suffix.lower() in (*FILE_SUFFIXES, ".json"):
-        raise UsageError(f"{in_words(suffix)} is no suffix of a caption file", hint='give ".txt"')
+        raise UsageError(f"{in_words(suffix)} is not a suffix for caption files", hint='use ".txt"')
     return suffix

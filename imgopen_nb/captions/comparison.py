@@ -36,7 +36,7 @@ class Comparison:
     Sentences and tag lists are compared as sets of content words: lower case, singular, American
     spelling, without stop words, tags split at underscores, "no humans" left out. The agreement of
     two captions is the Jaccard index of their sets: shared words / all words of both. Synonyms
-    count as different words, so the real agreement is rather higher. See
+    count as different words, so the real agreement is usually higher. See
     `imgopen_nb.captions.terms`.
 
     Attributes:
@@ -60,14 +60,14 @@ class Comparison:
         self._thumbnail = thumbnail
 
     def wide(self) -> pd.DataFrame:
-        """Return one row per image and one column of captions per model."""
+        """Return the captions: one row for each image (the index), one column for each model."""
         return self._captions(self.rows)
 
     def tidy(self) -> pd.DataFrame:
-        """Return one row per (image, model, term); `picture` is the identity of the image.
+        """Return one row for each image, model and term; `picture` identifies the image.
 
-        `rank` is the position in the caption from 1; `score` is the tag's score, if it has one;
-        `shared` tells whether all models that answered have the term.
+        `rank` is the term's position in the caption, counted from 1. `score` is the tag's score,
+        missing if there is none. `shared` says whether all models that answered have the term.
         """
         found = [
             (*facts, term in row.common.shared, row.picture or None)
@@ -79,7 +79,7 @@ class Comparison:
         return _frame(found, _TIDY)
 
     def agreement(self) -> pd.DataFrame:
-        """Return per image: number of answers, mean Jaccard index, shared terms, identity."""
+        """Return for each image: answers, mean Jaccard index (0 to 1), shared terms, identity."""
         found = [
             (row.image, len(row.terms), row.agreement, len(shared), sorted(shared), picture)
             for row in self.rows
@@ -88,20 +88,20 @@ class Comparison:
         return _frame(found, _AGREEMENT).set_index("image")
 
     def pairs(self) -> pd.DataFrame:
-        """Return per pair of models: mean Jaccard index, number of images that both described."""
+        """Return for each pair of models: mean Jaccard index, number of images with both."""
         pairs = itertools.combinations(self.models, 2)
         return _frame([(*pair, *self._pair(*pair)) for pair in pairs], _PAIRS)
 
     def summary(self) -> pd.DataFrame:
-        """Return per model: answers, failures, median seconds, median words, vocabulary, novelty.
+        """Return for each model: answers, failures, median seconds and words, vocabulary ...
 
-        `own_terms` counts, over all images, the terms that no other model has for the same
-        image; `novelty` is their share of the model's terms, NaN if no other model answered.
+        `own_terms` counts the terms that no other model has for the same image, over all images.
+        `novelty` is their share of the model's terms, NaN if no other model answered.
         """
         return _frame([self._summary(m) for m in self.models], _SUMMARY).set_index("model")
 
     def disagreements(self, n: int = 10) -> pd.DataFrame:
-        """Return the `n` images on which the models agree least, with the captions."""
+        """Return the `n` images on which the models agree least, with their captions."""
         import numpy as np
 
         known = [row for row in self.rows if not math.isnan(row.agreement)]
@@ -111,7 +111,7 @@ class Comparison:
         return wide
 
     def thumbnail(self, row: Row) -> bytes | None:
-        """Return a 192 px JPEG of an image, None if it cannot be read."""
+        """Return a JPEG thumbnail (longest side 192 px) of an image, None if it cannot be read."""
         from ..images.thumbnail import JPEG, thumbnail
 
         for get in self._sources(row):
@@ -226,7 +226,7 @@ def compare_rows(
     said = [
         *notes,
         count(
-            repeated, "description was", "descriptions were", "repeated: the latest answer counts"
+            repeated, "description was", "descriptions were", "repeated; the latest answer is shown"
         ),
         *state_notes(d for row in full for d in row.descriptions.values()),
     ]

@@ -57,7 +57,7 @@ def comparison_view(comparison: Compared) -> dict[str, Any]:
     notes = [
         *comparison.notes,
         f"{more} more images: comparison.wide()" if more else "",
-        f"{bare} images are not shown, to keep the notebook small" if bare else "",
+        f"{bare} images are left out to keep the notebook small" if bare else "",
     ]
     origins = {each.backend for each in _descriptions(comparison) if each.status != NOT_SENT}
     return {

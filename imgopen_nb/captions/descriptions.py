@@ -158,10 +158,14 @@ def described_by(tasks: Iterable[Description | None]) -> tuple[list[Description]
     found = list(tasks)
     described = [each for each in found if each is not None]
     if not described:
-        what = f"none of the {len(found)} tasks describes an image" if found else "no task given"
+        what = (
+            f"none of the {len(found)} tasks describes an image" if found else "no tasks were given"
+        )
         raise UsageError(f"nothing to compare: {what}", hint=DESCRIBE_FIRST)
     others = len(found) - len(described)
-    return described, count(others, "task does", "tasks do", "not describe an image: left out")
+    return described, count(
+        others, "task does", "tasks do", "not describe an image and were left out"
+    )
 
 
 def state_notes(described: Iterable[Description]) -> Iterator[str]:
@@ -176,7 +180,7 @@ def state_notes(described: Iterable[Description]) -> Iterator[str]:
     reasons = {d.error for d in unsent}
     why = f": {reasons.pop()}" if len(reasons) == 1 and None not in reasons else ""
     yield count(len(unsent), "description was", "descriptions were", f"not sent{why}")
-    yield count(len(open_), "description has", "descriptions have", "not ended yet")
+    yield count(len(open_), "description has", "descriptions have", "not finished yet")
     if {"real", "sandbox"} <= {d.backend for d in found if d.answered}:
         yield "some captions come from the real service, some from the sandbox"
 
@@ -203,7 +207,7 @@ def read(source: Any) -> Iterator[Description | None]:
     if isinstance(source, (str, bytes, Mapping)) or not isinstance(source, Iterable):
         raise UsageError(
             f"cannot compare a {type(source).__name__}",
-            hint="give a history, such as session.history(), or a list of results",
+            hint="pass a history, such as session.history(), or a list of results",
         )
     for each in source:
         yield _from_result(each) if each is not None else None
@@ -213,8 +217,8 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     missing = {"operation", "model", "image", "caption"} - set(frame.columns)
     if missing:
         raise UsageError(
-            f"this DataFrame is no history: it lacks {', '.join(sorted(missing))}",
-            hint="take one from session.history()",
+            f"this DataFrame is not a history: it lacks the columns {', '.join(sorted(missing))}",
+            hint="get one from session.history()",
         )
     from ..history.frame import records
 

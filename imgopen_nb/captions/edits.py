@@ -130,10 +130,10 @@ def merged(
     held = [row.descriptions[name] for name in names if name in row.descriptions]
     said = [each for each in held if each.answered]
     if how not in MERGES:
-        raise UsageError(f"{clip(how)!r} is no merge", hint=", ".join(MERGES))
+        raise UsageError(f"{clip(how)!r} is not a way to merge", hint=", ".join(MERGES))
     if len(said) < least:
         needed = "two captions" if least > 1 else "a caption"
-        raise UsageError(f"a merge takes {needed}: {short_path(row.image)} has {len(said)}")
+        raise UsageError(f"a merge needs {needed}: {short_path(row.image)} has {len(said)}")
     unwanted = matcher(blacklist)
     lists = []
     for each in said:
@@ -142,7 +142,9 @@ def merged(
         lists.append(Said(sentence, [tag for tag in tags if not unwanted(tag)]))
     parts = merge(lists, how, threshold)
     if not parts.sentence and not parts.tags:
-        raise UsageError(f"the {how} for {short_path(row.image)} is empty: nothing was kept")
+        raise UsageError(
+            f"the {how} for {short_path(row.image)} is empty: no tag or sentence was left"
+        )
     more: dict[str, Any] = {"threshold": threshold} if how == "vote" else {}
     more |= {"min_score": min_score} if min_score else {}
     origin = {**_origin(said), "merge": how, **more}
@@ -195,9 +197,11 @@ def drafted(text: str, kind: str, origin: Mapping[str, Any], tags: Sequence[str]
         text = _CONTROLS.sub("", valid(text).replace("\r\n", "\n"))
     caption = text.strip()
     if not caption:
-        raise UsageError("an empty caption is not kept", hint="undo takes the last one back")
+        raise UsageError("an empty caption is not saved", hint="undo removes the last caption")
     if len(caption) > MOST_TEXT:
-        raise UsageError(f"{len(caption):,} characters are too long for a caption: {MOST_TEXT:,}")
+        raise UsageError(
+            f"a caption of {len(caption):,} characters is too long: the limit is {MOST_TEXT:,}"
+        )
     return Draft(caption, tags or None, origin, kind)
 
 
@@ -206,8 +210,12 @@ class OverwriteError(ImgOpenError):
 
     def __init__(self, image: str, current: Edit | None) -> None:
         self.current = current
-        said = f"{image} has a caption of yours" if current else f"the caption of {image} is gone"
-        super().__init__(said, hint="give its edit_id as `over` to replace it")
+        said = (
+            f"{image} already has a caption of yours"
+            if current
+            else f"the caption of {image} is gone"
+        )
+        super().__init__(said, hint="pass its edit_id as `over` to replace it")
 
 
 class Edits:

@@ -10,7 +10,7 @@ become sets of single content words, {tabby, cat, lying, gray, sofa} and {cat, g
    {long, hair}. Ratings and quality tags (`rating:safe`, `highres`) are dropped.
 3. Numbers go, words stay: `1girl` gives girl, `6+boys` boy.
 4. Negated words are dropped: "no humans", "without a hat" give nothing.
-5. Phrases that say "this is a picture" ("a close up of", "the image shows") and stop words go.
+5. Phrases that only say that it is an image ("a close up of", "the image shows") and stop words go.
 6. English plurals become singular, British spellings American; other languages stay as written.
    Chinese and Japanese runs without spaces stay one word.
 

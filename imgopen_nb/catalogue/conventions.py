@@ -83,9 +83,9 @@ PREPROCESSORS = (
     Value("lineart", "lines of varying strength"),
     Value("softedge", "soft edges"),
     Value("scribble", "a few coarse lines"),
-    Value("openpose", "skeletons of the people"),
+    Value("openpose", "skeletons of people"),
     Value("segmentation", "the subject in white"),
-    Value("pseudo_depth", "not true depth but a ramp behind the subject"),
+    Value("pseudo_depth", "not true depth: a gradient behind the subject"),
     Value("invert", "the negative"),
 )
 HAIR_COLOURS = tuple(
@@ -160,7 +160,7 @@ CONVENTIONS: dict[str, dict[str, Any]] = {
     "sampler": {"values": SAMPLERS, "aliases": (
         "sampler_name", "sampler_index", "sampling_method", "sample_method",
     )},
-    "denoising": {"least": 0, "most": 1, "unit": "0 keeps the input, 1 redraws all", "aliases": (
+    "denoising": {"least": 0, "most": 1, "unit": "0 keeps, 1 redraws everything", "aliases": (
         "denoising_strength", "strength", "denoise", "denoise_strength", "img2img_strength",
         "prompt_strength",
         "hr_denoising_strength",

@@ -153,7 +153,7 @@ class Operation:
 
         Raises:
             UnknownNameError: this operation has no parameter of that name.
-            ParameterError: a parameter is given twice, under two of its names.
+            ParameterError: a parameter was given twice, under two of its names.
         """
         found: dict[str, Any] = {}
         said: dict[str, str] = {}
@@ -163,7 +163,7 @@ class Operation:
                 continue
             if param.name in found:
                 both = " and ".join(dict.fromkeys((said[param.name], name)))
-                raise ParameterError(f"{param.name} is given twice: as {both}")
+                raise ParameterError(f"{param.name} was given twice: as {both}")
             found[param.name], said[param.name] = value, name
         return found
 
@@ -196,8 +196,8 @@ class Operation:
         if self.one_of and len(given) != 1:
             what = "both are" if given else "neither is"
             raise ParameterError(
-                f"{self.name} takes {' or '.join(self.one_of)}: {what} given",
-                hint=f"give one of them; see %imgopen {self.name} --help",
+                f"{self.name} takes either {' or '.join(self.one_of)}: {what} given",
+                hint=f"give exactly one; see %imgopen {self.name} --help",
             )
 
     def remarks(self, values: Mapping[str, Any]) -> tuple[str, ...]:

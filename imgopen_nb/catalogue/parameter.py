@@ -218,8 +218,8 @@ class Param:
         if low <= value <= high:
             return ""
         return (
-            f"{self.label} is {_told(value)}, far from the usual {plain(low)} to "
-            f"{plain(high)}: the vendor documents no range, so it was sent as it is"
+            f"{self.label} is {_told(value)}, far from the usual {plain(low)} to {plain(high)}: "
+            "it was sent as it is, because the vendor documents no range"
         )
 
     def check_sendable(self, value: Any) -> None:
@@ -235,13 +235,13 @@ class Param:
         except UnicodeEncodeError as error:
             half = in_words(error.object[error.start])
             raise ParameterError(
-                f"{self.name} must be proper Unicode, without {half}",
+                f"{self.name} must be valid Unicode, without {half}",
                 hint="rename the file: its name is not UTF-8" if self.picture else "",
             ) from None
         except (TypeError, ValueError, RecursionError):
             raise ParameterError(
-                f"{self.name} must be a JSON object without NaN or objects of Python, "
-                f"not {in_words(value)}"
+                f"{self.name} must be a JSON object without NaN or Python objects, not "
+                f"{in_words(value)}"
             ) from None
 
     def encode(self, value: Any) -> Any:
@@ -277,7 +277,7 @@ def _string(param: Param, value: Any) -> str:
         value = _number(param, value)  # no NaN: an empty cell of a DataFrame is one
     text = str(value)
     if param.required and not text.strip():
-        raise ParameterError(f"{param.name} is empty: give some text")
+        raise ParameterError(f"{param.name} is empty: it needs some text")
     return text
 
 
@@ -298,7 +298,7 @@ def _integer(param: Param, value: Any) -> int:
         whole = int(number)
     if not -(2**63) <= whole < 2**63:
         raise ParameterError(
-            f"{param.name} must be a whole number of at most 64 bits, not {in_words(value)}"
+            f"{param.name} must be a whole number that fits in 64 bits, not {in_words(value)}"
         )
     return whole
 
@@ -326,7 +326,7 @@ def _object(param: Param, value: Any) -> dict[str, Any]:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            raise _fail(param, value, "in quotes: '{\"name\": 1}'") from None
+            raise _fail(param, value, "put it in quotes: '{\"name\": 1}'") from None
     if not isinstance(value, dict):
         raise _fail(param, value)
     return value
@@ -342,7 +342,7 @@ def _strings(param: Param, value: Any) -> list[str]:
 def _image(param: Param, value: Any, label: str = "") -> Any:
     label = label or param.name
     if isinstance(value, (str, bytes)) and not value.strip():
-        raise ParameterError(f"{label} is empty: give a URL, a file or an image")
+        raise ParameterError(f"{label} is empty: it needs a URL, a file or an image")
     if is_embedded(value):
         given = value.get("path") or ""
         return value if value.get("bytes") is not None else _image(param, given, label)
@@ -352,7 +352,7 @@ def _image(param: Param, value: Any, label: str = "") -> Any:
             return _image(param, made[0], label)
         raise ParameterError(
             f"{label}: this {type(value).__name__} holds {counted(len(made), 'image')}",
-            hint="give one image, such as result.images[0]",
+            hint="pass one image, such as result.images[0]",
         )
     if not isinstance(value, _BYTES) and not _is_picture(value):
         raise ParameterError(f"{label} must be {_WORDS['image']}, not {in_words(value)}")

@@ -22,7 +22,7 @@ class State(StrEnum):
         return self in (State.SUCCEEDED, State.FAILED, State.REFUSED)
 
 
-# It is not known whether the service has a task in one of these states.
+# It is unknown whether the service has a task in one of these states.
 UNSENT = frozenset({State.CREATED, State.LOST})
 # A header, "1" with a "not found", of a service that knows each task from the moment at which it
 # takes it, and that takes no submission now: what it does not know never reached it. The sandbox

@@ -40,10 +40,13 @@ def _refuse(operation: Operation, guessed: Iterable[Param]) -> None:
     if names:
         example = json.dumps({operation.name: names})
         raise AssumedFieldError(
-            f"how the real service calls {', '.join(names)} of {operation.name} is not documented "
-            f"(page: {operation.title}); {', '.join(names.values())} is a guess: nothing was sent",
-            hint=f"set the true names: IMGOPEN_FIELDS='{example}', or %imgopen config fields ...; "
-            "the sandbox runs it as it is",
+            f"the real service's name for {', '.join(names)} of {operation.name} is not "
+            f"documented (page: {operation.title}); {', '.join(names.values())} is a guess, so "
+            "nothing was sent",
+            hint=(
+                f"set the real names: IMGOPEN_FIELDS='{example}', or %imgopen config fields "
+                "...; the sandbox needs no such setting"
+            ),
         )
 
 
@@ -57,7 +60,7 @@ def raw_operation(path: str) -> Operation:
         ParameterError: it does not start with a slash.
     """
     if not isinstance(path, str) or not path.startswith("/") or any(c in path for c in "?# \n"):
-        raise ParameterError("the path must start with / and hold no blank, ? or #")
+        raise ParameterError("the path must start with / and contain no space, ? or #")
     below = path.removeprefix(PREFIX)
     is_query = below.rpartition("/")[2].lower().startswith("query")
     queries = {} if is_query else {"tool": "query-tool", "sd": "query-v2"}
@@ -66,7 +69,7 @@ def raw_operation(path: str) -> Operation:
         id="call",
         title="call",
         category="call",
-        about="A call that the catalogue does not know.",
+        about="A call to a path that is not in the catalogue.",
         group="Other",
         path=PREFIX + below,
         kind="raw",

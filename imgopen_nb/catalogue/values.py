@@ -79,7 +79,9 @@ def whole_number(name: str, value: Any, least: int) -> int:
         number = int(number)
     if isinstance(number, int) and not isinstance(number, bool) and least <= number < 2**63:
         return int(number)
-    raise ParameterError(f"{name} must be a whole number from {least}, not {in_words(value)}")
+    raise ParameterError(
+        f"{name} must be a whole number of at least {least}, not {in_words(value)}"
+    )
 
 
 def listed(value: Any, *, pictures: bool = False) -> list[Any] | None:
@@ -115,7 +117,7 @@ def listed(value: Any, *, pictures: bool = False) -> list[Any] | None:
     items = list(itertools.islice(iter(value), MOST_VALUES + 1))
     if len(items) > MOST_VALUES:
         raise ParameterError(
-            f"{in_words(value)} has more than {MOST_VALUES:,} values", hint="give a list"
+            f"{in_words(value)} gives more than {MOST_VALUES:,} values", hint="pass a list"
         )
     if isinstance(value, (set, frozenset)):  # in an order that is the same the next time
         items.sort(key=lambda item: (isinstance(item, str), item if _is_plain(item) else str(item)))
@@ -132,7 +134,9 @@ def _only_column(value: Any, shape: tuple[int, ...]) -> Any:
     """Return the values of an array or frame with one column, or one row."""
     if sum(side != 1 for side in shape) > 1:
         sides = " × ".join(map(str, shape))
-        raise ParameterError(f"{in_words(value)} is a table of {sides}", hint="give one column")
+        raise ParameterError(
+            f"{in_words(value)} is a table of {sides}", hint="pass one of its columns"
+        )
     if hasattr(value, "reshape"):
         return value.reshape(-1)
     return value.to_numpy().reshape(-1) if hasattr(value, "to_numpy") else value.columns[0]

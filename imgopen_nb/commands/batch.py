@@ -44,26 +44,40 @@ def add_batch_options(parser: Parser, operation: Operation) -> None:
         dest="source",
         nargs="+",
         metavar="MANY",
-        help="run it for each of: a column (df.url), {list}, a folder, a glob, .csv, .jsonl, "
-        ".json, .parquet, .txt, .zip",
+        help=(
+            "run it for each item of a column (df.url), {list}, folder, glob, .csv, .jsonl, "
+            ".json, .parquet, .txt or .zip"
+        ),
     )
-    parser.option("--column", metavar="NAME", help="with --from: the column of the table")
+    parser.option("--column", metavar="NAME", help="with --from: which column of the table")
     if any(param.name == "model" for param in operation.user_params):
-        parser.option("--models", nargs="+", metavar="MODEL", help="with --from: a task for each")
+        parser.option(
+            "--models", nargs="+", metavar="MODEL", help="with --from: one task for each model"
+        )
     parser.option(
         "--grid",
         nargs="+",
         metavar="NAME=A,B",
-        help="with --from: a task for each combination; a value with a comma or a blank is quoted: "
-        "'NAME=\"a, b\",c'",
+        help=(
+            "with --from: one task for each combination; quote a value with a comma or a space: "
+            "'NAME=\"a, b\",c'"
+        ),
     )
-    parser.option("--max", dest="most", metavar="N", help="with --from: send at most so many tasks")
-    parser.option("--concurrency", metavar="N", help="with --from: so many at a time (16)")
+    parser.option(
+        "--max", dest="most", metavar="N", help="with --from: send at most this many tasks"
+    )
+    parser.option(
+        "--concurrency", metavar="N", help="with --from: how many run at a time (default: 16)"
+    )
     parser.add_argument(
-        "--dry-run", action="store_true", help="with --from: show what would be sent, send nothing"
+        "--dry-run",
+        action="store_true",
+        help="with --from: show what would be sent, and send nothing",
     )
     if not parser.prog.startswith("%"):
-        parser.described("--out", "FILE", "with --from: the table, a .csv, .jsonl or .parquet file")
+        parser.described(
+            "--out", "FILE", "with --from: write the table to this .csv, .jsonl or .parquet file"
+        )
 
 
 def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, seconds: Any) -> Any:
@@ -74,15 +88,15 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
     main = main_param(operation)
     if main.name in params:
         raise ParameterError(
-            f"{main.name} is given twice: by --from and as {in_words(params[main.name])}"
+            f"{main.name} was given twice: by --from and as {in_words(params[main.name])}"
         )
     if options.form:
-        raise ParameterError("--form does not go with --from: a form asks for one task at a time")
+        raise ParameterError("--form cannot be used with --from: a form runs one task at a time")
     if options.no_wait:
-        raise ParameterError("--no-wait does not go with --from: a batch waits for its rows")
+        raise ParameterError("--no-wait cannot be used with --from: a batch waits for its rows")
     grid: dict[str, Any] = _grid(operation, options)
     for name in set(grid) & set(params):
-        raise ParameterError(f"{name} is given twice: as one value and as several")
+        raise ParameterError(f"{name} was given twice: as an option and in --models or --grid")
     _refuse_swallowed(operation, {*params, *grid, main.name}, options.source)
     batch = call.session().map(
         operation.name,
@@ -126,7 +140,7 @@ def refuse_batch_options(options: Any) -> None:
     """
     for name, flag in _ONLY_WITH_FROM.items():
         if getattr(options, name, None):
-            raise ParameterError(f"{flag} goes with --from", hint="--from df.url, or a folder")
+            raise ParameterError(f"{flag} needs --from", hint="add --from df.url, or --from FOLDER")
 
 
 def refuse_many(operation: Operation, call: Invocation, parser: Parser) -> None:
@@ -200,7 +214,7 @@ def _several(words: list[Any], name: str, variables: Mapping[str, Any]) -> str:
             return f"{clip_path(word)} is a folder"
         return f"{clip_path(word)} is a table" if reader_of(Path(word)) else ""
     if isinstance(word, str) and fits_files(word):
-        return f"{clip_path(word)} is a pattern for several files"
+        return f"{clip_path(word)} is a pattern that matches files"
     if isinstance(word, str):
         name = word.removeprefix("$")
         if not is_look_up(name, variables):
@@ -255,7 +269,7 @@ def _meant(word: Any, variables: Mapping[str, Any]) -> Any:
     called = _CALL.match(word)
     if called and called[1] in variables:
         raise ParameterError(
-            f"--from looks variables up and runs no code: {in_words(word)}",
+            f"--from takes names of variables and runs no code: {in_words(word)}",
             hint="x = ..., then --from x",
         )
     return word
@@ -275,7 +289,7 @@ def _grid(operation: Operation, options: Any) -> dict[str, list[Any]]:
     for name, written in _axes(options.grid or ()):
         param = operation.param(name.strip().lstrip("-"))
         if param.name in grid:
-            raise ParameterError(f"--grid: {param.name} is given twice")
+            raise ParameterError(f"--grid: {param.name} was given twice")
         found = values(f"--grid {param.name}", written)
         if param.type in ("integer", "number") and isinstance(found[0], str):  # [1, 2]
             found = [each.strip("[]() ") if isinstance(each, str) else each for each in found]
@@ -293,7 +307,7 @@ def _axes(words: Iterable[Any]) -> Iterator[tuple[str, Any]]:
         if not sign:
             raise ParameterError(
                 f"--grid takes NAME=A,B, not {in_words(word)}",
-                hint="a value with a comma or a blank: --grid 'NAME=\"a, b\",c'",
+                hint="quote a value with a comma or a space: --grid 'NAME=\"a, b\",c'",
             )
         yield name, rest_of(word, len(name) + 1)
 

@@ -81,8 +81,12 @@ def no_options(parser: Parser) -> None:
 def submit_options(parser: Parser) -> None:
     """Add the options of every command that submits one task."""
     wait_options(parser)
-    parser.add_argument("--no-wait", action="store_true", help="return the task at once")
-    parser.add_argument("--fresh", action="store_true", help="send it even if the result is cached")
+    parser.add_argument(
+        "--no-wait", action="store_true", help="return the task immediately, without waiting"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="send the request even if the result is cached"
+    )
     parser.add_argument("--form", action="store_true", help="open the form with these values")
 
 
@@ -95,8 +99,8 @@ def out_option(parser: Parser, about: str) -> None:
 
 def wait_options(parser: Parser) -> None:
     """Add the options of every command that waits for one task."""
-    out_option(parser, "variable that takes the result")
-    parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
+    out_option(parser, "variable for the result")
+    parser.option("--timeout", metavar="SECONDS", help="longest time to wait")
 
 
 def limit_of(call: Invocation, session: Session) -> TimeLimit:
@@ -124,7 +128,7 @@ def pictures(call: Invocation) -> Any:
 
 
 def refuse_bare_name(word: Any, call: Invocation, what: str = "file") -> None:
-    """Refuse an image that is named like a variable and is no file.
+    """Refuse an image that is named like a variable and is not a file.
 
     Raises:
         ParameterError: it says how the variable is written.

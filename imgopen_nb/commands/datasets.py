@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 NAME, CAPTION = "dataset", "caption"
 ABOUT = {
-    "show": "Show a folder's images with their captions, and the next step.",
+    "show": "Show a folder's images and captions, and the next step.",
     "describe": "Describe the kept images; cached results cost nothing.",
-    "merge": "Merge what the models say into captions.",
+    "merge": "Merge the models' descriptions into captions.",
     "tags": "Count the tags in the captions, or edit them with rules.",
     "reject": "Leave images out of the dataset.",
     "keep": "Bring rejected images back.",
@@ -61,21 +61,21 @@ _OTHERS = [param for param in _TRAIN.user_params if param is not _TRAINED]
 _IMAGES = ("stay", "copy", "link")
 _TABLE_SIZE = 50  # tags that are shown
 _BLANKS = "put a name with spaces in quotes"
-_MISSING = {"#": "a line cannot hold a comment: put it on a line of its own"}
+_MISSING = {"#": "a comment needs a line of its own"}
 _LOOKED_AT = 1000  # captions whose tags Tab offers
 
 
 # What every action takes.
 
 
-def _base(parser: Parser, out: str = "variable that takes the dataset") -> None:
+def _base(parser: Parser, out: str = "variable for the dataset") -> None:
     # Options that take several words would take the folder, too, if it stood behind them.
     parser.usage = "%(prog)s FOLDER [options]"
     parser.add_argument(
-        "words", nargs="+", metavar="FOLDER", help=f"a folder; or images, globs{_or_name(parser)}"
+        "words", nargs="+", metavar="FOLDER", help=f"a folder, images, globs{_or_name(parser)}"
     )
     parser.option(
-        "--name", metavar="NAME", help="keep its steps under this name (unless given: the folder)"
+        "--name", metavar="NAME", help="keep its steps under this name (default: the folder)"
     )
     out_option(parser, out)
 
@@ -96,7 +96,7 @@ def _dataset(call: Invocation) -> Dataset:
 
 
 def _refuse_missing(words: Sequence[Any]) -> None:
-    """Refuse one of several words that is no image: most often a part of a name with blanks.
+    """Refuse one of several words that is not an image: most often a part of a name with blanks.
 
     Raises:
         UnknownNameError: it says so.
@@ -148,10 +148,10 @@ def _which_options(parser: Parser) -> None:
     names = f"these images: names, 'dog*'{_or_name(parser, 'mask')}"
     parser.option("--only", nargs="+", metavar="NAME", help=names)
     parser.option(
-        "--has", nargs="+", metavar="TEXT", help="those whose captions have all of these words"
+        "--has", nargs="+", metavar="TEXT", help="images whose captions have all of these words"
     )
     parser.option(
-        "--lacks", nargs="+", metavar="TEXT", help="those whose captions have none of these words"
+        "--lacks", nargs="+", metavar="TEXT", help="images whose captions have none of these words"
     )
 
 
@@ -254,9 +254,8 @@ def _dataset_options(parser: Parser) -> None:
     lines = "\n".join(f"  {name:<{width}}  {about}" for name, about in ABOUT.items())
     parser.usage = "%(prog)s [ACTION] FOLDER [options]"
     parser.epilog = (
-        f"Actions, each with its own --help:\n{lines}\n\n"
-        "A folder that is called like an action is written ./undo.\n"
-        f"Example: {parser.prog} photos"
+        f"Actions, each with its own --help:\n{lines}\n\nWrite ./undo for a folder that has the "
+        f"name of an action.\nExample: {parser.prog} photos"
     )
 
 
@@ -267,13 +266,13 @@ def _show(call: Invocation) -> Any:
 def _describe_options(parser: Parser) -> None:
     _base(parser)
     models = ", ".join(describe_models())
-    parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (all unless given)")
+    parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (default: all)")
     parser.option("--max", dest="most", metavar="N", help="send at most this many tasks")
-    parser.option("--concurrency", metavar="N", help="how many at a time (16)")
-    parser.option("--timeout", metavar="SECONDS", help="how long to wait at most for each")
+    parser.option("--concurrency", metavar="N", help="how many run at a time (default: 16)")
+    parser.option("--timeout", metavar="SECONDS", help="longest time to wait for each task")
     parser.add_argument("--fresh", action="store_true", help="ignore cached results")
     parser.add_argument(
-        "--dry-run", action="store_true", help="show what would be sent, send nothing"
+        "--dry-run", action="store_true", help="show what would be sent, and send nothing"
     )
 
 
@@ -298,10 +297,10 @@ def _described(call: Invocation, dataset: Dataset) -> Batch | Plan:
 def _caption_options(parser: Parser) -> None:
     _describe_options(parser)
     parser.add_argument("--replace", action="store_true", help="replace existing captions")
-    parser.option("--first", metavar="TAG", help="begin each caption with this trigger word")
+    parser.option("--first", metavar="TAG", help="start each caption with this trigger word")
     parser.epilog = (
-        "Existing captions are kept unless you add --replace. This command is short for\n"
-        f"{NAME} describe, {NAME} merge and {NAME} show; {NAME} undo undoes it step by step.\n\n"
+        f"Existing captions are kept unless you add --replace. This command is short for\n{NAME} "
+        f"describe, {NAME} merge and {NAME} show; {NAME} undo reverts it step by step.\n\n"
         f"Example: {parser.prog} photos --first ohwx"
     )
 
@@ -329,12 +328,21 @@ def _merge_options(parser: Parser) -> None:
 
     _base(parser)
     names = ", ".join(MERGES)
-    parser.option("--how", metavar="HOW", help=f"{names} (the first unless given)")
-    parser.option("--threshold", metavar="X", help="for a vote: more than this share of the models")
+    parser.option("--how", metavar="HOW", help=f"{names} (default: the first)")
+    parser.option(
+        "--threshold",
+        metavar="X",
+        help="for a vote: keep tags from more than this share of the models",
+    )
     parser.option("--min-score", metavar="X", help="leave out tags with a lower score")
-    parser.option("--blacklist", nargs="+", metavar="TAG", help="leave out these; or a .txt file")
-    parser.option("--models", nargs="+", metavar="MODEL", help="these models, in this order")
-    parser.add_argument("--replace", action="store_true", help="replace captions that are there")
+    parser.option(
+        "--blacklist",
+        nargs="+",
+        metavar="TAG",
+        help="leave out these tags, or those in a .txt file",
+    )
+    parser.option("--models", nargs="+", metavar="MODEL", help="use these models, in this order")
+    parser.add_argument("--replace", action="store_true", help="replace existing captions")
     _which_options(parser)
 
 
@@ -391,21 +399,21 @@ class _InOrder(argparse.Action):
 
 # Option -> how many words it takes, their name in the help, and what it does.
 _RULES: dict[str, tuple[Any, str | tuple[str, str], str]] = {
-    "first": (None, "TAG", "put it in front of everything: the trigger word"),
-    "add": ("+", "TAG", "add tags behind the others"),
+    "first": (None, "TAG", "put this tag first, such as the trigger word"),
+    "add": ("+", "TAG", "add tags at the end"),
     "remove": ("+", "TAG", "remove tags; sentences stay"),
     "rename": (2, ("OLD", "NEW"), "rename a tag"),
     "replace": (2, ("TEXT", "NEW"), "replace text, in sentences too; see --regex"),
     "order": (None, "BY", f"sort: {', '.join(ORDERS)}; see --trigger, --kept"),
-    "dedupe": (0, "", "remove tags that are there twice"),
+    "dedupe": (0, "", "remove duplicate tags"),
     "drop-implied": (0, "", 'remove "shirt" beside "white shirt"'),
     "spaces": (0, "", "turn underscores into spaces, but not in ^_^"),
     "escape": (0, "", r"write parentheses as \( and \)"),
     "unescape": (0, "", r"write \( and \) as parentheses"),
-    "prefix": (None, "TEXT", "begin captions with a text"),
-    "suffix": (None, "TEXT", "end captions with a text"),
-    "blacklist": ("+", "TAG", "remove tags, with * for any characters; or those of a .txt file"),
-    "whitelist": ("+", "TAG", "keep only these tags; or those of a .txt file"),
+    "prefix": (None, "TEXT", "start captions with this text"),
+    "suffix": (None, "TEXT", "end captions with this text"),
+    "blacklist": ("+", "TAG", "remove tags (* matches anything), or those in a .txt file"),
+    "whitelist": ("+", "TAG", "keep only these tags, or those in a .txt file"),
     "apply": (None, "FILE", "apply the rules of a rules.toml"),
 }
 
@@ -418,17 +426,20 @@ def _tags_options(parser: Parser) -> None:
             f"--{name}", action=_InOrder, nargs=count, default=argparse.SUPPRESS, help=about, **more
         )
     parser.add_argument("--regex", action="store_true", help="--replace takes regular expressions")
-    parser.option("--trigger", metavar="TAG", help="with --order: this one goes first")
+    parser.option("--trigger", metavar="TAG", help="with --order: put this tag first")
     parser.option(
-        "--kept", nargs="+", metavar="TAG", help="with --order: these stay in front; or a number"
+        "--kept",
+        nargs="+",
+        metavar="TAG",
+        help="with --order: keep these tags in front, or this number of tags",
     )
-    parser.option("--save", metavar="FILE", help="write all rules so far into a rules.toml")
+    parser.option("--save", metavar="FILE", help="save all rules so far to a rules.toml")
     parser.add_argument(
-        "--overwrite", action="store_true", help="with --save: replace your own file"
+        "--overwrite", action="store_true", help="with --save: also replace a file of yours"
     )
     _which_options(parser)
     parser.epilog = (
-        "Rules are applied in their order on the line, each as one step that you can undo.\n"
+        "Rules are applied in the order on the line, each as one step that you can undo.\n"
         f"Example: {parser.prog} photos --remove blurry --first ohwx"
     )
 
@@ -438,9 +449,7 @@ def _tags(call: Invocation) -> Any:
     rules = getattr(options, "rules", None) or []
     where = _which(call, dataset)
     if (options.trigger or options.kept) and not any(r.startswith("order=") for r in rules):
-        raise ParameterError(
-            "--trigger and --kept go with --order", hint="--first TAG puts it first"
-        )
+        raise ParameterError("--trigger and --kept need --order", hint="--first TAG puts it first")
     if not rules and not options.save:
         return _counts(call, dataset, where)
     done = []
@@ -539,11 +548,13 @@ def _needed(call: Invocation, dataset: Dataset) -> list[int]:
 
 
 def _check_options(parser: Parser) -> None:
-    _base(parser, "variable that takes the findings")
-    parser.option("--trainer", metavar="TRAINER", help=f"say what it would do: {_trainers()}")
-    parser.option("--trigger", metavar="WORD", help="the word that all captions begin with")
-    parser.option("--limit", metavar="N", help="the most tokens of a caption: 75, 150 or 225")
-    parser.epilog = "On the command line the exit code is 1 if there are errors."
+    _base(parser, "variable for the findings")
+    parser.option(
+        "--trainer", metavar="TRAINER", help=f"say what this trainer would do: {_trainers()}"
+    )
+    parser.option("--trigger", metavar="WORD", help="the word that all captions should start with")
+    parser.option("--limit", metavar="N", help="token limit for a caption: 75, 150 or 225")
+    parser.epilog = "On the command line, the exit code is 1 if there are errors."
 
 
 def _trainers() -> str:
@@ -565,12 +576,12 @@ def _check(call: Invocation) -> Any:
 
 
 def _audit_options(parser: Parser) -> None:
-    _base(parser, "variable that takes the audit")
-    parser.option("--trigger", metavar="WORD", help="required; the trigger word")
-    parser.option("--class-word", metavar="WORD", help='what it is: "woman"')
+    _base(parser, "variable for the audit")
+    parser.option("--trigger", metavar="WORD", help="the trigger word (required)")
+    parser.option("--class-word", metavar="WORD", help='what the trigger is, such as "woman"')
     parser.option("--intended", nargs="+", metavar="WORD", help="words that belong to the trigger")
     parser.epilog = (
-        "On the command line the exit code is 1 if anything should be mended before training.\n"
+        "On the command line, the exit code is 1 if anything should be fixed before training.\n"
         f"Example: {parser.prog} photos --trigger ohwx --class-word woman"
     )
 
@@ -589,18 +600,20 @@ def _audit(call: Invocation) -> Any:
 
 
 def _files_options(parser: Parser) -> None:
-    parser.option("--trainer", metavar="TRAINER", help=f"{_trainers()} (kohya unless given)")
-    parser.option("--to", metavar="FOLDER", help="where the files go (beside the images)")
+    parser.option("--trainer", metavar="TRAINER", help=f"{_trainers()} (default: kohya)")
+    parser.option(
+        "--to", metavar="FOLDER", help="where to write the files (default: beside the images)"
+    )
     parser.option(
         "--images",
         metavar="HOW",
-        help=f"what becomes of images: {', '.join(_IMAGES)} (stay unless given)",
+        help=f"what to do with the images: {', '.join(_IMAGES)} (default: stay)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files of yours too")
+    parser.add_argument("--overwrite", action="store_true", help="also replace files of yours")
 
 
 def _preview_options(parser: Parser) -> None:
-    _base(parser, "variable that takes the table")
+    _base(parser, "variable for the table")
     _files_options(parser)
 
 
@@ -622,7 +635,7 @@ def _preview(call: Invocation) -> Any:
 
 
 def _write_options(parser: Parser) -> None:
-    _base(parser, "variable that takes what was written")
+    _base(parser, "variable for what was written")
     _files_options(parser)
     parser.epilog = f"Example: {parser.prog} photos --trainer kohya"
 
@@ -643,7 +656,7 @@ def _undo(call: Invocation) -> Any:
     if undone is None:
         none = "there is no step to undo"
         if steps.empty:
-            none += ": steps belong to the folder of the images, not to one written into"
+            none += ": steps belong to the folder of the images, not to the folder that was written"
         return _undone(call, dataset, none)
     counts = {"caption": "captions", "verdict": "verdicts", "file": "files"}
     back = [
@@ -661,7 +674,7 @@ def _undone(call: Invocation, dataset: Dataset, text: str) -> Any:
 
 
 def _steps_options(parser: Parser) -> None:
-    _base(parser, "variable that takes the table")
+    _base(parser, "variable for the table")
 
 
 def _steps(call: Invocation) -> Any:
@@ -669,12 +682,14 @@ def _steps(call: Invocation) -> Any:
 
 
 def _train_options(parser: Parser) -> None:
-    _base(parser, "variable that takes the result")
-    parser.option("--called", metavar="NAME", help="what it is called in the history")
+    _base(parser, "variable for the result")
+    parser.option("--called", metavar="NAME", help="its name in the history")
     for param in _OTHERS:
         add_param(parser, param)
-    parser.option("--timeout", metavar="SECONDS", help="how long to wait at most")
-    parser.add_argument("--no-wait", action="store_true", help="return the task at once")
+    parser.option("--timeout", metavar="SECONDS", help="longest time to wait")
+    parser.add_argument(
+        "--no-wait", action="store_true", help="return the task immediately, without waiting"
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent")
     _which_options(parser)
     parser.epilog = (

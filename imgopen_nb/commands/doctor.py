@@ -44,10 +44,12 @@ def _options(parser: Parser) -> None:
         "--leaks",
         nargs="+",
         metavar="FILE",
-        help="look for the access key in notebooks, IPython's history and the data folder",
+        help="search notebooks, IPython's history and the data folder for the access key",
     )
     parser.add_argument(
-        "--callbacks", action="store_true", help="only try whether the service could reach us"
+        "--callbacks",
+        action="store_true",
+        help="only check whether the service could reach this server",
     )
 
 
@@ -129,15 +131,15 @@ def _save(session: Session) -> str:
     folder = session.settings.save
     if trouble := not_writable(Path(folder)) if folder else "":
         return f"TROUBLE: {trouble}"
-    return f"what the service makes is kept in {folder}" if folder else "none"
+    return f"new images are saved in {folder}" if folder else "none"
 
 
 def callback_address(session: Session) -> str:
     """Return where callbacks of this session's tasks go, or why it asks for none."""
     address = session.manager.urls.address
     if address:
-        return f"come to {address.url} ({address.source})"
-    return f"none: {session.manager.urls.why}; results are asked for instead"
+        return f"arrive at {address.url} ({address.source})"
+    return f"none: {session.manager.urls.why}; tasks are polled instead"
 
 
 def run_callback_test(session: Session) -> str:
@@ -146,13 +148,13 @@ def run_callback_test(session: Session) -> str:
     Each test leaves a task of the sandbox in the history.
 
     Raises:
-        SettingsError: IMGOPEN_PUBLIC_URL is no address.
+        SettingsError: IMGOPEN_PUBLIC_URL is not an address.
     """
     from ..config.server_address import addresses, why_not_public
 
     found = addresses()
     if not found:
-        return f"not done: {why_not_public()}"
+        return f"not run: {why_not_public()}"
     return "; ".join(f"{address.url}: {_tested(session.settings, address)}" for address in found)
 
 

@@ -16,15 +16,17 @@ _FILTERS = {
     "operation": "only this operation",
     "model": "only this model",
     "status": "only this status: succeeded, failed, refused, running ...",
-    "since": "only since a date, or back from now: 30min, 12h, 7d",
+    "since": "only since a date, or the last 30min, 12h, 7d",
     "backend": "only real or only sandbox",
-    "picture": "only the image with this identity: see the column picture",
+    "picture": "only the image with this identity, as in the column picture",
 }
 
 
 def _filter_options(parser: Parser, limit: str = "") -> None:
-    parser.option("--images", nargs="+", metavar="IMAGE", help="only these: a folder, files, URLs")
-    for name, about in {**_FILTERS, "limit": f"only the newest so many{limit}"}.items():
+    parser.option(
+        "--images", nargs="+", metavar="IMAGE", help="only these images: a folder, files, URLs"
+    )
+    for name, about in {**_FILTERS, "limit": f"only this many of the newest{limit}"}.items():
         parser.option(f"--{name}", metavar=name.upper(), help=about)
 
 
@@ -36,10 +38,10 @@ def _filters(call: Invocation) -> dict[str, Any]:
 
 
 def _history_options(parser: Parser) -> None:
-    _filter_options(parser, f" ({SHOWN} unless given; 0 for all)")
-    about = "show these columns alone: task_id, caption, seconds ..."
+    _filter_options(parser, f" (default: {SHOWN}; 0 for all)")
+    about = "show only these columns: task_id, caption, seconds ..."
     parser.option("--columns", nargs="+", metavar="NAME", help=about)
-    out_option(parser, "variable that takes the DataFrame")
+    out_option(parser, "variable for the DataFrame")
 
 
 def _history(call: Invocation) -> Any:
@@ -63,7 +65,7 @@ def _history(call: Invocation) -> Any:
 
 def _export_options(parser: Parser) -> None:
     parser.add_argument("words", nargs=1, metavar="FILE", help=".parquet, .jsonl or .csv")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file of yours too")
+    parser.add_argument("--overwrite", action="store_true", help="also replace a file of yours")
     _filter_options(parser)
 
 
@@ -74,8 +76,10 @@ def _export(call: Invocation) -> str:
 
 
 def _import_options(parser: Parser) -> None:
-    parser.add_argument("words", nargs=1, metavar="FILE", help="a .parquet or .jsonl of export")
-    about = "answer later calls from it, too: only for a file that you exported yourself"
+    parser.add_argument(
+        "words", nargs=1, metavar="FILE", help="a .parquet or .jsonl file written by export"
+    )
+    about = "also answer later calls from it: only for a file that you exported yourself"
     parser.add_argument("--trust", action="store_true", help=about)
 
 
@@ -91,9 +95,9 @@ def _path(call: Invocation) -> Path:
 
 
 def _prune_options(parser: Parser) -> None:
-    parser.option("--before", metavar="MOMENT", help="a date, or back from now: 90d")
+    parser.option("--before", metavar="MOMENT", help="a date, or an age: 90d")
     parser.add_argument("--dry-run", action="store_true", help="only count them")
-    parser.add_argument("--yes", action="store_true", help="delete them for good")
+    parser.add_argument("--yes", action="store_true", help="delete them permanently")
 
 
 def _prune(call: Invocation) -> str:
@@ -102,15 +106,15 @@ def _prune(call: Invocation) -> str:
         raise ParameterError("prune needs --before", hint=f"{call.prefix}prune --before 90d")
     delete = call.options.yes and not call.options.dry_run
     count = call.session().history.prune(before, dry_run=not delete)
-    tasks = f"{counted(count, 'task')} that ended"
+    tasks = f"{counted(count, 'finished task')}"
     if delete:
         return f"{tasks} before {before} deleted; {call.prefix}vacuum makes the file smaller"
-    return f"{tasks} before {before} would be deleted; nothing was done: --yes deletes"
+    return f"{tasks} before {before} would be deleted; add --yes to delete them"
 
 
 def _vacuum(call: Invocation) -> str:
     before, after = call.session().history.vacuum()
-    return f"the history's file had {before:,} bytes and has {after:,} now"
+    return f"the history file had {before:,} bytes and now has {after:,}"
 
 
 # What completion offers after a filter's option.

@@ -27,7 +27,7 @@ def find_leaks(settings: Settings, notebooks: Iterable[str | Path]) -> Table:
         UsageError: a file cannot be read.
     """
     if settings.keys is None:
-        raise SettingsError("there is no access key to look for", hint="set the key first")
+        raise SettingsError("there is no access key to search for", hint="set the key first")
     rows = []
     for place, path in _places(settings.home, notebooks):
         found = frameless(partial(_contains, path, settings.keys))

@@ -67,7 +67,7 @@ def _run(operation: Operation, call: Invocation) -> Any:
         body = operation.body_param
         assert body is not None, "the magic refuses a body where there is no place for it"
         if body.name in params:
-            raise ParameterError(f"{body.name} is given twice: on the line and in the cell")
+            raise ParameterError(f"{body.name} was given twice: on the line and in the cell")
         params[body.name] = call.body.strip("\n")
     for param in operation.user_params:
         if param.type == "images" and isinstance(params.get(param.name), list):

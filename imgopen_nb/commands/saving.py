@@ -21,11 +21,13 @@ def save_options(parser: Parser) -> None:
     parser.option(
         "--save",
         metavar="FOLDER",
-        help="write the images (or the caption, or the answer) and their origin into this "
-        "folder; the files are named after the image, the operation and the task",
+        help=(
+            "save the images (or the caption, or the answer) and where they come from to this "
+            "folder; files are named after the image, the operation and the task"
+        ),
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace files of yours too (--save, --out FILE)"
+        "--overwrite", action="store_true", help="also replace files of yours (--save, --out FILE)"
     )
 
 
@@ -41,23 +43,23 @@ def check_save(call: Invocation) -> None:
         table = terminal and getattr(options, "source", None) and options.out
         if options.overwrite and not table:
             raise ParameterError(
-                "--overwrite goes with --save FOLDER, and in a terminal with --from and --out FILE"
+                "--overwrite needs --save FOLDER, or in a terminal --from and --out FILE"
             )
         return
     for flag in ("no_wait", "form"):
         if getattr(options, flag, False):
             raise ParameterError(
-                f"--save does not go with --{flag.replace('_', '-')}: there is no result yet",
+                f"--save cannot be used with --{flag.replace('_', '-')}: there is no result yet",
                 hint=f"{call.prefix}wait TASK --save FOLDER" if flag == "no_wait" else "",
             )
     folder = path_of(options.save).absolute()
     if trouble := not_writable(folder):
-        raise ParameterError(f"--save: {trouble}: nothing was sent", hint="give another folder")
+        raise ParameterError(f"--save: {trouble}: nothing was sent", hint="choose another folder")
     for source in getattr(options, "source", None) or ():
         if isinstance(source, (str, os.PathLike)) and _same(os.path.expanduser(source), folder):
             raise ParameterError(
-                "--save: this folder is the input itself, and the next run would take up what this "
-                "one made: nothing was sent",
+                "--save: this folder is the input, so the next run would read what this one "
+                "saves: nothing was sent",
                 hint=f"--save {clip_path(Path(options.save) / 'made')}",
             )
 

@@ -31,8 +31,10 @@ def _login(call: Invocation) -> str:
     if call.options.words:
         raise UsageError(
             "a key on a magic line would stay in the notebook and in IPython's history",
-            hint=f"run {call.prefix}login alone: it asks without showing, or set {KEY_ID} and "
-            f"{KEY_SECRET}. Delete that line now, and renew the key if others saw it",
+            hint=(
+                f"run {call.prefix}login alone and type the key when asked, or set {KEY_ID} and "
+                f"{KEY_SECRET}. Delete that line now, and renew the key if others saw it"
+            ),
         )
     report = _forget_key() if call.options.forget else _ask_and_store_key()
     set_current(None)
@@ -52,7 +54,7 @@ def _ask_and_store_key() -> str:
         return f"using the access key from {keys.source}; nothing was stored"
     key_id, secret = _ask("Access key id: "), _ask("Access key secret: ")
     path = store_keys(home_folder(), key_id, secret)
-    return f"stored in {path}, readable by you alone; from now on the real service is used"
+    return f"stored in {path}, which only you can read; from now on the real service is used"
 
 
 def _forget_key() -> str:
@@ -73,11 +75,11 @@ def _ask(prompt: str) -> Secret:
         try:
             answer = Secret(getpass.getpass(prompt))
         except Exception as error:  # IPython's StdinNotImplementedError, EOFError, OSError ...
-            trouble = f"nobody can be asked here ({type(error).__name__})"
+            trouble = f"there is nowhere to type here ({type(error).__name__})"
         if not answer:  # raised here, without an error that may hold what was typed
             raise SettingsError(trouble, hint=hint)
         if not answer.usable:
-            raise SettingsError(f"that is no access key: {KEY_RULE}", hint=hint)
+            raise SettingsError(f"that is not an access key: {KEY_RULE}", hint=hint)
         return answer
 
     return frameless(ask)
@@ -108,7 +110,7 @@ def _config(call: Invocation) -> Any:
     rows = [(name, _shown(getattr(found, name)), about) for name, about in EDITABLE.items()]
     rows += [
         ("access key", keys, "change it with login"),
-        ("backend", session.backend, "follows from the access key"),
+        ("backend", session.backend, "real with an access key, else sandbox"),
         ("home", str(found.home), "folder of the history; set by IMGOPEN_HOME"),
     ]
     return Table(("setting", "value", "what it is"), rows)
@@ -121,13 +123,13 @@ def _shown(value: Any) -> Any:
 
 def _rotate(call: Invocation) -> str:
     call.session().manager.rotate()
-    return "a new key is in use: every address that was given away before is dead"
+    return "a new key is in use: every address given out before is now invalid"
 
 
 COMMANDS = (
     Command(
         "login",
-        "Enter an access key; from then on the real service is used.",
+        "Enter an access key and use the real service from then on.",
         _login_options,
         _login,
     ),

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 # `resume` prints at most so many lines, and counts of the rest.
 MOST_LINES = 20
 LOST_ADVICE = (
-    "  → it is not known whether the service has what is lost: resume looks for it again; with "
-    "--send-lost it sends at once what the service does not know"
+    "  → the service may or may not have the lost tasks: run resume again to look for them; "
+    "resume --send-lost also sends those it does not know"
 )
 
 
@@ -38,16 +38,16 @@ def _compare_options(parser: Parser) -> None:
         "words",
         nargs="*",
         metavar="IMAGE",
-        help="images: URLs, files, folders, globs, {names}; unless given: what was described",
+        help="URLs, files, folders, globs or {names} (default: what was described)",
     )
     models = ", ".join(describe_models())
-    parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (all unless given)")
-    out_option(parser, "variable that takes the comparison")
+    parser.option("--models", nargs="+", metavar="MODEL", help=f"{models} (default: all)")
+    out_option(parser, "variable for the comparison")
     _timeout_for_each(parser)
 
 
 def _timeout_for_each(parser: Parser) -> None:
-    parser.option("--timeout", metavar="SECONDS", help="how long to wait at most for each")
+    parser.option("--timeout", metavar="SECONDS", help="longest time to wait for each task")
 
 
 def _compare(call: Invocation) -> Any:
@@ -74,7 +74,7 @@ def _compare(call: Invocation) -> Any:
 
 
 def _task_option(parser: Parser) -> None:
-    parser.add_argument("words", nargs=1, metavar="TASK", help="a task's id, or its beginning")
+    parser.add_argument("words", nargs=1, metavar="TASK", help="a task's id, or how it starts")
 
 
 def _status_options(parser: Parser) -> None:
@@ -121,7 +121,10 @@ def _resume_options(parser: Parser) -> None:
     parser.add_argument(
         "--send-lost",
         action="store_true",
-        help="send at once what the service does not know; only if you are sure it never arrived",
+        help=(
+            "send tasks again that the service does not know; only if you are sure they never "
+            "arrived"
+        ),
     )
 
 
@@ -129,7 +132,7 @@ def _resume(call: Invocation) -> str:
     seconds = seconds_of(call.options.timeout)
     tasks = call.session().resume(send_lost=call.options.send_lost)
     if not tasks:
-        return "no open tasks"
+        return "no unfinished tasks"
     lines = [_wait_and_report(task, seconds) for task in tasks]
     advice = [LOST_ADVICE] if any(task.state in UNSENT for task in tasks) else []
     if len(lines) <= MOST_LINES:
@@ -139,7 +142,9 @@ def _resume(call: Invocation) -> str:
     others = [
         line for task, line in zip(tasks, lines, strict=True) if task.state is not State.SUCCEEDED
     ]
-    return "\n".join([f"{len(tasks):,} tasks were open: {counts}", *others[:MOST_LINES], *advice])
+    return "\n".join(
+        [f"{len(tasks):,} tasks were unfinished: {counts}", *others[:MOST_LINES], *advice]
+    )
 
 
 def _wait_and_report(task: Task, seconds: float | None) -> str:
@@ -153,7 +158,9 @@ def _wait_and_report(task: Task, seconds: float | None) -> str:
 
 def _call_options(parser: Parser) -> None:
     parser.add_argument("words", nargs=1, metavar="PATH", help="e.g. /tool/video/expand")
-    parser.option("--body", metavar="JSON", help="the JSON object to send; or the cell's body")
+    parser.option(
+        "--body", metavar="JSON", help="the JSON object to send (default: the cell's body)"
+    )
     submit_options(parser)
     save_options(parser)
 

@@ -29,8 +29,8 @@ def _need_notebook(what: str) -> None:
 
     if not in_notebook():
         raise UsageError(
-            f"{what} needs a notebook to be shown in",
-            hint="open it in Jupyter; here, give the options on the line",
+            f"{what} needs a notebook",
+            hint="open it in Jupyter, or give the options on the line here",
         )
 
 
@@ -43,7 +43,7 @@ def _form(call: Invocation) -> Any:
 
 
 def _studio_options(parser: Parser) -> None:
-    parser.add_argument("words", nargs="?", metavar="OPERATION", help="whose form is in front")
+    parser.add_argument("words", nargs="?", metavar="OPERATION", help="which form to show first")
 
 
 def _studio(call: Invocation) -> Any:
@@ -72,7 +72,7 @@ def _pictures_options(parser: Parser) -> None:
         "words",
         nargs="*",
         metavar="IMAGE",
-        help="folders, globs, files, URLs, {name}; unless given: the last batch, or the history",
+        help="folders, globs, files, URLs or {name} (default: the last batch, or the history)",
     )
 
 

@@ -30,7 +30,7 @@ T = TypeVar("T")
 KEY_ID = "IMGOPEN_ACCESS_KEY_ID"
 KEY_SECRET = "IMGOPEN_ACCESS_KEY_SECRET"
 MOST_CHARACTERS = 512
-KEY_RULE = f"it must be 1 to {MOST_CHARACTERS} printable ASCII characters, without spaces"
+KEY_RULE = f"it must have 1 to {MOST_CHARACTERS} printable ASCII characters and no spaces"
 KEY_FILE = "keys.json"
 # What an HTTP header can carry and no terminal misreads: printable ASCII without blanks.
 _USABLE = re.compile(rf"[!-~]{{1,{MOST_CHARACTERS}}}", re.ASCII)
@@ -44,7 +44,7 @@ class NotPickled:
     """
 
     __slots__ = ()
-    instead = "it may hold the access key; make a new one where you need it"
+    instead = "it may hold the access key; create a new one where you need it"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         name = type(self).__name__
@@ -66,8 +66,8 @@ class Immutable(NotPickled):
 class Secret(Immutable):
     """Half of an access key, or another secret; surrounding spaces are left out.
 
-    It is no string, so it cannot be joined, sliced, formatted or written as JSON by accident. Only
-    `reveal`, and `encode` for the HTTP library, give the content.
+    It is not a string, so it cannot be joined, sliced, formatted or written as JSON by accident.
+    Only `reveal`, and `encode` for the HTTP library, return its content.
     """
 
     __slots__ = ("_content",)
@@ -150,7 +150,7 @@ class Keys(Immutable):
     """An access key pair and where it came from.
 
     Raises:
-        SettingsError: one of them is no access key; the message does not quote it.
+        SettingsError: one of them is not an access key; the message does not quote it.
     """
 
     id: Secret
@@ -161,7 +161,7 @@ class Keys(Immutable):
         for name, half in ((KEY_ID, self.id), (KEY_SECRET, self.secret)):
             if not half.usable:
                 raise SettingsError(
-                    f"{name} from {self.source} is no access key: {KEY_RULE}",
+                    f"{name} from {self.source} is not an access key: {KEY_RULE}",
                     hint="copy it again from the vendor's page; nothing was stored or sent",
                 )
 
@@ -200,7 +200,7 @@ def store_keys(
     """Write a key pair into `keys.json` (mode 0600) in the home folder and return the file.
 
     Raises:
-        SettingsError: one of them is no access key, or the file cannot be written.
+        SettingsError: one of them is not an access key, or the file cannot be written.
     """
     pair = hidden(access_key_id), hidden(access_key_secret)
     access_key_id = access_key_secret = None
@@ -219,7 +219,7 @@ def find_keys(key_id: Secret | None, secret: Secret | None, folder: Path) -> Key
     """Return the access key from the first source that has one, or None.
 
     Raises:
-        SettingsError: half a key pair, something that is no key, or an unreadable file.
+        SettingsError: half a key pair, something that is not a key, or an unreadable file.
     """
     sources: tuple[tuple[str, Callable[[], tuple[Secret | None, Secret | None]]], ...] = (
         ("arguments", lambda: (key_id, secret)),
@@ -235,7 +235,7 @@ def find_keys(key_id: Secret | None, secret: Secret | None, folder: Path) -> Key
             missing = KEY_SECRET if found_id else KEY_ID
             raise SettingsError(
                 f"only half of the access key was found ({source})",
-                hint=f"give {missing} too, or neither to use the sandbox",
+                hint=f"set {missing} too, or set neither to use the sandbox",
             )
     return None
 
@@ -268,7 +268,9 @@ def _check_owner(path: Path) -> None:
             hint="remove it and run %imgopen login, or set IMGOPEN_HOME to a folder of your own",
         )
     if close_to_others(path.resolve()):
-        now = "could not be made private" if path.stat().st_mode & 0o077 else "is private now"
+        now = (
+            "could not be made private" if path.stat().st_mode & 0o077 else "has been made private"
+        )
         warnings.warn(
             f"other users of this machine could read the access key in {path}; the file {now}. "
             "Renew the key if others use this machine",

@@ -45,18 +45,18 @@ def read_places(value: Any, *, strict: bool = False) -> dict[str, str]:
             folder = _absolute(folder)
             if strict and not os.path.isdir(folder):
                 raise SettingsError(
-                    f"images: {in_words(folder)} is no folder",
-                    hint="give the folder that is served",
+                    f"pictures: {in_words(folder)} is not a folder",
+                    hint="name the folder that is served",
                 )
         elif is_served(address):
             raise SettingsError(
-                f"images: {address} serves a folder, which is not named", hint=_EXAMPLES
+                f"pictures: {address} serves a folder, but the folder is missing", hint=_EXAMPLES
             )
         if strict and not is_served(address):
             check_store(address)
         if folder in places:
-            what = in_words(folder) if folder else "the place of all images"
-            raise SettingsError(f"images: {what} is given twice", hint="give it once")
+            what = in_words(folder) if folder else "the address for all images"
+            raise SettingsError(f"pictures: {what} was given twice", hint="give it once")
         places[folder] = address
     return places
 
@@ -69,13 +69,15 @@ def _pairs(value: Any) -> list[tuple[str, str]]:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
-            raise SettingsError("images (IMGOPEN_PICTURES) is not valid JSON") from None
+            raise SettingsError("pictures (IMGOPEN_PICTURES) is not valid JSON") from None
     if value is None:
         return []
     if not isinstance(value, Mapping) or not all(
         isinstance(each, str) for pair in value.items() for each in pair
     ):
-        raise SettingsError("images must name folders and their addresses", hint=_EXAMPLES)
+        raise SettingsError(
+            "pictures must be an object of folders and their addresses", hint=_EXAMPLES
+        )
     return [(folder.strip(), address.strip()) for folder, address in value.items()]
 
 
@@ -93,22 +95,22 @@ def _checked(folder: str, address: str) -> str:
     try:
         parts = urlsplit(address)
         usable = bool(_ADDRESS.fullmatch(address) and parts.netloc and parts.port != 0)
-    except ValueError:  # half a bracket, a port that is no number; or a store's own spelling
+    except ValueError:  # half a bracket, a port that is not a number; or a store's own spelling
         parts, usable = urlsplit(""), False
     scheme = address.partition(":")[0].lower()
     account = parts.netloc.rpartition("@")[0]
     secret = account if scheme in SERVED else ":" in account  # abfs://container@account is none
     if secret or "?" in address or "#" in address:
         raise SettingsError(
-            f"images: {of} must hold neither a password nor ? nor #",
-            hint="a store takes its account from its own configuration",
+            f"pictures: {of} must contain no password, ? or #",
+            hint="a store gets its account from its own configuration",
         )
     if not usable or "::" in address or not address.isprintable():
         shown, _ = hide_passwords(address)
-        raise SettingsError(f"images: {in_words(shown)} is not an address", hint=_EXAMPLES)
+        raise SettingsError(f"pictures: {in_words(shown)} is not an address", hint=_EXAMPLES)
     rest = address.partition("://")[2].rstrip("/")
     if scheme in SERVED and not parts.hostname:
-        raise SettingsError(f"images: {of} names no server", hint=_EXAMPLES)
+        raise SettingsError(f"pictures: {of} has no host name", hint=_EXAMPLES)
     return f"{scheme}://{rest}" + ("/" if scheme in SERVED else "")
 
 
@@ -116,4 +118,4 @@ def _absolute(folder: str) -> str:
     try:
         return os.path.abspath(path_of(folder))
     except (ParameterError, OSError):
-        raise SettingsError(f"images: {in_words(folder)} is no path") from None
+        raise SettingsError(f"pictures: {in_words(folder)} is not a path") from None

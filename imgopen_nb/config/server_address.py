@@ -59,7 +59,7 @@ def addresses(environ: Mapping[str, str] = os.environ) -> list[Address]:
     """Return the addresses of this kernel's server, the public one first.
 
     Raises:
-        SettingsError: IMGOPEN_PUBLIC_URL is no http(s) address.
+        SettingsError: IMGOPEN_PUBLIC_URL is not an http(s) address.
     """
     return list(_found(environ))
 
@@ -67,12 +67,12 @@ def addresses(environ: Mapping[str, str] = os.environ) -> list[Address]:
 def why_not_public(environ: Mapping[str, str] = os.environ) -> str:
     """Return why this kernel's server has no known public address."""
     if any(environ.get(name) for name in BINDER):
-        return "Binder lets no requests in from outside"
+        return "Binder accepts no requests from outside"
     if environ.get("JUPYTERHUB_SERVICE_PREFIX"):
-        return f"this JupyterHub does not tell its public address: {PAGE}"
+        return f"this JupyterHub does not say what its public address is: {PAGE}"
     if not in_a_server(environ):
         return "this kernel was not started by a Jupyter Server that has imgopen_nb's extension"
-    return "this server is on localhost, which nobody outside can reach"
+    return "this server is on localhost, which cannot be reached from outside"
 
 
 def _found(environ: Mapping[str, str]) -> Iterator[Address]:

@@ -32,26 +32,28 @@ VENDOR_URL = "https://api.zhiqite.com"
 
 # A user's own models for the sandbox; IMGOPEN_TAGGER and so on take precedence over the settings.
 LOCAL_MODELS = {
-    "tagger": "sandbox: WD14 or DeepDanbooru tagger in ONNX form for describe, a folder or hub id",
-    "captioner": "sandbox: image captioner in ONNX form for describe, a folder or hub id",
-    "clip": "sandbox: CLIP in ONNX form that adds terms to sentences, a folder or hub id",
-    "diffusers": "sandbox: model of text2image and image2image, a folder or hub id",
+    "tagger": "sandbox: WD14 or DeepDanbooru tagger (ONNX) for describe, a folder or hub id",
+    "captioner": "sandbox: image captioner (ONNX) for describe, a folder or hub id",
+    "clip": "sandbox: CLIP (ONNX) that adds terms to sentences, a folder or hub id",
+    "diffusers": "sandbox: diffusers model for text2image and image2image, a folder or hub id",
 }
 HUB_ID = re.compile(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", re.ASCII)
 
 # What `%imgopen config NAME VALUE` can change, with the help of each.
 EDITABLE = {
-    "base_url": "address of the service",
-    "timeout": "seconds that a wait lasts at most, unless the call says otherwise",
-    "paths": "true paths of operations whose path is only assumed, as a JSON object",
-    "fields": "true names of fields whose name is only assumed, as a JSON object",
-    "model": "model that describe uses when none is given",
-    "rate": "requests per second at most, of all notebooks together; empty: as many as it takes",
+    "base_url": "URL of the service",
+    "timeout": "longest wait in seconds, unless a call sets its own",
+    "paths": "real paths of operations whose path is only assumed, as a JSON object",
+    "fields": "real names of fields whose name is only assumed, as a JSON object",
+    "model": "default model of describe",
+    "rate": "most requests per second, for all notebooks together; empty: no limit",
     "settle": "seconds until a lost task that the service does not know is sent again",
-    "cache": "on: what was asked before comes from the history; off: it is asked again",
-    "pictures": "where the service finds local images: photos=https://pictures.example.org/ "
-    "where a folder is served, photos=s3://bucket/set to upload them there (signed for an hour)",
-    "save": "folder in which the images that the service makes are kept; empty: in none",
+    "cache": "on: repeated calls are answered from the history; off: they are sent again",
+    "pictures": (
+        "where the service finds local images: photos=https://pictures.example.org/ if that "
+        "serves the folder, photos=s3://bucket/set to upload them there (signed for an hour)"
+    ),
+    "save": "folder in which new images are saved; empty: they are not saved",
     **LOCAL_MODELS,
 }
 
@@ -168,7 +170,7 @@ def home_folder(home: str | Path | None = None) -> Path:
     programs that this one starts too: after `%cd` it would be another folder.
 
     Raises:
-        SettingsError: there is no such place, or IMGOPEN_HOME is no path.
+        SettingsError: there is no such place, or IMGOPEN_HOME is not a path.
     """
     if home:
         return Path(os.path.abspath(path_of(home)))
@@ -185,14 +187,16 @@ def home_folder(home: str | Path | None = None) -> Path:
         if not found.is_absolute():  # a user without a name: ~ stays as it is
             raise RuntimeError
     except ParameterError:
-        what = f"{HOME} is {in_words(given)}, which is no path"
+        what = f"{HOME} is {in_words(given)}, which is not a path"
     except OSError:
-        what = f"{HOME} is {in_words(given)}, and the present folder is gone"
+        what = f"{HOME} is {in_words(given)}, but the current folder no longer exists"
     except RuntimeError:
         what = "there is no folder for the history: this user has no home folder"
     else:
         return found
-    raise SettingsError(what, hint=f"set {HOME} to a folder that can be written, as /data/imgopen")
+    raise SettingsError(
+        what, hint=f"set {HOME} to a folder that you can write to, such as /data/imgopen"
+    )
 
 
 def store_setting(home: Path, name: str, value: str) -> Any:
@@ -228,21 +232,21 @@ def _checked_url(url: str, keys: Keys | None) -> str:
     try:
         parts = urlsplit(url.strip())
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # half a bracket, a port that is no number
+    except ValueError:  # half a bracket, a port that is not a number
         usable = False
     if not usable:
-        raise SettingsError(f"{in_words(url)} is not an address", hint="give https://host")
+        raise SettingsError(f"{in_words(url)} is not an address", hint="write it as https://host")
     if parts.username or parts.query or parts.fragment:
-        raise SettingsError("the address must hold neither a user name, ? nor #")
+        raise SettingsError("the address must contain no user name, ? or #")
     if keys and parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise SettingsError(
-            "the address is http: the access key would travel unencrypted", hint="use https"
+            "the address is http: it would send the access key unencrypted", hint="use https"
         )
     return url.strip().rstrip("/")
 
 
 def _timeout(value: Any) -> float:
-    return _number(value, 7 * 86400, "timeout must be seconds from 0 to 604800")
+    return _number(value, 7 * 86400, "timeout must be more than 0 and at most 604800 seconds")
 
 
 def _model(value: Any) -> str:
@@ -253,11 +257,11 @@ def _model(value: Any) -> str:
 def _rate(value: Any) -> float | None:
     if value in (None, ""):
         return None
-    return _number(value, 10_000, "rate must be requests per second")
+    return _number(value, 10_000, "rate must be a number of requests per second")
 
 
 def _settle(value: Any) -> float:
-    return _number(value, 86400, "settle must be seconds from 0 to 86400", zero=True)
+    return _number(value, 86400, "settle must be 0 to 86400 seconds", zero=True)
 
 
 def _number(value: Any, most: float, wanted: str, *, zero: bool = False) -> float:
@@ -283,7 +287,7 @@ def _folder(value: Any) -> str:
     if "://" in str(value):
         raise SettingsError(
             f"save must be a folder on this machine, not {in_words(value)}",
-            hint="give a folder",
+            hint="use a local folder",
         )
     try:
         return os.path.abspath(path_of(value))
@@ -294,7 +298,7 @@ def _folder(value: Any) -> str:
 def _writable_folder(value: Any) -> str:
     folder = _folder(value)
     if folder and (trouble := not_writable(Path(folder))):
-        raise SettingsError(f"save: {trouble}", hint="give another folder")
+        raise SettingsError(f"save: {trouble}", hint="choose another folder")
     return folder
 
 
@@ -306,7 +310,7 @@ def _model_source(value: Any) -> str:
         return os.path.abspath(folder)
     if text and not HUB_ID.fullmatch(text):
         raise SettingsError(
-            f"{in_words(text)} is neither a folder nor a hub id", hint="give FOLDER or owner/name"
+            f"{in_words(text)} is neither a folder nor a hub id", hint="use FOLDER or owner/name"
         )
     return text
 
@@ -333,11 +337,11 @@ def _paths(value: Any) -> dict[str, str]:
     elif isinstance(value, str):
         value = dict(p.strip().split("=", 1) for p in value.split(",") if "=" in p)
     if not isinstance(value, dict):
-        raise SettingsError("paths must be an object of operation names and paths")
+        raise SettingsError("paths must be an object of operations and their paths")
     for name, path in value.items():
         if name not in OPERATIONS:
             raise SettingsError(
-                f"paths names {in_words(name)}, which is no operation",
+                f"paths: {in_words(name)} is not an operation",
                 hint=near_match(str(name), OPERATIONS),
             )
         if not str(path).startswith("/"):

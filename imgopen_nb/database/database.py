@@ -202,8 +202,8 @@ class Database:
 
     def _forked_error(self) -> JournalError:
         return JournalError(
-            f"the history {self.path} was being written when this process was forked, and cannot "
-            "be used in it",
+            f"this process was forked while the history {self.path} was being written, and "
+            "cannot use it",
             hint='fork again, or start processes by multiprocessing.get_context("spawn")',
         )
 
@@ -244,10 +244,10 @@ def _decode(columns: tuple[str, ...], row: tuple[Any, ...], places: list[int]) -
 
 _HINTS = (
     ("newer", "update imgopen_nb, or set IMGOPEN_HOME to another folder"),
-    ("locked", "another program holds it; try again, or set IMGOPEN_HOME to another folder"),
+    ("locked", "another program is using it; try again, or set IMGOPEN_HOME to another folder"),
     ("full", "free some space on the disk"),
-    ("not a database", "move the file away; a new one is made"),
-    ("malformed", "move the file away; a new one is made"),
+    ("not a database", "move the file away; a new one will be made"),
+    ("malformed", "move the file away; a new one will be made"),
 )
 
 
@@ -255,7 +255,7 @@ def _hint(error: Exception) -> str:
     text = str(error)
     return next(
         (hint for mark, hint in _HINTS if mark in text),
-        "set IMGOPEN_HOME to a folder that can be written",
+        "set IMGOPEN_HOME to a folder that you can write to",
     )
 
 

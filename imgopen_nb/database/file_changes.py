@@ -109,7 +109,7 @@ class FileChanges:
             overwrite: whether to replace files of the user.
 
         Raises:
-            UsageError: something is there that is no file.
+            UsageError: something is there that is not a file.
             FileError: something cannot be read.
         """
         pairs = list(contents)
@@ -173,7 +173,7 @@ class FileChanges:
         with self._opened(step, any(row["backup"] for row in rows)) as backups:
             for row in rows:
                 spot = spot_of(row["path"])
-                spot.after = "the others of this step are not brought back yet"
+                spot.after = "the other files of this step are not restored yet"
                 now = spot.digest()
                 if row["after"] == FOLDER:
                     if now == FOLDER:
@@ -201,9 +201,9 @@ class FileChanges:
             action = REMOVED if before and ours else SAME if before is None else LEFT
             return FileChange(spot, action, None, before, ours)
         if before is not None and not _is_file(before):
-            what = "a folder" if before == FOLDER else "no ordinary file"
+            what = "a folder" if before == FOLDER else "not an ordinary file"
             raise UsageError(
-                f"{spot.shown} is {what}: nothing was written", hint="give another folder"
+                f"{spot.shown} is {what}: nothing was written", hint="choose another folder"
             )
         if before is None:
             action = NEW
@@ -251,7 +251,7 @@ class FileChanges:
                             raise UsageError(
                                 f"{change.spot.shown} was changed by another program just now: "
                                 "nothing was written",
-                                hint="look at it, then do the same again",
+                                hint="check the file, then try again",
                             )
                         names[id(change)] = f"{number:06}"
                         archive.writestr(names[id(change)], data)
@@ -307,8 +307,8 @@ class FileChanges:
         except (OSError, zipfile.BadZipFile) as error:
             raise FileError(
                 f"the old files of this step cannot be read from {clip_path(path)} ({error}): "
-                "nothing was brought back",
-                hint="if that folder was moved, put it back",
+                "nothing was restored",
+                hint="if that folder was moved, move it back",
             ) from None
         with archive:
             yield archive

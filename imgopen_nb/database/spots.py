@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..media.stores import Place
 
 LINK, FOLDER, OTHER = "link ", "folder", "other"
-_BYTES = "bytes:"  # before the name of a file that is no text, in hexadecimal
+_BYTES = "bytes:"  # before the name of a file that is not text, in hexadecimal
 
 
 class Spot:
@@ -217,7 +217,7 @@ class _LocalSpot(Spot):
         except OSError as error:
             raise FileError(
                 f"{self.shown} cannot be read ({error.strerror}): nothing was written",
-                hint="make it readable, or give another folder",
+                hint="make it readable, or choose another folder",
             ) from None
 
 
@@ -255,7 +255,7 @@ class _StoreSpot(Spot):
 
     def link(self, target: str) -> None:
         raise UsageError(
-            "there are no links in such a store", hint=spelled('images="copy"', "--images copy")
+            "such a store cannot hold links", hint=spelled('images="copy"', "--images copy")
         )
 
     def remove(self) -> None:
@@ -289,7 +289,7 @@ class _StoreSpot(Spot):
     def _refuse_a_change(self) -> None:
         if not self.untouched():
             said = f"{self.shown} was made or changed by another program just now: {self.after}"
-            raise UsageError(said, hint="look at it, then do the same again")
+            raise UsageError(said, hint="check the file, then try again")
 
     def _look(self) -> dict[str, Any] | None:
         self._place.fs.invalidate_cache()
@@ -308,7 +308,7 @@ class _StoreSpot(Spot):
             said = clip(str(error) or type(error).__name__, 160)
             raise FileError(
                 f"{self.shown} {trouble} ({said}): {self.after}",
-                hint="look at the store's configuration",
+                hint="check the store's configuration",
             ) from None
 
 

@@ -209,7 +209,7 @@ class TaskTable:
         if len(rows) == 1:
             return rows[0]
         if rows:
-            raise UnknownNameError("single task", task_id, [], hint="give more of its id")
+            raise UnknownNameError("single task", task_id, [], hint="use more of its id")
         recent = [r["task_id"] for r in self.rows(limit=50)]
         raise UnknownNameError(
             "task", task_id, [], hint=near_match(task_id, recent) or "see %imgopen history"

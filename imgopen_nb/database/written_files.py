@@ -160,10 +160,10 @@ class WrittenFiles:
         targets = _unique(target_of(path, content) for path, content in contents.items())
         for target in targets:
             if target.there and not target.regular and not target.link:
-                what = "a folder" if stat.S_ISDIR(target.there.st_mode) else "no ordinary file"
+                what = "a folder" if stat.S_ISDIR(target.there.st_mode) else "not an ordinary file"
                 raise UsageError(
                     f"{clip_path(target.given)} is {what}: nothing was written",
-                    hint="give another name",
+                    hint="choose another name",
                 )
         known = self.known(key_of(target.path) for target in targets if target.regular)
         to_write, refused = [], []
@@ -266,9 +266,9 @@ def _unique(targets: Iterable[Target]) -> list[Target]:
         first = found.setdefault(target.path, target)
         if first.data != target.data:
             raise UsageError(
-                f"{clip_path(first.given)} and {clip_path(target.given)} are one file, and would "
-                "have two contents: nothing was written",
-                hint="write one of them",
+                f"{clip_path(first.given)} and {clip_path(target.given)} are the same file, but "
+                "with different contents: nothing was written",
+                hint="write only one of them",
             )
     return list(found.values())
 
@@ -327,7 +327,7 @@ def explained(target: Target, after: str) -> Iterator[None]:
     except FileExistsError:
         raise UsageError(
             f"{clip_path(target.given)} was made or changed by another program just now: {after}",
-            hint="look at it, then do the same again",
+            hint="check the file, then try again",
         ) from None
     except OSError as error:
         raise file_error(target.given, error, after) from None
@@ -338,7 +338,6 @@ def _refusal(refused: list[Target]) -> UsageError:
     more = f" and {len(refused) - 3:,} more" if len(refused) > 3 else ""
     were = "was" if len(refused) == 1 else "were"
     return UsageError(
-        f"{names}{more} {were} not written by imgopen_nb, or {were} edited since: "
-        "nothing was written",
-        hint=f"give another place, or {spelled('overwrite=True', '--overwrite')}",
+        f"{names}{more} {were} not written by imgopen_nb, or edited since: nothing was written",
+        hint=f"choose another place, or add {spelled('overwrite=True', '--overwrite')}",
     )

@@ -44,10 +44,10 @@ _FEWEST = 4  # words that captions share at least
 Phrase = tuple[str, ...]
 Segments = tuple[Phrase, ...]  # the words of a caption, apart where a comma is
 WHICH = {
-    "silent": "a model saw it, and the caption does not say it",
-    "unseen": "the caption says it, and no model saw it",
-    "said": "the caption says it",
-    "unsaid": "the caption does not say it",
+    "silent": "a model saw it, but the caption does not mention it",
+    "unseen": "the caption mentions it, but no model saw it",
+    "said": "the caption mentions it",
+    "unsaid": "the caption does not mention it",
 }
 
 
@@ -84,7 +84,7 @@ class Word:
 
 
 class Audit:
-    """What the captions of a dataset teach beside the trigger word; made by `Dataset.audit`.
+    """What else the captions of a dataset teach with the trigger word; created by `Dataset.audit`.
 
     Args:
         entries: the images; those without a caption do not count.
@@ -94,14 +94,15 @@ class Audit:
 
     Attributes:
         trigger: the trigger word.
-        words: the words that stand in 60 % of the captions and more, and those that were named.
+        words: the words in at least 60 % of the captions, and those that were named.
         missing: the images whose captions lack the trigger.
-        misspelt: what stands there in its stead, by image.
-        places: in how many captions the trigger is the first word, the second ..., from 0.
-        alike: images whose captions differ in one word at most, a list for each group.
+        misspelt: what the captions have instead of the trigger, by image.
+        places: the position of the trigger in the caption (in words, from 0), and in how many
+            captions it is there.
+        alike: images whose captions differ by one word at most, a list for each group.
 
     Raises:
-        UsageError: the trigger is no word, or no image has a caption.
+        UsageError: the trigger is not a word, or no image has a caption.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Audit:
         if not self._entries:
             raise UsageError(
                 "no image has a caption: there is nothing to audit",
-                hint="describe and merge come first",
+                hint="describe and merge first",
             )
         self._trigger = Trigger(trigger)
         self.trigger = self._trigger.text
@@ -134,7 +135,7 @@ class Audit:
 
     @property
     def faults(self) -> list[str]:
-        """What should be mended before training, in sentences; [] if nothing."""
+        """What should be fixed before training, as sentences; [] if nothing."""
         total = len(self._entries)
         found = []
         lacking = len(self.missing) - len(self.misspelt)
@@ -151,12 +152,12 @@ class Audit:
 
     @property
     def failed(self) -> bool:
-        """Whether anything should be mended before training; scripts end with 1 then."""
+        """Whether anything should be fixed before training; scripts exit with 1 then."""
         return bool(self.faults)
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A row for each word, pair and triple; the columns are the attributes of `Word`."""
+        """One row for each word, pair and triple; the columns are the attributes of `Word`."""
         import pandas as pd
 
         texts, whole = ("word", "verdict", "part_of", "remedy"), ("seen", "silent", "unseen")
@@ -172,11 +173,11 @@ class Audit:
 
         Args:
             word: any word or phrase.
-            which: "silent" (a model saw it, and the caption does not say it), "unseen" (the
-                caption says it, and no model saw it), "said" or "unsaid" (by the caption).
+            which: "silent" (a model saw it, but the caption does not mention it), "unseen" (the
+                caption mentions it, but no model saw it), "said" or "unsaid" (by the caption).
 
         Raises:
-            UsageError: it is no word.
+            UsageError: `word` is not a word.
             UnknownNameError: there is no such choice.
 
         Example:
@@ -186,7 +187,7 @@ class Audit:
             raise UnknownNameError("choice", which, WHICH)
         phrase = tuple(words_in(word)) if isinstance(word, str) else ()
         if not phrase:
-            raise UsageError(f"{in_words(word)} is no word", hint='give a word, as "scarf"')
+            raise UsageError(f"{in_words(word)} is not a word", hint='pass a word, such as "scarf"')
         said = self._said(phrase)
         if which == "said":
             return self._names(said)
@@ -197,26 +198,26 @@ class Audit:
         return self._names(seen.silent if which == "silent" else seen.unseen)
 
     def compare(self, other: Any) -> pd.DataFrame:
-        """Return the share of captions for each word, beside that of other captions.
+        """Return in what share of the captions each word is, compared with other captions.
 
         Args:
-            other: a model, whose descriptions are taken; a Series with the index of `ds.frame`, a
-                list of captions, or another dataset.
+            other: a model's name (its descriptions are used), a Series with the index of
+                `ds.frame`, a list of captions, or another dataset.
 
         Returns:
-            A frame with word, captions, other, difference, sorted by difference; words that stand
-            in less than 35 % of both are left out.
+            A frame with the columns word, captions, other (shares from 0 to 1) and difference,
+            sorted by difference. Words in less than 35 % of both are left out.
 
         Raises:
             UnknownNameError: no model of this name described the images.
-            UsageError: it holds no captions.
+            UsageError: `other` has no captions.
         """
         import pandas as pd
 
         texts = self._texts(other)
         if not texts:
             raise UsageError(
-                f"{in_words(other)} holds no captions", hint="give a model or a Series"
+                f"{in_words(other)} has no captions", hint="pass a model's name or a Series"
             )
         both = [self._segments, [segments(text) for text in texts]]
         found = [frequent(each, COMPARED) for each in both]
@@ -247,7 +248,7 @@ class Audit:
         if self.alike:
             several = counted(sum(map(len, self.alike)), "caption")
             lines.append(f"  nearly the same: {several} in {counted(len(self.alike), 'group')}")
-        end = "mend this before training" if self.failed else "nothing to mend"
+        end = "fix this before training" if self.failed else "nothing to fix"
         return "\n".join([*lines, f"  {end}"])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
@@ -261,7 +262,7 @@ class Audit:
             facts.append("only with the trigger")
         if word.seen is not None:
             facts.append(
-                f"models saw it in {word.seen:,}; silent in {word.silent:,}, unseen in "
+                f"models saw it in {word.seen:,}: captions silent in {word.silent:,}, unseen in "
                 f"{word.unseen:,}"
             )
         return ", ".join(facts)
@@ -339,19 +340,20 @@ class Audit:
     def _remedy(self, word: str, places: Sequence[int], seen: _Seen | None) -> str:
         """Return what can be done about a word, as sentences."""
         if seen is None:
-            which, why = "said", "no model described the images: ds.describe() tells what helps"
+            which, why = "said", "no model described the images: run ds.describe() to learn more"
         else:
             of = counted(len(self._described), "image")
             which, why = "unseen", f"models saw it in {len(seen.seen):,} of {of}"
             if not seen.unseen:
-                return f"{why}: add images without it; to delete the word changes little"
+                return f"{why}: add images without it; deleting the word changes little"
         pictures = f'audit.pictures("{word}", "{which}")'
         tags = {tag for at in places[:50] for tag in split(self._entries[at].caption).tags}
         as_tag = any(words_in(tag) == word.split() for tag in tags)
         removal = (
-            f'delete it where the images vary: ds.tags.remove("{word}", where={pictures})'
+            f'delete it where the image does not show it: ds.tags.remove("{word}", '
+            f"where={pictures})"
             if as_tag
-            else f"delete it where the images vary: imgopen.board({pictures})"
+            else f"delete it where the image does not show it: imgopen.board({pictures})"
         )
         return f"{why}; {removal}; or add images without it"
 
@@ -553,13 +555,15 @@ def _phrases(given: str | Iterable[str]) -> list[Phrase]:
     """Return words and phrases that somebody named.
 
     Raises:
-        UsageError: one of them is no word.
+        UsageError: one of them is not a word.
     """
     found = []
     for each in [given] if isinstance(given, str) else given:
         words = tuple(words_in(each)) if isinstance(each, str) else ()
         if not words:
-            raise UsageError(f"{in_words(each)} is no word", hint='give words, as ["red scarf"]')
+            raise UsageError(
+                f"{in_words(each)} is not a word", hint='pass words, such as ["red scarf"]'
+            )
         found.append(words)
     return found
 

@@ -60,7 +60,7 @@ class Card:
     @property
     def head(self) -> str:
         """The name and the number of images."""
-        name = short_path(self.name) if self.name else "images of no folder"
+        name = short_path(self.name) if self.name else "images without a common folder"
         return f"{name} · {counted(len(self.entries), 'image')}"
 
     @property
@@ -77,7 +77,7 @@ class Card:
         kept = sum(entry.kept for entry in self.entries)
         found = [f"{kept:,} kept"]
         found += [f"{rejected:,} rejected"] if rejected else []
-        found += [f"{unread:,} cannot be read"] if unread else []
+        found += [f"{unread:,} unreadable"] if unread else []
         return [*found, f"{bare:,} without a caption" if bare else "all with a caption"]
 
     def text(self) -> str:
@@ -151,7 +151,7 @@ def next_steps(name: str, entries: Sequence[Entry], *, written: bool = False) ->
         what = f"merge the models' descriptions into captions for {counted(len(bare), 'image')}"
         return [step(what, "merge")]
     if written:
-        return [step("train, or take the files back", "undo")]
+        return [step("train, or undo the files", "undo")]
     return [
         step("check the captions", "check", 'check(trainer="kohya")', "--trainer kohya"),
         step("write the files", "write", 'write(trainer="kohya")', "--trainer kohya"),
@@ -281,7 +281,7 @@ def audit_bundle(text: str, faults: Sequence[str], words: Sequence[Mapping[str, 
 
     Args:
         text: it for terminals; the first line is the headline.
-        faults: what should be mended, in sentences.
+        faults: what should be fixed, in sentences.
         words: the attributes of each `Word` to be shown.
     """
     rows = [

@@ -46,12 +46,12 @@ SHORTEST_SIDE = 256  # pixels; with less, an image has to be enlarged in any tra
 MOST_NARROW = 4  # times as long as wide
 MUCH_LARGER = 16  # times as many pixels as the median
 _ENOUGH = 5  # images that have a median
-_MOST_BYTES = 200_000  # of a caption file; a longer one is no caption
+_MOST_BYTES = 200_000  # of a caption file; a longer one is not a caption
 _METADATA_FILES = (METADATA_FILE, *OTHER_METADATA)
 _WILDCARD = re.compile(r"\{[^{}]*\|[^{}]*\}")
 _UNDERSCORE = re.compile(r"[^\W_]_[^\W_]")
-_CUT = "leaves out what is behind the limit, if its model reads captions with CLIP"
-_TWICE = "trains on it as often as on any other: what it shows weighs more"
+_CUT = "ignores what is beyond the limit, if its model reads captions with CLIP"
+_TWICE = "trains on each copy: what they show gets more weight"
 _ERROR = "stops with an error"
 _FILES_ONLY = ("imagefolder", "llava", "webdataset")  # formats: what trains on them is not known
 
@@ -108,8 +108,8 @@ def _with_metadata(text: str) -> Callable[[Trainer], str]:
 KINDS = {
     "broken image": Kind("error", _always(
         _ERROR,
-        ai_toolkit="leaves it out with a message, or stops if only its end is missing",
-        simpletuner="leaves it out with a message; with delete_problematic_images it deletes it",
+        ai_toolkit="skips it with a message, or stops if only the end of the file is missing",
+        simpletuner="skips it with a message; with delete_problematic_images it deletes it",
     )),
     "format not read": Kind("error", lambda trainer: trainer.unread),
     "empty caption": Kind("error", lambda trainer: trainer.empty or trainer.missing),
@@ -117,29 +117,32 @@ KINDS = {
     "not UTF-8": Kind("error", lambda trainer: trainer.encoding),
     "one text file for two images": Kind("error", lambda trainer:
         "gives both images the same caption" if trainer.caption_files else
-        "takes both for one image" if trainer.layout == SHARDS else ""),
+        "reads both as one image" if trainer.layout == SHARDS else ""),
     "mixed metadata": Kind("error", _with_metadata(_ERROR)),
     "unreadable metadata": Kind("error", _with_metadata(_ERROR)),
     "listed image is missing": Kind("error", _with_metadata(_ERROR)),
-    "not in the metadata": Kind("error", _with_metadata("leaves it out without a word")),
+    "not in the metadata": Kind("error", _with_metadata("skips it silently")),
     "trigger missing": Kind("error", _trained("learns the image without the trigger word")),
-    "trigger misspelt": Kind("error", _trained("learns another word than the trigger")),
+    "trigger misspelt": Kind("error", _trained("learns a different word than the trigger")),
     "byte order mark": Kind("warning", lambda trainer: trainer.bom),
     "line breaks": Kind("warning", lambda trainer: trainer.line_breaks),
     "trigger not first": Kind("warning", _always(
         "",
-        kohya="keeps other words in front, if it shuffles tags with keep_tokens",
-        onetrainer="keeps other tags in front, if it shuffles tags and keeps the first",
+        kohya="keeps the wrong words in front, if it shuffles tags with keep_tokens",
+        onetrainer="keeps the wrong tags in front, if it shuffles tags and keeps the first",
     )),
-    "not written yet": Kind("warning", _with_files("reads the text file that is there now")),
-    "odd characters": Kind("warning", _trained("trains on characters that nobody sees")),
+    "not written yet": Kind("warning", _with_files("reads the existing text file")),
+    "odd characters": Kind("warning", _trained("trains on invisible characters")),
     "wildcard": Kind("warning", _trained(
         "reads the brackets as text",
-        kohya="draws one of the words at each step with enable_wildcard, else reads the brackets",
+        kohya=(
+            "picks one of the words at each step with enable_wildcard, else reads the brackets "
+            "as text"
+        ),
     )),
-    "mixed underscores": Kind("warning", _trained("takes the two spellings for different words")),
-    "duplicate tags": Kind("warning", _trained("reads the tag twice, within its token limit")),
-    "same caption": Kind("warning", _trained("has no words that tell these images apart")),
+    "mixed underscores": Kind("warning", _trained("treats the two spellings as different words")),
+    "duplicate tags": Kind("warning", _trained("reads the tag twice, which uses up tokens")),
+    "same caption": Kind("warning", _trained("has no words to tell these images apart")),
     "near-duplicate": Kind("warning", _trained(_TWICE)),
     "exact copy": Kind("warning", _trained(_TWICE)),
     "too small": Kind("warning", _trained(
@@ -147,12 +150,12 @@ KINDS = {
         kohya="enlarges it, unless its configuration says bucket_no_upscale",
     )),
     "long and narrow": Kind("warning", _trained("cuts off much of it")),
-    "far larger": Kind("note", _trained("reduces it, and reads it slowly each time")),
-    "implied tags": Kind("note", _trained("reads the same thing twice, within its token limit")),
+    "far larger": Kind("note", _trained("shrinks it, and loads it slowly every time")),
+    "implied tags": Kind("note", _trained("reads the same thing twice, which uses up tokens")),
     "text file without an image": Kind("note", _with_files("does not read it")),
     **{
         f"over {window} tokens": Kind("warning", _trained(
-            _CUT, kohya=f"leaves out what is behind {window} with max_token_length = {window}"
+            _CUT, kohya=f"ignores what is beyond {window} with max_token_length = {window}"
         ))
         for window in CLIP_WINDOWS
     },
@@ -227,7 +230,7 @@ def _of_text(caption: str) -> Iterator[tuple[str, str]]:
         if odd:
             yield "odd characters", ", ".join(f"U+{ord(char):04X}" for char in odd[:5])
     elif "\ufffd" in caption:
-        yield "odd characters", "U+FFFD: the text was read in a wrong encoding"
+        yield "odd characters", "U+FFFD: the text was read in the wrong encoding"
     if "|" in caption and (wildcard := _WILDCARD.search(caption)):
         yield "wildcard", clip(wildcard[0])
 
@@ -532,7 +535,9 @@ def _sizes(entries: Sequence[Entry], seen: Sequence[_Seen]) -> Iterator[Finding]
             yield _at(entry, "long and narrow", said)
         if _pixels(each) > MUCH_LARGER * usual:
             times = round(_pixels(each) / usual)
-            yield _at(entry, "far larger", f"{said}: {times} times as many pixels as usual here")
+            yield _at(
+                entry, "far larger", f"{said}: {times} times as many pixels as is usual in this set"
+            )
 
 
 def _pixels(seen: _Seen) -> int:

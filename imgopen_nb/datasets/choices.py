@@ -15,7 +15,7 @@ from ..errors import UnknownNameError, UsageError
 from ..text import in_words
 from .entry import Entry
 
-_HINT = "give a mask as long as ds.frame, names of images, or a function of the frame"
+_HINT = "pass a mask as long as ds.frame, names of images, or a function of the frame"
 
 
 def chosen(entries: Sequence[Entry], where: Any) -> list[Entry]:
@@ -35,19 +35,21 @@ def chosen(entries: Sequence[Entry], where: Any) -> list[Entry]:
     if hasattr(where, "columns"):  # rows of ds.frame
         where = list(where.index)
     if isinstance(where, Mapping) or not hasattr(where, "__iter__"):
-        raise UsageError(f"{in_words(where)} names no images", hint=_HINT)
+        raise UsageError(f"{in_words(where)} does not select images", hint=_HINT)
     given = [scalar(each) for each in where]
     # A mask of pandas may have gaps, and say nothing of some images.
     if hasattr(where, "reindex") and all(isinstance(e, bool) or missing(e) for e in given):
         flags = dict(zip(where.index, given, strict=True))
         if len(flags) < len(given) or not flags.keys() <= set(range(len(entries))):
-            raise UsageError("the mask is not of this dataset's frame", hint=_HINT)
+            raise UsageError("the mask belongs to another frame", hint=_HINT)
         given = [flags.get(at) is True for at in range(len(entries))]
     if len(given) == len(entries) > 2 and {*map(type, given)} == {int} and {*given} <= {0, 1}:
-        raise UsageError("a mask has True and False, not 1 and 0", hint="MASK.astype(bool)")
+        raise UsageError("a mask holds True and False, not 1 and 0", hint="MASK.astype(bool)")
     if given and all(isinstance(each, bool) for each in given):
         if len(given) != len(entries):
-            said = f"the mask has {len(given):,} values, the dataset {len(entries):,} images"
+            said = (
+                f"the mask has {len(given):,} values, but the dataset has {len(entries):,} images"
+            )
             raise UsageError(said, hint=_HINT)
         return [entry for entry, wanted in zip(entries, given, strict=True) if wanted]
     named = _Named(entries)
@@ -63,18 +65,18 @@ def captions_given(entries: Sequence[Entry], value: Any) -> dict[int, str]:
             An image for which it has nothing keeps its caption.
 
     Raises:
-        UsageError: it is none of these, one of them is no caption, or an image has two.
+        UsageError: it is none of these, one of them is not a caption, or an image has two.
     """
     pairs: Iterable[tuple[Any, Any]]
     if hasattr(getattr(value, "__self__", None), "columns"):  # ds.frame.clip
-        said = f"frame.{value.__name__} is a method of pandas, and no column"
+        said = f"frame.{value.__name__} is a method of pandas, not a column"
         raise UsageError(said, hint=f'ds.frame["{value.__name__}"]')
     if callable(value):
         pairs = [(e.at, value(e.caption)) for e in entries if e.kept and e.caption]
     elif hasattr(value, "to_dict"):
         if not value.index.isin(range(len(entries))).all():
             raise UsageError(
-                "these captions have another index than ds.frame",
+                "these captions have a different index than ds.frame",
                 hint="assign a Series with its index, or a dict by name",
             )
         pairs = value.to_dict().items()
@@ -91,10 +93,10 @@ def captions_given(entries: Sequence[Entry], value: Any) -> dict[int, str]:
         if not isinstance(text, str):
             if missing(text):
                 continue
-            raise UsageError(f"{in_words(text)} is no caption: nothing was changed")
+            raise UsageError(f"{in_words(text)} is not a caption: nothing was changed")
         for entry in named(scalar(name)):
             if len(text) > MOST_TEXT or (entry.caption and not text.strip()):
-                what = "longer than a caption may be" if text.strip() else "empty"
+                what = "too long for a caption" if text.strip() else "empty"
                 raise UsageError(
                     f"the text for {entry.name} is {what}: nothing was changed",
                     hint="ds.reject([NAME]) leaves an image out",
@@ -112,9 +114,9 @@ def _refuse_two(entries: Sequence[Entry], captions: Mapping[int, str]) -> None:
         same = first.setdefault(entries[at].picture or entries[at].image, at)
         if captions[same] != text:
             raise UsageError(
-                f"{entries[same].name} and {entries[at].name} are the same image, which has one "
-                "caption: nothing was changed",
-                hint="give both the same text, or only one of them",
+                f"{entries[same].name} and {entries[at].name} are the same image, which can only "
+                "have one caption: nothing was changed",
+                hint="give both the same text, or name only one of them",
             )
 
 
@@ -137,11 +139,11 @@ class _Named:
         if isinstance(name, int) and not isinstance(name, bool):
             if 0 <= name < len(entries):
                 return [entries[name]]
-            raise UsageError(f"there is no image {name}: there are {len(entries):,}")
+            raise UsageError(f"there is no image {name}: the dataset has {len(entries):,}")
         if isinstance(name, os.PathLike):
             name = os.fspath(name)
         if not isinstance(name, str):
-            raise UsageError(f"{in_words(name)} names no image", hint=_HINT)
+            raise UsageError(f"{in_words(name)} is not the name of an image", hint=_HINT)
         here = os.path.abspath(os.path.expanduser(name))
         exact = self._by_name.get(name) or self._by_name.get(here)
         if not exact:

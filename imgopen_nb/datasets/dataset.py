@@ -63,7 +63,7 @@ _AGAIN = "again"  # in a step's rule: the rule is in an earlier step too
 
 
 class Dataset(NotPickled, HasPictures):
-    """Images with captions; made by `imgopen.dataset`.
+    """Images with captions; created by `imgopen.dataset`.
 
     Args:
         manager: the parts of the session.
@@ -72,10 +72,10 @@ class Dataset(NotPickled, HasPictures):
 
     Attributes:
         name: its name.
-        notes: what a user should know, such as images that cannot be read.
+        notes: what you should know, such as which images cannot be read.
 
     Raises:
-        UsageError: there is no image.
+        UsageError: there are no images.
 
     Example:
         >>> ds = imgopen.dataset("photos")
@@ -89,7 +89,7 @@ class Dataset(NotPickled, HasPictures):
         "__weakref__", "_edits", "_file_notes", "_manager", "_rows", "_steps", "_writer",
         "name", "notes",
     )  # fmt: skip
-    instead = "it belongs to its session; take ds.frame"
+    instead = "it belongs to its session; use ds.frame"
 
     def __init__(self, manager: TaskManager, source: Any, name: str | None = None) -> None:
         self._manager = manager
@@ -100,8 +100,8 @@ class Dataset(NotPickled, HasPictures):
         self.name = key_of(name or folder or _name_of(self._rows))
         if not name and not folder:
             self.notes.append(
-                'the images lie in no common folder: with name="..." the steps and the rejected '
-                "images are found again when the list has changed"
+                'the images share no folder: set name="..." so that steps and rejected images '
+                "are found again after the list changes"
             )
         self._edits = Edits(manager.database)
         self._steps = Steps(manager.database, self.name)
@@ -154,12 +154,12 @@ class Dataset(NotPickled, HasPictures):
 
     @property
     def models(self) -> list[str]:
-        """The models that described any of the images."""
+        """The models that described at least one of the images."""
         return sorted({model for row in self._rows for model in row.descriptions})
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row for each image: caption, tags, origin, each model's words, kept, note."""
+        """One row for each image: caption, tags, origin, each model's description, kept, note."""
         import pandas as pd
 
         entries = self.entries
@@ -180,7 +180,7 @@ class Dataset(NotPickled, HasPictures):
 
     @property
     def caption(self) -> pd.Series[Any]:
-        """The captions; assign a Series, a dict by name, or a function of a caption: one step."""
+        """The captions; assigning a Series, a dict by name or a function is one step."""
         return self.frame["caption"]
 
     @caption.setter
@@ -201,24 +201,24 @@ class Dataset(NotPickled, HasPictures):
         dry_run: bool = False,
         progress: bool = True,
     ) -> Batch | Plan:
-        """Describe the kept images; what was described before comes from the history.
+        """Describe the kept images; results of earlier calls come from the cache.
 
         Args:
             models: the models to ask.
             concurrency: how many tasks run at a time.
             timeout: seconds for each image; by default the session's setting.
-            most: the most tasks that may be sent.
+            most: how many tasks may be sent at most.
             fresh: ignore cached results.
             dry_run: send nothing and return the plan.
             progress: whether to show a progress bar.
 
         Raises:
-            UsageError: no image is kept; nothing was sent.
+            UsageError: there are no kept images; nothing was sent.
             TaskInterrupted: Ctrl-C was pressed.
         """
         images = [entry.image for entry in self.kept]
         if not images:
-            raise UsageError("no image is kept: nothing was sent", hint=keep_hint())
+            raise UsageError("there are no kept images: nothing was sent", hint=keep_hint())
         limits = Limits(concurrency, timeout, most, fresh or self._manager.settings.cache == "off")
         names = _models(models)
         batch = Batch(
@@ -285,7 +285,7 @@ class Dataset(NotPickled, HasPictures):
                     new = drafted(new, kind, {})
                 elif not isinstance(new, Draft):
                     if not missing(new):
-                        raise UsageError(f"{in_words(new)} is no caption: nothing was changed")
+                        raise UsageError(f"{in_words(new)} is not a caption: nothing was changed")
                     continue
                 if new.caption == now:
                     continue
@@ -306,12 +306,14 @@ class Dataset(NotPickled, HasPictures):
         for at, (name, _, _) in enumerate(steps):
             late = len(changes[at]) - saved[at]
             notes = [
-                f"{counted(n, 'caption')} would be {what}, and stay as they are"
+                f"{counted(n, 'caption')} would become {what} and stayed as they are"
                 for what, n in left[at].items() if n
             ]  # fmt: skip
-            notes += [f"{counted(late, 'caption')} changed elsewhere meanwhile stay"] * bool(late)
+            notes += [
+                f"{counted(late, 'caption')} changed elsewhere in the meantime and stayed"
+            ] * bool(late)
             if bare and kind == RULE:
-                notes.append(f"{counted(bare, 'image')} without a caption left so")
+                notes.append(f"{counted(bare, 'image')} without a caption left without one")
             done.append(Done(name, saved[at], tuple(notes)))
         return done
 
@@ -328,22 +330,22 @@ class Dataset(NotPickled, HasPictures):
         where: Any = None,
         replace: bool = False,
     ) -> Done:
-        """Make captions of what the models say, as one step; a caption that is there stays.
+        """Merge the models' descriptions into captions, as one step; existing captions stay.
 
         Args:
-            how: "sentence + tags" keeps the sentence whole, and puts the tags behind it that it
-                does not say; "tags only", "sentence only", "union", "intersection", "subtraction",
+            how: "sentence + tags" keeps the whole sentence and adds the tags that it does not
+                mention; or "tags only", "sentence only", "union", "intersection", "subtraction",
                 "vote".
-            threshold: for a vote, the share of the models that must be exceeded.
+            threshold: for a vote: keep the tags of more than this share of the models.
             min_score: tags with a lower score are left out; those without a score stay.
-            blacklist: tags that are left out, or the path of a file with one a line; "*" stands for
-                any characters.
-            models: which models, in this order; by default all.
+            blacklist: tags to leave out, or the path of a file with one tag on each line; "*"
+                matches any characters.
+            models: which models to use, in this order; by default all.
             where: which images, as for `reject`; by default the kept ones.
-            replace: whether captions that are there are replaced.
+            replace: whether to replace existing captions.
 
         Raises:
-            UsageError: there is no such merge or model, or a number is out of range.
+            UsageError: there is no such way to merge or model, or a number is out of range.
             FileError: the file cannot be read.
 
         Example:
@@ -354,7 +356,7 @@ class Dataset(NotPickled, HasPictures):
         threshold, min_score = scalar(threshold), scalar(min_score)
         if not (_is_number(threshold) and 0 <= threshold < 1 and _is_number(min_score)):
             said = (
-                "threshold must be from 0 to less than 1, and min_score a number, not "
+                "threshold must be at least 0 and less than 1, and min_score a number, not "
                 f"{threshold!r} and {min_score!r}"
             )
             raise UsageError(said, hint="a threshold of 0.5 is a majority; scores go from 0 to 1")
@@ -381,9 +383,9 @@ class Dataset(NotPickled, HasPictures):
                         min_score=min_score, blacklist=unwanted, models=said, least=1,
                     )  # fmt: skip
                 except UsageError:
-                    counts[f"without a caption: the {how} is empty"] += 1
+                    counts[f"without a caption, because the {how} is empty"] += 1
                     return None
-                counts["described by some of the models only"] += len(said) < asked
+                counts["described by only some of the models"] += len(said) < asked
                 return draft
             return None
 
@@ -400,12 +402,12 @@ class Dataset(NotPickled, HasPictures):
 
     @property
     def rules(self) -> list[dict[str, Any]]:
-        """The rules that were applied to all kept images and not undone, in their order."""
+        """The rules that were applied to all kept images and not undone, in order."""
         held = [dict(s.rule) for s in self._steps.all() if s.rule and s.undone is None]
         return [rule for rule in held if "rule" in rule and not rule.get(_AGAIN)]
 
     def save_rules(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write `rules` into a file, to be applied to other images by `apply`.
+        """Write `rules` to a file; `apply` applies it to other images.
 
         Args:
             path: the file, such as "rules.toml".
@@ -425,10 +427,10 @@ class Dataset(NotPickled, HasPictures):
         return file
 
     def apply(self, rules: Any, *, where: Any = None) -> list[Done]:
-        """Apply rules in their order, each as one step.
+        """Apply rules in order, each as one step.
 
         Args:
-            rules: the path of a file, as `save_rules` writes it, or a list such as `rules`.
+            rules: the path of a file that `save_rules` wrote, or a list such as `rules`.
             where: which images, as for `reject`; by default the kept ones.
 
         Raises:
@@ -460,7 +462,7 @@ class Dataset(NotPickled, HasPictures):
         return self._rewrite(steps, where, RULE)
 
     def reject(self, where: Any, note: str = "") -> Done:
-        """Leave images out of what is written, today and tomorrow.
+        """Leave images out of the dataset, until `keep` brings them back.
 
         Args:
             where: a mask as long as `frame`, names of images, their places, or a function of
@@ -477,7 +479,7 @@ class Dataset(NotPickled, HasPictures):
         return self._judge("reject", where, rejected=True, note=note)
 
     def keep(self, where: Any) -> Done:
-        """Take rejected images back; `where` is as for `reject`."""
+        """Bring rejected images back; `where` is as for `reject`."""
         return self._judge("keep", where, rejected=False)
 
     # What is wrong with it.
@@ -490,24 +492,25 @@ class Dataset(NotPickled, HasPictures):
         *,
         pictures: bool = True,
     ) -> pd.DataFrame:
-        """Return what would go wrong in training, a row for each finding; no row: all is well.
+        """Return what would go wrong in training, one row for each finding; none if all is well.
 
         Captions, the files beside images and the images themselves are checked; rejected
         images are not. Nothing is changed.
 
         Args:
-            trainer: who will read the dataset, as for `write`; `effect` says what it would do.
-            trigger: the word that all captions should begin with.
-            limit: the most CLIP tokens of a caption; by default the windows 75, 150 and 225. They
-                are counted exactly if `tokenizers` and CLIP's vocabulary are on this machine (the
-                setting `clip`, or the cache of Hugging Face), and estimated otherwise.
-            pictures: whether to look at the images too: broken ones, sizes, near-duplicates.
+            trainer: which trainer will read the dataset, as for `write`; `effect` says what it
+                would do.
+            trigger: the trigger word that all captions should start with.
+            limit: the CLIP token limit for a caption; by default 75, 150 and 225 are all checked.
+                Tokens are counted exactly if `tokenizers` and CLIP's vocabulary are on this machine
+                (the setting `clip`, or the cache of Hugging Face), and estimated otherwise.
+            pictures: whether to check the images too: broken files, sizes, near-duplicates.
 
         Returns:
             A frame with image, finding, severity ("error", "warning", "note"), detail, effect.
 
         Raises:
-            UsageError: the trigger or the limit is none.
+            UsageError: the trigger or the limit is not valid.
             UnknownNameError: there is no such trainer.
 
         Example:
@@ -517,7 +520,7 @@ class Dataset(NotPickled, HasPictures):
         limit = scalar(limit)
         if limit is not None and (type(limit) is not int or limit < 1):
             raise UsageError(
-                f"{in_words(limit)} is no number of tokens", hint="give 75, 150 or 225"
+                f"{in_words(limit)} is not a number of tokens", hint="use 75, 150 or 225"
             )
         entries = [entry for entry in self.entries if not entry.rejected]
         readable = [entry for entry in entries if not entry.trouble]
@@ -532,15 +535,15 @@ class Dataset(NotPickled, HasPictures):
         class_word: str | Iterable[str] | None = None,
         intended: str | Iterable[str] = (),
     ) -> Audit:
-        """Return which words are welded to the trigger word, and whether the images show them.
+        """Return which words cling to the trigger word, and whether the images show them.
 
         Args:
             trigger: the trigger word.
-            class_word: what it is a kind of, such as "woman"; it may stand in all captions.
+            class_word: what the trigger is a kind of, such as "woman"; it may be in all captions.
             intended: words that are meant to belong to the trigger.
 
         Raises:
-            UsageError: the trigger is no word, or no kept image has a caption.
+            UsageError: the trigger is not a word, or no kept image has a caption.
 
         Example:
             >>> audit = ds.audit(trigger="ohwx", class_word="woman", intended=["red hair"])
@@ -572,16 +575,16 @@ class Dataset(NotPickled, HasPictures):
         dry_run: bool = False,
         **params: Any,
     ) -> Task | TrainingPlan:
-        """Have the service train on the kept images, 10 to 100; captions do not go with them.
+        """Train on the kept images (10 to 100) with the service; captions are not sent.
 
-        Local images are uploaded to the sandbox; the real service fetches them by the setting
-        `pictures`, or from the notebook server if it reaches that.
+        Local images are uploaded to the sandbox. The real service fetches them through the setting
+        `pictures`, or from the notebook server if it can reach that.
 
         Args:
-            name: the training; by default the folder's name. The service takes none: it is noted
-                in the history alone.
+            name: a name for the training, by default that of the folder. It is only kept in the
+                history; the service takes no name.
             where: which of the kept images, as for `reject`; by default all.
-            timeout: seconds until it must be accepted; by default as long as the service takes.
+            timeout: seconds until the service must accept it; by default there is no limit.
             dry_run: send nothing and return the plan.
             **params: the other parameters of `train`, such as `epochs`.
 
@@ -604,7 +607,7 @@ class Dataset(NotPickled, HasPictures):
 
     @property
     def steps(self) -> pd.DataFrame:
-        """The steps so far, oldest first, with those that were taken back."""
+        """The steps so far, oldest first, including those that were undone."""
         import pandas as pd
 
         rows = [
@@ -616,13 +619,13 @@ class Dataset(NotPickled, HasPictures):
         return pd.DataFrame(rows, columns=list(names)).set_index("step")
 
     def undo(self) -> str | None:
-        """Take back the last step, and return its name; None if there is none.
+        """Undo the last step, and return its name; None if there is none.
 
-        If the step wrote files, each is as before, byte by byte, and those that it made are gone.
-        One that somebody changed since stays as it is, which is said behind the name.
+        If the step wrote files, each is restored byte by byte, and new ones are removed. A file
+        that was changed since stays as it is; the returned text says so after the name.
 
         Raises:
-            FileError: a file cannot be brought back; the same call goes on where this one ended.
+            FileError: a file cannot be restored; the same call continues where this one stopped.
         """
         step = self._steps.last()
         if step is None:
@@ -633,7 +636,11 @@ class Dataset(NotPickled, HasPictures):
             self._writer.clean(step.step_id)
             return step.name
         names = ", ".join(left[:3]) + (f" and {len(left) - 3:,} more" if len(left) > 3 else "")
-        what = "was changed since, and stays" if len(left) == 1 else "were changed since, and stay"
+        what = (
+            "was changed since and stays as it is"
+            if len(left) == 1
+            else "were changed since and stay as they are"
+        )
         return f"{step.name}; {names} {what}"
 
     # Its files.
@@ -648,7 +655,7 @@ class Dataset(NotPickled, HasPictures):
     ) -> pd.DataFrame:
         """Return what `write` would do to each file; nothing is written.
 
-        Takes what `write` takes, and raises the same errors.
+        Takes the arguments of `write`, and raises the same errors.
 
         Returns:
             One row for each file: file, action ("new", "same", "changed", "left", "removed"), and
@@ -670,21 +677,21 @@ class Dataset(NotPickled, HasPictures):
         *,
         overwrite: bool = False,
     ) -> Written:
-        """Write the kept images' captions as a trainer reads them, as one step.
+        """Write the kept images' captions in a trainer's format, as one step.
 
-        Each caption is one line in UTF-8. Files that this program did not write, or that were
-        edited since, are left as they are; old content is backed up, and `undo` brings it back.
+        Each caption is one line in UTF-8. Files that imgopen_nb did not write, or that were edited
+        since, are left as they are. Old content is backed up, and `undo` restores it.
 
         Args:
-            folder: where the files go; by default beside each image. An address such as
-                s3://bucket/set too.
+            folder: where to write the files, also an address such as s3://bucket/set; by default
+                beside each image.
             trainer: kohya, onetrainer, diffusers, imagefolder, ai-toolkit, simpletuner, musubi,
                 llava or webdataset.
             images: "stay"; "copy" or "link" puts the images into the folder.
-            overwrite: whether to replace files of the user.
+            overwrite: whether to also replace files of yours.
 
         Returns:
-            The files, the trainer's command line, and what else a user should know.
+            The files, the trainer's command line, and notes.
 
         Raises:
             UsageError: an image has no caption, it is not known which image it is, or the
@@ -704,7 +711,7 @@ class Dataset(NotPickled, HasPictures):
         return self._writer.plan(self.entries, folder, trainer, images, overwrite=overwrite)
 
     def chosen(self, where: Any) -> list[Entry]:
-        """Return the images that somebody means; see `reject`.
+        """Return the images that `where` selects; see `reject`.
 
         Raises:
             UsageError: the mask does not fit, or there is no such image.
@@ -728,7 +735,7 @@ class Dataset(NotPickled, HasPictures):
 
     @property
     def card(self) -> Card:
-        """What is shown of it: its images, how many are kept, and what to do next."""
+        """What a notebook shows: the images, how many are kept, and what to do next."""
         entries, last = self.entries, self._steps.last()
         written = last is not None and last.files > 0
         return Card(
@@ -759,7 +766,9 @@ def _is_number(value: Any) -> bool:
 
 def _models(given: Any) -> list[Any]:
     if not isinstance(given, Iterable):
-        raise UsageError(f"{in_words(given)} names no models", hint=f"models={list(MODELS)}")
+        raise UsageError(
+            f"{in_words(given)} is not a list of models", hint=f"models={list(MODELS)}"
+        )
     return [given] if isinstance(given, str) else list(given)
 
 

@@ -50,13 +50,13 @@ class Entry:
 
     @cached_property
     def path(self) -> Path | None:
-        """The file on this machine, None if the image is no file here."""
+        """The file on this machine, None if the image is not a file here."""
         path = Path(self.image)
         return path if path.is_absolute() else None
 
     @cached_property
     def place(self) -> Place | None:
-        """The file on this machine or in a store, None if the image is no file."""
+        """The file on this machine or in a store, None if the image is not a file."""
         return store(self.image) if is_store(self.image) else self.path
 
     @property

@@ -112,7 +112,7 @@ class Files:
         for entry in kept:
             if is_store(entry.image) and imported(entry.image, entry.picture):
                 raise UsageError(
-                    f"{entry.name} comes from an imported history: its store is not asked",
+                    f"{entry.name} comes from an imported history, so its store is not read",
                     hint="open the dataset from the store itself: imgopen.dataset(ADDRESS)",
                 )
         there = folder is not None and all(_lies_in(entry, folder) for entry in kept)
@@ -123,7 +123,7 @@ class Files:
         elif self._images != STAY or self._trainer.layout == SHARDS:
             what = "webdataset" if self._images == STAY else f"images={self._images!r}"
             raise UsageError(
-                f"{what} takes a folder: nothing was written",
+                f"{what} needs a folder: nothing was written",
                 hint=spelled('"FOLDER"', "--to FOLDER"),
             )
         home = self._home(kept) if folder is None else folder
@@ -156,8 +156,8 @@ class Files:
         if folder is not None:
             copies = spelled('images="copy"', "--images copy")
             self.notes.append(
-                f"the images do not lie in {short_path(folder)}, where {self._trainer.title} "
-                f"looks for them: {copies} puts them there"
+                f"the images are not in {short_path(folder)}, where {self._trainer.title} looks "
+                f"for them: {copies} puts them there"
             )
         return [*texts, *((spot, None) for spot in stale), *self._told(home, folders, [])]
 
@@ -200,8 +200,8 @@ class Files:
             other = found.setdefault(place, entry)
             if one_line(other.caption) != one_line(entry.caption):
                 raise UsageError(
-                    f"two images would have the file {clip_path(place)}: {entry.name} and "
-                    f"{other.name}: nothing was written",
+                    f"{entry.name} and {other.name} would share the file {clip_path(place)}: "
+                    "nothing was written",
                     hint=f"rename one of them, or write into another folder: {copy_hint()}",
                 )
         if folder is None:
@@ -213,9 +213,9 @@ class Files:
                 picture = os.path.splitext(near)[1].lower() in FILE_SUFFIXES
                 if picture and text in found and f"{parent}/{near}" not in own:
                     raise UsageError(
-                        f"{clip_path(text)} would lie beside {near}, another image than "
+                        f"{clip_path(text)} would be beside {near}, which is not "
                         f"{found[text].name}: nothing was written",
-                        hint=f"write into a folder of its own: {copy_hint()}",
+                        hint=f"write to a separate folder: {copy_hint()}",
                     )
         return [(self._spot(p), _text(one_line(e.caption), e.picture)) for p, e in found.items()]
 
@@ -229,7 +229,7 @@ class Files:
         """Return the name of an image relative to the folder of the metadata.
 
         Raises:
-            UsageError: it lies elsewhere, or its name is no text.
+            UsageError: it lies elsewhere, or its name is not text.
         """
         if is_store(home) or is_store(entry.image):
             inside = entry.image.removeprefix(home.rstrip("/") + "/")
@@ -241,11 +241,11 @@ class Files:
                 inside = os.path.relpath(real, os.path.realpath(home)).replace(os.sep, "/")
                 below = not inside.startswith("../")
         if not below or not is_valid(inside):
-            why = "has a name that is no text" if below else f"does not lie in {short_path(home)}"
+            why = "has a name that is not text" if below else f"is not in {short_path(home)}"
             raise UsageError(
-                f"{entry.name} {why}, and {self._trainer.title} reads only images below its "
-                "list: nothing was written",
-                hint=f"write into a folder of its own: {copy_hint()}",
+                f"{entry.name} {why}, and {self._trainer.title} only reads images below the "
+                "folder of its list: nothing was written",
+                hint=f"write to a separate folder: {copy_hint()}",
             )
         return inside
 
@@ -260,7 +260,7 @@ class Files:
         kept = [entry for entry in first.values() if entry.kept]
         twice = sum(entry.kept for entry in entries) - len(kept)
         if twice:
-            self.notes.append(f"written once: {counted(twice, 'image')} more of the same content")
+            self.notes.append(f"written once: {counted(twice, 'more image')} with the same content")
         originals = {entry.picture: self._original(entry) for entry in kept}
         names = self._free_names(first.values(), home, originals)
         pictures: list[tuple[Spot, Content | None]] = []
@@ -291,22 +291,22 @@ class Files:
         ]
         if earlier:
             self.notes.append(
-                f"{counted(len(earlier), 'image')} of an earlier write that this one does not "
-                f"have ({clip(earlier[0], 60)}): {self._trainer.title} finds such a one too"
+                f"{counted(len(earlier), 'image')} left from an earlier write "
+                f"({clip(earlier[0], 60)}), which {self._trainer.title} will read too"
             )
         if self._images == LINKS:
             _refuse_others(entry for entry in kept if entry.path is not None)
             copied = sum(not (c and c.link) for _, c in pictures)
             if copied:
                 number = counted(copied, "image")
-                self.notes.append(f"copied, not linked: {number} not on this machine")
+                self.notes.append(f"copied instead of linked: {number} not on this machine")
         return [*pictures, *texts, *gone, *self._told(home, [home], rows)]
 
     def _original(self, entry: Entry) -> _Original:
         """Return the file of an image; one from a URL is fetched now.
 
         Raises:
-            UsageError: it cannot be had.
+            UsageError: it cannot be fetched.
         """
         known = entry.picture.removeprefix("sha256:")
         suffix = os.path.splitext(entry.image)[1].lower() if _has_place(entry) else ""
@@ -331,7 +331,7 @@ class Files:
         except PictureError as error:
             raise UsageError(
                 f"{error.message}: nothing was written",
-                hint=f"open the dataset again, or leave it out with {reject_hint()}",
+                hint=f"open the dataset again, or leave the image out with {reject_hint()}",
             ) from None
 
     def _free_names(
@@ -387,7 +387,7 @@ class Files:
             return []
         except OSError as error:
             said = f"{clip_path(home)} cannot be read ({error.strerror}): nothing was written"
-            raise UsageError(said, hint="give another folder") from None
+            raise UsageError(said, hint="choose another folder") from None
         paths = [(name, Path(home, name)) for name in names]
         return [(name, spot_of(path)) for name, path in paths if not path.is_dir()]
 
@@ -410,7 +410,7 @@ class Files:
         unique = list({entry.picture: entry for entry in reversed(kept)}.values())[::-1]
         if len(unique) < len(kept):
             twice = counted(len(kept) - len(unique), "image")
-            self.notes.append(f"written once: {twice} more of the same content")
+            self.notes.append(f"written once: {twice} with the same content")
         contents: list[tuple[Spot, Content | None]] = []
         suffixes = set()
         shard = Shard()
@@ -462,23 +462,23 @@ class Files:
         setup = Setup(self._name, home, folders, rows)
         if not all(map(is_valid, (home, *folders))):
             raise UsageError(
-                f"{clip_path(key_of(home))} has a name that is no text, which no configuration can "
-                "hold: nothing was written",
-                hint="rename the folder, or give another one",
+                f"{clip_path(key_of(home))} has a name that is not text, so it cannot be in a "
+                "configuration: nothing was written",
+                hint="rename the folder, or choose another one",
             )
         if self._trainer.layout == METADATA:
             there = {name for name, _ in self._present(home)}
             others = [name for name in OTHER_METADATA if name in there]
             if others:
                 raise UsageError(
-                    f"{others[0]} lies in {short_path(home)} too, and {self._trainer.title} "
-                    f"refuses it beside {METADATA_FILE}: nothing was written",
-                    hint=f"move {others[0]} away, or give another folder",
+                    f"{short_path(home)} also holds {others[0]}, which {self._trainer.title} "
+                    f"refuses beside {METADATA_FILE}: nothing was written",
+                    hint=f"move {others[0]} away, or choose another folder",
                 )
         if self._trainer.layout in (CAPTION_FILES, LISTED) and any(map(is_store, (home, *folders))):
             self.notes.append(
-                f"{self._trainer.title} reads only folders of its own machine: copy "
-                f"{short_path(home)} there, and give that folder in place of the address"
+                f"{self._trainer.title} only reads folders on its own machine: copy "
+                f"{short_path(home)} there, and use that folder instead of the address"
             )
         self.command = self._trainer.command(setup)
         text = self._trainer.content(setup, self.command)
@@ -493,8 +493,8 @@ class Files:
         lost = [entry for entry in kept if not _has_place(entry)]
         if lost:
             raise UsageError(
-                f"{lost[0].name} has no folder of its own: nothing was written",
-                hint=f"write into a folder of its own: {copy_hint()}",
+                f"{lost[0].name} is in no folder: nothing was written",
+                hint=f"write to a separate folder: {copy_hint()}",
             )
         parents = sorted({_parent(entry.image) for entry in kept})
         if len(parents) == 1:
@@ -510,9 +510,9 @@ class Files:
             if found:
                 return found
         raise UsageError(
-            f"the images lie in {len(parents):,} folders that have none in common: nothing was "
-            "written",
-            hint=f"write into a folder of its own: {copy_hint()}",
+            f"the images are in {len(parents):,} folders that share no parent folder: nothing "
+            "was written",
+            hint=f"write to a separate folder: {copy_hint()}",
         )
 
     def _notes_on(self, entries: Sequence[Entry], changes: Sequence[FileChange]) -> None:
@@ -524,9 +524,9 @@ class Files:
             stay = "stays as it is" if len(left) == 1 else "stay as they are"
             self.notes.insert(
                 0,
-                f"{counted(len(left), 'file')} not written by imgopen_nb, or edited since, {stay} "
-                f"({names}{more}): {spelled('overwrite=True', '--overwrite')} replaces what is "
-                "there, and undo brings it back",
+                f"{counted(len(left), 'file')} not written by imgopen_nb, or edited since, "
+                f"{stay} ({names}{more}): {spelled('overwrite=True', '--overwrite')} replaces "
+                "them, and undo restores them",
             )
         written = [c.spot.name for c in changes if c.content and c.content.text is None]
         kept = [entry for entry in entries if entry.kept]
@@ -542,8 +542,8 @@ class Files:
         if stays and self._images == STAY and self._trainer.caption_files:
             stay, them = ("stays", "it") if len(stays) == 1 else ("stay", "them")
             self.notes.append(
-                f"{counted(len(stays), 'rejected image')} {stay} in the folder, and without a "
-                f"caption {title} {self._trainer.missing}; {copy_hint()} leaves {them} out"
+                f"{counted(len(stays), 'rejected image')} {stay} in the folder; without a "
+                f"caption, {title} {self._trainer.missing}; {copy_hint()} leaves {them} out"
             )
         unreadable = sum(bool(entry.trouble) for entry in entries)
         if unreadable:
@@ -558,7 +558,9 @@ class Files:
         if self._trainer.name == "llava":
             tokens = sum("<image>" in entry.caption for entry in kept)
             if tokens:
-                said = f"{counted(tokens, 'caption')} say <image>, which {title} takes for an image"
+                said = (
+                    f"{counted(tokens, 'caption')} contain <image>, which {title} reads as an image"
+                )
                 self.notes.append(said)
 
 
@@ -573,13 +575,13 @@ class _Original:
 def _refuse(kept: Sequence[Entry]) -> None:
     """Refuse what no trainer could learn from, and captions of who knows which image."""
     if not kept:
-        raise UsageError("no image is kept: nothing was written", hint=keep_hint())
+        raise UsageError("there are no kept images: nothing was written", hint=keep_hint())
     unknown = [entry for entry in kept if not entry.verified]
     if unknown:
         why = doubt(unknown[0].picture) or "not known"
         raise UsageError(
-            f"it is not sure which image {_among(unknown)} is ({why}): nothing was written",
-            hint=f"give the files themselves, or {reject_hint()} leaves them out",
+            f"it is not certain which image {_among(unknown)} is ({why}): nothing was written",
+            hint=f"use the files themselves, or leave them out with {reject_hint()}",
         )
     silent = [entry for entry in kept if not one_line(entry.caption)]
     if silent:
@@ -587,7 +589,7 @@ def _refuse(kept: Sequence[Entry]) -> None:
         number = counted(len(silent), "image")
         raise UsageError(
             f"{number} {have} no caption ({_among(silent)}): nothing was written",
-            hint=f"describe and merge give captions; {reject_hint()} leaves an image out",
+            hint=f"make captions with describe and merge, or leave images out with {reject_hint()}",
         )
 
 
@@ -597,8 +599,8 @@ def _refuse_others(entries: Iterable[Entry]) -> None:
         known = entry.picture.removeprefix("sha256:")
         if known != entry.picture and _present_sha256(entry) != known:
             raise UsageError(
-                f"{entry.name} is another image than the captioned one: the file has changed "
-                "since: nothing was written",
+                f"{entry.name} has changed since it was captioned and is another image now: "
+                "nothing was written",
                 hint="open the dataset again",
             )
 

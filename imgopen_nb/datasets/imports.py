@@ -115,7 +115,7 @@ class _Reader:
                 verb = "is older than" if told.modified else "differs from"
                 late[f"{told.path.name} {verb}"] += 1
         self.found.notes += [
-            f"{what} {counted(number, 'caption')} of the history, which stay{'s' * (number == 1)}"
+            f"{what} {counted(number, 'caption')} in the history, which stay{'s' * (number == 1)}"
             for what, number in late.items()
         ]
 

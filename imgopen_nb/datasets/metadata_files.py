@@ -107,12 +107,12 @@ def read_metadata(
             elif (newer := captions[entry.at]).path != path and newer.caption != caption:
                 others[newer.path.name] += 1
         found.notes += [
-            *_note(path, "names", absent, "that is not here", "that are not here"),
-            *_note(path, "may mean several images by", unclear, "", ""),
-            *_note(path, "has too long a caption for", long, "", ""),
+            *_note(path, "names", absent, "that is missing", "that are missing"),
+            *_note(path, "is ambiguous about", unclear, "", ""),
+            *_note(path, "has a caption that is too long for", long, "", ""),
             *(
-                f"{path.name} has another caption than {newer}, which is newer and counts, for "
-                f"{counted(number, 'image')}"
+                f"{path.name} and {newer} have different captions for "
+                f"{counted(number, 'image')}; {newer} is newer and was used"
                 for newer, number in others.items()
             ),
         ]
@@ -240,7 +240,7 @@ def _rows(path: Path, notes: list[str]) -> Iterator[tuple[str, str]]:
         Exception: the file cannot be read; which one depends on its format.
     """
     if path.stat().st_size > _MOST_BYTES:
-        raise ParameterError(f"it has more than {_MOST_BYTES // 1_000_000} MB")
+        raise ParameterError(f"it is larger than {_MOST_BYTES // 1_000_000} MB")
     yield from _of_kohya(path) if path.suffix == ".json" else _of_table(path, notes)
 
 

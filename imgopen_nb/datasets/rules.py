@@ -44,9 +44,7 @@ _TAGS = 65_536  # different tags of which a rule remembers what it makes of them
 _MOST_ROUNDS = 10  # of a replacement that leaves something to replace
 _WRAPPED = re.compile(r"[(\[]+[^()\[\]]*[)\]]+")
 _MARKUP = re.compile(r"<[^<>]*>")
-_HEADER = (
-    '# Rules for captions, in their order: ds.apply("{name}") applies them to other images.\n\n'
-)
+_HEADER = '# Rules for captions, applied in this order. For other images: ds.apply("{name}")\n\n'
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def _add(tag: str, first: bool = False) -> Change:
 
 def _remove(tags: Sequence[str]) -> Change:
     if not tags:
-        raise UsageError("no tag is given", hint='tags = ["blurry"]')
+        raise UsageError("no tag was given", hint='tags = ["blurry"]')
     unwanted = frozenset(key(_one_tag(tag)) for tag in tags)
 
     def change(parts: Parts) -> Parts:
@@ -161,15 +159,17 @@ def _rename(old: str, new: str) -> Change:
 
 def _order(by: str = "trigger", trigger: str = "", kept: int | Sequence[str] = 0) -> Change:
     if by not in ORDERS:
-        raise UsageError(f"{in_words(by)} is no order of tags", hint=f"one of {', '.join(ORDERS)}")
+        raise UsageError(
+            f"{in_words(by)} is not an order of tags", hint=f"one of {', '.join(ORDERS)}"
+        )
     if by == "trigger" and not trigger:
         raise UsageError(
-            'an order by "trigger" needs the trigger',
+            'the order "trigger" needs a trigger',
             hint=spelled('trigger="ohwx"', "--trigger ohwx"),
         )
     if by == "kept" and not kept:
         raise UsageError(
-            'an order by "kept" needs the tags that stay in front',
+            'the order "kept" needs the tags that stay in front',
             hint=spelled("kept=[TAG]", "--kept TAG"),
         )
     first = key(trigger) if trigger else None
@@ -305,14 +305,14 @@ def _unless_said(words: str, there: Callable[[str], Any], put: Callable[[str], s
 
 def _replace(pattern: str, new: str, regex: bool = False) -> Change:
     if not pattern:
-        raise UsageError("nothing cannot be replaced", hint="give a text or a pattern")
+        raise UsageError("there is no text to replace", hint="pass a text or a pattern")
     if regex:
         try:
             compiled = re.compile(pattern)
             compiled.sub(new, "")
         except (re.error, IndexError) as error:
             said = f"the pattern {clip(pattern)!r} with {clip(new)!r} is not valid: {error}"
-            raise UsageError(said, hint="without regex it is a plain text") from None
+            raise UsageError(said, hint="without regex, it is plain text") from None
         found, written = compiled, new
     else:
         # What is written already stays, so that "cat" becomes "black cat" once.
@@ -328,7 +328,7 @@ def _replace(pattern: str, new: str, regex: bool = False) -> Change:
                 return text
             text = after.strip()
         raise UsageError(
-            f"the pattern {clip(pattern)!r} matches what it has written: it would change "
+            f"the pattern {clip(pattern)!r} matches its own result: it would change "
             f"{clip(caption, 80)!r} again each time",
             hint=r"write a pattern that does not match its result, such as (?<!black )\bcat\b",
         )
@@ -438,7 +438,11 @@ def rule_of(given: Mapping[str, Any] | Rule, where: str = "the rule") -> Rule:
     name = given.get("rule")
     kind = RULES.get(name) if isinstance(name, str) else None
     if kind is None:
-        said = f"{where} has no rule" if name is None else f"{where}: there is no rule {name!r}"
+        said = (
+            f"{where} does not say which rule"
+            if name is None
+            else f"{where}: there is no rule {name!r}"
+        )
         near = near_match(name, RULES) if isinstance(name, str) else ""
         raise UsageError(said, hint=f"{near} rules: {', '.join(RULES)}".strip())
     takes = ", ".join(f"{each} ({what})" for each, what in kind.arguments.items()) or "nothing"
@@ -478,7 +482,7 @@ def rules_of(given: Any) -> list[Rule]:
     if isinstance(given, (Mapping, Rule)):
         given = [given]
     if not isinstance(given, Iterable):
-        raise UsageError(f"{in_words(given)} is no list of rules", hint='give "rules.toml"')
+        raise UsageError(f"{in_words(given)} is not a list of rules", hint='pass "rules.toml"')
     return [rule_of(each, f"rule {number}") for number, each in enumerate(given, 1)]
 
 
@@ -495,7 +499,7 @@ def read_rules(path: Path) -> list[Rule]:
     except (ValueError, RecursionError) as error:  # a number may be too long, brackets too deep
         raise UsageError(f"{name} is not valid TOML: {error}") from None
     if others := sorted(content.keys() - {"rules"}):
-        said = f"{name} has {clip(others[0], 60)!r}, but a file of rules has [[rules]] only"
+        said = f"{name} has {clip(others[0], 60)!r}, but a file of rules may only have [[rules]]"
         raise UsageError(said, hint='[[rules]], and below it: rule = "dedupe"')
     found = content.get("rules", [])
     if not isinstance(found, list):
@@ -522,7 +526,7 @@ def toml(rules: Iterable[Mapping[str, Any]], path: Path) -> str:
 
 def _tags_or_file(tags: Sequence[str], file: str) -> list[str]:
     if bool(tags) == bool(file):
-        raise UsageError("it needs either tags or a file", hint='tags = ["blurry"]')
+        raise UsageError("pass either tags or a file", hint='tags = ["blurry"]')
     return list(map(_one_tag, tags)) if tags else list(tags_of_file(path_of(file)))
 
 
@@ -535,7 +539,7 @@ def tags_given(given: str | os.PathLike[str] | Iterable[str]) -> list[str]:
     """
     path = isinstance(given, (str, os.PathLike))
     if not path and not (isinstance(given, Iterable) and all(isinstance(t, str) for t in given)):
-        raise UsageError(f"{in_words(given)} is no list of tags", hint='["blurry", "rating:*"]')
+        raise UsageError(f"{in_words(given)} is not a list of tags", hint='["blurry", "rating:*"]')
     return list(tags_of_file(path_of(given)) if path else map(_one_tag, given))  # type: ignore[arg-type]
 
 
@@ -557,7 +561,7 @@ def tags_of_file(path: Path) -> Iterator[str]:
         if (tag := each.strip())
     ]
     if not found:
-        raise UsageError(f"{clip_path(path)} has no tag", hint="write one tag a line")
+        raise UsageError(f"{clip_path(path)} contains no tags", hint="write one tag on each line")
     yield from found
 
 
@@ -565,9 +569,9 @@ def _text(path: Path) -> str:
     """Return the text of a small file.
 
     Raises:
-        FileError: it cannot be read, or is no text.
+        FileError: it cannot be read, or is not text.
     """
-    name, hint = clip_path(path), "nothing was changed; give another file"
+    name, hint = clip_path(path), "nothing was changed; choose another file"
     try:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
@@ -583,7 +587,7 @@ def _text(path: Path) -> str:
 
 def _not_empty(text: str) -> str:
     if not text.strip():
-        raise UsageError("an empty text changes nothing", hint='text = "photo of "')
+        raise UsageError("an empty text would change nothing", hint='text = "photo of "')
     return text
 
 

@@ -44,7 +44,7 @@ from ..text import clip, counted, in_words, short_path
 AT_A_TIME = 64  # images that are held in memory
 MAX_THREADS = 8  # that ask servers for the version of an image
 MAX_NAMES = 1000  # names of earlier versions that are looked up as files at a time
-_HINT = "give a folder, a glob, a list of images, a DataFrame, a batch or session.history()"
+_HINT = "pass a folder, a glob, a list of images, a DataFrame, a batch or session.history()"
 _HISTORY = {"operation", "model", "image", "caption"}  # the columns that make a frame a history
 
 
@@ -73,7 +73,7 @@ class Selection:
             UsageError: there is no image.
         """
         if not self.described and not self.rows:
-            raise UsageError("nothing to compare: no image is described", hint=DESCRIBE_FIRST)
+            raise UsageError("nothing to compare: no image has been described", hint=DESCRIBE_FIRST)
         return compare_rows(self.described, self.rows, self.notes, self.thumbnail)
 
 
@@ -104,11 +104,11 @@ def select(manager: TaskManager, source: Any, last_batch: Batch | None = None) -
     found = _default(manager, last_batch) if source is None else _read(manager, source)
     rows, described, notes, table = found
     if described is None:
-        assert rows is not None, "images are given, or descriptions are"
+        assert rows is not None, "either images or descriptions are given"
         described = described_in_history(manager, [row.picture for row in rows])
     unreadable = [row for row in rows or () if row.trouble]
     if rows and len(unreadable) == len(rows) and not described:
-        what = "the image" if len(rows) == 1 else f"any of the {len(rows)} images"
+        what = "the image" if len(rows) == 1 else f"any of {len(rows)} images"
         raise UsageError(f"cannot read {what}: {unreadable[0].trouble}", hint=_HINT)
     if unreadable:
         first = f"{short_path(unreadable[0].image)}: {unreadable[0].trouble}"
@@ -171,7 +171,7 @@ def _default(manager: TaskManager, last_batch: Batch | None) -> Read:
         return Read(rows, described, [title_of(last_batch), *notes])
     tasks = manager.table.rows(operation=OPERATION)
     if not tasks:
-        raise UsageError("the history has no description of an image", hint=DESCRIBE_FIRST)
+        raise UsageError("the history contains no descriptions of images", hint=DESCRIBE_FIRST)
     rows, described, notes, _ = _of_tasks(manager, map(from_row, _without_doubtful_twins(tasks)))
     return Read(rows, described, [title_of(None), *notes])
 
@@ -209,14 +209,14 @@ def _read(manager: TaskManager, source: Any) -> Read:
         return _of_tasks(manager, read(source), given)
     plain = isinstance(source, Mapping) and not is_embedded(source)
     if isinstance(source, (int, float)) or (plain and table_in_memory(source) is None):
-        raise UsageError(f"images cannot be read from {in_words(source)}", hint=_HINT)
+        raise UsageError(f"cannot read images from {in_words(source)}", hint=_HINT)
     pictures, notes, table = pictures_in(source), list[str](), None
     if not isinstance(source, (list, tuple)) or is_table(source):
         found = source_of(source)
         pictures, notes, table = found.values(), [found.reads], found.table
     rows = identified(manager, pictures)
     if not rows:
-        raise UsageError("no image is given", hint=f"{DESCRIBE_FIRST}; or {_HINT}")
+        raise UsageError("no image was given", hint=f"{DESCRIBE_FIRST}; or {_HINT}")
     return Read(rows, None, notes, table)
 
 
@@ -248,7 +248,7 @@ def _item(item: Any) -> list[Any]:
 
 def _of_batch(manager: TaskManager, batch: Batch) -> Read:
     if not batch.param.picture:
-        raise UsageError(f"this batch of {batch.operation.name} was given no images", hint=_HINT)
+        raise UsageError(f"this batch of {batch.operation.name} had no images as input", hint=_HINT)
     rows = _of_inputs(manager, batch.pictures())
     described = list(filter(None, read(batch))) if batch.operation.name == OPERATION else None
     return Read(rows, described, [])
@@ -333,7 +333,7 @@ def _identified(manager: TaskManager, value: Any) -> tuple[Row, Identity | None]
         if isinstance(value, ImgOpenError):
             raise value
         if missing(value):
-            raise PictureError("there is no image in this row")
+            raise PictureError("this row has no image")
         picture = read_picture(value)
     except ImgOpenError as error:
         return Row(name_of_unread(value) or "no image", {}, trouble=error.message), None

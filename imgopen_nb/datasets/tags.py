@@ -24,14 +24,14 @@ ListOrFile = str | os.PathLike[str] | Sequence[str]
 
 
 class Captions(Protocol):
-    """What `Tags` needs of a dataset."""
+    """What `Tags` needs from a dataset."""
 
     @property
     def kept(self) -> list[Entry]:
         """The images that are not rejected."""
 
     def chosen(self, where: Any) -> list[Entry]:
-        """Return the images that somebody means."""
+        """Return the images that `where` selects."""
 
     def apply_rules(self, rules: Sequence[Rule], where: Any) -> list[Done]:
         """Apply rules, each as one step."""
@@ -40,10 +40,10 @@ class Captions(Protocol):
 class Tags:
     """The tags of a dataset, `ds.tags`.
 
-    Each rule is one step. Tags are compared without regard to case and underscores; the sentence
-    of a caption stays as it is, and so does what a rule does not change. By default a rule is
-    applied to the kept images and belongs to `ds.rules`; with `where`, as for `ds.reject`, it is
-    applied to those images, and is no part of `ds.rules`.
+    Each rule is one step. Tags are compared ignoring case and underscores. Sentences stay as they
+    are, and so does everything else that a rule does not concern. By default a rule is applied to
+    the kept images and added to `ds.rules`; with `where` (as for `ds.reject`) it is applied to
+    those images only, and not added.
 
     Example:
         >>> ds.tags.add("ohwx", first=True)
@@ -55,14 +55,14 @@ class Tags:
         self._dataset = dataset
 
     def counts(self, where: Any = None) -> pd.DataFrame:
-        """Return in how many captions each tag is, the most frequent first.
+        """Return how many captions have each tag, the most frequent first.
 
         Args:
-            where: a selection to be counted beside all, as for `ds.reject`.
+            where: a selection to count as well, as for `ds.reject`.
 
         Returns:
-            tag (in its most frequent spelling), count, share of the captions; with `where` also
-            selected and selected_share.
+            A frame with tag (in its most frequent spelling), count and share (0 to 1) of the
+            captions; with `where` also selected and selected_share.
 
         Raises:
             UsageError: the selection does not fit.
@@ -87,35 +87,36 @@ class Tags:
         return pd.DataFrame(columns)
 
     def add(self, tag: str, first: bool = False, *, where: Any = None) -> Done:
-        """Add a tag behind the others, or in front; a caption that has it gets no second one.
+        """Add a tag at the end or in front, unless the caption already has it.
 
         Args:
             tag: one tag, such as a trigger word.
-            first: put it in front of everything; if it is elsewhere among the tags, it moves.
+            first: put it in front of everything; if the caption has it elsewhere among the tags, it
+                moves.
             where: which images.
         """
         return self._run("add", where, tag=tag, **({"first": True} if first else {}))
 
     def remove(self, *tags: Names, where: Any = None) -> Done:
-        """Remove tags; sentences that say them stay."""
+        """Remove tags; sentences that mention them stay."""
         return self._run("remove", where, tags=[tag for some in tags for tag in _listed(some)])
 
     def rename(self, old: str, new: str, *, where: Any = None) -> Done:
-        """Rename a tag; where both are there, the new one stays."""
+        """Rename a tag; where a caption has both, the new one stays."""
         return self._run("rename", where, old=old, new=new)
 
     def replace(self, pattern: str, new: str, regex: bool = False, *, where: Any = None) -> Done:
         r"""Replace text anywhere in captions, sentences included.
 
         Args:
-            pattern: a text, in any case; or a regular expression, which heeds case.
-            new: what stands there instead; with `regex`, `\1` is the first group.
+            pattern: a text, ignoring case; or a regular expression, which is case-sensitive.
+            new: the text to put in its place; with `regex`, `\1` is the first group.
             regex: whether it is a regular expression.
             where: which images.
 
         Raises:
-            UsageError: the expression is not valid, or matches what it has written, so that it
-                would change captions again each time. Nothing was changed.
+            UsageError: the expression is not valid, or matches its own result, so that it would
+                change captions again each time. Nothing was changed.
 
         Example:
             >>> ds.tags.replace("grey", "gray")
@@ -134,20 +135,20 @@ class Tags:
     ) -> Done:
         """Order tags: the trigger first, then what must stay in front, then the others.
 
-        Tags before a sentence and those behind it are ordered each on their own.
+        Tags before a sentence and after it are ordered separately.
 
         Args:
-            by: "trigger" and "kept" leave the others as they are; "score" puts the highest scores
-                of the models first, "alphabet" sorts.
-            trigger: the tag that goes first, if it is there.
-            kept: how many tags behind the trigger stay in front, or which ones, in that order.
+            by: "trigger" and "kept" leave the others as they are; "score" puts the models' highest
+                scores first, "alphabet" sorts by name.
+            trigger: the tag that goes first, if the caption has it.
+            kept: how many tags after the trigger stay in front, or which ones, in that order.
             where: which images.
         """
         given = {"trigger": trigger, "kept": kept if isinstance(kept, int) else _listed(kept)}
         return self._run("order", where, by=by, **{n: v for n, v in given.items() if v})
 
     def dedupe(self, *, where: Any = None) -> Done:
-        """Remove tags that are there twice; the first stays."""
+        """Remove duplicate tags; the first one stays."""
         return self._run("dedupe", where)
 
     def drop_implied(self, *, where: Any = None) -> Done:
@@ -155,13 +156,13 @@ class Tags:
         return self._run("drop_implied", where)
 
     def spaces(self, keep: Names = (), *, where: Any = None) -> Done:
-        """Turn underscores of tags into spaces, except in faces like ^_^ and what is kept.
+        """Turn underscores in tags into spaces, except in emoticons like ^_^ and in `keep`.
 
         A tag that would then read as prose, such as the_legend_of_zelda, keeps its underscores:
-        it could not be told from a sentence any more.
+        otherwise it could no longer be told from a sentence.
 
         Args:
-            keep: tags that keep theirs, such as "score_*".
+            keep: tags that keep their underscores, such as "score_*".
             where: which images.
         """
         return self._run("spaces", where, **({"keep": _listed(keep)} if keep else {}))
@@ -175,18 +176,18 @@ class Tags:
         return self._run("unescape", where)
 
     def prefix(self, text: str, *, where: Any = None) -> Done:
-        """Put a text in front of captions, if they do not begin with it."""
+        """Put a text in front of captions that do not start with it."""
         return self._run("prefix", where, text=text)
 
     def suffix(self, text: str, *, where: Any = None) -> Done:
-        """Put a text at the end of captions, if they do not end with it."""
+        """Put a text at the end of captions that do not end with it."""
         return self._run("suffix", where, text=text)
 
     def blacklist(self, tags: ListOrFile, *, where: Any = None) -> Done:
-        """Remove the tags of a list, or of a file with one a line; "*" is any characters.
+        """Remove the tags of a list, or of a file with one on each line; "*" matches anything.
 
         Args:
-            tags: the tags, or the path of a file, in which lines that begin with # are remarks.
+            tags: the tags, or the path of a file, in which lines that start with # are comments.
             where: which images.
 
         Raises:

@@ -245,7 +245,8 @@ def _musubi_file(setup: Setup, command: str) -> str:
         "enable_bucket": True,
     }
     before = (
-        "The scripts for caching latents and text encoder outputs of the same model come first."
+        "Before that, run the scripts that cache latents and text encoder outputs of the same "
+        "model."
     )
     comment = f"Written by imgopen_nb for musubi-tuner. {before}\n{command}"
     return _toml(comment, ("[general]", general), *datasets)
@@ -349,17 +350,17 @@ def _json(content: Any) -> str:
 # The rows.
 
 _ERROR = "stops with an error"
-_OUT = "leaves it out without a word"
-_KEPT = "takes the mark for the first character of the caption"
+_OUT = "skips it silently"
+_KEPT = "reads the mark as the first character of the caption"
 _PILLOW = FILE_SUFFIXES - {".avif"}  # what datasets' imagefolder lists has no AVIF
-_UNLISTED = "leaves it out: it is not in the list"
+_UNLISTED = "skips it: it is not in the list"
 
 TRAINERS: dict[str, Trainer] = {
     row.name: row
     for row in (
         Trainer(
             "kohya", "kohya's sd-scripts",
-            "cat.txt beside cat.png, if the configuration says caption_extension = \".txt\"",
+            "cat.txt beside cat.png, if the configuration sets caption_extension = \".txt\"",
             CAPTION_FILES, _KOHYA, False,
             line_breaks="reads the first line only",
             empty=_ERROR,
@@ -371,9 +372,9 @@ TRAINERS: dict[str, Trainer] = {
         ),
         Trainer(
             "onetrainer", "OneTrainer",
-            "cat.txt beside cat.png; each line is a caption of its own",
+            "cat.txt beside cat.png; each line is a separate caption",
             CAPTION_FILES, _KOHYA | {".tif", ".tiff"}, True,
-            line_breaks="takes each line for a caption of its own, and draws one at each step",
+            line_breaks="reads each line as a separate caption, and picks one at each step",
             empty="trains on the image with an empty caption",
             bom=_KEPT,
             encoding=_ERROR,
@@ -401,22 +402,22 @@ TRAINERS: dict[str, Trainer] = {
         ),
         Trainer(
             "ai-toolkit", "ai-toolkit",
-            "cat.txt beside cat.png as a whole; [trigger] in it is replaced",
+            "cat.txt beside cat.png, read as one caption; [trigger] in it is replaced",
             CAPTION_FILES, _COMMON, True,
             line_breaks="keeps line breaks in the caption",
             empty="trains on the image with an empty caption",
             bom=_KEPT,
             encoding=_ERROR,
-            missing="trains on the image with an empty caption, or that of default.txt",
+            missing="trains on the image with an empty caption, or the one in default.txt",
             unread=_OUT,
             configuration="ai-toolkit.yaml", content=_ai_toolkit_file,
             command=_ai_toolkit_command,
         ),
         Trainer(
             "simpletuner", "SimpleTuner",
-            "cat.txt beside cat.png; each line is a caption of its own",
+            "cat.txt beside cat.png; each line is a separate caption",
             CAPTION_FILES, FILE_SUFFIXES, True,
-            line_breaks="takes each line for a caption of its own, and draws one at each step",
+            line_breaks="reads each line as a separate caption, and picks one at each step",
             empty="trains on the image with an empty caption",
             bom=_KEPT,
             encoding="reports an error, and has no caption for the image",
@@ -427,7 +428,8 @@ TRAINERS: dict[str, Trainer] = {
         ),
         Trainer(
             "musubi", "musubi-tuner",
-            "cat.txt beside cat.png as a whole, if the configuration says caption_extension",
+            "cat.txt beside cat.png, read as one caption, if the configuration sets "
+            "caption_extension",
             CAPTION_FILES, _KOHYA, False,
             line_breaks="keeps line breaks in the caption",
             empty="trains on the image with an empty caption",
@@ -439,7 +441,7 @@ TRAINERS: dict[str, Trainer] = {
         ),
         Trainer(
             "llava", "LLaVA",
-            "one JSON list with image and conversation",
+            "one JSON list with images and conversations",
             LISTED, FILE_SUFFIXES, True,
             line_breaks="", empty="", bom="", encoding="",
             missing=_UNLISTED,
@@ -448,10 +450,10 @@ TRAINERS: dict[str, Trainer] = {
         ),
         Trainer(
             "webdataset", "WebDataset",
-            "tar files, in which the files of one image have the same name up to the first dot",
+            "tar files; files of the same image share their name up to the first dot",
             SHARDS, FILE_SUFFIXES, True,
             line_breaks="", empty="", bom="", encoding="",
-            missing="leaves it out: it is not in the shards",
+            missing="skips it: it is not in the shards",
             unread=_ERROR,
             configuration="", content=_no_file, command=_webdataset_command,
         ),

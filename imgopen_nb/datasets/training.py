@@ -98,19 +98,19 @@ def _call(entries: Sequence[Entry], params: Mapping[str, Any]) -> dict[str, Any]
     for given in params:
         if ROW.param(given) is IMAGES:
             raise ParameterError(
-                "the images of a training are those of the dataset: nothing was sent",
-                hint=f"{spelled('where=', '--only')} chooses among them",
+                "training uses the images of the dataset: nothing was sent",
+                hint=f"choose among them with {spelled('where=', '--only')}",
             )
     found = len(entries)
     if LEAST <= found <= MOST:
         return {IMAGES.name: [entry.image for entry in entries], **params}
     hint = (
-        f"add images, or take rejected ones back: {keep_hint()}"
+        f"add images, or bring rejected ones back: {keep_hint()}"
         if found < LEAST
         else "choose some: " + spelled(f"where=range({MOST})", "--only NAME")
     )
     raise UsageError(
-        f"training takes {LEAST} to {MOST} different images, and here are {found:,}: nothing "
+        f"training takes {LEAST} to {MOST} different images, but there are {found:,}: nothing "
         "was sent",
         hint=hint,
     )
@@ -129,8 +129,7 @@ def _notes(entries: Sequence[Entry]) -> tuple[str, ...]:
     captions = sum(bool(entry.caption) for entry in entries)
     if not captions:
         return ()
-    do = "does" if captions == 1 else "do"
+    are = "is" if captions == 1 else "are"
     return (
-        f"Img Open trains on images alone: the {counted(captions, 'caption')} {do} not go with "
-        "them",
+        f"Img Open trains on images only: {counted(captions, 'caption')} {are} not sent with them",
     )

@@ -38,7 +38,9 @@ class Trigger:
     def __init__(self, text: str) -> None:
         self.words = tuple(words_in(text)) if isinstance(text, str) else ()
         if not self.words:
-            raise UsageError(f"{in_words(text)} is no trigger word", hint='give a word, as "ohwx"')
+            raise UsageError(
+                f"{in_words(text)} is not a trigger word", hint='pass a word, such as "ohwx"'
+            )
         self.text = " ".join(self.words)
         self._joined = "".join(self.words)
         between = r"\W+".join(map(re.escape, self.words))

@@ -200,7 +200,7 @@ def _folder_of(given: Any) -> str | None:
         text = path_of_address(text) or text
         if "://" in text:
             said = f"nothing can be written to {clip(text.partition('?')[0], 80)}"
-            raise UsageError(said, hint="give a folder, or an address such as s3://bucket/set")
+            raise UsageError(said, hint="use a folder, or an address such as s3://bucket/set")
     return os.path.abspath(path_of(text))
 
 

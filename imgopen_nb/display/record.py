@@ -81,7 +81,7 @@ def _tag(tag: Any, most: int) -> Any:
 def name_and_score(tag: Any) -> tuple[Any, Any]:
     """Return the name and the score of a tag: a name, a pair, a mapping or an object.
 
-    A score that is no number, or beyond a million, is None: an imported history may hold any.
+    A score that is not a number, or beyond a million, is None: an imported history may hold any.
     """
     if isinstance(tag, tuple):
         name, score = tag[0], tag[1]

@@ -68,7 +68,7 @@ def _part(batch: Any) -> tuple[Any, dict[str, list[Any]]]:
 def query(
     span: tuple[int, int], filters: Mapping[str, Any], columns: Sequence[str] = _COLUMNS
 ) -> str:
-    """Return the SQL of one reader; its first row is no task but tells ADBC the column types.
+    """Return the SQL of one reader; its first row is not a task but tells ADBC the column types.
 
     The values are literals, as binding them as Arrow arrays would load pandas in each reader.
     """
@@ -105,4 +105,4 @@ def _batches(path: Path, sql: str) -> Iterator[Any]:
         for number, batch in enumerate(pa.ipc.open_stream(reader.stdout)):
             yield batch.slice(1) if number == 0 else batch
     if reader.returncode:
-        raise OSError(f"the reader ended with {reader.returncode}")
+        raise OSError(f"the reader exited with code {reader.returncode}")

@@ -62,11 +62,11 @@ class Imported(int):
 
     def __str__(self) -> str:
         parts = [f"{counted(self, 'task')} imported"]
-        parts += [f"{self.known:,} were there already"] if self.known else []
-        parts += [f"{self.open:,} have not ended and were left out"] if self.open else []
+        parts += [f"{self.known:,} were already there"] if self.known else []
+        parts += [f"{self.open:,} are unfinished and were left out"] if self.open else []
         if self.unused:
             hint = "if the file is your own, import it again with trust=True (--trust)"
-            parts += [f"calls are not answered from them: {hint}"]
+            parts += [f"they will not answer calls from the cache: {hint}"]
         return "; ".join(parts)
 
 
@@ -84,7 +84,8 @@ def load(database: Database, path: Path, *, trust: bool = False) -> Imported:
     """Import what `export` wrote; see `History.import_`."""
     if path.suffix.lower() == ".csv":
         raise UsageError(
-            "a .csv file cannot be imported: it does not tell an empty text from none",
+            "a .csv file cannot be imported: it does not distinguish an empty text from a "
+            "missing one",
             hint="export to .parquet or .jsonl",
         )
     read = _of_suffix(_READERS, path)
@@ -110,7 +111,7 @@ def load(database: Database, path: Path, *, trust: bool = False) -> Imported:
         if database.opened == opened:
             raise
         raise ArchiveError(  # the temporary table went when the file was closed
-            f"{path.name} was not imported: this process was forked meanwhile",
+            f"{path.name} was not imported, because this process was forked in the meantime",
             hint="import it again",
         ) from None
     finally:
@@ -143,7 +144,7 @@ def _readable(rows: Rows, path: Path) -> Rows:
 
 def _of_suffix(table: Mapping[str, Callable[..., Any]], path: Path) -> Any:
     if path.suffix.lower() not in table:
-        said = f"cannot end in {path.suffix!r}" if path.suffix else "needs a suffix"
+        said = f"cannot have the suffix {path.suffix!r}" if path.suffix else "needs a suffix"
         raise UsageError(f"the name {clip(path.name)!r} {said}", hint=one_of(table))
     return table[path.suffix.lower()]
 
@@ -212,7 +213,7 @@ def _read_jsonl(path: Path) -> Rows:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError):
-                raise _wrong(number, "a line that is no JSON, or longer than is taken") from None
+                raise _wrong(number, "a line that is not JSON, or too long") from None
             if not isinstance(row, dict):
                 raise _wrong(number, f"{in_words(row)} instead of a task")
             yield row
@@ -231,14 +232,14 @@ def _read_parquet(path: Path) -> Rows:
     except (pa.ArrowException, ValueError) as error:
         if isinstance(error, ArchiveError):
             raise
-        raise ArchiveError(f"{path.name} is no Parquet file that can be read") from None
+        raise ArchiveError(f"{path.name} is not a readable Parquet file") from None
 
 
 def _unflat(row: Row, number: int) -> Row:
     try:
         return _parsed(row)
     except (ValueError, TypeError, RecursionError):
-        raise _wrong(number, "a text that should be JSON and is not") from None
+        raise _wrong(number, "a text that should be JSON but is not") from None
 
 
 def _pyarrow() -> tuple[Any, Any]:
@@ -300,4 +301,4 @@ def _storable(text: str | None) -> bool:
 
 def _wrong(number: int, what: str) -> ArchiveError:
     said = f"row {number} of the file has {what}: nothing was imported"
-    return ArchiveError(said, hint="give a file that history.export wrote")
+    return ArchiveError(said, hint="use a file that history.export wrote")

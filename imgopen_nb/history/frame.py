@@ -124,8 +124,8 @@ def since(value: Any, name: str = "since") -> float:
             return seconds
     said = in_words(value if isinstance(value, (str, int, float)) else str(value)[:40])
     raise ParameterError(
-        f"{name}={said} is no moment",
-        hint='give "7d", "12h", a date ("2026-01-31") or seconds since 1970',
+        f"{name}={said} is not a time",
+        hint='use "7d", "12h", a date ("2026-01-31") or seconds since 1970',
     )
 
 

@@ -48,20 +48,20 @@ _DELETIONS = (
 
 
 class History(NotPickled):
-    """The tasks of one user; call it for a DataFrame.
+    """The history of tasks: `history()` returns it as a DataFrame.
 
     Args:
         table: the table of tasks.
-        identities: returns which images are meant by a filter (`datasets/selection.py`).
+        identities: returns the images that a filter selects (`datasets/selection.py`).
 
     Raises:
-        JournalError: by any method, if the file cannot be read or written.
+        JournalError: the history file cannot be read or written; any method raises it.
 
     Example:
         >>> session.history(operation="describe", since="7d")
     """
 
-    instead = "it belongs to its session; take the DataFrame that it returns when it is called"
+    instead = "it belongs to its session; use the DataFrame that it returns when called"
 
     def __init__(self, table: TaskTable, identities: Callable[[Any], list[str]]) -> None:
         self._table = table
@@ -89,12 +89,12 @@ class History(NotPickled):
             status: one status or several: succeeded, failed, refused, running, submitted ...
             since: a datetime, an ISO date, a timedelta, or "30min", "12h", "7d" back from now.
             backend: "real" or "sandbox".
-            limit: keep only the newest so many.
-            picture: keep only this image, whatever it was called: a value of the column
-                `picture`, or the image itself.
+            limit: keep only this many of the newest.
+            picture: keep only this image, under any name: a value of the column `picture`, or the
+                image itself.
             images: keep only these images: a folder, a glob, a list, a DataFrame ...
-            columns: the names of the columns, in their order; the others are not read, which takes
-                less time where the history is long.
+            columns: the columns to return, in this order; reading only these is faster if the
+                history is long.
 
         Raises:
             UsageError: a filter is invalid.
@@ -120,11 +120,11 @@ class History(NotPickled):
     def rows(
         self, *, columns: tuple[str, ...] = HISTORY_COLUMNS, **filters: Any
     ) -> list[dict[str, Any]]:
-        """Return the task history as dictionaries; the filters are those of the call."""
+        """Return the history as dictionaries, one for each task; takes the filters of the call."""
         return self._table.rows(columns=columns, **self._checked(filters))
 
     def count(self, **filters: Any) -> int:
-        """Return how many tasks pass the filters."""
+        """Return how many tasks match the filters."""
         return self._count(self._checked(filters))
 
     def _count(self, checked: Mapping[str, Any]) -> int:
@@ -132,7 +132,7 @@ class History(NotPickled):
         return int(self._database.read(sql, values, ("count",))[0]["count"])
 
     def events(self, task_id: str) -> pd.DataFrame:
-        """Return the events of a task: when (`at`) it reached which `state`, and a `detail`.
+        """Return the events of a task, one row each: `at` (the time), `state` and `detail`.
 
         Raises:
             UnknownNameError: the history has no such task.
@@ -142,16 +142,17 @@ class History(NotPickled):
         return events_frame(self._table.events(self._table.get(task_id)["task_id"]))
 
     def export(self, path: str | Path, *, overwrite: bool = False, **filters: Any) -> Path:
-        """Write tasks with their raw answers to a file; the filters are those of the call.
+        """Write tasks with their raw answers to a file; takes the filters of the call.
 
         Args:
-            path: .parquet (needs pyarrow), .jsonl or .csv; an earlier export that nobody has
-                changed since is replaced.
-            overwrite: whether to replace any other file too.
+            path: a .parquet (needs pyarrow), .jsonl or .csv file; an earlier export is replaced
+                unless it was changed since.
+            overwrite: whether to replace any other file as well.
             **filters: which tasks; all if no filter is given.
 
         Raises:
-            UsageError: another suffix, or a file of yours is there; nothing was written.
+            UsageError: the suffix is not one of these, or a file of yours is there; nothing was
+                written.
             MissingPackageError: pyarrow is not installed.
             FileError: the file cannot be written; an existing one is unchanged.
         """
@@ -162,14 +163,14 @@ class History(NotPickled):
     def import_(self, path: str | Path, *, trust: bool = False) -> archive.Imported:
         """Import the tasks of an exported .parquet or .jsonl file, and return how many.
 
-        Tasks that the history has already are not changed. Tasks that have not ended are left out,
-        as two histories would poll for them. The returned number has the counts of both as its
+        Tasks that are already in the history are not changed. Unfinished tasks are left out,
+        because two histories would poll for them. The returned number has both counts as its
         attributes `known` and `open`.
 
         Args:
             path: the file.
-            trust: whether later calls may be answered from these tasks, and how long they took
-                counts. Only for a file that you exported yourself: another one may say anything.
+            trust: whether these tasks may answer later calls and count for time estimates. Only for
+                a file that you exported yourself: any other could contain anything.
 
         Raises:
             ArchiveError: the file is not a valid export; nothing was imported.
@@ -178,13 +179,13 @@ class History(NotPickled):
         return archive.load(self._database, path_of(path), trust=flag("trust", trust))
 
     def prune(self, before: Any, *, dry_run: bool = False) -> int:
-        """Delete tasks that ended before a point in time, and return how many.
+        """Delete tasks that finished before a point in time, and return how many.
 
-        Their events and unused thumbnails are deleted too. Tasks that have not ended and edited
-        captions are kept.
+        Their events and unused thumbnails are deleted too. Unfinished tasks and edited captions are
+        kept.
 
         Args:
-            before: like `since` of the call: a date, or "90d" back from now.
+            before: a date, or an age such as "90d"; like `since` of the call.
             dry_run: only count the tasks.
         """
         from .frame import since
@@ -264,14 +265,12 @@ def checked(filters: Mapping[str, Any]) -> dict[str, Any]:
     known = dict(filters)
     for name in known:
         if name not in _FILTERS:
-            raise ParameterError(f"{name!r} is no filter", hint="one of " + ", ".join(_FILTERS))
+            raise ParameterError(f"{name!r} is not a filter", hint="one of " + ", ".join(_FILTERS))
     for name in ("operation", "model", "status", "backend"):
         known[name] = _texts(name, known.get(name))
     for name in known["operation"]:
         if OPERATIONS[name].kind == "status":
-            raise UsageError(
-                f"{name} is not run by itself: tasks ask it, so it is not in the history"
-            )
+            raise UsageError(f"{name} is a query that tasks send, so it is not in the history")
     if known.get("since") is not None:
         from .frame import since
 

@@ -109,7 +109,7 @@ class ThumbnailCache:
             trusted: as for `thumbnail`.
 
         Raises:
-            PictureError: it cannot be had, or another image has its name by now.
+            PictureError: it cannot be fetched, or another image has its name now.
         """
         return self._bytes(image, picture, trusted)
 
@@ -137,9 +137,11 @@ class ThumbnailCache:
         if _is_url(image):
             return self._downloaded(image, picture, trusted)
         if is_store(image) and not trusted:
-            raise PictureError(f"{clip(image)} comes from an imported history: it is not fetched")
+            raise PictureError(
+                f"{clip(image)} comes from an imported history, so it is not fetched"
+            )
         if name_of(picture) and not image.startswith("sample:"):
-            raise PictureError(f"which image {clip(image)} was is not known: only its name is")
+            raise PictureError(f"only the name of {clip(image)} is known, not which image it was")
         data = read_picture(image).data
         assert data is not None, "only a URL has no bytes here"
         return _checked(image, picture, data)
@@ -175,5 +177,5 @@ def _is_url(image: str) -> bool:
 def _checked(image: str, picture: str, data: bytes) -> bytes:
     """Return the bytes, unless the image is known by its content and they are another one's."""
     if picture.startswith("sha256:") and by_content(data).picture != picture:
-        raise PictureError(f"{clip(image)} is another image by now")
+        raise PictureError(f"{clip(image)} is a different image now")
     return data

@@ -37,15 +37,15 @@ class Downloader:
 
         Args:
             url: an http(s) URL.
-            trusted: the user gave it. Otherwise it came over the wire, and addresses inside this
+            trusted: the user gave it. Otherwise it came from a server, and addresses inside this
                 machine's own networks are refused (the service's own address excepted).
             seconds: for the whole transfer.
 
         Raises:
-            PictureError: it cannot be had, in time or at all, or has more than 50 MB.
+            PictureError: it cannot be fetched in time, or has more than 50 MB.
         """
         if not re.match("https?://", url, re.IGNORECASE):
-            raise PictureError(f"{_named(url)} is no http(s) URL")
+            raise PictureError(f"{_named(url)} is not an http(s) URL")
         own = self._own_address()
         try:
             return self._fetcher.fetch(url, trusted=trusted, seconds=seconds, own=own)
@@ -125,7 +125,7 @@ class Downloader:
             seconds: for the whole transfer.
 
         Raises:
-            PictureError: it cannot be had, or another image is there by now.
+            PictureError: it cannot be fetched, or another image is there now.
         """
         try:
             with self._fetcher.open(
@@ -136,7 +136,7 @@ class Downloader:
             raise _about(url, error) from None
         same = version in (found, content_version(data))
         if not same and self.version(url, trusted=trusted) != version:  # HEAD may say more
-            raise PictureError(f"another image is at {_named(url)} by now")
+            raise PictureError(f"{_named(url)} is a different image now")
         return data
 
     def close(self) -> None:

@@ -93,8 +93,8 @@ def verified(picture: str) -> bool:
 def doubt(picture: str) -> str:
     """Return why it is not sure which image this is, in words for people; "" if it is."""
     if picture.startswith(BY_NAME):
-        return "known by its name only: not verified"
-    return "known by its address only: not verified" if " unverified" in picture else ""
+        return "not verified: only its name is known"
+    return "not verified: only its address is known" if " unverified" in picture else ""
 
 
 class PictureIdentifier:

@@ -52,9 +52,9 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]+={0,2}\s*")
 _BASE64_PICTURE = re.compile(r"iVBORw0KGgo|/9j/|R0lGOD|UklGR|Qk|SUkqAA|TU0AKg")
 _HOST = re.compile(r"(www\.)?([\w-]+\.)+(com|org|net|io|edu|gov|[a-z]{2})/", re.IGNORECASE)
 _PASSWORD = re.compile(r"//[^/\s]*@")
-_MANY = "a column or list has many: session.map(...), or on a line --from"
+_MANY = "for a column or list of images: session.map(...), or --from on a line"
 _ACCEPTED = (
-    "give an http(s) URL, a path, bytes, an open file, a PIL image, a numpy array or sample:NAME"
+    "use an http(s) URL, a path, bytes, an open file, a PIL image, a numpy array or sample:NAME"
 )
 
 
@@ -114,8 +114,8 @@ def read_picture(source: Any) -> Picture:
         if fits(source):
             return read(source)
     kind = f"{type(source).__module__}.{type(source).__qualname__}".removeprefix("builtins.")
-    hint = "give its images one by one" if isinstance(source, (list, tuple, dict)) else _ACCEPTED
-    raise PictureError(f"an image cannot be read from a {kind}", hint=hint)
+    hint = "pass its images one by one" if isinstance(source, (list, tuple, dict)) else _ACCEPTED
+    raise PictureError(f"cannot read an image from a {kind}", hint=hint)
 
 
 def decode(data: bytes) -> Image:
@@ -142,7 +142,7 @@ def suffix_of(data: bytes) -> str:
 
 
 def samples() -> dict[str, Path]:
-    """Return the images that come with the package, by name."""
+    """Return the paths of the sample photographs that come with the package, by name."""
     files = (f for f in SAMPLES.glob("*") if f.suffix in MIME_TYPES)
     return {f.stem: f for f in sorted(files)}
 
@@ -158,7 +158,7 @@ def _from_text(given: str) -> Picture:
     if is_store(text):
         return _from_store(text)
     if rest.startswith("//"):
-        raise PictureError(f"images cannot be fetched from {clip(text, 60)!r}", hint=_ACCEPTED)
+        raise PictureError(f"cannot fetch images from {clip(text, 60)!r}", hint=_ACCEPTED)
     return _from_path(_typed_path(given))
 
 
@@ -183,14 +183,14 @@ def _from_data_url(url: str) -> Picture:
     head, comma, body = url.partition(",")
     if not comma:
         hint = "data:image/png;base64,iVBOR..."
-        raise PictureError("the data: URL has no comma before its data", hint=hint)
+        raise PictureError("the data: URL lacks a comma before its data", hint=hint)
     if len(body) > 3 * MAX_BYTES:
         raise too_large("the data: URL", len(body) * 3 // 4)
     if not re.search(r";\s*base64\s*$", head, re.IGNORECASE):
         return _from_bytes(unquote_to_bytes(body), "data URL")
     data = _from_base64(unquote(body) if "%" in body else body)
     if data is None:
-        raise PictureError("the data: URL is not valid base64", hint="was it cut?")
+        raise PictureError("the data: URL is not valid base64", hint="it may be cut off")
     if len(data) > MAX_BYTES:
         raise too_large("the data: URL", len(data))
     return _from_bytes(data, "data URL")
@@ -242,8 +242,8 @@ def path_of_address(text: str) -> str | None:
     if host and host.lower() != "localhost":
         if not windows:
             raise PictureError(
-                f"{clip(text, 80)!r} names a file of another computer",
-                hint="a file of this one is file:///folder/cat.png, with three slashes",
+                f"{clip(text, 80)!r} is a file on another computer",
+                hint="for a file on this computer, write file:///folder/cat.png with three slashes",
             )
         path = f"//{host}{path}"
     if not path.strip("/\\") and path != "/":
@@ -337,7 +337,7 @@ def _file_bytes(file: Path, name: str) -> bytes:
     except FileNotFoundError:
         raise PictureError(f"there is no file {name}", hint=_near_file(file, name)) from None
     if stat.S_ISDIR(facts.st_mode):
-        hint = f"for all of its images: --from {clip_path(name)}, or session.map in Python"
+        hint = f"to use all of its images: --from {clip_path(name)}, or session.map in Python"
         raise PictureError(f"{name} is a folder", hint=hint)
     if not stat.S_ISREG(facts.st_mode):  # reading a pipe or a device may never end
         raise PictureError(f"{name} is not an ordinary file", hint=_ACCEPTED)
@@ -385,9 +385,9 @@ def _from_file(file: Any) -> Picture:
             file.seek(0)
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise PictureError(f"the open file cannot be read: {error}", hint=_ACCEPTED) from error
+        raise PictureError(f"cannot read the open file: {error}", hint=_ACCEPTED) from error
     if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise PictureError("the file is open as text", hint='open it with open(name, "rb")')
+        raise PictureError("the file is open in text mode", hint='open it with open(name, "rb")')
     return _from_bytes(data, "file")
 
 
@@ -415,11 +415,13 @@ def _from_array(source: Any) -> Picture:
     try:
         array = np.asarray(source)
     except Exception as error:  # tensors on a graphics card, objects that pretend to be arrays
-        raise PictureError(f"this is no array of pixels: {error}", hint=_ACCEPTED) from error
+        raise PictureError(f"this is not an array of pixels: {error}", hint=_ACCEPTED) from error
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or array.size == 0 or array.shape[2:] not in ((), (3,), (4,)):
-        raise PictureError(f"an array of shape {array.shape} is no image", hint=_shape_hint(array))
+        raise PictureError(
+            f"an array of shape {array.shape} is not an image", hint=_shape_hint(array)
+        )
     check_size((array.shape[1], array.shape[0]), "the array")
     pixels, notes = _eight_bits(array)
     return _from_image(Image.fromarray(np.ascontiguousarray(pixels)), "array", notes)
@@ -431,7 +433,7 @@ def _shape_hint(array: Any) -> str:
     if array.ndim == 1 and array.dtype.kind not in "iufb":
         return _MANY
     if array.ndim == 4:
-        return "this is a batch of images: give one, array[0]"
+        return "this is a batch of images: pass one of them, array[0]"
     return "use height × width, or height × width × 3 (RGB) or 4 (RGBA)"
 
 
@@ -442,15 +444,21 @@ def _eight_bits(array: Any) -> tuple[Any, tuple[str, ...]]:
     if array.dtype == bool:
         return array.astype(np.uint8) * 255, ()
     if array.ndim == 2 and array.dtype.kind in "iu" and (array.min(), array.max()) == (0, 1):
-        return array.astype(np.uint8) * 255, ("values 0 and 1 sent as 0 and 255, as of a mask",)
+        return array.astype(np.uint8) * 255, (
+            "values 0 and 1 were sent as 0 and 255, as for a mask",
+        )
     if array.dtype == np.uint8:
         return array, ()
     if array.dtype == np.uint16:
-        return (array // 257).astype(np.uint8), ("16-bit values 0 to 65535 sent as 0 to 255",)
+        return (array // 257).astype(np.uint8), (
+            "16-bit values were scaled from 0 to 65535 down to 0 to 255",
+        )
     if array.dtype.kind in "OSU":
-        raise PictureError("a table is no image", hint=_MANY)
+        raise PictureError("a table is not an image", hint=_MANY)
     if array.dtype.kind not in "iuf":
-        raise PictureError(f"an array of {array.dtype} is no image", hint="use uint8 or 0..1")
+        raise PictureError(
+            f"an array of {array.dtype} is not an image", hint="use uint8, or numbers from 0 to 1"
+        )
     low, high = float(array.min()), float(array.max())
     most = 1 if array.dtype.kind == "f" else 255
     if not (low >= 0 and high <= most):  # a NaN fails both

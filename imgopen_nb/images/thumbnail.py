@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 JPEG = b"\xff\xd8\xff"
-_KNOWN = f"give a {NAMES} image"
+_KNOWN = f"use a {NAMES} image"
 _SMALLER = (
     f"make it smaller: at most {MAX_MEGAPIXELS} megapixels, {MAX_SIDE:,} pixels on a side, "
     f"{MAX_MEGABYTES} MB"
@@ -135,7 +135,7 @@ def too_large(name: str, size: int) -> PictureError:
 def damaged(name: str, error: Exception) -> PictureError:
     """Return the error for an image whose beginning is fine but which cannot be decoded."""
     reason = str(error) or type(error).__name__
-    hint = "it may be cut off or damaged: open it in a viewer, save it again"
+    hint = "it may be truncated or damaged: open it in a viewer and save it again"
     return PictureError(f"{name} cannot be decoded: {reason}", hint=hint)
 
 
@@ -144,7 +144,7 @@ def _unknown(name: str, data: bytes) -> PictureError:
         what, hint = found
         but = "" if format_of(data) else "not an image but "
         return PictureError(f"{name} is {but}{what}", hint=hint)
-    return PictureError(f"{name} is not an image, or damaged at its start", hint=_KNOWN)
+    return PictureError(f"{name} is not an image, or damaged at the beginning", hint=_KNOWN)
 
 
 def upright(image: Image, source: Image, notes: list[str]) -> Image:
@@ -154,7 +154,7 @@ def upright(image: Image, source: Image, notes: list[str]) -> Image:
     turn = _orientation(source)
     if turn not in _TRANSPOSE:
         return image
-    notes.append("turned upright as its EXIF data say")
+    notes.append("turned upright, as its EXIF data say")
     return image.transpose(Transpose(_TRANSPOSE[turn]))
 
 

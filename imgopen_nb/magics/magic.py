@@ -48,8 +48,8 @@ class ImgOpenMagics(Magics):
         words = split(line.rstrip().rstrip(";") if quiet else line)
         if not words and cell and cell.strip():
             raise ParameterError(
-                "%%imgopen needs a verb on its own line",
-                hint="%%imgopen text2image, with the prompt below it; any other verb: %imgopen "
+                "%%imgopen needs a command on its first line",
+                hint="%%imgopen text2image, with the prompt below it; for one line: %imgopen "
                 + clip(cell.strip().partition("\n")[0], 60),
             )
         if words[:1] == ["help"] and len(words) > 1:
@@ -66,7 +66,7 @@ class ImgOpenMagics(Magics):
             return None
         if cell is not None and not command.takes_body:
             raise ParameterError(
-                f"%%imgopen {command.name} takes no cell", hint=f"%imgopen {line.strip()}"
+                f"{command.name} does not use a cell", hint=f"%imgopen {line.strip()}"
             )
         value = self._run(command, options, cell, here, typed=rest, quiet=quiet)
         return None if quiet and here.statement else value
@@ -86,13 +86,12 @@ class ImgOpenMagics(Magics):
         out = getattr(options, "out", None)
         if out is not None and not (isinstance(out, str) and out.isidentifier()):
             raise ParameterError(
-                f"in a notebook --out takes the name of a variable, not {in_words(out)}",
-                hint="--out NAME, then NAME.to_csv(...) for a table; for images: --save FOLDER",
+                f"in a notebook, --out takes the name of a variable, not {in_words(out)}",
+                hint="for a table: --out NAME, then NAME.to_csv(...); for images: --save FOLDER",
             )
         if out in here.local:
             raise ParameterError(
-                f"--out cannot set {out}, a variable of the function {here.function}: "
-                "nothing was sent",
+                f"--out cannot set {out}, a local variable of {here.function}: nothing was sent",
                 hint=f"{out} = %imgopen ..., without --out",
             )
         variables = here.variables
@@ -100,7 +99,7 @@ class ImgOpenMagics(Magics):
         try:
             if out and out in variables and _reads(options, out, variables[out]):
                 raise ParameterError(
-                    f"{out} is the input itself: nothing was sent", hint="--out ANOTHER_NAME"
+                    f"{out} is the input of this line: nothing was sent", hint="--out ANOTHER_NAME"
                 )
             value = command.run(call)
         except ImgOpenError as error:

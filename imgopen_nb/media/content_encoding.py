@@ -52,8 +52,8 @@ def unpacked(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     else:
         named = ", ".join(name if name.isalnum() else "?" for name in names)[:40]
         raise UnreadableEncodingError(
-            f"sent it compressed ({named}) although it was asked not to, which cannot be "
-            "decompressed here"
+            f"sent it compressed ({named}) although it was asked not to, and that format cannot "
+            "be decompressed here"
         )
 
 
@@ -66,7 +66,7 @@ def _inflated(pieces: Iterator[bytes], kind: int) -> Iterator[bytes]:
                 if not left.strip(b"\0"):  # padding
                     break
                 if kind != _GZIP or not _GZIP_START.startswith(left[:2]):
-                    raise _broken("something follows it")
+                    raise _broken("there is extra data after it")
                 unpacking = zlib.decompressobj(wbits=kind)  # gzip may have several parts
             try:
                 while part := unpacking.decompress(left, PIECE):

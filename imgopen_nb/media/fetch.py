@@ -93,7 +93,7 @@ class Answer:
                     break
         if max(len(data), length or 0) > most:
             limit = f"{most // 10**6} MB" if most >= 10**6 else f"{most} bytes"
-            raise FetchError(f"the file is too large: at most {limit} are taken", final=True)
+            raise FetchError(f"the file is too large: the limit is {limit}", final=True)
         return bytes(data)
 
 
@@ -112,7 +112,7 @@ class Fetcher:
     def after_fork(self) -> None:
         """Make the pools of connections; a forked child does so again."""
         # Two pools: a connection that was made for a trusted address, perhaps into a private
-        # network, never serves one that came over the wire.
+        # network, never serves one that came from a server.
         self._trusted, self._untrusted = (Adapter(self._connections) for _ in range(2))
 
     def fetch(self, url: str, *, trusted: bool, seconds: float, own: str = "") -> bytes:
@@ -165,7 +165,7 @@ class Fetcher:
                 url, host = _redirected(url, target, host)
                 trusted = trusted and _same_server(previous, url)
             only = f"only http and https, at most {redirects} times"
-            raise FetchError(f"{host} redirects to an address that is not followed: {only}")
+            raise FetchError(f"{host} redirects to an address that is not allowed: {only}")
 
     def close(self) -> None:
         """Close the connections."""
@@ -362,7 +362,7 @@ def _addresses(host: str, port: int, only_public: bool) -> list[str]:
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
     if only_public and not all(map(is_public, addresses)):
-        raise FetchError(f"{clip(host, 100)} lies in a private network; not fetched")
+        raise FetchError(f"{clip(host, 100)} is in a private network, so it was not fetched")
     return addresses
 
 
@@ -377,7 +377,7 @@ def _host(url: str) -> str:
         raise FetchError(f"the URL has more than {MAX_URL:,} characters")
     if parts.scheme.lower() not in _DEFAULT_PORTS or not host:
         named = f", not {clip(parts.scheme, 20)}" if parts.scheme else ""
-        raise FetchError(f"an image is given as an http or https URL{named}")
+        raise FetchError(f"an image needs an http or https URL{named}")
     return clip(host, 100)
 
 
@@ -387,7 +387,7 @@ def _redirected(url: str, target: str, host: str) -> tuple[str, str]:
         return url, _host(url)
     except ValueError as error:  # a FetchError is one
         reason = error.message if isinstance(error, FetchError) else "this is not a usable URL"
-        text = f"{host} redirects to an address that is not followed: {reason}"
+        text = f"{host} redirects to an address that is not allowed: {reason}"
         raise FetchError(text) from None
 
 
@@ -401,7 +401,7 @@ def _same_server(url: str, target: str) -> bool:
     """Whether a redirect stays at its server; to change from http to https is to stay."""
     try:
         (host, port), (there, other) = _origin(url), _origin(target)
-    except ValueError:  # a port that is no number; sending says so
+    except ValueError:  # a port that is not a number; sending says so
         return False
     return host == there and (port == other or (port, other) == (80, 443))
 
@@ -439,7 +439,7 @@ def announced(response: requests.Response) -> int | None:
         return None
     lengths = {one.strip() for one in said.split(",")}
     if len(lengths) > 1 or not re.fullmatch("[0-9]{1,18}", min(lengths)):
-        raise http.client.HTTPException("a Content-Length that is no number")
+        raise http.client.HTTPException("a Content-Length that is not a number")
     return int(min(lengths))
 
 
@@ -474,7 +474,7 @@ _REASONS: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
     ("the encrypted connection failed",
      (ssl.SSLError, urllib3.exceptions.SSLError, requests.exceptions.SSLError)),
     ("the proxy cannot be reached", (ProxyError, requests.exceptions.ProxyError)),
-    ("no connection in time", (requests.ConnectTimeout,)),
+    ("the connection timed out", (requests.ConnectTimeout,)),
     ("timed out", (TimeoutError, ReadTimeoutError, requests.Timeout)),
     ("the connection was closed without an answer", (http.client.RemoteDisconnected,)),
     ("the connection was reset", (ConnectionResetError,)),
@@ -500,13 +500,13 @@ def _explained(error: Exception, host: str, deadline: Deadline) -> FetchError:
     found = list(causes(error))
     if deadline.left < 0.01:
         limit = f"{deadline.seconds:.3g} s"
-        return FetchError(f"timed out: {host} did not deliver the file within {limit}")
+        return FetchError(f"timed out: {host} did not send the file within {limit}")
     for one in found:
         if isinstance(one, IncompleteRead):
             total = one.partial + one.expected
-            return FetchError(f"the connection broke off after {one.partial} of {total} bytes")
+            return FetchError(f"the connection was lost after {one.partial} of {total} bytes")
         if isinstance(one, UnreadableEncodingError):
             return FetchError(f"{host} {one}", final=True)
         if isinstance(one, NameResolutionError):
-            return FetchError(f"{host} is not reachable: no such host, or no network")
-    return FetchError(f"{host} is not reachable: {reason(error)}")
+            return FetchError(f"{host} cannot be reached: no such host, or no network")
+    return FetchError(f"{host} cannot be reached: {reason(error)}")

@@ -55,8 +55,8 @@ FORMATS = (
     _row("AVIF", ".avif", "image/avif", rb".{4}ftyp(.{4}){0,12}avi[fs]"),
 )
 _OTHERS = (
-    (rb"\s*<(!doctype\s+html|html)", "a web page", "give the address of the image itself"),
-    (rb"\s*<(\?xml|svg)", "SVG or XML", "draw it to PNG first"),
+    (rb"\s*<(!doctype\s+html|html)", "a web page", "use the address of the image itself"),
+    (rb"\s*<(\?xml|svg)", "SVG or XML", "convert it to PNG first"),
     (rb"%PDF", "a PDF", "export the page as PNG first"),
     (rb"%!PS", "PostScript", "export the page as PNG first"),
     (rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIC", "convert it to JPEG first"),
@@ -67,7 +67,7 @@ _OTHERS = (
     (rb"\x1f\x8b|PK\x03\x04|7z\xbc\xaf|Rar!", "an archive", "unpack it first"),
     (rb"\xd0\xcf\x11\xe0", "an old Office file", "export the image as PNG first"),
     (rb"version https://git-lfs", "a Git LFS pointer", "fetch the file with git lfs pull"),
-    (rb"\s*[{\[\"]", "text or JSON", "give the image itself"),
+    (rb"\s*[{\[\"]", "text or JSON", "use the image itself"),
 )
 MIME_TYPES = {row.suffix: row.mime for row in FORMATS}
 FILE_SUFFIXES = frozenset((*MIME_TYPES, ".jpeg", ".tiff"))
@@ -88,7 +88,7 @@ def format_of(data: bytes) -> PictureFormat | None:
 
 
 def what_else(data: bytes) -> tuple[str, str] | None:
-    """Return what a file is that is no image to us, and what to do about it; None if unknown.
+    """Return what a file is if it is not an image, and what to do about it; None if unknown.
 
     Example:
         what_else(b"%PDF-1.7")  # ("a PDF", "export the page as PNG first")

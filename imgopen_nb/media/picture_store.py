@@ -99,7 +99,9 @@ class PictureStore:
         # Not in the block: the error's own text may hold the address or an account.
         raise PictureError(
             f"the image was not uploaded to {self.url} ({failure})",
-            hint="is the store's package configured with an account that may write there?",
+            hint=(
+                "check that the store's package is configured with an account that may write there"
+            ),
         )
 
 
@@ -115,15 +117,15 @@ def check_store(url: str) -> None:
         from fsspec.spec import AbstractFileSystem
     except ImportError:
         raise SettingsError(
-            f"images in {scheme}:// need a package that is not installed",
+            f"{scheme}:// needs a package that is not installed",
             hint=install_command("remote"),
         ) from None
     try:
         kind = fsspec.get_filesystem_class(scheme)
     except ValueError:
         raise SettingsError(
-            f"{scheme}:// is no kind of store that fsspec knows",
-            hint="give https:// for a folder that is served, or a store such as s3://bucket/set",
+            f"{scheme}:// is not a kind of store that fsspec knows",
+            hint="use https:// for a folder that is served, or a store such as s3://bucket/set",
         ) from None
     except ImportError as error:
         raise SettingsError(
@@ -131,8 +133,8 @@ def check_store(url: str) -> None:
         ) from None
     if kind.sign is AbstractFileSystem.sign:
         raise SettingsError(
-            f"{scheme}:// signs no addresses, so the service could not fetch images from there",
-            hint="give a store that does, such as s3:// or gs://, or a folder that is served",
+            f"{scheme}:// cannot sign addresses, so the service could not fetch images from there",
+            hint="use a store that can, such as s3:// or gs://, or a folder that is served",
         )
 
 
@@ -146,5 +148,7 @@ def _is_there(files: Any, path: str, size: int) -> bool:
 def _signed(files: Any, path: str) -> SignedUrl:
     address = str(files.sign(path, expiration=SIGNED_FOR))
     if urlsplit(address).scheme not in ("http", "https"):
-        raise PictureError("the store signs no http(s) addresses: the service cannot use them")
+        raise PictureError(
+            "the addresses that the store signs are not http(s), so the service cannot use them"
+        )
     return SignedUrl(address)

@@ -59,9 +59,9 @@ def store(address: str) -> UPath:
     address = address.strip()
     shown = visible(clip(_PASSWORD.sub("//***@", address.partition("?")[0]), 120))
     if _PASSWORD.search(address) or _SECRET.search(address):
-        raise UsageError(f"{shown} has a password or key in it", hint=_CREDENTIALS)
+        raise UsageError(f"{shown} contains a password or key", hint=_CREDENTIALS)
     if "::" in address:
-        raise UsageError(f"{shown} is a chain of addresses", hint="give one, without ::")
+        raise UsageError(f"{shown} is a chain of addresses", hint="use one address, without ::")
     try:
         from upath import UPath
 

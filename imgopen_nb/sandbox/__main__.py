@@ -42,9 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="PIL")  # the answers say what is wrong with images
     if not 0 <= options.port < 65536 or not 0 <= options.delay < 86400:
-        parser.error("--port is from 0 to 65535, --delay from 0 to 86400")
+        parser.error("--port must be 0 to 65535, and --delay 0 to 86400")
     if not 0 <= options.training_seconds < 86400:
-        parser.error("--training-seconds is from 0 to 86400")
+        parser.error("--training-seconds must be 0 to 86400")
     options.faults = _faults(parser, options.faults)
     access = _access(parser, options)
     try:
@@ -60,19 +60,23 @@ def _parser() -> argparse.ArgumentParser:
         prog="imgopen sandbox" if in_terminal() else "python -m imgopen_nb.sandbox",
         description="Serve the Img Open API on this machine; nothing leaves it.",
     )
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--home", type=Path, default=None, help="where tasks and files are kept")
-    parser.add_argument("--parent", action="store_true", help="end with stdin or the parent")
+    parser.add_argument(
+        "--parent", action="store_true", help="exit when stdin closes or the parent exits"
+    )
     parser.add_argument("--key-id", default="", help="ask for this key instead of a token")
     parser.add_argument("--key-secret-env", default="", help="the variable that holds its secret")
-    parser.add_argument("--open", action="store_true", help="ask for nothing: anybody may use it")
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds until a result shows")
-    parser.add_argument("--training-seconds", type=float, default=120.0, help="how long it takes")
+    parser.add_argument("--open", action="store_true", help="ask for neither: anyone can use it")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds until a result is ready")
+    parser.add_argument(
+        "--training-seconds", type=float, default=120.0, help="how long training takes"
+    )
     parser.add_argument(
         "--allow-callback", action="append", default=[], metavar="HOST",
-        help="a host that callbacks may go to, besides this machine; may be repeated",
+        help="allow callbacks to this host as well as this machine; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--faults", default="", help="what goes wrong: JSON, or a file of it")
+    parser.add_argument("--faults", default="", help="faults to cause: JSON, or a JSON file")
     parser.add_argument("--admin", action="store_true", help="serve /_sandbox for tests")
     return parser
 
@@ -95,9 +99,11 @@ def _access(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Acc
 
     secret = os.environ.pop(options.key_secret_env, "") if options.key_secret_env else ""
     if bool(options.key_id) != bool(secret):
-        parser.error("--key-id and the variable named by --key-secret-env go together")
+        parser.error(
+            "--key-id needs the variable named by --key-secret-env, and the other way around"
+        )
     if secret and options.open:
-        parser.error("give --open or --key-id, not both")
+        parser.error("use --open or --key-id, not both")
     try:
         given = given_token()
     except SettingsError as error:

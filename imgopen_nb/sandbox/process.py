@@ -59,8 +59,8 @@ def given_token() -> Secret | None:
         return None
     if not _TOKEN.fullmatch(token.reveal()):
         raise SettingsError(
-            f"{TOKEN_VARIABLE} is no token: 16 to 256 printable ASCII characters without spaces",
-            hint="take what `imgopen sandbox` prints, or unset it",
+            f"{TOKEN_VARIABLE} is not a token: 16 to 256 printable ASCII characters without spaces",
+            hint="use the token that `imgopen sandbox` prints, or unset the variable",
         )
     return token
 
@@ -180,7 +180,7 @@ def _log_file(home: Path) -> Path:
     except OSError as error:
         raise SandboxError(
             f"the sandbox cannot write to {log.parent}: {error.strerror}",
-            hint="set IMGOPEN_HOME to a folder that can be written to",
+            hint="set IMGOPEN_HOME to a folder that you can write to",
         ) from None
     return log
 
@@ -241,7 +241,9 @@ def _ready(process: subprocess.Popen[bytes], timeout: float) -> tuple[str, Secre
     except (ValueError, KeyError, TypeError):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)
-        raise SandboxError(f"the sandbox ended at its start (exit code {process.poll()})") from None
+        raise SandboxError(
+            f"the sandbox exited while starting (exit code {process.poll()})"
+        ) from None
 
 
 def _with_tail(message: str, log: Path, begin: int) -> str:

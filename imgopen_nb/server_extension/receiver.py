@@ -36,7 +36,7 @@ class CallbackOutcome(enum.Enum):
     UNKNOWN = "the history has no such task"
     UNREADABLE = "it has no state of a task"
     FOREIGN = "it is about another task"
-    NOTED = "not all of it can be used: the service is asked instead"
+    NOTED = "not all of it is usable: the service is polled instead"
 
 
 class Receiver:
@@ -162,7 +162,7 @@ class Receiver:
         with self._database.transaction():
             if self._row(task_id) is None:
                 return CallbackOutcome.UNKNOWN
-            self._table.add_event(task_id, "noted", "a callback that cannot be used as it is")
+            self._table.add_event(task_id, "noted", "a callback that is not fully usable")
         return CallbackOutcome.NOTED
 
     def _row(self, task_id: str) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b|nan\b)", re.IGNORECASE)
 
 _KNOWN = {
     "documented": "",
-    "client": "not documented, seen in a client",
+    "client": "not documented; seen in a client",
     "assumed": "not documented, assumed",
 }
 # How many other names of an option the help lists, and how many values of a long list.
@@ -66,7 +66,7 @@ class _Once(argparse.Action):
     ) -> None:
         if getattr(namespace, self.dest, None) is not None:
             raise ParameterError(
-                f"{option_string} is given twice", hint="put all of it behind one of them"
+                f"{option_string} was given twice", hint="put all values after one of them"
             )
         setattr(namespace, self.dest, values)
 
@@ -202,7 +202,7 @@ def seconds_of(text: Any) -> float | None:
     """Return the value of --timeout, None if it was not given.
 
     Raises:
-        ParameterError: it is no number of seconds.
+        ParameterError: it is not a number of seconds.
     """
     if text is None:
         return None
@@ -211,7 +211,7 @@ def seconds_of(text: Any) -> float | None:
     except (TypeError, ValueError):  # {name} on a line may stand for any object
         seconds = -1.0
     if not seconds >= 0:
-        raise ParameterError(f"--timeout must be seconds, not {in_words(text)}")
+        raise ParameterError(f"--timeout must be a number of seconds, not {in_words(text)}")
     return seconds
 
 
@@ -235,9 +235,9 @@ def add_operation(parser: Parser, operation: Operation) -> None:
     parser.epilog = _epilog(operation, parser.prog)
     names = [p.name.upper() for p in operation.positional]
     if names:
-        text = "or by its option"
+        text = f"the same as {operation.positional[0].flag}"
         if len(names) > 1:
-            text = f"{' '.join(names)}, in this order, or by their options"
+            text = f"{' '.join(names)}, in this order; the same as their options"
         parser.add_argument("words", nargs="*", metavar=names[0], help=text)
     for param in operation.user_params:
         add_param(parser, param)
@@ -281,7 +281,7 @@ def _too_many(operation: Operation, word: Any) -> str:
     if sign and folded(name) in operation.names:
         return f"an option: {operation.names[folded(name)].flag} {clip(value, 60)}"
     if name == "#":
-        return "a line cannot hold a comment: put it on a line of its own"
+        return "a comment needs a line of its own"
     if operation.name == "describe":
         return "put a name with spaces in quotes; for several images: --from, or %imgopen compare"
     return f"put text with spaces in quotes; see %imgopen {operation.name} --help"
@@ -310,20 +310,22 @@ def _help(param: Param) -> str:
     parts = [
         "required" if param.required else "",
         param.unit,
-        " ".join(
-            [
-                "" if low is None else f"from {plain(low)}",
-                "" if high is None else f"to {plain(high)}",
-            ]
-        ).strip(),
+        _range(low, high),
         f"default {param.default}" if param.default is not None else "",
-        f"sent unless given: {param.preset}" if param.preset is not None else "",
+        f"{param.preset} is sent by default" if param.preset is not None else "",
         _KNOWN[param.known],
         _values(param),
         f"also {', '.join(param.aliases[:MOST_ALIASES])}" if param.aliases else "",
     ]
     facts = "; ".join(part for part in parts if part)
     return (param.help + (f" ({facts})" if facts else "")).replace("%", "%%")
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        least = "" if low is None else f"at least {plain(low)}"
+        return least if high is None else f"at most {plain(high)}"
+    return f"from {plain(low)} to {plain(high)}"
 
 
 def _values(param: Param) -> str:
@@ -333,7 +335,7 @@ def _values(param: Param) -> str:
     if param.open_values:
         return f"the sandbox knows {listed}" if param.type == "string" else listed
     if len(told) > MOST_LISTED:
-        return f"{', '.join(told[:MOST_SHOWN])}, each with Karras or another schedule"
+        return f"{', '.join(told[:MOST_SHOWN])}, with Karras or another schedule"
     return listed if any(v.about for v in param.values) else ""
 
 

@@ -116,8 +116,8 @@ def split(line: str) -> list[Word]:
             parts.append(Part(quoted, held=True))
         elif found[0] in ("'", '"'):
             raise ParameterError(
-                f"a quote is not closed in: {clip(line, 120)}",
-                hint="put a word that holds an apostrophe into double quotes",
+                f"a quote is not closed: {clip(line, 120)}",
+                hint="put a word with an apostrophe in double quotes",
             )
         else:
             parts.append(Part(found[0]))
@@ -210,7 +210,8 @@ def _expanded(word: str, variables: Mapping[str, Any]) -> Any:
         value = look_up(asked, variables)
         if isinstance(value, (list, tuple)) and not value:
             raise ParameterError(
-                f"{{{asked}}} is empty: there is nothing to run", hint="fill it, then run the line"
+                f"{{{asked}}} is empty: there is nothing to run",
+                hint="fill it, then run the line again",
             )
         return value
     if parts and parts[0].held and _AXIS.match(str(parts[0].value)):  # 'NAME="a, b",c' as a whole
@@ -219,8 +220,8 @@ def _expanded(word: str, variables: Mapping[str, Any]) -> Any:
     table = len(pieces) > 1 and any(getattr(piece.value, "shape", ()) for piece in pieces)
     if table and not _AXIS.match(word) and (found := _BRACES.search(word)):
         raise ParameterError(
-            f"{clip(word, 80)}: a table or an array in braces stands alone",
-            hint=f"a part of it is named within the braces: {{{found[1]}['NAME']}}",
+            f"{clip(word, 80)}: a table or an array in braces must be a word of its own",
+            hint=f"to use a part of it, write the part inside the braces: {{{found[1]}['NAME']}}",
         )
     return Word(pieces)
 
@@ -257,7 +258,7 @@ def _refuse_open_braces(words: list[str], variables: Mapping[str, Any]) -> None:
 
 def _no_code(text: str, name: str) -> ParameterError:
     return ParameterError(
-        f"braces look variables up and run no code: {clip(text, 80)}",
+        f"braces take names of variables and run no code: {clip(text, 80)}",
         hint=f"x = ..., then {{x}}; to write the braces themselves, double them: {{{{{name}...}}}}",
     )
 
@@ -282,7 +283,7 @@ def values(flag: str, word: Any) -> list[Any]:
     parts = _parts(word) if isinstance(word, str) else (Part(word, held=True),)
     found = list(_values(flag, parts))
     if not found:
-        raise ParameterError(f"{flag} names no value", hint="separate values by commas")
+        raise ParameterError(f"{flag} has no value", hint="separate values by commas")
     return found
 
 
@@ -305,8 +306,8 @@ def _values(flag: str, parts: Iterable[Part]) -> Iterator[Any]:
             field = field.replace('""', '"')
         elif field.startswith('"'):
             raise ParameterError(
-                f"{flag}: a quote is not closed, or there is more behind it: {clip(field, 80)}",
-                hint='a value with a comma is written "in, quotes", and a quote in it twice',
+                f"{flag}: a quote is not closed, or something follows it: {clip(field, 80)}",
+                hint='write a value with a comma "in, quotes", and double a quote inside it',
             )
         if alone := re.fullmatch(r"\x00(\d+)\x00", field):
             yield from _items(objects[int(alone[1])])
@@ -454,6 +455,5 @@ def _item(value: Any, key: str, so_far: str, variables: Mapping[str, Any]) -> An
     except Exception:
         raise ParameterError(
             f"there is no {so_far}{key}",
-            hint="in brackets stands a number or a quoted name; for anything else, x = ..., then "
-            "{x}",
+            hint="use a number or a quoted name in brackets; for anything else, x = ..., then {x}",
         ) from None

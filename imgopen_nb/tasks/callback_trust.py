@@ -19,9 +19,9 @@ MAX_EXPECTED = 100_000
 class Trust(enum.Enum):
     """What is known about callbacks."""
 
-    UNPROVEN = "none has come yet"
-    WORKING = "the last one that was expected came"
-    FAILING = "the last one that was expected did not come"
+    UNPROVEN = "none has arrived yet"
+    WORKING = "the last expected one arrived"
+    FAILING = "the last expected one did not arrive"
 
 
 # How long a task is not polled: at least so many seconds, or a factor of the usual longest time.

@@ -161,10 +161,12 @@ class InputResolver:
             if self._urls.address:
                 return picture
             raise PictureError(
-                f"{picture.label} is on this machine, and Img Open fetches images itself: "
+                f"{picture.label} is on this machine, but Img Open can only fetch images by URL: "
                 f"{self._urls.why}",
-                hint="give a public URL, or say where its folder is served: %imgopen config "
-                "images FOLDER=https://...; without keys the sandbox takes local files",
+                hint=(
+                    "use a public URL, or say where its folder is served: %imgopen config "
+                    "pictures FOLDER=https://...; without a key, the sandbox takes local files"
+                ),
             )
         assert picture.data is not None, "an image without a URL has its bytes"
         client = self._backend.http
@@ -226,9 +228,9 @@ def _refuse_files(operation: Operation, values: Mapping[str, Any]) -> None:
         for member, held in _members(values.get(param.name), param.name):
             if "image" in member.rpartition(".")[2] and os.path.isfile(held):
                 raise PictureError(
-                    f"{member}: {clip_path(held)} is a file on this machine, which is not uploaded "
-                    "from here: nothing was sent",
-                    hint="give the file as image, or put a URL or base64 here",
+                    f"{member}: {clip_path(held)} is a file on this machine, and files inside an "
+                    "object are not uploaded: nothing was sent",
+                    hint="pass the file as image, or use a URL or base64 here",
                 )
 
 
@@ -255,5 +257,5 @@ def _check_mask(read: Mapping[str, list[Picture]]) -> None:
     if len(sizes) == 2 and len(set(sizes.values())) == 2:
         mask, image = (f"{width} × {height}" for width, height in sizes.values())
         raise PictureError(
-            f"mask has {mask} pixels, but image has {image}: they must have the same size"
+            f"mask is {mask} pixels, but image is {image}: they must have the same size"
         )

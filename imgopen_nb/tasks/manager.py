@@ -120,7 +120,7 @@ class Home(str):
         if not task.done and asked != (self.backend, self.base_url):
             where = self.base_url or f"the {self.backend} service"
             raise SettingsError(
-                f"the task {task_id} was sent to {where}, which this process has no session for",
+                f"the task {task_id} was sent to {where}, but this process has no session for it",
                 hint="open that Session first, with its access key",
             )
         return task
@@ -148,7 +148,7 @@ class Home(str):
         folder = next((each for each in folders if (each / FILE).is_file()), None)
         if folder is None:
             raise error(
-                f"this came from the history in {self}, and there is none on this machine now",
+                f"this came from the history in {self}, which is not on this machine",
                 hint="copy that folder here, or set IMGOPEN_HOME to where it is now",
             )
         if held := self._held(str(folder)):
@@ -181,7 +181,7 @@ class TaskManager(NotPickled):
         timing, scheduler: when to poll which task, and the threads that do it.
     """
 
-    instead = "it belongs to its session; make a new Session where you need it"
+    instead = "it belongs to its session; create a new Session where you need it"
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -32,4 +32,4 @@ def follow(task: Task, timeout: float | None = None, usual: Usual = None) -> Non
 
 def usual_time(usual: Usual) -> str:
     """Return "usually 4 s, 90 % under 9 s", "" while nothing is known."""
-    return f"usually {usual[0]:.2g} s, 90 % under {usual[1]:.2g} s" if usual else ""
+    return f"usually {usual[0]:.2g} s; 90 % take less than {usual[1]:.2g} s" if usual else ""

@@ -89,7 +89,7 @@ class ResultImage(str):
             PictureError: it can no longer be fetched.
         """
         if self.home is None:
-            raise PictureError(f"{self} cannot be fetched: the session is not known any more")
+            raise PictureError(f"{self} cannot be fetched: its session no longer exists")
         return self.home.download(str(self), self.task_id, self.number)
 
     def pil(self) -> PIL.Image.Image:
@@ -100,23 +100,23 @@ class ResultImage(str):
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one task: a value, to be compared, copied, pickled or put into a DataFrame.
+    """The result of one task: a plain value that can be compared, copied and pickled.
 
     Attributes:
-        task_id, server_id: our id and the service's.
+        task_id, server_id: the task's own id, and the service's id for it.
         operation, kind: the operation, and the kind of result.
         model: the model, None if the operation has none.
-        image: the name that this call gave to its image; a local path is absolute.
-        picture: which image it was, by content: see `images/identity.py`.
-        params: the parameters, by user-facing name.
-        data: the service's answer as it came; if it echoed our keys, they are removed.
-        backend: "real" or "sandbox"; `engine` and `fidelity` say how the sandbox made it.
+        image: the image as this call named it; a local path is absolute.
+        picture: the identity of the image, by its content: see `images/identity.py`.
+        params: the parameters, by the names that you use.
+        data: the service's answer, unchanged; access keys in it are removed.
+        backend: "real" or "sandbox"; `engine` and `fidelity` say how the sandbox made the result.
         submitted, finished: seconds since the epoch.
         queries, attempts: how often the task was polled, and how often it was sent.
         status: "succeeded", or "failed" with `error`.
-        cached: whether it was taken from the history; nothing was sent.
+        cached: whether it was taken from the history without sending a request.
         notes: remarks for the reader.
-        home: the folder of the history, by which a pickled result finds its images again.
+        home: the folder of the history, where a pickled result finds its images again.
     """
 
     task_id: str
@@ -145,24 +145,24 @@ class Result:
 
     @property
     def id(self) -> str:
-        """The same as `task_id`, as a task calls it."""
+        """The same as `task_id`; a task has this name too."""
         return self.task_id
 
     @property
     def seconds(self) -> float | None:
-        """Seconds from the submission until the end was noticed."""
+        """Seconds from the submission until the result was seen."""
         if self.submitted is None or self.finished is None:
             return None
         return max(0.0, self.finished - self.submitted)
 
     @property
     def engine(self) -> str | None:
-        """What computed it, None if the answer does not say (the sandbox does)."""
+        """What computed the result; None if the answer does not say (the sandbox's does)."""
         return _text(self.data.get("engine"))
 
     @property
     def fidelity(self) -> str | None:
-        """How real the sandbox's result is: real, approximate or placeholder; else None."""
+        """How real a result of the sandbox is: real, approximate or placeholder; else None."""
         return _text(self.data.get("fidelity"))
 
     @property
@@ -183,7 +183,7 @@ class Result:
 
     @property
     def images(self) -> list[ResultImage]:
-        """URLs of the output images; `.data()` and `.pil()` fetch one."""
+        """The URLs of the output images; `.data()` and `.pil()` download one."""
         if self.kind != "images":
             return []
         found = [find(self.data, self.output), self.data.get("outputImageUrls")]
@@ -192,9 +192,9 @@ class Result:
 
     @property
     def files(self) -> list[Path]:
-        """The files in which the setting `save` keeps `images`; [] if it keeps none.
+        """The files in which the setting `save` stores `images`; [] without that setting.
 
-        If they are being saved just now, this waits for them, 30 s at most.
+        If they are being saved at the moment, this waits for up to 30 s.
         """
         return self.home.kept(self.task_id) if self.home and self.kind == "images" else []
 
@@ -230,16 +230,16 @@ class Result:
         return found
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
-        """Write the images (or the caption) and a JSON file of their origin into a folder.
+        """Save the images (or the caption) and a JSON file that says where they come from.
 
-        For a result without either, such as a list, the JSON file has the answer itself.
+        If there is neither, as for a list, the JSON file holds the answer itself.
 
-        Their names tell the image, the operation and the task. What an earlier call wrote is
-        replaced, unless it has been edited since.
+        Files are named after the image, the operation and the task. Files from an earlier call are
+        replaced, unless they were edited since.
 
         Args:
-            folder: made if it does not exist.
-            overwrite: whether to replace files of yours too.
+            folder: where to write; created if it does not exist.
+            overwrite: whether to also replace files of yours.
 
         Returns:
             The paths of the files, the JSON file last.
@@ -253,7 +253,7 @@ class Result:
             >>> session.run("upscale", image="sample:coffee").save("pictures")
         """
         if self.home is None:
-            raise UsageError("this result has no files to save: it comes from no task")
+            raise UsageError("this result does not come from a task, so it has no files to save")
         # All names may come from an imported file.
         name = "-".join(filter(None, (_origin(self.image), self.operation, self.task_id)))
         stem = path_of(folder) / re.sub(r"[^\w.-]", "_", name)[:180]
@@ -301,7 +301,7 @@ def missing_note(operation: Operation, data: Mapping[str, Any]) -> tuple[str, ..
     """Return a note if a result lacks its output."""
     if not operation.output or find(data, operation.output) not in (None, "", []):
         return ()
-    return (f"the service reports success, but the answer holds no {operation.output}",)
+    return (f"the service reports success, but the answer has no {operation.output}",)
 
 
 def _items(given: Any, kind: type[T]) -> list[T]:

@@ -145,12 +145,12 @@ class Saver:
                     (str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths
                 ]
                 self._table.add_event(task.id, SAVED, json.dumps({"files": told}))
-                task.remark(f"kept in {self.folder}: {', '.join(path.name for path in paths)}")
+                task.remark(f"saved in {self.folder}: {', '.join(path.name for path in paths)}")
                 return
             except Exception as error:  # whatever it is, the result stays
                 why = error.message if isinstance(error, ImgOpenError) else type(error).__name__
             if last or self._closed.wait(PAUSE):
-                task.remark(f"not kept in {self.folder}: {why}")
+                task.remark(f"not saved in {self.folder}: {why}")
                 return
 
     def _saved(self, task_id: str) -> list[tuple[Path, str]]:

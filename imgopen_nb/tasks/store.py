@@ -351,7 +351,7 @@ class TaskStore:
         for fact, value in _attributes(row).items():
             setattr(task, fact, value)
         if row["imported"]:
-            task.remarks += (f"imported from a file ({row['imported']}), not made here",)
+            task.remarks += (f"imported from a file ({row['imported']}), not run here",)
         task.shared = True
         task.start_clock(time.time() - (task.submitted or 0.0))
         return task
@@ -383,7 +383,7 @@ def _progress(task: Task, answer: Answer) -> dict[str, Any]:
 def _cached_note(task: Task) -> tuple[str, ...]:
     if not task.cached:
         return ()
-    return ("cached: taken from the history, nothing was sent; add --fresh to send it again",)
+    return ("cached: taken from the history without sending a request; add --fresh to send one",)
 
 
 def _undocumented_note(task: Task) -> tuple[str, ...]:
@@ -392,7 +392,7 @@ def _undocumented_note(task: Task) -> tuple[str, ...]:
     seen = [n for n in given if task.operation.param(n).known == "client"]
     if not seen or task.backend != "real":
         return ()
-    return (f"{', '.join(seen)}: not documented by the vendor, seen in a working client only",)
+    return (f"{', '.join(seen)}: not documented by the vendor, only seen in a working client",)
 
 
 def _sandbox_note(data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -51,13 +51,11 @@ from .task import Task
 CLAIM_RETRY = 0.25
 # Errors after which the same call may succeed a little later.
 TRANSIENT_ERRORS = (*TRANSIENT, SubmissionLostError)
-NEVER_SENT = (
-    "it never reached the service, and what was to be sent is not known any more: run it again"
-)
-LEFT_BEHIND = "its session ended while it was sent"
+NEVER_SENT = "it never reached the service, and its request is no longer known: run it again"
+LEFT_BEHIND = "its session ended while it was being sent"
 CANNOT_CHECK = (
-    "its session ended while it was sent, and this path cannot be asked whether it was accepted: "
-    "it is not sent again by itself"
+    "its session ended while it was being sent, and this path has no query that tells whether it "
+    "was accepted: it is not sent again automatically"
 )
 
 
@@ -404,7 +402,7 @@ class Submitter:
         if body is None:
             return None
         if search.losses >= MAX_ATTEMPTS:
-            text = f"sent {search.losses} times, and the service does not know it"
+            text = f"sent {search.losses} times, but the service still does not know it"
             raise TaskFailedError(f"{text}; {task.message}" if task.message else text)
         return self._submit(task, body)
 
@@ -474,6 +472,7 @@ def runnable(name: str) -> Operation:
     row = OPERATIONS[name]
     if row.kind == "status":
         raise UsageError(
-            f"{name} is not run by itself: tasks ask it", hint="use task.wait(), or %imgopen wait"
+            f"{name} is a query that tasks send: it is not run on its own",
+            hint="use task.wait(), or %imgopen wait",
         )
     return row

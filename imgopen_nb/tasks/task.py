@@ -92,22 +92,22 @@ class TaskHome(Home, Protocol):
 
 
 class Task:
-    """One task of a session. Made by `Session.submit`, safe to use from several threads.
+    """One task of a session, created by `Session.submit`; safe to use from several threads.
 
-    A pickled task is its id and the folder of its history: unpickled, it is the handle of the same
-    task, which goes on being waited for there. A copy is the handle itself.
+    A pickled task consists of its id and the folder of its history; unpickled, it is the same task
+        again, and you can wait for it there. A copy is the task itself.
 
     Attributes:
-        id: our own id, which the service calls businessTaskId (or id_task).
+        id: the task's own id, which the service calls businessTaskId (or id_task).
         server_id: the service's id, once it is known.
         operation, params, model, image, backend: what was requested, and from which backend.
-        picture: which image `image` was (`images/identity.py`), None if it is not known.
+        picture: the identity of `image` (see `images/identity.py`), None if unknown.
         state: its state now; `status` is the last status as the service sent it.
         message: the service's reason for a failure.
         data: the last answer's data.
         submitted, finished: seconds since the epoch.
         queries, attempts: how often it was polled, and how often it was sent.
-        cached: whether this is the result of an earlier task; nothing was sent.
+        cached: whether this is the result of an earlier task, so that nothing was sent.
         pending: seconds from the submission to the last poll that found it unfinished.
         shared: whether another session may be polling it too.
     """
@@ -290,12 +290,12 @@ class Task:
 
     @property
     def task_id(self) -> str:
-        """The same as `id`, as a result calls it."""
+        """The same as `id`; a result has this name too."""
         return self.id
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, with success or not."""
+        """Whether it has finished, with success or without."""
         return self.state.final
 
     @property
@@ -320,14 +320,14 @@ class Task:
         return self.result(timeout=0) if self.state is State.SUCCEEDED else None
 
     def events(self, timeout: float | None = None, tick: float | None = None) -> Iterator[Event]:
-        """Yield an event for every change until the task ends.
+        """Yield an event for every change until the task finishes.
 
         Args:
             timeout: seconds; by default the session's `timeout` (600).
             tick: also yield when nothing has changed for this many seconds.
 
         Raises:
-            TaskTimeoutError: it did not end in time; it goes on at the service.
+            TaskTimeoutError: it did not finish in time; it is still running at the service.
             WaitCancelledError: `cancel()` was called.
             APIError: polling failed too often.
 
@@ -357,13 +357,13 @@ class Task:
                 raise TaskInterrupted(said) from None
 
     def wait(self, timeout: float | None = None) -> Task:
-        """Wait until the task ends, and return it, failed or not. Raises the errors of `events`."""
+        """Wait until the task finishes, and return it, failed or not. Raises what `events` does."""
         for _ in self.events(timeout):
             pass
         return self
 
     def result(self, timeout: float | None = None) -> Result:
-        """Wait until the task ends and return its result.
+        """Wait until the task finishes, and return its result.
 
         Args:
             timeout: seconds; by default the session's `timeout` (600).
@@ -387,14 +387,14 @@ class Task:
         return result
 
     def cancel(self) -> str:
-        """Stop waiting. The API has no cancel: the task goes on at the service, and may cost.
+        """Stop waiting. The API cannot cancel: the task keeps running at the service, and may cost.
 
         Returns:
             A sentence that explains this.
         """
         if self.state.final:
-            return f"{self.id} has ended already: {self.state}"
-        said = f"{self.id}: no longer waited for. Img Open has no cancel"
+            return f"{self.id} has already finished: {self.state}"
+        said = f"stopped waiting for {self.id}: Img Open cannot cancel a task"
         self.withdraw()
         outlook = self.outlook
         self.abort_waits(WaitCancelledError(said, task=self, hint=outlook))
@@ -402,41 +402,41 @@ class Task:
 
     @property
     def outlook(self) -> str:
-        """What becomes of the task if nobody waits for it, and how to get its result later."""
+        """What happens to the task if nobody waits for it, and how to get its result later."""
         if self.state.final:
-            return f"it has ended: {self.state}"
+            return f"it has finished: {self.state}"
         sent, wait = self._original or self, as_typed(f"%imgopen wait {self.id}")
         if self.state in UNSENT and sent.sending and not sent.withdrawn:
-            return f"it goes on being sent; to get its result later: {wait}"
+            return f"it is still being sent; to get its result later: {wait}"
         if self.state in UNSENT:
             return (
-                f"it is not known whether it has reached the service: {wait} looks for it, and "
-                "sends it again once that is safe "
-                f"({as_typed('%imgopen resume --send-lost')}: at once)"
+                f"it may or may not have reached the service: {wait} looks for it, and sends it "
+                f"again once that is safe ({as_typed('%imgopen resume --send-lost')}: "
+                "immediately)"
             )
-        return f"it goes on at the service; to get its result later: {wait}"
+        return f"it is still running at the service; to get its result later: {wait}"
 
     @property
     def looked_for_until(self) -> float | None:
-        """Until when it is looked for at the service, in seconds since the epoch; None if not."""
+        """Until when the service is asked for a lost task (seconds since the epoch), else None."""
         search = (self._original or self).search
         looked_for = self.state is State.LOST and self.watched and search
         return search.until if search and looked_for else None
 
     @property
     def looked_for(self) -> str:
-        """What is waited for while the task is looked for at the service, "" if it is not."""
+        """What a wait is for while the service is asked for a lost task; else ""."""
         if (until := self.looked_for_until) is None:
             return ""
         return (
-            "its answer was lost: it is looked for at the service, and sent again after "
-            f"{clock(until)} if it is still unknown there"
+            "its answer was lost: the service is asked for it, and it is sent again after "
+            f"{clock(until)} if the service does not know it"
         )
 
     def add_done_callback(self, call: Callable[[Task], None]) -> None:
-        """Call `call(task)` once, when the task ends or the wait is given up, from any thread.
+        """Call `call(task)` once, when the task finishes or waiting stops, from any thread.
 
-        If either has happened already, it is called at once.
+        If either has already happened, it is called immediately.
         """
         with Uninterrupted(), self._lock:
             if not self.state.final and self._wait_error is None:
@@ -485,7 +485,8 @@ class Task:
 
     def _timeout_error(self, limit: float) -> TaskTimeoutError:
         text = (
-            f"{self.operation.name} {self.id} did not end within {limit:g} s (it is {self.state})"
+            f"{self.operation.name} {self.id} did not finish within {limit:g} s (it is "
+            f"{self.state})"
         )
         hint = self.outlook
         if self.status is not None and self.state is State.SUBMITTED:
@@ -495,7 +496,7 @@ class Task:
         output = self.operation.output.partition("[")[0]
         if output and self.data.get(output):
             text += (
-                "; the last answer holds a result although its status says generating: task.data"
+                "; the last answer has a result although its status says generating: see task.data"
             )
         return TaskTimeoutError(text, task=self, hint=hint)
 
@@ -539,7 +540,7 @@ def time_limit(timeout: Any, default: float) -> TimeLimit:
     """Return how long somebody wants to wait at most, from now on; None stands for the default.
 
     Raises:
-        ParameterError: it is no number from 0.
+        ParameterError: it is not a number from 0.
     """
     if isinstance(timeout, TimeLimit):
         return timeout
@@ -550,5 +551,5 @@ def time_limit(timeout: Any, default: float) -> TimeLimit:
         seconds = timeout.astype("timedelta64[ms]").item()
     seconds = seconds.total_seconds() if hasattr(seconds, "total_seconds") else scalar(seconds)
     if not (isinstance(seconds, (int, float)) and seconds >= 0):
-        raise ParameterError(f"timeout must be seconds, not {in_words(timeout)}")
+        raise ParameterError(f"timeout must be a number of seconds, not {in_words(timeout)}")
     return TimeLimit(min(seconds, threading.TIMEOUT_MAX))

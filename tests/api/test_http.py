@@ -71,9 +71,9 @@ ERRORS: dict[str, tuple[Exception, str, bool]] = {
         "its certificate cannot be verified",
         True,
     ),
-    "no connection in time": (
+    "the connection timed out": (
         exceptions.ConnectTimeout(retried(ConnectTimeoutError(CONNECTION, "timed out"))),
-        "no connection in time",
+        "the connection timed out",
         True,
     ),
     "proxy": (

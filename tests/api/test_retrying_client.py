@@ -100,7 +100,7 @@ def test_not_found_without_json_is_no_proof(client: RetryingClient, stub: Stub):
     """A proxy that has lost its way answers so to all questions, also about a task that is paid."""
     stub.answer = lambda request: Reply(b"<html>404 Not Found</html>", 404)
 
-    with pytest.raises(SubmissionLostError, match="HTTP 404, and not with JSON") as caught:
+    with pytest.raises(SubmissionLostError, match="HTTP 404 without JSON") as caught:
         client.find(DESCRIBE, "T1")
 
     assert caught.value.again is not None
@@ -289,7 +289,7 @@ def test_training_whose_result_query_is_unknown_is_never_sent_twice(
 ):
     stub.replies(Reply(drop=True))
 
-    with pytest.raises(SubmissionLostError, match="cannot be found out") as caught:
+    with pytest.raises(SubmissionLostError, match="there is no way to tell") as caught:
         client.submit(OPERATIONS["train"], {"taskId": "T"}, "T")
     assert caught.value.again is None
     assert len(stub.requests) == 1

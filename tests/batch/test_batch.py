@@ -260,7 +260,7 @@ def test_failures_are_rows_with_their_reason_and_stop_no_other_row(
     wide = batch.wide()
 
     assert list(wide.iloc[:, 0].notna()) == [True, False, False, False, True] + [False] * 4
-    reasons = ["cannot be read", "too dark", "did not end in time", "there is no image"]
+    reasons = ["cannot be read", "too dark", "did not finish in time", "this row has no image"]
     for at, reason in zip([1, 2, 3, 5], reasons, strict=True):
         assert reason in wide["error"][at]
     assert "broken.jpg" in wide["error"][6]
@@ -294,7 +294,7 @@ def test_a_row_that_was_too_late_is_there_once_it_has_ended(session: Session, st
     gate.set()
     session.task(batch.results()[0].task_id).wait(30)
 
-    assert "did not end in time" in late["error"][0]
+    assert "did not finish in time" in late["error"][0]
     assert batch.wide().iloc[0].tolist() == [caption_of(urls(1)[0], "clip"), pd.NA]
     assert batch.results()[0].caption
     assert batch.errors().empty
@@ -323,7 +323,9 @@ def test_an_input_that_breaks_off_ends_with_a_row_that_says_so(session: Session,
     wide = describe(session, images()).wide()
 
     assert list(wide.iloc[:2, 0]) == [caption_of(image, "clip") for image in urls(1, 2)]
-    assert wide["error"][2] == "the input broke off after 2 rows (OSError: the disk is gone)"
+    assert (
+        wide["error"][2] == "the input ended with an error after 2 rows (OSError: the disk is gone)"
+    )
 
 
 def test_trouble_on_the_way_costs_no_row_and_pays_no_picture_twice(session: Session, stub: Stub):
@@ -366,7 +368,7 @@ def test_a_plan_tells_what_would_be_sent_and_sends_nothing(
     assert (made.cached, made.new, made.repeated, made.unusable) == (2, 2, 1, 2)
     assert made.seconds is not None
     assert len(stub.requests) == before
-    for words in ("7 rows", "2 to send", "2 from the history", "2 that cannot be sent: there is"):
+    for words in ("7 rows", "2 to send", "2 from the history", "2 that cannot be sent: this row"):
         assert words in repr(made)
 
 
@@ -391,7 +393,7 @@ def test_what_a_plan_counts_is_what_the_run_sends(session: Session, books: Servi
 
 
 def test_a_generator_is_not_used_up_by_a_plan(session: Session):
-    with pytest.raises(UsageError, match="it can be read only once"):
+    with pytest.raises(UsageError, match="can be read only once"):
         plan(session, "describe", (image for image in urls(1)))
 
 
@@ -586,8 +588,10 @@ def test_ctrl_c_stops_and_the_same_again_goes_on_and_sends_nothing_twice(
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
-        assert re.search(r"stopped: \d+ done, \d+ under way go on .*\d+ not sent", said.decode())
-        assert "run the same again: it takes up here, and sends nothing twice" in said.decode()
+        assert re.search(
+            r"stopped: \d+ done, \d+ still running at the service.*\d+ not sent", said.decode()
+        )
+        assert "run it again: it continues here, and sends nothing twice" in said.decode()
 
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=True)
 
@@ -601,7 +605,7 @@ def test_ctrl_c_in_the_notebook_leaves_the_kernel_as_it_was(session: Session, st
     books = Odd(duration=lambda: 0.0)
 
     stub.answer = gated(books, gate)
-    said = "0 done, 5 under way go on at the service"
+    said = "0 done, 5 still running at the service"
     with ctrl_c(1.0), pytest.raises(TaskInterrupted, match=said):
         describe(session, urls(*range(12)), concurrency=5)
     gate.set()
@@ -621,17 +625,17 @@ def test_ctrl_c_in_the_notebook_leaves_the_kernel_as_it_was(session: Session, st
         ("describe", {"modle": "clip"}, "did you mean model"),
         ("describe", {"model": ["clip", "clop"]}, "did you mean clip"),
         ("describe", {"models": "clop"}, "did you mean clip"),
-        ("describe", {"models": ["clip"], "model": "clip"}, "model is given twice"),
+        ("describe", {"models": ["clip"], "model": "clip"}, "model was given twice"),
         ("describe", {"models": 3}, "model must be"),
         ("describe", {"model": []}, "model is an empty list"),
-        ("describe", {"image": urls(1)[0]}, "image is given twice"),
-        ("describe", {"concurrency": 0}, "concurrency must be a whole number from 1, not 0"),
+        ("describe", {"image": urls(1)[0]}, "image was given twice"),
+        ("describe", {"concurrency": 0}, "concurrency must be a whole number of at least 1, not 0"),
         ("describe", {"concurrency": None}, "concurrency must be"),
         ("describe", {"concurrency": 2.5}, "concurrency must be"),
-        ("describe", {"most": -1}, "most must be a whole number from 0, not -1"),
+        ("describe", {"most": -1}, "most must be a whole number of at least 0, not -1"),
         ("describe", {"most": "5"}, "most must be"),
-        ("describe", {"timeout": "1h"}, "timeout must be seconds"),
-        ("describe", {"timeout": -1}, "timeout must be seconds"),
+        ("describe", {"timeout": "1h"}, "timeout must be "),
+        ("describe", {"timeout": -1}, "timeout must be "),
         ("face-swap", {}, "face-swap needs face"),
         ("face-swap", {"face": "/no/face.jpg"}, "there is no file /no/face.jpg"),
         ("models", {}, "takes neither an image nor a text"),
@@ -732,7 +736,7 @@ def test_expanded_prompts_come_from_the_sandbox(local: Session):
     assert list(wide.columns) == ["prompts", "error"]
     assert list(wide.index) == ["fox", "empty"]
     assert wide.loc["fox", "prompts"]
-    assert wide.loc["empty", "error"] == "there is no prompt in this row"
+    assert wide.loc["empty", "error"] == "this row has no prompt"
 
 
 # Displays.
@@ -767,7 +771,7 @@ def test_a_plan_shows_as_a_small_table_harmlessly(session: Session):
 
     bundle = made._repr_mimebundle_()
 
-    assert "4 to send, of which at most 3 may go" in bundle["text/plain"]
+    assert "4 to send, but at most 3 will be" in bundle["text/plain"]
     assert "3 rows × 2 = 6 calls" in bundle["text/html"]
     assert "<img" not in bundle["text/html"]
     assert "\x1b" not in bundle["text/plain"] + bundle["text/html"]

@@ -106,21 +106,21 @@ def test_a_fresh_batch_that_is_stopped_anywhere_sends_each_call_once_until_it_ha
         _, said = process.communicate(timeout=60)
         if how == signal.SIGINT:
             assert re.search(
-                r"run the same again before [-\d: ]+: it takes up this --fresh run, "
+                r"run it again before [-\d: ]+: it continues this --fresh run, "
                 r"and sends nothing twice",
                 said.decode(),
             )
 
     out, _ = start(stub, tmp_path).communicate(timeout=120)
 
-    assert re.search(r"takes up the --fresh run of \d\d:\d\d", out.decode())
+    assert re.search(r"continues the --fresh run of \d\d:\d\d", out.decode())
     assert times_sent(books) == Counter(urls(*range(60)))
     assert set(books.accepted.values()) == {1}
 
     out, _ = start(stub, tmp_path).communicate(timeout=120)
 
     assert b"60 calls done: 60 sent, 0 from the history" in out
-    assert b"takes up" not in out
+    assert b"continues" not in out
     assert set(times_sent(books).values()) == {2}
 
 
@@ -133,9 +133,9 @@ def test_what_the_history_had_before_the_run_began_does_not_count(
     made = plan(session, "describe", urls(*range(12)), model="clip", fresh=True)
     batch = describe(session, urls(*range(12)), fresh=True)
 
-    assert "5 under way go on at the service and into the history, 7 not sent" in said
+    assert "5 still running at the service; the history gets their results, 7 not sent" in said
     assert (made.under_way + made.cached, made.new) == (5, 7)
-    assert "takes up the --fresh run of" in repr(made)
+    assert "continues the --fresh run of" in repr(made)
     assert "7 sent" in repr(batch)
     assert set(times_sent(books).values()) == {2}
 
@@ -167,7 +167,7 @@ def test_a_budget_leaves_a_fresh_batch_unfinished(session: Session, books: Odd):
     said = [repr(describe(session, urls(*range(10)), fresh=True, most=4)) for _ in range(3)]
 
     assert "4 sent, 0 from the history, 0 failed, 6 not sent" in said[0]
-    assert "the same again tries them again" in said[0]
+    assert "running it again retries them" in said[0]
     assert set(times_sent(books).values()) == {1}
     assert "2 sent, 8 from the history" in said[2]
 
@@ -184,7 +184,7 @@ def test_failed_rows_end_a_fresh_batch_and_it_says_how_they_are_tried_again(
     batch = describe(session, images, fresh=True)
 
     assert "2 calls done: 2 sent, 0 from the history, 1 failed, 1 not sent" in repr(batch)
-    assert "the same without fresh tries them again" in repr(batch)
+    assert "running it without fresh retries them" in repr(batch)
     assert plan(session, "describe", images, model="clip", fresh=True).new == 2
     assert plan(session, "describe", images, model="clip").new == 1
 
@@ -198,7 +198,9 @@ def test_a_row_that_was_late_is_waited_for_by_the_same_fresh_batch(session: Sess
     gate.set()
     again = describe(session, urls(1), fresh=True)
 
-    assert "0 calls done: 1 sent, 0 from the history, 0 failed, 1 not ended in time" in repr(late)
+    assert "0 calls done: 1 sent, 0 from the history, 0 failed, 1 not finished in time" in repr(
+        late
+    )
     assert [result.caption for result in again] == [caption_of(urls(1)[0], "clip")]
     assert len(books.tasks) == 1
 
@@ -215,7 +217,7 @@ def test_a_task_that_may_not_have_arrived_is_neither_under_way_nor_new_in_a_plan
     made = plan(session, "describe", urls(1, 2), model="clip")
 
     assert (made.unsure, made.under_way, made.new) == (1, 0, 1)
-    assert "1 begun earlier, sent only if the service does not have them" in repr(made)
+    assert "1 begun earlier, sent again only if the service does not know them" in repr(made)
 
 
 def test_a_row_whose_task_was_deleted_is_not_said_to_be_unsent(session: Session, books: Odd):
@@ -230,11 +232,13 @@ def test_what_becomes_of_a_task_depends_on_whether_the_service_has_it(session: S
     stub.answer = lambda request: ok(taskId="x", status=1)
     task = session.submit("describe", image=urls(1)[0])
 
-    assert task.outlook.startswith("it goes on at the service; to get its result later: %imgopen")
+    assert task.outlook.startswith(
+        "it is still running at the service; to get its result later: %imgopen"
+    )
     task.state = State.LOST
-    assert "not known whether it has reached the service" in task.cancel()
+    assert "may or may not have reached the service" in task.cancel()
     task.state = State.SUCCEEDED
-    assert task.cancel() == f"{task.id} has ended already: succeeded"
+    assert task.cancel() == f"{task.id} has already finished: succeeded"
 
 
 # What cannot be taken up does not promise it.
@@ -249,14 +253,14 @@ def test_without_a_seed_nothing_is_taken_up_and_nothing_is_promised(
         session.map("text2image", ["a cat", "a dog"], fresh=fresh, progress=False)
     said = str(caught.value)
 
-    assert "sends everything again, because such results are never taken from" in said
+    assert "to send everything again: random results are never cached" in said
     assert "nothing twice" not in said
 
 
 def test_a_generator_with_fresh_promises_nothing(session: Session, stub: Stub, books: Odd):
     said = interrupt(session, stub, books, (url for url in urls(*range(9))))
 
-    assert "run the same again: it sends everything again, because it is fresh" in said
+    assert "run it again to send everything again, or without fresh to continue here" in said
     assert "not sent" not in said  # it is not known whether anything is left
 
     describe(session, (url for url in urls(*range(9))), fresh=True)
@@ -271,7 +275,7 @@ def test_with_the_cache_off_nothing_is_taken_up(
     with Session(stub.url, KEY_ID, KEY_SECRET) as session:
         said = interrupt(session, stub, books, urls(*range(9)), fresh=False)
 
-        assert "it sends everything again, because the cache is off" in said
+        assert "run it again to send everything again: the cache is off" in said
         made = plan(session, "describe", urls(*range(9), 1), model="clip")
         assert (made.new, made.repeated) == (10, 0)
 
@@ -280,7 +284,7 @@ def test_rows_of_ones_own_with_fresh_promise_nothing(session: Session, stub: Stu
     stub.answer = gated(books, threading.Event())
     rows = [Row(n, n, {"image": url, "model": "clip"}) for n, url in enumerate(urls(*range(3)))]
 
-    fresh = "sends everything again, because it is fresh"
+    fresh = "to send everything again, or without fresh to continue here"
     with ctrl_c(1.0), pytest.raises(TaskInterrupted, match=fresh):
         list(stream(session, OPERATIONS["describe"], rows, Limits(fresh=True)))
 
@@ -290,8 +294,8 @@ def test_failed_rows_are_not_among_what_is_sent_once(session: Session, stub: Stu
 
     said = interrupt(session, stub, books, images, fresh=False)
 
-    assert "1 done (1 without a result), 5 under way" in said
-    assert "it takes up here, and sends again only what failed" in said
+    assert "1 done (1 without a result), 5 still running" in said
+    assert "it continues here, and sends only what failed again" in said
 
 
 def test_rows_that_are_being_sent_are_not_said_to_be_under_way(session: Session, stub: Stub):
@@ -307,8 +311,8 @@ def test_rows_that_are_being_sent_are_not_said_to_be_under_way(session: Session,
         describe(session, urls(*range(12)), concurrency=5)
     held.set()
 
-    assert "0 done, 0 under way go on" in str(caught.value)
-    assert "5 perhaps not sent yet, 7 not sent" in str(caught.value)
+    assert "0 done, 0 still running at the service" in str(caught.value)
+    assert "5 possibly not sent yet, 7 not sent" in str(caught.value)
 
 
 # The record of a run.
@@ -418,7 +422,7 @@ def test_other_pictures_under_the_same_relative_path_are_another_input(
         prompts.add(key(["1.png"], "text2image"))
 
     assert len(keys) == 2
-    assert len(prompts) == 1  # a prompt is no path
+    assert len(prompts) == 1  # a prompt is not a path
 
 
 def test_other_calls_have_another_key():

@@ -154,7 +154,7 @@ def test_a_column_that_is_not_there_or_not_clear_is_explained():
 
 @pytest.mark.parametrize("given", [URLS, URLS[0], {"a": URLS[0]}])
 def test_a_column_of_what_has_none_is_refused(given: Any):
-    with pytest.raises(ParameterError, match="column 'url' goes with a table"):
+    with pytest.raises(ParameterError, match="column 'url' needs a table as input"):
         source_of(given, "url")
 
 
@@ -266,14 +266,14 @@ def test_prompts_of_a_table_are_no_paths(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
-        ("a.csv", b"", "a.csv has no columns: it is empty"),
+        ("a.csv", b"", "a.csv is empty: it has no columns"),
         ("a.csv", "url\nкошка.jpg\n".encode("cp1251"), "a.csv is not UTF-8"),
         ("a.csv", b"a,b\n1,2\n", "which column of a.csv holds the images"),
-        ("a.jsonl", b"", "a.jsonl has no columns: it is empty"),
+        ("a.jsonl", b"", "a.jsonl is empty: it has no columns"),
         ("a.jsonl", b"[1]\n2\n", "a.jsonl holds no JSON objects"),
         ("a.jsonl", b'{"url": "caf\xe9"}', "a.jsonl is not UTF-8"),
-        ("a.parquet", b"", "a.parquet is no Parquet file"),
-        ("a.parquet", b"PAR1 and so on", "a.parquet is no Parquet file"),
+        ("a.parquet", b"", "a.parquet is not a Parquet file"),
+        ("a.parquet", b"PAR1 and so on", "a.parquet is not a Parquet file"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_refused_with_one_sentence(
@@ -309,8 +309,8 @@ def test_a_broken_line_in_the_middle_of_jsonl_is_one_row(tmp_path: Path):
     first, broken, number, second, without = values(tmp_path / "a.jsonl")
 
     assert [first, second, without] == [*URLS, None]
-    assert str(broken) == "a.jsonl, line 2 is no JSON object"
-    assert str(number) == "a.jsonl, line 4 is no JSON object"
+    assert str(broken) == "a.jsonl, line 2 is not a JSON object"
+    assert str(number) == "a.jsonl, line 4 is not a JSON object"
     assert source_of(tmp_path / "a.jsonl").total == 5
 
 
@@ -341,7 +341,7 @@ def test_a_text_is_one_prompt(text: str):
 
 def test_a_folder_of_pictures_or_a_table_that_is_not_there_is_no_prompt(tmp_path: Path):
     for name in (tmp_path, tmp_path / "prompts.csv"):
-        with pytest.raises(ParameterError, match="no prompts can be read from"):
+        with pytest.raises(ParameterError, match="cannot read prompts from"):
             source_of(name, param=PROMPT)
 
 

@@ -223,7 +223,7 @@ def test_a_kernel_beside_a_dead_server_polls_as_usual(
     service = Service(stub)
     with Session(stub.url, KEY_ID, KEY_SECRET) as session:
         assert session.submit("describe", image=URL, model="clip").result(20).caption == "asked"
-        assert "does not lead to this server" in session.manager.urls.why
+        assert "does not reach this server" in session.manager.urls.why
     assert service.called == {}
 
 

@@ -126,12 +126,12 @@ def test_another_picture_at_the_address_is_refused_before_anything_is_sent(
     (other / "cat.png").write_bytes(png("red") + b"more")
     with serving(other) as (url, _):
         session = opened(f"photos={url}")
-        with pytest.raises(PictureError, match=r"photos/cat.png is not what http\S+ serves"):
+        with pytest.raises(PictureError, match=r"http\S+ serves another file than photos/cat.png"):
             session.run("describe", image=photos / "cat.png")
         (other / "cat.png").unlink()
         with pytest.raises(PictureError, match="404"):
             session.run("describe", image=photos / "cat.png")
-    with pytest.raises(PictureError, match="not reachable"):
+    with pytest.raises(PictureError, match="cannot be reached"):
         session.run("describe", image=photos / "cat.png")
     assert stub.requests == []
     assert session.history.count() == 0
@@ -144,7 +144,7 @@ def test_an_address_in_this_network_is_refused_for_a_service_outside(
         monkeypatch.setenv("IMGOPEN_PICTURES", f"photos={url}")
         with (
             Session("https://api.example.org", KEY_ID, KEY_SECRET) as session,
-            pytest.raises(PictureError, match="only this network reaches"),
+            pytest.raises(PictureError, match="only reachable in this network"),
         ):
             session.submit("describe", image=photos / "cat.png")
     assert asked == []
@@ -338,7 +338,7 @@ def test_the_doctor_tries_a_picture_of_each_folder(photos: Path, opened: Opening
         with serving(photos / "sub dir") as (wrong, _):
             bad = said(examine(opened(f"photos={wrong}"), checks))
 
-    assert f"served at {url}, tried with photos/cat.png" in good
+    assert f"served at {url}; photos/cat.png was found there" in good
     assert "all images: uploaded to signing://bucket" in good
     assert "TROUBLE: photos/a.png" in bad
     assert "404" in bad

@@ -180,7 +180,7 @@ def test_a_caption_is_one_line_of_utf8(files: WrittenFiles, place: Path):
 def test_a_suffix_that_would_hit_pictures_or_folders_is_refused(
     files: WrittenFiles, place: Path, suffix: str
 ):
-    with pytest.raises(UsageError, match="no suffix"):
+    with pytest.raises(UsageError, match="not a suffix"):
         export(files, [url("https://e.org/a.png")], place, suffix, overwrite=True)
 
 
@@ -207,10 +207,10 @@ def test_without_a_folder_each_text_goes_beside_its_picture(files: WrittenFiles,
 
 def test_pictures_that_are_no_local_files_need_a_folder(files: WrittenFiles, place: Path):
     rows = [of(picture(place / "a.png")), url("https://e.org/1.png"), url("sample:coffee")]
-    says = r"https://e.org/1.png has no folder of its own; sample:coffee has no folder"
+    says = r"https://e.org/1.png is in no folder; sample:coffee is in no folder"
 
-    refused(files, rows, None, says, "give a folder")
-    refused(files, [("images/1.png", "name images/1.png", "x")], None, "no folder", "give a folder")
+    refused(files, rows, None, says, "name a folder")
+    refused(files, [("images/1.png", "name images/1.png", "x")], None, "no folder", "name a folder")
 
 
 def test_two_pictures_of_one_name_are_refused_in_a_folder_and_go_beside_their_pictures(
@@ -219,7 +219,9 @@ def test_two_pictures_of_one_name_are_refused_in_a_folder_and_go_beside_their_pi
     one, two = picture(tmp_path / "a" / "1.png", "red"), picture(tmp_path / "b" / "1.png", "blue")
     rows = [of(one, "red"), of(two, "blue")]
 
-    refused(files, rows, tmp_path / "new", rf"the file 1.txt: {one} and {two}", "leave the folder")
+    refused(
+        files, rows, tmp_path / "new", rf"the file 1.txt: {one} and {two}", "leave out the folder"
+    )
     assert not (tmp_path / "new").exists()
     assert export(files, rows) == ["1.txt", "1.txt"]
 
@@ -241,7 +243,9 @@ def test_two_formats_of_one_name_are_refused_unless_they_are_one_picture(
 
     picture(two, "other")
     refused(files, [of(one, "this"), of(two, "that")], None, "two images", "rename one")
-    refused(files, [of(one, "this")], None, rf"cat.txt would lie beside {two}, another", "folder")
+    refused(
+        files, [of(one, "this")], None, rf"cat.txt would be beside {two}, which is not", "folder"
+    )
 
 
 def test_names_that_differ_in_case_are_two_files_beside_their_pictures_alone(
@@ -250,19 +254,21 @@ def test_names_that_differ_in_case_are_two_files_beside_their_pictures_alone(
     here = tmp_path / "here"
     rows = [of(picture(here / "Cat.png"), "one"), of(picture(here / "cat.png"), "two")]
     if len(list(here.iterdir())) == 1:
-        pytest.skip("names that differ in case are one file here")
+        pytest.skip("names that differ in case are the same file here")
 
     assert export(files, rows) == ["Cat.txt", "cat.txt"]
     assert export(files, rows, here) == ["Cat.txt", "cat.txt"]
     assert texts(here) == {"Cat.txt": "one\n", "cat.txt": "two\n"}
-    refused(files, rows, tmp_path / "new", "two images would have the file", "leave the folder")
+    refused(
+        files, rows, tmp_path / "new", "two images would share the file", "leave out the folder"
+    )
 
 
 def test_two_ways_of_writing_an_accent_collide_in_a_folder(files: WrittenFiles, tmp_path: Path):
     here = tmp_path / "here"
     rows = [of(picture(here / "\xe9.png")), of(picture(here / "e\N{COMBINING ACUTE ACCENT}.png"))]
 
-    refused(files, rows, tmp_path / "new", "two images would have", "leave the folder")
+    refused(files, rows, tmp_path / "new", "two images would share", "leave out the folder")
 
 
 # Images without a file.
@@ -335,7 +341,7 @@ def test_local_pictures_need_no_mapping(files: WrittenFiles, place: Path, tmp_pa
 def test_two_versions_of_one_url_do_not_share_a_file(files: WrittenFiles, place: Path):
     rows = [("https://e.org/a.png", f"https://e.org/a.png etag {n}", str(n)) for n in (1, 2)]
 
-    refused(files, rows, place, "two images would have the file a.txt", "boards of their own")
+    refused(files, rows, place, "two images would share the file a.txt", "separate boards")
 
 
 # No caption reaches another image's file.
@@ -348,7 +354,7 @@ def test_a_text_never_lies_beside_another_picture_of_that_name(
     mine = picture(tmp_path / "a" / "1.png", "red")
     for name in ("1.png", "1.JPG", "1.tiff"):
         other = picture(place / name, "blue")
-        says = rf"1.txt would lie beside {other}, another image than {mine}"
+        says = rf"1.txt would be beside {other}, which is not {mine}"
         refused(files, [of(mine)], place, says, "another folder")
         other.unlink()
     picture(place / "1.png", "red")  # the same bytes
@@ -363,7 +369,7 @@ def test_beside_another_picture_whose_name_differs_in_case_only_nothing_is_writt
 ):
     picture(place / "CAT.png", "other")
 
-    refused(files, [of(picture(tmp_path / "a" / "cat.png"))], place, "another image", "another")
+    refused(files, [of(picture(tmp_path / "a" / "cat.png"))], place, "which is not", "another")
 
 
 def test_where_it_is_not_known_whether_it_is_the_same_picture_nothing_is_written(
@@ -371,7 +377,7 @@ def test_where_it_is_not_known_whether_it_is_the_same_picture_nothing_is_written
 ):
     other = picture(place / "1.png", "blue")
     address = "https://e.org/1.png"
-    says = rf"it is not known whether {other} is the same image as "
+    says = rf"there is no way to tell whether {other} is the same image as "
 
     refused(files, [url(address)], place, says + address, "another folder")
     refused(files, [("set/1.png", "name set/1.png", "x")], place, says + "set/1", "another folder")
@@ -393,7 +399,7 @@ def test_an_old_row_is_not_written_even_beside_the_file_that_it_names(
     path = picture(place / "1.png")
     row = (str(path), f"name {path}", "x")
 
-    refused(files, [row], None, "still the captioned image", "another folder")
+    refused(files, [row], None, "still the image that was captioned", "another folder")
 
 
 @pytest.mark.parametrize("folder", [None, "own"])
@@ -405,7 +411,7 @@ def test_a_picture_that_has_changed_since_gets_no_caption(
     picture(bad, "changed")
     picture(odd, "changed")
 
-    says = f"{bad} is another image than the captioned one.*; {odd} is another image"
+    says = f"{bad} has changed since it was captioned.*; {odd} has changed"
     refused(files, rows, place if folder else None, says, "describe it again")
     assert export(files, rows[:1], place if folder else None) == ["good.txt"]
 
@@ -417,7 +423,7 @@ def test_a_picture_that_is_gone_gets_no_file_beside_it_and_one_elsewhere(
     row = of(path)
     path.unlink()
 
-    refused(files, [row], None, f"there is no {path} any more", "another folder")
+    refused(files, [row], None, f"{path} is gone", "another folder")
     assert export(files, [row], place) == ["1.txt"]
 
 
@@ -426,19 +432,19 @@ def test_a_picture_that_cannot_be_read_is_not_taken_for_the_same(
 ):
     mine = picture(tmp_path / "a" / "1.png")
     (place / "1.png").symlink_to("nowhere.png")
-    refused(files, [of(mine)], place, "cannot be read, so it is not known", "another folder")
+    refused(files, [of(mine)], place, "cannot be read, so it may or may not be", "another folder")
 
     (place / "1.png").unlink()
     os.mkfifo(place / "1.png")
-    refused(files, [of(mine)], place, "cannot be read, so it is not known", "another folder")
+    refused(files, [of(mine)], place, "cannot be read, so it may or may not be", "another folder")
 
 
 def test_a_text_never_replaces_a_picture(files: WrittenFiles, place: Path):
     """An image may be called cat.txt."""
     odd, other = picture(place / "cat.txt"), picture(place / "cat.png", "cat.txt")
 
-    refused(files, [of(odd)], None, "cat.txt is an image itself", "another suffix")
-    refused(files, [of(other), of(odd)], None, "cat.txt is an image itself", "another suffix")
+    refused(files, [of(odd)], None, "cat.txt is one of the images", "another suffix")
+    refused(files, [of(other), of(odd)], None, "cat.txt is one of the images", "another suffix")
     assert export(files, [of(odd)], suffix=".caption") == ["cat.caption"]
 
 

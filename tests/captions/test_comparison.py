@@ -95,7 +95,7 @@ class TestCompare:
         comparison = compare([*PAIR, style, style])
 
         assert comparison.models == ("clip", "deepdanbooru")
-        assert comparison.notes == ("2 tasks do not describe an image: left out",)
+        assert comparison.notes == ("2 tasks do not describe an image and were left out",)
 
     def test_operation_may_be_an_object_with_a_name(self) -> None:
         answer = clip("a.png", "a cat")
@@ -107,7 +107,7 @@ class TestCompare:
         comparison = compare([*PAIR, clip("a.png", "a dog")])
 
         assert comparison.wide().loc["a.png", "clip"] == "a dog"
-        assert comparison.notes == ("1 description was repeated: the latest answer counts",)
+        assert comparison.notes == ("1 description was repeated; the latest answer is shown",)
 
     def test_the_latest_in_a_history_is_the_last_submitted(self) -> None:
         frame = frame_of([clip("a.png", "a cat"), clip("a.png", "a dog")])[::-1]
@@ -129,7 +129,7 @@ class TestCompare:
     def test_tasks_under_way_are_said(self) -> None:
         comparison = compare([*PAIR, Answer("d.png", "clip", status="running")])
 
-        assert comparison.notes == ("1 description has not ended yet",)
+        assert comparison.notes == ("1 description has not finished yet",)
 
     def test_what_was_not_sent_is_neither_under_way_nor_a_picture_nor_from_the_real_service(
         self,
@@ -176,7 +176,7 @@ class TestCompare:
             compare(source)
 
     def test_a_frame_that_is_no_history_names_what_it_lacks(self) -> None:
-        with pytest.raises(UsageError, match="lacks caption, image, model, operation"):
+        with pytest.raises(UsageError, match="lacks the columns caption, image, model, operation"):
             compare(pd.DataFrame({"x": [1]}))
 
     @pytest.mark.parametrize("source", ["cat.png", 3, None, {"a": 1}])

@@ -249,7 +249,7 @@ class TestDrafts:
     @pytest.mark.parametrize(
         ("row", "how", "says"),
         [
-            (ROW, "xor", "no merge"),
+            (ROW, "xor", "not a way to merge"),
             (Row("a.png", {"clip": CLIP, "zoo": SILENT}), "union", "has 1"),
             (Row("a.png", {"a": CLIP, "b": CLIP}), "subtraction", "is empty"),
         ],

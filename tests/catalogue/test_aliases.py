@@ -108,9 +108,9 @@ def test_no_word_means_two_parameters_and_none_hides_an_option(op: Operation):
 
 
 def test_a_parameter_under_two_names_is_given_twice():
-    with pytest.raises(ParameterError, match="guidance is given twice: as guidance and cfg_scale"):
+    with pytest.raises(ParameterError, match="guidance was given twice: as guidance and cfg_scale"):
         OPERATIONS["text2image"].check({"prompt": "a", "guidance": 7, "cfg_scale": 8})
-    with pytest.raises(ParameterError, match="--guidance is given twice"):
+    with pytest.raises(ParameterError, match="--guidance was given twice"):
         find("text2image").parser().read(["--cfg-scale", "7", "--guidance", "8"])
 
 
@@ -249,7 +249,7 @@ def test_a_text_without_quotes_is_still_one_word_too_many():
     [({}, "neither is"), ({"text": " "}, "neither is"), ({"text": "a", "logo": URL}, "both are")],
 )
 def test_a_watermark_is_a_text_or_a_picture(values: dict[str, Any], said: str):
-    with pytest.raises(ParameterError, match=f"takes text or watermark: {said} given"):
+    with pytest.raises(ParameterError, match=f"takes either text or watermark: {said} given"):
         OPERATIONS["watermark"].check({"image": URL, **values})
 
 
@@ -260,7 +260,7 @@ def test_a_watermark_is_a_text_or_a_picture(values: dict[str, Any], said: str):
                          "also cfg_scale", "Euler a", "1: black is redrawn"]),
         ("control-preview", ["canny", "openpose: skeletons"]),
         ("hairstyle", ["blonde", "auburn"]),
-        ("watermark", ["tile repeats it all over", "from 0 to 1",
+        ("watermark", ["tile repeats it across the image", "from 0 to 1",
                        "Example: %imgopen watermark IMAGE TEXT"]),
         ("expand-prompt", ["0: SD", "1: SDXL"]),
         ("outpaint", ["from -1 to 2147483647"]),

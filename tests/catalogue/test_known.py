@@ -76,7 +76,7 @@ def test_fields_seen_in_a_client_only_pass_with_a_note(session: Session, stub: S
     result = session.run("text2image", prompt="a fox", sampler="Euler a", guidance=7)
 
     assert result.notes == (
-        "guidance, sampler: not documented by the vendor, seen in a working client only",
+        "guidance, sampler: not documented by the vendor, only seen in a working client",
     )
 
 

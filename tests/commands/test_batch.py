@@ -113,7 +113,7 @@ def test_the_variable_that_is_the_input_is_never_replaced(
 ):
     shell.user_ns["df"] = frame = pd.DataFrame({"url": ["https://example.org/1.png"]})
 
-    with pytest.raises(ParameterError, match="df is the input itself: nothing was sent"):
+    with pytest.raises(ParameterError, match="df is the input of this line: nothing was sent"):
         line(shell, f"describe --from {given} --out df")
     assert shell.user_ns["df"] is frame
     assert stub.requests == []
@@ -205,28 +205,28 @@ def test_the_cell_is_the_prompt_of_every_picture(shell: InteractiveShell):
         ("--from df --column no-such", "there is no column of the DataFrame called 'no-such'"),
         ("--from", "--from needs a value"),
         ("--from df.url --models clop", "did you mean clip"),
-        ("--from df.url --models ,", "--models names no value"),
-        ("--from df.url --model clip --models clip", "model is given twice"),
-        ("--from df.url --grid model=clip --models clip", "model is given twice"),
-        ("--from df.url --grid model=clip model=clip", "model is given twice"),
-        ("--from df.url --grid model=", "--grid model names no value"),
+        ("--from df.url --models ,", "--models has no value"),
+        ("--from df.url --model clip --models clip", "model was given twice"),
+        ("--from df.url --grid model=clip --models clip", "model was given twice"),
+        ("--from df.url --grid model=clip model=clip", "model was given twice"),
+        ("--from df.url --grid model=", "--grid model has no value"),
         ("--from df.url --grid clip", "--grid takes NAME=A,B, not 'clip'"),
         ("--from df.url --grid modle=clip", "did you mean model"),
-        ("--from df.url --grid image=x", "image is given twice"),
+        ("--from df.url --grid image=x", "image was given twice"),
         ("--from df.my-url", "in quotes: df['my-url']"),
-        ("--from {df}.url", "a table or an array in braces stands alone"),
-        ("--from df.url --max -1", "--max must be a whole number from 0"),
-        ("--from df.url --max many", "--max must be a whole number from 0, not 'many'"),
-        ("--from df.url --concurrency 0", "--concurrency must be a whole number from 1"),
-        ("--from df.url --timeout soon", "--timeout must be seconds"),
-        ("--from df.url --no-wait", "--no-wait does not go with --from"),
-        ("--from df.url --form", "--form does not go with --from"),
-        ("--form --max 3", "--max goes with --from"),
-        ("--from df.url --image https://e.org/x", "image is given twice"),
-        ("https://e.org/x --from df.url", "image is given twice"),
-        ("https://e.org/x --max 3", "--max goes with --from"),
-        ("https://e.org/x --dry-run", "--dry-run goes with --from"),
-        ("https://e.org/x --models clip", "--models goes with --from"),
+        ("--from {df}.url", "a table or an array in braces must be a word of its own"),
+        ("--from df.url --max -1", "--max must be a whole number of at least 0"),
+        ("--from df.url --max many", "--max must be a whole number of at least 0, not 'many'"),
+        ("--from df.url --concurrency 0", "--concurrency must be a whole number of at least 1"),
+        ("--from df.url --timeout soon", "--timeout must be "),
+        ("--from df.url --no-wait", "--no-wait cannot be used with --from"),
+        ("--from df.url --form", "--form cannot be used with --from"),
+        ("--form --max 3", "--max needs --from"),
+        ("--from df.url --image https://e.org/x", "image was given twice"),
+        ("https://e.org/x --from df.url", "image was given twice"),
+        ("https://e.org/x --max 3", "--max needs --from"),
+        ("https://e.org/x --dry-run", "--dry-run needs --from"),
+        ("https://e.org/x --models clip", "--models needs --from"),
     ],
 )
 def test_a_slip_on_the_line_is_one_sentence_and_nothing_is_sent(
@@ -333,7 +333,7 @@ def test_the_command_writes_a_file(
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("captions.txt", "captions.txt is no .csv, .jsonl or .parquet"),
+        ("captions.txt", "captions.txt is not a .csv, .jsonl or .parquet file"),
         ("nowhere/captions.csv", "nowhere/captions.csv cannot be written"),
         ("folder.csv", "folder.csv cannot be written"),
     ],
@@ -357,7 +357,7 @@ def test_the_command_says_how_many_rows_failed_and_fails_if_all_did(
 
     assert main(["describe", "--from", "some.csv", "--out", "captions.csv"]) == code
 
-    said = f"{counted(len(rows), 'row')} written to captions.csv, 1 of them with an error"
+    said = f"{counted(len(rows), 'row')} written to captions.csv, 1 with an error"
     assert said in capsys.readouterr().out
 
 
@@ -376,7 +376,7 @@ def test_the_input_itself_is_never_written_to(
 
     for given in (spelling, str(folder / spelling)):
         assert main([*CALL, "--out", given, *more]) == 2
-        assert f"{given} is the input itself: nothing was sent" in capsys.readouterr().err
+        assert f"{given} is the input of this batch: nothing was sent" in capsys.readouterr().err
 
     assert stub.requests == []
     assert (folder / "pictures.csv").read_bytes() == before
@@ -409,7 +409,7 @@ def test_overwrite_without_a_file_to_write_is_refused(
 ):
     assert main(["describe", *words]) == 2
 
-    assert "--overwrite goes with --" in capsys.readouterr().err
+    assert "--overwrite needs --" in capsys.readouterr().err
     assert stub.requests == []
 
 
@@ -471,7 +471,7 @@ def test_models_may_be_a_list(shell: InteractiveShell, words: str):
 def test_an_empty_list_is_one_sentence(shell: InteractiveShell, stub: Stub, words: str):
     shell.user_ns["none"] = []
 
-    with pytest.raises(ParameterError, match=r"is empty|names no value"):
+    with pytest.raises(ParameterError, match=r"is empty|has no value"):
         line(shell, f"describe {words}")
     assert stub.requests == []
 

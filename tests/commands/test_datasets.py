@@ -208,12 +208,12 @@ def test_a_training_takes_ten_pictures_and_says_that_captions_stay(
     shell: InteractiveShell, folder: Path, terminal: Callable[..., tuple[int, str]]
 ):
     code, said = terminal("train", "photos")
-    assert (code, "10 to 100 different images, and here are 3" in said) == (2, True)
+    assert (code, "10 to 100 different images, but there are 3" in said) == (2, True)
     for number in range(7):
         Image.new("RGB", (64, 64), (number, 0, 0)).save(folder / f"{number}.png")
 
     plan = magic(shell, "train photos --called mine --dry-run")
-    assert "the 1 caption does not go with them" in repr(plan)
+    assert "1 caption is not sent with them" in repr(plan)
     task = magic(shell, "train photos --called mine --epochs 10 --no-wait")
 
     assert task.operation.name == "train"
@@ -341,7 +341,7 @@ WRONG = [
     ("photos # the cats", "no file or folder '#'", "a line of its own"),
     ("reject --only x.png photos", "reject needs FOLDER", "reject FOLDER [options]"),
     ("photos check", "no file or folder 'check'", "imgopen dataset check photos"),
-    ("nowhere", "no file or folder nowhere", "give a"),
+    ("nowhere", "no file or folder nowhere", "pass a"),
     ("check photos --trainer koya", "no trainer 'koya'", "did you mean kohya?"),
     ("check photos --limit x", "--limit must be a whole number", ""),
     ("write photos --folder x", "no option of imgopen dataset write", "did you mean --to?"),
@@ -357,7 +357,7 @@ WRONG = [
     ("merge photos --models clipp", "no model of these images", ""),
     ("describe photos --models clipp", "clipp", "clip"),
     ("describe photos --max -1", "--max", ""),
-    ("tags photos --trigger x", "--trigger and --kept go with --order", "--first"),
+    ("tags photos --trigger x", "--trigger and --kept need --order", "--first"),
     ("tags photos --order sideways", "sideways", "trigger, kept, score, alphabet"),
     ("tags photos --rename cat", "--rename needs a value|--rename: expected 2", ""),
     ("tags photos --replace ( x --regex", "is not valid", ""),
@@ -494,7 +494,7 @@ def test_undo_counts_no_file_that_stays(terminal: Callable[..., tuple[int, str]]
 
     said = terminal("undo", "photos")[1]
 
-    assert "rocket.txt was changed since, and stays" in said
+    assert "rocket.txt was changed since and stays as it is" in said
     assert "as before" not in said
 
 

@@ -55,4 +55,4 @@ def test_an_export_that_cannot_be_written_is_one_sentence(
 
     said = capsys.readouterr().err
     assert "nowhere/history.csv cannot be written (No such file or directory)" in said
-    assert "give a folder that exists" in said
+    assert "choose a folder that exists" in said

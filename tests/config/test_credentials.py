@@ -246,7 +246,7 @@ class TestWhatHoldsKeys:
 class TestWhatIsNoKey:
     """17 values, by each source, in four modes of tracebacks and with all variables: 0 shown."""
 
-    def refused(self, action: Callable[[], object], bad: Hidden, quoted: str = "no access key"):
+    def refused(self, action: Callable[[], object], bad: Hidden, quoted: str = "not an access key"):
         error = caught(action)
         assert isinstance(error, SettingsError)
         assert quoted in str(error)
@@ -325,7 +325,7 @@ class TestWhatIsNoKey:
             return bad.get().encode("utf-8", "surrogatepass").decode("ascii") + b"\xff".decode()
 
         monkeypatch.setattr(getpass, "getpass", unreadable)
-        self.refused(_ask_and_store_key, bad, "nobody can be asked")
+        self.refused(_ask_and_store_key, bad, "nowhere to type")
 
 
 class TestErrorsUnderWay:

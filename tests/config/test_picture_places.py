@@ -95,7 +95,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence_without_its_password(
 
 
 def test_a_store_that_signs_nothing_is_refused_with_the_reason(tmp_path: Path):
-    with pytest.raises(SettingsError, match="memory:// signs no addresses"):
+    with pytest.raises(SettingsError, match="memory:// cannot sign addresses"):
         store_setting(tmp_path, "pictures", "memory://bucket")
 
 
@@ -115,7 +115,7 @@ def test_a_file_with_a_password_in_it_is_told_without_it(
 
     assert cli.main(["history"]) != 0
     said = capsys.readouterr().err
-    assert said.startswith("imgopen: images:")
+    assert said.startswith("imgopen: pictures:")
     assert PASSWORD not in said
 
 

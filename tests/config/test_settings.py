@@ -70,7 +70,7 @@ def test_a_broken_settings_file_is_one_sentence(
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["a folder", "a pipe"])
 def test_a_settings_file_that_is_no_file_is_told(make: Callable[[Path], None], tmp_path: Path):
     make(tmp_path / "settings.json")
-    with pytest.raises(SettingsError, match=r"settings\.json is (a folder|no ordinary file)"):
+    with pytest.raises(SettingsError, match=r"settings\.json is (a folder|not an ordinary file)"):
         load(home=tmp_path)
     with pytest.raises(SettingsError, match=r"settings\.json is"):
         store_setting(tmp_path, "rate", "1")
@@ -149,7 +149,7 @@ def test_a_relative_home_in_a_folder_that_is_gone_is_told(
     monkeypatch.chdir(gone)
     gone.rmdir()
     monkeypatch.setenv("IMGOPEN_HOME", "x")
-    with pytest.raises(SettingsError, match="the present folder is gone"):
+    with pytest.raises(SettingsError, match="the current folder no longer exists"):
         home_folder()
     monkeypatch.undo()
 

@@ -88,7 +88,7 @@ def test_a_beginning_that_fits_several_tasks_is_not_guessed(table: TaskTable):
     table.add(row("nb-100"))
     table.add(row("nb-101"))
 
-    with pytest.raises(UnknownNameError, match="give more of its id"):
+    with pytest.raises(UnknownNameError, match="use more of its id"):
         table.get("nb-1")
     with pytest.raises(UnknownNameError):
         table.get("n%_-")
@@ -122,7 +122,7 @@ def test_a_file_locked_by_another_program_is_reported(
     other.execute("BEGIN EXCLUSIVE")
     table.database.close()
 
-    with pytest.raises(JournalError, match="another program holds it"):
+    with pytest.raises(JournalError, match="another program is using it"):
         table.add(row("t2"))
     other.execute("ROLLBACK")
     table.add(row("t2"))

@@ -161,7 +161,7 @@ def test_a_file_that_is_named_through_two_folders_is_written_once(ours: WrittenF
     for text in ("new", "newer"):
         ours.write({one: text, two: text})
         assert content(place / "real") == {"a.txt": text.encode()}
-    with pytest.raises(UsageError, match="are one file") as error:
+    with pytest.raises(UsageError, match="are the same file") as error:
         ours.write({place / "b.txt": "b", one: "one", two: "two"})
 
     assert error.value.hint
@@ -263,7 +263,7 @@ def test_a_folder_or_a_pipe_is_never_replaced(ours: WrittenFiles, place: Path, o
     (place / "a.txt").mkdir()
     os.mkfifo(place / "b.txt")
 
-    for name, what in (("a.txt", "a folder"), ("b.txt", "no ordinary file")):
+    for name, what in (("a.txt", "a folder"), ("b.txt", "not an ordinary file")):
         with pytest.raises(UsageError, match=f"{name} is {what}: nothing was written"):
             ours.write({place / "c.txt": "x", place / name: "x"}, overwrite=overwrite)
     assert not (place / "c.txt").exists()
@@ -408,8 +408,8 @@ def test_a_stale_temporary_file_of_ours_goes_at_the_next_write_and_nothing_else(
 def test_errors_of_the_system_are_one_sentence_and_what_to_do(ours: WrittenFiles, place: Path):
     (place / "file").write_text("x")
     cases = {
-        place / "file" / "a.txt": "give a folder that exists",
-        place / ("x" * 300): "give a shorter name",
+        place / "file" / "a.txt": "choose a folder that exists",
+        place / ("x" * 300): "use a shorter name",
     }
     for path, hint in cases.items():
         with pytest.raises(FileError) as caught:
@@ -417,7 +417,7 @@ def test_errors_of_the_system_are_one_sentence_and_what_to_do(ours: WrittenFiles
         assert caught.value.message.endswith("nothing was written")
         assert caught.value.hint == hint
         assert isinstance(caught.value, OSError)
-    with pytest.raises(FileError, match="give a folder that exists"):
+    with pytest.raises(FileError, match="choose a folder that exists"):
         ours.draft(place / "nowhere" / "a.csv").__enter__()
     assert content(place) == {"file": b"x"}
 

@@ -191,7 +191,7 @@ def test_a_word_that_models_see_everywhere_needs_other_pictures():
     word = Audit(entries(CAPTIONS[:4], said), "ohwx", "woman").words[0]
 
     assert word.remedy == (
-        "models saw it in 4 of 4 images: add images without it; to delete the word changes little"
+        "models saw it in 4 of 4 images: add images without it; deleting the word changes little"
     )
 
 
@@ -256,9 +256,12 @@ def test_the_repr_says_what_matters():
     assert repr(audit).splitlines() == [
         'Audit of 12 captions, trigger "ohwx"',
         "  trigger: in 10, first in 9, missing in 1, misspelt in 1",
-        '  welded: "red scarf" in 11 (92%), models saw it in 3; silent in 0, unseen in 1',
-        '  strong: "blurred background" in 8 (67%), models saw it in 0; silent in 0, unseen in 0',
-        "  mend this before training",
+        '  welded: "red scarf" in 11 (92%), models saw it in 3: captions silent in 0, unseen in 1',
+        (
+            '  strong: "blurred background" in 8 (67%), models saw it in 0: captions silent '
+            "in 0, unseen in 0"
+        ),
+        "  fix this before training",
     ]
 
 

@@ -188,7 +188,7 @@ def test_a_caption_that_is_not_in_its_file_yet_is_found(folder: Path):
     checked = ds.check(trainer="kohya", trigger="ohwx")
 
     assert found(checked) == {("coffee.jpg", "not written yet")}
-    assert checked.effect[0] == "kohya's sd-scripts: reads the text file that is there now"
+    assert checked.effect[0] == "kohya's sd-scripts: reads the existing text file"
 
 
 def test_captions_that_were_never_written_are_no_fault(folder: Path):
@@ -250,7 +250,7 @@ def test_an_effect_is_what_that_trainer_does(folder: Path):
     effects = {name: list(ds.check(trainer=name).effect) for name in TRAINERS}
 
     assert effects["kohya"] == ["kohya's sd-scripts: reads the first line only"]
-    assert effects["onetrainer"][0].startswith("OneTrainer: takes each line for a caption")
+    assert effects["onetrainer"][0].startswith("OneTrainer: reads each line as a separate caption")
     assert effects["diffusers"] == [""]
     assert list(ds.check().effect) == [""]
 

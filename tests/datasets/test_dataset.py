@@ -50,9 +50,9 @@ def test_a_caption_file_is_the_pictures_caption(folder: Path):
 
 def test_a_file_that_was_edited_since_is_taken_in_again(folder: Path):
     imgopen.dataset(folder)
-    (folder / "a.txt").write_text("other words")
+    (folder / "a.txt").write_text("wrong words")
 
-    assert captions(imgopen.dataset(folder))["a.png"] == "other words"
+    assert captions(imgopen.dataset(folder))["a.png"] == "wrong words"
 
 
 def test_a_file_that_was_seen_before_does_not_come_back_over_a_later_step(folder: Path):
@@ -157,12 +157,12 @@ def test_copies_of_a_picture_share_captions_and_verdicts(folder: Path):
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ([True, False], "the mask has 2 values, the dataset 3 images"),
+        ([True, False], "the mask has 2 values, but the dataset has 3 images"),
         ("d.png", "no image of this dataset called"),
         (7, "there is no image 7"),
         ([7], "there is no image 7"),
-        (pd.Series([True], index=[99]), "not of this dataset's frame"),
-        ([object()], "names no image"),
+        (pd.Series([True], index=[99]), "belongs to another frame"),
+        ([object()], "not the name of an image"),
     ],
 )
 def test_a_mask_that_does_not_fit_changes_nothing(folder: Path, where: object, said: str):
@@ -178,7 +178,7 @@ def test_no_caption_becomes_empty(folder: Path):
 
     done = ds.rewrite("empty", lambda entry: "")
 
-    assert "1 caption would be empty, and stay as they are" in repr(done)
+    assert "1 caption would become empty and stayed as they are" in repr(done)
     assert captions(ds)["a.png"] == "my own words"
 
 
@@ -215,7 +215,7 @@ def test_an_empty_folder_is_refused(cached: None, local: Session, tmp_path: Path
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ({"a.png": 5}, "5 is no caption: nothing was changed"),
+        ({"a.png": 5}, "5 is not a caption: nothing was changed"),
         (["a", "b", "c"], "captions cannot be read from"),
         ({"d.png": "d"}, "no image of this dataset called"),
     ],
@@ -257,17 +257,17 @@ def test_pictures_in_folders_below_are_not_read_and_are_counted(folder: Path):
     (folder / ".hidden").mkdir()
     (folder / ".hidden" / "y.png").write_bytes(png("black"))
 
-    (note,) = [note for note in imgopen.dataset(folder).notes if "below" in note]
+    (note,) = [note for note in imgopen.dataset(folder).notes if "subfolders" in note]
 
-    assert note.startswith("1 image in folders below not read: ")
-    pattern = note.partition(": ")[2].removesuffix(" reads them too")
+    assert note.startswith("1 image in subfolders not read: ")
+    pattern = note.partition(": use ")[2].removesuffix(" to read them too")
     assert len(imgopen.dataset(pattern)) == len(imgopen.dataset(folder)) + 1
 
 
 def test_a_function_that_returns_no_text_changes_nothing(folder: Path):
     ds = imgopen.dataset(folder)
 
-    with pytest.raises(UsageError, match="3 is no caption: nothing was changed"):
+    with pytest.raises(UsageError, match="3 is not a caption: nothing was changed"):
         ds.rewrite("numbers", lambda entry: 3)  # type: ignore[arg-type, return-value]
     ds.rewrite("gaps", lambda entry: float("nan"))  # type: ignore[arg-type, return-value]
 
@@ -278,7 +278,7 @@ def test_a_misspelt_attribute_is_refused_as_its_captions_would_be_lost(folder: P
     ds = imgopen.dataset(folder)
 
     with pytest.raises(AttributeError, match="captions"):
-        ds.captions = {"a.png": "other words"}  # type: ignore[attr-defined]
+        ds.captions = {"a.png": "wrong words"}  # type: ignore[attr-defined]
 
 
 def test_a_merge_takes_numbers_of_numpy(folder: Path):

@@ -125,7 +125,7 @@ def test_a_caption_of_the_history_that_is_newer_than_the_file_stays(folder: Path
     ds = opened()
 
     assert captions(ds)["a.png"] == "by hand"
-    assert ds.notes == ["metadata.jsonl is older than 1 caption of the history, which stays"]
+    assert ds.notes == ["metadata.jsonl is older than 1 caption in the history, which stays"]
     assert opened().notes == []  # it was said once
 
 
@@ -151,8 +151,8 @@ def test_the_newest_of_several_files_counts_and_the_others_are_named(folder: Pat
 
     assert captions(ds)["a.png"] == "new"
     assert ds.notes == [
-        "metadata.csv has another caption than metadata.jsonl, which is newer and counts, for "
-        "1 image"
+        "metadata.csv and metadata.jsonl have different captions for 1 image; "
+        "metadata.jsonl is newer and was used"
     ]
 
 
@@ -174,10 +174,10 @@ def test_what_is_not_taken_in_is_said(folder: Path):
         "a.jpg": "", "a.png": "", "b.png": "", "c.png": "half a pair ?, a bell",
     }  # fmt: skip
     assert ds.notes == [
-        "metadata.jsonl, line 4 is no JSON object",
-        "metadata.jsonl names 1 image that is not here (gone.png)",
-        "metadata.jsonl may mean several images by 1 image (a)",
-        "metadata.jsonl has too long a caption for 1 image (b.png)",
+        "metadata.jsonl, line 4 is not a JSON object",
+        "metadata.jsonl names 1 image that is missing (gone.png)",
+        "metadata.jsonl is ambiguous about 1 image (a)",
+        "metadata.jsonl has a caption that is too long for 1 image (b.png)",
     ]
 
 
@@ -217,7 +217,7 @@ def test_a_text_file_of_control_characters_is_a_note(folder: Path):
 
     ds = opened()
 
-    assert ds.frame.note[0] == "a.txt: an empty caption is not kept"
+    assert ds.frame.note[0] == "a.txt: an empty caption is not saved"
 
 
 def test_a_copy_with_another_caption_is_said(folder: Path):
@@ -250,7 +250,7 @@ def test_a_frame_changes_no_caption_that_is_there_and_says_so(folder: Path):
     ds = imgopen.dataset(given)
 
     assert list(ds.caption) == ["mine"]
-    assert "the DataFrame differs from 1 caption of the history, which stays" in ds.notes
+    assert "the DataFrame differs from 1 caption in the history, which stays" in ds.notes
 
 
 def test_a_frame_of_a_data_set_gives_the_same_captions_again(folder: Path):

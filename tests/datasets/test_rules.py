@@ -241,7 +241,7 @@ class TestFiles:
             ('[[rules]]\nrule = "add"\ntag = 3', "tag is 3, not a text"),
             ('[[rules]]\nrule = "add"\ntag = "a, b"', "'a, b' is 2 tags"),
             ('[[rules]]\nrule = "remove"\ntags = "x"', "tags is 'x', not a list of texts"),
-            ('[[rules]]\nrule = "order"\nby = "size"', "'size' is no order"),
+            ('[[rules]]\nrule = "order"\nby = "size"', "'size' is not an order"),
             ('[[rules]]\nrule = "order"\nby = "alphabet"\nkept = true', "kept is True"),
             ('[[rules]]\nrule = "replace"\npattern = "("\nnew = ""\nregex = true', "not valid"),
             ('[[rules]]\nrule = "blacklist"', "either tags or a file"),
@@ -251,7 +251,7 @@ class TestFiles:
             ("a = " + "[" * 5_000, "not valid TOML"),
             ("a = " + "9" * 5_000, "not valid TOML"),
             ("[[rules]", "not valid TOML"),
-            ('[[rules]]\ntag = "x"', "has no rule"),
+            ('[[rules]]\ntag = "x"', "does not say which rule"),
         ],
     )
     def test_an_error_names_the_file_the_rule_and_what_is_allowed(

@@ -136,7 +136,7 @@ def test_a_wide_frame_whose_rows_are_not_known_any_more_is_refused(here: Session
     wide = ran(here, [f"set/{name}" for name in COLOURS], models=["clip"]).wide()
     renamed = wide.head(2).set_axis(["one", "two"])
 
-    with pytest.raises(UsageError, match="not known any more which images"):
+    with pytest.raises(UsageError, match="no longer says which images"):
         imgopen.board(renamed)
 
 
@@ -154,7 +154,7 @@ def test_rows_that_moved_to_the_label_of_another_are_never_taken_for_it(here: Se
     """A filter and `reset_index` would show the first images in place of those that passed."""
     wide = ran(here, [f"set/{name}" for name in COLOURS], models=["clip"]).wide()
 
-    with pytest.raises(UsageError, match="not known any more which images"):
+    with pytest.raises(UsageError, match="no longer says which images"):
         imgopen.board(moved(wide))
 
 
@@ -165,7 +165,7 @@ def test_rows_under_one_label_that_changed_places_are_refused_in_a_saved_frame_t
 
     for again in (wide, pd.read_parquet("wide.parquet")):
         assert names(imgopen.board(again)) == ["a.png", "b.png", "c.png"]
-        with pytest.raises(UsageError, match="not known any more which images"):
+        with pytest.raises(UsageError, match="no longer says which images"):
             imgopen.board(again.iloc[[1, 0, 2]])
 
 
@@ -258,7 +258,7 @@ def test_a_plan_is_not_the_last_batch(here: Session):
 def test_nothing_described_says_what_to_do(here: Session):
     for make in (imgopen.board, imgopen.compare):
         with pytest.raises(
-            UsageError, match=r"the history has no description of an image\n.*compare"
+            UsageError, match=r"the history contains no descriptions of images\n.*compare"
         ):
             make()
 
@@ -267,7 +267,7 @@ def test_nothing_described_says_what_to_do(here: Session):
 
 
 def test_an_unreadable_picture_keeps_its_row_and_is_not_counted(here: Session):
-    (Path("set") / "b.png").write_text("this is no image")
+    (Path("set") / "b.png").write_text("this is not an image")
     board = imgopen.board("set")
 
     assert names(board) == ["a.png", "b.png", "c.png"]
@@ -452,8 +452,8 @@ def test_an_address_that_cannot_be_checked_is_marked(cached: None, session: Sess
     result = session.run("describe", image="http://127.0.0.1:9/cat.png")
 
     assert result.picture == "http://127.0.0.1:9/cat.png unverified"
-    assert "known by its address only: not verified" in result.notes
-    assert "known by its address only" in imgopen.compare([result])._repr_mimebundle_()["text/html"]
+    assert "not verified: only its address is known" in result.notes
+    assert "only its address is known" in imgopen.compare([result])._repr_mimebundle_()["text/html"]
 
 
 def test_the_history_is_filtered_by_identity_or_by_the_picture_itself(
@@ -490,7 +490,7 @@ def test_a_filter_by_no_picture_finds_none(here: Session):
 
 
 def test_a_gallery_says_how_many_of_its_pictures_cannot_be_read(here: Session):
-    Path("set/b.png").write_text("this is no image")
+    Path("set/b.png").write_text("this is not an image")
 
     assert repr(imgopen.gallery("set")) == "Gallery(3 images · 1 cannot be read)"
 

@@ -22,7 +22,7 @@ from ..folder_server import register_stores, serving
 from ..stub import Stub, ok
 from .test_selection import png
 
-SENTENCE = "Img Open trains on images alone: the 2 captions do not go with them"
+SENTENCE = "Img Open trains on images only: 2 captions are not sent with them"
 
 
 @pytest.fixture
@@ -114,9 +114,9 @@ def test_with_a_store_they_are_uploaded_and_signed(
 @pytest.mark.parametrize(
     ("where", "said", "hint"),
     [
-        (range(9), "takes 10 to 100 different images, and here are 9: nothing was sent", "keep"),
-        (range(11, 13), "and here are 1:", "add images"),  # two files, one image
-        (None, "and here are 101:", "where="),
+        (range(9), "takes 10 to 100 different images, but there are 9: nothing was sent", "keep"),
+        (range(11, 13), "but there are 1:", "add images"),  # two files, one image
+        (None, "but there are 101:", "where="),
     ],
 )
 def test_too_few_and_too_many_are_refused_with_what_to_do(
@@ -136,8 +136,8 @@ def test_too_few_and_too_many_are_refused_with_what_to_do(
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"images": ["a.png"]}, "those of the dataset"),
-        ({"fileUrlList": []}, "those of the dataset"),
+        ({"images": ["a.png"]}, "uses the images of the dataset"),
+        ({"fileUrlList": []}, "uses the images of the dataset"),
         ({"epochs": 5}, "epochs"),
         ({"nonsense": 1}, "nonsense"),
         ({}, "is on this machine"),
@@ -154,7 +154,7 @@ def test_what_cannot_be_sent_is_told_and_nothing_is_paid(
 def test_rejected_pictures_are_not_sent_whatever_is_chosen(folder: Path, session: Session):
     ds = session.dataset(folder)
     ds.reject(["00.png", "01.png", "02.png"])
-    with pytest.raises(UsageError, match="and here are 9"):
+    with pytest.raises(UsageError, match="but there are 9"):
         ds.train(where=ds.frame.index >= 0)
 
 

@@ -582,7 +582,7 @@ class TestBudget:
 
         page = check(bundle["text/html"])
         bare = 100 - len(page.all("img"))
-        assert f"{bare} images are not shown, to keep the notebook small" in page.text
+        assert f"{bare} images are left out to keep the notebook small" in page.text
         assert notebook_bytes(bundle) <= 1_500_000
 
     def test_a_hundred_cards_of_photographs_add_at_most_a_megabyte_and_a_half(self) -> None:

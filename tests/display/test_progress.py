@@ -65,7 +65,7 @@ def test_the_share_is_shown_and_the_bar_is_gone_at_the_end(
 
     shares = [line for line in drawn if "%" in line and "text2image" in line]
     assert shares
-    assert "usually 4 s, 90 % under 9 s" in shares[-1]
+    assert "usually 4 s; 90 % take less than 9 s" in shares[-1]
     assert drawn[-1].strip() == ""
     assert task.progress is not None
 
@@ -132,7 +132,7 @@ def test_many_tasks_have_one_bar_that_counts(session: Session, stub: Stub, drawn
 def test_ctrl_c_names_how_many_go_on(session: Session, stub: Stub, drawn: list[str]):
     stub.replies(ok(status=1))
 
-    said = "0 done, 3 under way go on at the service"
+    said = "0 done, 3 still running at the service"
     with ctrl_c(0.4), pytest.raises(TaskInterrupted, match=said):
         session.run_all("describe", [{"image": URL}] * 3)
 

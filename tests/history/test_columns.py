@@ -153,7 +153,7 @@ def test_everything_is_described(frame: pd.DataFrame):
     ],
 )
 def test_values_come_from_texts_values_and_nothing(given: list[Any], expected: Any):
-    """What is no JSON counts as missing: the rest of the history is shown."""
+    """What is not JSON counts as missing: the rest of the history is shown."""
     assert values("params", given) == expected
 
 

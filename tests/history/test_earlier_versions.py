@@ -141,7 +141,7 @@ class TestNothingIsLost:
         assert by_image["images/1.png"] == "the red one of project A"
         assert by_image["../projB/images/1.png"] == "the blue one of project B"
         assert by_image["<bytes 24x16 628b6b20>"] == "brown bytes"
-        unsure = "known by its name only: not verified"
+        unsure = "not verified: only its name is known"
         assert unsure in shown.static_html()
         source = read_source(None, old)
         doubts = {tile.label: details(tile, source)["doubt"] for tile in tiles_of(source)}
@@ -475,7 +475,7 @@ class TestThumbnails:
         if blue_is_proved:
             select(old.manager, [projects / "projB/images/1.png"])
 
-        with pytest.raises(PictureError, match="is not known"):
+        with pytest.raises(PictureError, match="only the name of"):
             old.manager.thumbnail("images/1.png", picture=by_name("images/1.png"))
 
 

@@ -66,7 +66,7 @@ class TestThereAndBack:
         assert (other.import_(file), len(other)) == (3, 3)
         same(history, other)
         again = other.import_(file)
-        assert (again, again.known, str(again)) == (0, 3, "0 tasks imported; 3 were there already")
+        assert (again, again.known, str(again)) == (0, 3, "0 tasks imported; 3 were already there")
         assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [f"out{kind}"]
 
     @settings(max_examples=often(20, 500), deadline=None)
@@ -185,7 +185,7 @@ class TestHostileFiles:
         file = tmp_path / "bad.parquet"
         for content in (b"", b"PAR1" * 20, b"x" * 1000):
             file.write_bytes(content)
-            with pytest.raises(ArchiveError, match="no Parquet file that can be read"):
+            with pytest.raises(ArchiveError, match="not a readable Parquet file"):
                 other.import_(file)
         whole = {**row("a"), "params": "{}"}
         for more in ({"task_id": 1}, {"params": "{"}, {"params": 1.5}, {"created": "x"}):

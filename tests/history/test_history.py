@@ -94,8 +94,8 @@ class TestFilters:
 
     @pytest.mark.parametrize(
         ("filters", "said"),
-        [({"since": "soon"}, "since='soon' is no moment"), ({"limit": "many"}, "whole number"),
-         ({"limit": -1}, "whole number"), ({"colour": "red"}, "no filter"),
+        [({"since": "soon"}, "since='soon' is not a time"), ({"limit": "many"}, "whole number"),
+         ({"limit": -1}, "whole number"), ({"colour": "red"}, "not a filter"),
          ({"operation": "discribe"}, "describe")],
     )  # fmt: skip
     def test_a_slip_is_told(self, history: History, filters: dict[str, Any], said: str):
@@ -330,7 +330,7 @@ class TestPruning:
         other = sqlite3.connect(journal.database.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
 
-        with pytest.raises(JournalError, match="another program holds it"):
+        with pytest.raises(JournalError, match="another program is using it"):
             history.vacuum()
         other.close()
 
@@ -359,22 +359,22 @@ class TestCommands:
 
         assert "out.jsonl: " in self.said(history, "export", file, "--limit", "2")
         said = self.said(History(open_table(tmp_path / "new"), list), "import", file)
-        assert said == "1 task imported; 1 have not ended and were left out"
+        assert said == "1 task imported; 1 are unfinished and were left out"
 
     def test_prune_asks_for_yes(self, journal: TaskTable, history: History):
         fill(journal, [row("a", finished=5.0)])
 
         for words in ([], ["--dry-run"], ["--dry-run", "--yes"]):
             said = self.said(history, "prune", "--before", "90d", *words)
-            assert "1 task that ended before 90d would be deleted" in said
+            assert "1 finished task before 90d would be deleted" in said
         assert len(history) == 1
         assert "deleted; imgopen vacuum" in self.said(history, "prune", "--before", "90d", "--yes")
         assert len(history) == 0
-        assert "bytes and has" in self.said(history, "vacuum")
+        assert "bytes and now has" in self.said(history, "vacuum")
 
     @pytest.mark.parametrize(
         ("words", "said"),
-        [(["prune"], "needs --before"), (["prune", "--before", "x", "--yes"], "no moment"),
+        [(["prune"], "needs --before"), (["prune", "--before", "x", "--yes"], "not a time"),
          (["export", "h.txt"], "parquet"), (["export", "/nowhere/h.csv"], "cannot be written"),
          (["export", "h.csv", "--limit", "x"], "whole number"), (["import", "h.csv"], "jsonl"),
          (["import", "/nowhere/h.jsonl"], "cannot be read")],

@@ -62,7 +62,7 @@ class TestWithoutTrust:
         session = open_session(service, tmp_path / "mine")
         found = session.history.import_(planted)
         assert (found, found.unused) == (1, 1)
-        assert "calls are not answered from them" in str(found)
+        assert "they will not answer calls from the cache" in str(found)
         service.requests.clear()
         return session
 

@@ -63,7 +63,7 @@ def test_what_is_no_moment_is_told(history: History, value: Any):
         lambda: history(since=value), lambda: history.rows(since=value),
         lambda: history.count(since=value), lambda: history.prune(value),
     ):  # fmt: skip
-        with pytest.raises(ParameterError, match=r"^(since|before)=.{1,90} is no moment\n"):
+        with pytest.raises(ParameterError, match=r"^(since|before)=.{1,90} is not a time\n"):
             call()
     assert len(history) == 1
 
@@ -93,7 +93,9 @@ def test_what_is_no_limit_is_told(history: History, tmp_path: Path, value: Any):
         lambda: history(limit=value), lambda: history.rows(limit=value),
         lambda: history.count(limit=value), lambda: history.export(tmp_path / "x.csv", limit=value),
     ):  # fmt: skip
-        with pytest.raises(ParameterError, match="limit must be a whole number from 0, not "):
+        with pytest.raises(
+            ParameterError, match="limit must be a whole number of at least 0, not "
+        ):
             call()
     assert not (tmp_path / "x.csv").exists()
 
@@ -105,7 +107,7 @@ def test_limits_of_any_library_are_taken(history: History, value: Any):
 
 @pytest.mark.parametrize("text", ["9" * 5000, "-1", "²", "1.0", HUGE, True, "\ud800"])
 def test_whole_numbers_on_a_line_are_told(text: Any):
-    with pytest.raises(ParameterError, match="--limit must be a whole number from 0, not"):
+    with pytest.raises(ParameterError, match="--limit must be a whole number of at least 0, not"):
         whole_number_of("--limit", text)
 
 

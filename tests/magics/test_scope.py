@@ -107,7 +107,7 @@ def test_out_in_a_function_sets_the_notebook_s_variable_and_says_so(
 def test_out_cannot_set_a_local_variable_and_says_so_first(shell: InteractiveShell, stub: Stub):
     done = shell.run_cell("def f(kept):\n    %imgopen describe {p} --out kept\nf(1)")
 
-    assert "--out cannot set kept, a variable of the function f" in str(done.error_in_exec)
+    assert "--out cannot set kept, a local variable of f" in str(done.error_in_exec)
     assert (sent(stub), "kept" in shell.user_ns) == ([], False)
 
 

@@ -131,17 +131,17 @@ def test_redirects_share_one_deadline(fetcher: Fetcher):
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (b"", "not reachable: the connection was closed without an answer"),
-        (b"\x00\xff not http at all\r\n\r\n", "not reachable: its answer is not HTTP"),
+        (b"", "cannot be reached: the connection was closed without an answer"),
+        (b"\x00\xff not http at all\r\n\r\n", "cannot be reached: its answer is not HTTP"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nx", "its answer is not HTTP"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nx", "its answer is not HTTP"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\n\r\nx", "its answer is not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "broke off after 4 of 10 bytes"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "was lost after 4 of 10 bytes"),
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal",
-            "not reachable: the answer was cut off",
+            "cannot be reached: the answer was cut off",
         ),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 60000000\r\n\r\n", "too large: at most 50 MB"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 60000000\r\n\r\n", "too large: the limit is 50 MB"),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "answered 404 Not Found"),
         (b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", "answered 999$"),
         (
@@ -171,7 +171,7 @@ def test_a_redirect_to_what_is_no_address_is_an_error_in_time(
 ):
     stub.replies(Reply(b"", 302, {"Location": target}))
 
-    with pytest.raises(FetchError, match=r"redirects to an address|a is not reachable"):
+    with pytest.raises(FetchError, match=r"redirects to an address|a cannot be reached"):
         get(fetcher, stub.url)
 
 
@@ -261,7 +261,7 @@ def test_what_comes_compressed_in_another_way_is_refused(fetcher: Fetcher, stub:
     [
         (gzip.compress(TEXT)[:-20], "cut off"),
         (zlib.compress(TEXT)[:-1], "cut off"),
-        (gzip.compress(TEXT) + b"junk", "something follows"),
+        (gzip.compress(TEXT) + b"junk", "extra data after it"),
         (b"\x1f\x8b" + TEXT, "broken"),
         (TEXT, "broken"),
     ],
@@ -338,7 +338,7 @@ def test_the_user_s_trust_in_a_server_ends_where_that_server_redirects_elsewhere
     with Stub() as inner:
         for target in (inner.url, f"http://localhost:{port_of(inner.url)}", "http://127.0.0.1:x"):
             stub.replies(Reply(b"", 302, {"Location": target}))
-            with pytest.raises(FetchError, match=r"private network|not reachable|not followed"):
+            with pytest.raises(FetchError, match=r"private network|cannot be reached|not allowed"):
                 get(fetcher, f"http://public.test:{port_of(stub.url)}/x", trusted=True)
 
         assert inner.requests == []

@@ -158,7 +158,7 @@ def test_a_picture_is_open_to_who_knows_its_name(guarded: SandboxProcess):
 
 
 def test_a_name_cannot_be_found_out_from_a_copy_of_the_picture(guarded: SandboxProcess):
-    """It is no plain hash of the content: n = 4 hashes of it, and none is served."""
+    """It is not a plain hash of the content: n = 4 hashes of it, and none is served."""
     data = noisy_jpeg()
     url = Api(guarded).picture(data)
 
@@ -476,7 +476,7 @@ def test_a_redirect_to_another_server_inside_is_refused_without_a_word_about_its
             said.append(failed(api, f"{first.url}/x.png"))
 
         assert said[0] == said[1]
-        assert "lies in a private network; not fetched" in said[0]
+        assert "is in a private network, so it was not fetched" in said[0]
         assert inner.requests == []
 
 

@@ -114,7 +114,7 @@ def test_a_failure_is_posted_too(teller: Api):
         described(teller, receiver.url, "http://127.0.0.1:9/none.png")
         wait_for(lambda: receiver.got)
     assert receiver.got[0]["data"]["status"] == 0
-    assert "not reachable" in receiver.got[0]["data"]["errorMessage"]
+    assert "cannot be reached" in receiver.got[0]["data"]["errorMessage"]
 
 
 @pytest.mark.parametrize(

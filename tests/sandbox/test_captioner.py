@@ -102,7 +102,7 @@ def test_an_older_export_tells_the_tokens_in_config_json(chosen: Path) -> None:
     inner = {"decoder_start_token_id": 5, "eos_token_id": None, "max_length": 3}
     write(chosen, {"config.json": {"decoder": inner, "bos_token_id": START, "eos_token_id": [END]}})
 
-    with pytest.raises(EngineError, match="says nothing"):
+    with pytest.raises(EngineError, match="wrote an empty caption"):
         describe(picture("red"))  # after "square" comes the end
 
     outer = {"decoder": inner, "decoder_start_token_id": START, "eos_token_id": [END]}

@@ -164,7 +164,7 @@ def test_networks_that_are_not_here_are_not_passed_off_as_something_else() -> No
             preview(sample("coffee"), name)
     _, result = preview(sample("coffee"), "softedge_hed")
     assert (result["module"], result["fidelity"]) == ("softedge", "approximate")
-    assert result["note"] == "softedge was drawn for softedge_hed."
+    assert result["note"] == "softedge was drawn in place of softedge_hed."
 
 
 def test_invert_is_the_negative() -> None:

@@ -283,7 +283,7 @@ def covered(colour: str = "") -> Image.Image:
     ("image", "why"),
     [
         pytest.param(covered, "no hair found around the face", id="bald"),
-        pytest.param(lambda: covered("navy"), "a hat or a cap", id="hat"),
+        pytest.param(lambda: covered("navy"), "a hat or cap", id="hat"),
         pytest.param(
             lambda: sample("astronaut").crop((165, 80, 285, 225)), "the whole head", id="close-up"
         ),

@@ -43,4 +43,4 @@ def test_a_task_whose_password_is_gone_with_its_sandbox_says_so(tmp_path: Path):
     job = jobs_in(tmp_path).find("a")
     assert job is not None
     assert job.state == "failed"
-    assert "keeps no passwords" in job.error
+    assert "stores no passwords" in job.error

@@ -175,7 +175,7 @@ def test_a_picture_that_cannot_be_read_fails_the_training_and_is_named(trainer: 
 def test_a_picture_that_cannot_be_fetched_is_named_too(trainer: Api):
     data = checked(trainer, trained(trainer, "http://127.0.0.1:9/x.png"))
     assert data["message"].startswith(
-        "images (fileUrlList), image 10 of 10: 127.0.0.1 is not reachable"
+        "images (fileUrlList), image 10 of 10: 127.0.0.1 cannot be reached"
     )
 
 

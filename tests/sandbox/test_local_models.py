@@ -108,8 +108,8 @@ def test_an_error_of_the_hub_is_one_sentence_that_names_the_setting(
     with pytest.raises(EngineError) as caught:
         tagged(picture("red"))
     assert str(caught.value) == (
-        "the setting tagger (someone/private): cannot be had from the hub (PermissionError); "
-        "mend the id or give a folder"
+        "the setting tagger (someone/private): cannot be downloaded from the hub "
+        "(PermissionError); correct the id or use a folder"
     )
 
 
@@ -211,25 +211,29 @@ def test_odd_pictures_are_described_like_any_other(
 BROKEN: dict[str, list[tuple[str, Any, str]]] = {
     "captioner": [
         ("onnx/encoder_model.onnx", b"", "cannot be loaded"),
-        ("onnx/encoder_model.onnx", decoder(), "wants input_ids as .* not known here"),
+        ("onnx/encoder_model.onnx", decoder(), "wants input_ids as .* not supported here"),
         ("onnx/decoder_model.onnx", encoder(), "has no output logits"),
-        ("onnx/decoder_model.onnx", decoder(TABLE * np.nan), "no number"),
+        ("onnx/decoder_model.onnx", decoder(TABLE * np.nan), "computes NaN"),
         ("onnx/decoder_model.onnx", decoder(TABLE[:1]), "cannot be run on input_ids"),
         ("onnx/decoder_model.onnx", decoder(more=(value("inputs_embeds", 1),)), "inputs_embeds"),
         ("tokenizer.json", b"{}", "tokenizer.json cannot be read"),
-        ("tokenizer.json", tokenizer(WORDS[:2]), "says nothing"),
-        ("generation_config.json", b"[1]", "no JSON object"),
+        ("tokenizer.json", tokenizer(WORDS[:2]), "wrote an empty caption"),
+        ("generation_config.json", b"[1]", "not a JSON object"),
         ("generation_config.json", {}, "names no decoder_start_token_id"),
         ("preprocessor_config.json", {"size": 8}, "'image_mean'"),
-        ("preprocessor_config.json", {**PREPROCESSING, "size": 10**6}, "a side must be"),
+        ("preprocessor_config.json", {**PREPROCESSING, "size": 10**6}, "each side must be"),
         ("preprocessor_config.json", {**PREPROCESSING, "resample": 77}, "not understood"),
-        ("preprocessor_config.json", {**PREPROCESSING, "image_std": [1, 0, 1]}, "for the colours"),
+        (
+            "preprocessor_config.json",
+            {**PREPROCESSING, "image_std": [1, 0, 1]},
+            "a colour needs three",
+        ),
     ],
     "clip": [
         ("onnx/vision_model.onnx", b"\x00", "cannot be loaded"),
         ("onnx/vision_model.onnx", clip_text(), "has no output image_embeds"),
         ("onnx/text_model.onnx", clip_vision(), "has no output text_embeds"),
-        ("onnx/text_model.onnx", clip_text(VECTORS * np.float32("nan")), "no number"),
+        ("onnx/text_model.onnx", clip_text(VECTORS * np.float32("nan")), "computes NaN"),
         (
             "onnx/text_model.onnx",
             clip_text(np.full_like(VECTORS, np.inf)),
@@ -244,7 +248,7 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
     "tagger": [
         ("model.onnx", b"no onnx", "cannot be loaded"),
         ("model.onnx", tagger_network(DANBOORU[:2], OFFSETS, side=512), "cannot be (loaded|run)"),
-        ("model.onnx", tagger_network(DANBOORU * np.float32("nan"), OFFSETS), "no number"),
+        ("model.onnx", tagger_network(DANBOORU * np.float32("nan"), OFFSETS), "computes NaN"),
         ("tags.txt", b"", "holds no tags"),
         ("tags.txt", b"\xff\xfe\xff", "does not hold"),
         ("selected_tags.csv", b"id,tag\n1,x\n", "does not hold"),

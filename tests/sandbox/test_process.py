@@ -169,7 +169,7 @@ def test_a_task_that_keeps_ending_the_sandbox_is_given_up(tmp_path: Path):
         record = json.loads(path.read_text())
         path.write_text(json.dumps({**record, "state": "accepted", "error": "", "revivals": 2}))
         answer = Api(sandbox).ended("describe", "x")
-    assert "ended 3 times" in answer["data"]["errorMessage"]
+    assert "stopped 3 times" in answer["data"]["errorMessage"]
 
 
 def test_old_tasks_and_files_are_deleted_at_the_start(tmp_path: Path):
@@ -240,7 +240,7 @@ def test_a_process_that_dies_at_its_start_is_reported_with_its_last_words(
 ):
     (tmp_path / "sandbox").mkdir()
     (tmp_path / "sandbox/tasks").write_text("in the way")
-    with pytest.raises(SandboxError, match="ended at its start") as caught:
+    with pytest.raises(SandboxError, match="exited while starting") as caught:
         SandboxProcess.start(tmp_path)
     assert "the sandbox cannot start" in str(caught.value)
 

@@ -99,7 +99,7 @@ def test_every_task_ends_and_one_without_its_picture_says_so(api: Api, op: Opera
     if any(p.picture and p.expected for p in op.params):
         assert answer["data"]["status"] == 0
         text = answer["data"]["desc"] if op.family == "sd" else answer["data"]["errorMessage"]
-        assert "no engine for" in text or "not reachable" in text
+        assert "no engine for" in text or "cannot be reached" in text
     else:
         assert answer["data"]["status"] in (0, 2)
 
@@ -148,7 +148,7 @@ def test_an_unknown_path_is_404_with_the_nearest_ones(api: Api):
         (b"[]", "must be a JSON object"),
         (b"{", "not JSON"),
         (b"\xff\xfe{}", "not JSON"),
-        (b'{"businessTaskId": NaN}', "not JSON: NaN is no JSON number"),
+        (b'{"businessTaskId": NaN}', "not JSON: NaN is not a JSON number"),
         (b"[" * 100_000, "not JSON"),
         (b'{"a": ' + b"1" * 5000 + b"}", "not JSON"),
     ],
@@ -194,7 +194,7 @@ def test_a_body_that_does_not_fit_is_400_in_the_vendors_names(
 def test_a_body_over_1_mb_is_413_and_the_client_hears_it(api: Api):
     answer = api.post(OPERATIONS["describe"].path, data=b" " * 5_000_000)
     assert answer["code"] == "413"
-    assert answer["msg"] == "the body is too large: at most 1 MB are taken"
+    assert answer["msg"] == "the body is too large: the limit is 1 MB"
 
 
 def test_half_a_surrogate_pair_in_an_id_is_taken_as_any_other_text(api: Api):
@@ -238,7 +238,7 @@ def test_another_submission_under_the_same_id_is_refused(api: Api, change: dict[
     api.call("describe", body)
     answer = api.call("describe", {**body, **change})
     assert answer["code"] == "400"
-    assert "is taken by an earlier task (with other values)" in answer["msg"]
+    assert "was already used by an earlier task (with other values)" in answer["msg"]
 
 
 def test_another_tool_under_the_same_id_is_refused_and_not_found(api: Api):
@@ -427,7 +427,7 @@ def test_an_upload_named_mpo_by_pillow_is_still_a_jpeg(api: Api):
         (b"<html>", "400", "web page"),
         (b"<svg/>", "400", "not an image"),
         (png_bomb(9000), "400", "too many pixels"),
-        (b"\x89PNG" * 13_000_000, "413", "at most 50 MB"),
+        (b"\x89PNG" * 13_000_000, "413", "the limit is 50 MB"),
     ],
 )
 def test_an_upload_that_is_no_fit_picture_is_refused(api: Api, data: bytes, code: str, said: str):
@@ -451,21 +451,21 @@ def test_only_plain_names_of_files_that_exist_are_served(api: Api, name: str):
 # Bad images
 
 BAD = {
-    "http://127.0.0.1:9/x.png": "image: 127.0.0.1 is not reachable: connection refused",
-    "file:///etc/hostname": "image: an image is given as an http or https URL, not file",
+    "http://127.0.0.1:9/x.png": "image: 127.0.0.1 cannot be reached: connection refused",
+    "file:///etc/hostname": "image: an image needs an http or https URL, not file",
     "GALLERY/page.html": "image: this is not an image but a web page",
     "GALLERY/text": "image: this is not an image that can be read",
     "GALLERY/empty": "image: the file is empty (0 bytes)",
     "GALLERY/truncated.jpg": "image: the image is truncated",
-    "GALLERY/bomb.png": "image: the image has too many pixels: at most 64 megapixels",
-    "GALLERY/large": "image: the file is too large: at most 50 MB are taken",
-    "GALLERY/endless": "image: the file is too large: at most 50 MB are taken",
-    "GALLERY/to/file": "image: 127.0.0.1 redirects to an address that is not followed",
+    "GALLERY/bomb.png": "image: the image has too many pixels: the limits are 64 megapixels",
+    "GALLERY/large": "image: the file is too large: the limit is 50 MB",
+    "GALLERY/endless": "image: the file is too large: the limit is 50 MB",
+    "GALLERY/to/file": "image: 127.0.0.1 redirects to an address that is not allowed",
     "GALLERY/to/self": "at most 3 times",
-    "GALLERY/broken-off": "image: the connection broke off after 500 of 1000 bytes",
+    "GALLERY/broken-off": "image: the connection was lost after 500 of 1000 bytes",
     "GALLERY/missing": "image: 127.0.0.1 answered 404 Not Found",
-    "GALLERY/drip": "image: timed out: 127.0.0.1 did not deliver the file within 20 s",
-    "GALLERY/slow-header": "image: timed out: 127.0.0.1 did not deliver the file within 20 s",
+    "GALLERY/drip": "image: timed out: 127.0.0.1 did not send the file within 20 s",
+    "GALLERY/slow-header": "image: timed out: 127.0.0.1 did not send the file within 20 s",
 }
 
 

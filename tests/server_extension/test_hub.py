@@ -129,5 +129,5 @@ def test_a_hub_that_does_not_tell_its_address_is_named_by_the_doctor(
                 "print(Session().manager.urls.address.url)"
             )
             nothing, given = kernel.printed(code).splitlines()
-    assert nothing.startswith("None this JupyterHub does not tell its public address")
+    assert nothing.startswith("None this JupyterHub does not say what its public address is")
     assert given == f"{quiet.url}user/carol/"

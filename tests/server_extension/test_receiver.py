@@ -33,7 +33,7 @@ TASK = "nb20260101abc"
 PICTURE = b"\x89PNG\r\n\x1a\n the bytes of a picture"
 URL = "https://example.org/cat.png"
 DONE = {"status": 2, "caption": "a cat"}
-FAILED = {"status": 0, "msg": "it was no image"}
+FAILED = {"status": 0, "msg": "it was not an image"}
 
 
 def add(home: Path, task_id: str = TASK, **columns: Any) -> None:
@@ -99,7 +99,7 @@ def test_it_is_read_with_and_without_the_envelope(receiver: Receiver, home: Path
 
 def test_a_failure_is_an_end_too(receiver: Receiver, home: Path):
     assert receiver.receive(TASK, body(**FAILED)) is CallbackOutcome.ACCEPTED
-    assert (row(home)["status"], row(home)["error"]) == ("failed", "it was no image")
+    assert (row(home)["status"], row(home)["error"]) == ("failed", "it was not an image")
 
 
 def test_work_under_way_ends_nothing(receiver: Receiver, home: Path):

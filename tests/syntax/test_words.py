@@ -73,7 +73,7 @@ def test_other_text_stays_as_it_is(line: str, words: list[str]):
         ("{p.__class__}", "no column of p"), ("{p._x}", "no column of p"),
         ("{P.__len__}", "no column of P"), ("{__builtins__}", "no variable"),
         ("{__builtins__.open}", "no variable"), ("{empty}", "{empty} is empty"),
-        ("{df}.url", "stands alone"), ('{df}["url"]', "{df['NAME']}"),
+        ("{df}.url", "must be a word of its own"), ('{df}["url"]', "{df['NAME']}"),
         ("--models={empty}", "{empty} is empty"), ("'open", "a quote is not closed"),
     ],
 )  # fmt: skip
@@ -114,8 +114,8 @@ def test_values_are_split_by_the_quoting_of_csv_and_objects_stay_objects(
 
 
 @pytest.mark.parametrize(
-    ("line", "said"), [("x=", "names no value"), ("x=,", "no value"), ("'x=\"a, b'", "not closed"),
-                       ("x={empty}", "no value"), ("'x=\"a\"b,c'", "more behind it")],
+    ("line", "said"), [("x=", "has no value"), ("x=,", "no value"), ("'x=\"a, b'", "not closed"),
+                       ("x={empty}", "no value"), ("'x=\"a\"b,c'", "something follows it")],
 )  # fmt: skip
 def test_a_list_without_values_is_one_sentence(line: str, said: str):
     (word,) = expand(split(line), VARIABLES)

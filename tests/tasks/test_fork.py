@@ -182,7 +182,7 @@ def test_a_child_forks_again(session: Session, service: Service):
 
 
 def test_a_fork_within_a_batch_leaves_the_batch_to_the_parent(session: Session, service: Service):
-    """The child runs a batch of its own; to go on with its parent's is refused in one sentence."""
+    """The child runs start a new batch; to go on with its parent's is refused in one sentence."""
     use(session)
     images = [address(number) for number in range(40)]
     batch = session.map("describe", images, model="clip", progress=False, dry_run=False)
@@ -204,8 +204,8 @@ def test_a_fork_within_a_batch_leaves_the_batch_to_the_parent(session: Session, 
     assert sorted(said) == sorted((image, said_of(image)) for image in images)
     for child in children:
         first, hint = child.answer()
-        assert "goes on in the process that began it" in first
-        assert "a batch of its own" in hint
+        assert "runs in the process that started it" in first
+        assert "start a new batch" in hint
     check_history(home_of(session), said_of)
 
 
@@ -488,7 +488,7 @@ def test_a_fork_by_the_thread_that_writes_is_refused_in_the_child_only(tmp_path:
         child = Child(work)
         database.run("INSERT INTO pairs VALUES (2)")
         for text in child.answer():
-            assert "was being written when this process was forked" in text
+            assert "this process was forked while the history" in text
             assert "spawn" in text
     assert len(database.read("SELECT value FROM pairs", (), ("value",))) == 2
 
@@ -528,7 +528,7 @@ def test_an_import_during_which_the_process_forks_imports_nothing_and_says_so(
     other = Session(session.settings.base_url, KEY_ID, KEY_SECRET, home=tmp_path / "other")
     with monkeypatch.context() as patch, other:
         patch.setattr(archive, "_fill", forks)
-        with pytest.raises(archive.ArchiveError, match="forked meanwhile"):
+        with pytest.raises(archive.ArchiveError, match="forked in the meantime"):
             other.history.import_(file)
         assert len(other.history) == 0
     with other:

@@ -215,7 +215,7 @@ def run_stopped_twice(session: Session) -> None:
 
 
 def batch_stopped(session: Session) -> None:
-    with ctrl_c(session.rows), pytest.raises(TaskInterrupted, match="1 perhaps not sent yet"):
+    with ctrl_c(session.rows), pytest.raises(TaskInterrupted, match="1 possibly not sent yet"):
         session.map("describe", [PICTURE], model="clip", progress=False)
 
 
@@ -281,7 +281,7 @@ def test_a_wait_that_was_given_up_before_its_end_was_asked_for_says_so_at_once(
     Service(duration=lambda: 60.0).on(stub)
     task = session.submit("describe", model="clip", image=PICTURE)
     told: list[Task] = []
-    task.abort_waits(SubmissionLostError("it cannot be found out"))
+    task.abort_waits(SubmissionLostError("there is no way to tell"))
     task.add_done_callback(told.append)
 
     assert told == [task]

@@ -87,7 +87,7 @@ def test_pictures_are_kept_under_the_names_of_save(opened: Opening, stub: Stub, 
     assert names(made) == [f"{stem}-1.png", f"{stem}-2.png", f"{stem}.json"]
     assert [path.read_bytes() for path in result.files] == [png("teal")] * 2
     assert json.loads((made / f"{stem}.json").read_text())["params"]["prompt"] == "a fox"
-    assert any(note.startswith(f"kept in {made}") for note in result.notes)
+    assert any(note.startswith(f"saved in {made}") for note in result.notes)
 
 
 def test_without_the_setting_and_for_captions_nothing_is_kept(
@@ -167,7 +167,7 @@ def test_a_failure_is_a_note_and_the_result_is_there(
     painter.done = True
     result = task.result(20)
 
-    assert [note for note in result.notes if note.startswith(f"not kept in {made}: ")]
+    assert [note for note in result.notes if note.startswith(f"not saved in {made}: ")]
     assert (result.status, len(result.images), session.rows()[0]["status"]) == (
         "succeeded", 1, "succeeded",
     )  # fmt: skip

@@ -96,7 +96,7 @@ def test_if_a_picture_cannot_be_fetched_nothing_is_written(
 
 
 def test_a_row_without_a_task_has_no_files():
-    with pytest.raises(UsageError, match="it comes from no task"):
+    with pytest.raises(UsageError, match="does not come from a task"):
         not_run(OPERATIONS["upscale"], {}, "no such file").save("new")
 
 

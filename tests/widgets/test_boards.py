@@ -387,7 +387,7 @@ class TestFrameAndCallbacks:
             browser.board.export(tmp_path / "set")
         browser.board.export(tmp_path / "set", overwrite=True)
         assert files[0].read_text() == "a tabby cat on a mat, cat, red_mat\n"
-        with pytest.raises(UsageError, match=r"a\.png has no folder of its own"):
+        with pytest.raises(UsageError, match=r"a\.png is in no folder"):
             browser.board.export()
 
 

@@ -322,7 +322,7 @@ class TestRunning:
         opened.wait(5)
 
         assert not opened.running
-        assert "no longer waited for" in opened._card.value
+        assert "stopped waiting for" in opened._card.value
         assert "%imgopen wait nb" in opened._card.value
 
     def test_several_forms_run_at_once_each_with_its_own_result(self, local: Session):

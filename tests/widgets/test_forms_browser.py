@@ -141,7 +141,7 @@ def test_a_shape_sets_width_and_height_in_steps_of_eight_pixels(sheet: Sheet):
 
 def test_help_is_shown_on_demand(sheet: Sheet):
     form = sheet.page.locator(FORM).nth(1)
-    told = form.get_by_text("How closely the prompt is followed")
+    told = form.get_by_text("How closely to follow the prompt")
     expect(told).to_be_hidden()
     form.get_by_role("button", name="About Guidance scale").click()
     expect(told).to_be_visible()

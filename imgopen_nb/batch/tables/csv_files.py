@@ -87,12 +87,12 @@ def read_csv(path: Path, param: Param, errors: str = "strict") -> Table:
             else:
                 yield from_cell(row[at]) if at < len(row) else None
 
-    numbered = ", so its columns are numbered" if len(columns) > 1 else ""
+    numbered = ", so the columns are numbered" if len(columns) > 1 else ""
     remarks = [] if named or not header else [f"no header{numbered}"]
     if layout.separator not in (_usual(path), _NONE):
         remarks.append(f"separated by {_SEPARATORS.get(layout.separator, layout.separator)}")
     if named and len(columns) == 1 and folded(columns[0]) not in usual_names(param):
-        remarks.append(f"the first line, {clip(columns[0], 40)!r}, taken for the header")
+        remarks.append(f"the first line, {clip(columns[0], 40)!r}, read as the header")
     total = sum(1 for _ in rows())
     return Table(path.name, columns, values, total, remarks=tuple(remarks))
 

@@ -53,7 +53,7 @@ def read_table(path: Path, param: Param) -> Table:
         ParameterError: it cannot be read; the message says why.
     """
     reader = reader_of(path)
-    assert reader is not None, "a table has one of the known suffixes"
+    assert reader is not None, "a table needs one of the known suffixes"
     try:
         if reader in _TEXTS.values():
             _check_text(path)
@@ -62,11 +62,11 @@ def read_table(path: Path, param: Param) -> Table:
         if reader in (read_csv, _lines):
             with contextlib.suppress(UnicodeDecodeError):
                 table: Table = reader(path, param, WESTERN)
-                remark = "read as Windows-1252, since it is not UTF-8"
+                remark = "read as Windows-1252, because it is not UTF-8"
                 return replace(table, remarks=(remark, *table.remarks))
         bad = error.object[error.start]
         raise ParameterError(
-            f"{path.name} is not UTF-8: it has the byte {bad:#04x}",
+            f"{path.name} is not UTF-8: it contains the byte {bad:#04x}",
             hint=SAVE_AS_CSV,
         ) from None
     except (OSError, EOFError, zlib.error, csv.Error, zipfile.BadZipFile) as error:
@@ -99,7 +99,7 @@ def read_tables(paths: Sequence[Path], param: Param) -> Table:
     for table in tables:
         if list(table.columns) != list(first.columns):
             raise ParameterError(
-                f"{table.name} has other columns than {first.name}", hint="give one of them"
+                f"{table.name} and {first.name} have different columns", hint="use one of them"
             )
 
     def values(name: Any) -> Iterator[Any]:
@@ -127,7 +127,9 @@ def _jsonl(path: Path, param: Param) -> Table:
     if total and not first:
         with contextlib.suppress(ParameterError):
             return _json(path, param)  # one list of objects
-        raise ParameterError(f"{path.name} holds no JSON objects", hint="one object on each line")
+        raise ParameterError(
+            f"{path.name} holds no JSON objects", hint="it needs one object on each line"
+        )
     columns = list(dict.fromkeys(name for row in first for name in row))
     return Table(path.name, columns, values, total)
 
@@ -137,26 +139,29 @@ def _parsed(line: str, where: str) -> dict[str, Any] | ImgOpenError:
         row = json.loads(line)
     except (ValueError, RecursionError):
         row = None
-    return row if isinstance(row, dict) else ParameterError(f"{clip(where)} is no JSON object")
+    return row if isinstance(row, dict) else ParameterError(f"{clip(where)} is not a JSON object")
 
 
 def _json(path: Path, param: Param) -> Table:
     with open_text(path) as file:
         text = file.read(_LARGEST_JSON)
     if len(text) == _LARGEST_JSON:
-        raise ParameterError(f"{path.name} is too large to be read as a whole", hint="use .jsonl")
+        raise ParameterError(f"{path.name} is too large to read at once", hint="use .jsonl")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         first = text.lstrip().partition("\n")[0]
         if isinstance(_parsed(first, ""), dict):  # an object on each line
             return _jsonl(path, param)
-        raise ParameterError(f"{path.name} is no JSON ({clip(error)})") from None
+        raise ParameterError(f"{path.name} is not JSON ({clip(error)})") from None
     table = table_from_json(content, path.name, path.parent if param.picture else None)
     if table is None:
         raise ParameterError(
             f"{path.name} holds no rows",
-            hint="a list of texts, a list of objects, or an object with a list for each column",
+            hint=(
+                "it needs a list of texts, a list of objects, or an object with a list for each "
+                "column"
+            ),
         )
     return table
 
@@ -172,7 +177,9 @@ def _parquet(path: Path, _: Param) -> Table:
         with parquet.ParquetFile(path) as file:
             total, columns = file.metadata.num_rows, list(file.schema_arrow.names)
     except (ArrowException, OSError) as error:
-        raise ParameterError(f"{path.name} is no Parquet file ({type(error).__name__})") from None
+        raise ParameterError(
+            f"{path.name} is not a Parquet file ({type(error).__name__})"
+        ) from None
 
     def values(name: str) -> Iterator[Any]:
         with parquet.ParquetFile(path) as file:
@@ -198,13 +205,13 @@ def _lines(path: Path, param: Param, errors: str = "strict") -> Table:
             yield from itertools.islice(wanted, 1 if header else 0, None)
 
     name, total = first.lower() if header else "line", sum(1 for _ in values())
-    return Table(path.name, [name], values, total, remarks=("a row for each line",))
+    return Table(path.name, [name], values, total, remarks=("one row per line",))
 
 
 def _zip(path: Path, param: Param) -> Table:
     """Return the images in a .zip file; each is unpacked when its turn comes."""
     if not param.picture:
-        raise ParameterError(f"no {param.name}s are read from a .zip file", hint="unpack it")
+        raise ParameterError(f"{param.name}s cannot be read from a .zip file", hint="unpack it")
     with zipfile.ZipFile(path) as archive:
         members = [info for info in archive.infolist() if not info.is_dir()]
         names = [info.filename for info in members]
@@ -216,8 +223,8 @@ def _zip(path: Path, param: Param) -> Table:
     if not found:
         holds = f"only {clip(', '.join(names[:3]))}" if names else "nothing"
         raise ParameterError(
-            f"there are no images in {path.name}: it holds {holds}",
-            hint="unpack it, and give the file or folder in it",
+            f"{path.name} holds no images, only {holds}",
+            hint="unpack it, and use the file or folder inside",
         )
 
     archive = zipfile.ZipFile(path)  # closed when the last of its images is forgotten

@@ -84,7 +84,7 @@ def _array(given: Any) -> Table | None:
         sides = " × ".join(map(str, shape))
         raise ParameterError(
             f"an array of {sides} texts or objects has neither rows nor pixels",
-            hint="give one column of it, such as array[:, 0]",
+            hint="pass one column of it, such as array[:, 0]",
         )
     return Table("the array", range(shape[1]), lambda at: map(_plain, given[:, at]), shape[0])
 
@@ -108,8 +108,8 @@ def _dataset(given: Any) -> Table | None:
         if len(given) > 1:
             first = next(iter(given))
             raise ParameterError(
-                f"which split of the dataset? It has {clip(', '.join(map(str, given)))}",
-                hint=f"give one: data[{first!r}]",
+                f"choose a split of the dataset: it has {clip(', '.join(map(str, given)))}",
+                hint=f"pass one split: data[{first!r}]",
             )
         given = next(iter(given.values()))
     of, name = getattr(given, "source", None), getattr(given, "column_name", None)
@@ -171,7 +171,7 @@ def _frame(given: Any) -> Table:
     except Exception as error:
         raise ParameterError(
             f"the {clip(kind)} cannot be read ({type(error).__name__}: {clip(error)})",
-            hint="give one column of it as a list",
+            hint="pass one of its columns as a list",
         ) from None
 
 

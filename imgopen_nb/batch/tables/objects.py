@@ -159,7 +159,9 @@ def _of_rows(
             if row is None or isinstance(row, Mapping):
                 yield (row or {}).get(column)
             else:
-                yield ParameterError(f"{clip(name)}, row {number} is no object with columns")
+                yield ParameterError(
+                    f"{clip(name)}, row {number} is not an object with named columns"
+                )
 
     found = dict.fromkeys(key for row in rows if isinstance(row, Mapping) for key in row)
     return Table(name, columns or list(found), values, len(rows), index)

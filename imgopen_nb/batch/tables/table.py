@@ -57,12 +57,12 @@ class Table:
             ParameterError: it is not clear which one.
         """
         if not len(self.columns):
-            raise ParameterError(f"{clip(self.name)} has no columns: it is empty")
+            raise ParameterError(f"{clip(self.name)} is empty: it has no columns")
         name, why = self._named(wanted) if wanted is not None else self._usual(param)
         if list(self.columns).count(name) > 1:
             raise ParameterError(
                 f"{clip(self.name)} has several columns called {clip(name)!r}",
-                hint="give each its own name",
+                hint="give each column its own name",
             )
         return name, why
 
@@ -88,12 +88,12 @@ class Table:
         if usual:
             return (pictured or usual)[0], "the usual name"
         if len(pictured) == 1:
-            return pictured[0], "the only one with images"
+            return pictured[0], "the only column with images"
         what = "images" if param.picture else f"{param.name}s"
         names = clip(", ".join(map(str, pictured or self.columns)))
         raise ParameterError(
             f"which column of {self.name} holds the {what}? It has {names}",
-            hint="name it: column=..., or --column NAME",
+            hint="choose it: column=..., or --column NAME",
         )
 
     def _holds_pictures(self, name: Any) -> bool:
@@ -161,10 +161,13 @@ def guarded(pairs: Callable[[], Iterable[tuple[Any, Any]]]) -> Callable[[], Iter
                 yield pair
                 number += 1
         except ImgOpenError as error:
-            why = f"the input broke off after {number} rows ({clip(error.message)})"
+            why = f"the input ended with an error after {number} rows ({clip(error.message)})"
             yield number, ParameterError(why, hint=error.hint)
         except Exception as error:
             why = f"{type(error).__name__}: {clip(error)}"
-            yield number, ParameterError(f"the input broke off after {number} rows ({why})")
+            yield (
+                number,
+                ParameterError(f"the input ended with an error after {number} rows ({why})"),
+            )
 
     return read

@@ -116,8 +116,9 @@ class _Unpacked(io.RawIOBase):
         self._read += len(data)
         if self._read > self._most:
             raise ParameterError(
-                f"{self._name} unpacks to far more than any table: over {self._read:,} bytes",
-                hint="unpack it, and look at what it holds",
+                f"{self._name} unpacks to more than any table would need: over {self._read:,} "
+                "bytes",
+                hint="unpack it, and check what it holds",
             )
         into[: len(data)] = data
         return len(data)

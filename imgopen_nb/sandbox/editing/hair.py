@@ -77,14 +77,14 @@ LEAST_SKULL, LEAST_TOP = 0.06, 0.35
 # it saw 14 of 19 hats on 115 portraits, at most 0.22 where hair was seen, and a hat in a drawing.
 HATS = (433, 439, 452, 515, 518, 560, 667, 715, 793, 796, 808, 981)
 HATTED = 0.25
-HAT = "no hair found: a hat or a cap seems to cover the head; use an image without it"
+HAT = "no hair found: a hat or cap seems to cover the head; use an image without one"
 NO_HAIR = (
     "no hair found around the face; use an image of the whole head, where hair stands out from "
     "skin and background"
 )
 TURNED = (
-    "no hair found: the face is turned too far aside to tell hair from skin; use an image where "
-    "it looks towards the camera"
+    "no hair found: the face is turned too far to the side to tell hair from skin; use an image "
+    "where it looks towards the camera"
 )
 # Recoloured at a time, to limit the memory.
 ROWS = 256

@@ -65,8 +65,10 @@ def _mentions(text: str, term: str) -> bool:
     "style",
     name="local-style",
     fidelity="approximate",
-    about="A small classifier trained on photographs and filtered photographs: "
-    "it knows filters better than real art.",
+    about=(
+        "A small classifier trained on photographs with and without filters: it knows filters "
+        "better than real art."
+    ),
 )
 def style(work: Work) -> dict[str, Any]:
     """Return the likeliest style of the image `image`, and the probability of each."""

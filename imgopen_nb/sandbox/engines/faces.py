@@ -29,8 +29,10 @@ SWAP = (
     "detect-faces",
     name="blazeface",
     fidelity="real",
-    about="MediaPipe's BlazeFace, checked by its face mesh; misses profiles and bowed heads, "
-    "guesses nothing about people.",
+    about=(
+        "MediaPipe's BlazeFace, checked with its face mesh; misses profiles and bowed heads, "
+        "and guesses nothing about people."
+    ),
 )
 def detect(work: Work) -> dict[str, Any]:
     """Return the faces of the image `image`, left to right, in its pixels."""
@@ -70,7 +72,7 @@ def swap_one(work: Work) -> dict[str, Any]:
     "face-swap-v2",
     name="mesh-swap-enhance",
     fidelity="real",
-    about=SWAP + " Then enhanced by super resolution: fidelity 0 most, 1 least.",
+    about=SWAP + " Then enhanced by super-resolution: most at fidelity 0, least at 1.",
 )
 def swap_and_enhance(work: Work) -> dict[str, Any]:
     """Return the image `image` with the face of `face`, which is then enhanced."""
@@ -109,7 +111,7 @@ def swap_many(work: Work) -> dict[str, Any]:
     for number, place in enumerate(places):
         image = swap(image, place, *givers[number % len(givers)])
     left_out = [str(number + 1) for number in range(len(places), len(givers))]
-    note = f"Face {' and '.join(left_out)} was not used: too few faces were there to be replaced."
+    note = f"Face {' and '.join(left_out)} was not used: there were too few faces to replace."
     about = {"note": note} if left_out else {}
     url = work.save(seen_through(image, receiver))
     return {"outputImageUrl": url, "facesReplaced": len(places), **about}
@@ -155,8 +157,10 @@ def restore(work: Work) -> dict[str, Any]:
     "hairstyle",
     name="hair-colour",
     fidelity="approximate",
-    about="Changes the colour only, never the cut: hair is what differs from skin and background "
-    "around the face; refuses where little is sure, and most hats.",
+    about=(
+        "Changes only the colour, never the cut: hair is what differs from skin and background "
+        "around the face; refuses unclear images and most hats."
+    ),
 )
 def hairstyle(work: Work) -> dict[str, Any]:
     """Return the image `image` with the hair in the colour that `hair` names."""
@@ -169,11 +173,12 @@ def hairstyle(work: Work) -> dict[str, Any]:
     if colour is None:
         raise EngineError(
             f"{OPERATIONS['hairstyle'].param('hair').label} must name a colour, not "
-            f"{clip(asked, 40)!r}: the sandbox changes nothing else; one of {', '.join(COLOURS)}"
+            f"{clip(asked, 40)!r}: the sandbox only changes the colour; one of "
+            f"{', '.join(COLOURS)}"
         )
     image = work.picture("image")
     hair, box = find_hair(image, largest_mesh(image, IMAGE))
-    note = "The sandbox changes the colour only, not the cut."
+    note = "The sandbox changes only the colour, not the cut."
     url = work.save(seen_through(recoloured(image, hair, box, colour), image))
     return {"outputImageUrl": url, "colour": colour, "note": note}
 
@@ -198,5 +203,5 @@ def instant_id(work: Work) -> dict[str, Any]:
     return {
         "outputImageUrl": work.save(made),
         "seed": seed,
-        "note": "A placeholder of the sandbox: no model drew it.",
+        "note": "A sandbox placeholder: no model drew it.",
     }

@@ -81,7 +81,7 @@ def controlnet(work: Work) -> dict[str, Any]:
     lines, facts = placeholder.control_map(unit, read.image)
     found = _drawn(work, read, partial(placeholder.controlnet, lines))
     if given is None:
-        facts = {"note": "No image was given, so no lines were followed."}
+        facts = {"note": "No image was given, so there were no lines to follow."}
     return _noted(work, found, facts)
 
 

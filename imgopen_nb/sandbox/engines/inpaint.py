@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 MOST_PICTURES = 4
 MOST_GROWTH = 4
 SEEDS = 2**31
-NOTE = "The border is patched from the image itself."
-SAME_SIZE = "Both factors are 1: the image is as large as before, and nothing was added."
+NOTE = "The border is filled with patches of the image itself."
+SAME_SIZE = "Both factors are 1: the image keeps its size, and nothing was added."
 STILL = (
-    "The filled area looks much like what was removed: there is little else around the mask to "
-    "copy. Paint a larger or a smaller mask."
+    "The filled area looks much like what was removed, because there is little else around the "
+    "mask to copy. Paint a larger or smaller mask."
 )
 CUT = (
-    "Colours of what was removed go on beyond the edge of the mask: if a part of it is left there, "
+    "The colours of what was removed continue beyond the mask: if part of it is left there, "
     "paint a larger mask."
 )
 # From this share of the image on a mask leaves too little to copy from.
@@ -33,8 +33,10 @@ MOST_ERASED = 0.6
     "erase",
     name="patchmatch",
     fidelity="real",
-    about="PatchMatch: fills the gap with texture from around it, never from what has the removed "
-    "object's colours; it knows no objects, so it cannot complete one.",
+    about=(
+        "PatchMatch: fills the gap with texture from around it, avoiding the removed object's "
+        "colours; it does not know objects, so it cannot complete one."
+    ),
 )
 def erase(work: Work) -> dict[str, Any]:
     """Return the image `image` without what is white in `mask`."""
@@ -51,13 +53,13 @@ def erase(work: Work) -> dict[str, Any]:
     if not holes.any():
         brightest = int(painted.max())
         what = f"has no value above {brightest} of 255" if brightest else "is empty"
-        raise EngineError(f"{field} {what}: paint white what is to be removed")
+        raise EngineError(f"{field} {what}: paint what should be removed in white")
     if holes.all():
-        raise EngineError(f"{field} covers the whole image: nothing is left to fill it from")
+        raise EngineError(f"{field} covers the whole image: there is nothing left to fill it from")
     result, flaws = patched(image, holes, seed=0)
     answer, share = {"outputImageUrl": work.save(result)}, float(holes.mean())
     if share > MOST_ERASED:
-        note = f"{field} covers {share:.0%} of the image: too little is left to fill it from."
+        note = f"{field} covers {share:.0%} of the image: there is too little left to fill it from."
         return {**answer, "note": note}
     note = STILL if flaws.alike else CUT if flaws.cut else ""
     return {**answer, "note": note} if note else answer
@@ -67,8 +69,10 @@ def erase(work: Work) -> dict[str, Any]:
     "outpaint",
     name="patchmatch-border",
     fidelity="approximate",
-    about="PatchMatch: continues the texture near the border; the prompt is not used, and nothing "
-    "new is invented.",
+    about=(
+        "PatchMatch: continues the texture near the border; does not use the prompt, and "
+        "invents nothing new."
+    ),
 )
 def outpaint(work: Work) -> dict[str, Any]:
     """Return `count` images with the image `image` in the middle of new borders."""
@@ -93,7 +97,7 @@ def seed_of(work: Work) -> int:
     given = work.params.get("seed")
     seed = -1 if given in (None, "") else int(given)
     if seed < -1:
-        raise EngineError(f"seed must be -1 (a new one) or a number from 0 on, not {seed}")
+        raise EngineError(f"seed must be -1 (a new one), 0 or more, not {seed}")
     return secrets.randbelow(SEEDS) if seed == -1 else seed
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Row = dict[str, Any]
-ABOUT = "Placeholder rows: there are no weights behind these names; what was trained here is added."
+ABOUT = "Placeholder rows without weights, plus what was trained here."
 NOTE = "placeholder, no weights"
 CHECKPOINTS = (
     (1, "sandbox-photo.safetensors", "sandbox photo"),

@@ -17,7 +17,7 @@ MOST_RESULT = 36_000_000
 MOST_TEXT = 1000  # characters
 # From this alpha on a pixel belongs to the subject; some share of the image must be background.
 VISIBLE, LEAST_BACKGROUND = 128, 0.001
-NOTHING_LEFT = "no subject found in the image: what stands out in it is transparent"
+NOTHING_LEFT = "no subject found in the image: what stands out is already transparent"
 NO_BACKGROUND = "no background found in the image: the subject fills it"
 
 
@@ -25,8 +25,10 @@ NO_BACKGROUND = "no background found in the image: the subject fills it"
     "remove-background",
     name="u2netp",
     fidelity="real",
-    about="U2-Net's small version at 320 pixels, drawn to the image's edges by a guided filter; "
-    "hair comes out roughly.",
+    about=(
+        "U2-Net's small version at 320 pixels, aligned with the image's edges by a guided "
+        "filter; hair comes out roughly."
+    ),
 )
 def remove_background(work: Work) -> dict[str, Any]:
     """Return the image `image` with everything but its subject made transparent."""
@@ -52,8 +54,10 @@ def remove_background(work: Work) -> dict[str, Any]:
     "upscale",
     name="realesr-animevideov3",
     fidelity="real",
-    about="Real-ESRGAN's smallest network, corrected to match the input: crisp edges, but no new "
-    "fur or skin. At most 0.64 megapixels.",
+    about=(
+        "Real-ESRGAN's smallest network, corrected to match the input: crisp edges, but no new "
+        "fur or skin texture. At most 0.64 megapixels."
+    ),
 )
 def upscale(work: Work) -> dict[str, Any]:
     """Return the image `image` twice or four times as wide and high."""
@@ -63,8 +67,8 @@ def upscale(work: Work) -> dict[str, Any]:
     if image.width * image.height > MOST_UPSCALED:
         raise EngineError(
             f"{OPERATIONS['upscale'].param('image').label} has {image.width} × {image.height} "
-            "pixels: the sandbox upscales at most "
-            f"{MOST_UPSCALED:,} (about 800 × 800); use enlarge, or a smaller image"
+            f"pixels, but the sandbox upscales at most {MOST_UPSCALED:,} (about 800 × 800); use "
+            "enlarge, or a smaller image"
         )
     check_size((scale * image.width, scale * image.height))
     return _sized(work, upscaled(image, scale))
@@ -74,7 +78,7 @@ def upscale(work: Work) -> dict[str, Any]:
     "enlarge",
     name="lanczos",
     fidelity="real",
-    about="Pillow's Lanczos interpolation: larger and smooth, no detail is added.",
+    about="Pillow's Lanczos interpolation: larger and smooth, without added detail.",
 )
 def enlarge(work: Work) -> dict[str, Any]:
     """Return the image `image` made `scale` times as wide and high."""
@@ -90,7 +94,7 @@ def enlarge(work: Work) -> dict[str, Any]:
     "watermark",
     name="pillow",
     fidelity="real",
-    about="Drawn by Pillow: its own font for plain Latin text, else one that the system has.",
+    about="Drawn by Pillow: with its own font for plain Latin text, else with one of the system's.",
 )
 def watermark(work: Work) -> dict[str, Any]:
     """Return the image `image` under the text `text`, or under the image `watermark`."""
@@ -113,19 +117,21 @@ def _mark(work: Work, size: tuple[int, int]) -> Image.Image:
             raise EngineError(f"give either text or {field}, not both")
         return picture_mark(work.picture("watermark"), size)
     if not text:
-        raise EngineError(f"give text, or an image as {field}: there is nothing to put over")
+        raise EngineError(
+            f"give text, or an image as {field}: there is nothing to put over the image"
+        )
     if len(text) > MOST_TEXT:
         raise EngineError(f"text is too long: {len(text):,} characters, at most {MOST_TEXT:,}")
     missing = undrawable(text)
     if missing:
         raise EngineError(
-            f"text: no font here has a sign for {missing[:20]!r}; give an image as {field}"
+            f"text: no font here has a character for {missing[:20]!r}; give an image as {field}"
         )
     try:
         return text_mark(text, size)
     except OSError:  # Pillow draws no letters as small as that
         raise EngineError(
-            f"text is too long for an image of {size[0]} × {size[1]} pixels: {len(text)} signs"
+            f"text is too long for an image of {size[0]} × {size[1]} pixels: {len(text)} characters"
         ) from None
 
 
@@ -133,8 +139,11 @@ def _mark(work: Work, size: tuple[int, int]) -> Image.Image:
     "control-preview",
     name="local-preprocessors",
     fidelity="approximate",
-    about="canny is real; openpose is MoveNet on each person; lineart, softedge and scribble are "
-    "image arithmetic, segmentation is subject against background, depth a placeholder.",
+    about=(
+        "canny is real; openpose is MoveNet on each person; lineart, softedge and scribble are "
+        "computed without a network; segmentation is subject versus background; depth is a "
+        "placeholder."
+    ),
 )
 def control_preview(work: Work) -> dict[str, Any]:
     """Return the preprocessor's map of the image `image`, and what that map really is."""
@@ -151,11 +160,12 @@ def check_size(size: tuple[int, int]) -> None:
     """Raise EngineError for a result that would be too large."""
     if max(size) > MAX_SIDE:
         raise EngineError(
-            f"the result would have {size[0]} × {size[1]} pixels: at most {MAX_SIDE:,} on a side"
+            f"the result would have {size[0]} × {size[1]} pixels: the limit is {MAX_SIDE:,} on a "
+            "side"
         )
     if size[0] * size[1] > MOST_RESULT:
         raise EngineError(
-            f"the result would have {size[0]} × {size[1]} pixels: the sandbox makes at most "
+            f"the result would have {size[0]} × {size[1]} pixels: the limit of the sandbox is "
             f"{MOST_RESULT // 1_000_000} megapixels"
         )
 

@@ -27,8 +27,10 @@ LIMITS = (
     "expand-prompt",
     name="local-templates",
     fidelity="approximate",
-    about="Templates and word lists chosen by the subject's words; no language model, "
-    "tokens are counted as words.",
+    about=(
+        "Templates and word lists chosen by the words of the prompt; no language model, and "
+        "words count as tokens."
+    ),
 )
 def expand_prompt(work: Work) -> dict[str, Any]:
     """Return `count` different expansions of `prompt`."""
@@ -56,8 +58,8 @@ def options(params: Mapping[str, Any]) -> Options:
     most = int(given.pop("max_tokens", max(Options.most, least)))
     if least > most:
         raise EngineError(
-            f"{_label('min_tokens')} must not be above {_label('max_tokens')}: "
-            f"{least} is more than {most}"
+            f"{_label('min_tokens')} must not exceed {_label('max_tokens')}: {least} is more "
+            f"than {most}"
         )
     return Options(sdxl=mode == 1, least=least, most=most, **given)
 

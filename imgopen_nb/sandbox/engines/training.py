@@ -7,7 +7,7 @@ from typing import Any
 
 from ..engine import AbsentError, TaskView, Work, engine
 
-ABOUT = "Checks the images and lets time pass; no weights are trained."
+ABOUT = "Checks the images and waits; no weights are trained."
 NOTE = "the sandbox trained no weights"
 STATUSES = {"running": 1, "succeeded": 2, "failed": 0}
 SAID = {"running": "Training", "succeeded": "Success"}
@@ -34,7 +34,7 @@ def training_result(work: Work) -> dict[str, Any]:
     """Return the state of a training job; every member of the answer is assumed."""
     task = work.task(str(work.params["task"]))
     if task is None or task.operation != "train":
-        raise AbsentError("there is no training job of this taskId")
+        raise AbsentError("there is no training job with this taskId")
     return {
         "taskId": task.key,
         "task_id": task.server_id,

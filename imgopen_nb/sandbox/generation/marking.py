@@ -9,7 +9,7 @@ from .palettes import WHITE, Colour, mix
 
 MARK = "sandbox placeholder"
 Box = tuple[int, int, int, int]
-UNWRITABLE = "(no font of this computer has the letters of the prompt)"
+UNWRITABLE = "(no font on this computer has the letters of the prompt)"
 MOST_LINES, MOST_SIGNS = 4, 800
 SMALLEST, LEADING = 8, 1.3
 GROUND = (12, 14, 20, 185)

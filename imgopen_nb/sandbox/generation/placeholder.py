@@ -106,7 +106,7 @@ def _room(mask: Image.Image) -> tuple[int, int, int, int]:
     white = mask.point(lambda value: 255 if value > 127 else 0)
     box = white.getbbox()
     if box is None:
-        raise EngineError("mask: there is no white in it, so nothing would be redrawn")
+        raise EngineError("mask contains no white, so nothing would be redrawn")
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     across, down = (box[2] - box[0]) / 2, (box[3] - box[1]) / 2
     for share in (1.0, 0.9, 0.8, 0.7, 0.6):

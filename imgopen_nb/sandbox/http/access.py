@@ -32,7 +32,7 @@ class Access:
         if not self.token or _same(given, self.token):
             return
         what = "is not right" if given else "is required"
-        value = f"it is the token that this sandbox printed when it started ({TOKEN_VARIABLE})"
+        value = f"use the token that this sandbox printed when it started ({TOKEN_VARIABLE})"
         raise WireError("401", f"the header {TOKEN_HEADER} {what}: {value}")
 
     def check_keys(self, headers: Mapping[str, str]) -> None:

@@ -69,7 +69,7 @@ class BaseHandler(RequestHandler):
         if not _is_local(host):  # a foreign name that was made to point to this machine
             raise HTTPError(403, "this host name is not one of the sandbox's")
         if origin is not None and origin != f"http://{host}":
-            raise HTTPError(403, "other origins may not ask the sandbox")
+            raise HTTPError(403, "pages of other origins may not use the sandbox")
         if not self.open_to_all:
             self.check_access()
 
@@ -163,7 +163,7 @@ class BodyHandler(BaseHandler):
         """Return the body, or raise the error of a body that is too large."""
         if self._size > self.limit:
             megabytes = self.limit // 1_000_000
-            raise WireError("413", f"the body is too large: at most {megabytes} MB are taken")
+            raise WireError("413", f"the body is too large: the limit is {megabytes} MB")
         return bytes(self._body)
 
 

@@ -46,4 +46,4 @@ def _check_pictures(operation: Operation, body: dict[str, Any]) -> None:
 
 
 def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")

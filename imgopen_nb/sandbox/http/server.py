@@ -148,7 +148,7 @@ class OperationHandler(BodyHandler):
             return responses.refusal(error)
         except Exception:
             self.log_exception(*sys.exc_info())
-            return responses.envelope(None, "the sandbox failed on its side", "500")
+            return responses.envelope(None, "the sandbox failed", "500")
 
     def _send(self, answer: responses.Answer | None, fault: Fault | None) -> None:
         if fault is None:
@@ -171,7 +171,7 @@ class OperationHandler(BodyHandler):
         if not path.startswith(API):
             raise HTTPError(404, unknown_path(path))
         known = path in PATHS
-        text = "use POST: every operation is one" if known else unknown_path(path)
+        text = "use POST for every operation" if known else unknown_path(path)
         self.finish(responses.envelope(None, text, "405" if known else "404"))
 
     get = head = put = patch = delete = options = _other_method

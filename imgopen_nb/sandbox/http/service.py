@@ -79,22 +79,22 @@ class Service:
         if job.operation != tool.name:
             right = f"{OPERATIONS[job.operation].path}/queryTask"
             where = f": ask {right}" if OPERATIONS[job.operation].tool_code else ""
-            raise WireError("404", f"task {asked!r} is none of tool {tool.tool_code}{where}")
+            raise WireError("404", f"task {asked!r} is not a task of tool {tool.tool_code}{where}")
         return responses.tool_answer(job, self._jobs)
 
     async def _sd_query(self, query: Operation, body: dict[str, Any]) -> Answer:
         asked, job = await self._asked(query, body)
         if OPERATIONS[job.operation].family != "sd":
-            raise WireError("404", f"task {asked!r} is none of the sd family")
+            raise WireError("404", f"task {asked!r} is not a task of the sd family")
         ended = self._jobs.shows_end(job)
         if query.name == "query-v1":
             if not ended:
                 raise WireError(
-                    "404", f"task {asked!r} is not archived yet: ask {_path('query-v2')}"
+                    "404", f"task {asked!r} is not archived yet: query {_path('query-v2')}"
                 )
             return responses.archived_answer(job, self._jobs)
         if ended and _month(job.accepted) != _month(self._jobs.clock.now()):
-            raise WireError("404", f"task {asked!r} is archived: ask {_path('query-v1')}")
+            raise WireError("404", f"task {asked!r} is archived: query {_path('query-v1')}")
         return responses.live_answer(job, self._jobs, str(body["businessTaskId"]))
 
     async def _asked(self, query: Operation, body: dict[str, Any]) -> tuple[str, Job]:

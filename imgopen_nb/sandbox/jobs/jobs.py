@@ -81,7 +81,7 @@ class Jobs:
             if known:
                 return self._repeated(known, operation, values)
             if len(self._open) >= MOST_OPEN:
-                raise WireError("429", f"{MOST_OPEN} tasks are waiting already: ask again later")
+                raise WireError("429", f"{MOST_OPEN} tasks are already waiting: try again later")
             job = Job(key, server_id, operation.name, values, self.clock.now())
             job.callback = self._callbacks.initial_state(values.get("callback_url", ""))
             self._write(job)
@@ -188,7 +188,7 @@ class Jobs:
         wire = operation.id_param.wire if operation.id_param else "id"
         what = "with other values" if known.operation == operation.name else known.operation
         raise WireError(
-            "400", f"{wire} {tidy(known.key, 80)!r} is taken by an earlier task ({what})"
+            "400", f"{wire} {tidy(known.key, 80)!r} was already used by an earlier task ({what})"
         )
 
     def _resume(self, job: Job) -> None:
@@ -196,10 +196,12 @@ class Jobs:
         job.state, job.percentage, job.preview = "accepted", 0, ""
         job.revivals += 1
         if job.revivals > MOST_REVIVALS:
-            self._fail(job, f"the sandbox ended {job.revivals} times while it worked on this")
+            self._fail(job, f"the sandbox stopped {job.revivals} times while it worked on this")
             return
         if job.incomplete:
-            self._fail(job, "the sandbox was restarted, and keeps no passwords: send it again")
+            self._fail(
+                job, "the sandbox was restarted and stores no passwords: send the request again"
+            )
             return
         self._write(job)
         self._remember_ids(job)
@@ -252,7 +254,7 @@ class Jobs:
             job.fidelity = str(result.pop("fidelity", job.fidelity))
             self._end(job, "succeeded", result=result, seconds=time.monotonic() - begun)
         except Exception as error:
-            self._explain(job, error, f"the engine of {job.operation} failed")
+            self._explain(job, error, f"the sandbox's {job.operation} failed")
         finally:
             run.leave()
 
@@ -262,7 +264,7 @@ class Jobs:
             self._fail(job, describe_error(error))
             return
         log.error("%s: %s", what, place_of(error))
-        self._fail(job, f"{what} ({type(error).__name__}); sandbox.log has the place")
+        self._fail(job, f"{what} ({type(error).__name__}); see sandbox.log")
 
     def _time_limit(self) -> float:
         from ..user_models.local_models import any_chosen
@@ -271,7 +273,7 @@ class Jobs:
 
     def _give_up(self, run: _Run, seconds: float) -> None:
         log.error("a task of %s took longer than %g s", run.job.operation, seconds)
-        self._fail(run.job, f"the sandbox gave up: it took longer than {seconds:g} s")
+        self._fail(run.job, f"the sandbox gave up after {seconds:g} s")
         run.leave()
 
     def _fail(self, job: Job, text: str) -> None:
@@ -286,7 +288,7 @@ class Jobs:
         result: dict[str, Any] | None = None,
         seconds: float = 0.0,
     ) -> None:
-        json.dumps(result, allow_nan=False)  # a result that is no JSON is the engine's failure
+        json.dumps(result, allow_nan=False)  # a result that is not JSON is the engine's failure
         with self._lock:
             if job.ended:
                 return

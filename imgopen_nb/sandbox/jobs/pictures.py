@@ -19,7 +19,7 @@ from ...media.formats import (
     what_else,
 )
 
-_MOST = f"at most {MAX_MEGAPIXELS} megapixels and {MAX_SIDE:,} pixels on a side are taken"
+_MOST = f"the limits are {MAX_MEGAPIXELS} megapixels and {MAX_SIDE:,} pixels on a side"
 _NAMES = {row.suffix[1:]: row.name for row in FORMATS}
 SAVING = {"png": {"compress_level": 4}, "jpg": {"quality": 92}, "webp": {"quality": 90}}
 

@@ -135,7 +135,7 @@ class JobWork:
                 left = max(0.1, ends - time.monotonic())
                 self._fetched[url] = fetch(url, seconds=min(DEADLINE_SECONDS, left))
                 if sum(map(len, self._fetched.values())) > ALL_BYTES:
-                    raise PictureError(f"more than {ALL_BYTES // 1_000_000} MB in all")
+                    raise PictureError(f"more than {ALL_BYTES // 1_000_000} MB in total")
 
     def picture(self, name: str) -> Image.Image:
         """Return the image of a parameter: upright, RGB or RGBA."""
@@ -166,7 +166,7 @@ class JobWork:
                 data = base64.b64decode(re.sub(r"^data:[^,]*,|\s", "", text), validate=True)
             except (binascii.Error, ValueError):
                 raise PictureError(
-                    "neither an http(s) address nor base64; a file of yours goes into image"
+                    "neither an http(s) address nor base64; pass a local file as image"
                 ) from None
             return decode(data)
 

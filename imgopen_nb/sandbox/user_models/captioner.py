@@ -61,7 +61,7 @@ class Captioner:
         except Exception as error:  # the package's errors have no class of their own
             raise self.model.fault("tokenizer.json cannot decode the tokens") from error
         if not text.strip():
-            raise self.model.fault("it says nothing about this image")
+            raise self.model.fault("it wrote an empty caption for this image")
         return " ".join(text.split()).rstrip(" .")
 
     def _tokens(self, states: Array) -> Iterator[int]:

@@ -41,7 +41,7 @@ def model(kind: str) -> Model | None:
     try:
         text = local_model(kind)
     except SettingsError as error:
-        raise EngineError("the sandbox cannot read settings.json: mend or remove it") from error
+        raise EngineError("the sandbox cannot read settings.json: repair or remove it") from error
     folder = expanduser(text)
     return Model(kind, folder if isdir(folder) else text) if text else None
 
@@ -92,7 +92,9 @@ class Model:
         found = self.find(*choices)
         if found is None:
             where = "the hub (or its cache, where it cannot be reached)" if self._on_hub else "it"
-            raise self.fault(f"{where} has no {' and no '.join(choices)}; name an export with it")
+            raise self.fault(
+                f"{where} has no {' and no '.join(choices)}; use an export that has it"
+            )
         return found
 
     def read(self, name: str) -> dict[str, Any]:
@@ -103,7 +105,7 @@ class Model:
         except (OSError, ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
-            raise self.fault(f"{name} is no JSON object; save the model again")
+            raise self.fault(f"{name} is not a JSON object; save the model again")
         return content
 
     def tokenizer(self) -> Any:
@@ -126,7 +128,8 @@ class Model:
             return None
         except Exception as error:
             raise self.fault(
-                f"cannot be had from the hub ({type(error).__name__}); mend the id or give a folder"
+                f"cannot be downloaded from the hub ({type(error).__name__}); correct the id or "
+                "use a folder"
             ) from error
 
     def _package(self, name: str) -> Any:
@@ -170,13 +173,14 @@ class Network:
                 f"{self.path.name} cannot be run on {shapes} ({type(error).__name__})"
             ) from error
         if np.isnan(read).any():
-            raise self.model.fault(f"{self.path.name} computes what is no number (NaN)")
+            raise self.model.fault(f"{self.path.name} computes NaN (not a number)")
         return read
 
     def _fed(self, wanted: Any, offered: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         if wanted.name not in offered or wanted.type not in TYPES:
             raise self.model.fault(
-                f"{self.path.name} wants {wanted.name} as {wanted.type}, which is not known here"
+                f"{self.path.name} wants {wanted.name} as {wanted.type}, which is not supported "
+                "here"
             )
         return np.ascontiguousarray(offered[wanted.name], TYPES[wanted.type])
 

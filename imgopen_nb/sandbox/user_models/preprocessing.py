@@ -96,12 +96,12 @@ def _sides(size: Any) -> tuple[int, int]:
 
 def _side(value: Any) -> int:
     if not isinstance(value, int) or not 1 <= value <= MOST:
-        raise ValueError(f"a side must be 1 to {MOST} pixels")
+        raise ValueError(f"each side must be 1 to {MOST} pixels")
     return value
 
 
 def _colour(values: Any, least: float = -np.inf) -> tuple[float, ...]:
     red, green, blue = (float(value) for value in values)
     if not np.isfinite([red, green, blue]).all() or min(red, green, blue) < least:
-        raise ValueError("three numbers are needed for the colours")
+        raise ValueError("a colour needs three finite numbers")
     return red, green, blue

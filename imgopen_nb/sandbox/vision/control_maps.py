@@ -15,7 +15,7 @@ from . import edge_maps, pose
 from .arrays import as_image
 from .cutout import found_subject
 
-NO_DEPTH = "The sandbox has no depth network: this is a ramp with the subject laid in front."
+NO_DEPTH = "The sandbox has no depth network: this is a gradient with the subject in front."
 Drawn = tuple[Image.Image, dict[str, Any]]
 
 
@@ -57,23 +57,23 @@ MODULES = (
            ("lineart_standard", "lineart_xdog", "lineart_realistic", "lineart_coarse",
             "lineart_anime", "lineart_anime_denoise", "line_art", "manga_line")),
     Module("softedge", edge_maps.softedge, "approximate",
-           "Colour slopes over three scales; not HED, not PiDiNet.",
+           "Colour gradients at three scales; not HED, not PiDiNet.",
            ("softedge_hed", "softedge_hedsafe", "softedge_pidinet", "softedge_pidisafe",
             "softedge_teed", "hed", "pidinet", "soft_edge")),
     Module("scribble", edge_maps.scribble, "approximate",
            "Coarse extended differences of Gaussians; no network.",
            ("scribble_xdog", "scribble_hed", "scribble_pidinet", "sketch", "t2ia_sketch_pidi")),
     Module("openpose", _openpose, "approximate",
-           "Body skeletons by MoveNet, person by person, in OpenPose's colours: no hands, no face "
-           "mesh; people who overlap or are small may be missed.",
+           "Body skeletons by MoveNet, person by person, in OpenPose's colours: no hands, no "
+           "face mesh; may miss people who overlap or are small.",
            ("openpose_body", "open_pose", "openpose_full", "openpose_hand", "openpose_face",
             "openpose_faceonly", "dw_openpose_full", "dwpose", "pose")),
     Module("subject_mask", _subject_mask, "approximate",
-           "Subject against background by U2-Net-p: two classes, no names of things.",
+           "Subject versus background by U2-Net-p: two classes, which it does not name.",
            ("segmentation", "seg", "seg_ofade20k", "seg_ofcoco", "seg_ufade20k",
             "seg_anime_face")),
     Module("pseudo_depth", _pseudo_depth, "placeholder",
-           "A ramp with the subject laid in front: no depth was measured.",
+           "A gradient with the subject in front: no depth was measured.",
            ("depth", "depth_midas", "depth_zoe", "depth_leres", "depth_leres++", "depth_anything",
             "depth_anything_v2", "depth_hand_refiner", "midas", "zoe")),
     Module("invert", edge_maps.invert, "real", "The negative of the image.",
@@ -104,6 +104,6 @@ def draw(name: str, image: Image.Image) -> Drawn:
     lines, facts = made if isinstance(made, tuple) else (made, {})
     notes = [facts.get("note", "")]
     if folded(name) != folded(module.name):
-        notes.insert(0, f"{module.name} was drawn for {name.strip()[:80]}.")
+        notes.insert(0, f"{module.name} was drawn in place of {name.strip()[:80]}.")
     note = " ".join(filter(None, notes))
     return lines, {"module": module.name, **facts, **({"note": note} if note else {})}

@@ -30,7 +30,7 @@ PERHAPS_PHOTO, PAPER = 0.25, 0.85
 NO_PHOTO, UNPHOTOGRAPHIC = 0.07, {"text": 0.55, "screenshot": 0.65, "diagram": 0.65}
 # A person needs this score if no face confirms it, and this much beside another person.
 CLEAR_BODY, LIKELY_BODY = 0.69, 0.5
-# What is less sure is no object; a faint person only keeps an image from being one of nobody.
+# What is less sure is not an object; a faint person only keeps an image from being one of nobody.
 OBJECT, FAINT = 0.4, 0.2
 MASK_SIDE = 224
 # Kinds of images that are all subject, so that cutting it out would not help.

@@ -33,7 +33,7 @@ MAX_FAILURES: dict[type[ImgOpenError], int] = {
     SubmissionLostError: 7,
 }
 NOT_FOUND_HINT = (
-    "the service does not know the task, or not any more: --fresh sends it as a new one"
+    "the service does not know this task, or no longer knows it: --fresh sends it as a new one"
 )
 
 
@@ -75,7 +75,7 @@ class Poller:
             return self._after_error(task, error)
         except Exception as error:  # this thread polls other tasks too
             if not isinstance(error, ImgOpenError):
-                error = ImgOpenError(f"internal error while asking: {type(error).__name__}")
+                error = ImgOpenError(f"internal error while polling: {type(error).__name__}")
             error.task = task
             task.abort_waits(error)
             return None

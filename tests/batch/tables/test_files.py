@@ -134,12 +134,12 @@ def test_prompts_keep_their_commas(content: str, expected: list[str]):
         (f"{ONE}\n", "a.csv: no header"),
         (
             f"url\n{ONE}?\xe9\n".encode("cp1252"),
-            "a.csv: read as Windows-1252, since it is not UTF-8",
+            "a.csv: read as Windows-1252, because it is not UTF-8",
         ),
-        (f"1\t{ONE}\n", "a.csv: column '2' (the only one with images), no header, so its "
+        (f"1\t{ONE}\n", "a.csv: column '2' (the only column with images), no header, so the "
          "columns are numbered, separated by tabs"),
-        (f"name,see\nx,{ONE}\n", "a.csv: column 'see' (the only one with images)"),
-        ("cats\ncat.png\n", "a.csv: the first line, 'cats', taken for the header"),
+        (f"name,see\nx,{ONE}\n", "a.csv: column 'see' (the only column with images)"),
+        ("cats\ncat.png\n", "a.csv: the first line, 'cats', read as the header"),
         (f"url\n{ONE}\n", ""),
     ],
 )  # fmt: skip
@@ -159,10 +159,10 @@ def test_columns_without_names_have_numbers():
     [
         (f"id,url,url\n1,{ONE},{TWO}\n", "a.csv has several columns called 'url'"),
         ("name,score\nhi,3\n", "which column of a.csv holds the images"),
-        ("url\nкошка.jpg\n".encode("cp1251"), "a.csv is not UTF-8: it has the byte 0xea"),
-        ("url\n编号.jpg\n".encode("gbk"), "a.csv is not UTF-8: it has the byte 0xb1"),
-        ("url\n番号.jpg\n".encode("shift-jis"), "a.csv is not UTF-8: it has the byte 0x94"),
-        (b"\x89PNG\r\n\x1a\n\x00\xff", "a.csv is not UTF-8: it has the byte 0x89"),
+        ("url\nкошка.jpg\n".encode("cp1251"), "a.csv is not UTF-8: it contains the byte 0xea"),
+        ("url\n编号.jpg\n".encode("gbk"), "a.csv is not UTF-8: it contains the byte 0xb1"),
+        ("url\n番号.jpg\n".encode("shift-jis"), "a.csv is not UTF-8: it contains the byte 0x94"),
+        (b"\x89PNG\r\n\x1a\n\x00\xff", "a.csv is not UTF-8: it contains the byte 0x89"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1" + bytes(90), "a.csv is not a table but an old Office file"),
         (f"{ONE},{TWO}\n", "which column of a.csv holds the images.* It has 1, 2"),
     ],
@@ -250,8 +250,8 @@ def test_json_has_rows_in_any_of_the_usual_ways(content: str, expected: list[Any
     ("name", "content", "says"),
     [
         ("a.json", "3", "a.json holds no rows"),
-        ("a.json", "{", "a.json is no JSON"),
-        ("a.json", "[" * 100_000, "a.json is no JSON"),
+        ("a.json", "{", "a.json is not JSON"),
+        ("a.json", "[" * 100_000, "a.json is not JSON"),
         (
             "a.csv.gz",
             gzip.compress(b"url\n" + ONE.encode(), mtime=0)[:-12],
@@ -262,8 +262,8 @@ def test_json_has_rows_in_any_of_the_usual_ways(content: str, expected: list[Any
         ("a.xlsx", b"PK\x03\x04", "a.xlsx is a workbook"),
         ("a.tar.gz", b"\x1f\x8b", "a.tar.gz is neither an image nor a table"),
         ("a.parquet.gz", b"\x1f\x8b", "a.parquet.gz is neither an image nor a table"),
-        ("a.yaml", b"a: 1", "a.yaml is neither an image nor a table that is read"),
-        ("a", b"PAR1", "a is neither an image nor a table that is read"),
+        ("a.yaml", b"a: 1", "a.yaml is neither an image nor a table of a known format"),
+        ("a", b"PAR1", "a is neither an image nor a table of a known format"),
         ("a.pdf", b"%PDF-1.7", "a.pdf is not an image but a PDF"),
         ("a.dat", b"", "a.dat is empty"),
     ],
@@ -299,7 +299,7 @@ def test_the_parts_of_a_data_set_are_one_table():
     assert [value for _, value in found.pairs()] == [f"https://e.org/{n}.jpg" for n in range(3)]
     assert found.total == 3
     pd.DataFrame({"other": [1]}).to_parquet("train-9-of-3.parquet")
-    with pytest.raises(ParameterError, match=r"train-9-of-3.parquet has other columns than"):
+    with pytest.raises(ParameterError, match=r"train-9-of-3.parquet and"):
         source_of("train-*.parquet")
 
 
@@ -309,7 +309,7 @@ def test_a_folder_without_pictures_names_the_table_in_it():
 
     with pytest.raises(ParameterError, match="no images in the folder data") as caught:
         source_of("data")
-    assert caught.value.hint == "it holds train.csv: give that"
+    assert caught.value.hint == "it holds train.csv: use that"
 
 
 # Archives.
@@ -343,7 +343,7 @@ def test_the_pictures_of_an_archive_are_named_by_their_places_in_it(local: Sessi
 def test_an_archive_without_pictures_says_what_it_holds(members: dict[str, bytes]):
     holds = "only data.csv" if members else "nothing"
 
-    with pytest.raises(ParameterError, match=f"no images in a.zip: it holds {holds}"):
+    with pytest.raises(ParameterError, match=f"a.zip holds no images, only {holds}"):
         source_of(zipped("a.zip", members))
 
 
@@ -357,7 +357,9 @@ def test_nothing_hostile_takes_the_memory(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(text_files, "_MOST_GROWTH", 10)
     tracemalloc.start()
     try:
-        with pytest.raises(ParameterError, match=r"a.csv.gz unpacks to far more than any table"):
+        with pytest.raises(
+            ParameterError, match=r"a.csv.gz unpacks to more than any table would need"
+        ):
             source_of("a.csv.gz")
         pictures = [picture for _, picture in source_of("a.zip").pairs()]
         assert [len(picture.load()) for picture in pictures] == [1_000_001] * 2

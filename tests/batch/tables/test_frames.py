@@ -125,7 +125,7 @@ def test_a_missing_value_stays_a_row_with_an_error_of_its_own(session: Session, 
     plan = session.map("describe", given, dry_run=True)
 
     assert (plan.rows, plan.unusable) == (2, 1)
-    assert plan.reason == "there is no image in this row"
+    assert plan.reason == "this row has no image"
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_column_may_be_called_by_a_number():
         (pl.DataFrame({"a": [1], "b": [2]}), None, "which column of the frame holds the images"),
         (pl.DataFrame({"one": URLS, "two": URLS}), None, "which column .* It has one, two"),
         (TABLE, "link", "no column of the frame called 'link'"),
-        (pl.DataFrame(), None, "the frame has no columns: it is empty"),
+        (pl.DataFrame(), None, "the frame is empty: it has no columns"),
         (pa.Table.from_arrays([pa.array(URLS)] * 2, names=["url", "url"]), None, "several columns"),
         (np.array([[["a"] * 2] * 2] * 2), None, "an array of 2 × 2 × 2 texts or objects"),
         (pa.scalar(URLS[0]), None, "a batch cannot be read from"),
@@ -189,7 +189,7 @@ def test_the_plan_says_which_column_it_takes_and_why(session: Session):
     found = session.map("describe", pl.DataFrame({"no": [1], "b": URLS[:1]}), dry_run=True)
 
     assert "the frame: column 'url' (the usual name)" in repr(named)
-    assert found.reads == "the frame: column 'b' (the only one with images)"
+    assert found.reads == "the frame: column 'b' (the only column with images)"
     assert found.reads in found._repr_mimebundle_()["text/html"].replace("&#39;", "'")
 
 
@@ -276,10 +276,12 @@ def test_a_data_set_gives_the_bytes_that_it_has(dataset: Any, shape: Callable[[A
 
 
 def test_of_several_splits_one_is_to_be_named(dataset: Any):
-    with pytest.raises(ParameterError, match=r"which split of the dataset.* train, test") as caught:
+    with pytest.raises(
+        ParameterError, match=r"choose a split of the dataset.* train, test"
+    ) as caught:
         source_of({"train": dataset, "test": dataset})
 
-    assert caught.value.hint == "give one: data['train']"
+    assert caught.value.hint == "pass one split: data['train']"
 
 
 def test_a_list_of_pictures_in_each_row_is_not_decoded(dataset: Any):
