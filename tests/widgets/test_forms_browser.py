@@ -13,11 +13,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from ..lab import OURS, Lab, Notebook7, Sheet, end, reopened, snap, without_outputs
+from ..lab import OURS, Lab, Notebook7, Sheet, book, end, reopened, snap
 from ..page_checks import TOO_WIDE, UNNAMED, faint
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
@@ -36,12 +34,6 @@ FOCUS = """() => {
   return e.tagName + ' ' + label.trim().slice(0, 30);
 }"""
 MISSING = "Error displaying widget"
-
-
-def book(*cells: str) -> NotebookNode:
-    made = new_notebook(cells=[new_code_cell(code) for code in cells])
-    made.metadata = without_outputs("01_quickstart.ipynb").metadata
-    return made
 
 
 CELLS = (
@@ -81,7 +73,7 @@ def test_by_the_mouse_a_sample_is_chosen_and_described(sheet: Sheet):
     form.get_by_label("Image: Samples").select_option(label="chelsea")
     expect(form.get_by_text("451 × 300 pixels")).to_be_visible()
     run_button(form).click()
-    expect(form.locator(f"{OURS} .caption")).to_contain_text("cat", timeout=30_000)
+    expect(form.locator(f"{OURS} .io-caption")).to_contain_text("cat", timeout=30_000)
 
     expect(run_button(form)).to_be_enabled()
     assert form.locator(".imgopen-drop img").first.evaluate("e => e.naturalWidth") == 192
@@ -358,7 +350,7 @@ def test_in_voila_a_form_works_on_a_narrow_screen(voila: Page):
     form.get_by_label("Image: Samples").select_option(label="coffee")
     expect(form.get_by_text("512 × 341 pixels")).to_be_visible()
     run_button(form).click()
-    expect(form.locator(f"{OURS} .caption")).to_contain_text("espresso", timeout=30_000)
+    expect(form.locator(f"{OURS} .io-caption")).to_contain_text("espresso", timeout=30_000)
     snap(voila, "forms-voila-360")
 
     assert voila.evaluate(TOO_WIDE) == []
