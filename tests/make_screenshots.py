@@ -23,16 +23,20 @@ PALETTES = [
 FORM = """import imgopen_nb as imgopen
 form = imgopen.form("describe", image="sample:chelsea"); form.run(); form.wait()
 form"""
+BOARD = """import imgopen_nb as imgopen
+samples = ["sample:coffee", "sample:chelsea", "sample:rocket"]
+%imgopen compare {samples} --out compared
+imgopen.board(compared)"""
 # (file, cells that are run, the last of which is shown)
 PICTURES = [
-    ("describe", ["%load_ext imgopen_nb", "%imgopen describe sample:chelsea"]),
+    ("board", ["%load_ext imgopen_nb", BOARD]),
     ("compare", ["%load_ext imgopen_nb", "%imgopen compare sample:coffee sample:rocket"]),
     ("form", ["%load_ext imgopen_nb", FORM]),
 ]
 
 
 def main() -> None:
-    """Write docs/NAME.png for each of IMAGES."""
+    """Write docs/NAME.png for each of PICTURES."""
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         open_browser() as chrome,

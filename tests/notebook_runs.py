@@ -15,12 +15,12 @@ from nbformat import NotebookNode
 MOST_BYTES = 400_000
 # Run by test_browser.py, beside a server; test_notebooks.py runs the others, without one.
 RUN_IN_LAB = (
-    "02_a_folder_becomes_a_data_set.ipynb",
+    "02_a_folder_becomes_a_dataset.ipynb",
     "03_compare_captions.ipynb",
     "04_every_operation.ipynb",
     "05_generate_and_control.ipynb",
-    "08_callbacks_and_local_pictures.ipynb",
-    "09_many_pictures.ipynb",
+    "08_callbacks_and_local_images.ipynb",
+    "09_many_images.ipynb",
 )
 # What the captions of the six photographs must name, and which notebook shows them.
 SUBJECTS = {

@@ -26,16 +26,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 # Notebook -> cards that it shows at least, what must stand in its outputs, its most bytes as saved.
 NOTEBOOKS = {
     "01_quickstart.ipynb": (1, ("cat", "person", "portrait", "sandbox"), 400_000),
-    "02_a_folder_becomes_a_data_set.ipynb": (0, ("cat", "ohwx", "rejected"), 400_000),
+    "02_a_folder_becomes_a_dataset.ipynb": (0, ("cat", "ohwx", "rejected"), 400_000),
     "03_compare_captions.ipynb": (0, ("cat", "espresso", "rocket", "person"), 400_000),
     "04_every_operation.ipynb": (9, ("approximate", "real"), 2_000_000),
     "05_generate_and_control.ipynb": (6, ("placeholder",), 2_000_000),
-    "08_callbacks_and_local_pictures.ipynb": (1, ("approximate",), 2_000_000),
-    "09_many_pictures.ipynb": (1, ("real",), 2_000_000),
+    "08_callbacks_and_local_images.ipynb": (1, ("approximate",), 2_000_000),
+    "09_many_images.ipynb": (1, ("real",), 2_000_000),
 }
 QUICKSTART = pytest.mark.parametrize("tour", ["01_quickstart.ipynb"], indirect=True)
 CALLBACKS = pytest.mark.parametrize(
-    "tour", ["08_callbacks_and_local_pictures.ipynb"], indirect=True
+    "tour", ["08_callbacks_and_local_images.ipynb"], indirect=True
 )
 COMPARISON = pytest.mark.parametrize("tour", ["03_compare_captions.ipynb"], indirect=True)
 
@@ -149,7 +149,7 @@ def test_the_comparison_shows_six_pictures_two_models_and_what_they_share(tour: 
     said = tour.captions()
 
     assert tour.page.locator(f"{OURS} .io-row-of").count() == 6
-    assert tour.page.locator(f"{OURS} .model").count() == 12
+    assert tour.page.locator(f"{OURS} .io-model").count() == 12
     assert all(word in said for word in ("cat", "espresso", "rocket", "person"))
     assert tour.page.locator(f"{OURS} .io-row-of .io-chip.shared").count() >= 6
 
@@ -333,7 +333,7 @@ def write_report(folder: Path) -> Path:
     return report
 
 
-DOCUMENTS = ["report", "01_quickstart", "02_a_folder_becomes_a_data_set", "03_compare_captions"]
+DOCUMENTS = ["report", "01_quickstart", "02_a_folder_becomes_a_dataset", "03_compare_captions"]
 
 
 @contextmanager

@@ -176,7 +176,7 @@ def described(hand: Hand) -> None:
     hand.choose(studio.get_by_label("Image: Samples"), "coffee")
     expect(studio.get_by_text("512 × 341 pixels")).to_be_visible()
     hand.press(studio.get_by_role("button", name="Run"))
-    expect(studio.locator(f"{OURS} .caption")).to_contain_text("espresso", timeout=60_000)
+    expect(studio.locator(f"{OURS} .io-caption")).to_contain_text("espresso", timeout=60_000)
 
 
 def erased(hand: Hand) -> None:

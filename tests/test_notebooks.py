@@ -135,7 +135,7 @@ def saved(path: Path) -> NotebookNode:
 def test_there_are_notebooks():
     assert [path.name for path in NOTEBOOKS][:2] == [
         "01_quickstart.ipynb",
-        "02_a_folder_becomes_a_data_set.ipynb",
+        "02_a_folder_becomes_a_dataset.ipynb",
     ]
 
 

@@ -187,7 +187,7 @@ def test_the_wide_frame_of_a_batch_without_pictures_has_none(here: Session):
     batch = here.map("text2image", ["a cat", "a dog"], progress=False, most=0)
 
     for source in (batch, batch.wide()):
-        with pytest.raises(ImgOpenError, match="picture"):
+        with pytest.raises(ImgOpenError, match="image"):
             imgopen.board(source)
 
 

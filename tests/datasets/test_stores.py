@@ -277,7 +277,7 @@ def test_a_store_that_only_an_imported_history_names_is_not_asked(
     image, picture = "memory://photos/set/a.png", by_content(png(0)).picture
     session.manager.database.run(
         "INSERT INTO tasks (task_id, operation, model, image, params, status, caption, created, "
-        "backend, image, imported) VALUES ('t', 'describe', 'clip', ?, '{}', 'success', 'a cat', "
+        "backend, picture, imported) VALUES ('t', 'describe', 'clip', ?, '{}', 'success', 'a cat', "
         "1.0, 'real', ?, 'untrusted')",
         (image, picture),
     )

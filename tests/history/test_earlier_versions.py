@@ -34,7 +34,7 @@ JOURNALS = Path(__file__).parents[1] / "data" / "journals"
 FILES = {path.stem: path.read_bytes() for path in (JOURNALS / "pictures").glob("*.png")}
 URL = "http://127.0.0.1:9/violet.png"
 REAL = ("http://127.0.0.1:7", "id-1", "secret-1")
-RED = {"clip": "a plain red image", "deepdanbooru": "no_humans, red_theme"}
+RED = {"clip": "a plain red picture", "deepdanbooru": "no_humans, red_theme"}
 OLD_TABLES = ("tasks", "edits", "thumbnails", "events", "inbox", "pictures")
 
 
@@ -116,7 +116,7 @@ class TestNothingIsLost:
         edits = Edits(old.manager.database)
 
         assert [edit.caption for edit in edits.history(by_name("images/1.png"))] == [
-            "a plain red image", "the red one of project A",
+            "a plain red picture", "the red one of project A",
         ]  # fmt: skip
         assert len(edits.history()) == 13
         assert edits.current([by_name("/srv/m4/pictures/yellow.png")]).popitem()[1].caption == (
@@ -190,7 +190,7 @@ class TestProof:
         red, blue = select(old.manager, files).comparison().rows
         assert {m: d.text for m, d in red.descriptions.items()} == RED
         assert {m: d.text for m, d in blue.descriptions.items()} == {
-            "clip": "a plain blue image", "deepdanbooru": "blue_theme, no_humans",
+            "clip": "a plain blue picture", "deepdanbooru": "blue_theme, no_humans",
         }  # fmt: skip
         found = old.history(images=files[1:])
         assert sorted(found["operation"]) == ["describe", "describe", "describe", "upscale"]
@@ -217,14 +217,14 @@ class TestProof:
         sample = old.run("describe", image="sample:coffee", model="deepdanbooru")
 
         assert [r.cached for r in (by_file, by_bytes, sample)] == [True] * 3
-        assert by_file.caption == "a plain blue image"
+        assert by_file.caption == "a plain blue picture"
         assert by_file.image == str(projects / "projB/images/1.png")
         assert len(old.history()) == 27
         assert len(old.history(images=[FILES["brown"], "sample:coffee"])) == 3
 
     def test_a_picture_of_a_url_is_the_one_that_its_server_told_last(self, old: Session):
         assert [said.text for said in select(old.manager, [URL]).described] == [
-            "a plain purple image", "no_humans, purple_theme",
+            "a plain purple picture", "no_humans, purple_theme",
             "clip sees violet", "deepdanbooru sees violet",
         ]  # fmt: skip
 
@@ -582,7 +582,7 @@ class TestAKernelOfTheLastVersionThatStillRuns:
 
         found = select(session.manager, [file]).comparison()
         assert said(found) == {
-            "x.png": {"clip": "a plain pink image", "deepdanbooru": "pink_theme"}
+            "x.png": {"clip": "a plain pink picture", "deepdanbooru": "pink_theme"}
         }
         result = session.run("describe", **params)
         assert (result.cached, result.caption, result.image) == (True, "pink_theme", str(file))

@@ -227,7 +227,7 @@ class TestReadPicture:
             ("file:///no%20such.png", "no file /no such.png"),
             ("iVBORw0KGgo" + "A" * 100, "base64 text"),
             ("data:image/png", "no comma"),
-            ("data:text/plain,hello", "picture"),
+            ("data:text/plain,hello", "image"),
         ],
     )
     def test_a_pasted_text_that_is_no_picture_is_one_sentence(self, given: str, said: str) -> None:

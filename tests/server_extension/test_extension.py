@@ -537,7 +537,7 @@ def test_the_log_has_no_signature_no_address_and_no_body(
 
     signatures = [called(home, task).rpartition("/")[2], picture.split(".")[3]]
     assert any("imgopen callback: 404 unknown address, 127.0.0.1" in line for line in server.ours)
-    assert any("imgopen image: 200 sent, 127.0.0.1" in line for line in server.ours)
+    assert any("imgopen picture: 200 sent, 127.0.0.1" in line for line in server.ours)
     assert not [line for line in server.log.splitlines() if canary in line]
     for signature in signatures:
         assert signature[:20] not in server.log

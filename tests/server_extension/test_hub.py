@@ -65,14 +65,14 @@ def test_a_callback_arrives_through_the_proxy_and_no_query_is_made(public: Hub):
 
 
 def test_a_local_picture_is_fetched_through_the_proxy(public: Hub):
-    log = public.log.read_text("utf-8").count("imgopen image: 200")
+    log = public.log.read_text("utf-8").count("imgopen picture: 200")
     with public.kernel("alice") as kernel:
         kernel.printed(PUBLISH)
         assert "espresso" in kernel.printed(SUBMIT)
         assert (
             kernel.printed("print(list((session.settings.home / 'published').iterdir()))") == "[]"
         )
-    assert public.log.read_text("utf-8").count("imgopen image: 200") == log + 1
+    assert public.log.read_text("utf-8").count("imgopen picture: 200") == log + 1
 
 
 def test_the_doctor_tests_both_addresses(public: Hub):

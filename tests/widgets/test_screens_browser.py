@@ -41,8 +41,9 @@ OTHERS = {
 FORMS = {row.name: f"imgopen.form({row.name!r})" for row in OPERATIONS.runnable}
 SCREENS = FORMS | OTHERS
 WIDTHS = (1280, 700, 380)
-# The outputs of Lab's cells, one for each screen; a stand-in is hidden while its widget lives.
-ROOT = ".jp-CodeCell .imgopen:not(.imgopen .imgopen)"
+# The root of each output; static ones have a class of their own, which begins with the name too.
+_OURS = ":is(.imgopen, [class^='imgopen-'])"
+ROOT = f".jp-CodeCell {_OURS}:not({_OURS} {_OURS})"
 # Rules about a page as a whole: the page is JupyterLab's.
 PAGES_OWN = ("region", "landmark-one-main", "page-has-heading-one", "heading-order", "bypass")
 
@@ -82,7 +83,7 @@ def at_width(sheet: Sheet, width: int) -> None:
 def test_all_screens_are_there(sheet: Sheet):
     at_width(sheet, 1280)
     shown = sheet.page.locator(".jp-CodeCell").evaluate_all(
-        "all => all.map(e => [...e.querySelectorAll('.imgopen')]"
+        f"all => all.map(e => [...e.querySelectorAll(`{_OURS}`)]"
         ".some(root => root.getClientRects().length))"
     )
 
