@@ -34,9 +34,7 @@ NOTEBOOKS = {
     "09_many_images.ipynb": (1, ("real",), 2_000_000),
 }
 QUICKSTART = pytest.mark.parametrize("tour", ["01_quickstart.ipynb"], indirect=True)
-CALLBACKS = pytest.mark.parametrize(
-    "tour", ["08_callbacks_and_local_images.ipynb"], indirect=True
-)
+CALLBACKS = pytest.mark.parametrize("tour", ["08_callbacks_and_local_images.ipynb"], indirect=True)
 COMPARISON = pytest.mark.parametrize("tour", ["03_compare_captions.ipynb"], indirect=True)
 
 # Our notebooks
