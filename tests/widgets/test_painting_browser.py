@@ -397,7 +397,7 @@ def test_two_fingers_zoom_and_pan_and_paint_nothing(bench: Bench):
     assert float(view["scale"]) == pytest.approx(2, rel=0.01)
     assert float(view["left"]) == pytest.approx(150, abs=1)
     assert not bench.mask().any()
-    bench.button("all")
+    bench.button("the whole image")
     way = bench.drag((10, 10), (60, 10))
     bench.becomes(stroke(BLANK, way, 24))
 
@@ -456,7 +456,7 @@ def test_a_second_view_shows_the_same_mask(bench: Bench):
     page.wait_for_function("document.querySelectorAll('.imgopen-paint .over').length === 2")
     second = page.locator(CANVAS).nth(1)
     page.wait_for_function(
-        "document.querySelectorAll('.imgopen-paint .line')[1].textContent"
+        "document.querySelectorAll('.imgopen-paint .line')[1].firstChild.textContent"
         " === document.querySelectorAll('.imgopen-paint .line')[0].firstChild.textContent"
     )
     alpha = second.evaluate("e => e.getContext('2d').getImageData(100, 55, 1, 1).data[3]")

@@ -336,6 +336,10 @@ class MenuField(Field):
 class ObjectField(TextField):
     """A JSON object, typed in."""
 
+    @property
+    def _placeholder(self) -> str:
+        return "a JSON object" if self.param.required else super()._placeholder
+
     def _read(self, shown: Any) -> Any:
         try:
             return json.loads(shown)
