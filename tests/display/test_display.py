@@ -153,7 +153,19 @@ TAGS = {
     "div", "style", "img", "span", "bdi", "b", "i", "br", "small", "a", "ol", "li", "code", "table",
     "thead", "tbody", "tr", "th", "td", "article", "figure", "figcaption", "details", "summary",
 }  # fmt: skip
-ATTRIBUTES = {"class", "dir", "src", "alt", "width", "height", "href", "target", "rel", "style"}
+ATTRIBUTES = {
+    "class",
+    "dir",
+    "src",
+    "alt",
+    "width",
+    "height",
+    "href",
+    "target",
+    "rel",
+    "style",
+    "tabindex",
+}
 
 
 def check(html: str, more: frozenset[str] = frozenset()) -> Page:
