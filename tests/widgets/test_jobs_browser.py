@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from ..lab import Lab, Sheet, book
+from ..lab import ARTIFACTS, Lab, Sheet, book
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 
@@ -89,6 +89,26 @@ def test_an_image_is_described_in_two_clicks(sheet: Sheet, image: Path):
     # The image that was given is in its field, and nowhere else.
     assert form.locator(".card img:visible").count() == 0
     assert form.locator(".imgopen-drop img:visible").count() == 1
+
+
+def test_a_failed_run_leads_to_the_field_that_it_is_about(sheet: Sheet):
+    form = form_of(sheet, 0)
+    address = form.get_by_label("Image", exact=True)
+    address.fill("not-there.png")
+    run_button(form).click()
+    lead = form.get_by_role("button", name="Choose another image")
+    expect(lead).to_be_visible(timeout=30_000)
+    expect(form.get_by_role("button", name="Run again")).to_be_visible()
+    form.screenshot(path=ARTIFACTS / "form-failed.png")
+    lead.click()
+    expect(address).to_be_focused()
+    # The result before is still there.
+    expect(form.locator(".io-caption")).not_to_be_empty()
+    address.fill("sample:coffee")
+    form.get_by_role("button", name="Run again").click()
+    expect(form.locator(".io-caption")).to_contain_text("espresso", timeout=60_000)
+
+    assert lead.count() == 0
 
 
 def test_an_object_is_erased_and_the_result_saved_by_painting_and_three_clicks(
