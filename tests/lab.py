@@ -17,6 +17,7 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
 from playwright import sync_api
 from playwright.sync_api import Browser, Locator, Page, ViewportSize
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
@@ -259,6 +260,13 @@ def without_outputs(name: str) -> NotebookNode:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return notebook
+
+
+def book(*cells: str) -> NotebookNode:
+    """Return a notebook of these cells, for the kernel of our notebooks."""
+    made = new_notebook(cells=[new_code_cell(code) for code in cells])
+    made.metadata = without_outputs("01_quickstart.ipynb").metadata
+    return made
 
 
 @contextmanager

@@ -87,6 +87,24 @@ TOO_WIDE = """() => {
 }"""
 
 
+# For each of the elements that a selector finds: what lies beyond its right edge. Boxes that scroll
+# by themselves may only hold tables, code or a filmstrip.
+OVERFLOWING = """selector => [...document.querySelectorAll(selector)]
+  .filter(root => root.getClientRects().length)
+  .flatMap(root => {
+    const edge = root.getBoundingClientRect().right + 1;
+    const inside = e => { for (let p = e.parentElement; p && p !== root; p = p.parentElement)
+      if (getComputedStyle(p).overflowX !== 'visible') return true; return false; };
+    const scrolls = e => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX)
+      && e.scrollWidth > e.clientWidth + 1
+      && !e.matches('.io-scroll, .io-code, .film, textarea, pre');
+    return [...root.querySelectorAll('*')]
+      .filter(e => e.getClientRects().length && getComputedStyle(e).position !== 'fixed'
+        && (e.getBoundingClientRect().right > edge && !inside(e) || scrolls(e)))
+      .slice(0, 3)
+      .map(e => [root.className, e.tagName + '.' + e.className, e.scrollWidth, edge]);
+  })"""
+
 # Controls without a name for screen readers; a title or a placeholder alone is none.
 UNNAMED = """selector => {
   const text = id => document.getElementById(id)?.textContent ?? '';

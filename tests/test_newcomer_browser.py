@@ -183,11 +183,7 @@ def erased(hand: Hand) -> None:
     """Another operation, the mask painted over the image."""
     studio = hand.part(".imgopen-studio")
     operation = studio.get_by_label("Operation", exact=True)
-    if isinstance(hand, Keys):
-        hand.choose(operation, "erase")
-    else:
-        name = operation.locator("option", has_text="erase:").inner_text()
-        hand.choose(operation, name)
+    hand.choose(operation, "Erase")
     studio.get_by_role("button", name="Paint the mask").wait_for()
     hand.choose(studio.get_by_label("Image: Samples"), "camera")
     expect(studio.get_by_text("512 × 512 pixels").first).to_be_visible()

@@ -34,6 +34,19 @@ def is_of_others(name: str, own: Iterable[str]) -> bool:
     return asked in _EVERY_NAME and asked.rstrip("s") not in {each.rstrip("s") for each in own}
 
 
+# What people call an operation, where its name in words is not that.
+_HEADINGS = {
+    "text2image": "Text to image",
+    "image2image": "Image to image",
+    "controlnet": "ControlNet",
+    "control-preview": "ControlNet preview",
+    "instant-id": "InstantID",
+    "loras": "LoRAs",
+    "vaes": "VAEs",
+    "train": "Train a LoRA",
+}
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operation of the service.
@@ -78,6 +91,11 @@ class Operation:
 
     def __post_init__(self) -> None:
         _EVERY_NAME.update(self.names)
+
+    @property
+    def heading(self) -> str:
+        """Its name above a form and in menus."""
+        return _HEADINGS.get(self.name) or self.name.replace("-", " ").capitalize()
 
     @property
     def tool_code(self) -> str:

@@ -24,9 +24,14 @@ SHEET = Path(__file__).parent / "imgopen.css"
 RUN = secrets.token_hex(3)  # marks the cards of this process: its kernel alone answers for them
 
 
+# A box that scrolls, as templates write it; the keyboard has to reach it to scroll it.
+_SCROLLS = '<div class="io-scroll'
+
+
 def render(template: str, **values: Any) -> str:
     """Return a filled-in template: values are escaped, CSS rules that do not apply are left out."""
     html = environment().get_template(template).render(values).strip()
+    html = html.replace(_SCROLLS, f'<div tabindex="0"{_SCROLLS[4:]}')
     return html.replace(_EMPTY, f"<style>{_scoped(html)}</style>", 1)
 
 

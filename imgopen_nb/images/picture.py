@@ -132,13 +132,17 @@ def decode(data: bytes) -> Image:
     return image
 
 
-def suffix_of(data: bytes) -> str:
+def suffix_of(data: bytes, name: str = "the image") -> str:
     """Return the usual suffix for an image file's bytes, such as ".png".
+
+    Args:
+        data: the bytes.
+        name: what an error calls them.
 
     Raises:
         PictureError: they are no image, or hold too many pixels.
     """
-    return _suffix(open_picture(data))
+    return _suffix(open_picture(data, name))
 
 
 def samples() -> dict[str, Path]:

@@ -156,7 +156,7 @@ TAGS = {
 }  # fmt: skip
 ATTRIBUTES = {
     "class", "dir", "src", "alt", "width", "height", "href", "target", "rel", "style",
-    "type", "aria-label", "data-lm-suppress-shortcuts", "data-run", "data-image",
+    "type", "aria-label", "data-lm-suppress-shortcuts", "data-run", "data-image", "tabindex",
 }  # fmt: skip
 
 

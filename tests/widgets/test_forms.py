@@ -235,7 +235,7 @@ class TestPictures:
     def test_a_dropped_file_that_is_no_picture_is_refused_beside_the_field(self, opened: Form):
         self.zone(opened)._handle_custom_msg({"kind": "file", "name": "x.png"}, [b"hello"])
 
-        assert "image" in note(opened, "image")
+        assert "x.png is not an image" in note(opened, "image")
         assert opened.values == {}
 
     def test_a_sample_and_an_earlier_result_can_be_chosen(self, local: Session):
@@ -283,7 +283,9 @@ class TestRunning:
         opened.wait()
 
         assert opened.result is None
-        assert "no such image &lt;b&gt;" in opened._card.value
+        assert "no such image &lt;b&gt;" in opened.static_html()
+        told = opened.widget.outcome["error"]
+        assert (told["again"], tuple(told["lead"])) == (True, ("image", "Choose another image"))
         assert opened.error is not None
         opened.run()
         opened.wait()
@@ -322,8 +324,8 @@ class TestRunning:
         opened.wait(5)
 
         assert not opened.running
-        assert "stopped waiting for" in opened._card.value
-        assert "%imgopen wait nb" in opened._card.value
+        assert "stopped waiting for" in opened.static_html()
+        assert "%imgopen wait nb" in opened.static_html()
 
     def test_several_forms_run_at_once_each_with_its_own_result(self, local: Session):
         names = ["chelsea", "coffee", "rocket"]
@@ -483,7 +485,15 @@ class TestStudioAndCommands:
         opened.choose("describe")
 
         assert opened.form.values == {"image": "sample:coffee"}
-        assert len(opened.choice.options) == len(OPERATIONS.runnable)
+        shown = [name for _, rows in opened.choice.groups for name, _ in rows]
+        assert sorted(shown) == sorted(row.name for row in OPERATIONS.runnable)
+        assert ("erase", "Erase") in dict(opened.choice.groups)["Edit"]
+
+    def test_a_name_that_is_no_operation_is_refused_by_the_menu(self, local: Session):
+        opened = studio("erase", local)
+        with pytest.raises(UnknownNameError):
+            opened.choice.value = "nope"
+        assert opened.form.operation.name == "erase"
 
     @pytest.mark.parametrize("line", ["form describe", "studio", "describe sample:x --form"])
     def test_without_a_notebook_a_form_is_refused_with_the_reason(self, line: str, local: Session):

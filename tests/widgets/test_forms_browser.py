@@ -13,11 +13,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from ..lab import OURS, Lab, Notebook7, Sheet, end, reopened, snap, without_outputs
+from ..lab import OURS, Lab, Notebook7, Sheet, book, end, reopened, snap
 from ..page_checks import TOO_WIDE, UNNAMED, faint
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
@@ -36,12 +34,6 @@ FOCUS = """() => {
   return e.tagName + ' ' + label.trim().slice(0, 30);
 }"""
 MISSING = "Error displaying widget"
-
-
-def book(*cells: str) -> NotebookNode:
-    made = new_notebook(cells=[new_code_cell(code) for code in cells])
-    made.metadata = without_outputs("01_quickstart.ipynb").metadata
-    return made
 
 
 CELLS = (

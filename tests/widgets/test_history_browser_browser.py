@@ -65,9 +65,9 @@ def test_open_and_run_again_by_the_keyboard(sheet: Sheet):
 
 def test_search_leaves_what_fits(sheet: Sheet):
     page = sheet.page
-    page.get_by_label("search in the history").fill("espresso")
+    page.get_by_label("Search the history").fill("espresso")
     expect(page.locator(f"{TABLE} tbody tr")).to_have_count(1)
-    page.get_by_label("search in the history").fill("")
+    page.get_by_label("Search the history").fill("")
     expect(page.locator(f"{TABLE} tbody tr")).to_have_count(3)
 
 

@@ -19,7 +19,7 @@ from ...catalogue.parameter import Param, plain
 from ...errors import ParameterError
 from ...syntax.snippets import tidy
 
-MOST_BUTTONS = 4
+MOST_BUTTONS, MOST_LETTERS = 4, 24  # of choices that are buttons; longer ones are a menu
 MOST_IN_A_MENU = 24
 SEEDS = 2**31
 SMALLEST_SPAN = 0.01
@@ -49,6 +49,16 @@ class Field:
     def wide(self) -> bool:
         """Whether it takes the whole width of the form."""
         return self.param.picture or self.param.type in ("text", "object")
+
+    @property
+    def listed(self) -> bool:
+        """Whether the service's own list of values is offered."""
+        return False
+
+    @property
+    def lead(self) -> str:
+        """What a button says that leads here after a failed run."""
+        return f"Change {self.param.heading.lower()}"
 
     @property
     def parts(self) -> list[widgets.Widget]:
@@ -130,7 +140,7 @@ class Field:
             "wide": self.wide,
             "required": param.required,
             "default": self.default,
-            "listed": bool(self.param.listed_by),
+            "listed": self.listed,
             **self._details(),
         }
 
@@ -150,7 +160,7 @@ class Field:
     def _placeholder(self) -> str:
         if self.param.required:
             return ""
-        if self.param.type in ("text", "url", "object"):
+        if self.param.type in ("string", "text", "url", "object") and not self.param.listed_by:
             return "none"
         return f"default {self.default}" if self.default else UNSET
 
@@ -173,6 +183,11 @@ class Field:
 
 class TextField(Field):
     """Long text; a prompt with a menu of the LoRAs that can be called in it."""
+
+    @property
+    def listed(self) -> bool:
+        """Whether the service's own list of values is offered."""
+        return bool(self.param.listed_by)
 
     def offer(self, values: list[str]) -> None:
         """Offer the LoRAs that the service lists."""
@@ -269,7 +284,8 @@ class ChoiceField(Field):
             (f"{option}: {about[option]}" if about.get(option) else str(option), str(option))
             for option in self.param.options
         ]
-        kind = widgets.ToggleButtons if len(options) <= MOST_BUTTONS else widgets.Dropdown
+        few = len(options) <= MOST_BUTTONS and sum(len(text) for text, _ in options) <= MOST_LETTERS
+        kind = widgets.ToggleButtons if few else widgets.Dropdown
         if self._default() is None:
             unset = "choose one" if self.param.required else UNSET
             kind, options = widgets.Dropdown, [(unset, NONE), *options]
@@ -284,6 +300,22 @@ class ChoiceField(Field):
 
 class MenuField(Field):
     """Text with a menu of known values; any other text may be typed."""
+
+    @property
+    def listed(self) -> bool:
+        """Whether the service's own list of values is offered."""
+        return bool(self.param.listed_by)
+
+    @property
+    def lead(self) -> str:
+        """What a button says that leads here after a failed run."""
+        return f"Choose another {self.param.heading.lower()}"
+
+    @property
+    def _placeholder(self) -> str:
+        if self.param.required:
+            return "choose or type one"
+        return f"default {self.default}" if self.default else UNSET
 
     @property
     def wide(self) -> bool:
@@ -303,6 +335,10 @@ class MenuField(Field):
 
 class ObjectField(TextField):
     """A JSON object, typed in."""
+
+    @property
+    def _placeholder(self) -> str:
+        return "a JSON object" if self.param.required else super()._placeholder
 
     def _read(self, shown: Any) -> Any:
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -69,6 +70,8 @@ class Form(NotebookWidget):
         self._callbacks: list[Callable[[Form], None]] = []
         self.on_use: Callable[[str, str], None] = self._open_below
         self.fields: dict[str, Field] = {p.name: self._field(p) for p in operation.user_params}
+        # From the top of the form to its end.
+        self._order = [name for _, found in self._groups() for name in found]
         self._build()
         self.values = values
         self._offer_results()
@@ -146,9 +149,11 @@ class Form(NotebookWidget):
             self._run.join(seconds)
 
     def static_html(self) -> str:
-        """Return the magic line and the last result as HTML."""
-        result = markupsafe.Markup(self._card.value)
-        return render("formstatic.html", line=self.line, result=result)
+        """Return the magic line, and the last result or error as HTML."""
+        last = self._card.value
+        if self.error is not None:
+            last = render("formerror.html", message=self.error.message, hint=self.error.hint)
+        return render("formstatic.html", line=self.line, result=markupsafe.Markup(last))
 
     def __repr__(self) -> str:
         return self.line
@@ -198,23 +203,28 @@ class Form(NotebookWidget):
             if mask.param.required:
                 image.on_seen(mask.paint_over)
 
-    def _about(self) -> dict[str, Any]:
+    def _groups(self) -> list[tuple[str, list[str]]]:
+        """Return the groups that the form has, with the names of their fields in order."""
         groups = []
         for group in get_args(Group):
-            found = [field for field in self.fields.values() if field.param.group == group]
-            found.sort(key=lambda field: _place(field.param))
+            found = [param for param in self.operation.user_params if param.group == group]
             if found:
-                groups.append(
-                    {
-                        "name": group,
-                        "folds": group not in ALWAYS_OPEN,
-                        "open": group not in ("Advanced", "High resolution"),
-                        "fields": [field.about() for field in found],
-                    }
-                )
+                groups.append((group, [param.name for param in sorted(found, key=_place)]))
+        return groups
+
+    def _about(self) -> dict[str, Any]:
+        groups = [
+            {
+                "name": group,
+                "folds": group not in ALWAYS_OPEN,
+                "open": group not in ("Advanced", "High resolution"),
+                "fields": [self.fields[name].about() for name in names],
+            }
+            for group, names in self._groups()
+        ]
         return {
             "name": self.operation.name,
-            "title": self.operation.name.replace("-", " ").replace("2", " to ").capitalize(),
+            "title": self.operation.heading,
             "about": self.operation.about,
             "sandbox": self.session.backend == "sandbox",
             "groups": groups,
@@ -236,6 +246,7 @@ class Form(NotebookWidget):
         return {
             "run": self._run_typed,
             "cancel": lambda _: self.cancel(),
+            "seed": self._use_seed,
             "reset": self._reset,
             **{name: partial(self._in_background, work) for name, work in slow.items()},
         }
@@ -259,6 +270,31 @@ class Form(NotebookWidget):
                 if name in self.fields and isinstance(value, str):
                     self.fields[name].control.value = value
         self.run()
+
+    def _use_seed(self, text: str) -> None:
+        """Take over the seed of the image that is shown."""
+        if "seed" in self.fields and text.isdecimal():
+            self.fields["seed"].value = int(text)
+
+    def _lead(self, error: ImgOpenError) -> tuple[str, str] | None:
+        """Return the field that an error speaks of, with what its button says.
+
+        A field whose value the error quotes comes before one that it only names.
+        """
+        said = f"{error.message} {error.hint or ''}".casefold()
+
+        def found(word: str) -> bool:
+            return re.search(rf"(?<![\w-]){re.escape(word.casefold())}(?![\w-])", said) is not None
+
+        values = {name: str(value) for name, value in self.values.items()}
+        quoted = [name for name, value in values.items() if len(value) > 3 and found(value)]
+        named = [
+            name
+            for name, field in self.fields.items()
+            if found(field.param.heading) or found(name) or found(field.param.wire)
+        ]
+        name = next(iter(quoted + named), "")
+        return (name, self.fields[name].lead) if name else None
 
     def _reset(self, name: str) -> None:
         """Have the default of a field apply again, of all if no name is given."""
@@ -319,7 +355,9 @@ class Form(NotebookWidget):
             field.show_error(problems.get(name, "") if wanted else "")
         with self.widget.hold_sync():
             self.widget.why = [
-                (name, self.fields[name].param.heading, text) for name, text in problems.items()
+                (name, self.fields[name].param.heading, problems[name])
+                for name in self._order
+                if name in problems
             ]
             self._show_states()
             self.widget.summaries = self._summaries()
@@ -375,8 +413,7 @@ class Form(NotebookWidget):
         """Show the result or the error of a run; called in the thread of the run."""
         if isinstance(outcome, ImgOpenError):
             self.error = outcome
-            self._card.value = render("formerror.html", message=outcome.message, hint=outcome.hint)
-            self._outcome.show_error(outcome)
+            self._outcome.show_error(outcome, self._lead(outcome), again=True)
         else:
             self.result, self.error = outcome, None
             self._offer_again(outcome.cached)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import ipywidgets as widgets
@@ -51,7 +51,7 @@ class Outcome:
         self._has_film = False
         self.place = widgets.VBox()
         self.uses = [
-            (row.name, row.name.replace("-", " "))
+            (row.name, row.heading)
             for row in OPERATIONS.runnable
             if any(p.name == "image" and p.picture for p in row.user_params)
         ]
@@ -71,9 +71,22 @@ class Outcome:
         if self._has_film:
             self.read_earlier()
 
-    def show_error(self, error: ImgOpenError) -> None:
-        """Show why there is no result; the one before stays."""
-        told = {"message": shown(error.message), "hint": shown(error.hint or "", 500)}
+    def show_error(
+        self, error: ImgOpenError, lead: tuple[str, str] | None = None, *, again: bool = False
+    ) -> None:
+        """Show why something did not work; the result before stays.
+
+        Args:
+            error: what happened.
+            lead: the field that leads on, and what its button says.
+            again: whether the run can be started again.
+        """
+        told = {
+            "message": shown(error.message),
+            "hint": shown(error.hint or "", 500),
+            "lead": lead or (),
+            "again": again,
+        }
         self._frame.outcome = {**self._frame.outcome, "error": told, "said": ""}
 
     def choose(self, number: str) -> None:
@@ -93,10 +106,11 @@ class Outcome:
 
     def _told(self, result: Result, size: tuple[int, int] | None, number: int) -> dict[str, Any]:
         count = len(result.images)
+        seed = _seed(result, number)
         facts = [
             f"image {number + 1} of {count}" if count > 1 else "",
             f"{size[0]} × {size[1]}" if size else "",
-            f"seed {result.params['seed']}" if result.params.get("seed") is not None else "",
+            f"seed {seed}" if seed is not None else "",
             result.engine or "",
             seconds(result.seconds),
             "from the history" if result.cached else "",
@@ -112,6 +126,7 @@ class Outcome:
                 *(["use"] if count else []),
                 *(["compare"] if size and self._compared(result) is not None else []),
             ],
+            "seed": "" if seed is None else str(seed),
             "cutout": self._operation.name == "remove-background",
         }
 
@@ -156,6 +171,28 @@ class Outcome:
 
     def _say(self, text: str) -> None:
         self._frame.outcome = {**self._frame.outcome, "said": text, "at": time.time()}
+
+
+def _seed(result: Result, number: int) -> int | None:
+    """Return the seed of an image: as the answer says it, else as the call gave it."""
+    told = list(_seeds(result.data))
+    if told and len(told) == len(result.images):
+        return told[number]
+    given = result.params.get("seed")
+    return given if isinstance(given, int) and given >= 0 and number == 0 else None
+
+
+def _seeds(data: Any) -> Iterator[int]:
+    """Yield the seeds in an answer, in its order."""
+    if isinstance(data, Mapping):
+        seed = data.get("seed")
+        if isinstance(seed, int) and not isinstance(seed, bool):
+            yield seed
+        data = data.values()
+    elif not isinstance(data, list):
+        return
+    for each in data:
+        yield from _seeds(each)
 
 
 def _title(row: Mapping[str, Any]) -> str:

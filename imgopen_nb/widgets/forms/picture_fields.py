@@ -31,7 +31,7 @@ RECENT = 30
 MOST_NAME = 200
 UPLOADS = "uploads"
 SAMPLES_TITLE, RESULTS_TITLE = "Samples", "Results"
-INVITATION = "Drop, paste or choose an image"
+INVITATION = "Drop or paste an image"
 SAMPLE = "sample:"
 PAUSE = 0.3  # seconds after the last key before an image is fetched
 
@@ -93,6 +93,11 @@ class PictureField(Field):
     def _companions(self) -> list[widgets.Widget]:
         return [self._samples, self._results, self._zone]
 
+    @property
+    def lead(self) -> str:
+        """What a button says that leads here after a failed run."""
+        return f"Choose another {self.param.heading.lower().removesuffix('s')}"
+
     def _trouble(self) -> str:
         return _unknown_sample(self.value)
 
@@ -138,7 +143,7 @@ class PictureField(Field):
         safe = re.sub(r"[^\w-]+", "-", Path(name).stem, flags=re.ASCII).strip("-")[:40]
         digest = hashlib.sha256(data).hexdigest()[:8]
         folder = self._session().settings.home / UPLOADS
-        path = folder / f"{safe or 'picture'}-{digest}{suffix_of(data)}"
+        path = folder / f"{safe or 'picture'}-{digest}{suffix_of(data, name)}"
         if not path.exists():
             write_atomically(path, data)
         return path

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
+import traitlets
 
 from ...catalogue.operations import OPERATIONS
 from ...session import Session
 from ...tasks.result import Result
+from .. import script, style
 from ..static_fallback import NotebookWidget
 from .form import Form
+
+
+class OperationMenu(anywidget.AnyWidget):
+    """A menu of all operations by group, which ipywidgets' own cannot show.
+
+    Attributes:
+        groups: (group, [(name of an operation, its line in the menu), ...]), as shown.
+        value: the operation that is chosen.
+    """
+
+    _esm = script("studio")
+    _css = style("studio")
+    groups: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    value = traitlets.Unicode().tag(sync=True)
+
+    @traitlets.validate("value")
+    def _known(self, proposal: Any) -> str:
+        """Refuse a name that the browser made up."""
+        return OPERATIONS[proposal["value"]].name
 
 
 class Studio(NotebookWidget):
@@ -26,13 +48,10 @@ class Studio(NotebookWidget):
     def __init__(self, session: Session | None = None, operation: str = "describe") -> None:
         super().__init__(session)
         self._forms: dict[str, Form] = {}
-        options = [(f"{row.name}: {row.about}", row.name) for row in OPERATIONS.runnable]
-        self.choice = widgets.Dropdown(
-            options=options,
-            value=OPERATIONS[operation].name,
-            description="Operation",
-            tooltip="What to do; its form appears below",
-        )
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for row in OPERATIONS.runnable:
+            groups.setdefault(row.group, []).append((row.name, row.heading))
+        self.choice = OperationMenu(groups=list(groups.items()), value=OPERATIONS[operation].name)
         self._place = widgets.VBox()
         self.widget = widgets.VBox([self.choice, self._place])
         for name in ("imgopen", "imgopen-studio"):

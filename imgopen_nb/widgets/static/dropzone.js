@@ -1,13 +1,16 @@
 // The preview of an image; another one can be dropped, pasted or chosen.
 
 const MOST_BYTES = 50_000_000;
+const ICON = '<svg class="io-i" viewBox="0 0 16 16" aria-hidden="true"><rect x="2" y="3" width="12" height="10" rx="1"/><circle cx="5.5" cy="6.500" r="1"/><path d="m2.500 12 3.500-3.500 2.500 2.500 2-2 3 3"/></svg>';
 
 function render({ model, el }) {
   const zone = add(el, "label", { class: "imgopen-drop imgopen", tabindex: "0" });
   const input = add(zone, "input", { class: "imgopen-drop-input", type: "file", accept: "image/*" });
   input.multiple = model.get("several");
   const image = add(zone, "img");
-  const text = add(zone, "span");
+  zone.insertAdjacentHTML("beforeend", ICON);
+  const text = add(zone, "span", "what");
+  const how = add(zone, "span", "how", "Choose a file");
   let shown = null;
 
   const show = () => {
@@ -16,6 +19,8 @@ function render({ model, el }) {
     shown = data?.byteLength ?? data?.length ? jpegUrl(data) : null;
     image.hidden = !shown || model.get("compact");
     zone.classList.toggle("compact", model.get("compact"));
+    zone.classList.toggle("filled", Boolean(shown));
+    how.textContent = shown ? "Change image" : "Choose a file";
     if (shown) image.src = shown;
     image.alt = model.get("alt");
     text.textContent = model.get("text");

@@ -81,7 +81,8 @@ function makeField(about, order) {
   const show = (state = {}) => {
     dot.hidden = !state.changed;
     if (state.changed) aside.replaceChildren(reset);
-    else if (about.listed && !about.counted) aside.replaceChildren(refresh);
+    else if (about.counted && about.listed) aside.textContent = "";
+    else if (about.listed) aside.replaceChildren(refresh);
     else aside.textContent = about.required ? "required" : about.default ? "default" : "";
     if (error.lastChild?.textContent !== (state.error ?? "")) {
       error.replaceChildren(...(state.error ? [icon("warn"), make("span", "", state.error)] : []));
@@ -121,6 +122,7 @@ function makeField(about, order) {
         const menu = view.el.querySelector("select");
         menu.setAttribute("aria-label", `${about.label}: ${view.model.get("tooltip")}`);
         view.el.classList.add("io-select");
+        if (about.counted) head.append(view.el); // what is added to a prompt: the text keeps its width
       }
     }
     return views;
@@ -245,6 +247,7 @@ function render({ model, el }) {
     ...(about.sandbox ? [make("span", "io-badge sandbox", "sandbox")] : []),
     make("span", "io-about", about.about));
   add(head, "span", "io-end", button({ class: "io-btn quiet s" }, () => order("reset"), icon("reset"), "Reset all"));
+  const lost = add(root, "div", { role: "alert" });
   const columns = add(root, "div", "columns");
   const form = add(columns, "div", { class: "parameters", role: "group", "aria-label": "Parameters" });
   const fields = new Map();
@@ -275,7 +278,7 @@ function render({ model, el }) {
 
   const why = make("span", { class: "why", role: "status" });
   const result = add(columns, "div", { class: "result", role: "group", "aria-label": "Result" });
-  const pane = makeResult(model, result, order);
+  const pane = makeResult(model, result, order, (name) => fields.get(name)?.focus());
 
   const show = () => {
     const states = model.get("states");
@@ -309,6 +312,10 @@ function render({ model, el }) {
     })).then((all) => ["width", "height"].map((name) => all.find((each) => each.name === name)));
     if (width && height) fields.get("width").box.before(makeShapes(width.control, height.control));
     show();
+    const { model: comm } = views.run; // anywidget's own model does not tell
+    const follow = () => showLost(root, lost, comm.comm_live === false);
+    comm.on("comm_live_update", follow);
+    follow();
     for (const name of ["card", "compare", "next"]) await place(model, parts[name][0], pane.places[name]);
     order("ready");
   };
@@ -319,6 +326,16 @@ function render({ model, el }) {
     const control = document.activeElement;
     const text = typed && control.matches(".io-input") ? { [typed.dataset.field]: control.value } : {};
     order("run", JSON.stringify(text));
+  };
+  // A button that a run turns off or takes away gives the keyboard to the one that is useful now.
+  let inside = false;
+  const watchFocus = ({ target }) => { inside = root.contains(target); };
+  document.addEventListener("focusin", watchFocus);
+  document.addEventListener("pointerdown", watchFocus);
+  const keepFocus = () => {
+    const gone = document.activeElement === document.body || document.activeElement?.matches?.(":disabled");
+    if (!inside || !gone) return;
+    run.querySelector(model.get("running") ? ".cancel" : ".run:enabled")?.focus();
   };
   // In the capturing phase: ipywidgets stops the keys of its text fields.
   root.addEventListener("keydown", (event) => {
@@ -343,8 +360,11 @@ function render({ model, el }) {
     (target) => target.dataset?.lmSuppressShortcuts !== "true" && root.contains(target),
     (event) => accelerated(event) && event.key !== "Enter",
   );
-  const names = ["states", "summaries", "why", "running"];
-  const stopModel = listenTo(model, Object.fromEntries(names.map((name) => [`change:${name}`, show])));
+  const names = ["states", "summaries", "why"];
+  const stopModel = listenTo(model, {
+    ...Object.fromEntries(names.map((name) => [`change:${name}`, show])),
+    "change:running": () => { show(); setTimeout(keepFocus); },
+  });
   fill().catch((error) => {
     root.append(make("p", { class: "io-note bad", role: "alert" }, `The form cannot be drawn: ${error.message}`));
     throw error;
@@ -352,13 +372,29 @@ function render({ model, el }) {
   return () => {
     stopKeys();
     stopModel();
+    document.removeEventListener("focusin", watchFocus);
+    document.removeEventListener("pointerdown", watchFocus);
     pane.stop();
   };
 }
 
+// Without its kernel a form can be read and copied, nothing else; what was typed stays.
+function showLost(root, place, lost) {
+  root.classList.toggle("lost", lost);
+  place.replaceChildren(...(lost ? [make("div", "io-note odd", icon("warn"), make("div", "",
+    make("strong", "", "The kernel has stopped."), make("br"),
+    "What you typed is still here and can be copied. To go on, run this cell again."))] : []));
+  for (const each of root.querySelectorAll("input:not([type=range], [type=file], [type=radio]), textarea")) each.readOnly = lost;
+  const pressed = ".parameters button:not(.more), .parameters select, .parameters :is([type=range], [type=file], [type=radio]), "
+    + ".io-head button, .result > .io-row :is(button:not(.copies), select), .film button, .others button";
+  for (const each of root.querySelectorAll(pressed)) {
+    if (lost) each.disabled = true;
+  }
+}
+
 // The result, large, with what can be done with it; below it the earlier runs and the code.
-function makeResult(model, root, order) {
-  const trouble = add(root, "div", { role: "alert" });
+function makeResult(model, root, order, lead) {
+  const trouble = add(root, "div", { class: "io-stack", role: "alert" });
   const empty = add(root, "div", "empty", "The result appears here.");
   const figure = add(root, "figure", "io-stack");
   const main = add(figure, "img", { class: "io-pic main" });
@@ -409,9 +445,13 @@ function makeResult(model, root, order) {
     if (can.includes("save")) actions.append(action("save", "Save", () => order("save")));
     if (can.includes("use")) actions.append(makeUses(model, order));
     if (can.includes("compare")) actions.append(action("compare", "Compare with before", () => order("compare")));
+    if (outcome.seed) {
+      actions.append(action("seed", "Use this seed", () => order("seed", outcome.seed), "dice"));
+    }
     if (known) {
       actions.append(action("code", "Copy as code",
         (pressed) => copyKept(pressed, model.get("codes")[0][1])));
+      actions.lastChild.classList.add("copies");
     }
     said.textContent = outcome.said ?? "";
     said.hidden = !outcome.said;
@@ -429,6 +469,12 @@ function makeResult(model, root, order) {
     if (outcome.error) {
       trouble.append(make("div", "io-note bad", icon("warn"),
         make("div", "", make("strong", "", outcome.error.message), make("br"), outcome.error.hint)));
+      const [name, text] = outcome.error.lead ?? [];
+      const ways = add(trouble, "div", { class: "io-row", role: "group", "aria-label": "What to do" });
+      if (name) ways.append(button({ class: "io-btn primary" }, () => lead(name), text));
+      if (outcome.error.again) {
+        ways.append(button({ class: "io-btn" }, () => order("run", "{}"), icon("retry"), "Run again"));
+      }
     }
     empty.hidden = known || Boolean(outcome.error);
   };

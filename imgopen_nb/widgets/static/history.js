@@ -1,7 +1,8 @@
 // The history as a table. While it is visible it polls the kernel, one request at a time.
 
 const SOON = 1000, LATER = 5000;
-const HEADINGS = ["operation", "model", "status", "time", "image", "caption or error", ""];
+const HEADINGS = ["Operation", "Model", "Status", "Time", "Image", "Caption or error", "Actions"];
+const BADGES = { succeeded: "real", failed: "failed", refused: "failed" };
 
 function seconds(row, now) {
   if (!row.submitted) return "";
@@ -9,27 +10,32 @@ function seconds(row, now) {
   return passed < 100 ? `${passed.toFixed(1)} s` : `${Math.round(passed / 60)} min`;
 }
 
+// The roles keep it a table for screen readers where it is drawn as a list.
+function cell(name, ...children) {
+  return make("td", { class: name, role: "cell" }, ...children);
+}
+
 function tableRow(model, row, now) {
   const share = row.progress === null ? "" : ` ${Math.round(100 * row.progress)} %`;
-  const status = make("span", `imgopen-status ${row.open ? "open" : row.status}`, row.status + share);
+  const status = make("span", `io-badge ${row.open ? "mine" : BADGES[row.status] ?? ""}`, row.status + share);
   const name = `${row.operation} ${row.task}`;
-  const action = (text, label, press) => button({ "aria-label": label }, press, text);
-  return make("tr", "",
-    make("td", "", row.operation), make("td", "", row.model), make("td", "", status),
-    make("td", "number", seconds(row, now)), make("td", "text", row.image), make("td", "text", row.said),
-    make("td", "",
+  const action = (text, label, press) => button({ class: "io-btn s", "aria-label": label }, press, text);
+  return make("tr", { role: "row" },
+    cell("operation", row.operation), cell("model", row.model), cell("status", status),
+    cell("num time", seconds(row, now)), cell("image", row.image), cell("said", words("span", "", row.said)),
+    cell("actions",
       action("Open", `open ${name}`, () => model.send({ kind: "open", task: row.task })),
       action("Run again", `run again ${name}`, () => model.send({ kind: "again", task: row.task })),
       // Without a clipboard the button shows the code, so that it can be selected.
-      action("Code", `copy ${name} as code`, (pressed) => copy(pressed, row.line, () => row.line, 2500))));
+      action("Copy code", `copy ${name} as code`, (pressed) => copy(pressed, row.line, () => row.line, 2500))));
 }
 
 function filters(changed) {
   const search = make("input", {
-    type: "search", placeholder: "search", "aria-label": "search in the history",
+    class: "io-input", type: "search", placeholder: "Search the history", "aria-label": "Search the history",
   });
   const open = make("input", { type: "checkbox" });
-  const bar = make("div", "imgopen-filters", search, make("label", "", open, " unfinished only"));
+  const bar = make("div", "io-row filters", search, make("label", "io-check", open, "Unfinished only"));
   search.addEventListener("input", changed);
   open.addEventListener("change", changed);
   const matches = (row) => (!open.checked || row.open)
@@ -39,10 +45,14 @@ function filters(changed) {
 }
 
 function render({ model, el }) {
-  const body = make("tbody");
+  const body = make("tbody", { role: "rowgroup" });
   const { bar, matches } = filters(() => show());
-  const head = make("thead", "", make("tr", "", ...HEADINGS.map((label) => make("th", "", label))));
-  const wide = make("div", "wide", make("table", "", head, body));
+  const headings = HEADINGS.map((label) => make("th", { role: "columnheader" }, label));
+  headings.at(-1).replaceChildren(make("span", "io-visually-hidden", HEADINGS.at(-1)));
+  const head = make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...headings));
+  const none = make("p", "io-quiet none");
+  const table = make("table", { class: "io-table", role: "table", "aria-label": "History" }, head, body);
+  const wide = make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "History" }, table, none);
   const root = add(el, "div", "imgopen-history imgopen", bar, wide);
 
   let visible = false, asking = false, timer = null, readAt = Date.now(), kernelTime = model.get("now");
@@ -54,7 +64,10 @@ function render({ model, el }) {
     const rows = model.get("rows").filter(matches);
     const focus = document.activeElement?.getAttribute?.("aria-label");
     body.replaceChildren(...rows.map((row) => tableRow(model, row, clock())));
-    if (!rows.length) add(body, "tr", "", "nothing yet");
+    table.hidden = !rows.length;
+    none.hidden = Boolean(rows.length);
+    none.textContent = model.get("rows").length
+      ? "No task matches: change the search." : "No task yet: %imgopen describe IMAGE makes one.";
     if (focus) [...root.querySelectorAll("button")].find((b) => b.getAttribute("aria-label") === focus)?.focus();
   }
 

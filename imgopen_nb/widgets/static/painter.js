@@ -13,12 +13,29 @@ const TINT = [255, 45, 110, 140]; // red, green, blue, alpha
 const PAUSE = 200; // milliseconds between two masks that are sent
 const TOOLS = { b: "brush", e: "eraser", r: "rectangle", m: "move" };
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const HELP =
-  "Keys in the image: B brush, E eraser, R rectangle, M move · [ ] size · arrows move the cursor "
-  + "(Shift: one pixel) · Enter paints a dot, Space puts the brush down and lifts it; both mark "
-  + "the corners of a rectangle · Escape gives up · Ctrl+Z, Ctrl+Shift+Z undo, redo · I inverts, "
-  + "Delete clears · + − zoom, 1 100 %, 0 all. Shift while painting erases. Ctrl+wheel or two "
-  + "fingers zoom.";
+const HELP = [
+  [["B", "E", "R", "M"], "brush, eraser, rectangle, move"],
+  [["[", "]"], "smaller, larger"],
+  [["←", "→", "↑", "↓"], "move the cursor; with Shift one pixel"],
+  [["Enter", "Space"], "paint a dot; put the brush down, lift it; both set the corners of a rectangle"],
+  [["Shift"], "held while painting: erase"],
+  [["Ctrl+Z", "Ctrl+Shift+Z"], "undo, redo"],
+  [["I", "Delete", "Esc"], "invert, clear, cancel the stroke"],
+  [["+", "−", "1", "0"], "zoom in, zoom out, actual size, whole image; Ctrl+wheel or two fingers too"],
+];
+const ICONS = {
+  brush: '<path d="M13.5 2.5 7 9"/><path d="M7 9c-1.700-.6-3.300.3-3.600 2-.2 1-.7 1.700-1.400 2.200 2.400.8 5.300.2 5.900-2.200.2-.8-.2-1.600-.9-2Z"/>',
+  eraser: '<path d="M6.500 13.500 2.700 9.700a1 1 0 0 1 0-1.400l5.600-5.600a1 1 0 0 1 1.400 0l3.600 3.600a1 1 0 0 1 0 1.400l-5.800 5.800H13.500"/><path d="M5.500 5.500l5 5"/>',
+  rectangle: '<rect x="2.500" y="3.500" width="11" height="9" stroke-dasharray="2.500 1.800"/>',
+  move: '<path d="M8 1.800v12.400M1.800 8h12.400M6.200 3.500 8 1.700l1.800 1.800M6.200 12.500 8 14.300l1.800-1.800M3.500 6.200 1.700 8l1.800 1.800M12.500 6.200 14.300 8l-1.800 1.800"/>',
+  undo: '<path d="M3 6.500h6.500a3.500 3.500 0 0 1 0 7H6"/><path d="M5.500 3.500 2.500 6.500l3 3"/>',
+  redo: '<path d="M13 6.500H6.500a3.500 3.500 0 0 0 0 7H10"/><path d="M10.500 3.500l3 3-3 3"/>',
+  clear: '<path d="M3 4.500h10M6.500 4V2.500h3V4M4.500 4.500l.6 9h5.800l.6-9M6.800 7v4M9.200 7v4"/>',
+  invert: '<circle cx="8" cy="8" r="5.500"/><path d="M8 2.500a5.500 5.500 0 0 1 0 11Z" fill="currentColor"/>',
+  less: '<path d="M3.500 8h9"/>',
+  more: '<path d="M3.500 8h9M8 3.500v9"/>',
+  all: '<path d="M2.500 6V2.500H6M10 2.500h3.500V6M13.500 10v3.500H10M6 13.500H2.500V10"/>',
+};
 let painters = 0; // on the page
 
 // A mask with one bit per pixel, rows padded to whole bytes, the first pixel in the highest bit.
@@ -310,7 +327,7 @@ class Painter {
 
   build(el) {
     this.root = add(el, "div", { class: "imgopen-paint imgopen", ...NO_SHORTCUTS });
-    this.bar = add(this.root, "div", "bar");
+    this.bar = add(this.root, "div", "bar io-toolbar");
     this.buildTools();
     this.buildSteps();
     this.stage = add(this.root, "div", "stage");
@@ -326,14 +343,23 @@ class Painter {
     this.state = add(line, "span");
     this.announcement = add(line, "span", { class: "said", role: "status", "aria-live": "polite" });
     this.trouble = add(this.root, "div", { class: "trouble", role: "alert" });
-    add(this.root, "div", { class: "help", id: help }, HELP);
+    const list = add(this.root, "div", { class: "help", id: help, hidden: "" });
+    for (const [keys, what] of HELP) {
+      add(list, "span", "", ...keys.flatMap((key) => [make("kbd", "", key), " "]));
+      add(list, "span", "", what);
+    }
+    line.append(button({ class: "io-link", "aria-label": "Keys", "aria-expanded": "false", "aria-controls": help, ...NO_SHORTCUTS },
+      (pressed) => {
+        list.hidden = !list.hidden;
+        pressed.setAttribute("aria-expanded", String(!list.hidden));
+      }, "Keys"));
   }
 
   buildTools() {
     const group = this.group("tool");
     this.toolButtons = Object.entries(TOOLS).map(([key, tool]) =>
-      this.button(group, tool, `${tool} (${key.toUpperCase()})`, () => this.choose(tool)));
-    const label = add(this.group("size"), "label", "", "size ");
+      this.button(group, ICONS[tool], `${tool} (${key.toUpperCase()})`, () => this.choose(tool)));
+    const label = add(this.group("size"), "label", "", "Size");
     this.slider = add(label, "input", {
       type: "range", min: "1", title: "size ([ and ])", ...NO_SHORTCUTS,
     });
@@ -344,25 +370,29 @@ class Painter {
 
   buildSteps() {
     const steps = this.group("steps");
-    this.undo = this.button(steps, "undo", "undo (Ctrl+Z)", () => this.back());
-    this.redo = this.button(steps, "redo", "redo (Ctrl+Shift+Z)", () => this.forth());
-    this.button(steps, "clear", "clear (Delete)", () => this.clear());
-    this.button(steps, "invert", "invert (I)", () => this.invert());
+    this.undo = this.button(steps, ICONS.undo, "undo (Ctrl+Z)", () => this.back());
+    this.redo = this.button(steps, ICONS.redo, "redo (Ctrl+Shift+Z)", () => this.forth());
+    this.button(steps, ICONS.invert, "invert (I)", () => this.invert());
+    this.button(steps, ICONS.clear, "clear (Delete)", () => this.clear());
     const zoom = this.group("zoom");
-    this.button(zoom, "−", "zoom out (−)", () => this.zoom(this.view.scale / 1.5));
-    this.button(zoom, "+", "zoom in (+)", () => this.zoom(this.view.scale * 1.5));
+    this.button(zoom, ICONS.less, "zoom out (−)", () => this.zoom(this.view.scale / 1.5));
+    this.button(zoom, ICONS.more, "zoom in (+)", () => this.zoom(this.view.scale * 1.5));
     this.button(zoom, "100 %", "actual size (1)", () => this.zoom(1));
-    this.button(zoom, "all", "the whole image (0)", () => this.zoom(this.view.fit));
+    this.button(zoom, ICONS.all, "the whole image (0)", () => this.zoom(this.view.fit));
   }
 
   group(name) {
     return add(this.bar, "div", { role: "group", "aria-label": name });
   }
 
-  button(group, text, title, press) {
-    const made = button({ title, "aria-label": title, ...NO_SHORTCUTS }, () => {
+  // A button with an icon, or with a text of a few letters.
+  button(group, face, title, press) {
+    const icon = face.startsWith("<");
+    const kind = `io-btn quiet ${icon ? "icon" : "text"}`;
+    const made = button({ class: kind, title, "aria-label": title, ...NO_SHORTCUTS }, () => {
       if (made.getAttribute("aria-disabled") !== "true") press();
-    }, text);
+    });
+    made.innerHTML = icon ? `<svg class="io-i" viewBox="0 0 16 16" aria-hidden="true">${face}</svg>` : face;
     group.append(made);
     return made;
   }
