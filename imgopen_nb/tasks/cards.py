@@ -41,7 +41,7 @@ _ADVICE = {
     "refused": "The service did not take it, so nothing was done. See %imgopen config and "
     "%imgopen {operation} --help.",
 }
-_GOES_ON = "It goes on at the service. To get its result: `%imgopen wait {id}`"
+_GOES_ON = "It continues at the service. To get its result: `%imgopen wait {id}`"
 MAX_LINE = 2000  # characters; a line that is cut would be another call
 
 

@@ -48,7 +48,7 @@ class Run(threading.Thread):
         self.task: Task | None = None
 
     def cancel(self) -> None:
-        """Stop waiting; a task that was submitted goes on at the service, another is not sent."""
+        """Stop waiting; a task that was submitted continues at the service, another is not sent."""
         self._cancelled.set()
         if self.task is not None:
             self.task.cancel()
