@@ -17,6 +17,7 @@ from ..display.rendering import RUN
 from ..errors import ImgOpenError
 from . import script, style
 from .forms.form import Form
+from .forms.outcome import input_operations
 
 
 class CardActions(anywidget.AnyWidget):
@@ -34,11 +35,7 @@ class CardActions(anywidget.AnyWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.uses = [
-            (row.name, row.name.replace("-", " "))
-            for row in OPERATIONS.runnable
-            if any(param.name == "image" and param.picture for param in row.user_params)
-        ]
+        self.uses = input_operations()
         self.on_msg(lambda _, content, buffers: self._receive(content))
 
     def _receive(self, content: Any) -> None:

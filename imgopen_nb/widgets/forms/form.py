@@ -30,7 +30,7 @@ from ...tasks.result import Result
 from ..static_fallback import NotebookWidget
 from .fields import Field, MenuField, TextField, field_for
 from .frame import FormFrame
-from .outcome import Outcome
+from .outcome import Outcome, input_operations
 from .picture_fields import MaskField, PictureField, PicturesField
 from .run import Run
 
@@ -228,7 +228,7 @@ class Form(NotebookWidget):
             "about": self.operation.about,
             "sandbox": self.session.backend == "sandbox",
             "groups": groups,
-            "uses": self._outcome.uses,
+            "uses": input_operations(),
         }
 
     def _orders(self) -> dict[str, Callable[[str], None]]:

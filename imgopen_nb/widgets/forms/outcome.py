@@ -24,6 +24,15 @@ MOST_PICTURES = 16
 EARLIER = 12
 
 
+def input_operations() -> list[tuple[str, str]]:
+    """Return the operations that take an image, as (name, text)."""
+    return [
+        (row.name, row.heading)
+        for row in OPERATIONS.runnable
+        if any(param.name == "image" and param.picture for param in row.user_params)
+    ]
+
+
 class Outcome:
     """The pane beside the fields: shows a result or an error, and does what its buttons say.
 
@@ -35,7 +44,6 @@ class Outcome:
 
     Attributes:
         place: holds the before/after slider.
-        uses: the operations that take an image, as (name, text).
     """
 
     def __init__(
@@ -50,11 +58,6 @@ class Outcome:
         self._before: Any = None  # of the run before, if the operation takes no image
         self._has_film = False
         self.place = widgets.VBox()
-        self.uses = [
-            (row.name, row.heading)
-            for row in OPERATIONS.runnable
-            if any(p.name == "image" and p.picture for p in row.user_params)
-        ]
 
     def show(self, result: Result) -> None:
         """Show a result; called in the thread of the run."""

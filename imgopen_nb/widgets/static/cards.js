@@ -41,14 +41,14 @@ function initialize({ model }) {
     for (const [name, text] of model.get("uses")) add(uses, "option", { value: name }, text);
     uses.addEventListener("change", () => {
       if (!uses.value) return;
-      const place = String(++number);
+      const key = String(++number);
       status.textContent = "";
       const timer = setTimeout(() => {
-        asked.delete(place);
+        asked.delete(key);
         status.textContent = "The kernel does not answer. Run the cell again.";
       }, PATIENCE);
-      asked.set(place, { below, status, timer });
-      model.send({ kind: "use", operation: uses.value, image: card.dataset.image, place });
+      asked.set(key, { below, status, timer });
+      model.send({ kind: "use", operation: uses.value, image: card.dataset.image, place: key });
       uses.value = "";
     });
     return make("span", "io-select s", uses);
@@ -91,7 +91,10 @@ function initialize({ model }) {
     asked.delete(content.place);
     clearTimeout(waiting.timer);
     if (content.kind === "error") waiting.status.textContent = content.text;
-    else waiting.below.replaceChildren(await viewOf(model, content.model));
+    else {
+      waiting.below.replaceChildren();
+      await placeWidget(model, content.model, waiting.below);
+    }
   };
   model.on("msg:custom", answer);
   const quiet = suppressShortcuts((target) => target.closest?.(".imgopen-cards, .io-pair"));
@@ -100,15 +103,6 @@ function initialize({ model }) {
     observer.disconnect();
     model.off("msg:custom", answer);
   };
-}
-
-// Returns the element of a widget, which is told that it is in the page as a Lumino panel would.
-async function viewOf(model, id) {
-  const view = await model.widget_manager.create_view(await model.widget_manager.get_model(id));
-  const panel = view.luminoWidget;
-  panel?.processMessage({ type: "before-attach" });
-  setTimeout(() => panel?.processMessage({ type: "after-attach" }));
-  return view.el;
 }
 
 export default { initialize };

@@ -28,17 +28,6 @@ function icon(name) {
 let lastId = 0;
 const newId = () => `imgopen-form-${++lastId}`;
 
-// Puts an ipywidget into an element, as a Lumino panel would; returns its view.
-async function place(model, reference, box) {
-  const child = await model.widget_manager.get_model(reference.replace("IPY_MODEL_", ""));
-  const view = await model.widget_manager.create_view(child);
-  const panel = view.luminoWidget;
-  panel?.processMessage({ type: "before-attach" });
-  box.append(view.el);
-  panel?.processMessage({ type: "after-attach" });
-  return view;
-}
-
 // Puts an icon into an ipywidgets button, which draws itself anew whenever it changes.
 function decorate(view, name, ...more) {
   const draw = () => {
@@ -104,7 +93,7 @@ function makeField(about, order) {
     }
     for (const [at, reference] of references.entries()) {
       if (folded && at === folded.parts) target = row;
-      views.push(await place(model, reference, target));
+      views.push(await placeWidget(model, reference, target));
     }
     row.classList.toggle("picture", Boolean(about.picture));
     nameControl(views[0]);
@@ -298,7 +287,7 @@ function render({ model, el }) {
     const parts = model.get("parts");
     const views = {};
     for (const name of ["run", "cancel", "again"]) {
-      [views[name]] = [await place(model, parts[name][0], run)];
+      [views[name]] = [await placeWidget(model, parts[name][0], run)];
       views[name].el.classList.add("io-btn", name);
     }
     views.run.el.classList.add("primary");
@@ -316,7 +305,7 @@ function render({ model, el }) {
     const follow = () => showLost(root, lost, comm.comm_live === false);
     comm.on("comm_live_update", follow);
     follow();
-    for (const name of ["card", "compare", "next"]) await place(model, parts[name][0], pane.places[name]);
+    for (const name of ["card", "compare", "next"]) await placeWidget(model, parts[name][0], pane.places[name]);
     order("ready");
   };
 

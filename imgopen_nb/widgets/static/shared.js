@@ -49,6 +49,17 @@ function selectText(element) {
   return "Press Ctrl+C";
 }
 
+// Puts an ipywidget into an element, as a Lumino panel would; returns its view.
+async function placeWidget(model, reference, box) {
+  const child = await model.widget_manager.get_model(reference.replace("IPY_MODEL_", ""));
+  const view = await model.widget_manager.create_view(child);
+  const panel = view.luminoWidget;
+  panel?.processMessage({ type: "before-attach" });
+  box.append(view.el);
+  panel?.processMessage({ type: "after-attach" });
+  return view;
+}
+
 // Calls handlers for events of the model; returns a function that stops it.
 function listenTo(model, handlers) {
   for (const [name, handler] of Object.entries(handlers)) model.on(name, handler);
