@@ -83,7 +83,7 @@ def test_a_fresh_run_names_the_subjects_and_stays_small(left: nbformat.NotebookN
 def test_beside_a_server_results_arrive_by_themselves(left: nbformat.NotebookNode):
     said = json.dumps(left.cells)
 
-    assert "Callbacks come to http://127.0.0.1" in said
+    assert "Callbacks arrive at http://127.0.0.1" in said
     assert re.search(r"\b0 queries", said)
 
 

@@ -27,7 +27,7 @@ print(session.run("describe", image="sample:coffee", model="clip").caption)
 form = imgopen_nb.form("describe", image="sample:coffee")
 form.run()
 form.wait()
-print(form.result.caption in str(form._outcome._frame.outcome))
+print(form.result.caption in form.static_html())
 print(*[str(each._esm) for each in _instances.values() if hasattr(each, "_esm")])
 """
 SUBMIT = """

@@ -238,7 +238,7 @@ def test_a_form_whose_kernel_has_stopped_keeps_what_was_typed(sheet: Sheet):
     form = form_of(sheet, 2)
     prompt = form.get_by_label("Prompt", exact=True)
     prompt.fill("a long prompt that must not be lost")
-    expect(form.locator(".io-code code")).to_contain_text("must not be lost")
+    expect(form.locator(".io-code code").last).to_contain_text("must not be lost")
     sheet.page.evaluate(
         "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
     )

@@ -149,11 +149,13 @@ class Form(NotebookWidget):
             self._run.join(seconds)
 
     def static_html(self) -> str:
-        """Return the magic line, and the last result or error as HTML."""
+        """Return the last result or error as HTML, and the magic line."""
         last = self._card.value
         if self.error is not None:
             last = render("formerror.html", message=self.error.message, hint=self.error.hint)
-        return render("formstatic.html", line=self.line, result=markupsafe.Markup(last))
+        told = markupsafe.escape(self.line) in last  # the card of a result ends with its line
+        line = "" if told else self.line
+        return render("formstatic.html", line=line, result=markupsafe.Markup(last))
 
     def __repr__(self) -> str:
         return self.line

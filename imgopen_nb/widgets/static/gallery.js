@@ -198,7 +198,7 @@ function newTile() {
 }
 
 function addTile(g, place) {
-  const element = g.spare.pop() ?? newTile();
+  const element = g.spare.shift() ?? newTile();
   const [row, column] = [Math.floor(place / g.columns), place % g.columns];
   if (!element.parentElement) g.space.append(element);
   g.sorted = false;
