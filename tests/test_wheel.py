@@ -100,7 +100,7 @@ def test_a_picture_is_described_and_a_form_opened(installed: Path, tmp_path: Pat
     assert "espresso" in caption
     assert shown == "True"
     static = installed / "imgopen_nb" / "widgets" / "static"
-    for name in ("dropzone.js", "code.js"):
+    for name in ("dropzone.js", "form.js"):
         assert (static / name).read_text("utf-8").strip() in scripts
 
 
