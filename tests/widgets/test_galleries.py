@@ -169,6 +169,13 @@ class TestTheProtocol:
 
         until(lambda: shown._loader._threads == 0)
 
+    def test_the_tile_of_an_image_without_words_says_what_made_it(self, history: Session) -> None:
+        """Its address is a random text, which tells nobody anything."""
+        url = "http://127.0.0.1:1/files/5ed80382ab4f"
+        row = {"operation": "remove-background", "image": "a.jpg", "image_urls": [url]}
+
+        assert [tile.caption for tile in Gallery(Source([row])).tiles] == ["Remove background"]
+
     def test_a_query_is_answered_with_the_tiles_that_fit(self, history: Session) -> None:
         ears = Ears(gallery())
         ears.say("query", search="FOX  snow", model="", tag=7)

@@ -218,7 +218,8 @@ class NumberField(Field):
 
     @property
     def _placeholder(self) -> str:
-        return "default" if self._range() else super()._placeholder  # the box is narrow
+        narrow = self._range() and not self.param.required
+        return "default" if narrow else super()._placeholder
 
     def _range(self) -> dict[str, float] | None:
         """The range of the slider, which may be narrower than what may be typed."""

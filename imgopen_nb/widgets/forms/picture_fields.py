@@ -273,7 +273,7 @@ class PicturesField(PictureField):
 
     def _make_control(self) -> Any:
         return widgets.Textarea(
-            value="", placeholder="one URL or path a line", rows=3, **self._names()
+            value="", placeholder="one URL or path per line", rows=3, **self._names()
         )
 
     def _read(self, shown: Any) -> Any:

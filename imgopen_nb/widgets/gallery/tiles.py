@@ -202,11 +202,12 @@ class Tile:
 
     @property
     def caption(self) -> str:
-        """A caption, a prompt, tags, or else the image's name."""
+        """A caption, a prompt, tags, or else what made the image, or the image's name."""
         sentences = [t.caption for t in self.tasks if t.caption and t.caption != ", ".join(t.tags)]
         lists = [", ".join(task.tags[:20]) for task in self.tasks]
-        text = next(filter(None, [*sentences, *lists]), "") or _name(self.label)
-        return shown(text or "no image", 2000)
+        made = [OPERATIONS[t.operation].heading for t in self.tasks if t.operation in OPERATIONS]
+        texts = [*sentences, *lists, *(made if self.made else []), _name(self.label), "no image"]
+        return shown(next(filter(None, texts)), 2000)
 
     @property
     def mark(self) -> str:

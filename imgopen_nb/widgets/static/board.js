@@ -111,7 +111,7 @@ function card(board, data, model, said, at) {
   if (at < 9) add(pick, "kbd", "", at + 1);
   pick.append(words("bdi", "", model));
   pick.disabled = !said || said.trouble !== "";
-  const reason = said ? `no caption: ${said.trouble}` : "was not asked";
+  const reason = said ? `no caption: ${said.trouble}` : "not described";
   if (pick.disabled) return make("section", "model", pick, words("div", "quiet", reason));
   const text = said.list ? [] : [words("div", "text", said.text)];
   return make("section", "model", pick, ...text, chips(said));
