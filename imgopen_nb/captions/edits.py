@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HUMAN = "human"
+RULE = "rule"  # the kind of captions that rules changed
 MOST_TEXT = 20_000  # characters of a caption
 COLUMNS = (
     "edit_id", "image", "picture", "caption", "tags", "origin", "kind", "source", "replaces",
@@ -237,6 +238,25 @@ class Edits:
         sql = f"SELECT {columns} FROM edits WHERE undone IS NULL AND {_AMONG} GROUP BY meant"
         rows = self._database.read_rows(sql, [_json(list(pictures))])
         return {row[0]: Held(*row[1:]) for row in rows}
+
+    def earlier(self, pictures: Iterable[str]) -> dict[str, list[str]]:
+        """Return the captions that images had before the current one, the newest first.
+
+        Those by rules count, and the first one before them: the caption that the rules were
+        applied to.
+        """
+        sql = (
+            f"SELECT {_PICTURE}, caption, kind FROM edits WHERE undone IS NULL AND {_AMONG} "
+            "ORDER BY edit_id DESC"
+        )
+        found: dict[str, list[str]] = {}
+        ended: set[str] = set()
+        for picture, caption, kind in self._database.read_rows(sql, [_json(list(pictures))]):
+            if picture not in ended:
+                found.setdefault(picture, []).append(caption)
+            if kind != RULE:
+                ended.add(picture)
+        return {picture: captions[1:] for picture, captions in found.items()}
 
     def offers(self, pictures: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Offer]:
         """Return captions that may be meant for images, by name and identity.

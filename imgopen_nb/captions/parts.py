@@ -113,7 +113,8 @@ def _pieces(caption: str) -> list[str]:
 def _end(pieces: Sequence[str], last: int) -> int:
     """Return the last piece with a full stop behind the last prose, or else that prose."""
     for at in range(len(pieces) - 1, last, -1):
-        mark = _FINAL_MARK if at == len(pieces) - 1 else _FULL_STOP
+        final = at == len(pieces) - 1 and len(pieces[at].split()) > 1  # "k-on!" is a tag
+        mark = _FINAL_MARK if final else _FULL_STOP
         if pieces[at][-1] in _ENDS and mark.search(pieces[at]):
             return at
     return last

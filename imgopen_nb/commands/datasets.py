@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operations import OPERATIONS
 from ..datasets.hints import quoted
-from ..datasets.rules import ORDERS
+from ..datasets.rules import ORDERS, rules_of
+from ..datasets.steps import Done
+from ..datasets.tags import Tags
 from ..datasets.trainers import TRAINERS
 from ..errors import ParameterError, UnknownNameError
 from ..syntax.parser import Parser, add_param, seconds_of, whole_number_of
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from ..batch.batch import Batch
     from ..batch.plan import Plan
     from ..datasets.dataset import Dataset
+    from ..datasets.entry import Entry
+    from ..datasets.rules import Rule
 
 NAME, CAPTION = "dataset", "caption"
 ABOUT = {
@@ -452,10 +456,11 @@ def _tags(call: Invocation) -> Any:
         raise ParameterError("--trigger and --kept need --order", hint="--first TAG puts it first")
     if not rules and not options.save:
         return _counts(call, dataset, where)
-    done = []
+    line = _Line()
     for rule in rules:
         name, _, place = rule.partition("=")
-        done += _applied(dataset, name, getattr(options, place), options, where)
+        _add(line, name, getattr(options, place), options)
+    done = dataset.apply_rules(line.rules, where, again=line.file) if rules else []
     if options.save:
         path = dataset.save_rules(_text("--save", options.save), overwrite=options.overwrite)
         saved = f"rules written to {short_path(str(path))}"
@@ -470,31 +475,58 @@ def _tags(call: Invocation) -> Any:
     return _answer(call, dataset, Table(("step", "images changed", "notes"), rows))
 
 
-def _applied(
-    dataset: Dataset, name: str, given: Any, options: argparse.Namespace, where: Any
-) -> list[Any]:
-    """Apply the rules of one option, and return what each did."""
-    tags, flag = dataset.tags, f"--{name.replace('_', '-')}"
+class _Line:
+    """The rules of a line, in their order: they are applied together.
+
+    Attributes:
+        rules: the rules so far.
+        file: whether some of them come from a file.
+    """
+
+    def __init__(self) -> None:
+        self.rules: list[Rule] = []
+        self.file = False
+
+    @property
+    def kept(self) -> list[Entry]:
+        """No images: these rules are only collected."""
+        return []
+
+    def chosen(self, where: Any) -> list[Entry]:
+        """Return no images."""
+        return []
+
+    def apply_rules(self, rules: Sequence[Rule], where: Any) -> list[Done]:
+        """Collect rules."""
+        self.rules += rules
+        return [Done(rule.step, 0) for rule in rules]
+
+
+def _add(line: _Line, name: str, given: Any, options: argparse.Namespace) -> None:
+    """Collect the rules of one option."""
+    tags, flag = Tags(line), f"--{name.replace('_', '-')}"
     if name == "apply":
-        return dataset.apply(given, where=where)
-    if name == "first":
-        return [tags.add(_text(flag, given), first=True, where=where)]
-    if name == "add":
-        return [tags.add(each, where=where) for each in _texts(flag, given)]
-    if name == "remove":
-        return [tags.remove(*_texts(flag, given), where=where)]
-    if name in ("blacklist", "whitelist"):
-        return [getattr(tags, name)(_list_or_file(flag, given), where=where)]
-    if name in ("rename", "replace"):
+        line.rules += rules_of(given)
+        line.file = True
+    elif name == "first":
+        tags.add(_text(flag, given), first=True)
+    elif name == "add":
+        for each in _texts(flag, given):
+            tags.add(each)
+    elif name == "remove":
+        tags.remove(*_texts(flag, given))
+    elif name in ("blacklist", "whitelist"):
+        getattr(tags, name)(_list_or_file(flag, given))
+    elif name in ("rename", "replace"):
         old, new = (_text(flag, each) for each in given)
-        more = {"regex": options.regex} if name == "replace" else {}
-        return [getattr(tags, name)(old, new, where=where, **more)]
-    if name == "order":
+        getattr(tags, name)(old, new, **({"regex": options.regex} if name == "replace" else {}))
+    elif name == "order":
         trigger, kept = _text("--trigger", options.trigger) or "", _kept(options.kept)
-        return [tags.order(_text(flag, given), trigger=trigger, kept=kept, where=where)]
-    if name in ("prefix", "suffix"):
-        return [getattr(tags, name)(_text(flag, given), where=where)]
-    return [getattr(tags, name)(where=where)]
+        tags.order(_text(flag, given), trigger=trigger, kept=kept)
+    elif name in ("prefix", "suffix"):
+        getattr(tags, name)(_text(flag, given))
+    else:
+        getattr(tags, name)()
 
 
 def _kept(words: Sequence[Any] | None) -> Any:
@@ -654,10 +686,12 @@ def _undo(call: Invocation) -> Any:
     last = steps[~steps["undone"]].tail(1)
     undone = dataset.undo()
     if undone is None:
-        none = "there is no step to undo"
-        if steps.empty:
-            none += ": steps belong to the folder of the images, not to the folder that was written"
-        return _undone(call, dataset, none)
+        name = short_path(dataset.name)
+        why = f"{name} has no steps yet" if steps.empty else f"all steps of {name} are undone"
+        none = f"nothing to undo: {why}"
+        if dataset.is_written:
+            none += "; steps belong to the folder of the images, not to the folder that was written"
+        return _undone(call, dataset, f"{none}.")
     counts = {"caption": "captions", "verdict": "verdicts", "file": "files"}
     back = [
         counted(int(last[column].iloc[0]), noun)

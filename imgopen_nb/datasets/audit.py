@@ -41,6 +41,12 @@ _SEGMENT = re.compile(r"[,;\n\r]+|[.!?](?:\s+|$)")
 _WORD = re.compile(r"[^\W_]+")
 _DENIAL = re.compile(r"\b(?:no|not|without)\s+(?:(?:a|an|any|the)\s+)?\w+")  # as in `terms`
 _FEWEST = 4  # words that captions share at least
+# What a verdict means, in a sentence about the word.
+_THEN = {
+    "welded": ", so it becomes part of the trigger",
+    "strong": ", so the trigger leans towards it",
+    "intended": ", as intended",
+}
 Phrase = tuple[str, ...]
 Segments = tuple[Phrase, ...]  # the words of a caption, apart where a comma is
 WHICH = {
@@ -242,7 +248,8 @@ class Audit:
         ]
         main = [word for word in self.words if not word.part_of and word.verdict != "expected"]
         for word in main[:_SHOWN]:
-            lines.append(f"  {word.verdict or 'rare'}: {self._told(word)}")
+            lines.append(f"  {self._told(word)}")
+            lines += [f"    {word.remedy}"] * bool(word.remedy)
         if len(main) > _SHOWN:
             lines.append(f"  and {len(main) - _SHOWN:,} more in audit.frame")
         if self.alike:
@@ -256,16 +263,22 @@ class Audit:
         return audit_bundle(repr(self), self.faults, [vars(word) for word in shown])
 
     def _told(self, word: Word) -> str:
-        """Return a word in a line, as the repr has it."""
-        facts = [f'"{clip(word.word, 60)}" in {word.captions:,} ({word.share:.0%})']
-        if word.captions and not word.without_trigger:
-            facts.append("only with the trigger")
+        """Return where a word stands and what follows, in sentences."""
+        total = len(self._entries)
+        where = (
+            f"is in all {counted(total, 'caption')}"
+            if word.captions == total
+            else f"is in {word.captions:,} of {counted(total, 'caption')} ({word.share:.0%})"
+        )
+        said = f'"{clip(word.word, 60)}" {where}{_THEN.get(word.verdict, "")}.'
+        if word.verdict == "intended" and word.without_trigger:
+            said += f" In {word.without_trigger:,} of them, the trigger is missing."
         if word.seen is not None:
-            facts.append(
-                f"models saw it in {word.seen:,}: captions silent in {word.silent:,}, unseen in "
-                f"{word.unseen:,}"
-            )
-        return ", ".join(facts)
+            said += f" A model saw it in {counted(word.seen, 'image')}."
+        if word.silent:
+            does = "has a caption that does" if word.silent == 1 else "have captions that do"
+            said += f" {word.silent:,} of these {does} not mention it."
+        return said
 
     def _names(self, places: Iterable[int]) -> list[str]:
         return [self._entries[at].image for at in places]
@@ -339,23 +352,22 @@ class Audit:
 
     def _remedy(self, word: str, places: Sequence[int], seen: _Seen | None) -> str:
         """Return what can be done about a word, as sentences."""
-        if seen is None:
-            which, why = "said", "no model described the images: run ds.describe() to learn more"
+        if seen is None or not (seen.seen or seen.unseen):
+            which, why = "said", "No model described these images: ds.describe() tells more. "
+        elif not seen.unseen:
+            return "Add images without it: the images show it, so deleting the word changes little."
         else:
-            of = counted(len(self._described), "image")
-            which, why = "unseen", f"models saw it in {len(seen.seen):,} of {of}"
-            if not seen.unseen:
-                return f"{why}: add images without it; deleting the word changes little"
+            which, why = "unseen", ""
         pictures = f'audit.pictures("{word}", "{which}")'
         tags = {tag for at in places[:50] for tag in split(self._entries[at].caption).tags}
         as_tag = any(words_in(tag) == word.split() for tag in tags)
-        removal = (
-            f'delete it where the image does not show it: ds.tags.remove("{word}", '
-            f"where={pictures})"
-            if as_tag
-            else f"delete it where the image does not show it: imgopen.board({pictures})"
+        call = (
+            f'ds.tags.remove("{word}", where={pictures})'
+            if as_tag and which == "unseen"
+            else f"imgopen.board({pictures})"
         )
-        return f"{why}; {removal}; or add images without it"
+        removal = f"Delete it where the image does not show it: {call}."
+        return f"{why}{removal} Or add images without it."
 
     # What models saw.
 

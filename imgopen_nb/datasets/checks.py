@@ -64,12 +64,14 @@ class Finding(NamedTuple):
         image: the image, or the file.
         kind: the name of its row in `KINDS`.
         detail: what it is here.
+        file: the caption file that its effect names.
     """
 
     at: int
     image: str
     kind: str
     detail: str
+    file: str = ""
 
 
 class Kind(NamedTuple):
@@ -131,7 +133,8 @@ KINDS = {
         kohya="keeps the wrong words in front, if it shuffles tags with keep_tokens",
         onetrainer="keeps the wrong tags in front, if it shuffles tags and keeps the first",
     )),
-    "not written yet": Kind("warning", _with_files("reads the existing text file")),
+    "not written yet": Kind("warning", _with_files("finds no caption file")),
+    "text file out of date": Kind("warning", _with_files("reads the old text in {file}")),
     "odd characters": Kind("warning", _trained("trains on invisible characters")),
     "wildcard": Kind("warning", _trained(
         "reads the brackets as text",
@@ -174,7 +177,10 @@ def frame_of(found: Iterable[Finding], trainer: str | None) -> pd.DataFrame:
     order = {kind: at for at, kind in enumerate(KINDS)}
     rows = sorted(set(found), key=lambda each: (each.at, order[_known(each.kind)], each.detail))
     kinds = [KINDS[_known(each.kind)] for each in rows]
-    said = [kind.effect(row) if row else "" for kind in kinds]
+    said = [
+        kind.effect(row).replace("{file}", each.file) if row else ""
+        for kind, each in zip(kinds, rows, strict=True)
+    ]
     columns: dict[str, list[str]] = {
         "image": [valid(each.image) for each in rows],
         "finding": [each.kind for each in rows],
@@ -403,7 +409,9 @@ def _of_file(entry: Entry, file: Place) -> Iterator[Finding]:
         yield _at(entry, "empty caption", file.name)
     elif meant and written != meant:
         said = clip(" ".join(written), 60)
-        yield _at(entry, "not written yet", f"{file.name} says {said!r}" if said else "empty file")
+        detail = f"{file.name} says {said!r}" if said else f"{file.name} is empty"
+        name = visible(clip(file.name, 60))
+        yield _at(entry, "text file out of date", detail)._replace(file=name)
     for kind, detail in _of_text(text.strip()):
         if written == meant or kind == "line breaks":
             yield _at(entry, kind, detail)

@@ -7,9 +7,10 @@ tomorrow, and every step can be taken back. The files beside the images change o
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from numbers import Real
@@ -22,8 +23,8 @@ from ..batch.rows import Limits
 from ..batch.sources import source_of
 from ..batch.tables.table import missing
 from ..captions.descriptions import OPERATION, Row, group
-from ..captions.edits import MOST_TEXT, Draft, Edits, Held, drafted, merged
-from ..captions.parts import split
+from ..captions.edits import MOST_TEXT, RULE, Draft, Edits, Held, drafted, merged
+from ..captions.parts import key, split
 from ..captions.tag_merge import MAJORITY, MERGES, SENTENCE_AND_TAGS
 from ..catalogue.operations import OPERATIONS
 from ..catalogue.values import scalar
@@ -38,7 +39,7 @@ from ..images.thumbnail import Thumbnail
 from ..media.stores import as_address, is_store
 from ..tasks.manager import TaskManager
 from ..tasks.task import Task, time_limit
-from ..text import counted, in_words, short_path, spelled, valid
+from ..text import clip, counted, in_words, near_match, short_path, spelled, valid
 from .audit import Audit
 from .cards import Card, next_steps
 from .checks import check_captions, check_files, check_pictures, frame_of
@@ -47,7 +48,7 @@ from .entry import Entry, common_folder
 from .hints import keep_hint
 from .imports import take_in
 from .metadata_files import told_by
-from .rules import Rule, rules_of, tags_given, toml
+from .rules import Rule, beside, had, rules_of, tags_given, tags_named, toml
 from .selection import HasPictures, described_in_history, select
 from .steps import Change, Done, Steps
 from .tags import Rewriting, Tags, rewriting
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MODELS = ("clip", "deepdanbooru")
-RULE, EDITED, MERGED = "rule", "edited", "merged"
+EDITED, MERGED = "edited", "merged"
 _AGAIN = "again"  # in a step's rule: the rule is in an earlier step too
 
 
@@ -93,7 +94,13 @@ class Dataset(NotPickled, HasPictures):
 
     def __init__(self, manager: TaskManager, source: Any, name: str | None = None) -> None:
         self._manager = manager
-        selection = select(manager, source)
+        try:
+            selection = select(manager, source)
+        except UsageError:
+            if source is not None:
+                raise
+            hint = spelled('imgopen.dataset("photos")', "%imgopen dataset photos")
+            raise UsageError("no images: give a folder", hint=hint) from None
         self._rows, _ = group(selection.described, selection.rows)
         self.notes = [note for note in selection.notes if note]
         folder = _folder_of(source, self._rows)
@@ -256,6 +263,7 @@ class Dataset(NotPickled, HasPictures):
         steps: Sequence[tuple[str, Rewriting, Mapping[str, Any] | None]],
         where: Any,
         kind: str,
+        doubtful: Collection[int] = (),
     ) -> list[Done]:
         """Change captions by several steps, all or none.
 
@@ -264,16 +272,19 @@ class Dataset(NotPickled, HasPictures):
                 after the steps before.
             where: which images.
             kind: where the captions come from.
+            doubtful: the places of those that are only kept if they change something.
         """
         changes: list[list[Change]] = [[] for _ in steps]
         left: list[Counter[str]] = [Counter() for _ in steps]
         seen: set[str] = set()
         bare = 0
-        for entry in self.kept if where is None else self.chosen(where):
+        entries = self.kept if where is None else self.chosen(where)
+        done_before = self._had([change for _, change, _ in steps], entries) if kind == RULE else {}
+        for entry in entries:
             if not entry.picture or entry.picture in seen:
                 continue
-            now = entry.caption
-            for at, (_, change, _) in enumerate(steps):
+            now, first = entry.caption, done_before.get(entry.picture, 0)
+            for at, (_, change, _) in enumerate(steps[first:], first):
                 new = change(entry, now)
                 if isinstance(new, str):
                     if new == now:
@@ -296,6 +307,7 @@ class Dataset(NotPickled, HasPictures):
         told, known = [], self.rules
         for at, (name, _, rule) in enumerate(steps):
             new_rule = rule is not None and not rule.get(_AGAIN) and rule not in known
+            new_rule &= at not in doubtful
             if changes[at] or new_rule:  # what changes nothing today may do so tomorrow
                 told.append((at, name, changes[at], rule))
         saved = dict.fromkeys(range(len(steps)), 0)
@@ -316,6 +328,29 @@ class Dataset(NotPickled, HasPictures):
                 notes.append(f"{counted(bare, 'image')} without a caption left without one")
             done.append(Done(name, saved[at], tuple(notes)))
         return done
+
+    def _had(self, changes: Sequence[Rewriting], entries: Sequence[Entry]) -> dict[str, int]:
+        """Return how many of several rules each caption has had, by image; 0 is left out."""
+        if len(changes) < 2:  # one rule applied again changes nothing
+            return {}
+
+        def rules_for(entry: Entry) -> list[Callable[[str], str]]:
+            return [functools.partial(_after, change, entry) for change in changes]
+
+        open_ones = {
+            entry.picture: entry
+            for entry in entries
+            if entry.picture
+            and entry.origin == RULE
+            and functools.reduce(lambda text, rule: rule(text), rules_for(entry), entry.caption)
+            != entry.caption
+        }
+        earlier = self._edits.earlier(open_ones)
+        found = {
+            picture: had(rules_for(entry), entry.caption, earlier.get(picture, ()))
+            for picture, entry in open_ones.items()
+        }
+        return {picture: number for picture, number in found.items() if number}
 
     # Merging, and rules on tags.
 
@@ -452,14 +487,43 @@ class Dataset(NotPickled, HasPictures):
         Args:
             rules: the rules.
             where: which images; if given, the rules do not belong to `rules`.
-            again: whether rules that belong to `rules` already do so once only.
+            again: whether rules that belong to `rules` already do so once only; if not, those
+                that were applied last do.
         """
-        known = self.rules if again else []
+        given, known = [dict(rule.data) for rule in rules], self.rules
+        others = [*known, *given]
+        if not again and known[-len(given) :] != given:
+            known = []
         steps = []
-        for rule in rules:
-            data = {**rule.data, **({_AGAIN: True} if rule.data in known else {})}
-            steps.append((rule.step, rewriting(rule), data if where is None else None))
-        return self._rewrite(steps, where, RULE)
+        for rule, data in zip(rules, given, strict=True):
+            kept = {**data, **({_AGAIN: True} if data in known else {})}
+            change = rewriting(beside(rule, others))
+            steps.append((rule.step, change, kept if where is None else None))
+        unknown = {} if again else self._unknown(rules, where)
+        doubtful = [at for at, (_, every) in unknown.items() if every]
+        done = self._rewrite(steps, where, RULE, doubtful)
+        for at, (note, _) in unknown.items():
+            if len(rules) == 1 or not done[at].changed:
+                done[at] = dataclasses.replace(done[at], notes=(note, *done[at].notes))
+        return done
+
+    def _unknown(self, rules: Sequence[Rule], where: Any) -> dict[int, tuple[str, bool]]:
+        """Return what to say of rules that name tags which no caption has, and if it is all."""
+        named = {at: tags for at, rule in enumerate(rules) if (tags := tags_named(rule))}
+        if not named:
+            return {}
+        entries = self.kept if where is None else self.chosen(where)
+        used = {key(tag): tag for entry in entries for tag in split(entry.caption).tags}
+        found = {}
+        for at, tags in named.items():
+            missing_ones = [tag for tag in tags if key(tag) not in used]
+            if missing_ones:
+                every = len(missing_ones) == len(tags)
+                listed = ", ".join(f'"{clip(tag, 60)}"' for tag in missing_ones[:3])
+                near = near_match(missing_ones[0], used.values())
+                said = f"no caption has the tag{'s' * (len(missing_ones) > 1)} {listed}"
+                found[at] = ("; ".join(filter(None, (said, near.rstrip(".")))), every)
+        return found
 
     def reject(self, where: Any, note: str = "") -> Done:
         """Leave images out of the dataset, until `keep` brings them back.
@@ -618,6 +682,11 @@ class Dataset(NotPickled, HasPictures):
         names = ("step", "name", "captions", "verdicts", "files", "created", "undone")
         return pd.DataFrame(rows, columns=list(names)).set_index("step")
 
+    @property
+    def is_written(self) -> bool:
+        """Whether its folder is one that another dataset was written into."""
+        return self._steps.written_into()
+
     def undo(self) -> str | None:
         """Undo the last step, and return its name; None if there is none.
 
@@ -758,6 +827,14 @@ class Dataset(NotPickled, HasPictures):
     def _read_descriptions(self) -> None:
         described = described_in_history(self._manager, [row.picture for row in self._rows])
         self._rows, _ = group(described, self._rows)
+
+
+def _after(change: Rewriting, entry: Entry, caption: str) -> str:
+    """Return a caption as it would be saved after a change; the same one if it cannot be saved."""
+    new = change(entry, caption)
+    if not isinstance(new, str) or not new.strip() or len(new) > MOST_TEXT:
+        return caption
+    return caption if new == caption else drafted(new, RULE, {}).caption
 
 
 def _is_number(value: Any) -> bool:

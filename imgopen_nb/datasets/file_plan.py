@@ -96,6 +96,7 @@ class Files:
         self._name = re.sub(r"\W+", "-", os.path.basename(steps.dataset)).strip("-") or "data-set"
         self._mine = steps.files_written()
         self._listings: dict[str, dict[str, dict[str, Any]]] = {}  # of folders in stores
+        self._into = False  # whether a folder of its own is named
         self.title = f"write for {trainer.name}"
         self.notes: list[str] = []
         self.command = ""
@@ -118,6 +119,7 @@ class Files:
         there = folder is not None and all(_lies_in(entry, folder) for entry in kept)
         if there and self._trainer.layout != SHARDS:
             folder, self._images = None, STAY
+        self._into = folder is not None
         if folder is not None:
             self.title += f" into {short_path(folder)}"
         elif self._images != STAY or self._trainer.layout == SHARDS:
@@ -202,7 +204,7 @@ class Files:
                 raise UsageError(
                     f"{entry.name} and {other.name} would share the file {clip_path(place)}: "
                     "nothing was written",
-                    hint=f"rename one of them, or write into another folder: {copy_hint()}",
+                    hint=f"rename one of them, or {copy_hint(to=folder is not None)}",
                 )
         if folder is None:
             _refuse_others(entries)
@@ -215,7 +217,7 @@ class Files:
                     raise UsageError(
                         f"{clip_path(text)} would be beside {near}, which is not "
                         f"{found[text].name}: nothing was written",
-                        hint=f"write to a separate folder: {copy_hint()}",
+                        hint=copy_hint(to=folder is not None),
                     )
         return [(self._spot(p), _text(one_line(e.caption), e.picture)) for p, e in found.items()]
 
@@ -245,7 +247,7 @@ class Files:
             raise UsageError(
                 f"{entry.name} {why}, and {self._trainer.title} only reads images below the "
                 "folder of its list: nothing was written",
-                hint=f"write to a separate folder: {copy_hint()}",
+                hint=copy_hint(to=self._into),
             )
         return inside
 
@@ -494,7 +496,7 @@ class Files:
         if lost:
             raise UsageError(
                 f"{lost[0].name} is in no folder: nothing was written",
-                hint=f"write to a separate folder: {copy_hint()}",
+                hint=copy_hint(),
             )
         parents = sorted({_parent(entry.image) for entry in kept})
         if len(parents) == 1:
@@ -512,7 +514,7 @@ class Files:
         raise UsageError(
             f"the images are in {len(parents):,} folders that share no parent folder: nothing "
             "was written",
-            hint=f"write to a separate folder: {copy_hint()}",
+            hint=copy_hint(),
         )
 
     def _notes_on(self, entries: Sequence[Entry], changes: Sequence[FileChange]) -> None:
@@ -543,7 +545,8 @@ class Files:
             stay, them = ("stays", "it") if len(stays) == 1 else ("stay", "them")
             self.notes.append(
                 f"{counted(len(stays), 'rejected image')} {stay} in the folder; without a "
-                f"caption, {title} {self._trainer.missing}; {copy_hint()} leaves {them} out"
+                f"caption, {title} {self._trainer.missing}; {copy_hint(to=self._into)} to leave "
+                f"{them} out"
             )
         unreadable = sum(bool(entry.trouble) for entry in entries)
         if unreadable:

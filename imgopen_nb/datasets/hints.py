@@ -16,9 +16,16 @@ def reject_hint() -> str:
     return spelled("ds.reject([NAME])", "%imgopen dataset reject FOLDER --only NAME")
 
 
-def copy_hint() -> str:
-    """Return how the images are copied to where the captions are written."""
-    return spelled('a folder with images="copy"', "--to FOLDER --images copy")
+def copy_hint(*, to: bool = False) -> str:
+    """Return how the images are copied to where the captions are written.
+
+    Args:
+        to: whether the call that failed names a folder already.
+    """
+    folder = "" if to else "a folder and "
+    option = "" if to else "--to FOLDER "
+    python, line = f'add {folder}images="copy"', f"{option}--images copy"
+    return spelled(python, f"add {line}" if in_terminal() else line)
 
 
 def quoted(path: str) -> str:

@@ -3,7 +3,7 @@ r"""Rules over captions: trigger words, renamed tags, their order ...; pure func
 A rule changes tags and leaves the sentence alone (`captions/parts.py`); `replace`, `prefix` and
 `suffix` change the whole text. Tags are compared without regard to case and underscores, and keep
 their spelling. What a rule does not change stays byte for byte. A rule that is applied again
-changes nothing, so that a list of rules can be applied to the images of tomorrow:
+changes nothing. So does a list of rules (`beside`, `had`): it can be applied to images of tomorrow.
 
     [[rules]]
     rule = "add"
@@ -23,7 +23,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,10 @@ from ..errors import FileError, UsageError
 from ..files import path_of
 from ..text import clip, clip_path, counted, in_words, is_valid, near_match, spelled
 
-__all__ = ["RULES", "Parts", "Rule", "join", "read_rules", "rule_of", "rules_of", "split", "toml"]
+__all__ = [
+    "RULES", "Parts", "Rule", "beside", "had", "join", "read_rules", "rule_of", "rules_of", "split",
+    "tags_named", "toml",
+]  # fmt: skip
 
 Scores = Mapping[str, float]  # by `key` of a tag
 Change = Callable[[str, Scores], str]
@@ -71,6 +74,78 @@ class Rule:
             scores: for an order by score, the scores of tags by `key`.
         """
         return self.change(caption, scores or {}) if caption.strip() else caption
+
+
+# Rules in a list.
+
+
+def beside(rule: Rule, others: Iterable[Mapping[str, Any]]) -> Rule:
+    """Return a rule that also finds what it has put where other rules put more in front or behind.
+
+    "photo of ohwx, a cat" begins with the tag "ohwx", if "photo of " is the prefix of a rule.
+
+    Args:
+        rule: the rule.
+        others: the rules of the dataset, as data.
+    """
+    more = [put for each in others if each != rule.data and (put := _put(each))]
+    if _put(rule.data) is None or not more:
+        return rule
+
+    def change(caption: str, scores: Scores) -> str:
+        after = rule.change(caption, scores)
+        if after == caption:
+            return caption
+        bare = caption
+        while (less := functools.reduce(_without, more, bare)) != bare:
+            bare = less
+        said = bare != caption and bare.strip() and rule.change(bare, scores) == bare
+        return caption if said else after
+
+    return replace(rule, change=change)
+
+
+def had(rules: Sequence[Callable[[str], str]], caption: str, earlier: Iterable[str]) -> int:
+    """Return how many rules of a list, from its beginning, a caption has had.
+
+    It has had them if they make the caption of itself, or of one that it had before.
+
+    Args:
+        rules: what each makes of a caption.
+        caption: the caption as it is now.
+        earlier: captions from which it was made.
+    """
+    most = 0
+    for text in (caption, *earlier):
+        for number, rule in enumerate(rules, 1):
+            try:
+                text = rule(text)
+            except UsageError:  # this one is about an earlier caption
+                break
+            if text == caption:
+                most = max(most, number)
+    return most
+
+
+def tags_named(rule: Rule) -> list[str]:
+    """Return the tags that a rule is about and that captions should have; [] for most rules."""
+    if rule.data["rule"] == "remove":
+        return list(rule.data["tags"])
+    return [rule.data["old"]] if rule.data["rule"] == "rename" else []
+
+
+def _put(rule: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return what a rule puts in front of captions and behind them, None if it does neither."""
+    if rule.get("rule") == "add":
+        tag = rule["tag"].strip()
+        return (f"{tag}, ", "") if rule.get("first") else ("", f", {tag}")
+    if rule.get("rule") == "prefix":
+        return rule["text"].strip(), ""
+    return ("", rule["text"].strip()) if rule.get("rule") == "suffix" else None
+
+
+def _without(caption: str, put: tuple[str, str]) -> str:
+    return caption.removeprefix(put[0]).removesuffix(put[1]).strip()
 
 
 # Rules on tags.

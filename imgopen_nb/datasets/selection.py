@@ -39,10 +39,11 @@ from ..images.picture import Picture, name_of_unread, read_picture
 from ..media.stores import as_address, is_store
 from ..tasks.manager import TaskManager
 from ..tasks.result import Home
-from ..text import clip, counted, in_words, short_path
+from ..text import clip, clip_path, counted, in_words, near_match, short_path
 
 AT_A_TIME = 64  # images that are held in memory
 MAX_THREADS = 8  # that ask servers for the version of an image
+MAX_PATH = 1000  # characters of a name that may be a folder
 MAX_NAMES = 1000  # names of earlier versions that are looked up as files at a time
 _HINT = "pass a folder, a glob, a list of images, a DataFrame, a batch or session.history()"
 _HISTORY = {"operation", "model", "image", "caption"}  # the columns that make a frame a history
@@ -210,6 +211,7 @@ def _read(manager: TaskManager, source: Any) -> Read:
     plain = isinstance(source, Mapping) and not is_embedded(source)
     if isinstance(source, (int, float)) or (plain and table_in_memory(source) is None):
         raise UsageError(f"cannot read images from {in_words(source)}", hint=_HINT)
+    _refuse_missing(source)
     pictures, notes, table = pictures_in(source), list[str](), None
     if not isinstance(source, (list, tuple)) or is_table(source):
         found = source_of(source)
@@ -218,6 +220,27 @@ def _read(manager: TaskManager, source: Any) -> Read:
     if not rows:
         raise UsageError("no image was given", hint=f"{DESCRIBE_FIRST}; or {_HINT}")
     return Read(rows, None, notes, table)
+
+
+def _refuse_missing(source: Any) -> None:
+    """Refuse the name of a folder that does not exist.
+
+    Raises:
+        UsageError: it says where the folder was looked for.
+    """
+    one = source[0] if isinstance(source, (list, tuple)) and len(source) == 1 else source
+    text = os.fspath(one) if isinstance(one, (str, os.PathLike)) else ""
+    if not isinstance(text, str) or not text.strip() or len(text) > MAX_PATH or is_glob(text):
+        return
+    path = os.path.expanduser(text)
+    if ":" in text or "\0" in text or os.path.lexists(path) or os.path.splitext(path)[1]:
+        return
+    parent, name = os.path.split(os.path.abspath(path))
+    try:
+        near = near_match(name, os.listdir(parent))
+    except OSError:
+        near = ""
+    raise UsageError(f"there is no folder {clip(name)} in {clip_path(parent)}", hint=near or _HINT)
 
 
 def pictures_in(source: Any) -> Iterator[Any]:

@@ -199,6 +199,15 @@ class Steps:
         )
         return {row["path"] for row in self._database.read(sql, [self.dataset], ("path",))}
 
+    def written_into(self) -> bool:
+        """Whether steps of another dataset have written files into the folder of this one."""
+        sql = (
+            "SELECT 1 FROM changed_files JOIN steps ON step_id = step WHERE dataset != ? AND "
+            "undone IS NULL AND substr(path, 1, ?) = ? LIMIT 1"
+        )
+        folder = self.dataset.rstrip("/") + "/"
+        return bool(self._database.read_rows(sql, [self.dataset, len(folder), folder]))
+
     def undo(self, step: Step) -> None:
         """Take the captions and verdicts of a step back; captions of later steps stay."""
         now = time.time()

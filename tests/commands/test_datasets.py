@@ -126,7 +126,7 @@ def test_a_folder_becomes_files_by_magics_and_each_step_comes_back(
     assert (folder / "chelsea.txt").read_text() == "my cat, tabby_cat, cat\n"
     assert not (folder / "rocket.txt").exists()
     magic(shell, "undo photos")
-    assert capsys.readouterr().out == "there is no step to undo\n"
+    assert capsys.readouterr().out == "nothing to undo: all steps of photos are undone.\n"
 
 
 def test_caption_is_the_short_form(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):
@@ -174,7 +174,7 @@ def test_a_folder_becomes_files_on_the_command_line_and_each_step_comes_back(
     assert terminal("tags", "photos", "--first", "ohwx")[0] == 0
     assert terminal("check", "photos", "--trigger", "ohwx")[0] == 0
     code, said = terminal("audit", "photos", "--trigger", "ohwx")
-    assert (code, '"x" in 3' in said) == (1, True)
+    assert (code, '"x" is in all 3 captions' in said) == (1, True)
     assert terminal("audit", "photos", "--trigger", "ohwx", "--intended", "x")[0] == 0
     code, said = terminal("preview", "photos", "--to", "out", "--images", "copy")
     assert (code, "nothing was written" in said) == (0, True)
@@ -498,6 +498,43 @@ def test_undo_counts_no_file_that_stays(terminal: Callable[..., tuple[int, str]]
     assert "as before" not in said
 
 
+def test_undo_of_a_folder_without_steps_says_that_there_are_none(
+    terminal: Callable[..., tuple[int, str]],
+):
+    assert terminal("undo", "photos")[1].strip() == ("nothing to undo: photos has no steps yet.")
+
+
+def test_the_same_line_of_rules_again_changes_nothing(
+    terminal: Callable[..., tuple[int, str]], folder: Path
+):
+    terminal("merge", "photos")
+    line = ("tags", "photos", "--first", "ohwx", "--replace", "ohwx", "sks", "--prefix", "photo of")
+    terminal(*line)
+    ds = imgopen.dataset("photos")
+    before, rules = ds.caption.dropna().tolist(), ds.rules
+
+    terminal(*line)
+
+    assert imgopen.dataset("photos").caption.dropna().tolist() == before
+    assert imgopen.dataset("photos").rules == rules
+    assert before
+    assert all(text.startswith("photo of sks") for text in before)
+
+
+def test_a_tag_that_no_caption_has_is_told_and_no_step(
+    terminal: Callable[..., tuple[int, str]], folder: Path
+):
+    ds = imgopen.dataset("photos")
+    ds.caption = {"rocket*": "a rocket, blurry_background"}
+    steps = len(ds.steps)
+
+    said = terminal("tags", "photos", "--remove", "blurry_bakground")[1]
+
+    assert 'no caption has the tag "blurry_bakground"' in said
+    assert "did you mean blurry_background?" in said
+    assert len(ds.steps) == steps
+
+
 def test_undo_of_a_folder_that_was_written_into_says_where_steps_are(
     terminal: Callable[..., tuple[int, str]],
 ):
@@ -505,7 +542,10 @@ def test_undo_of_a_folder_that_was_written_into_says_where_steps_are(
     terminal("merge", "photos")
     terminal("write", "photos", "--to", "train", "--images", "copy")
 
-    assert "steps belong to the folder of the images" in terminal("undo", "train")[1]
+    assert terminal("undo", "train")[1].strip() == (
+        "nothing to undo: train has no steps yet; steps belong to the folder of the images, not to "
+        "the folder that was written."
+    )
     assert "undone: write" in terminal("undo", "photos")[1]
 
 

@@ -160,7 +160,6 @@ def test_models_tell_whether_a_welded_word_is_in_the_pictures():
     assert (word.seen, word.silent, word.unseen) == (3, 0, 1)
     assert places(audit.pictures("red scarf", "unseen")) == [2]
     assert 'ds.tags.remove("red scarf", where=audit.pictures("red scarf", "unseen"))' in word.remedy
-    assert "models saw it in 3 of 4 images" in word.remedy
 
 
 def test_pictures_whose_captions_are_silent_are_listed():
@@ -182,7 +181,8 @@ def test_without_descriptions_nothing_is_said_of_the_pictures():
     word = Audit(entries(CAPTIONS[:6]), "ohwx", "woman").words[0]
 
     assert (word.seen, word.silent, word.unseen) == (None, None, None)
-    assert "no model described the images" in word.remedy
+    assert "No model described these images" in word.remedy
+    assert 'imgopen.board(audit.pictures("red scarf", "said"))' in word.remedy
 
 
 def test_a_word_that_models_see_everywhere_needs_other_pictures():
@@ -191,7 +191,7 @@ def test_a_word_that_models_see_everywhere_needs_other_pictures():
     word = Audit(entries(CAPTIONS[:4], said), "ohwx", "woman").words[0]
 
     assert word.remedy == (
-        "models saw it in 4 of 4 images: add images without it; deleting the word changes little"
+        "Add images without it: the images show it, so deleting the word changes little."
     )
 
 
@@ -256,10 +256,23 @@ def test_the_repr_says_what_matters():
     assert repr(audit).splitlines() == [
         'Audit of 12 captions, trigger "ohwx"',
         "  trigger: in 10, first in 9, missing in 1, misspelt in 1",
-        '  welded: "red scarf" in 11 (92%), models saw it in 3: captions silent in 0, unseen in 1',
         (
-            '  strong: "blurred background" in 8 (67%), models saw it in 0: captions silent '
-            "in 0, unseen in 0"
+            '  "red scarf" is in 11 of 12 captions (92%), so it becomes part of the trigger. '
+            "A model saw it in 3 images."
+        ),
+        (
+            "    Delete it where the image does not show it: "
+            'ds.tags.remove("red scarf", where=audit.pictures("red scarf", "unseen")). '
+            "Or add images without it."
+        ),
+        (
+            '  "blurred background" is in 8 of 12 captions (67%), so the trigger leans towards it. '
+            "A model saw it in 0 images."
+        ),
+        (
+            "    No model described these images: ds.describe() tells more. Delete it where the "
+            'image does not show it: imgopen.board(audit.pictures("blurred background", "said")). '
+            "Or add images without it."
         ),
         "  fix this before training",
     ]

@@ -177,7 +177,7 @@ def test_each_fault_is_found_alone_and_with_its_picture(
 def test_all_kinds_are_tried_above_or_below():
     named = {kind for _, _, expected in FAULTS for _, kind in expected}
 
-    assert set(KINDS) - named == {"not written yet"}
+    assert set(KINDS) - named == {"not written yet", "text file out of date"}
     assert len(named) > 25
 
 
@@ -187,8 +187,14 @@ def test_a_caption_that_is_not_in_its_file_yet_is_found(folder: Path):
 
     checked = ds.check(trainer="kohya", trigger="ohwx")
 
+    assert found(checked) == {("coffee.jpg", "text file out of date")}
+    assert checked.effect[0] == "kohya's sd-scripts: reads the old text in coffee.txt"
+
+    (folder / "coffee.txt").unlink()
+    checked = ds.check(trainer="kohya", trigger="ohwx")
+
     assert found(checked) == {("coffee.jpg", "not written yet")}
-    assert checked.effect[0] == "kohya's sd-scripts: reads the existing text file"
+    assert checked.effect[0] == "kohya's sd-scripts: finds no caption file"
 
 
 def test_captions_that_were_never_written_are_no_fault(folder: Path):

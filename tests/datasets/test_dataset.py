@@ -342,3 +342,34 @@ def test_true_of_numpy_overwrites(folder: Path):
     ds.write(overwrite=np.True_)  # type: ignore[arg-type]
 
     assert (folder / "a.txt").read_text() == "by hand"
+
+
+@pytest.mark.parametrize("make", [imgopen.dataset, imgopen.board, imgopen.gallery])
+def test_a_folder_that_does_not_exist_is_told_with_where_it_was_looked_for(
+    local: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+
+    with pytest.raises(UsageError, match=rf"no folder nofolder in .*{tmp_path.name}"):
+        make("nofolder")
+    with pytest.raises(UsageError) as caught:
+        make("phtos")
+    assert caught.value.hint == "did you mean photos?"
+
+
+def test_a_dataset_of_nothing_asks_for_a_folder(cached: None, local: Session):
+    with pytest.raises(UsageError, match="no images: give a folder"):
+        imgopen.dataset()
+
+
+def test_a_list_without_its_images_says_how_they_are_copied(local: Session, tmp_path: Path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(png("red"))
+    ds = imgopen.dataset(tmp_path / "photos")
+    ds.caption = {"a.png": "a wall"}
+
+    with pytest.raises(UsageError, match="only reads images below") as caught:
+        ds.write(tmp_path / "train", trainer="diffusers")
+
+    assert caught.value.hint == 'add images="copy" (on a line: --images copy)'

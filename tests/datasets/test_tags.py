@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from imgopen_nb.datasets.dataset import Dataset
 from imgopen_nb.errors import ImgOpenError, UsageError
 from imgopen_nb.session import Session
 
+from ..conftest import often
+from .test_rules import EVERY, PIECES
 from .test_selection import png
 
 SAID: dict[str, dict[str, object]] = {
@@ -128,6 +131,74 @@ def test_rules_are_saved_and_applied_to_tomorrows_pictures(ds: Dataset, folder: 
     (folder / "rules.toml").write_text((folder / "rules.toml").read_text() + "# mine\n")
     with pytest.raises(UsageError, match="not written by imgopen_nb, or edited since"):
         again.save_rules("rules.toml")
+
+
+def test_the_rules_of_a_dataset_applied_again_change_nothing(ds: Dataset):
+    ds.tags.add("ohwx", first=True)
+    ds.tags.prefix("photo of ")
+    ds.tags.replace("cat", "tom")
+    before, rules, steps = texts(ds), ds.rules, len(ds.steps)
+
+    ds.apply(ds.rules)
+
+    assert (texts(ds), ds.rules, len(ds.steps)) == (before, rules, steps)
+    assert before[2] == "photo of ohwx, dog, blurry"
+
+
+def test_cells_that_run_again_change_nothing(ds: Dataset):
+    def cells() -> list[str]:
+        ds.tags.add("ohwx", first=True)
+        ds.tags.add("photograph")
+        ds.tags.prefix("photo of ")
+        ds.tags.suffix("by night")
+        return texts(ds)
+
+    before = cells()
+
+    assert cells() == before
+    ds.caption = {"c.png": before[2].replace("dog", "wolf")}  # edited by hand
+    assert cells()[2] == before[2].replace("dog", "wolf")
+    assert before[2] == "photo of ohwx, dog, blurry, photograph by night"
+
+
+def test_more_rules_go_on_where_the_caption_is(ds: Dataset):
+    first = [{"rule": "add", "tag": "ohwx", "first": True},
+             {"rule": "replace", "pattern": "ohwx", "new": "sks"}]  # fmt: skip
+    ds.apply(first)
+
+    ds.apply([*first, {"rule": "remove", "tags": ["blurry"]}])
+
+    assert texts(ds)[1:] == ["sks, Cat, hat (red)", "sks, dog"]
+
+
+@pytest.mark.parametrize("seed", range(often(12, 2000)))
+def test_any_list_of_rules_applied_again_changes_nothing(ds: Dataset, seed: int):
+    """Random rules of all kinds, on random captions, twice and a third time."""
+    dice = random.Random(seed)
+    several = dice.choices(EVERY, k=dice.randint(2, 8))
+    made = [", ".join(dice.choices(PIECES, k=dice.randint(1, 7))) or "x" for _ in range(3)]
+    made = [text if text.strip(", \r\n\t") else "cat" for text in made]
+    ds.caption = dict(zip(("a.png", "b.png", "c.png"), made, strict=True))
+
+    ds.apply(several)
+    once = texts(ds)
+    ds.apply(several)
+    ds.apply(ds.rules)
+
+    assert texts(ds) == once, several
+
+
+def test_a_tag_that_no_caption_has_is_told_and_makes_no_step(ds: Dataset):
+    done = ds.tags.remove("blury")
+
+    assert repr(done).endswith('no caption has the tag "blury"; did you mean blurry?')
+    assert not ds.rules
+    done = ds.tags.rename("dogg", "wolf")
+    assert 'no caption has the tag "dogg"' in repr(done)
+    assert not ds.rules
+    done = ds.tags.remove("blurry", "mouse")
+    assert 'no caption has the tag "mouse"' in repr(done)
+    assert len(ds.rules) == 1
 
 
 @pytest.mark.parametrize(
