@@ -32,7 +32,7 @@ from ..captions.descriptions import (
 )
 from ..catalogue.values import is_embedded, scalar
 from ..database.migrations import UNTRUSTED
-from ..errors import ImgOpenError, PictureError, UsageError
+from ..errors import ImgOpenError, ParameterError, PictureError, UsageError
 from ..images.cache import SMALL
 from ..images.identity import Identity, by_name, is_identity
 from ..images.picture import Picture, name_of_unread, read_picture
@@ -226,7 +226,7 @@ def _refuse_missing(source: Any) -> None:
     """Refuse the name of a folder that does not exist.
 
     Raises:
-        UsageError: it says where the folder was looked for.
+        ParameterError: it says where the folder was looked for.
     """
     one = source[0] if isinstance(source, (list, tuple)) and len(source) == 1 else source
     text = os.fspath(one) if isinstance(one, (str, os.PathLike)) else ""
@@ -240,7 +240,8 @@ def _refuse_missing(source: Any) -> None:
         near = near_match(name, os.listdir(parent))
     except OSError:
         near = ""
-    raise UsageError(f"there is no folder {clip(name)} in {clip_path(parent)}", hint=near or _HINT)
+    said = f"there is no file or folder {clip(name)} in {clip_path(parent)}"
+    raise ParameterError(said, hint=near or _HINT)
 
 
 def pictures_in(source: Any) -> Iterator[Any]:

@@ -351,7 +351,7 @@ def test_a_folder_that_does_not_exist_is_told_with_where_it_was_looked_for(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
 
-    with pytest.raises(UsageError, match=rf"no folder nofolder in .*{tmp_path.name}"):
+    with pytest.raises(UsageError, match=rf"no file or folder nofolder in .*{tmp_path.name}"):
         make("nofolder")
     with pytest.raises(UsageError) as caught:
         make("phtos")
