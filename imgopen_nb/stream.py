@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from .batch import stream as _stream
 from .batch.rows import Limits, Outcome, Row, Watch
 from .catalogue.operation import Operation
-from .session import Session
+from .session import Session, checked_session
 
 __all__ = ["Limits", "Outcome", "Row", "Watch", "stream"]
 
@@ -36,4 +36,4 @@ def stream(
         >>> for outcome in stream(imgopen.current(), imgopen.OPERATIONS["describe"], rows):
         ...     print(outcome.row.index, outcome.result.caption)
     """
-    return _stream.stream(session.manager, operation, rows, limits, watch)
+    return _stream.stream(checked_session(session).manager, operation, rows, limits, watch)
