@@ -78,7 +78,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name.startswith("__"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .errors import UnknownAttributeError
+
+        raise UnknownAttributeError(name, _HOMES)
     return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
 
 

@@ -248,7 +248,7 @@ def _demo(words: list[str]) -> int:
     """Describe six photographs with every model in the sandbox; print and write the comparison."""
     parser = Parser(PREFIX + "demo", TERMINAL_COMMANDS["demo"][0])
     parser.option("--report", metavar="FILE", help="where to write the HTML report")
-    parser.add_argument("--overwrite", action="store_true", help="also replace a file of yours")
+    parser.add_argument("--overwrite", action="store_true", help="also replace your own file")
     options = parser.read(words)
     path = Path(options.report or "imgopen-demo.html")
 

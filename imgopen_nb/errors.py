@@ -3,6 +3,7 @@
 ImgOpenError
 ├── UsageError                  a mistake in the call: nothing was sent
 │   ├── UnknownNameError        no such operation, command, option, task (similar ones in the hint)
+│   │   └── UnknownAttributeError   no such name in the package (also an AttributeError)
 │   ├── ParameterError          a value that does not fit its parameter
 │   └── BudgetError             the allowed number of tasks has been sent
 ├── SettingsError               keys or settings that are missing or unusable
@@ -88,6 +89,13 @@ class UnknownNameError(UsageError, LookupError):
             f"there is no {what} {clip(name)!r}",
             hint=hint or near_match(name, known) or one_of(known),
         )
+
+
+class UnknownAttributeError(UnknownNameError, AttributeError):  # type: ignore[misc]  # `name`
+    """A public name that the package does not have."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__("function of imgopen called", name, known)
 
 
 class ParameterError(UsageError, ValueError):

@@ -6,12 +6,12 @@ import contextlib
 import math
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .batch.batch import Batch, main_param
+from .batch.batch import Batch, main_param, refuse_options
 from .batch.plan import Plan
 from .batch.rows import Limits, Watch
 from .batch.sources import source_of
@@ -21,14 +21,15 @@ from .captions.comparison import Comparison
 from .config.credentials import NotPickled, Secret, hidden
 from .config.settings import Backend, load
 from .datasets.selection import identities, select
-from .errors import PictureError
+from .errors import ParameterError, PictureError
 from .history.history import History, flag
 from .images.thumbnail import Thumbnail
 from .tasks.manager import TaskManager
 from .tasks.result import Result
 from .tasks.sending import Sending
 from .tasks.submission import runnable
-from .tasks.task import Task, TimeLimit, time_limit
+from .tasks.task import Task, TimeLimit, is_time, time_limit
+from .text import in_words
 
 if TYPE_CHECKING:
     from .datasets.dataset import Dataset
@@ -92,7 +93,7 @@ class Session(NotPickled):
         self,
         operation: str,
         /,
-        *,
+        *unnamed: Any,
         fresh: bool = False,
         timeout: float | None = None,
         **params: Any,
@@ -101,6 +102,7 @@ class Session(NotPickled):
 
         Args:
             operation: the name of an operation in the catalogue, e.g. "describe".
+            *unnamed: nothing; an error names the parameters of what was given without a name.
             fresh: send it even if the same call was made before. Otherwise the earlier task is
                 returned, still running or with its result (`task.cached`).
             timeout: seconds until the service must accept it; by default there is no limit.
@@ -122,6 +124,7 @@ class Session(NotPickled):
             >>> task = session.submit("describe", image="sample:coffee")
             >>> task.result().caption
         """
+        _refuse_unnamed(operation, unnamed)
         limit = _acceptance(timeout)
         return self.sending(operation, fresh=fresh, **params).task(limit)
 
@@ -135,6 +138,7 @@ class Session(NotPickled):
         """
         since = math.inf if fresh else None  # no earlier task counts
         row, submit = runnable(operation), self.manager.submitter.submit
+        refuse_options(row, params)
         return Sending(row.name, partial(submit, row, params, since=since))
 
     def call(self, path: str, body: Mapping[str, Any], *, timeout: float | None = None) -> Task:
@@ -155,8 +159,8 @@ class Session(NotPickled):
         self,
         operation: str,
         /,
+        *unnamed: Any,
         timeout: float | None = None,
-        *,
         fresh: bool = False,
         **params: Any,
     ) -> Result:
@@ -164,6 +168,7 @@ class Session(NotPickled):
 
         Args:
             operation: the name of an operation in the catalogue, e.g. "describe".
+            *unnamed: nothing but the timeout; parameters have their names.
             timeout: the longest time to wait, in seconds; by default the session's setting (600).
             fresh: send it even if the same call was made before.
             **params: its parameters, as for `submit`.
@@ -176,6 +181,9 @@ class Session(NotPickled):
             >>> result = session.run("upscale", image="sample:coffee")
             >>> result.images[0].pil()
         """
+        if unnamed and timeout is None and is_time(unnamed[0]):
+            timeout, unnamed = unnamed[0], unnamed[1:]
+        _refuse_unnamed(operation, unnamed)
         limit = time_limit(timeout, self.settings.timeout)
         return self.submit(operation, fresh=fresh, timeout=limit, **params).result(limit)
 
@@ -380,6 +388,39 @@ class Session(NotPickled):
         return f"Session({self.backend}: {where}, history in {str(self.settings.home)!r})"
 
 
+def _refuse_unnamed(operation: str, values: Sequence[Any]) -> None:
+    """Refuse parameters without their names: only the operation has none.
+
+    Raises:
+        ParameterError: the hint names them.
+    """
+    if values:
+        row = runnable(operation)
+        params = [p.name for p in row.positional] or [p.name for p in row.user_params] or ["NAME"]
+        told = (in_words(v) if isinstance(v, (str, int, float)) else "..." for v in values)
+        named = (f"{name}={value}" for name, value in zip(params, told, strict=False))
+        raise ParameterError(
+            f"{row.name} takes its parameters by name",
+            hint=f"name the parameter: {', '.join(named)}",
+        )
+
+
+def checked_session(session: Any) -> Session:
+    """Return a session that was given, the current one for None.
+
+    Raises:
+        ParameterError: it is something else.
+    """
+    if session is None:
+        return current()
+    if not isinstance(session, Session):
+        raise ParameterError(
+            f"session must be a Session, not {in_words(session)}",
+            hint="leave it out to use the current one: imgopen.current()",
+        )
+    return session
+
+
 def _acceptance(timeout: float | None) -> TimeLimit | None:
     """Return how long a call may take to be accepted; None for as long as the service takes."""
     return None if timeout is None else time_limit(timeout, timeout)
@@ -408,13 +449,18 @@ def current() -> Session:
 
 
 def set_current(session: Session | None) -> None:
-    """Make a session the current one; with None, the next use makes a new one."""
+    """Make a session the current one; with None, the next use makes a new one.
+
+    Raises:
+        ParameterError: it is no session.
+    """
     global _current
+    session = None if session is None else checked_session(session)
     with _current_lock:
         _current = session
 
 
-def compare(source: Any = None) -> Comparison:
+def compare(source: Any = None, **unknown: Any) -> Comparison:
     """Compare the captions that several models gave the same images.
 
     Args:
@@ -422,6 +468,7 @@ def compare(source: Any = None) -> Comparison:
             captions are compared. Or images (a folder, a glob, a list of paths and URLs, a
             DataFrame with a column of images): all their captions in the history are compared. By
             default the last batch of the session, or else the whole history.
+        **unknown: nothing; an error says how images are described first.
 
     Returns:
         The comparison, shown as a table; `wide()`, `tidy()` and `agreement()` return DataFrames.
@@ -434,6 +481,13 @@ def compare(source: Any = None) -> Comparison:
         >>> session.map("describe", "photos", models=["clip", "deepdanbooru"])
         >>> imgopen.compare("photos")
     """
+    if unknown:
+        raise ParameterError(
+            f"compare takes no {next(iter(unknown))}: it compares captions that there are, and "
+            "sends nothing",
+            hint="to describe and compare at once: %imgopen compare IMAGES --models clip; in "
+            'Python: session.map("describe", images, models=[...]), then compare(images)',
+        )
     session = current()
     return select(session.manager, source, session.last_batch).comparison()
 
@@ -448,7 +502,7 @@ def dataset(source: Any = None, name: str | None = None, session: Session | None
         session: the session to use; by default the current one.
 
     Raises:
-        UsageError: there are no images.
+        UsageError: there are no images, or `session` is no session.
 
     Example:
         >>> ds = imgopen.dataset("photos")
@@ -456,4 +510,4 @@ def dataset(source: Any = None, name: str | None = None, session: Session | None
         >>> ds.merge()
         >>> ds.write(trainer="kohya")
     """
-    return (session or current()).dataset(source, name)
+    return checked_session(session).dataset(source, name)

@@ -9,7 +9,7 @@ from .batch.rows import Limits, Outcome, Row, Watch
 from .catalogue.operation import Operation
 from .catalogue.operations import OPERATIONS
 from .errors import UsageError
-from .session import Session
+from .session import Session, checked_session
 from .text import in_words
 
 __all__ = ["Limits", "Outcome", "Row", "Watch", "stream"]
@@ -42,7 +42,7 @@ def stream(
         ...     print(outcome.row.index, outcome.result.caption)
     """
     found = OPERATIONS[operation] if isinstance(operation, str) else operation
-    return _stream.stream(session.manager, found, _checked(rows), limits, watch)
+    return _stream.stream(checked_session(session).manager, found, _checked(rows), limits, watch)
 
 
 def _checked(rows: Iterable[Row]) -> Iterator[Row]:

@@ -176,7 +176,7 @@ def test_nothing_is_sent_when_the_history_cannot_be_written(stub: Stub, tmp_path
     [
         ("descripe", {"image": URL}, UnknownNameError, "did you mean describe"),
         ("describe", {"imgae": URL}, UnknownNameError, "did you mean image"),
-        ("describe", {}, UsageError, "needs image"),
+        ("describe", {}, UsageError, "needs an image"),
         ("query-tool", {}, UsageError, "a query that tasks send"),
         ("erase", {"image": URL, "mask": URL}, AssumedPathError, "IMGOPEN_PATHS"),
         ("describe", {"image": "sample:chelsea"}, PictureError, "public URL"),

@@ -14,18 +14,26 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
-from ..catalogue.parameter import Param
+from ..catalogue.parameter import Param, folded
 from ..catalogue.status import DELETED, NOT_SENT, State
 from ..catalogue.values import listed, whole_number
 from ..config.credentials import NotPickled
-from ..errors import BudgetError, ImgOpenError, ParameterError, TaskTimeoutError, UsageError
+from ..errors import (
+    BudgetError,
+    ImgOpenError,
+    ParameterError,
+    TaskTimeoutError,
+    UnknownNameError,
+    UsageError,
+)
 from ..images.picture import within
+from ..syntax.parser import OTHER_OPTIONS
 from ..tasks.cache_key import reusable
 from ..tasks.manager import TaskManager
 from ..tasks.result import Result
 from ..tasks.submission import TRANSIENT_ERRORS
 from ..tasks.task import time_limit
-from ..text import counted, in_terminal
+from ..text import counted, in_terminal, in_words
 from .card import SHOWN, batch_html
 from .fresh_runs import FreshRun, run_key
 from .plan import Plan, make_plan
@@ -38,6 +46,15 @@ from .tables.table import missing
 if TYPE_CHECKING:
     import pandas as pd
 
+# The options of `Session.submit` and `run`, and of `map`, by their flags on a line.
+_SINGLE = {"--fresh": "fresh", "--timeout": "timeout"}
+_OPTIONS = {
+    **_SINGLE,
+    "--max": "most",
+    "--concurrency": "concurrency",
+    "--dry-run": "dry_run",
+    "--column": "column",
+}
 MOST_CALLS = 8  # of a row of the input, on the card
 # Stands for the image while the other parameters are checked.
 _PLACEHOLDER = "https://imgopen.invalid/picture"
@@ -89,7 +106,7 @@ class Batch(NotPickled):
         self._checked = checked
         self._reusable = {reusable(operation, call) for call in checked}
         self._fresh_run: FreshRun | None = None
-        self._unfinished = False
+        self._unfinished = self._ended = False
         pictured = any(operation.param(name).picture for name in axes)
         for call in calls if pictured else calls[:1]:
             manager.submitter.cache_key(operation, call)  # reads the local files
@@ -175,6 +192,7 @@ class Batch(NotPickled):
             total=self._total,
             keep=run.keep if run else None,
         )
+        self._ended = True
         if run and self._unfinished:
             run.keep()
         elif run:
@@ -215,7 +233,8 @@ class Batch(NotPickled):
             limits.since = run.since
         made = make_plan(self._manager, self.operation, rows, width, limits)
         taken_up = str(run) if run and run.taken_up else ""
-        return replace(made, takes_up=taken_up, reads=self._source.reads)
+        reads = self._source.reads if made.rows else self._source.nothing
+        return replace(made, takes_up=taken_up, reads=reads)
 
     def results(self) -> list[Result]:
         """Return a result for each call that was run, in the order of the input."""
@@ -288,8 +307,22 @@ class Batch(NotPickled):
         facts = ", ".join([*filter(None, counts), *self._taken_up()])
         why = "--json shows each error" if in_terminal() else ".errors() says why"
         advice = f"\n  → {why}; {self._same_again()}" if without else ""
+        if any(record.over_limit for record in calls):
+            advice = f"\n  → {self._limit_reached()}"
+            if not all(record.over_limit for record in calls if record.error is not None):
+                advice += f"; {why}"
+        if not calls and self._ended:
+            return f"{self.operation.name}: {self._source.nothing}"
         reads = f"\n  {self._source.reads}" if self._source.reads else ""
         return f"{self.operation.name}: {counted(done, 'call')} done: {facts}{reads}{advice}"
+
+    def _limit_reached(self) -> str:
+        """Return that `most` ended the batch, and how the rest is sent."""
+        raised = "raise --max" if in_terminal() else "raise --max (most= in Python)"
+        most = self._limits.most or 0
+        if most and self._same_again().startswith("running it again retries"):
+            raised += " or run it again"  # what was sent comes from the history, and is not counted
+        return f"--max {most:,} was reached; {raised} to send the rest"
 
     def _same_again(self) -> str:
         """Return what the same batch would do if it was run again."""
@@ -366,6 +399,7 @@ def _normalized(operation: Operation, params: Mapping[str, Any], main: Param) ->
         if name == "models":
             several = listed(value)
             name, value = "model", [value] if several is None else several
+        refuse_options(operation, {name: value}, _OPTIONS)
         param = operation.param(name)
         if param.name in given:
             raise ParameterError(f"{param.name} was given twice")
@@ -377,6 +411,29 @@ def _normalized(operation: Operation, params: Mapping[str, Any], main: Param) ->
             hint=f"leave out {main.name}=...",
         )
     return given
+
+
+def refuse_options(
+    operation: Operation, params: Mapping[str, Any], options: Mapping[str, str] = _SINGLE
+) -> None:
+    """Refuse an option of ours under the name that another program gives it.
+
+    Args:
+        operation: the operation; its own parameters pass.
+        params: what was given by name.
+        options: the options that the call takes, by their flags on a line.
+
+    Raises:
+        UnknownNameError: the hint has our name of it.
+    """
+    for name, value in params.items():
+        if folded(name) in operation.names or name == "models":
+            continue
+        said = folded(name)
+        for flag, option in options.items():
+            if said in (folded(flag), *OTHER_OPTIONS.get(flag, ())):
+                hint = f"did you mean {option}={in_words(value)}?"
+                raise UnknownNameError(f"parameter of {operation.name} called", name, [], hint=hint)
 
 
 def _check_limits(limits: Limits) -> None:
@@ -400,6 +457,7 @@ def _record_of(outcome: Outcome) -> OutcomeRecord:
         result.error,
         image,
         pictures,
+        over_limit=isinstance(outcome.trouble, BudgetError),
     )
 
 

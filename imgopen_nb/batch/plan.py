@@ -68,7 +68,7 @@ class Plan:
 
     def __repr__(self) -> str:
         parts = [f"{number:,} {what}" for number, what in self._counts()]
-        time = f"{_duration(self.seconds)}, {self.concurrency} at a time"
+        time = _duration(self.seconds, self.concurrency)
         first = [f"{self.operation}: {self._calls()}", *filter(None, [self.reads])]
         parts += filter(None, [self.pictures])
         return "\n  ".join([*first, *parts, time, "nothing was sent"])
@@ -80,7 +80,7 @@ class Plan:
         return f"{calls}; continues {self.takes_up}" if self.takes_up else calls
 
     def _counts(self) -> list[tuple[int, str]]:
-        most = f", but at most {self.most:,} will be" if self.most is not None else ""
+        most = f" (limit {self.most:,})" if self.most is not None else ""
         counts = [
             (self.repeated, "repeated in the input, at no cost"),
             (self.under_way, "already running"),
@@ -99,7 +99,7 @@ class Plan:
         rows = [("input", self.reads)] if self.reads else []
         rows += [(f"{number:,}", what) for number, what in self._counts()]
         rows += [("images", self.pictures)] if self.pictures else []
-        rows += [("time", f"{_duration(self.seconds)}, {self.concurrency} at a time")]
+        rows += [("time", _duration(self.seconds, self.concurrency))]
         html = Table((self.operation, f"{self._calls()}; nothing was sent"), rows)
         return {**html._repr_mimebundle_(), "text/plain": repr(self)}
 
@@ -188,9 +188,10 @@ def _expected_seconds(
     return max(total * share / limits.concurrency, max(known.values(), default=0.0) * (share > 0))
 
 
-def _duration(seconds: float | None) -> str:
+def _duration(seconds: float | None, concurrency: int) -> str:
     if seconds is None:
-        return "time unknown: no earlier task to estimate from"
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+        return f"time unknown (nothing like this has run yet); {concurrency} run at a time"
+    about = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    if seconds >= 5400:
+        about = f"{seconds / 3600:.1f} h"
+    return f"about {about}, {concurrency} at a time"

@@ -122,6 +122,7 @@ class OutcomeRecord:
         image: the name that the row gave to its image.
         status: that of the result when the outcome came; a task that was late may end after that.
         pictures: all images of the call by parameter, if there are others.
+        over_limit: whether it was not sent because so many were sent as may be.
     """
 
     index: Any
@@ -131,6 +132,7 @@ class OutcomeRecord:
     error: str | None
     image: str | None
     pictures: Mapping[str, Any] | None = None
+    over_limit: bool = False
 
     def named(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return a task's row with the name of this call's image in place of an earlier one's."""

@@ -15,9 +15,9 @@ from ..catalogue.operation import Operation
 from ..catalogue.parameter import Param
 from ..catalogue.values import is_embedded, listed
 from ..errors import ImgOpenError, ParameterError, naming
-from ..images.picture import path_of_address, read_picture
+from ..images.picture import near_file, path_of_address, read_picture
 from ..media.stores import address_of, as_address, files_in, fitting, is_folder, is_store, store
-from ..text import clip, counted, in_words, near_match, visible
+from ..text import clip, counted, in_words, visible
 from .tables.files import SAVE_AS_CSV, read_tables, reader_of
 from .tables.frames import table_in_memory
 from .tables.objects import is_table, row_of, table_from_collection
@@ -60,6 +60,11 @@ class Source:
     pictures: bool = True
     reads: str = ""
     table: Table | None = None
+
+    @property
+    def nothing(self) -> str:
+        """What is said of an input without rows."""
+        return f"{clip(self.table.name) if self.table else 'the input'} has no rows"
 
     def values(self) -> Iterator[Any]:
         """Yield the values without their index."""
@@ -235,15 +240,12 @@ def _from_text(text: str, param: Param) -> Source:
         others = len(found) - len(pictures)
         reads = f"{counted(len(pictures), 'image')}; {counted(others, 'other file')} ignored"
         return replace(source, reads=reads) if others else source
-    raise ParameterError(f"there is no file or folder {clip(text)}", hint=_near(path) or _HINT)
+    raise ParameterError(f"there is no file or folder {clip(text)}", hint=near_or_where(text))
 
 
-def _near(path: Path) -> str:
-    """Return which file or folder was meant, "" if none is called like that."""
-    try:
-        return near_match(path.name, os.listdir(path.parent))
-    except (OSError, ValueError):
-        return ""
+def near_or_where(path: str) -> str:
+    """Return which file or folder was meant, or where a path that does not exist was looked for."""
+    return near_file(Path(os.path.expanduser(path)), path)
 
 
 def _from_store(address: str) -> Source:

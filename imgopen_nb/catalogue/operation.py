@@ -6,6 +6,7 @@ the sandbox's validation and its /openapi.json all read the same row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -200,14 +201,35 @@ class Operation:
         for param in self.user_params:
             if param.name not in values and param.preset is not None:
                 values[param.name] = param.preset
-        missing = [p.name for p in self.user_params if p.required and p.name not in values]
+        missing = [p for p in self.user_params if p.required and p.name not in values]
         if missing:
-            raise ParameterError(
-                f"{self.name} needs {' and '.join(missing)}",
-                hint=f"see %imgopen {self.name} --help",
-            )
+            raise self._lacks(missing, values)
         self._check_one_of(values)
         return values
+
+    def _lacks(self, missing: list[Param], values: Mapping[str, Any]) -> ParameterError:
+        """Return the error for required parameters that were not given."""
+        needed = [p for p in self.user_params if p.required and p.picture]
+        first = next((p for p in self.positional if p in needed), None)
+        if [p.name for p in missing] == ["mask"]:
+            image = values.get("image")
+            image = (
+                image if isinstance(image, str) and re.fullmatch(r"[\w./:~-]+", image) else "IMAGE"
+            )
+            return ParameterError(
+                f"{self.name} needs a mask",
+                hint=f"--mask FILE, or paint one: %imgopen {self.name} {image} --form",
+            )
+        if first and len(needed) == 2 and missing == [p for p in needed if p is not first]:
+            order = " then ".join(_one(p.name).upper() for p in self.positional if p in needed)
+            return ParameterError(
+                f"{self.name} needs two images, {order}; only the {_one(first.name)} was given",
+                hint=" ".join([f"%imgopen {self.name}", *(f"{p.flag} FILE" for p in needed)]),
+            )
+        return ParameterError(
+            f"{self.name} needs {' and '.join(p.as_needed for p in missing)}",
+            hint=f"see %imgopen {self.name} --help",
+        )
 
     def _check_one_of(self, values: Mapping[str, Any]) -> None:
         given = [n for n in self.one_of if values.get(n) is not None and not _blank(values[n])]
@@ -297,6 +319,10 @@ def near_operation(name: str, known: Iterable[str]) -> str:
     asked = folded(str(name))
     same = [each for each, words in OTHER_NAMES.items() if asked in map(folded, words)]
     return f"did you mean {' or '.join(same)}?" if same else near_match(name, known)
+
+
+def _one(name: str) -> str:
+    return name.removesuffix("s")
 
 
 def _blank(value: Any) -> bool:

@@ -37,6 +37,10 @@ _WORDS = {
 }
 # Longer lists of values are not put into a sentence.
 MOST_LISTED = 12
+# Names of one thing, which take an article in a sentence.
+_COUNTED = ("image", "mask", "face", "prompt", "model", "task", "preprocessor")
+_LETTER = re.compile(r"[^\W\d_]")
+_JOINTS = re.compile(r"(?<=[^\s_-])[\s_-]+(?=[^\s_-])")
 _BYTES = (str, bytes, bytearray, memoryview)
 # Attributes of a path, an array, a PIL image, an open file and a `Picture`.
 _PICTURE_MARKS = ("__fspath__", "__array__", "__array_interface__", "read", "label")
@@ -147,6 +151,13 @@ class Param:
         return self.title or self.name.replace("_", " ").capitalize()
 
     @property
+    def as_needed(self) -> str:
+        """What a call without it lacks: "an image", "a mask", "images", "hair"."""
+        if self.name not in _COUNTED:
+            return self.name
+        return f"{'an' if self.name[0] in 'aeio' else 'a'} {self.name}"
+
+    @property
     def options(self) -> tuple[Any, ...]:
         """The only values that pass; empty if any value may."""
         return self.choices or (() if self.open_values else tuple(v.value for v in self.values))
@@ -206,9 +217,9 @@ class Param:
         closed = self.options or self.type in ("integer", "number")
         if not isinstance(value, str) or not closed or value in self.options:
             return value
-        known = {folded(str(option)): option for option in self.options}
-        known |= {folded(word): v.value for v in self.values for word in (v.about, *v.words)}
-        return known.get(folded(value), value) if folded(value) else value
+        known = {_spoken(str(option)): option for option in self.options}
+        known |= {_spoken(word): v.value for v in self.values for word in (v.about, *v.words)}
+        return known.get(_spoken(value), value) if _spoken(value) else value
 
     def remark(self, value: Any) -> str:
         """Return what is odd about a checked value, "" if nothing is."""
@@ -262,6 +273,19 @@ def is_number(text: str) -> bool:
 def folded(name: str) -> str:
     """Return a name without its case and without what joins its words: cfgScale is cfg_scale."""
     return re.sub(r"[\s_-]+", "", name.lower())
+
+
+def _spoken(text: str) -> str:
+    """Return a word for a value without its case and without what joins its parts.
+
+    A sign before it or behind it counts, as does whatever stands in a number: -2 is not 2.
+
+    Example:
+        >>> _spoken("Top-Left"), _spoken("-2"), _spoken("2-4")
+        ('topleft', '-2', '2-4')
+    """
+    text = text.strip().lower()
+    return _JOINTS.sub("", text) if _LETTER.search(text) else text
 
 
 def _fail(param: Param, value: Any, hint: str = "") -> ParameterError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..batch.sources import fits_files
+from ..batch.sources import fits_files, near_or_where
 from ..batch.tables.files import reader_of
 from ..batch.tables.table import looks_like_picture
 from ..catalogue.operation import Operation
@@ -17,13 +17,22 @@ from ..datasets.hints import quoted
 from ..errors import ImgOpenError, ParameterError, UnknownNameError
 from ..images.picture import as_meant, path_of_address
 from ..syntax.parser import Parser, whole_number_of
-from ..syntax.words import Word, is_look_up, look_up, rest_of, unknown_variable, values
+from ..syntax.words import (
+    Word,
+    is_look_up,
+    look_up,
+    no_list,
+    rest_of,
+    unknown_variable,
+    values,
+)
 from ..text import clip, clip_path, counted, in_terminal, in_words
 from .command import Invocation
 from .saving import save
 
 _CALL = re.compile(r"([^\W\d]\w*)(?:\.\w+)*[(\[+]")
 _MOST_SOURCES = 6  # images that are repeated in a hint
+_BRACKETED = re.compile(r"\[.*\]|\(.*\)", re.DOTALL)
 _VARIABLE = re.compile(r"\{[^{}]+\}")
 _DOTTED_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 # Options that only go with --from, by their name in the parsed line.
@@ -100,7 +109,7 @@ def run_batch(operation: Operation, params: dict[str, Any], call: Invocation, se
     _refuse_swallowed(operation, {*params, *grid, main.name}, options.source)
     batch = call.session().map(
         operation.name,
-        _source(options.source, call.variables, pictures=bool(main.picture)),
+        _source(options.source, call.variables, call.typed, pictures=bool(main.picture)),
         column=options.column,
         concurrency=whole_number_of("--concurrency", options.concurrency, 1) or 16,
         timeout=seconds,
@@ -127,7 +136,7 @@ def _refuse_swallowed(operation: Operation, known: set[str], source: list[Any]) 
         needed += [p for p in operation.positional if p.name in operation.one_of]
     if needed and len(source) > 1:
         raise ParameterError(
-            f"{operation.name} needs {needed[0].name}, and --from takes every word after it",
+            f"{operation.name} needs {needed[0].as_needed}, and --from takes every word after it",
             hint=f"put the words of {needed[0].name} before --from, or after {needed[0].flag}",
         )
 
@@ -167,6 +176,8 @@ def refuse_many(operation: Operation, call: Invocation, parser: Parser) -> None:
             if word not in flags and not any(word is image for image in typed)
         ]
         line = " ".join([parser.prog, *others, "--from", *sources])
+        if what.endswith(" is a text file"):
+            raise ParameterError(f"{what}, not an image", hint=f"if it lists images: {line}")
         raise ParameterError(
             f"{operation.name} takes one image, but {what}", hint=f"to run it for each: {line}"
         )
@@ -212,6 +223,8 @@ def _several(words: list[Any], name: str, variables: Mapping[str, Any]) -> str:
     if isinstance(word, str) and os.path.exists(word):
         if os.path.isdir(word):
             return f"{clip_path(word)} is a folder"
+        if word.lower().endswith(".txt"):  # a note as often as a list of images
+            return f"{clip_path(word)} is a text file"
         return f"{clip_path(word)} is a table" if reader_of(Path(word)) else ""
     if isinstance(word, str) and fits_files(word):
         return f"{clip_path(word)} is a pattern that matches files"
@@ -231,7 +244,10 @@ def _several(words: list[Any], name: str, variables: Mapping[str, Any]) -> str:
     return "" if several is None else f"{name} holds {counted(len(several), 'value')}"
 
 
-def _source(words: list[Any], variables: Mapping[str, Any], *, pictures: bool) -> Any:
+def _source(
+    words: list[Any], variables: Mapping[str, Any], typed: Sequence[str], *, pictures: bool
+) -> Any:
+    _refuse_lists(words, typed)
     if len(words) == 1:
         return _meant(words[0], variables)
     if all(isinstance(word, str) for word in words):
@@ -247,6 +263,36 @@ def _source(words: list[Any], variables: Mapping[str, Any], *, pictures: bool) -
     return [item for each in several for item in (listed(each, pictures=True) or [each])]
 
 
+def _refuse_lists(words: list[Any], typed: Sequence[str]) -> None:
+    """Refuse a list that is written out: its pieces would be sent as texts.
+
+    Args:
+        words: those after --from.
+        typed: the words of the line as they were typed, in which braces that are meant are doubled.
+
+    Raises:
+        ParameterError: it says how a list is given.
+    """
+    texts = [word for word in words if isinstance(word, str)]
+    whole = " ".join(texts)
+    if len(texts) < len(words) or os.path.exists(whole) or any("{{" in word for word in typed):
+        return
+    parts = [part for word in texts for part in getattr(word, "parts", ())]
+    bare = bool(parts) and not parts[0].held and len(parts) > 1
+    if _in_braces(whole) or (bare and _BRACKETED.fullmatch(whole)):
+        raise no_list(whole, "--from {x}")
+
+
+def _in_braces(text: str) -> bool:
+    """Whether a text is one pair of braces with something in it."""
+    depth = 0
+    for at, sign in enumerate(text):
+        depth += (sign == "{") - (sign == "}")
+        if depth == 0:
+            return sign == "}" and at == len(text) - 1
+    return False
+
+
 def _meant(word: Any, variables: Mapping[str, Any]) -> Any:
     """Return what a word after --from stands for: a variable, or the path or address itself."""
     word = _as_path(word)
@@ -257,7 +303,7 @@ def _meant(word: Any, variables: Mapping[str, Any]) -> Any:
     name = word.removeprefix("$")
     if _DOTTED_NAME.fullmatch(name) and not looks_like_picture(word):
         what = "file or folder" if in_terminal() else "variable, file or folder"
-        raise unknown_variable(what, name, variables)
+        raise unknown_variable(what, name, variables, near_or_where(word))
     table, _, column = word.partition(".")
     if column and table in variables and hasattr(variables[table], "columns"):
         raise UnknownNameError(
@@ -285,7 +331,7 @@ def _as_path(word: Any) -> Any:
 
 def _grid(operation: Operation, options: Any) -> dict[str, list[Any]]:
     models = getattr(options, "models", None)
-    grid = {"model": _all_values("--models", models)} if models is not None else {}
+    grid = {"model": all_values("--models", models)} if models is not None else {}
     for name, written in _axes(options.grid or ()):
         param = operation.param(name.strip().lstrip("-"))
         if param.name in grid:
@@ -329,7 +375,8 @@ def _joined(words: Iterable[Any]) -> list[Any]:
     return found
 
 
-def _all_values(flag: str, words: Iterable[Any]) -> list[Any]:
+def all_values(flag: str, words: Iterable[Any]) -> list[Any]:
+    """Return the values of an option that takes several words, each a list with commas."""
     # A word that is quoted as a whole is a list like any other.
     whole = (str(w) if isinstance(w, Word) and len(w.parts) == 1 else w for w in words)
     return [value for word in whole for value in values(flag, word)]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from ..batch.tables.table import looks_like_picture
 from ..catalogue.operations import OPERATIONS
 from ..datasets.hints import quoted
 from ..datasets.rules import ORDERS, rules_of
@@ -95,12 +96,16 @@ def _dataset(call: Invocation) -> Dataset:
     source = pictures(call)
     if isinstance(source, Dataset):
         return source
-    _refuse_missing(call.options.words)
+    _refuse_missing(call.options.words, can_select=hasattr(call.options, "only"))
     return call.session().dataset(source, _text("--name", call.options.name))
 
 
-def _refuse_missing(words: Sequence[Any]) -> None:
+def _refuse_missing(words: Sequence[Any], *, can_select: bool) -> None:
     """Refuse one of several words that is not an image: most often a part of a name with blanks.
+
+    Args:
+        words: those that say which images a dataset has.
+        can_select: whether the command takes --only.
 
     Raises:
         UnknownNameError: it says so.
@@ -112,7 +117,11 @@ def _refuse_missing(words: Sequence[Any]) -> None:
         if not typed or ":" in word or is_glob(word):
             continue
         if not os.path.exists(os.path.expanduser(word)):
-            raise UnknownNameError("file or folder", word, [], hint=_MISSING.get(word, _BLANKS))
+            hint = _MISSING.get(word, _BLANKS)
+            inside = os.path.exists(os.path.join(str(words[0]), word))
+            if can_select and (inside or looks_like_picture(word)):
+                hint = f"did you mean --only {quoted(word)}?"
+            raise UnknownNameError("file or folder", word, [], hint=hint)
 
 
 def refuse_misplaced(words: Sequence[Any]) -> None:
@@ -439,7 +448,7 @@ def _tags_options(parser: Parser) -> None:
     )
     parser.option("--save", metavar="FILE", help="save all rules so far to a rules.toml")
     parser.add_argument(
-        "--overwrite", action="store_true", help="with --save: also replace a file of yours"
+        "--overwrite", action="store_true", help="with --save: also replace your own file"
     )
     _which_options(parser)
     parser.epilog = (
@@ -641,7 +650,7 @@ def _files_options(parser: Parser) -> None:
         metavar="HOW",
         help=f"what to do with the images: {', '.join(_IMAGES)} (default: stay)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="also replace files of yours")
+    parser.add_argument("--overwrite", action="store_true", help="also replace your own files")
 
 
 def _preview_options(parser: Parser) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..datasets.hints import quoted
 from ..errors import ParameterError
 from ..syntax.parser import Parser, whole_number_of
 from ..syntax.words import values
-from ..text import counted, in_terminal
+from ..text import clip, counted, in_terminal
 from .command import Command, Invocation, describe_models, no_options, operation_names, out_option
 
 SHOWN = 20  # tasks, unless --limit says otherwise
@@ -38,14 +39,24 @@ def _filters(call: Invocation) -> dict[str, Any]:
 
 
 def _history_options(parser: Parser) -> None:
+    parser.stray = _meant
     _filter_options(parser, f" (default: {SHOWN}; 0 for all)")
     about = "show only these columns: task_id, caption, seconds ..."
     parser.option("--columns", nargs="+", metavar="NAME", help=about)
     out_option(parser, "variable for the DataFrame")
 
 
+def _meant(word: Any, _: Any) -> str:
+    """Return the filter that a word without an option was meant for."""
+    if isinstance(word, str) and word in operation_names():
+        return f"did you mean --operation {word}?"
+    if not isinstance(word, str):
+        return "did you mean --images {NAME}?"
+    return f"did you mean --{'limit' if word.isdecimal() else 'images'} {quoted(word)}?"
+
+
 def _history(call: Invocation) -> Any:
-    from ..history.table import HistoryView
+    from ..history.table import NOTHING, HistoryView
 
     filters = _filters(call)
     limit = SHOWN if filters["limit"] is None else filters["limit"]
@@ -59,13 +70,30 @@ def _history(call: Invocation) -> Any:
         if call.options.out or not in_terminal():
             return frame
         return Table([*map(str, frame)], [list(row.values()) for row in records(frame)])
-    view = HistoryView(call.session().rows(**filters))
+    rows = call.session().rows(**filters)
+    view = HistoryView(rows) if rows else HistoryView(rows, _no_match(call, NOTHING))
     return view.frame if call.options.out else view
+
+
+def _no_match(call: Invocation, empty: str) -> str:
+    """Return why a line shows no task: its filters fit none, or there are none."""
+    count = len(call.session().history)
+    names = [name for name in ("images", *_FILTERS) if getattr(call.options, name) is not None]
+    if not count or not names:
+        return empty
+    told = (_told(getattr(call.options, name)) for name in names)
+    filters = " ".join(f"--{name} {value}" for name, value in zip(names, told, strict=True))
+    return f"No task matches {filters} ({count:,} in the history)."
+
+
+def _told(value: Any) -> str:
+    words = value if isinstance(value, list) else [value]
+    return clip(" ".join(w if isinstance(w, str) else "{...}" for w in words), 80)
 
 
 def _export_options(parser: Parser) -> None:
     parser.add_argument("words", nargs=1, metavar="FILE", help=".parquet, .jsonl or .csv")
-    parser.add_argument("--overwrite", action="store_true", help="also replace a file of yours")
+    parser.add_argument("--overwrite", action="store_true", help="also replace your own file")
     _filter_options(parser)
 
 

@@ -6,8 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from ..batch.tables.table import looks_like_picture
 from ..catalogue.operation import near_operation
 from ..catalogue.operations import OPERATIONS
+from ..datasets.hints import quoted
 from ..errors import UnknownNameError
 from . import datasets, doctor, history, operations, settings, tasks, widgets
 from .command import Command
@@ -54,8 +56,17 @@ def find(name: str) -> Command:
     """
     if name in COMMANDS:
         return COMMANDS[name]
-    hint = near_operation(name, COMMANDS) or "%imgopen lists all commands"
+    hint = near_operation(name, COMMANDS) or _meant(name) or "%imgopen lists all commands"
     raise UnknownNameError("command", name, [], hint=hint)
+
+
+def _meant(word: str) -> str:
+    """Return the line that an image or a folder was meant for, "" for any other word."""
+    if os.path.isdir(word):
+        return f"did you mean %imgopen caption {quoted(word)}?"
+    if word.startswith("sample:") or looks_like_picture(word):
+        return f"did you mean %imgopen describe {quoted(word)}?"
+    return ""
 
 
 def find_in(words: Sequence[Any]) -> tuple[Command, list[Any]]:

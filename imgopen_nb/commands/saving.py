@@ -27,7 +27,7 @@ def save_options(parser: Parser) -> None:
         ),
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="also replace files of yours (--save, --out FILE)"
+        "--overwrite", action="store_true", help="also replace your own files (--save, --out FILE)"
     )
 
 

@@ -6,9 +6,11 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ..catalogue.operations import OPERATIONS
 from ..catalogue.status import UNSENT, State
 from ..errors import ImgOpenError, ParameterError, UsageError
 from ..syntax.parser import Parser, seconds_of
+from .batch import all_values
 from .command import (
     Command,
     Invocation,
@@ -63,7 +65,10 @@ def _compare(call: Invocation) -> Any:
     if hasattr(only, "results") or hasattr(only, "agreement"):  # a batch, a comparison
         return compare(only)
     images = list(pictures_in(words if only is None else only))
-    models = call.options.models or describe_models()
+    models = describe_models()
+    if call.options.models is not None:
+        check = OPERATIONS["describe"].param("model").check
+        models = [check(model) for model in all_values("--models", call.options.models)]
     calls = [{"image": image, "model": model} for image in images for model in models]
     seconds = seconds_of(call.options.timeout)
     with batch_progress("describe", len(calls)) as count:

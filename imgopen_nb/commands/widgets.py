@@ -7,6 +7,7 @@ from typing import Any
 
 from ..catalogue.operation import Operation
 from ..catalogue.operations import OPERATIONS
+from ..datasets.hints import quoted
 from ..errors import UsageError
 from ..syntax.parser import Parser
 from .command import Command, Invocation, no_options, operation_names, pictures, sample_names
@@ -35,7 +36,14 @@ def _need_notebook(what: str) -> None:
 
 
 def _form_options(parser: Parser) -> None:
+    parser.stray = _filled
     parser.add_argument("words", nargs=1, metavar="OPERATION", help="its name; see ops")
+
+
+def _filled(word: Any, line: Any) -> str:
+    """Return the line that opens the form with a word filled in."""
+    filled = quoted(word) if isinstance(word, str) else "{NAME}"
+    return f"to fill in values: %imgopen {line.words[0]} {filled} --form"
 
 
 def _form(call: Invocation) -> Any:

@@ -20,6 +20,7 @@ from ..database.migrations import JSON_COLUMNS
 from ..database.task_queries import COLUMNS, INTEGERS, NUMBERS, select
 from ..database.written_files import WrittenFiles
 from ..errors import ImgOpenError, JournalError, UsageError
+from ..images.picture import near_file
 from ..text import clip, counted, in_words, is_valid, one_of, to_cell
 
 CHUNK = 20_000
@@ -89,6 +90,8 @@ def load(database: Database, path: Path, *, trust: bool = False) -> Imported:
             hint="export to .parquet or .jsonl",
         )
     read = _of_suffix(_READERS, path)
+    if not path.exists():
+        raise ArchiveError(f"there is no file {path}", hint=near_file(path, str(path)))
     names, table = ", ".join(EXPORTED), f"incoming_{uuid.uuid4().hex}"
     # First into a temporary table: a large file would lock out other programs for too long.
     database.run(f"CREATE TEMP TABLE {table} ({names})", ())

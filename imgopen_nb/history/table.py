@@ -18,19 +18,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_TASKS = 50
+NOTHING = "The history is empty."
 SYMBOLS = {"succeeded": "✓", "failed": "✗", "refused": "✗"}
 
 
-def history_view(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the values for history.html."""
+def history_view(rows: Sequence[Mapping[str, Any]], nothing: str = NOTHING) -> dict[str, Any]:
+    """Return the values for history.html; `nothing` is said if there are no rows."""
     tasks = [_task(row) for row in _newest(rows)]
-    return {"more": len(rows) - len(tasks), "tasks": tasks}
+    return {"more": len(rows) - len(tasks), "tasks": tasks, "nothing": nothing}
 
 
-def history_text(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
+def history_text(
+    rows: Sequence[Mapping[str, Any]], width: int | None = None, nothing: str = NOTHING
+) -> str:
     """Return a history for terminals: the newest tasks first."""
     if not rows:
-        return "The history is empty."
+        return nothing
     newest = [_task(row) for row in _newest(rows)]
     for task in newest:
         task["status"] += ", imported" * task["imported"]
@@ -83,21 +86,27 @@ def _when(moment: float | None) -> str:
     return there.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
 
 
-def history_bundle(rows: Iterable[Mapping[str, Any]]) -> Bundle:
+def history_bundle(rows: Iterable[Mapping[str, Any]], nothing: str = NOTHING) -> Bundle:
     """Return what a notebook shows of history rows: the newest 50, newest first."""
     rows = list(rows)
     return {
-        "text/plain": history_text(rows),
-        "text/html": render("history.html", **history_view(rows)),
+        "text/plain": history_text(rows, nothing=nothing),
+        "text/html": render("history.html", **history_view(rows, nothing)),
         MIME: record(_newest(rows)),
     }
 
 
 class HistoryView:
-    """History rows that are shown as a table."""
+    """History rows that are shown as a table.
 
-    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    Args:
+        rows: the rows, oldest first.
+        nothing: what is shown if there are none.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]], nothing: str = NOTHING) -> None:
         self.rows = list(rows)
+        self.nothing = nothing
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -113,7 +122,7 @@ class HistoryView:
         return iter(self.rows)
 
     def __repr__(self) -> str:
-        return history_text(self.rows)
+        return history_text(self.rows, nothing=self.nothing)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
-        return history_bundle(self.rows)
+        return history_bundle(self.rows, self.nothing)

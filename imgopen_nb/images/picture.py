@@ -339,7 +339,7 @@ def _file_bytes(file: Path, name: str) -> bytes:
     try:
         facts = file.stat()
     except FileNotFoundError:
-        raise PictureError(f"there is no file {name}", hint=_near_file(file, name)) from None
+        raise PictureError(f"there is no file {name}", hint=near_file(file, name)) from None
     if stat.S_ISDIR(facts.st_mode):
         hint = f"to use all of its images: --from {clip_path(name)}, or session.map in Python"
         raise PictureError(f"{name} is a folder", hint=hint)
@@ -350,14 +350,29 @@ def _file_bytes(file: Path, name: str) -> bytes:
     return file.read_bytes()
 
 
-def _near_file(file: Path, name: str) -> str:
+def near_file(file: Path, name: str) -> str:
+    """Return which file was meant by one that does not exist, or where it was looked for.
+
+    Args:
+        file: its path.
+        name: what was typed.
+    """
     try:
         with os.scandir(file.parent) as entries:
             names = [entry.name for _, entry in zip(range(2000), entries, strict=False)]
-    except OSError:
+    except (OSError, ValueError):
         if _HOST.match(name):
             return f"for an address: https://{clip(name, 80)}"
         return f"the folder {clip(file.parent, 80)} does not exist"
+    same = [each for each in names if Path(each).stem == file.stem and Path(each).suffix]
+    same = [each for each in same if file.suffix in ("", *MIME_TYPES)][:3]
+    if same:
+        folder = os.path.dirname(name)
+        return f"did you mean {' or '.join(os.path.join(folder, s) for s in sorted(same))}?"
+    if name == file.name and file.suffix in ("", *MIME_TYPES):
+        known = [f"sample:{each}" for each in samples() if near_match(file.stem, [each])]
+        if known:
+            return f"did you mean {' or '.join(known)}?"
     return near_match(file.name, names) or f"looked in {clip(file.parent.absolute(), 120)}"
 
 

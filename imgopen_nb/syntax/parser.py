@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from ..catalogue.operation import Operation, is_of_others
-from ..catalogue.parameter import MOST_LISTED, Param, folded, plain
+from ..catalogue.parameter import MOST_LISTED, Param, folded, is_number, plain
 from ..catalogue.values import whole_number
 from ..errors import ParameterError, UnknownNameError
 from ..text import clip, in_words, near_match, one_of
@@ -23,8 +23,8 @@ _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b|nan\b)", re.IGNORECASE)
 
 _KNOWN = {
     "documented": "",
-    "client": "not documented; seen in a client",
-    "assumed": "not documented, assumed",
+    "client": "seen in a client only",
+    "assumed": "assumed",
 }
 # How many other names of an option the help lists, and how many values of a long list.
 MOST_ALIASES, MOST_SHOWN = 5, 21
@@ -37,7 +37,7 @@ _SENTENCES = (
     (r"argument (.+): ignored explicit argument .*", r"\1 takes no value"),
 )
 # What other programs call our own options, for "did you mean ...?".
-_OTHER_OPTIONS = {
+OTHER_OPTIONS = {
     "--save": ("output", "o", "outdir", "outputdir", "outputfolder", "saveto", "savedir", "dest"),
     "--from": ("folder", "glob", "inputdir", "files", "images", "csv"),
     "--fresh": ("force", "nocache", "refresh", "again"),
@@ -48,6 +48,12 @@ _OTHER_OPTIONS = {
     "--first": ("trigger", "triggerword", "prepend"),
     "--only": ("images", "pictures", "names", "where", "select"),
 }
+
+
+_NUMBERS = ("integer", "number")
+IN_QUOTES = "put text with spaces in quotes"
+# A word that is no part of a text: the name of a file, an address.
+_NAMED = re.compile(r"^\w+:\S|[/\\]|\.\w{3,4}$")
 
 
 class HelpAsked(Exception):  # noqa: N818 - no error: carries the help text out of the parser
@@ -92,6 +98,9 @@ class Parser(argparse.ArgumentParser):
         self.aliases: dict[str, Param] = {}
         # Returns a hint for an option that another command has, "" if none has it.
         self.elsewhere: Callable[[str], str] = lambda flag: ""
+        # Returns what a word was meant for that has no place on the line, "" if that is not plain.
+        self.stray: Callable[[Any, argparse.Namespace], str] = lambda word, line: ""
+        self.takes_words = False  # whether one of its values may be a text of several words
 
     def option(self, *flags: str, **more: Any) -> None:
         """Add an option that may be given once."""
@@ -135,7 +144,7 @@ class Parser(argparse.ArgumentParser):
         ]
         namespace, extra = self.parse_known_args(plain)
         if extra:
-            raise self._unknown(_restored(extra[0], objects))
+            raise self._unknown(_restored(extra[0], objects), namespace)
         ours = {p.name for p in self.aliases.values()}
         for name, value in vars(namespace).items():
             setattr(namespace, name, _restored(value, objects))
@@ -143,24 +152,26 @@ class Parser(argparse.ArgumentParser):
                 raise ParameterError(f"--{name.replace('_', '-')}: the variable is None")
         return namespace
 
-    def _unknown(self, word: Any) -> ParameterError | UnknownNameError:
+    def _unknown(self, word: Any, line: argparse.Namespace) -> ParameterError | UnknownNameError:
         if not isinstance(word, str) or not word.startswith("-"):
+            see = f"see {self.prog} --help"
+            quotes = f"{IN_QUOTES}; {see}" if self.takes_words else see
             return ParameterError(
                 f"{self.prog}: {in_words(word)} was not expected",
-                hint=f"put text with spaces in quotes; see {self.prog} --help",
+                hint=self.stray(word, line) or quotes,
             )
         name = word.partition("=")[0]
         others = (
             "--" + alias.replace("_", "-") for p in self.aliases.values() for alias in p.aliases
         )
-        same = [flag for flag, words in _OTHER_OPTIONS.items() if folded(name) in words]
+        same = [flag for flag, words in OTHER_OPTIONS.items() if folded(name) in words]
         same = [flag for flag in same if flag in self.flags]
         near = near_match(name, [*self.flags, *others])
         if elsewhere := self.elsewhere(name):
             near = elsewhere
         elif same:
             near = f"did you mean {same[0]}?"
-        elif name in _OTHER_OPTIONS or (self.aliases and is_of_others(name, self.aliases)):
+        elif name in OTHER_OPTIONS or (self.aliases and is_of_others(name, self.aliases)):
             # one of ours, which is not for this command
             near = one_of(self.flags)
         return UnknownNameError(f"option of {self.prog} called", name, self.flags, hint=near)
@@ -240,7 +251,8 @@ def add_operation(parser: Parser, operation: Operation) -> None:
             text = f"{' '.join(names)}, in this order; the same as their options"
         parser.add_argument("words", nargs="*", metavar=names[0], help=text)
     for param in operation.user_params:
-        add_param(parser, param)
+        add_param(parser, param, assumed=operation.known == "assumed")
+    parser.takes_words = any(p.type in ("text", "string") for p in operation.positional)
     parser.aliases = operation.names
 
 
@@ -271,12 +283,12 @@ def given(operation: Operation, namespace: argparse.Namespace, varied: str = "")
     if words:
         raise ParameterError(
             f"{operation.name}: {in_words(words[0])} was not expected",
-            hint=_too_many(operation, words[0]),
+            hint=_too_many(operation, words[0], values),
         )
     return values
 
 
-def _too_many(operation: Operation, word: Any) -> str:
+def _too_many(operation: Operation, word: Any, values: Mapping[str, Any]) -> str:
     name, sign, value = word.partition("=") if isinstance(word, str) else ("", "", "")
     if sign and folded(name) in operation.names:
         return f"an option: {operation.names[folded(name)].flag} {clip(value, 60)}"
@@ -284,12 +296,26 @@ def _too_many(operation: Operation, word: Any) -> str:
         return "a comment needs a line of its own"
     if operation.name == "describe":
         return "put a name with spaces in quotes; for several images: --from, or %imgopen compare"
-    return f"put text with spaces in quotes; see %imgopen {operation.name} --help"
+    see = f"see %imgopen {operation.name} --help"
+    if (isinstance(word, str) and is_number(word)) or isinstance(word, (int, float)):
+        left = [p for p in operation.user_params if p.name not in values and p.type in _NUMBERS]
+        left.sort(key=lambda p: not p.required)
+        return f"did you mean {left[0].flag} {word}? {see}" if left else see
+    written = isinstance(word, str) and not _NAMED.search(word)
+    texts = any(p.type in ("text", "string") for p in operation.positional)
+    return f"{IN_QUOTES}; {see}" if written and texts else see
 
 
-def add_param(parser: Parser, param: Param) -> None:
-    """Add the option of a parameter."""
-    more: dict[str, Any] = {"dest": param.name, "help": _help(param), "metavar": _metavar(param)}
+def add_param(parser: Parser, param: Param, *, assumed: bool = False) -> None:
+    """Add the option of a parameter.
+
+    Args:
+        parser: gets the option.
+        param: the parameter.
+        assumed: whether the help says of the whole operation that it is assumed.
+    """
+    told = _help(param, assumed=assumed)
+    more: dict[str, Any] = {"dest": param.name, "help": told, "metavar": _metavar(param)}
     if param.type == "boolean":
         more |= {"nargs": "?", "const": "true"}
     elif param.several:
@@ -305,17 +331,21 @@ def _metavar(param: Param) -> str:
     )
 
 
-def _help(param: Param) -> str:
+def _help(param: Param, *, assumed: bool) -> str:
     low, high = param.low, param.high
+    limits = _range(low, high)
+    told = param.aliases and not param.picture  # the other names of an image are no help
+    if (low, high) != (param.minimum, param.maximum) and not assumed and not _KNOWN[param.known]:
+        limits += " (assumed)"
     parts = [
         "required" if param.required else "",
         param.unit,
-        _range(low, high),
-        f"default {param.default}" if param.default is not None else "",
-        f"{param.preset} is sent by default" if param.preset is not None else "",
-        _KNOWN[param.known],
+        limits,
+        f"default: {param.default}" if param.default is not None else "",
+        f"default: {param.preset}" if param.preset is not None else "",
+        "" if assumed else _KNOWN[param.known],
         _values(param),
-        f"also {', '.join(param.aliases[:MOST_ALIASES])}" if param.aliases else "",
+        f"also {', '.join(param.aliases[:MOST_ALIASES])}" if told else "",
     ]
     facts = "; ".join(part for part in parts if part)
     return (param.help + (f" ({facts})" if facts else "")).replace("%", "%%")
@@ -346,7 +376,8 @@ def _epilog(operation: Operation, prog: str) -> str:
     needed = (p for p in operation.user_params if p.required and p not in operation.positional)
     lines = [f"Example: {' '.join([prog, *words, *(f'{p.flag} ...' for p in needed)])}"]
     if operation.known == "assumed":
-        lines.append(f"Guess: the vendor does not document this path ({operation.path}).")
+        lines.append(f"Assumed: the vendor documents neither this path ({operation.path})")
+        lines.append("nor its parameters.")
         lines.append("It runs in the sandbox; the real service needs IMGOPEN_PATHS first.")
     if operation.unknown:
         lines.append("Not documented by the vendor: " + "; ".join(operation.unknown) + ".")

@@ -38,6 +38,8 @@ _DOLLAR = re.compile(rf"\$(?:({_LOOK_UP})|\{{({_LOOK_UP})\}})")
 _FOLDER = re.compile(rf"\$(?:({_NAME})|\{{({_NAME})\}})(?=[/\\])")
 _CODE = re.compile(rf"\{{[\[(]*({_NAME})(?:\.\w+|{_KEY})*([(+*/%:!=\])-])")
 _OPEN = re.compile(rf"(?<!\{{)\{{(?:[\[(]|{_NAME}|$)[^{{}}]*$")
+_LIST = re.compile(r"\{[\[(]")
+_LITERAL = re.compile(r"(?:^|(?<=[=,]))\{[\[(].*[\])]\}$", re.DOTALL)
 _AXIS = re.compile(r"-*\w[\w-]*=")
 _STEP = re.compile(rf"\.(?P<name>\w+)|(?P<key>{_KEY})")
 _SLICE = re.compile(r"(-?\d*):(-?\d*)(?::(-?\d*))?")
@@ -117,7 +119,9 @@ def split(line: str) -> list[Word]:
         elif found[0] in ("'", '"'):
             raise ParameterError(
                 f"a quote is not closed: {clip(line, 120)}",
-                hint="put a word with an apostrophe in double quotes",
+                hint="put a word with an apostrophe in double quotes"
+                if re.search(r"\w'\w", line)
+                else f"add the closing quote: {clip(line.rstrip(), 120)}{found[0]}",
             )
         else:
             parts.append(Part(found[0]))
@@ -155,8 +159,13 @@ def expand(words: Iterable[str], variables: Mapping[str, Any]) -> list[Any]:
     """
     expanded: list[Any] = []
     words = list(words)
+    option = ""
     for number, word in enumerate(words):
         _refuse_open_braces(words[number:], variables)
+        option = word.partition("=")[0] if word.startswith("--") else option
+        bare = any(not part.held and _LIST.search(str(part.value)) for part in _parts(word))
+        if bare and (literal := _LITERAL.search(word)):
+            raise no_list(literal[0], "--from {x}" if option == "--from" else "{x}")
         flag, sign, rest = word.partition("=")
         if sign and rest and flag.startswith("--"):
             value = _expanded(rest_of(word, len(flag) + 1), variables)
@@ -254,6 +263,19 @@ def _refuse_open_braces(words: list[str], variables: Mapping[str, Any]) -> None:
     known = [name for name in names if name in variables]
     if end is not None and known and (known[0] == names[0] or text[found.start() + 1] in "[("):
         raise _no_code(text, known[0])
+
+
+def no_list(text: str, use: str = "{x}") -> ParameterError:
+    """Return the error of a list that was written out where a variable goes.
+
+    Args:
+        text: what was written.
+        use: how the variable is used.
+    """
+    return ParameterError(
+        f"braces take names of variables and run no code: {clip(text, 80)}",
+        hint=f"put the list in a variable: x = [...], then {use}",
+    )
 
 
 def _no_code(text: str, name: str) -> ParameterError:

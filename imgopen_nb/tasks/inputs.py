@@ -209,6 +209,7 @@ class InputResolver:
         """Return the images of a parameter; an error names the one that cannot be read."""
         if param.type == "image":
             with naming(param.name):
+                _refuse_folder(param, value)
                 return [self._read(value)]
         pictures = []
         for number, source in enumerate(value, 1):
@@ -220,6 +221,14 @@ class InputResolver:
         picture = read_picture(source)
         self._thumbnails.remember(picture)
         return picture
+
+
+def _refuse_folder(param: Param, value: Any) -> None:
+    """Refuse a folder where one image goes that does not vary in a batch, such as the mask."""
+    if param.name != "image" and isinstance(value, (str, os.PathLike)) and os.path.isdir(value):
+        names = sorted(os.listdir(value))[:1]
+        example = f", such as {clip_path(os.path.join(value, names[0]))}" if names else ""
+        raise PictureError(f"{clip_path(value)} is a folder", hint=f"give one file of it{example}")
 
 
 def _refuse_files(operation: Operation, values: Mapping[str, Any]) -> None:

@@ -264,7 +264,10 @@ class Submitter:
             with self._budget_lock if permit else contextlib.nullcontext():
                 new = not (permit and self._store.find_earlier(request, call, since))
                 if permit and new and not permit():
-                    raise BudgetError(f"{operation.name} was not sent: the budget is spent")
+                    raise BudgetError(
+                        f"{operation.name} was not sent: the limit on new tasks was reached",
+                        hint="raise --max (most= in Python)",
+                    )
                 body = make_body(task_id)
                 task = self._store.add(
                     task_id,

@@ -536,6 +536,17 @@ class Task:
         return task_bundle(self)
 
 
+def is_time(value: Any) -> bool:
+    """Whether a value is a number or a difference of times, of whatever library."""
+    return isinstance(value, TimeLimit) or isinstance(_seconds(value), (int, float))
+
+
+def _seconds(value: Any) -> Any:
+    if getattr(getattr(value, "dtype", None), "kind", "") == "m":  # NumPy's timedelta64
+        value = value.astype("timedelta64[ms]").item()
+    return value.total_seconds() if hasattr(value, "total_seconds") else scalar(value)
+
+
 def time_limit(timeout: Any, default: float) -> TimeLimit:
     """Return how long somebody wants to wait at most, from now on; None stands for the default.
 
@@ -546,10 +557,7 @@ def time_limit(timeout: Any, default: float) -> TimeLimit:
         return timeout
     if timeout is None:
         return TimeLimit(default)
-    seconds = timeout
-    if getattr(getattr(timeout, "dtype", None), "kind", "") == "m":  # NumPy's timedelta64
-        seconds = timeout.astype("timedelta64[ms]").item()
-    seconds = seconds.total_seconds() if hasattr(seconds, "total_seconds") else scalar(seconds)
+    seconds = _seconds(timeout)
     if not (isinstance(seconds, (int, float)) and seconds >= 0):
         raise ParameterError(f"timeout must be a number of seconds, not {in_words(timeout)}")
     return TimeLimit(min(seconds, threading.TIMEOUT_MAX))

@@ -424,7 +424,7 @@ def test_a_budget_is_hard_at_any_concurrency(session: Session, books: Service, m
 
     assert len(books.accepted) == 1 + most
     assert batch.results()[0].cached
-    spent = [r for r in batch if "the budget is spent" in (r.error or "")]
+    spent = [r for r in batch if "the limit on new tasks was reached" in (r.error or "")]
     assert len(spent) == 80 - most
     assert {r.status for r in spent} == {"not sent"}
 
@@ -636,7 +636,7 @@ def test_ctrl_c_in_the_notebook_leaves_the_kernel_as_it_was(session: Session, st
         ("describe", {"most": "5"}, "most must be"),
         ("describe", {"timeout": "1h"}, "timeout must be "),
         ("describe", {"timeout": -1}, "timeout must be "),
-        ("face-swap", {}, "face-swap needs face"),
+        ("face-swap", {}, "face-swap needs a face"),
         ("face-swap", {"face": "/no/face.jpg"}, "there is no file /no/face.jpg"),
         ("models", {}, "takes neither an image nor a text"),
         ("query-task", {}, "there is no operation"),
@@ -771,7 +771,7 @@ def test_a_plan_shows_as_a_small_table_harmlessly(session: Session):
 
     bundle = made._repr_mimebundle_()
 
-    assert "4 to send, but at most 3 will be" in bundle["text/plain"]
+    assert "4 to send (limit 3)" in bundle["text/plain"]
     assert "3 rows × 2 = 6 calls" in bundle["text/html"]
     assert "<img" not in bundle["text/html"]
     assert "\x1b" not in bundle["text/plain"] + bundle["text/html"]

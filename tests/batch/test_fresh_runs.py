@@ -167,7 +167,7 @@ def test_a_budget_leaves_a_fresh_batch_unfinished(session: Session, books: Odd):
     said = [repr(describe(session, urls(*range(10)), fresh=True, most=4)) for _ in range(3)]
 
     assert "4 sent, 0 from the history, 0 failed, 6 not sent" in said[0]
-    assert "running it again retries them" in said[0]
+    assert "or run it again to send the rest" in said[0]
     assert set(times_sent(books).values()) == {1}
     assert "2 sent, 8 from the history" in said[2]
 

@@ -182,7 +182,7 @@ def test_vendor_example_requests_are_read_back(op: Operation):
 @pytest.mark.parametrize(
     ("name", "given", "part"),
     [
-        ("describe", {}, "needs image"),
+        ("describe", {}, "needs an image"),
         ("describe", {"image": "http://a/b", "model": "clp"}, "clip or deepdanbooru"),
         ("describe", {"image": " "}, "image is empty"),
         ("outpaint", {"image": "http://a", "vertical": 9, "horizontal": 1}, "from 1 to 4"),

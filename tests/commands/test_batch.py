@@ -154,7 +154,7 @@ def test_max_and_concurrency_are_kept(shell: InteractiveShell, books: Service):
     )
 
     assert len(books.accepted) == 1
-    assert sum("budget" in (r.error or "") for r in batch) == 3
+    assert sum("limit on new tasks" in (r.error or "") for r in batch) == 3
 
 
 def test_fresh_asks_again(shell: InteractiveShell, books: Service):

@@ -377,7 +377,7 @@ class TestCommands:
         [(["prune"], "needs --before"), (["prune", "--before", "x", "--yes"], "not a time"),
          (["export", "h.txt"], "parquet"), (["export", "/nowhere/h.csv"], "cannot be written"),
          (["export", "h.csv", "--limit", "x"], "whole number"), (["import", "h.csv"], "jsonl"),
-         (["import", "/nowhere/h.jsonl"], "cannot be read")],
+         (["import", "/nowhere/h.jsonl"], "there is no file")],
     )  # fmt: skip
     def test_a_slip_is_one_sentence(
         self, journal: TaskTable, history: History, words: list[str], said: str

@@ -122,7 +122,7 @@ SLIPS = [
     (f"describe {URL} # a cat", ParameterError, "a comment needs a line of its own"),
     (f"describe {URL} {URL}", ParameterError, f"%imgopen describe --from {URL} {URL}"),
     ("describe my cat", ParameterError, "or %imgopen compare"),
-    ("describe", ParameterError, "needs image"),
+    ("describe", ParameterError, "needs an image"),
     ("describe 'open", ParameterError, "a quote is not closed"),
     (f"describe {URL} --model", ParameterError, "needs a value"),
     ("status", ParameterError, "status needs TASK"),
@@ -289,7 +289,7 @@ def test_the_magic_alone_begins_with_six_lines_that_can_be_run(
 def test_help_marks_guesses(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]):
     line(shell, "erase --help")
 
-    assert "Guess: the vendor does not document this path" in capsys.readouterr().out
+    assert "Assumed: the vendor documents neither this path" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
