@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -377,7 +378,8 @@ class TestNextSteps:
         wait_for(lambda: opened.widget.outcome.get("said"))
 
         assert len(list((tmp_path / "pictures").glob("coffee-enlarge-*"))) == 2
-        assert opened.widget.outcome["said"].startswith("Saved pictures/coffee-enlarge-")
+        said = opened.widget.outcome["said"]
+        assert re.fullmatch(r"Saved coffee-enlarge-\w+\.png and its \.json in pictures/", said)
 
     def test_a_folder_that_cannot_be_written_is_told_and_the_result_stays(
         self, opened: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
