@@ -25,6 +25,7 @@ CELLS = (
     "imgopen.form('erase')",
     "imgopen.form('text2image')",
     "studio = imgopen.studio('upscale')\nstudio",
+    "imgopen.form('face-swap')",
 )
 
 
@@ -110,6 +111,52 @@ def test_a_failed_run_leads_to_the_field_that_it_is_about(sheet: Sheet):
     expect(form.locator(".io-caption")).to_contain_text("espresso", timeout=60_000)
 
     assert lead.count() == 0
+
+
+def test_a_run_that_cannot_start_names_all_that_is_missing(sheet: Sheet):
+    form = sheet.page.locator(f"{FORM}[aria-label='Face swap']")
+    form.scroll_into_view_if_needed()
+    why = form.locator(".run .why")
+    expect(why).to_have_text("To run, fill in Image to change and Face to use.")
+    why.get_by_role("button", name="Face to use").click()
+
+    expect(form.get_by_label("Face to use", exact=True)).to_be_focused()
+
+
+def test_the_details_of_a_result_are_a_table_whose_words_stay_whole(sheet: Sheet):
+    form = form_of(sheet, 0)
+    details = form.locator(".result details")
+    expect(details).to_have_count(1)
+    details.locator("summary").click()
+    heights = details.locator("dt").evaluate_all("all => all.map(e => e.offsetHeight)")
+
+    assert heights
+    assert max(heights) < 24  # pixels: one line of text
+    form.get_by_role("button", name="Copy caption").click()
+    assert "espresso" in sheet.page.evaluate("navigator.clipboard.readText()")
+    assert form.get_by_text("%imgopen describe", exact=False).count() == 1
+
+
+def test_in_one_column_the_result_is_in_view_below_run(sheet: Sheet):
+    page, form = sheet.page, form_of(sheet, 2)
+    before = page.viewport_size
+    assert before is not None
+    page.set_viewport_size({"width": 380, "height": 800})
+    try:
+        form.get_by_label("Prompt", exact=True).fill("a small boat")
+        form.locator("div.run").evaluate("run => run.scrollIntoView({block: 'start'})")
+        run_button(form).click()
+        result = form.locator(".main")
+        expect(result).to_have_attribute("alt", "Result: a small boat", timeout=60_000)
+        expect(result).to_be_in_viewport()
+        below = form.evaluate(
+            """form => ["div.run", ".result", ".more"].map(
+              name => form.querySelector(`.columns ${name}`).getBoundingClientRect().top)"""
+        )
+    finally:
+        page.set_viewport_size(before)
+
+    assert below == sorted(below)
 
 
 def test_an_object_is_erased_and_the_result_saved_by_painting_and_three_clicks(
