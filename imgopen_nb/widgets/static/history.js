@@ -1,7 +1,7 @@
 // The history as a table. While it is visible it polls the kernel, one request at a time.
 
 const SOON = 1000, LATER = 5000;
-const HEADINGS = ["Preview", "Operation", "Model", "Status", "When", "Time", "Image", "Caption or error", "Actions"];
+const HEADINGS = ["Preview", "Operation", "Status", "When", "Time", "Image", "Caption or error", "Actions"];
 const BADGES = { succeeded: "real", failed: "failed", refused: "failed" };
 
 function seconds(row, now) {
@@ -32,7 +32,7 @@ function tableRow(model, row, now, src) {
   const action = (text, label, press) => button({ class: "io-btn s", "aria-label": label }, press, text);
   return make("tr", { role: "row", "data-task": row.task },
     cell("look", make("img", { class: "io-pic", alt: "", ...(src && { src }) })),
-    cell("operation", row.operation), cell("model", row.model), cell("status", status),
+    cell("operation", row.operation, " ", make("span", "model", row.model)), cell("status", status),
     cell("when", when(row)),
     cell("num time", seconds(row, now)), cell("image", row.image), cell("said", words("span", "", row.said)),
     cell("actions",
