@@ -99,10 +99,10 @@ HAIR_COLOURS = tuple(
 _PIXELS = {"least": 1, "usual": (64, 4096), "unit": "in pixels"}
 
 # What the image is called that receives a face: there, the source is the one that gives it.
-RECEIVERS = (
+RECEIVER: dict[str, Any] = {"title": "Image to change", "aliases": (
     "target", "target_image", "target_img", "img", "picture", "photo", "input_image",
     "base_image", "image_url", "init_image",
-)  # fmt: skip
+)}  # fmt: skip
 
 # Keys are the names of parameters, values the members of `Param` that they take over.
 CONVENTIONS: dict[str, dict[str, Any]] = {
@@ -313,6 +313,8 @@ TITLES = {
     "control": "ControlNet unit",
     "cpu_threads": "CPU threads",
     "denoising": "Denoising strength",
+    "face": "Face to use",
+    "faces": "Faces to use",
     "guidance": "Guidance scale",
     "hires": "High-resolution pass",
     "hires_height": "Target height",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .conventions import CAPTION_MODELS, CONVENTIONS, FLUX_MODELS, RECEIVERS
+from .conventions import CAPTION_MODELS, CONVENTIONS, FLUX_MODELS, RECEIVER
 from .operation import PREFIX, Catalogue, Operation
 from .parameter import Param
 
@@ -271,7 +271,7 @@ OPERATIONS = Catalogue((
         source="https://4v5l1y8wvl.apifox.cn/api-202222090",
         params=(
             _p("face", "sourceUrl", "image", "The image to take the face from.", mark="required"),
-            _p("image", "targetUrl", "image", "The image to put the face onto.", mark="required", aliases=RECEIVERS),
+            _p("image", "targetUrl", "image", "The image to put the face onto.", mark="required", **RECEIVER),
             _p("task_id", "businessTaskId", "string", "Your own id for the task.", mark="required", task_id=True),
         ),
     ),
@@ -284,7 +284,7 @@ OPERATIONS = Catalogue((
         source="https://4v5l1y8wvl.apifox.cn/api-202222091",
         params=(
             _p("face", "sourceUrl", "image", "The image to take the face from.", mark="required"),
-            _p("image", "targetUrl", "image", "The image to put the face onto.", mark="required", aliases=RECEIVERS),
+            _p("image", "targetUrl", "image", "The image to put the face onto.", mark="required", **RECEIVER),
             _p("fidelity", "fidelityWeight", "number", "0 to 1: quality versus likeness; which end is which is not documented.", minimum=0, maximum=1, wire_type="string"),
             _p("task_id", "businessTaskId", "string", "Your own id for the task.", mark="required", task_id=True),
         ),
@@ -360,7 +360,7 @@ OPERATIONS = Catalogue((
         source="https://4v5l1y8wvl.apifox.cn/api-202222097",
         params=(
             _p("faces", "sourceUrl", "images", "The images to take the faces from.", mark="required", min_items=1, max_items=2),
-            _p("image", "targetUrl", "image", "The image to put the faces into.", mark="required", aliases=RECEIVERS),
+            _p("image", "targetUrl", "image", "The image to put the faces into.", mark="required", **RECEIVER),
             _p("face_index", "faceIdx", "integer", "Which face to replace, counted from 1 at the left; all if left out.", minimum=1),
             _p("task_id", "businessTaskId", "string", "Your own id for the task.", mark="required", task_id=True),
             _p("callback_url", "callbackUrl", "url", "URL that the service calls with the result."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +25,7 @@ from .forms.form import Form
 from .static_fallback import NotebookWidget
 
 SHOWN = 100
+SMALL = 96  # pixels of the long side of an image
 MOST_TEXT = 200
 
 
@@ -54,6 +57,7 @@ class HistoryBrowser(NotebookWidget):
         super().__init__(session)
         self.opened = ""
         self.form: Form | None = None
+        self._addresses: dict[str, str] = {}
         self.table = HistoryTable()
         self._below = widgets.VBox()
         self.widget = widgets.VBox([self.table, self._below])
@@ -63,7 +67,11 @@ class HistoryBrowser(NotebookWidget):
 
     def read(self) -> None:
         """Read the newest rows; the browser gets them only if something has changed."""
-        rows = [self._row(row) for row in reversed(self.session.rows(limit=SHOWN))]
+        found = self.session.rows(limit=SHOWN)
+        self._addresses = {
+            row["task_id"]: (row["image_urls"] or [row["image"] or ""])[0] for row in found
+        }
+        rows = [self._row(row) for row in reversed(found)]
         if rows != self.table.rows:
             with self.table.hold_sync():
                 self.table.rows, self.table.now = rows, time.time()
@@ -96,12 +104,24 @@ class HistoryBrowser(NotebookWidget):
         if kind == "news":
             self.read()
             self.table.send({"kind": "read"})
+        elif kind == "looks" and isinstance(content.get("tasks"), list):
+            wanted = [each for each in content["tasks"][:SHOWN] if isinstance(each, str)]
+            threading.Thread(target=self._send_looks, args=[wanted], daemon=True).start()
         elif kind in self._actions and isinstance(task_id, str):
             try:
                 self._actions[kind](task_id)
             except ImgOpenError as error:
                 html = render("formerror.html", message=error.message, hint=error.hint)
                 self._below.children = [widgets.HTML(html)]
+
+    def _send_looks(self, tasks: list[str]) -> None:
+        """Send a small image of each task, in a thread, as reading one may take time."""
+        for task in tasks:
+            address = self._addresses.get(task)
+            with contextlib.suppress(ImgOpenError, OSError):
+                found = self.session.thumbnail(address, SMALL) if address else None
+                if found is not None:
+                    self.table.send({"kind": "look", "task": task}, [found.jpeg])
 
     def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         said = row["caption"] or row["error"] or ""

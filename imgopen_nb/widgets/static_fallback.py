@@ -13,12 +13,28 @@ import markupsafe
 
 from ..display.progress_bar import in_notebook
 from ..display.rendering import render
+from ..errors import UsageError
 from ..session import Session, current
+from ..text import clip
 
 if TYPE_CHECKING:
     from ipywidgets import DOMWidget
 
 VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def checked_session(session: Session | None) -> Session | None:
+    """Return the session that a widget was given.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if session is None or isinstance(session, Session):
+        return session
+    raise UsageError(
+        f"session takes a Session, not {clip(repr(session), 60)}",
+        hint="leave it out: the widget then uses imgopen.current()",
+    )
 
 
 class NotebookWidget:
@@ -31,7 +47,7 @@ class NotebookWidget:
     widget: DOMWidget
 
     def __init__(self, session: Session | None = None) -> None:
-        self._given_session = session
+        self._given_session = checked_session(session)
         self._fallbacks: list[Any] = []
 
     @property

@@ -316,7 +316,7 @@ class TestCaptionsOfPeople:
         shown = board([projects / "projA/images/1.png", projects / "projB/images/1.png"], old)
 
         assert mine(shown) == [None, None]
-        assert "0 captioned by you" in shown.static_html()
+        assert "0 of 2 have a caption" in shown.static_html()
         assert shown.export(tmp_path / "out") == []
         offers = shown.offers
         assert [offers[row.image].why for row in shown.comparison.rows] == [UNVERIFIED] * 2

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
-from playwright.sync_api import Browser, Locator
+from playwright.sync_api import Browser, Locator, expect
 
 from ..lab import Lab, Notebook7, Sheet, reopened, wait_until, without_outputs
 from ..page_checks import broken_pictures, faint, pale_borders
@@ -380,6 +380,18 @@ def test_it_fits_a_narrow_window(sheet: Sheet):
     sheet.command("application:toggle-left-area")
 
     assert wide == []
+
+
+def test_in_a_narrow_window_the_buttons_of_the_editor_are_in_view(sheet: Sheet):
+    sheet.command("application:toggle-left-area")
+    sheet.page.set_viewport_size({"width": 380, "height": 800})
+    row(sheet, 1).locator("button.edit").click()
+    buttons = row(sheet, 1).locator(".editor button")
+    for name in ("Save", "Close"):
+        expect(buttons.filter(has_text=name)).to_be_in_viewport(ratio=1)
+    buttons.filter(has_text="Close").click()
+    sheet.page.set_viewport_size({"width": 1200, "height": 1400})
+    sheet.command("application:toggle-left-area")
 
 
 def test_saved_and_reopened_without_a_kernel_the_table_reads(

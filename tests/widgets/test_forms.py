@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -207,6 +208,40 @@ class TestPictures:
         wait_for(lambda: "there is no file" in note(opened, "image"))
 
         assert self.zone(opened).preview == b""
+        assert opened.run_button.disabled
+        assert [name for name, *_ in opened.widget.why] == ["image"]
+
+    def test_a_file_that_is_there_by_now_can_be_run(self, opened: Form, tmp_path: Path):
+        path = tmp_path / "late.png"
+        opened.values = {"image": str(path)}
+        wait_for(lambda: opened.run_button.disabled)
+        path.write_bytes(picture_bytes(size=(50, 40)))
+
+        assert opened.problems == {}
+
+    @pytest.mark.parametrize(
+        ("given", "meant"), [("chelsae.png", "sample:chelsea"), ("cat3.png", "cat.png")]
+    )
+    def test_a_misspelt_file_is_told_what_may_be_meant(
+        self, opened: Form, tmp_path: Path, given: str, meant: str
+    ):
+        (tmp_path / "cat.png").write_bytes(picture_bytes(size=(50, 40)))
+        opened.values = {"image": str(tmp_path / given)}
+
+        wait_for(lambda: f"did you mean {meant}?" in note(opened, "image"))
+
+    def test_an_address_that_cannot_be_checked_does_not_stop_a_run(self, opened: Form):
+        opened.values = {"image": "http://127.0.0.1:9/cat.png"}
+        wait_for(lambda: note(opened, "image"))
+
+        assert opened.problems == {}
+        assert not opened.run_button.disabled
+
+    def test_each_of_several_images_is_checked(self, local: Session):
+        opened = form("train", local, images=["sample:coffee"] * 9 + ["/nowhere/cat.png"])
+
+        wait_for(lambda: "there is no file /nowhere/cat.png" in note(opened, "images"))
+        assert opened.fields["images"]._zone.label == "Images: Drop or paste images"  # type: ignore[attr-defined]
 
     def test_a_dropped_file_is_kept_and_named_by_its_path(self, opened: Form, local: Session):
         data = picture_bytes(size=(50, 40))
@@ -326,6 +361,22 @@ class TestRunning:
         assert not opened.running
         assert "stopped waiting for" in opened.static_html()
         assert "%imgopen wait nb" in opened.static_html()
+        told = opened.widget.outcome["error"]
+        assert told["message"] == "Stopped waiting. The task continues at the service."
+        assert told["hint"].startswith("To get its result later: %imgopen wait nb")
+        assert told["calm"]
+
+    def test_an_error_begins_with_its_reason_and_names_the_task_apart(
+        self, session: Session, stub: Stub
+    ):
+        stub.replies(ok(status=0, errorMessage="too dark"))
+        opened = form("describe", session, image=URL)
+        opened.run()
+        opened.wait(20)
+        told = opened.widget.outcome["error"]
+
+        assert told["message"] == "too dark"
+        assert told["task"].startswith("describe nb")
 
     def test_several_forms_run_at_once_each_with_its_own_result(self, local: Session):
         names = ["chelsea", "coffee", "rocket"]
@@ -377,7 +428,8 @@ class TestNextSteps:
         wait_for(lambda: opened.widget.outcome.get("said"))
 
         assert len(list((tmp_path / "pictures").glob("coffee-enlarge-*"))) == 2
-        assert opened.widget.outcome["said"].startswith("Saved pictures/coffee-enlarge-")
+        said = opened.widget.outcome["said"]
+        assert re.fullmatch(r"Saved coffee-enlarge-\w+\.png and its \.json in pictures/", said)
 
     def test_a_folder_that_cannot_be_written_is_told_and_the_result_stays(
         self, opened: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -469,7 +521,51 @@ def test_the_painter_opens_by_itself_where_a_mask_is_required(local: Session):
     assert set(opened.problems) == {"mask"}
 
 
+def test_runs_are_told_apart_by_what_differs_in_them(local: Session):
+    for values in ({"scale": 3}, {"scale": 4}, {}):
+        local.run("enlarge", image="sample:coffee", **values)
+    opened = form("enlarge", local)
+    order(opened, "ready")
+    wait_for(lambda: opened.widget.film)
+
+    assert sorted(title for _, title in opened.widget.film) == [
+        "sample:coffee", "scale 3 · sample:coffee", "scale 4 · sample:coffee",
+    ]  # fmt: skip
+
+
+def test_a_group_says_which_of_its_fields_must_be_filled_in(local: Session):
+    opened = form("face-swap", local)
+    assert opened.widget.summaries["Image"] == "needed: image to change, face to use"
+    opened.values = {"image": "sample:astronaut", "face": "sample:astronaut"}
+
+    assert not opened.widget.summaries["Image"].startswith("needed")
+    assert opened.widget.summaries.get("Advanced", "defaults") == "defaults"
+
+
+def test_a_result_has_its_caption_once_and_its_details_beside_it(local: Session):
+    opened = form("describe", local, image="sample:coffee")
+    opened.run()
+    opened.wait()
+    shown = opened._card.value
+
+    assert shown.count("espresso") == 1
+    assert "%imgopen" not in shown
+    assert "<details" not in shown
+    assert "espresso" in opened.widget.outcome["caption"]
+    assert [name for name, _ in opened.widget.outcome["details"]][-1] == "Task"
+
+
 class TestStudioAndCommands:
+    def test_the_studio_gives_the_chosen_image_to_a_form_that_has_none(self, local: Session):
+        opened = studio("describe", local)
+        opened.form.values = {"image": "sample:coffee"}
+        opened.choose("text2image")  # which takes none
+        assert opened.choose("upscale").values == {"image": "sample:coffee"}
+        opened.form.values = {"image": "sample:rocket"}
+        opened.choose("describe")
+
+        assert opened.form.values == {"image": "sample:coffee"}
+
     def test_the_studio_gives_a_result_to_another_operation(self, local: Session):
         opened = studio("enlarge", local)
         opened.form.on_use("erase", "sample:rocket")

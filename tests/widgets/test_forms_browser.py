@@ -252,7 +252,7 @@ def test_text_can_be_read_in_both_themes(sheet: Sheet, theme: str):
     sheet.theme(theme)
     sheet.shot(f"forms-{type(sheet.lab).__name__.lower()}-{theme.lower()}")
     # What is off is meant to be pale.
-    low = [row for row in faint(sheet.page, FORM) if "Cancel" not in row[2]]
+    low = [row for row in faint(sheet.page, FORM) if "Stop waiting" not in row[2]]
     sheet.theme("Light")
 
     assert low == []

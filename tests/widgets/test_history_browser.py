@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
+from imgopen_nb.errors import UsageError
 from imgopen_nb.session import Session
+from imgopen_nb.widgets.caption_board.board import board
+from imgopen_nb.widgets.forms.form import form
+from imgopen_nb.widgets.forms.studio import studio
+from imgopen_nb.widgets.gallery.gallery import gallery
 from imgopen_nb.widgets.history_browser import HistoryBrowser, browse
 
 from ..stub import Stub, ok, refusal
@@ -88,6 +94,40 @@ def test_a_task_that_is_not_there_is_told(session: Session):
 
     assert "there is no task" in below(opened)
     assert "<img src=x>" not in below(opened)
+
+
+def test_the_browser_gets_a_small_image_of_each_task_that_it_asks_for(local: Session):
+    task_id = local.run("enlarge", image="sample:coffee", scale=2).task_id
+    opened = browse(local)
+    sent: list[Any] = []
+    arrived = threading.Event()
+
+    def send(content: Any, buffers: Any = None) -> None:
+        sent.append((content, buffers))
+        arrived.set()
+
+    opened.table.send = send
+    hear(opened, kind="looks", tasks=["nope", task_id, 7])
+    assert arrived.wait(20)
+
+    ((content, (jpeg,)),) = sent
+    assert content == {"kind": "look", "task": task_id}
+    assert jpeg.startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        browse,
+        lambda given: form("describe", given),
+        lambda given: studio(session=given),
+        lambda given: gallery(session=given),
+        lambda given: board(session=given),
+    ],
+)
+def test_what_is_no_session_is_refused_with_a_sentence(make: Any):
+    with pytest.raises(UsageError, match="session takes a Session, not 'nope'"):
+        make("nope")
 
 
 def test_the_stand_in_is_the_static_table(session: Session, stub: Stub):

@@ -51,13 +51,13 @@ def test_a_task_of_another_cell_appears_and_ends_by_itself(sheet: Sheet):
     expect(rows.first).to_contain_text("succeeded", timeout=60_000)
 
 
-def test_open_and_run_again_by_the_keyboard(sheet: Sheet):
+def test_open_and_open_in_form_by_the_keyboard(sheet: Sheet):
     page = sheet.page
     row = page.locator(f"{TABLE} tbody tr", has_text="describe")
     row.get_by_role("button", name="open describe").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".io-caption", has_text="espresso").first).to_be_visible()
-    row.get_by_role("button", name="run again describe").focus()
+    row.get_by_role("button", name="open in form describe").focus()
     page.keyboard.press("Space")
 
     expect(page.locator(".imgopen-form input[type=text]").first).to_have_value("sample:coffee")

@@ -5,6 +5,7 @@ The file dialog belongs to the system: a click opens it, and choosing a file the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ CELLS = (
     "imgopen.form('erase')",
     "imgopen.form('text2image')",
     "studio = imgopen.studio('upscale')\nstudio",
+    "imgopen.form('face-swap')",
 )
 
 
@@ -94,7 +96,7 @@ def test_an_image_is_described_in_two_clicks(sheet: Sheet, image: Path):
 def test_a_failed_run_leads_to_the_field_that_it_is_about(sheet: Sheet):
     form = form_of(sheet, 0)
     address = form.get_by_label("Image", exact=True)
-    address.fill("not-there.png")
+    address.fill("http://127.0.0.1:9/not-there.png")  # nobody listens there
     run_button(form).click()
     lead = form.get_by_role("button", name="Choose another image")
     expect(lead).to_be_visible(timeout=30_000)
@@ -109,6 +111,30 @@ def test_a_failed_run_leads_to_the_field_that_it_is_about(sheet: Sheet):
     expect(form.locator(".io-caption")).to_contain_text("espresso", timeout=60_000)
 
     assert lead.count() == 0
+
+
+def test_a_run_that_cannot_start_names_all_that_is_missing(sheet: Sheet):
+    form = sheet.page.locator(f"{FORM}[aria-label='Face swap']")
+    form.scroll_into_view_if_needed()
+    why = form.locator(".run .why")
+    expect(why).to_have_text("To run, fill in Image to change and Face to use.")
+    why.get_by_role("button", name="Face to use").click()
+
+    expect(form.get_by_label("Face to use", exact=True)).to_be_focused()
+
+
+def test_the_details_of_a_result_are_a_table_whose_words_stay_whole(sheet: Sheet):
+    form = form_of(sheet, 0)
+    details = form.locator(".result details")
+    expect(details).to_have_count(1)
+    details.locator("summary").click()
+    heights = details.locator("dt").evaluate_all("all => all.map(e => e.offsetHeight)")
+
+    assert heights
+    assert max(heights) < 24  # pixels: one line of text
+    form.get_by_role("button", name="Copy caption").click()
+    assert "espresso" in sheet.page.evaluate("navigator.clipboard.readText()")
+    assert form.get_by_text("%imgopen describe", exact=False).count() == 1
 
 
 def test_an_object_is_erased_and_the_result_saved_by_painting_and_three_clicks(
@@ -129,7 +155,7 @@ def test_an_object_is_erased_and_the_result_saved_by_painting_and_three_clicks(
     save = form.get_by_role("button", name="Save")
     save.wait_for(timeout=60_000)
     hand.click(save)
-    expect(form.get_by_text("Saved pictures/")).to_be_visible()
+    expect(form.get_by_text(re.compile("^Saved .* in pictures/"))).to_be_visible()
 
     assert hand.clicks == 3
 
@@ -173,7 +199,7 @@ def test_the_keyboard_alone_goes_from_a_field_to_the_saved_result(sheet: Sheet):
     expect(run_button(form)).to_be_focused()
     steps += tab_to(page, form.get_by_role("button", name="Save"))
     page.keyboard.press("Enter")
-    expect(form.get_by_text("Saved pictures/")).to_be_visible()
+    expect(form.get_by_text(re.compile("^Saved .* in pictures/"))).to_be_visible()
     tab_to(page, form.get_by_role("button", name="Copy as code"))
     page.keyboard.press("Enter")
     expect(form.get_by_role("button", name="Copied")).to_be_visible()
@@ -194,7 +220,7 @@ def test_escape_cancels_a_run_and_the_keyboard_stays_in_the_form(sheet: Sheet):
     form.get_by_label("Width", exact=True).fill("1024")
     run_button(form).focus()
     page.keyboard.press("Enter")
-    expect(form.get_by_role("button", name="Cancel")).to_be_focused()
+    expect(form.get_by_role("button", name="Stop waiting")).to_be_focused()
     page.keyboard.press("Escape")
     expect(run_button(form)).to_be_focused(timeout=30_000)
 
@@ -231,6 +257,30 @@ def tab_to(page: Page, wanted: Locator) -> list[str]:
         met.append(page.evaluate(name))
         assert len(met) < 50, f"no way to {wanted}: {met}"
     return met
+
+
+def test_in_one_column_the_result_is_in_view_below_run(sheet: Sheet):
+    page, form = sheet.page, form_of(sheet, 2)
+    before = page.viewport_size
+    assert before is not None
+    sheet.command("application:toggle-left-area")
+    page.set_viewport_size({"width": 380, "height": 800})
+    try:
+        form.get_by_label("Prompt", exact=True).fill("a small boat")
+        form.locator("div.run").evaluate("run => run.scrollIntoView({block: 'start'})")
+        run_button(form).click()
+        result = form.locator(".main")
+        expect(result).to_have_attribute("alt", "Result: a small boat", timeout=60_000)
+        expect(result).to_be_in_viewport()
+        below = form.evaluate(
+            """form => [".parameters .run", ".columns > .result", ".columns > .more"].map(
+              name => form.querySelector(name).getBoundingClientRect().top)"""
+        )
+    finally:
+        page.set_viewport_size(before)
+        sheet.command("application:toggle-left-area")
+
+    assert below == sorted(below)
 
 
 def test_a_form_whose_kernel_has_stopped_keeps_what_was_typed(sheet: Sheet):

@@ -37,7 +37,7 @@ from ...images.thumbnail import data_url
 from ...session import Session, current
 from ...text import short_path, shown
 from ..picture_loader import Key, Loader
-from ..static_fallback import NotebookWidget
+from ..static_fallback import NotebookWidget, checked_session
 from .messages import PAGE, BoardView, checked, row_view, static_view
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Board(NotebookWidget, HasPictures):
             left -= len(view["src"])
         more = len(self._rows) - len(views)
         columns = [*self.comparison.models, "yours"]
-        head = f"{self._headline()} · {self._written()} captioned by you"
+        head = f"{self._headline()} · {self._written()} of {len(self._rows)} have a caption"
         return render("boardstatic.html", head=head, columns=columns, rows=views, more=more)
 
     def __repr__(self) -> str:
@@ -407,7 +407,7 @@ def board(
     """
     if not (isinstance(threshold, Real) and 0 <= threshold < 1):
         raise UsageError(f"threshold={threshold!r} is no share", hint="give 0.5 for a majority")
-    session = session or current()
+    session = checked_session(session) or current()
     if isinstance(source, Comparison):
         return Board(source, session, threshold)
     selection = select(session.manager, source, session.last_batch)

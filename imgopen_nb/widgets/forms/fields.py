@@ -160,8 +160,6 @@ class Field:
     def _placeholder(self) -> str:
         if self.param.required:
             return ""
-        if self.param.type in ("string", "text", "url", "object") and not self.param.listed_by:
-            return "none"
         return f"default {self.default}" if self.default else UNSET
 
     def _initial(self) -> Any:

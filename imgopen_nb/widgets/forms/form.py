@@ -22,10 +22,10 @@ from ...catalogue.operations import OPERATIONS
 from ...catalogue.parameter import Group, Param
 from ...config.settings import VENDOR_URL
 from ...display.rendering import render
-from ...errors import ImgOpenError, JournalError
+from ...errors import ImgOpenError, JournalError, WaitCancelledError
 from ...session import Session
 from ...syntax.snippets import curl, magic_line, python_call
-from ...tasks.cards import result_bundle
+from ...tasks.cards import result_bundle, result_view
 from ...tasks.result import Result
 from ..static_fallback import NotebookWidget
 from .fields import Field, MenuField, TextField, field_for
@@ -150,7 +150,7 @@ class Form(NotebookWidget):
 
     def static_html(self) -> str:
         """Return the last result or error as HTML, and the magic line."""
-        last = self._card.value
+        last = str(result_bundle(self.result)["text/html"]) if self.result else ""
         if self.error is not None:
             last = render("formerror.html", message=self.error.message, hint=self.error.hint)
         told = markupsafe.escape(self.line) in last  # the card of a result ends with its line
@@ -161,7 +161,12 @@ class Form(NotebookWidget):
         return self.line
 
     def _field(self, param: Param) -> Field:
-        field = self._picture_field(param) if param.picture else field_for(self.operation, param)
+        field: Field
+        if param.picture:
+            field = self._picture_field(param)
+            field.on_checked(self._changed)
+        else:
+            field = field_for(self.operation, param)
         field.on_change(self._changed)
         field.on_note(lambda: self._show_states())
         return field
@@ -175,7 +180,7 @@ class Form(NotebookWidget):
     def _build(self) -> None:
         self._join_mask()
         self.run_button = widgets.Button(description="Run", tooltip="Run (Ctrl+Enter)")
-        self.cancel_button = widgets.Button(description="Cancel", disabled=True)
+        self.cancel_button = widgets.Button(description="Stop waiting", disabled=True)
         self.again_button = widgets.Button(
             description="Ask again", tooltip="Send it, although the history has its result"
         )
@@ -332,8 +337,12 @@ class Form(NotebookWidget):
         self.values = {**dict.fromkeys(self.fields), **given}
         result = task.result()
         self.result, self.error = result, None
-        self._card.value = result_bundle(result)["text/html"]
-        self._outcome.show(result)
+        self._show(result)
+
+    def _show(self, result: Result) -> None:
+        view = result_view(result)
+        self._card.value = render("formresult.html", **view)
+        self._outcome.show(result, view["details"])
 
     def _use_as_input(self, operation: str, image: str) -> None:
         self.on_use(operation, image)
@@ -375,13 +384,15 @@ class Form(NotebookWidget):
         }
 
     def _summaries(self) -> dict[str, str]:
-        """Return the values of each group that the user set, for its closed line."""
-        found: dict[str, list[str]] = {}
-        for field in self.fields.values():
-            found.setdefault(field.param.group, []).append(field.summary)
-        return {
-            group: " · ".join(filter(None, each)) or "defaults" for group, each in found.items()
-        }
+        """Return for a group's closed line what the user set in it, and what is still missing."""
+        found: dict[str, str] = {}
+        for group, names in self._groups():
+            fields = [self.fields[name] for name in names]
+            empty = [field for field in fields if field.param.required and field.value is None]
+            missing = ", ".join(field.param.heading.lower() for field in empty)
+            said = [f"needed: {missing}" if missing else "", *(field.summary for field in fields)]
+            found[group] = " · ".join(filter(None, said)) or "defaults"
+        return found
 
     def _offer_results(self) -> None:
         """Fill the menus of earlier results, unless the history cannot be read."""
@@ -413,14 +424,16 @@ class Form(NotebookWidget):
 
     def _finish(self, outcome: Result | ImgOpenError) -> None:
         """Show the result or the error of a run; called in the thread of the run."""
-        if isinstance(outcome, ImgOpenError):
+        if isinstance(outcome, WaitCancelledError):
+            self.error = outcome
+            self._outcome.show_stopped(outcome)
+        elif isinstance(outcome, ImgOpenError):
             self.error = outcome
             self._outcome.show_error(outcome, self._lead(outcome), again=True)
         else:
             self.result, self.error = outcome, None
             self._offer_again(outcome.cached)
-            self._card.value = result_bundle(outcome)["text/html"]
-            self._outcome.show(outcome)
+            self._show(outcome)
         self._run = None
         self._update_buttons()
         self.widget.progress = {}

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 
 from ...catalogue.operation import Operation
 from ...catalogue.operations import OPERATIONS
+from ...catalogue.status import UNSENT
 from ...display.parts import seconds
-from ...errors import ImgOpenError
+from ...errors import ImgOpenError, WaitCancelledError
 from ...session import Session
+from ...syntax.snippets import settable
 from ...tasks.result import Result
-from ...text import clip, shown
+from ...tasks.task import Task
+from ...text import as_typed, clip, shown
 from ..before_after import before_after
 from .frame import FormFrame
 
@@ -55,13 +59,14 @@ class Outcome:
     ) -> None:
         self._frame, self._operation, self._session, self._use = frame, operation, session, use
         self._result: Result | None = None
+        self._details: Sequence[tuple[str, str]] = ()
         self._before: Any = None  # of the run before, if the operation takes no image
         self._has_film = False
         self.place = widgets.VBox()
 
-    def show(self, result: Result) -> None:
-        """Show a result; called in the thread of the run."""
-        earlier, self._result = self._result, result
+    def show(self, result: Result, details: Sequence[tuple[str, str]] = ()) -> None:
+        """Show a result, and what "Details" says of it; called in the thread of the run."""
+        earlier, self._result, self._details = self._result, result, details
         if earlier is not None and earlier.images and earlier.task_id != result.task_id:
             self._before = earlier.images[0]
         self.place.children = []
@@ -84,12 +89,21 @@ class Outcome:
             lead: the field that leads on, and what its button says.
             again: whether the run can be started again.
         """
-        told = {
-            "message": shown(error.message),
-            "hint": shown(error.hint or "", 500),
-            "lead": lead or (),
-            "again": again,
-        }
+        message, task = _reason(error)
+        told = {"message": message, "task": task, "lead": lead or (), "again": again}
+        self._tell(told, error.hint)
+
+    def show_stopped(self, error: WaitCancelledError) -> None:
+        """Say that a run is not waited for any more, and what becomes of its task."""
+        message, hint, task = error.message, error.hint, error.task
+        if isinstance(task, Task) and task.state not in UNSENT:
+            where = "in the sandbox" if task.backend == "sandbox" else "at the service"
+            message = f"Stopped waiting. The task continues {where}."
+            hint = as_typed(f"To get its result later: %imgopen wait {task.id}")
+        self._tell({"message": _sentence(message), "calm": True}, _sentence(hint))
+
+    def _tell(self, told: dict[str, Any], hint: str) -> None:
+        told = {**told, "message": shown(told["message"]), "hint": shown(hint or "", 500)}
         self._frame.outcome = {**self._frame.outcome, "error": told, "said": ""}
 
     def choose(self, number: str) -> None:
@@ -129,6 +143,8 @@ class Outcome:
                 *(["use"] if count else []),
                 *(["compare"] if size and self._compared(result) is not None else []),
             ],
+            "details": list(self._details),
+            "caption": result.caption or "",
             "seed": "" if seed is None else str(seed),
             "cutout": self._operation.name == "remove-background",
         }
@@ -139,9 +155,7 @@ class Outcome:
     def save(self, _: str = "") -> None:
         """Write the images or the caption into the folder `pictures`."""
         if self._result is not None:
-            paths = self._result.save(FOLDER)
-            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-            self._say(f"Saved {paths[0]}{more}")
+            self._say(f"Saved {_named(self._result.save(FOLDER))} in {FOLDER}/")
 
     def compare(self, _: str = "") -> None:
         """Show the slider between the image before and the one shown, or put it away."""
@@ -163,11 +177,12 @@ class Outcome:
         self._has_film = True
         session = self._session()
         rows = session.rows(operation=self._operation.name, status="succeeded", limit=EARLIER)
+        rows.reverse()
         film, frames = [], []
-        for row in reversed(rows):
+        for row, title in zip(rows, _titles(self._operation, rows), strict=True):
             address = (row["image_urls"] or [row["image"]])[0]
             found = session.thumbnail(address, SMALL) if address else None
-            film.append((row["task_id"], _title(row)))
+            film.append((row["task_id"], title))
             frames.append(found.jpeg if found else b"")
         with self._frame.hold_sync():
             self._frame.film, self._frame.frames = film, frames
@@ -198,10 +213,43 @@ def _seeds(data: Any) -> Iterator[int]:
         yield from _seeds(each)
 
 
-def _title(row: Mapping[str, Any]) -> str:
-    """Return what tells a run from the others: its caption, prompt, seed or image."""
-    params = row["params"] or {}
-    seed = f"seed {params['seed']}" if params.get("seed") is not None else ""
-    said = row["caption"] or params.get("prompt") or row["image"] or row["task_id"]
-    name = str(said).rpartition("/")[2] if said == row["image"] else str(said)
-    return clip(" · ".join(filter(None, (seed, name))), 80)
+def _titles(operation: Operation, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what tells each run from the others: first the parameters that differ."""
+    hidden = {param.name for param in operation.user_params if param.picture} | {"prompt"}
+    given = [
+        {n: v for n, v in settable(operation, row["params"] or {}).items() if n not in hidden}
+        for row in rows
+    ]
+    names = dict.fromkeys(name for each in given for name in each)
+    same = {name for name in names if all(each.get(name) == given[0].get(name) for each in given)}
+    titles = []
+    for row, each in zip(rows, given, strict=True):
+        said = row["caption"] or (row["params"] or {}).get("prompt") or row["image"]
+        said = str(said or row["task_id"])
+        name = said.rpartition("/")[2] if said == row["image"] else said
+        told = {n: f"{operation.param(n).heading.lower()} {clip(v, 24)}" for n, v in each.items()}
+        differing = [told[n] for n in names if n in told and n not in same]
+        alike = [told[n] for n in names if n in told and n in same]
+        titles.append(clip(" · ".join([*differing, name, *alike]), 80))
+    return titles
+
+
+def _named(paths: Sequence[Path]) -> str:
+    """Return the names of saved files: "cat.png and its .json"."""
+    main = [path for path in paths if path.suffix != ".json"] or list(paths)
+    notes = len(main) < len(paths)
+    if len(main) == 1:
+        return main[0].name + (" and its .json" if notes else "")
+    return f"{len(main)} files" + (" and their .json" if notes else "")
+
+
+def _reason(error: ImgOpenError) -> tuple[str, str]:
+    """Return why it did not work, and apart from it which task that was."""
+    head, _, reason = error.message.partition(": ")
+    task = str(getattr(error.task, "id", ""))
+    return (reason, head) if task and task in head and reason else (error.message, "")
+
+
+def _sentence(text: str) -> str:
+    """Return a text with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]

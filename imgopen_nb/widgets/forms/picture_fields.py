@@ -21,7 +21,7 @@ from ...errors import ImgOpenError
 from ...files import write_atomically
 from ...images.picture import read_picture, samples, suffix_of
 from ...session import Session
-from ...text import cut
+from ...text import cut, near_match
 from .. import script
 from ..mask_painter import MaskPainter
 from .fields import Field, menu
@@ -31,7 +31,7 @@ RECENT = 30
 MOST_NAME = 200
 UPLOADS = "uploads"
 SAMPLES_TITLE, RESULTS_TITLE = "Samples", "Results"
-INVITATION = "Drop or paste an image"
+INVITATION, SEVERAL = "Drop or paste an image", "Drop or paste images"
 SAMPLE = "sample:"
 PAUSE = 0.3  # seconds after the last key before an image is fetched
 
@@ -78,13 +78,17 @@ class PictureField(Field):
 
     def __init__(self, operation: Operation, param: Param, session: Callable[[], Session]) -> None:
         self._session = session
-        self._requested = ""
+        self._requested: tuple[str, ...] = ()
+        # Why a file cannot be read, by its address; it holds until the file changes.
+        self._refused: dict[str, tuple[float | None, str]] = {}
+        self._checked: Callable[[], None] = lambda: None
         self._wait: threading.Timer | None = None
         self._seen: Callable[[str], None] = lambda address: None
         offered = [(name, f"{SAMPLE}{name}") for name in samples()]
         self._samples = menu(SAMPLES_TITLE, offered, self._choose)
         self._results = menu(RESULTS_TITLE, [], self._choose)
-        self._zone = DropZone(label=f"{param.heading}: {INVITATION}")
+        self._invitation = SEVERAL if param.type == "images" else INVITATION
+        self._zone = DropZone(label=f"{param.heading}: {self._invitation}", text=self._invitation)
         self._zone.several = param.type == "images"
         super().__init__(operation, param)
         self._zone.on_file(self._upload, self.show_error)
@@ -99,6 +103,11 @@ class PictureField(Field):
         return f"Choose another {self.param.heading.lower().removesuffix('s')}"
 
     def _trouble(self) -> str:
+        """Return why an image cannot be read; one that only the service can fetch is not asked."""
+        for address in self._addresses():
+            stamp, message = self._refused.get(address, (None, ""))
+            if message and stamp == _stamp(address):
+                return message
         return _unknown_sample(self.value)
 
     def _details(self) -> dict[str, Any]:
@@ -107,6 +116,10 @@ class PictureField(Field):
     def on_seen(self, call: Callable[[str], None]) -> None:
         """Have `call(address)` called once an image has been read, in another thread."""
         self._seen = call
+
+    def on_checked(self, call: Callable[[], None]) -> None:
+        """Have `call()` called once a file has turned out unreadable, in another thread."""
+        self._checked = call
 
     def hide_preview(self) -> None:
         """Leave the image to a painter that shows it too."""
@@ -159,40 +172,54 @@ class PictureField(Field):
             return
         self._choose(str(path))
 
-    def _first(self) -> str:
-        return str(self.control.value).strip()
+    def _addresses(self) -> list[str]:
+        return list(filter(None, [str(self.control.value).strip()]))
 
     def _update_preview(self) -> None:
         """Show the image, which is fetched in another thread once nothing more is typed."""
-        self._requested = address = self._first()
+        self._requested = requested = tuple(self._addresses())
         self.remark = ""
-        self._show(b"", "Reading the image …" if address else INVITATION)
+        reads = bool(requested) and not self.problem()
+        self._show(b"", "Reading the image …" if reads else self._invitation)
         if self._wait is not None:
             self._wait.cancel()
-        if address and not self.problem():
-            self._wait = threading.Timer(PAUSE, self._fetch, [address])
+        if reads:
+            self._wait = threading.Timer(PAUSE, self._fetch, [requested])
             self._wait.daemon = True
             self._wait.start()
 
-    def _fetch(self, address: str) -> None:
-        remark = ""
+    def _fetch(self, requested: tuple[str, ...]) -> None:
+        """Show the first image, and say which of them cannot be read."""
+        remark, first = "", requested[0]
+        refused: dict[str, tuple[float | None, str]] = {}
+        shown = b"", self._invitation
         try:
-            found = self._session().small(address, PREVIEW)
+            found = self._session().small(first, PREVIEW)
             shown = found.jpeg, f"{found.original[0]} × {found.original[1]} pixels"
         except ImgOpenError as error:
-            shown, remark = (b"", INVITATION), cut(error.message, 200)[0]
-        if address != self._requested:
+            if _is_file(first):
+                refused[first] = _stamp(first), _told(first, error)
+            else:
+                remark = cut(error.message, 200)[0]
+        for address in filter(_is_file, requested[1:]):
+            try:
+                read_picture(address)
+            except ImgOpenError as error:
+                refused[address] = _stamp(address), _told(address, error)
+        if requested != self._requested:
             return  # a newer one is being fetched
         self._show(*shown)
-        self.remark = remark
+        self.remark, self._refused = remark, refused
+        if refused:
+            self._checked()
         self._noted()
-        if not remark:
-            self._seen(address)
+        if shown[0]:
+            self._seen(first)
 
     def _show(self, jpeg: bytes, text: str) -> None:
         with self._zone.hold_sync():
             self._zone.preview, self._zone.text = jpeg, text
-            self._zone.alt = self._requested if jpeg else ""
+            self._zone.alt = self._requested[0] if jpeg else ""
 
 
 class MaskField(PictureField):
@@ -254,6 +281,8 @@ class MaskField(PictureField):
         """The painter shows the mask: it is cleared with the field."""
         if self.value is None and self._painter is not None and self._painter.share:
             self._painter.mask = None
+        elif self.value != str(self._draft):
+            super()._update_preview()
 
     def _painted(self, painter: MaskPainter) -> None:
         if not painter.share:
@@ -286,8 +315,30 @@ class PicturesField(PictureField):
     def _choose(self, address: str) -> None:
         self.value = [*self._read(self.control.value), address]
 
-    def _first(self) -> str:
-        return next(iter(self._read(self.control.value)), "")
+    def _addresses(self) -> list[str]:
+        return list(self._read(self.control.value))
+
+
+def _is_file(address: str) -> bool:
+    """Whether it names a file of this computer, not what must be fetched from elsewhere."""
+    return "://" not in address and not address.startswith((SAMPLE, "<", "data:"))
+
+
+def _stamp(address: str) -> float | None:
+    """Return when a file was last changed, None if there is none."""
+    try:
+        return os.stat(os.path.expanduser(address)).st_mtime
+    except (OSError, ValueError):
+        return None
+
+
+def _told(address: str, error: ImgOpenError) -> str:
+    """Return why a file cannot be read, with the sample or file that may be meant."""
+    near = near_match(Path(address).stem, samples())
+    sample = near.replace("did you mean ", f"did you mean {SAMPLE}") if near else ""
+    named = "did you mean" in (error.hint or "")
+    hint = error.hint if named else sample or error.hint
+    return " ".join(filter(None, (cut(error.message, 200)[0], hint and f"({cut(hint, 200)[0]})")))
 
 
 def _unknown_sample(value: Any) -> str:

@@ -48,6 +48,7 @@ class Studio(NotebookWidget):
     def __init__(self, session: Session | None = None, operation: str = "describe") -> None:
         super().__init__(session)
         self._forms: dict[str, Form] = {}
+        self._image: Any = None  # of the form before, for the next one that has none yet
         groups: dict[str, list[tuple[str, str]]] = {}
         for row in OPERATIONS.runnable:
             groups.setdefault(row.group, []).append((row.name, row.heading))
@@ -56,7 +57,7 @@ class Studio(NotebookWidget):
         self.widget = widgets.VBox([self.choice, self._place])
         for name in ("imgopen", "imgopen-studio"):
             self.widget.add_class(name)
-        self.choice.observe(lambda _: self._show(), "value")
+        self.choice.observe(self._changed, "value")
         self._show()
 
     @property
@@ -90,7 +91,15 @@ class Studio(NotebookWidget):
         """Show the form of an operation with an image of a result."""
         self.choose(operation).values = {"image": image}
 
-    def _show(self) -> Any:
+    def _changed(self, change: Any) -> None:
+        """Show another form; an image that was chosen goes with the user."""
+        self._image = self._forms[change.old].values.get("image") or self._image
+        form = self.form
+        if self._image and "image" in form.fields and form.fields["image"].value is None:
+            form.values = {"image": self._image}
+        self._show()
+
+    def _show(self) -> None:
         self._place.children = [self.form.widget]
         self.refresh()
 

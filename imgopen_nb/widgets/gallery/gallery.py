@@ -25,7 +25,7 @@ from ...session import Session, current
 from ...text import clip, counted, shown
 from .. import script, style
 from ..picture_loader import Key, Loader
-from ..static_fallback import NotebookWidget
+from ..static_fallback import NotebookWidget, checked_session
 from .tiles import MOST_CAPTION, Query, Source, Tile, choices, details, read_source, tiles_of
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def gallery(source: Any = None, *, session: Session | None = None) -> Gallery:
     Example:
         >>> imgopen.gallery("photos")
     """
-    return Gallery(read_source(source, session or current()), session)
+    return Gallery(read_source(source, checked_session(session) or current()), session)
 
 
 def _places(frame: pd.DataFrame, wanted: Any) -> set[int]:

@@ -10,10 +10,10 @@ const OF = { shared: "said by all", partly: "said by several", own: "said by one
 const MERGES = [
   ["m", "sentence + tags", "Sentence + tags", "the sentence, and the tags that it does not say"],
   ["t", "tags only", "Tags only", "every tag of any model"],
-  ["u", "union", "Union", "every sentence and tag of any model"],
-  ["i", "intersection", "Intersection", "the tags that all models share"],
-  ["s", "subtraction", "Subtraction", "the tags of the first model that has any, without those that others say"],
-  ["v", "vote", "Vote", "the tags that most models share"],
+  ["u", "union", "Union", "all sentences and all tags, each of them once"],
+  ["i", "intersection", "Intersection", "the sentence and tags that all models give"],
+  ["s", "subtraction", "Subtraction", "the tags that only the first model gives"],
+  ["v", "vote", "Vote", "the tags that more than half of the models give"],
 ];
 const HELP = [
   ["↑ ↓ or k j", "the image before, the next"],
@@ -174,7 +174,7 @@ function select(board, at, focus) {
 function showCount(board) {
   const total = board.model.get("total");
   const pages = Math.ceil(total / board.size);
-  board.count.textContent = `${board.model.get("written")} of ${total} captioned by you`;
+  board.count.textContent = `${board.model.get("written")} of ${total} have a caption`;
   board.pages.hidden = pages < 2;
   board.where.textContent = `page ${board.page + 1} of ${pages}`;
   board.before.disabled = board.page === 0;

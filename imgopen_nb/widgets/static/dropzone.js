@@ -10,7 +10,7 @@ function render({ model, el }) {
   const image = add(zone, "img");
   zone.insertAdjacentHTML("beforeend", ICON);
   const text = add(zone, "span", "what");
-  const how = add(zone, "span", "how", "Choose a file");
+  const how = add(zone, "span", "how");
   let shown = null;
 
   const show = () => {
@@ -20,7 +20,7 @@ function render({ model, el }) {
     image.hidden = !shown || model.get("compact");
     zone.classList.toggle("compact", model.get("compact"));
     zone.classList.toggle("filled", Boolean(shown));
-    how.textContent = shown ? "Change image" : "Choose a file";
+    how.textContent = model.get("several") ? "Choose files" : shown ? "Change image" : "Choose a file";
     if (shown) image.src = shown;
     image.alt = model.get("alt");
     text.textContent = model.get("text");

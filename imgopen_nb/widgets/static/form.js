@@ -244,6 +244,7 @@ function render({ model, el }) {
   const folds = [];
   const listed = new Set();
   const asked = new Set();
+  const more = make("div", { class: "parameters more", role: "group", "aria-label": "More parameters" });
   const narrow = el.getBoundingClientRect().width || innerWidth;
   const run = make("div", "run");
 
@@ -263,10 +264,12 @@ function render({ model, el }) {
       folds.push(fold);
     } else form.append(grid);
   }
-  form.append(run, ...folds);
+  form.append(run);
+  more.append(...folds);
 
   const why = make("span", { class: "why", role: "status" });
   const result = add(columns, "div", { class: "result", role: "group", "aria-label": "Result" });
+  if (folds.length) columns.append(more);
   const pane = makeResult(model, result, order, (name) => fields.get(name)?.focus());
 
   const show = () => {
@@ -277,10 +280,15 @@ function render({ model, el }) {
     const problems = model.get("why");
     why.replaceChildren();
     if (!problems.length || model.get("running")) return;
-    const [name, label, text] = problems[0];
-    const lead = button({ class: "io-link" }, () => fields.get(name).focus(), label);
-    const missing = text.endsWith("is needed");
-    why.append(missing ? "To run, fill in " : "To run, correct ", lead, ".");
+    const missing = problems.filter(([, , text]) => text.endsWith("is needed"));
+    const wrong = problems.filter((each) => !missing.includes(each));
+    const leads = (found) => found.flatMap(([name, label], at) => [
+      at ? (at < found.length - 1 ? ", " : " and ") : "",
+      button({ class: "io-link" }, () => fields.get(name).focus(), label),
+    ]);
+    why.append("To run, ",
+      ...(missing.length ? ["fill in ", ...leads(missing)] : []), missing.length && wrong.length ? "; " : "",
+      ...(wrong.length ? ["correct ", ...leads(wrong)] : []), ".");
   };
 
   const fill = async () => {
@@ -393,8 +401,9 @@ function makeResult(model, root, order, lead) {
   const actions = add(root, "div", { class: "io-row", role: "group", "aria-label": "Next steps" });
   const said = add(root, "p", { class: "io-small", role: "status" });
   const line = add(root, "p", "io-small io-quiet facts");
-  const card = make("div", "slot");
-  const details = add(root, "details", "card", make("summary", "", icon("right"), "Details"), card);
+  const card = add(root, "div", "slot card");
+  const details = add(root, "details", "io-more", make("summary", "", "Details"));
+  const told = add(details, "dl", "io-facts");
   const next = add(root, "div", "slot");
   const film = add(root, "div", { class: "io-stack", role: "group", "aria-label": "Earlier runs" }, make("h4", "io-sub", "Earlier runs"));
   const strip = add(film, "ul", { class: "film", role: "list" });
@@ -434,6 +443,10 @@ function makeResult(model, root, order, lead) {
     if (can.includes("save")) actions.append(action("save", "Save", () => order("save")));
     if (can.includes("use")) actions.append(makeUses(model, order));
     if (can.includes("compare")) actions.append(action("compare", "Compare with before", () => order("compare")));
+    if (outcome.caption) {
+      actions.append(action("caption", "Copy caption", (pressed) => copyKept(pressed, outcome.caption), "copy"));
+      actions.lastChild.classList.add("copies");
+    }
     if (outcome.seed) {
       actions.append(action("seed", "Use this seed", () => order("seed", outcome.seed), "dice"));
     }
@@ -448,19 +461,24 @@ function makeResult(model, root, order, lead) {
       ...(outcome.badges ?? []).map((badge) => make("span", `io-badge ${badge}`, badge)),
       outcome.facts ?? "",
     );
-    line.hidden = !known || !large; // the card says the same
-    details.hidden = !known;
-    details.classList.toggle("bare", !large);
-    if (known && !large) details.open = true;
+    line.hidden = !known;
+    card.hidden = !known;
+    told.replaceChildren(...(outcome.details ?? []).flatMap(
+      ([name, value]) => [make("dt", "", name), words("dd", "", value)]));
+    details.hidden = !told.children.length;
+    card.classList.toggle("bare", !large);
     actions.hidden = !known;
     trouble.replaceChildren();
     trouble.hidden = !outcome.error;
     if (outcome.error) {
-      trouble.append(make("div", "io-note bad", icon("warn"),
-        make("div", "", make("strong", "", outcome.error.message), make("br"), outcome.error.hint)));
+      const { message, hint, task, calm } = outcome.error;
+      const lines = [make("strong", "", message), hint, task].filter(Boolean);
+      trouble.append(make("div", calm ? "io-note" : "io-note bad", ...(calm ? [] : [icon("warn")]),
+        make("div", "io-message", ...lines.flatMap((each, at) => (at ? [make("br"), each] : [each])))));
       const [name, text] = outcome.error.lead ?? [];
       const ways = add(trouble, "div", { class: "io-row", role: "group", "aria-label": "What to do" });
       if (name) ways.append(button({ class: "io-btn primary" }, () => lead(name), text));
+      ways.hidden = !name && !outcome.error.again;
       if (outcome.error.again) {
         ways.append(button({ class: "io-btn" }, () => order("run", "{}"), icon("retry"), "Run again"));
       }

@@ -377,7 +377,7 @@ class Painter {
     const zoom = this.group("zoom");
     this.button(zoom, ICONS.less, "zoom out (−)", () => this.zoom(this.view.scale / 1.5));
     this.button(zoom, ICONS.more, "zoom in (+)", () => this.zoom(this.view.scale * 1.5));
-    this.button(zoom, "100 %", "actual size (1)", () => this.zoom(1));
+    this.button(zoom, "1:1", "Actual size (1)", () => this.zoom(1));
     this.button(zoom, ICONS.all, "the whole image (0)", () => this.zoom(this.view.fit));
   }
 
