@@ -757,7 +757,7 @@ class Dataset(NotPickled, HasPictures):
             trainer: kohya, onetrainer, diffusers, imagefolder, ai-toolkit, simpletuner, musubi,
                 llava or webdataset.
             images: "stay"; "copy" or "link" puts the images into the folder.
-            overwrite: whether to also replace files of yours.
+            overwrite: whether to replace your own files too.
 
         Returns:
             The files, the trainer's command line, and notes.

@@ -239,7 +239,7 @@ class Result:
 
         Args:
             folder: where to write; created if it does not exist.
-            overwrite: whether to also replace files of yours.
+            overwrite: whether to replace your own files too.
 
         Returns:
             The paths of the files, the JSON file last.

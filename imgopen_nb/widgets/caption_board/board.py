@@ -167,7 +167,7 @@ class Board(NotebookWidget, HasPictures):
                 its own image. Images from URLs get names from them, which
                 `imgopen-captions.json` in the folder tells.
             suffix: of the files.
-            overwrite: whether to replace files of yours too. No caption is ever written beside
+            overwrite: whether to replace your own files too. No caption is ever written beside
                 another image of the same name.
 
         Returns:
