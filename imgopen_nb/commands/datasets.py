@@ -18,8 +18,6 @@ from ..batch.tables.table import looks_like_picture
 from ..catalogue.operations import OPERATIONS
 from ..datasets.hints import quoted
 from ..datasets.rules import ORDERS, rules_of
-from ..datasets.steps import Done
-from ..datasets.tags import Tags
 from ..datasets.trainers import TRAINERS
 from ..errors import ParameterError, UnknownNameError
 from ..syntax.parser import Parser, add_param, seconds_of, whole_number_of
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
     from ..datasets.dataset import Dataset
     from ..datasets.entry import Entry
     from ..datasets.rules import Rule
+    from ..datasets.steps import Done
 
 NAME, CAPTION = "dataset", "caption"
 ABOUT = {
@@ -507,12 +506,16 @@ class _Line:
 
     def apply_rules(self, rules: Sequence[Rule], where: Any) -> list[Done]:
         """Collect rules."""
+        from ..datasets.steps import Done
+
         self.rules += rules
         return [Done(rule.step, 0) for rule in rules]
 
 
 def _add(line: _Line, name: str, given: Any, options: argparse.Namespace) -> None:
     """Collect the rules of one option."""
+    from ..datasets.tags import Tags
+
     tags, flag = Tags(line), f"--{name.replace('_', '-')}"
     if name == "apply":
         line.rules += rules_of(given)

@@ -530,7 +530,7 @@ def test_what_is_held_does_not_grow_with_the_number_of_rows():
     """Thousands of rows of a generator, every tenth failing: a few tasks and outcomes at a time."""
     number = often(5_000, 20_000)
     rows = (Row(n, n, {"image": f"{HOST}/{n}.jpg"}) for n in range(number))
-    outcomes = stream(Idle(), OPERATIONS["describe"], rows, Limits(16))  # type: ignore[arg-type]
+    outcomes = stream_module.stream(Idle().manager, OPERATIONS["describe"], rows, Limits(16))
     held = {Task, Outcome, Row, stream_module._Call}
     most = count = failed = 0
 

@@ -341,7 +341,7 @@ WRONG = [
     ("photos # the cats", "no file or folder '#'", "a line of its own"),
     ("reject --only x.png photos", "reject needs FOLDER", "reject FOLDER [options]"),
     ("photos check", "no file or folder 'check'", "imgopen dataset check photos"),
-    ("nowhere", "no file or folder nowhere", "looked in"),
+    ("nowhere", "no file or folder nowhere in ", "a folder, a glob"),
     ("check photos --trainer koya", "no trainer 'koya'", "did you mean kohya?"),
     ("check photos --limit x", "--limit must be a whole number", ""),
     ("write photos --folder x", "no option of imgopen dataset write", "did you mean --to?"),

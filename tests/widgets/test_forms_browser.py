@@ -177,7 +177,7 @@ def test_the_result_is_large_and_has_its_next_steps(sheet: Sheet):
     form.get_by_role("button", name="Compare with before").click()
     expect(form.locator(".imgopen-slider")).to_have_count(0)
     form.get_by_role("button", name="Save").click()
-    expect(form.get_by_text("Saved pictures/")).to_be_visible()
+    expect(form.get_by_text("in pictures/")).to_be_visible()
     expect(form.locator(".film li")).to_have_count(2)
     form.locator(".film button").nth(1).click()
 

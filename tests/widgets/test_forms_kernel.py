@@ -32,7 +32,7 @@ for each in forms:
 ENDED = "print(not any(each.running for each in forms))"
 READ = """
 import json
-shown = [each.result.task_id in each._card.value for each in forms]
+shown = [each.result.task_id == each._outcome._frame.outcome["task"] for each in forms]
 print(json.dumps([
     [str(each.error), each.result.params["text"], each.result.task_id, there]
     for each, there in zip(forms, shown)
