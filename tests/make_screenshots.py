@@ -6,10 +6,10 @@ import io
 import tempfile
 from pathlib import Path
 
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_markdown_cell
 from PIL import Image
 
-from .lab import PROJECT, Browser, Lab, Sheet, open_browser, without_outputs
+from .lab import PROJECT, Browser, Lab, Sheet, book, open_browser
 
 MOST_BYTES = 150_000
 EDGE = 4  # where the frame of the next cell begins
@@ -55,8 +55,8 @@ def main() -> None:
 def picture(lab: Lab, browser: Browser, name: str, cells: list[str]) -> bytes:
     """Run the cells and return an image of the last one, with its output."""
     # A cell below takes the selection, and with it the frame and the buttons of Lab.
-    notebook = new_notebook(cells=[*map(new_code_cell, cells), new_markdown_cell("&nbsp;")])
-    notebook.metadata = without_outputs("01_quickstart.ipynb").metadata
+    notebook = book(*cells)
+    notebook.cells.append(new_markdown_cell("&nbsp;"))
     lab.put(f"{name}.ipynb", notebook)
     size = {"width": 960, "height": 1600}
     sheet = Sheet(lab, browser, f"{name}.ipynb", viewport=size, device_scale_factor=1.5)

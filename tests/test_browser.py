@@ -13,10 +13,21 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, Page
 
-from .lab import CARD, OURS, OUTPUT, PROJECT, Lab, Sheet, reopened, running, snap, without_outputs
+from .lab import (
+    CARD,
+    OURS,
+    OUTPUT,
+    PROJECT,
+    Lab,
+    Sheet,
+    book,
+    reopened,
+    running,
+    snap,
+    without_outputs,
+)
 from .notebook_runs import RUN_IN_LAB, assert_runs_as_planned, assert_small, assert_subjects_named
 from .page_checks import TOO_WIDE, broken_pictures, faint
 from .stub import Reply, Request, Stub, ok, refusal
@@ -245,9 +256,9 @@ def hostile_sheet(
         settings |= {"IMGOPEN_ACCESS_KEY_SECRET": "a-secret-of-no-use"}
         settings |= {"IMGOPEN_HOME": str(tmp_path_factory.mktemp("hostile"))}
         cells = [code.replace("{settings!r}", repr(settings)) for code in HOSTILE_CELLS]
-        tagged = {"tags": ["raises-exception"]}
-        made = new_notebook(cells=[new_code_cell(code, metadata=tagged) for code in cells])
-        made.metadata = without_outputs("01_quickstart.ipynb").metadata
+        made = book(*cells)
+        for cell in made.cells:
+            cell.metadata.tags = ["raises-exception"]
         lab.put("hostile.ipynb", made)
         sheet = Sheet(lab, browser, "hostile.ipynb")
         sheet.run_all()

@@ -13,7 +13,6 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, expect
 
 from imgopen_nb.config.credentials import KEY_ID, KEY_SECRET
@@ -21,7 +20,7 @@ from imgopen_nb.config.credentials import KEY_ID, KEY_SECRET
 from .conftest import KEY_ID as CANARY_ID
 from .conftest import KEY_SECRET as CANARY_SECRET
 from .conftest import often
-from .lab import OURS, Lab, Notebook7, Sheet, reopened, without_outputs
+from .lab import OURS, Lab, Notebook7, Sheet, book, reopened
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 
@@ -145,9 +144,8 @@ def hand(pair: tuple[type[Lab], type[Hand]], front_end: Lab, browser: Browser) -
     )
     (front_end.root / "id").write_text(CANARY_ID)
     (front_end.root / "key").write_text(CANARY_SECRET)
-    made = new_notebook(cells=[new_code_cell(code) for code in CELLS])
+    made = book(*CELLS)
     made.cells[0].source = f"{world}\n{STUDIO}"
-    made.metadata = without_outputs("01_quickstart.ipynb").metadata
     front_end.put(name, made)
     sheet = Sheet(front_end, browser, name)
     sheet.page.wait_for_function(

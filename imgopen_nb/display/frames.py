@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
 WIDTH = 160  # characters of a cell; pandas shows 50
 _USUAL = 50  # another width is the user's choice
-_MARKED = (
-    21  # columns whose numbers the style sheet can set on the right: pandas shows 20 and "..."
-)
+# Columns whose numbers the style sheet can set on the right: pandas shows 20 and "...".
+_MARKED = 21
 
 
 def frame_html(frame: pd.DataFrame) -> str | None:

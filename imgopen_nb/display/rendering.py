@@ -112,10 +112,8 @@ def _scoped(html: str) -> str:
     """
     names = {f".{name}" for part in re.findall(r'class="([^"]*)"', html) for name in part.split()}
     names |= set(re.findall(r"<(\w+)", html)) | {".imgopen", "body"}
-    names |= {f"[{name}" for name in re.findall(r' ([\w-]+)="', html)} | {
-        "[data-jp-theme-light",
-        "[open",
-    }
+    names |= {"[data-jp-theme-light", "[open"}
+    names |= {f"[{name}" for name in re.findall(r' ([\w-]+)="', html)}
     kept = (replace(rule, selectors=_applying(rule.selectors, names)) for rule in _still())
     css = css_of(rule for rule in kept if rule.selectors)
     frames = css_of(r for r in rules() if r.keyframes and r.keyframes in css)  # cannot be nested

@@ -369,11 +369,15 @@ def near_file(file: Path, name: str) -> str:
     if same:
         folder = os.path.dirname(name)
         return f"did you mean {' or '.join(os.path.join(folder, s) for s in sorted(same))}?"
-    if name == file.name and file.suffix in ("", *MIME_TYPES):
-        known = [f"sample:{each}" for each in samples() if near_match(file.stem, [each])]
-        if known:
-            return f"did you mean {' or '.join(known)}?"
-    return near_match(file.name, names) or f"looked in {clip(file.parent.absolute(), 120)}"
+    like_a_sample = name == file.name and file.suffix in ("", *MIME_TYPES)
+    near = (near_sample(file.stem) if like_a_sample else "") or near_match(file.name, names)
+    return near or f"looked in {clip(file.parent.absolute(), 120)}"
+
+
+def near_sample(stem: str) -> str:
+    """Return "did you mean sample:...?" for a file's name that is like a sample's, or ""."""
+    known = [f"sample:{each}" for each in samples() if near_match(stem, [each])]
+    return f"did you mean {' or '.join(known)}?" if known else ""
 
 
 def _from_bytes(data: bytes | bytearray | memoryview, kind: str = "bytes") -> Picture:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser
 
-from ..lab import Lab, Sheet, snap, without_outputs
+from ..lab import Lab, Sheet, book, snap
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 
@@ -53,11 +52,8 @@ CELLS = [SETUP, IN_A, IN_B, BOARD, EXPORT, LAST]
 @pytest.fixture(scope="module")
 def sheet(lab: Lab, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sheet]:
     place = tmp_path_factory.mktemp("pictures")
-    made = new_notebook(
-        cells=[new_code_cell(c.replace("{place!r}", repr(str(place)))) for c in CELLS]
-    )
-    made.metadata = without_outputs("01_quickstart.ipynb").metadata
-    lab.put("pictures.ipynb", made)
+    cells = (code.replace("{place!r}", repr(str(place))) for code in CELLS)
+    lab.put("pictures.ipynb", book(*cells))
     opened = Sheet(lab, browser, "pictures.ipynb")
     opened.run_all()
     opened.page.wait_for_selector(".imgopen-gallery")

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, expect
 
-from ..lab import Lab, Notebook7, Sheet, reopened, wait_until, without_outputs
+from ..lab import Lab, Notebook7, Sheet, book, reopened, wait_until
 from ..page_checks import broken_pictures, faint, pale_borders
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
@@ -82,9 +81,7 @@ LARGE_CELLS = [SETUP + LARGE, "board()"]
 
 def notebook(cells: list[str], home: str) -> nbformat.NotebookNode:
     first = f"import os\nos.environ['IMGOPEN_HOME'] = {home!r}"
-    made = new_notebook(cells=[new_code_cell(code) for code in (first, *cells)])
-    made.metadata = without_outputs("01_quickstart.ipynb").metadata
-    return made
+    return book(first, *cells)
 
 
 @pytest.fixture(scope="module")

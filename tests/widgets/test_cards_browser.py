@@ -9,10 +9,9 @@ from typing import Any
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Page
 
-from ..lab import CARD, Lab, Sheet, reopened, wait_until, without_outputs
+from ..lab import CARD, Lab, Sheet, book, reopened, wait_until
 from ..page_checks import TOO_WIDE, UNNAMED, broken_pictures, faint, pale_borders
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
@@ -42,9 +41,7 @@ SHARE = """e => {
 
 @pytest.fixture(scope="module")
 def sheet(lab: Lab, browser: Browser) -> Iterator[Sheet]:
-    made = new_notebook(cells=[new_code_cell(code) for code in CELLS])
-    made.metadata = without_outputs("01_quickstart.ipynb").metadata
-    lab.put("cards.ipynb", made)
+    lab.put("cards.ipynb", book(*CELLS))
     sheet = Sheet(lab, browser, "cards.ipynb")
     sheet.run_all()
     sheet.page.wait_for_function("document.querySelectorAll('.imgopen-cards').length === 4")

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator
 
-from ..lab import OURS, Lab, Sheet, reopened, wait_until, without_outputs
+from ..lab import OURS, Lab, Sheet, book, reopened, wait_until
 from ..page_checks import broken_pictures, faint, pale_borders
 from ..widgets.test_galleries import fill_history
 
@@ -33,9 +32,7 @@ HOSTILE = (
 
 
 def open_sheet(lab: Lab, browser: Browser, name: str, *cells: str, **options: object) -> Sheet:
-    made = new_notebook(cells=[new_code_cell(code) for code in cells])
-    made.metadata = without_outputs("01_quickstart.ipynb").metadata
-    lab.put(name, made)
+    lab.put(name, book(*cells))
     sheet = Sheet(lab, browser, name, **options)
     sheet.run_all()
     sheet.page.wait_for_selector(SEEN)
@@ -376,9 +373,7 @@ def test_hostile_captions_are_texts(filled: Lab, browser: Browser):
         )
     db.close()
     code = "from imgopen_nb import current\ngallery(current().history(status='failed'))"
-    made = new_notebook(cells=[new_code_cell(IMPORT), new_code_cell(code)])
-    made.metadata = without_outputs("01_quickstart.ipynb").metadata
-    filled.put("hostile-gallery.ipynb", made)
+    filled.put("hostile-gallery.ipynb", book(IMPORT, code))
     sheet = Sheet(filled, browser, "hostile-gallery.ipynb")
     sheet.run_all()
     sheet.page.wait_for_selector(f"{TILE} .lost:not(:empty)")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, expect
 
-from ..lab import Lab, Notebook7, Sheet, without_outputs
+from ..lab import Lab, Notebook7, Sheet, book
 from ..page_checks import faint
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
@@ -32,9 +31,7 @@ def sheet(
     request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sheet]:
     lab = request.param(tmp_path_factory.mktemp("front-end"))
-    made = new_notebook(cells=[new_code_cell(code) for code in (MASK, *CELLS)])
-    made.metadata = without_outputs("01_quickstart.ipynb").metadata
-    lab.put("browse.ipynb", made)
+    lab.put("browse.ipynb", book(MASK, *CELLS))
     opened = Sheet(lab, browser, "browse.ipynb")
     opened.run_all()
     opened.lab = lab

@@ -10,11 +10,10 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 from playwright.sync_api import Browser
 
-from ..lab import Lab, Sheet, reopened, wait_until, without_outputs
+from ..lab import Lab, Sheet, book, reopened, wait_until
 from ..page_checks import TOO_WIDE, broken_pictures, faint, pale_borders
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
@@ -186,9 +185,7 @@ def rectangle(shape: tuple[int, int], one: Point, other: Point) -> Any:
 def painting(
     lab: Lab, browser: Browser, file: str, wide: int, high: int, name: str, **options: Any
 ) -> Iterator[Bench]:
-    made = new_notebook(cells=[new_code_cell(CELL.format(wide=wide, high=high, name=name))])
-    made.metadata = without_outputs("01_quickstart.ipynb").metadata
-    lab.put(file, made)
+    lab.put(file, book(CELL.format(wide=wide, high=high, name=name)))
     sheet = Sheet(lab, browser, file, **options)
     sheet.run_all()
     yield Bench(lab, sheet)

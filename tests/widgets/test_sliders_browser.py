@@ -9,10 +9,9 @@ from typing import Any
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator
 
-from ..lab import Lab, Sheet, reopened, wait_until, without_outputs
+from ..lab import Lab, Sheet, book, reopened, wait_until
 from ..page_checks import broken_pictures, faint
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
@@ -37,9 +36,7 @@ BAR = ".imgopen-slider [role=slider]"
 
 @pytest.fixture(scope="module")
 def sheet(lab: Lab, browser: Browser) -> Iterator[Sheet]:
-    made = new_notebook(cells=[new_code_cell(code) for code in CELLS])
-    made.metadata = without_outputs("01_quickstart.ipynb").metadata
-    lab.put("slider.ipynb", made)
+    lab.put("slider.ipynb", book(*CELLS))
     sheet = Sheet(lab, browser, "slider.ipynb")
     sheet.run_all()
     sheet.page.wait_for_function("document.querySelectorAll('.imgopen-slider').length === 2")

@@ -19,9 +19,9 @@ from ...catalogue.operation import Operation
 from ...catalogue.parameter import Param
 from ...errors import ImgOpenError
 from ...files import write_atomically
-from ...images.picture import read_picture, samples, suffix_of
+from ...images.picture import near_sample, read_picture, samples, suffix_of
 from ...session import Session
-from ...text import cut, near_match
+from ...text import cut
 from .. import script
 from ..mask_painter import MaskPainter
 from .fields import Field, menu
@@ -334,10 +334,8 @@ def _stamp(address: str) -> float | None:
 
 def _told(address: str, error: ImgOpenError) -> str:
     """Return why a file cannot be read, with the sample or file that may be meant."""
-    near = near_match(Path(address).stem, samples())
-    sample = near.replace("did you mean ", f"did you mean {SAMPLE}") if near else ""
     named = "did you mean" in (error.hint or "")
-    hint = error.hint if named else sample or error.hint
+    hint = error.hint if named else near_sample(Path(address).stem) or error.hint
     return " ".join(filter(None, (cut(error.message, 200)[0], hint and f"({cut(hint, 200)[0]})")))
 
 
